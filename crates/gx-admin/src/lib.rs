@@ -1,0 +1,1 @@
+//! svc-admin: administrators and the review of people.

@@ -1,0 +1,1 @@
+//! Passwords, tokens, sessions, permission checks and the audit log.

@@ -1,0 +1,1 @@
+//! The ledger's rules as pure functions: state read and command in, writes and events out.

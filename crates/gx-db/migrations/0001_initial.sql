@@ -1,0 +1,507 @@
+-- The first schema: people and their review, commands on their way to the ledger, and the
+-- read model. Names are PascalCase and camelCase because existing deployments' reporting
+-- queries use them. Money is bigint Qirat; times are timestamptz(3) in UTC.
+--
+-- Each table, or each column of "UserProfile", has one writer; it is named in the comments.
+
+-- ---- People ---------------------------------------------------------------------------
+
+CREATE TABLE "Country" (
+    "countryCode" text PRIMARY KEY,
+    name          text   NOT NULL,
+    "sharePpb"    bigint NOT NULL,
+    CONSTRAINT "Country_countryCode_form" CHECK ("countryCode" ~ '^[A-Z]{2}$'),
+    CONSTRAINT "Country_sharePpb_range" CHECK ("sharePpb" BETWEEN 0 AND 1000000000)
+);
+COMMENT ON TABLE "Country" IS 'Writer: the migration, from the embedded country list.';
+
+CREATE TABLE "AdminUser" (
+    "adminId"      text PRIMARY KEY,
+    email          text           NOT NULL,
+    "displayName"  text           NOT NULL,
+    role           text           NOT NULL,
+    "passwordHash" text           NOT NULL,
+    "isLocked"     boolean        NOT NULL DEFAULT false,
+    "createdAt"    timestamptz(3) NOT NULL,
+    "updatedAt"    timestamptz(3) NOT NULL,
+    CONSTRAINT "AdminUser_email_key" UNIQUE (email),
+    CONSTRAINT "AdminUser_email_lower" CHECK (email = lower(email)),
+    CONSTRAINT "AdminUser_role_known"
+        CHECK (role IN ('AUDITOR', 'REVIEWER', 'ADMIN', 'SUPER_ADMIN'))
+);
+
+CREATE TABLE "UserProfile" (
+    "profileId"              text PRIMARY KEY,
+    "tenantId"               text           NOT NULL DEFAULT 'default',
+    -- Writer: identity.
+    "firstName"              text           NOT NULL,
+    "lastName"               text           NOT NULL,
+    email                    text           NOT NULL,
+    "phoneNum"               text,
+    "identityNum"            text,
+    "biometricHash"          text,
+    "passwordHash"           text           NOT NULL,
+    "dateOfBirth"            date           NOT NULL,
+    gender                   text           NOT NULL,
+    "nationalityCountryCode" text           REFERENCES "Country" ("countryCode"),
+    -- Writers: identity up to submission, admin at decisions, projector by ledger events.
+    status                   text           NOT NULL DEFAULT 'REGISTERED',
+    "onchainStatus"          text           NOT NULL DEFAULT 'NOT_REGISTERED',
+    -- Writer: projector.
+    "fabricUserId"           text,
+    "onchainRegisteredAt"    timestamptz(3),
+    "lastSyncedAt"           timestamptz(3),
+    -- Writer: admin.
+    "isLocked"               boolean        NOT NULL DEFAULT false,
+    "lockReason"             text,
+    "lockedBy"               text,
+    "lockedAt"               timestamptz(3),
+    "lockNotes"              text,
+    "reviewedBy"             text,
+    "reviewedAt"             timestamptz(3),
+    "denialReason"           text,
+    "denialFinality"         text,
+    "approvalCount"          integer        NOT NULL DEFAULT 0,
+    "deletedAt"              timestamptz(3),
+    "createdAt"              timestamptz(3) NOT NULL,
+    "updatedAt"              timestamptz(3) NOT NULL,
+    CONSTRAINT "UserProfile_email_key" UNIQUE (email),
+    CONSTRAINT "UserProfile_phoneNum_key" UNIQUE ("phoneNum"),
+    CONSTRAINT "UserProfile_fabricUserId_key" UNIQUE ("fabricUserId"),
+    CONSTRAINT "UserProfile_email_form" CHECK (email = lower(email) AND length(email) <= 254),
+    CONSTRAINT "UserProfile_phoneNum_form" CHECK ("phoneNum" ~ '^\+[1-9][0-9]{6,14}$'),
+    CONSTRAINT "UserProfile_biometricHash_form" CHECK ("biometricHash" ~ '^[0-9a-f]{64}$'),
+    CONSTRAINT "UserProfile_gender_known" CHECK (gender IN ('male', 'female')),
+    CONSTRAINT "UserProfile_fabricUserId_form" CHECK (
+        "fabricUserId" ~ '^[A-Z]{2} [0-9A-F]{3} [A-Z]{3}[0-9]{3} [0-9A-F][A-Z]{4} [0-9]{4}$'),
+    CONSTRAINT "UserProfile_status_known" CHECK (status IN (
+        'REGISTERED', 'PENDING_ADMIN_APPROVAL', 'APPROVED_PENDING_ONCHAIN', 'ACTIVE', 'DENIED',
+        'FROZEN', 'SUSPENDED', 'CLOSED')),
+    CONSTRAINT "UserProfile_onchainStatus_known" CHECK (
+        "onchainStatus" IN ('NOT_REGISTERED', 'PENDING', 'REGISTERED', 'FAILED')),
+    CONSTRAINT "UserProfile_denialFinality_known" CHECK ("denialFinality" IN ('RETRY', 'FINAL')),
+    CONSTRAINT "UserProfile_registered_has_id" CHECK (
+        "onchainStatus" <> 'REGISTERED'
+        OR ("fabricUserId" IS NOT NULL AND "onchainRegisteredAt" IS NOT NULL))
+);
+CREATE INDEX "UserProfile_status_createdAt_idx" ON "UserProfile" (status, "createdAt", "profileId");
+
+-- The account's transition table, for every writer. The same table stands in code
+-- (gx_model::AccountStatus) and a test compares the two.
+CREATE FUNCTION "UserProfile_status_transition"() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (OLD.status, NEW.status) NOT IN (
+        ('REGISTERED', 'PENDING_ADMIN_APPROVAL'),
+        ('DENIED', 'PENDING_ADMIN_APPROVAL'),
+        ('PENDING_ADMIN_APPROVAL', 'APPROVED_PENDING_ONCHAIN'),
+        ('PENDING_ADMIN_APPROVAL', 'DENIED'),
+        ('APPROVED_PENDING_ONCHAIN', 'ACTIVE'),
+        ('APPROVED_PENDING_ONCHAIN', 'PENDING_ADMIN_APPROVAL'),
+        ('ACTIVE', 'FROZEN'), ('FROZEN', 'ACTIVE'),
+        ('ACTIVE', 'SUSPENDED'), ('FROZEN', 'SUSPENDED'),
+        ('SUSPENDED', 'ACTIVE'), ('SUSPENDED', 'FROZEN'),
+        ('REGISTERED', 'CLOSED'), ('PENDING_ADMIN_APPROVAL', 'CLOSED'),
+        ('APPROVED_PENDING_ONCHAIN', 'CLOSED'), ('ACTIVE', 'CLOSED'), ('DENIED', 'CLOSED'),
+        ('FROZEN', 'CLOSED'), ('SUSPENDED', 'CLOSED'))
+    THEN
+        RAISE EXCEPTION 'an account does not go from % to %', OLD.status, NEW.status
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'UserProfile_status_transition';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER "UserProfile_status_transition" BEFORE UPDATE OF status ON "UserProfile"
+    FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status)
+    EXECUTE FUNCTION "UserProfile_status_transition"();
+
+CREATE TABLE "FabricIdReservation" (
+    "fabricUserId" text PRIMARY KEY,
+    "profileId"    text           NOT NULL REFERENCES "UserProfile" ("profileId"),
+    "commandId"    text           NOT NULL,
+    "reservedAt"   timestamptz(3) NOT NULL,
+    CONSTRAINT "FabricIdReservation_commandId_key" UNIQUE ("commandId"),
+    CONSTRAINT "FabricIdReservation_fabricUserId_form" CHECK (
+        "fabricUserId" ~ '^[A-Z]{2} [0-9A-F]{3} [A-Z]{3}[0-9]{3} [0-9A-F][A-Z]{4} [0-9]{4}$')
+);
+CREATE INDEX "FabricIdReservation_profileId_idx" ON "FabricIdReservation" ("profileId");
+COMMENT ON TABLE "FabricIdReservation" IS 'Writer: admin, at approval.';
+
+CREATE TABLE "KYCVerification" (
+    "verificationId" text PRIMARY KEY,
+    "profileId"      text           NOT NULL REFERENCES "UserProfile" ("profileId"),
+    submission       integer        NOT NULL,
+    status           text           NOT NULL DEFAULT 'PENDING',
+    "submittedAt"    timestamptz(3) NOT NULL,
+    "decidedAt"      timestamptz(3),
+    "decidedBy"      text,
+    "reasonCode"     text,
+    finality         text,
+    "publicComment"  text,
+    "privateComment" text,
+    CONSTRAINT "KYCVerification_submission_key" UNIQUE ("profileId", submission),
+    CONSTRAINT "KYCVerification_status_known" CHECK (status IN ('PENDING', 'APPROVED', 'DENIED')),
+    CONSTRAINT "KYCVerification_finality_known" CHECK (finality IN ('RETRY', 'FINAL')),
+    CONSTRAINT "KYCVerification_decided" CHECK (
+        (status = 'PENDING') = ("decidedAt" IS NULL) AND (status = 'PENDING') = ("decidedBy" IS NULL)),
+    CONSTRAINT "KYCVerification_denied_has_reason" CHECK (
+        status <> 'DENIED' OR ("reasonCode" IS NOT NULL AND finality IS NOT NULL))
+);
+
+CREATE TABLE "KYCDocument" (
+    "documentId"     text PRIMARY KEY,
+    "profileId"      text           NOT NULL REFERENCES "UserProfile" ("profileId"),
+    "verificationId" text           REFERENCES "KYCVerification" ("verificationId"),
+    type             text           NOT NULL,
+    side             text,
+    status           text           NOT NULL,
+    sha256           text           NOT NULL,
+    size             bigint         NOT NULL,
+    "mimeType"       text           NOT NULL,
+    "storageKey"     text           NOT NULL,
+    "documentNumber" text,
+    "issuingCountry" text           REFERENCES "Country" ("countryCode"),
+    "issuedDate"     date,
+    "expiryDate"     date,
+    "uploadedAt"     timestamptz(3) NOT NULL,
+    CONSTRAINT "KYCDocument_side_known" CHECK (side IN ('front', 'back')),
+    CONSTRAINT "KYCDocument_sha256_form" CHECK (sha256 ~ '^[0-9a-f]{64}$')
+);
+
+CREATE TABLE "UserSession" (
+    "sessionId"           text PRIMARY KEY,
+    "profileId"           text           NOT NULL REFERENCES "UserProfile" ("profileId"),
+    "refreshHash"         bytea          NOT NULL,
+    "createdAt"           timestamptz(3) NOT NULL,
+    "lastUsedAt"          timestamptz(3) NOT NULL,
+    "expiresAt"           timestamptz(3) NOT NULL,
+    "revokedAt"           timestamptz(3),
+    "revokedBecause"      text,
+    "userAgent"           text,
+    "clientAddress"       text,
+    CONSTRAINT "UserSession_refreshHash_key" UNIQUE ("refreshHash"),
+    CONSTRAINT "UserSession_revoked" CHECK (("revokedAt" IS NULL) = ("revokedBecause" IS NULL))
+);
+CREATE INDEX "UserSession_profileId_idx" ON "UserSession" ("profileId");
+
+CREATE TABLE "AdminSession" (
+    "sessionId"      text PRIMARY KEY,
+    "adminId"        text           NOT NULL REFERENCES "AdminUser" ("adminId"),
+    "refreshHash"    bytea          NOT NULL,
+    "createdAt"      timestamptz(3) NOT NULL,
+    "lastUsedAt"     timestamptz(3) NOT NULL,
+    "expiresAt"      timestamptz(3) NOT NULL,
+    "revokedAt"      timestamptz(3),
+    "revokedBecause" text,
+    "userAgent"      text,
+    "clientAddress"  text,
+    CONSTRAINT "AdminSession_refreshHash_key" UNIQUE ("refreshHash"),
+    CONSTRAINT "AdminSession_revoked" CHECK (("revokedAt" IS NULL) = ("revokedBecause" IS NULL))
+);
+CREATE INDEX "AdminSession_adminId_idx" ON "AdminSession" ("adminId");
+
+CREATE TABLE "AuditLog" (
+    seq           bigint PRIMARY KEY,
+    at            timestamptz(3) NOT NULL,
+    "actorType"   text           NOT NULL,
+    "actorId"     text,
+    action        text           NOT NULL,
+    "targetType"  text           NOT NULL,
+    "targetId"    text,
+    before        jsonb,
+    after         jsonb,
+    "requestId"   text,
+    "previousHash" bytea         NOT NULL,
+    hash          bytea          NOT NULL,
+    CONSTRAINT "AuditLog_hash_key" UNIQUE (hash),
+    CONSTRAINT "AuditLog_actorType_known" CHECK ("actorType" IN ('USER', 'ADMIN', 'SYSTEM'))
+);
+CREATE INDEX "AuditLog_target_idx" ON "AuditLog" ("targetType", "targetId", seq);
+
+CREATE TABLE "HttpIdempotency" (
+    principal    text           NOT NULL,
+    route        text           NOT NULL,
+    key          text           NOT NULL,
+    fingerprint  bytea          NOT NULL,
+    status       integer,
+    "contentType" text,
+    body         bytea,
+    "createdAt"  timestamptz(3) NOT NULL,
+    "expiresAt"  timestamptz(3) NOT NULL,
+    PRIMARY KEY (principal, route, key),
+    CONSTRAINT "HttpIdempotency_finished" CHECK ((status IS NULL) = (body IS NULL))
+);
+CREATE INDEX "HttpIdempotency_expiresAt_idx" ON "HttpIdempotency" ("expiresAt");
+
+CREATE TABLE "Notification" (
+    "notificationId" text PRIMARY KEY,
+    "profileId"      text           NOT NULL REFERENCES "UserProfile" ("profileId"),
+    kind             text           NOT NULL,
+    payload          jsonb          NOT NULL,
+    "createdAt"      timestamptz(3) NOT NULL,
+    "readAt"         timestamptz(3)
+);
+CREATE INDEX "Notification_profileId_idx" ON "Notification" ("profileId", "createdAt");
+
+-- ---- Commands on their way ------------------------------------------------------------
+
+CREATE TABLE "OutboxCommand" (
+    number          bigint GENERATED ALWAYS AS IDENTITY,
+    "commandId"     text PRIMARY KEY,
+    kind            text           NOT NULL,
+    payload         jsonb          NOT NULL,
+    "signerRole"    text           NOT NULL,
+    "aggregateKey"  text           NOT NULL,
+    lane            smallint       NOT NULL,
+    touches         text[]         NOT NULL,
+    "profileId"     text           REFERENCES "UserProfile" ("profileId"),
+    "requestedBy"   text           NOT NULL,
+    "requestId"     text,
+    status          text           NOT NULL DEFAULT 'PENDING',
+    attempts        integer        NOT NULL DEFAULT 0,
+    "nextAttemptAt" timestamptz(3) NOT NULL,
+    "txId"          text,
+    "blockNumber"   bigint,
+    outcome         jsonb,
+    prerequisite    jsonb,
+    "lastError"     text,
+    "createdAt"     timestamptz(3) NOT NULL,
+    "updatedAt"     timestamptz(3) NOT NULL,
+    "submittedAt"   timestamptz(3),
+    "settledAt"     timestamptz(3),
+    CONSTRAINT "OutboxCommand_number_key" UNIQUE (number),
+    CONSTRAINT "OutboxCommand_kind_known" CHECK (kind IN (
+        'BOOTSTRAP_SYSTEM', 'INITIALIZE_COUNTRY_DATA', 'PAUSE_SYSTEM', 'RESUME_SYSTEM',
+        'ACTIVATE_TREASURY', 'CREATE_USER', 'DISTRIBUTE_GENESIS', 'TRANSFER', 'FREEZE_WALLET',
+        'UNFREEZE_WALLET')),
+    CONSTRAINT "OutboxCommand_signerRole_known" CHECK ("signerRole" IN ('ADMIN', 'SUPER_ADMIN')),
+    CONSTRAINT "OutboxCommand_lane_range" CHECK (lane BETWEEN 0 AND 63),
+    CONSTRAINT "OutboxCommand_status_known" CHECK (status IN (
+        'PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'COMMITTED', 'COMMITTED_UNVERIFIED', 'REFUSED',
+        'DEAD', 'DISCARDED')),
+    CONSTRAINT "OutboxCommand_submitted_has_tx" CHECK (status <> 'SUBMITTED' OR "txId" IS NOT NULL),
+    CONSTRAINT "OutboxCommand_blocked_has_prerequisite"
+        CHECK ((status = 'BLOCKED') = (prerequisite IS NOT NULL)),
+    CONSTRAINT "OutboxCommand_settled" CHECK (
+        (status IN ('COMMITTED', 'COMMITTED_UNVERIFIED', 'REFUSED', 'DISCARDED'))
+        = ("settledAt" IS NOT NULL))
+);
+COMMENT ON TABLE "OutboxCommand" IS
+    'Writers: services insert in their own transaction; the submitter moves PENDING and SUBMITTED; the projector settles.';
+CREATE INDEX "OutboxCommand_pending_idx" ON "OutboxCommand" (lane, number) WHERE status = 'PENDING';
+CREATE INDEX "OutboxCommand_unsettled_idx" ON "OutboxCommand" ("aggregateKey", number)
+    WHERE status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD');
+CREATE INDEX "OutboxCommand_txId_idx" ON "OutboxCommand" ("txId") WHERE "txId" IS NOT NULL;
+CREATE INDEX "OutboxCommand_profileId_idx" ON "OutboxCommand" ("profileId", number);
+
+-- A final state never changes, whoever asks.
+CREATE FUNCTION "OutboxCommand_final"() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'command % is % for good', OLD."commandId", OLD.status
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'OutboxCommand_final';
+END $$;
+CREATE TRIGGER "OutboxCommand_final" BEFORE UPDATE OF status ON "OutboxCommand"
+    FOR EACH ROW
+    WHEN (OLD.status IN ('COMMITTED', 'COMMITTED_UNVERIFIED', 'REFUSED', 'DISCARDED')
+          AND NEW.status IS DISTINCT FROM OLD.status)
+    EXECUTE FUNCTION "OutboxCommand_final"();
+
+CREATE TABLE "OutboxLane" (
+    lane         smallint PRIMARY KEY,
+    owner        text,
+    token        bigint         NOT NULL DEFAULT 0,
+    "leaseUntil" timestamptz(3) NOT NULL DEFAULT '-infinity',
+    CONSTRAINT "OutboxLane_lane_range" CHECK (lane BETWEEN 0 AND 63)
+);
+INSERT INTO "OutboxLane" (lane) SELECT generate_series(0, 63);
+COMMENT ON TABLE "OutboxLane" IS 'Writer: submitter.';
+
+CREATE TABLE "LedgerAttempt" (
+    "txId"        text PRIMARY KEY,
+    "genesisHash" bytea          NOT NULL,
+    envelope      bytea          NOT NULL,
+    "commandIds"  text[]         NOT NULL,
+    touches       text[]         NOT NULL,
+    state         text           NOT NULL DEFAULT 'OPEN',
+    sends         integer        NOT NULL DEFAULT 0,
+    "nextSendAt"  timestamptz(3) NOT NULL,
+    "errorClass"  text,
+    "errorDetail" text,
+    "validationCode" text,
+    "blockNumber" bigint,
+    "createdAt"   timestamptz(3) NOT NULL,
+    "settledAt"   timestamptz(3),
+    CONSTRAINT "LedgerAttempt_state_known"
+        CHECK (state IN ('OPEN', 'VALID', 'INVALID', 'ABANDONED')),
+    CONSTRAINT "LedgerAttempt_settled" CHECK ((state = 'OPEN') = ("settledAt" IS NULL))
+);
+CREATE INDEX "LedgerAttempt_open_idx" ON "LedgerAttempt" ("nextSendAt") WHERE state = 'OPEN';
+COMMENT ON TABLE "LedgerAttempt" IS 'Writers: submitter inserts and abandons; projector settles.';
+
+-- ---- Where the chain is ---------------------------------------------------------------
+
+CREATE TABLE "LedgerTip" (
+    channel       text           NOT NULL,
+    height        bigint         NOT NULL,
+    "firstSeenAt" timestamptz(3) NOT NULL,
+    "contactAt"   timestamptz(3) NOT NULL,
+    writer        text           NOT NULL,
+    PRIMARY KEY (channel, height),
+    CONSTRAINT "LedgerTip_height_positive" CHECK (height > 0)
+);
+COMMENT ON TABLE "LedgerTip" IS 'Writers: submitter and projector.';
+
+CREATE TABLE "ProjectorState" (
+    channel       text PRIMARY KEY,
+    "genesisHash" bytea          NOT NULL,
+    "blockNumber" bigint         NOT NULL,
+    "blockHash"   bytea          NOT NULL,
+    "updatedAt"   timestamptz(3) NOT NULL,
+    CONSTRAINT "ProjectorState_blockNumber_range" CHECK ("blockNumber" >= 0)
+);
+COMMENT ON TABLE "ProjectorState" IS 'Writer: projector. blockNumber is the last block applied.';
+
+CREATE TABLE "EventDLQ" (
+    "deadEventId" bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    channel       text           NOT NULL,
+    "blockNumber" bigint         NOT NULL,
+    "txId"        text           NOT NULL,
+    "eventIndex"  integer        NOT NULL,
+    "eventName"   text,
+    aggregates    text[]         NOT NULL,
+    reason        text           NOT NULL,
+    payload       jsonb          NOT NULL,
+    "ledgerAt"    timestamptz(3) NOT NULL,
+    state         text           NOT NULL DEFAULT 'HELD',
+    "createdAt"   timestamptz(3) NOT NULL,
+    "resolvedAt"  timestamptz(3),
+    CONSTRAINT "EventDLQ_event_key" UNIQUE (channel, "blockNumber", "txId", "eventIndex"),
+    CONSTRAINT "EventDLQ_state_known" CHECK (state IN ('HELD', 'REPLAYED')),
+    CONSTRAINT "EventDLQ_resolved" CHECK ((state = 'HELD') = ("resolvedAt" IS NULL))
+);
+CREATE INDEX "EventDLQ_held_idx" ON "EventDLQ" USING gin (aggregates) WHERE state = 'HELD';
+COMMENT ON TABLE "EventDLQ" IS 'Writer: projector.';
+
+-- ---- The read model: a function of the chain. Only the projector writes below here ------
+
+CREATE TABLE "EventLog" (
+    channel       text           NOT NULL,
+    "blockNumber" bigint         NOT NULL,
+    "txId"        text           NOT NULL,
+    "eventIndex"  integer        NOT NULL,
+    "txIndex"     integer        NOT NULL,
+    "commandId"   text           NOT NULL,
+    "eventName"   text           NOT NULL,
+    payload       jsonb          NOT NULL,
+    "ledgerAt"    timestamptz(3) NOT NULL,
+    PRIMARY KEY (channel, "blockNumber", "txId", "eventIndex")
+);
+CREATE INDEX "EventLog_commandId_idx" ON "EventLog" ("commandId");
+
+CREATE TABLE "LedgerSystem" (
+    channel            text PRIMARY KEY,
+    "bootstrappedAt"   timestamptz(3),
+    "bootstrappedTxId" text,
+    "isPaused"         boolean NOT NULL DEFAULT false,
+    "pauseReason"      text,
+    "pausedAt"         timestamptz(3)
+);
+
+CREATE TABLE "LedgerPool" (
+    "poolId"       text PRIMARY KEY,
+    "startBalance" bigint NOT NULL,
+    CONSTRAINT "LedgerPool_startBalance_range" CHECK ("startBalance" >= 0)
+);
+COMMENT ON TABLE "LedgerPool" IS
+    'What bootstrap put into each pool; what is left is the view PoolBalance.';
+
+CREATE TABLE "LedgerCountry" (
+    "countryCode"   text PRIMARY KEY,
+    name            text   NOT NULL,
+    "sharePpb"      bigint NOT NULL,
+    users           bigint NOT NULL DEFAULT 0,
+    "userTotal"     bigint NOT NULL DEFAULT 0,
+    "treasuryTotal" bigint NOT NULL DEFAULT 0
+);
+COMMENT ON TABLE "LedgerCountry" IS
+    'Countries as the chain has them, with people granted and Qirat paid from the two genesis pools.';
+
+CREATE TABLE "LedgerFee" (
+    "txId"   text PRIMARY KEY,
+    amount   bigint         NOT NULL,
+    at       timestamptz(3) NOT NULL,
+    CONSTRAINT "LedgerFee_amount_positive" CHECK (amount > 0)
+);
+COMMENT ON TABLE "LedgerFee" IS 'Fees credited to SYSTEM_OPERATIONS_FUND, one row a transaction.';
+
+CREATE TABLE "LedgerUser" (
+    "fabricUserId"  text PRIMARY KEY,
+    "profileId"     text           NOT NULL REFERENCES "UserProfile" ("profileId"),
+    "countryCode"   text           NOT NULL,
+    "createdTxId"   text           NOT NULL,
+    "createdAt"     timestamptz(3) NOT NULL,
+    "genesisTxId"   text,
+    "genesisAmount" bigint,
+    "genesisPhase"  smallint,
+    "genesisRefusal" text,
+    "isFrozen"      boolean        NOT NULL DEFAULT false,
+    "frozenReason"  text,
+    CONSTRAINT "LedgerUser_profileId_key" UNIQUE ("profileId")
+);
+
+CREATE TABLE "Wallet" (
+    "walletId"     text PRIMARY KEY,
+    "accountId"    text           NOT NULL,
+    kind           text           NOT NULL,
+    "profileId"    text           REFERENCES "UserProfile" ("profileId"),
+    "fabricUserId" text,
+    balance        bigint         NOT NULL,
+    "isLocked"     boolean        NOT NULL DEFAULT false,
+    "lastTxId"     text           NOT NULL,
+    "asOfBlock"    bigint         NOT NULL,
+    "createdAt"    timestamptz(3) NOT NULL,
+    "updatedAt"    timestamptz(3) NOT NULL,
+    CONSTRAINT "Wallet_accountId_key" UNIQUE ("accountId"),
+    CONSTRAINT "Wallet_profileId_key" UNIQUE ("profileId"),
+    CONSTRAINT "Wallet_kind_known" CHECK (kind IN ('USER', 'TREASURY')),
+    CONSTRAINT "Wallet_balance_never_negative" CHECK (balance >= 0),
+    CONSTRAINT "Wallet_user_has_owner" CHECK (
+        (kind = 'USER') = ("profileId" IS NOT NULL AND "fabricUserId" IS NOT NULL))
+);
+COMMENT ON COLUMN "Wallet"."isLocked" IS 'A treasury is locked until it is activated.';
+
+CREATE TABLE "Transaction" (
+    id            text PRIMARY KEY,
+    "onChainTxId" text           NOT NULL,
+    "eventIndex"  integer        NOT NULL,
+    "accountId"   text           NOT NULL,
+    "blockNumber" bigint         NOT NULL,
+    "commandId"   text           NOT NULL,
+    type          text           NOT NULL,
+    direction     text           NOT NULL,
+    counterparty  text           NOT NULL,
+    amount        bigint         NOT NULL,
+    fee           bigint         NOT NULL,
+    at            timestamptz(3) NOT NULL,
+    CONSTRAINT "Transaction_effect_key" UNIQUE ("onChainTxId", "eventIndex", "accountId"),
+    CONSTRAINT "Transaction_type_known" CHECK (type IN ('GENESIS', 'TRANSFER')),
+    CONSTRAINT "Transaction_direction_known" CHECK (direction IN ('IN', 'OUT')),
+    CONSTRAINT "Transaction_amount_range" CHECK (amount >= 0 AND fee >= 0)
+);
+CREATE INDEX "Transaction_accountId_idx"
+    ON "Transaction" ("accountId", "blockNumber" DESC, "eventIndex" DESC);
+COMMENT ON TABLE "Transaction" IS 'History of people''s wallets: one row an event and affected person.';
+
+-- What is left in each pool. The two genesis pools are their start minus what the countries
+-- were paid; the operations fund is its start plus the fees.
+CREATE VIEW "PoolBalance" AS
+SELECT "poolId",
+       ("startBalance"
+        - CASE "poolId"
+              WHEN 'SYSTEM_USER_GENESIS_POOL' THEN (SELECT coalesce(sum("userTotal"), 0) FROM "LedgerCountry")
+              WHEN 'SYSTEM_GOVT_GENESIS_POOL' THEN (SELECT coalesce(sum("treasuryTotal"), 0) FROM "LedgerCountry")
+              ELSE 0
+          END
+        + CASE "poolId"
+              WHEN 'SYSTEM_OPERATIONS_FUND' THEN (SELECT coalesce(sum(amount), 0) FROM "LedgerFee")
+              ELSE 0
+          END)::bigint AS balance
+FROM "LedgerPool";

@@ -1,0 +1,1 @@
+//! Pools with instance checks, migrations, schema fingerprint, private cluster, test databases.

@@ -1,0 +1,1 @@
+//! The one ledger client: identity, proposal, endorsement, submission, block stream.

@@ -1,0 +1,1 @@
+//! Fabric messages and services as generated code, with transaction id and header helpers.

@@ -1,0 +1,1 @@
+//! svc-identity: registration, login, sessions, profile, submission for review.

@@ -1,0 +1,108 @@
+//! Accounts of the ledger. A person, a country's treasury and a pool are different kinds.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::{CountryCode, FabricUserId, InvalidId, Qirat};
+
+/// Who holds money on the ledger. Its text is the account id on the wire and in SQL.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AccountId {
+    /// A person or organisation, by Fabric User ID.
+    User(FabricUserId),
+    /// A country's treasury, written `treasury_MY`.
+    Treasury(CountryCode),
+    /// One of the system's pools, written by its name.
+    Pool(Pool),
+}
+
+/// The pools into which the whole supply is created, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pool {
+    /// Pays the genesis grants of people.
+    UserGenesis,
+    /// Pays the treasuries' part of each grant.
+    GovtGenesis,
+    /// Charitable purposes.
+    Charitable,
+    /// Loans.
+    Loan,
+    /// GX itself.
+    Gx,
+    /// Receives the transfer fees.
+    OperationsFund,
+}
+
+impl Pool {
+    /// All pools, in the order in which bootstrap writes them.
+    pub const ALL: [Self; 6] = [
+        Self::UserGenesis,
+        Self::GovtGenesis,
+        Self::Charitable,
+        Self::Loan,
+        Self::Gx,
+        Self::OperationsFund,
+    ];
+
+    /// The account id of the pool.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UserGenesis => "SYSTEM_USER_GENESIS_POOL",
+            Self::GovtGenesis => "SYSTEM_GOVT_GENESIS_POOL",
+            Self::Charitable => "SYSTEM_CHARITABLE_POOL",
+            Self::Loan => "SYSTEM_LOAN_POOL",
+            Self::Gx => "SYSTEM_GX_POOL",
+            Self::OperationsFund => "SYSTEM_OPERATIONS_FUND",
+        }
+    }
+
+    /// What bootstrap puts into the pool.
+    pub const fn start(self) -> Qirat {
+        match self {
+            Self::UserGenesis => Qirat::gx(577_500_000_000),
+            Self::GovtGenesis => Qirat::gx(152_000_000_000),
+            Self::Charitable => Qirat::gx(158_000_000_000),
+            Self::Loan => Qirat::gx(312_500_000_000),
+            Self::Gx => Qirat::gx(31_250_000_000),
+            Self::OperationsFund => Qirat::gx(18_750_000_000),
+        }
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(id) => id.fmt(f),
+            Self::Treasury(country) => write!(f, "treasury_{country}"),
+            Self::Pool(pool) => f.write_str(pool.name()),
+        }
+    }
+}
+
+impl FromStr for AccountId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        if let Some(country) = text.strip_prefix("treasury_") {
+            return country.parse().map(Self::Treasury).map_err(|_| InvalidId::Account);
+        }
+        if let Some(pool) = Pool::ALL.into_iter().find(|pool| pool.name() == text) {
+            return Ok(Self::Pool(pool));
+        }
+        text.parse().map(Self::User).map_err(|_| InvalidId::Account)
+    }
+}
+
+impl Serialize for AccountId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for AccountId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}

@@ -1,0 +1,45 @@
+//! The one way to ask what time it is.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+/// Where a component reads the time: the machine's clock, or one that a test moves.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    System,
+    Manual(Arc<Mutex<OffsetDateTime>>),
+}
+
+impl Clock {
+    /// The machine's clock, in UTC.
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A clock that stands still until [`Clock::advance`] moves it.
+    pub fn manual(start: OffsetDateTime) -> Self {
+        Self(Source::Manual(Arc::new(Mutex::new(start))))
+    }
+
+    /// The present moment in UTC, cut to milliseconds, the precision in which times are stored.
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    pub fn now(&self) -> OffsetDateTime {
+        let now = match &self.0 {
+            Source::System => OffsetDateTime::now_utc(),
+            Source::Manual(at) => *at.lock().expect("no holder of this lock can panic"),
+        };
+        now.replace_millisecond(now.millisecond()).expect("a millisecond read from a time is valid")
+    }
+
+    /// Moves a manual clock forward. Clones move with it. The machine's clock is not moved.
+    pub fn advance(&self, by: Duration) {
+        if let Source::Manual(at) = &self.0 {
+            *at.lock().expect("no holder of this lock can panic") += by;
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Countries and their shares of world population.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::text_on_the_wire;
+
+/// An ISO 3166-1 alpha-2 code (and XK), two upper-case letters. Whether such a country is
+/// listed is for [`CountryList`] or the database to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CountryCode([u8; 2]);
+
+/// A text that is not two upper-case letters.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a country code is two upper-case letters")]
+pub struct InvalidCountryCode;
+
+impl FromStr for CountryCode {
+    type Err = InvalidCountryCode;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCountryCode> {
+        match text.as_bytes() {
+            [a, b] if a.is_ascii_uppercase() && b.is_ascii_uppercase() => Ok(Self([*a, *b])),
+            _ => Err(InvalidCountryCode),
+        }
+    }
+}
+
+impl fmt::Display for CountryCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", char::from(self.0[0]), char::from(self.0[1]))
+    }
+}
+
+text_on_the_wire!(CountryCode);
+
+/// One country of the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Country {
+    /// The code.
+    pub country_code: CountryCode,
+    /// The English name.
+    pub name: String,
+    /// Share of world population in parts per 10^9.
+    pub share_ppb: u32,
+}
+
+/// The countries GX knows: codes unique and in order, shares summing to exactly 10^9.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountryList(Vec<Country>);
+
+/// Why a country file is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CountryListError {
+    /// A line that is not `code,name,share`.
+    #[error("line {line}: {reason}")]
+    Line {
+        /// Line of the file, the header being 1.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A code occurs twice.
+    #[error("country {0} is listed twice")]
+    Twice(CountryCode),
+    /// Shares do not sum to 10^9.
+    #[error("the shares sum to {0} parts per 10^9, not to 1000000000")]
+    Sum(u64),
+}

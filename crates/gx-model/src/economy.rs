@@ -1,0 +1,1 @@
+//! Phases, grants, ages and fees: the constants and the arithmetic on them.

@@ -1,0 +1,1 @@
+//! The Fabric User ID: `CC CCC AANNNN TCCCC NNNN`.

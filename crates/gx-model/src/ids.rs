@@ -1,0 +1,173 @@
+//! Small parsed values: a value of one of these types is well-formed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Why a text is not the id it claims to be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidId {
+    /// Not a UUID in its lower-case hyphenated form.
+    #[error("a command id is a UUID in lower case with hyphens")]
+    Command,
+    /// Not a Fabric User ID, a treasury or a pool.
+    #[error("an account is a Fabric User ID, treasury_CC or a pool's name")]
+    Account,
+    /// Not 64 lower-case hexadecimal digits.
+    #[error("a biometric hash is 64 lower-case hexadecimal digits")]
+    BiometricHash,
+    /// Not a code of 1 to 40 upper-case letters, digits and underscores.
+    #[error("a reason code is 1 to 40 upper-case letters, digits and underscores")]
+    ReasonCode,
+    /// Not one of the transaction types.
+    #[error("a transaction type is P2P, MERCHANT, GOVERNMENT or B2B")]
+    TxType,
+}
+
+/// The id of a command, made by whoever first wants it, so that repeating it is harmless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CommandId(Uuid);
+
+impl CommandId {
+    /// Namespace of the UUIDv5 ids derived by [`CommandId::derive`].
+    const NAMESPACE: Uuid = Uuid::from_u128(0x8f1c_3c0e_54a1_5d3b_9b57_2a6f_0c1d_7e21);
+
+    /// The same parts always give the same id (UUIDv5 over the parts, each with its length).
+    pub fn derive(parts: &[&str]) -> Self {
+        let name: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
+        Self(Uuid::new_v5(&Self::NAMESPACE, name.as_bytes()))
+    }
+}
+
+impl From<Uuid> for CommandId {
+    fn from(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
+impl fmt::Display for CommandId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+impl FromStr for CommandId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let id = Self(Uuid::try_parse(text).map_err(|_| InvalidId::Command)?);
+        if id.to_string() == text { Ok(id) } else { Err(InvalidId::Command) }
+    }
+}
+
+/// HMAC-SHA-256 that stands for a person's biometric sample: 64 lower-case hex digits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct BiometricHash(String);
+
+impl FromStr for BiometricHash {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if text.len() == 64 && text.bytes().all(hex) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId::BiometricHash)
+        }
+    }
+}
+
+impl fmt::Display for BiometricHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why an operator did something, as a code: no free text goes on the ledger (G5).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ReasonCode(String);
+
+impl FromStr for ReasonCode {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+        if (1..=40).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId::ReasonCode)
+        }
+    }
+}
+
+impl fmt::Display for ReasonCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The class of a transfer, which decides its fee.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum TxType {
+    /// Between two people.
+    P2p,
+    /// From a person to an organisation.
+    Merchant,
+    /// Either side is a government.
+    Government,
+    /// Between organisations.
+    B2b,
+}
+
+impl TxType {
+    /// The name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::P2p => "P2P",
+            Self::Merchant => "MERCHANT",
+            Self::Government => "GOVERNMENT",
+            Self::B2b => "B2B",
+        }
+    }
+}
+
+impl FromStr for TxType {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        [Self::P2p, Self::Merchant, Self::Government, Self::B2b]
+            .into_iter()
+            .find(|kind| kind.name() == text)
+            .ok_or(InvalidId::TxType)
+    }
+}
+
+impl fmt::Display for TxType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+macro_rules! text_on_the_wire {
+    ($($name:ty),*) => {$(
+        impl TryFrom<String> for $name {
+            type Error = <$name as FromStr>::Err;
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+        impl From<$name> for String {
+            fn from(value: $name) -> String {
+                value.to_string()
+            }
+        }
+    )*};
+}
+pub(crate) use text_on_the_wire;
+text_on_the_wire!(CommandId, BiometricHash, ReasonCode, TxType);

@@ -1,0 +1,1 @@
+//! Commands: enqueue in the caller's transaction, lease, settle, reschedule.

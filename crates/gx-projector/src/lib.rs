@@ -1,0 +1,1 @@
+//! projector: turns blocks into the read model.

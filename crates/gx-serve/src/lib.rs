@@ -1,0 +1,1 @@
+//! What every long-running role needs: settings, telemetry, bind, health, drain, problem+json.

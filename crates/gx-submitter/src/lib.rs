@@ -1,0 +1,1 @@
+//! outbox-submitter: turns committed commands into ledger transactions.

@@ -1,0 +1,1 @@
+//! svc-tokenomics: wallets and balances.

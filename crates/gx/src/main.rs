@@ -1,0 +1,2 @@
+//! The `gx` binary.
+fn main() {}
