@@ -1,1 +1,68 @@
 //! Fabric messages and services as generated code, with transaction id and header helpers.
+//!
+//! The texts in `proto/` are our own; package, message and field names and numbers are
+//! those of Fabric, so that real peers and the development ledger understand each other.
+
+mod hashing;
+
+pub use hashing::{block_data_hash, block_header_bytes, block_header_hash, transaction_id};
+
+/// The largest message either end accepts: a peer sends up to 100 MB.
+pub const MAX_MESSAGE_BYTES: usize = 100 * 1024 * 1024;
+
+/// The type URL under which a gateway packs an `ErrorDetail` into a status.
+pub const ERROR_DETAIL_TYPE_URL: &str = "type.googleapis.com/gateway.ErrorDetail";
+
+macro_rules! generated {
+    ($(#[$doc:meta])* $name:ident, $package:literal) => {
+        $(#[$doc])*
+        #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
+        pub mod $name {
+            tonic::include_proto!($package);
+        }
+    };
+}
+
+generated!(
+    /// Blocks, envelopes and their headers.
+    common,
+    "common"
+);
+generated!(
+    /// The Gateway service.
+    gateway,
+    "gateway"
+);
+generated!(
+    /// Reads and writes of keys.
+    kvrwset,
+    "kvrwset"
+);
+generated!(
+    /// Identities.
+    msp,
+    "msp"
+);
+generated!(
+    /// Seek requests.
+    orderer,
+    "orderer"
+);
+generated!(
+    /// Proposals, transactions and the Deliver service.
+    protos,
+    "protos"
+);
+generated!(
+    /// Read-write sets.
+    rwset,
+    "rwset"
+);
+/// Messages of Google's API conventions.
+pub mod google {
+    generated!(
+        /// The gRPC error model.
+        rpc,
+        "google.rpc"
+    );
+}
