@@ -1,7 +1,9 @@
 //! Countries and their shares of world population.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -70,4 +72,70 @@ pub enum CountryListError {
     /// Shares do not sum to 10^9.
     #[error("the shares sum to {0} parts per 10^9, not to 1000000000")]
     Sum(u64),
+}
+
+impl CountryList {
+    /// What the shares of all countries sum to.
+    pub const SHARE_TOTAL: u64 = 1_000_000_000;
+
+    /// The list that this release was built with, the one source for database and ledger.
+    pub fn embedded() -> &'static Self {
+        static LIST: LazyLock<CountryList> = LazyLock::new(|| {
+            CountryList::parse(include_str!("../countries.csv"))
+                .expect("the embedded country file is checked by a test")
+        });
+        &LIST
+    }
+
+    /// Reads a country file: `countryCode,name,sharePpb` with that header.
+    ///
+    /// # Errors
+    /// [`CountryListError`], naming the line or country.
+    pub fn parse(text: &str) -> Result<Self, CountryListError> {
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let mut countries = BTreeMap::new();
+        for row in reader.deserialize::<Country>() {
+            let country = row.map_err(|why| CountryListError::line(&why))?;
+            let code = country.country_code;
+            if countries.insert(code, country).is_some() {
+                return Err(CountryListError::Twice(code));
+            }
+        }
+        let sum = countries.values().map(|country| u64::from(country.share_ppb)).sum();
+        if sum != Self::SHARE_TOTAL {
+            return Err(CountryListError::Sum(sum));
+        }
+        Ok(Self(countries.into_values().collect()))
+    }
+
+    /// The countries, by code.
+    pub fn iter(&self) -> std::slice::Iter<'_, Country> {
+        self.0.iter()
+    }
+
+    /// The country of that code.
+    pub fn get(&self, code: CountryCode) -> Option<&Country> {
+        let at = self.0.binary_search_by_key(&code, |country| country.country_code).ok()?;
+        self.0.get(at)
+    }
+}
+
+impl<'a> IntoIterator for &'a CountryList {
+    type Item = &'a Country;
+    type IntoIter = std::slice::Iter<'a, Country>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl CountryListError {
+    fn line(why: &csv::Error) -> Self {
+        let line = why.position().map_or(0, csv::Position::line);
+        let reason = match why.kind() {
+            csv::ErrorKind::Deserialize { err, .. } => err.to_string(),
+            _ => why.to_string(),
+        };
+        Self::Line { line, reason }
+    }
 }

@@ -1,1 +1,160 @@
 //! Phases, grants, ages and fees: the constants and the arithmetic on them.
+
+use std::ops::RangeInclusive;
+
+use time::Date;
+
+use crate::{AccountId, AccountType, CountryCode, CountryList, Qirat, TxType};
+
+/// A phase of the genesis distribution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Phase {
+    /// 1 to 6.
+    pub number: u8,
+    /// People of all countries together who fall into the phase.
+    pub users: u64,
+    /// What each gets.
+    pub user: Qirat,
+    /// What the country's treasury gets for each.
+    pub treasury: Qirat,
+}
+
+/// The phases, in order. Together they exhaust the two genesis pools exactly.
+pub const PHASES: [Phase; 6] = [
+    phase(1, 100_000_000, 500, 50),
+    phase(2, 200_000_000, 400, 50),
+    phase(3, 300_000_000, 300, 50),
+    phase(4, 400_000_000, 200, 50),
+    phase(5, 1_550_000_000, 100, 50),
+    phase(6, 2_450_000_000, 50, 10),
+];
+
+/// Ages at which a grant is paid, both included.
+pub const GENESIS_AGES: RangeInclusive<u8> = 13..=73;
+
+/// Ages that a person can have at approval.
+pub const AGES: RangeInclusive<u8> = 0..=150;
+
+/// No fee is above 10 %.
+pub const MAX_FEE_BASIS_POINTS: u16 = 1_000;
+
+/// Between two people of one country: nothing below, then the middle fee up to
+/// [`P2P_LARGE`], which counts as middle itself.
+pub const P2P_FREE_BELOW: Qirat = Qirat::gx(3);
+
+/// Above it, transfers between people pay the higher fee.
+pub const P2P_LARGE: Qirat = Qirat::gx(100);
+
+const fn phase(number: u8, users: u64, user: i64, treasury: i64) -> Phase {
+    Phase { number, users, user: Qirat::gx(user), treasury: Qirat::gx(treasury) }
+}
+
+/// What one person's grant comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The country's phase, 1 to 6.
+    pub phase: u8,
+    /// For the person.
+    pub user: Qirat,
+    /// For the country's treasury.
+    pub treasury: Qirat,
+}
+
+/// What a transfer costs on top of its amount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fee {
+    /// The class that decided it; `None` where a pool or treasury takes part.
+    pub tx_type: Option<TxType>,
+    /// The rate in 1/10 000 of the amount.
+    pub basis_points: u16,
+    /// The fee, rounded down.
+    pub fee: Qirat,
+}
+
+/// No class of transfers leads from the one account type to the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no transaction type covers a transfer from account type {} to {}", from.digit(), to.digit())]
+pub struct NoTxType {
+    /// The payer's type.
+    pub from: AccountType,
+    /// The receiver's type.
+    pub to: AccountType,
+}
+
+/// Full years from birth to a day, by the calendar: who was born on 29 February is a year
+/// older on 1 March of other years. 0 before birth.
+pub fn age_on(birth: Date, day: Date) -> u8 {
+    let had_birthday = (day.month() as u8, day.day()) >= (birth.month() as u8, birth.day());
+    let years = day.year() - birth.year() - i32::from(!had_birthday);
+    u8::try_from(years.clamp(0, i32::from(u8::MAX))).expect("clamped to a byte")
+}
+
+/// How many people of a country fall into a phase, rounded down.
+pub fn country_cap(phase: &Phase, share_ppb: u32) -> u64 {
+    phase.users * u64::from(share_ppb) / CountryList::SHARE_TOTAL
+}
+
+/// The grant of a country's next person, when so many were granted before: `None` without
+/// a share of world population, or when all phases are used up.
+pub fn grant_for(users_so_far: u64, share_ppb: u32) -> Option<Grant> {
+    let mut cap = 0;
+    PHASES.iter().find_map(|phase| {
+        cap += country_cap(phase, share_ppb);
+        let Phase { number, user, treasury, .. } = *phase;
+        (users_so_far < cap).then_some(Grant { phase: number, user, treasury })
+    })
+}
+
+/// The fee of a transfer, by the accounts that take part.
+///
+/// # Errors
+/// [`NoTxType`].
+pub fn fee(from: &AccountId, to: &AccountId, amount: Qirat) -> Result<Fee, NoTxType> {
+    let (AccountId::User(payer), AccountId::User(receiver)) = (from, to) else {
+        return Ok(Fee { tx_type: None, basis_points: 0, fee: Qirat::ZERO });
+    };
+    let tx_type = tx_type(payer.account_type(), receiver.account_type())?;
+    let basis_points = rate(tx_type, is_local(payer.country(), receiver.country()), amount);
+    Ok(Fee { tx_type: Some(tx_type), basis_points, fee: amount.basis_points(basis_points) })
+}
+
+fn is_local(payer: CountryCode, receiver: CountryCode) -> bool {
+    payer == receiver
+}
+
+/// The class of a transfer between two people or organisations.
+fn tx_type(from: AccountType, to: AccountType) -> Result<TxType, NoTxType> {
+    use AccountType::*;
+    match (from, to) {
+        (GovernmentTreasury | Governmental, _) | (_, GovernmentTreasury | Governmental) => {
+            Ok(TxType::Government)
+        }
+        (Individual, Individual) => Ok(TxType::P2p),
+        (
+            Individual,
+            ForProfit | NotForProfit | Education | Healthcare | Financial | Intergovernmental
+            | Diplomatic | TrustOrEstate | SpecialPurpose,
+        ) => Ok(TxType::Merchant),
+        (Individual, System) | (_, Individual) => Err(NoTxType { from, to }),
+        _ => Ok(TxType::B2b),
+    }
+}
+
+/// The rate in basis points.
+fn rate(tx_type: TxType, local: bool, amount: Qirat) -> u16 {
+    let rate = match (tx_type, local) {
+        (TxType::P2p, true) if amount < P2P_FREE_BELOW => 0,
+        (TxType::P2p, true) if amount <= P2P_LARGE => 5,
+        (TxType::P2p, true) => 10,
+        (TxType::P2p, false) if amount <= P2P_LARGE => 15,
+        (TxType::P2p, false) => 25,
+        (TxType::Merchant, true) => 15,
+        (TxType::Merchant, false) => 30,
+        (TxType::Government, true) => 10,
+        (TxType::Government, false) => 20,
+        (TxType::B2b, true) => 20,
+        (TxType::B2b, false) => 40,
+    };
+    debug_assert!(rate <= MAX_FEE_BASIS_POINTS, "no fee is above 10 %");
+    rate
+}

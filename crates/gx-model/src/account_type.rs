@@ -1,0 +1,63 @@
+//! Who an account belongs to: the hex digit in the fourth block of a Fabric User ID.
+
+/// The account type. B, C and D are reserved: nobody has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "each name says what the type is for")]
+pub enum AccountType {
+    Individual,
+    ForProfit,
+    NotForProfit,
+    Education,
+    Healthcare,
+    Financial,
+    GovernmentTreasury,
+    Governmental,
+    Intergovernmental,
+    Diplomatic,
+    TrustOrEstate,
+    SpecialPurpose,
+    System,
+}
+
+impl AccountType {
+    /// Every type that may be given.
+    pub const ALL: [Self; 13] = [
+        Self::Individual,
+        Self::ForProfit,
+        Self::NotForProfit,
+        Self::Education,
+        Self::Healthcare,
+        Self::Financial,
+        Self::GovernmentTreasury,
+        Self::Governmental,
+        Self::Intergovernmental,
+        Self::Diplomatic,
+        Self::TrustOrEstate,
+        Self::SpecialPurpose,
+        Self::System,
+    ];
+
+    /// The hex digit in the id.
+    pub const fn digit(self) -> char {
+        match self {
+            Self::Individual => '0',
+            Self::ForProfit => '1',
+            Self::NotForProfit => '2',
+            Self::Education => '3',
+            Self::Healthcare => '4',
+            Self::Financial => '5',
+            Self::GovernmentTreasury => '6',
+            Self::Governmental => '7',
+            Self::Intergovernmental => '8',
+            Self::Diplomatic => '9',
+            Self::TrustOrEstate => 'A',
+            Self::SpecialPurpose => 'E',
+            Self::System => 'F',
+        }
+    }
+
+    /// The type of that digit.
+    pub fn from_digit(digit: char) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.digit() == digit)
+    }
+}

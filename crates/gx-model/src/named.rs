@@ -1,0 +1,51 @@
+//! Enums whose every value has one name, the same in SQL, in JSON and on screen.
+
+/// Declares such an enum: `ALL`, `name`, `from_name`, `Display`, `FromStr` and serde, all
+/// by the name. The text is what a reader is told about a value that is not in the list.
+macro_rules! named {
+    ($(#[$doc:meta])* pub enum $type:ident($wrong:literal) {
+        $($(#[$value_doc:meta])* $value:ident = $name:literal,)*
+    }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(serde::Serialize, serde::Deserialize)]
+        pub enum $type {
+            $($(#[$value_doc])* #[serde(rename = $name)] $value,)*
+        }
+
+        impl $type {
+            /// Every value.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$value),*];
+
+            /// The name, in SQL and JSON.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$value => $name,)* }
+            }
+
+            /// The value of that name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.into_iter().find(|value| value.name() == name)
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = $crate::UnknownName;
+
+            fn from_str(name: &str) -> Result<Self, $crate::UnknownName> {
+                Self::from_name(name).ok_or($crate::UnknownName($wrong))
+            }
+        }
+    };
+}
+pub(crate) use named;
+
+/// A name that is not in a closed list; the text says what is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UnknownName(pub(crate) &'static str);
