@@ -257,7 +257,9 @@ CREATE TABLE "OutboxCommand" (
     "requestId"     text,
     status          text           NOT NULL DEFAULT 'PENDING',
     attempts        integer        NOT NULL DEFAULT 0,
+    failures        jsonb          NOT NULL DEFAULT '{}',
     "nextAttemptAt" timestamptz(3) NOT NULL,
+    "giveUp"        jsonb,
     "txId"          text,
     "blockNumber"   bigint,
     outcome         jsonb,
@@ -282,13 +284,22 @@ CREATE TABLE "OutboxCommand" (
         CHECK ((status = 'BLOCKED') = (prerequisite IS NOT NULL)),
     CONSTRAINT "OutboxCommand_settled" CHECK (
         (status IN ('COMMITTED', 'COMMITTED_UNVERIFIED', 'REFUSED', 'DISCARDED'))
-        = ("settledAt" IS NOT NULL))
+        = ("settledAt" IS NOT NULL)),
+    CONSTRAINT "OutboxCommand_attempts_range" CHECK (attempts >= 0)
 );
+COMMENT ON COLUMN "OutboxCommand".attempts IS
+    'Counted before each try; a try that found a prerequisite missing or no ledger is given back.';
+COMMENT ON COLUMN "OutboxCommand".failures IS
+    'Tries that failed, by class; INTERRUPTED is charged at the start and given back at the end.';
+COMMENT ON COLUMN "OutboxCommand"."giveUp" IS
+    '{to, reason, by}: once sent, a command is given up only after the ledger has cancelled its id.';
 COMMENT ON TABLE "OutboxCommand" IS
     'Writers: services insert in their own transaction; the submitter moves PENDING and SUBMITTED; the projector settles.';
 CREATE INDEX "OutboxCommand_pending_idx" ON "OutboxCommand" (lane, number) WHERE status = 'PENDING';
 CREATE INDEX "OutboxCommand_unsettled_idx" ON "OutboxCommand" ("aggregateKey", number)
     WHERE status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD');
+CREATE INDEX "OutboxCommand_blocked_idx" ON "OutboxCommand" USING gin (prerequisite)
+    WHERE status = 'BLOCKED';
 CREATE INDEX "OutboxCommand_txId_idx" ON "OutboxCommand" ("txId") WHERE "txId" IS NOT NULL;
 CREATE INDEX "OutboxCommand_profileId_idx" ON "OutboxCommand" ("profileId", number);
 
@@ -308,7 +319,8 @@ CREATE TABLE "OutboxLane" (
     lane         smallint PRIMARY KEY,
     owner        text,
     token        bigint         NOT NULL DEFAULT 0,
-    "leaseUntil" timestamptz(3) NOT NULL DEFAULT '-infinity',
+    "leaseUntil" timestamptz(3) NOT NULL DEFAULT '1970-01-01Z',
+    "servedAt"   timestamptz(3) NOT NULL DEFAULT '1970-01-01Z',
     CONSTRAINT "OutboxLane_lane_range" CHECK (lane BETWEEN 0 AND 63)
 );
 INSERT INTO "OutboxLane" (lane) SELECT generate_series(0, 63);
@@ -316,6 +328,7 @@ COMMENT ON TABLE "OutboxLane" IS 'Writer: submitter.';
 
 CREATE TABLE "LedgerAttempt" (
     "txId"        text PRIMARY KEY,
+    purpose       text           NOT NULL,
     "genesisHash" bytea          NOT NULL,
     envelope      bytea          NOT NULL,
     "commandIds"  text[]         NOT NULL,
@@ -325,15 +338,29 @@ CREATE TABLE "LedgerAttempt" (
     "nextSendAt"  timestamptz(3) NOT NULL,
     "errorClass"  text,
     "errorDetail" text,
+    "refusedAtHeight" bigint,
     "validationCode" text,
     "blockNumber" bigint,
     "createdAt"   timestamptz(3) NOT NULL,
     "settledAt"   timestamptz(3),
     CONSTRAINT "LedgerAttempt_state_known"
         CHECK (state IN ('OPEN', 'VALID', 'INVALID', 'ABANDONED')),
+    CONSTRAINT "LedgerAttempt_purpose_known" CHECK (purpose IN ('EXECUTE', 'CANCEL')),
     CONSTRAINT "LedgerAttempt_settled" CHECK ((state = 'OPEN') = ("settledAt" IS NULL))
 );
 CREATE INDEX "LedgerAttempt_open_idx" ON "LedgerAttempt" ("nextSendAt") WHERE state = 'OPEN';
+COMMENT ON COLUMN "LedgerAttempt"."refusedAtHeight" IS
+    'Height of the ledger when the orderer refused the envelope; refused again after every block below it was applied, the attempt is abandoned.';
+
+-- A final state never changes, whoever asks.
+CREATE FUNCTION "LedgerAttempt_final"() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'attempt % is % for good', OLD."txId", OLD.state
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'LedgerAttempt_final';
+END $$;
+CREATE TRIGGER "LedgerAttempt_final" BEFORE UPDATE OF state ON "LedgerAttempt"
+    FOR EACH ROW WHEN (OLD.state <> 'OPEN' AND NEW.state IS DISTINCT FROM OLD.state)
+    EXECUTE FUNCTION "LedgerAttempt_final"();
 COMMENT ON TABLE "LedgerAttempt" IS 'Writers: submitter inserts and abandons; projector settles.';
 
 -- ---- Where the chain is ---------------------------------------------------------------
@@ -365,10 +392,12 @@ CREATE TABLE "EventDLQ" (
     "blockNumber" bigint         NOT NULL,
     "txId"        text           NOT NULL,
     "eventIndex"  integer        NOT NULL,
+    "commandId"   text           NOT NULL,
+    "txIndex"     integer        NOT NULL,
     "eventName"   text,
     aggregates    text[]         NOT NULL,
     reason        text           NOT NULL,
-    payload       jsonb          NOT NULL,
+    payload       json           NOT NULL,
     "ledgerAt"    timestamptz(3) NOT NULL,
     state         text           NOT NULL DEFAULT 'HELD',
     "createdAt"   timestamptz(3) NOT NULL,
@@ -379,6 +408,8 @@ CREATE TABLE "EventDLQ" (
 );
 CREATE INDEX "EventDLQ_held_idx" ON "EventDLQ" USING gin (aggregates) WHERE state = 'HELD';
 COMMENT ON TABLE "EventDLQ" IS 'Writer: projector.';
+COMMENT ON COLUMN "EventDLQ".payload IS
+    'As it stood on the wire; json and not jsonb, which refuses some valid texts.';
 
 -- ---- The read model: a function of the chain. Only the projector writes below here ------
 
@@ -425,12 +456,14 @@ COMMENT ON TABLE "LedgerCountry" IS
     'Countries as the chain has them, with people granted and Qirat paid from the two genesis pools.';
 
 CREATE TABLE "LedgerFee" (
-    "txId"   text PRIMARY KEY,
-    amount   bigint         NOT NULL,
-    at       timestamptz(3) NOT NULL,
+    "txId"       text           NOT NULL,
+    "eventIndex" integer        NOT NULL,
+    amount       bigint         NOT NULL,
+    at           timestamptz(3) NOT NULL,
+    PRIMARY KEY ("txId", "eventIndex"),
     CONSTRAINT "LedgerFee_amount_positive" CHECK (amount > 0)
 );
-COMMENT ON TABLE "LedgerFee" IS 'Fees credited to SYSTEM_OPERATIONS_FUND, one row a transaction.';
+COMMENT ON TABLE "LedgerFee" IS 'Fees credited to SYSTEM_OPERATIONS_FUND, one row a transfer.';
 
 CREATE TABLE "LedgerUser" (
     "fabricUserId"  text PRIMARY KEY,
