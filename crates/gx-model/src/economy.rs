@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use time::Date;
 
-use crate::{AccountId, AccountType, CountryCode, CountryList, Qirat, TxType};
+use crate::{AccountId, AccountType, CountryList, Qirat, TxType};
 
 /// A phase of the genesis distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,12 +114,8 @@ pub fn fee(from: &AccountId, to: &AccountId, amount: Qirat) -> Result<Fee, NoTxT
         return Ok(Fee { tx_type: None, basis_points: 0, fee: Qirat::ZERO });
     };
     let tx_type = tx_type(payer.account_type(), receiver.account_type())?;
-    let basis_points = rate(tx_type, is_local(payer.country(), receiver.country()), amount);
+    let basis_points = rate(tx_type, payer.country() == receiver.country(), amount);
     Ok(Fee { tx_type: Some(tx_type), basis_points, fee: amount.basis_points(basis_points) })
-}
-
-fn is_local(payer: CountryCode, receiver: CountryCode) -> bool {
-    payer == receiver
 }
 
 /// The class of a transfer between two people or organisations.

@@ -50,7 +50,9 @@ named! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFabricUserId {
     /// Not five blocks of the right characters.
-    #[error("a Fabric User ID has the form CC CCC AAANNN TCCCC NNNN, such as MY 463 AUN834 0QKZB 5821")]
+    #[error(
+        "a Fabric User ID has the form CC CCC AAANNN TCCCC NNNN, such as MY 463 AUN834 0QKZB 5821"
+    )]
     Form,
     /// The fourth block begins with a type that is reserved.
     #[error("the account types B, C and D are reserved")]

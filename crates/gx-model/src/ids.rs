@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::named::named;
+
 /// Why a text is not the id it claims to be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidId {
@@ -21,9 +23,6 @@ pub enum InvalidId {
     /// Not a code of 1 to 40 upper-case letters, digits and underscores.
     #[error("a reason code is 1 to 40 upper-case letters, digits and underscores")]
     ReasonCode,
-    /// Not one of the transaction types.
-    #[error("a transaction type is P2P, MERCHANT, GOVERNMENT or B2B")]
-    TxType,
 }
 
 /// The id of a command, made by whoever first wants it, so that repeating it is harmless.
@@ -111,46 +110,17 @@ impl fmt::Display for ReasonCode {
     }
 }
 
-/// The class of a transfer, which decides its fee.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum TxType {
-    /// Between two people.
-    P2p,
-    /// From a person to an organisation.
-    Merchant,
-    /// Either side is a government.
-    Government,
-    /// Between organisations.
-    B2b,
-}
-
-impl TxType {
-    /// The name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::P2p => "P2P",
-            Self::Merchant => "MERCHANT",
-            Self::Government => "GOVERNMENT",
-            Self::B2b => "B2B",
-        }
-    }
-}
-
-impl FromStr for TxType {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        [Self::P2p, Self::Merchant, Self::Government, Self::B2b]
-            .into_iter()
-            .find(|kind| kind.name() == text)
-            .ok_or(InvalidId::TxType)
-    }
-}
-
-impl fmt::Display for TxType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+named! {
+    /// The class of a transfer, which decides its fee.
+    pub enum TxType("a transaction type is P2P, MERCHANT, GOVERNMENT or B2B") {
+        /// Between two people.
+        P2p = "P2P",
+        /// From a person to an organisation.
+        Merchant = "MERCHANT",
+        /// Either side is a government.
+        Government = "GOVERNMENT",
+        /// Between organisations.
+        B2b = "B2B",
     }
 }
 
@@ -170,4 +140,4 @@ macro_rules! text_on_the_wire {
     )*};
 }
 pub(crate) use text_on_the_wire;
-text_on_the_wire!(CommandId, BiometricHash, ReasonCode, TxType);
+text_on_the_wire!(CommandId, BiometricHash, ReasonCode);

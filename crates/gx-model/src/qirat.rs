@@ -43,7 +43,11 @@ impl Qirat {
     /// # Errors
     /// [`InvalidAmount::Range`] when negative or above [`Qirat::SUPPLY`].
     pub const fn new(qirat: i64) -> Result<Self, InvalidAmount> {
-        if qirat < 0 || qirat > Self::SUPPLY.0 { Err(InvalidAmount::Range) } else { Ok(Self(qirat)) }
+        if qirat < 0 || qirat > Self::SUPPLY.0 {
+            Err(InvalidAmount::Range)
+        } else {
+            Ok(Self(qirat))
+        }
     }
 
     /// An amount of whole GX.
