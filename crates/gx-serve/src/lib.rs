@@ -1,1 +1,34 @@
 //! What every long-running role needs: settings, telemetry, bind, health, drain, problem+json.
+//!
+//! A role builds a [`HealthBoard`], a [`Service`] or [`worker_router`], binds with
+//! [`server::bind`] and runs a [`Server`] until its token is cancelled; [`shutdown::stop`]
+//! does that in the right order.
+
+pub mod build_info;
+pub mod entropy;
+pub mod envelope;
+pub mod extract;
+pub mod fields;
+pub mod health;
+pub mod limits;
+mod openapi;
+pub mod page;
+mod pages;
+pub mod problem;
+mod routes;
+pub mod server;
+pub mod settings;
+pub mod shutdown;
+pub mod telemetry;
+
+pub use entropy::Entropy;
+pub use envelope::Envelope;
+pub use extract::{Client, Json, Query, Reply, RequestId};
+pub use health::{CheckHandle, HealthBoard, Heart, Verdict};
+pub use problem::{Problem, ProblemKind};
+pub use routes::{
+    Access, RouteConflict, RouteInfo, Routes, Service, ServiceParts, check_owners, edge,
+    worker_router,
+};
+pub use server::Server;
+pub use tokio_util::sync::CancellationToken;

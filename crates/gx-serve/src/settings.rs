@@ -1,0 +1,187 @@
+//! Settings that are wrong, all of them at once (CFG-02).
+//!
+//! Clap stops at the first setting that it cannot read. A start that fails is read again
+//! here, one setting at a time, so that the operator sees everything that is missing, weak,
+//! unparsable or misspelt in one report.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command};
+
+use crate::fields::edits;
+
+/// Prefixes that are ours alone: an unknown name with one of them is a mistake.
+const OWN_PREFIXES: [&str; 2] = ["GX_", "JWT_"];
+/// Shortest known name that a stranger's can be taken for.
+const SHORTEST_MISSPELT: usize = 8;
+
+/// Everything that is wrong with the settings.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SettingsReport(Vec<String>);
+
+impl std::error::Error for SettingsReport {}
+
+impl std::fmt::Display for SettingsReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.len() {
+            1 => write!(f, "one setting is wrong:")?,
+            n => write!(f, "{n} settings are wrong:")?,
+        }
+        self.0.iter().try_for_each(|line| write!(f, "\n  {line}"))
+    }
+}
+
+impl SettingsReport {
+    /// A report of findings made elsewhere, such as what production refuses; `Ok` when there
+    /// are none.
+    ///
+    /// # Errors
+    /// The report, when there is something in it.
+    pub fn of(findings: Vec<String>) -> Result<(), Self> {
+        if findings.is_empty() { Ok(()) } else { Err(Self(findings)) }
+    }
+
+    /// One line a finding.
+    pub fn lines(&self) -> &[String] {
+        &self.0
+    }
+}
+
+/// Why a command line and its environment make no start.
+#[derive(Debug)]
+pub enum NoStart {
+    /// `--help`, `--version` or a mistake on the command line, as clap says it.
+    Clap(clap::Error),
+    /// Settings are wrong.
+    Settings(SettingsReport),
+}
+
+/// Reads the command line and the environment. `known` are names of the environment that
+/// belong to us though no setting has them.
+///
+/// # Errors
+/// Clap's own answer for help and for mistakes on the command line, else everything that is
+/// wrong with the settings.
+pub fn read(
+    command: &Command,
+    arguments: Vec<OsString>,
+    environment: &BTreeMap<String, String>,
+    known: &[&str],
+) -> Result<ArgMatches, NoStart> {
+    let mut findings = misspelt(command, environment, known);
+    match command.clone().try_get_matches_from(arguments.clone()) {
+        Ok(matches) if findings.is_empty() => Ok(matches),
+        Ok(_) => Err(NoStart::Settings(SettingsReport(findings))),
+        Err(error) => {
+            let wrong = wrong_settings(command, arguments);
+            if is_for_clap(&error) || (wrong.is_empty() && findings.is_empty()) {
+                return Err(NoStart::Clap(error));
+            }
+            findings.extend(wrong);
+            findings.sort();
+            Err(NoStart::Settings(SettingsReport(findings)))
+        }
+    }
+}
+
+fn is_for_clap(error: &clap::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            | ErrorKind::InvalidSubcommand
+            | ErrorKind::UnknownArgument
+            | ErrorKind::MissingSubcommand
+    )
+}
+
+/// Each setting of the chosen command that does not stand by itself.
+fn wrong_settings(command: &Command, arguments: Vec<OsString>) -> Vec<String> {
+    let matches = command.clone().ignore_errors(true).try_get_matches_from(arguments).ok();
+    let (mut chosen, mut given) = (command, matches.as_ref());
+    while let Some((name, inner)) = given.and_then(ArgMatches::subcommand) {
+        let Some(next) = chosen.find_subcommand(name) else { break };
+        (chosen, given) = (next, Some(inner));
+    }
+    let on_command_line = |argument: &Arg| {
+        let id = argument.get_id().as_str();
+        given.is_some_and(|matches| {
+            matches.try_contains_id(id).unwrap_or(false)
+                && matches.value_source(id) == Some(ValueSource::CommandLine)
+        })
+    };
+    chosen
+        .get_arguments()
+        .filter(|argument| argument.get_env().is_some() && !on_command_line(argument))
+        .filter_map(wrong_setting)
+        .collect()
+}
+
+/// What is wrong with one setting's value in the environment; the value itself is not
+/// repeated, for it may be a secret.
+fn wrong_setting(argument: &Arg) -> Option<String> {
+    let name = argument.get_env()?.to_string_lossy().into_owned();
+    let alone = Command::new("setting").no_binary_name(true).arg(argument.clone());
+    let error = alone.try_get_matches_from(Vec::<OsString>::new()).err()?;
+    let what = match error.kind() {
+        ErrorKind::MissingRequiredArgument => "is required and not set".to_owned(),
+        ErrorKind::InvalidValue => {
+            let possible: Vec<String> = argument
+                .get_possible_values()
+                .iter()
+                .map(|value| value.get_name().to_owned())
+                .collect();
+            if possible.is_empty() {
+                "is empty".to_owned()
+            } else {
+                format!("must be one of {}", possible.join(", "))
+            }
+        }
+        _ => std::error::Error::source(&error)
+            .map_or_else(|| error.kind().to_string(), ToString::to_string),
+    };
+    let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+    let help = if help.is_empty() { help } else { format!(" ({})", help.trim_end_matches('.')) };
+    Some(format!("{name}: {what}{help}"))
+}
+
+/// Names in the environment that are none of ours and look as if they were meant to be.
+fn misspelt(
+    command: &Command,
+    environment: &BTreeMap<String, String>,
+    known: &[&str],
+) -> Vec<String> {
+    let mut names: Vec<String> = known.iter().map(|name| (*name).to_owned()).collect();
+    collect_names(command, &mut names);
+    environment
+        .keys()
+        .filter(|name| !names.contains(name))
+        .filter_map(|name| {
+            let nearest = names
+                .iter()
+                .filter(|known| known.len() >= SHORTEST_MISSPELT)
+                .map(|known| (edits(name, known), known))
+                .filter(|(distance, _)| *distance <= 2)
+                .min();
+            match nearest {
+                Some((_, meant)) => Some(format!("{name}: is unknown; did you mean {meant}?")),
+                None if OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) => {
+                    Some(format!("{name}: is unknown; remove it, or see --help for the names"))
+                }
+                None => None,
+            }
+        })
+        .collect()
+}
+
+fn collect_names(command: &Command, names: &mut Vec<String>) {
+    let own = command.get_arguments().filter_map(Arg::get_env);
+    names.extend(own.map(|name| name.to_string_lossy().into_owned()));
+    for subcommand in command.get_subcommands() {
+        collect_names(subcommand, names);
+    }
+}
