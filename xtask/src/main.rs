@@ -1,2 +1,55 @@
-//! Repository checks.
-fn main() {}
+//! Checks over the repository as a whole, and the files that are generated from it.
+//!
+//! Every check is also a unit test of this crate, so that the test command proves it.
+
+mod error;
+mod promises;
+mod repo;
+mod rust_source;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+use crate::repo::Repo;
+
+/// Checks and generated files of the GX repository.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Prints every promise and requirement with the tests that quote it.
+    Promises {
+        /// Prints only what no test quotes.
+        #[arg(long)]
+        missing: bool,
+    },
+    /// Checks the rules that hold for every file and every crate.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().task) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs one task; `false` when the repository breaks a rule.
+fn run(task: &Task) -> Result<bool, Error> {
+    let repo = Repo::of_this_crate();
+    match task {
+        Task::Promises { missing } => promises::run(&repo, *missing),
+        Task::Tidy => tidy::run(&repo),
+    }
+}

@@ -1,0 +1,114 @@
+//! The lists under `docs/requirements`.
+
+use std::collections::BTreeSet;
+
+use super::ids;
+use crate::error::Error;
+use crate::repo::Repo;
+
+/// The lists, in the order in which they are printed.
+const LISTS: [(&str, &str); 3] = [
+    ("Promises", "docs/requirements/promises.md"),
+    ("Incidents", "docs/requirements/incidents.md"),
+    ("Security requirements", "docs/requirements/security.md"),
+];
+
+/// What stands at the start of a row that no longer holds.
+const RETIRED: &str = "(retired)";
+
+/// One list.
+pub(crate) struct RequirementList {
+    pub(crate) title: String,
+    pub(crate) file: String,
+    pub(crate) rows: Vec<Requirement>,
+}
+
+/// One row of a list.
+pub(crate) struct Requirement {
+    pub(crate) id: String,
+    pub(crate) text: String,
+}
+
+impl Requirement {
+    /// Whether the row only keeps its id from being used again.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.text.starts_with(RETIRED)
+    }
+}
+
+impl RequirementList {
+    /// The themes of the list's ids: `PRJ` of `PRJ-08`, `G` of `G3`.
+    pub(crate) fn themes(&self) -> BTreeSet<String> {
+        self.rows.iter().map(|row| ids::theme(&row.id).to_owned()).collect()
+    }
+}
+
+/// Reads every list of the repository.
+pub(crate) fn read_all(repo: &Repo) -> Result<Vec<RequirementList>, Error> {
+    LISTS.iter().map(|(title, file)| parse(title, file, &repo.read(file)?)).collect()
+}
+
+/// Reads the tables of a Markdown file whose rows are `| id | requirement |`.
+fn parse(title: &str, file: &str, text: &str) -> Result<RequirementList, Error> {
+    let wrong = |line: usize, message: String| Error::List { file: file.to_owned(), line, message };
+    let mut rows: Vec<Requirement> = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let Some(inner) = line.strip_prefix('|').and_then(|row| row.strip_suffix('|')) else {
+            continue;
+        };
+        let cells: Vec<&str> = inner.split('|').map(str::trim).collect();
+        if cells[0] == "id" || cells[0].starts_with("---") {
+            continue;
+        }
+        let [id, sentence] = cells[..] else {
+            return Err(wrong(number, "a row has two cells: id and requirement".to_owned()));
+        };
+        if !ids::is_id(id) {
+            return Err(wrong(number, format!("`{id}` is not an id such as G3 or PRJ-08")));
+        }
+        if sentence.is_empty() {
+            return Err(wrong(number, format!("{id} has no text")));
+        }
+        if rows.iter().any(|row| row.id == id) {
+            return Err(wrong(number, format!("{id} stands here twice")));
+        }
+        rows.push(Requirement { id: id.to_owned(), text: sentence.to_owned() });
+    }
+    if rows.is_empty() {
+        return Err(wrong(1, "the list has no rows".to_owned()));
+    }
+    Ok(RequirementList { title: title.to_owned(), file: file.to_owned(), rows })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> String {
+        parse("Sample", "sample.md", text).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn rows_are_read_and_headings_left_out() {
+        let text = "# Title\n\n| id | requirement |\n|---|---|\n| A-01 | One. |\n| A-02 | (retired) Two. |\n";
+        let list = parse("Sample", "sample.md", text).unwrap();
+        let seen: Vec<_> =
+            list.rows.iter().map(|row| (row.id.as_str(), row.is_retired())).collect();
+        assert_eq!(seen, [("A-01", false), ("A-02", true)]);
+    }
+
+    #[test]
+    fn a_malformed_row_is_named_with_its_line() {
+        assert_eq!(
+            message("| A-1 | One. |"),
+            "sample.md:1: `A-1` is not an id such as G3 or PRJ-08"
+        );
+        assert_eq!(message("\n| A-01 | |"), "sample.md:2: A-01 has no text");
+        assert_eq!(
+            message("| A-01 | One. | Two. |"),
+            "sample.md:1: a row has two cells: id and requirement"
+        );
+        assert_eq!(message("| A-01 | x |\n| A-01 | y |"), "sample.md:2: A-01 stands here twice");
+        assert_eq!(message("nothing"), "sample.md:1: the list has no rows");
+    }
+}

@@ -1,0 +1,66 @@
+//! `cargo xtask promises`: which promise, incident and security requirement is proved by
+//! which test.
+
+mod coverage;
+mod ids;
+mod lists;
+mod report;
+
+use crate::error::Error;
+use crate::repo::Repo;
+use crate::rust_source::{functions, tokens};
+
+use self::coverage::{Coverage, Quoting};
+
+/// Prints the coverage; `false` when a test quotes an id that no list has, or an id is
+/// quoted by ignored tests only.
+pub(crate) fn run(repo: &Repo, only_missing: bool) -> Result<bool, Error> {
+    let coverage = coverage(repo)?;
+    print!("{}", report::text(&coverage, only_missing));
+    Ok(coverage.is_sound())
+}
+
+fn coverage(repo: &Repo) -> Result<Coverage, Error> {
+    Ok(Coverage::new(lists::read_all(repo)?, quoting_tests(repo)?))
+}
+
+/// Every test of the repository.
+fn quoting_tests(repo: &Repo) -> Result<Vec<Quoting>, Error> {
+    let mut tests = Vec::new();
+    for file in repo.rust_files()? {
+        let stream = tokens(&file.path, &file.text)?;
+        for function in functions(&stream).into_iter().filter(|function| function.is_test) {
+            tests.push(Quoting {
+                place: format!("{}:{}", file.path, function.line),
+                name: function.name,
+                doc: function.doc,
+                ignored: function.is_ignored,
+            });
+        }
+    }
+    Ok(tests)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_of_this_repository_quote_known_ids_only() {
+        let coverage = coverage(&Repo::of_this_crate()).unwrap();
+        assert!(coverage.is_sound(), "{}", report::text(&coverage, true));
+    }
+
+    #[test]
+    fn the_lists_hold_every_theme() {
+        let themes: Vec<String> = lists::read_all(&Repo::of_this_crate())
+            .unwrap()
+            .iter()
+            .flat_map(lists::RequirementList::themes)
+            .collect();
+        for theme in ["G", "RDY", "PRJ", "OUT", "FAB", "DB", "CFG", "BKP", "API", "UI", "MON"] {
+            assert!(themes.iter().any(|known| known == theme), "no list has {theme}");
+        }
+        assert!(themes.iter().any(|known| known == "SEC-API"));
+    }
+}

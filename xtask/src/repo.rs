@@ -1,0 +1,98 @@
+//! The files of the repository.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+
+/// Folders at any depth that hold no source: version control, build output, run-time data.
+const SKIPPED_FOLDERS: [&str; 3] = [".git", "target", ".gx"];
+
+/// Cargo puts this file into each build folder, whatever the folder is called.
+const BUILD_FOLDER_MARK: &str = "CACHEDIR.TAG";
+
+/// The checked-out repository.
+pub(crate) struct Repo {
+    root: PathBuf,
+}
+
+/// A text file of the repository.
+pub(crate) struct TextFile {
+    /// Path from the repository's root, with `/` between folders.
+    pub(crate) path: String,
+    /// Its content.
+    pub(crate) text: String,
+}
+
+impl TextFile {
+    /// Whether this is Rust source.
+    pub(crate) fn is_rust(&self) -> bool {
+        self.path.ends_with(".rs")
+    }
+}
+
+impl Repo {
+    /// The repository that this crate was built from.
+    pub(crate) fn of_this_crate() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .expect("a crate's folder lies in the workspace's");
+        Self { root: root.to_owned() }
+    }
+
+    /// The absolute path of a file.
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// The content of a file.
+    pub(crate) fn read(&self, relative: &str) -> Result<String, Error> {
+        let path = self.path(relative);
+        fs::read_to_string(&path).map_err(Error::file(&path))
+    }
+
+    /// Every text file, in the order of their paths. Files that are not UTF-8 are no text.
+    pub(crate) fn text_files(&self) -> Result<Vec<TextFile>, Error> {
+        let mut files = Vec::new();
+        self.collect(&self.root, &mut files)?;
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(files)
+    }
+
+    /// Every file of Rust source.
+    pub(crate) fn rust_files(&self) -> Result<Vec<TextFile>, Error> {
+        let mut files = self.text_files()?;
+        files.retain(TextFile::is_rust);
+        Ok(files)
+    }
+
+    fn collect(&self, folder: &Path, files: &mut Vec<TextFile>) -> Result<(), Error> {
+        for entry in fs::read_dir(folder).map_err(Error::file(folder))? {
+            let entry = entry.map_err(Error::file(folder))?;
+            let path = entry.path();
+            let kind = entry.file_type().map_err(Error::file(&path))?;
+            if kind.is_dir() {
+                if !is_skipped(&path) {
+                    self.collect(&path, files)?;
+                }
+            } else if kind.is_file() && entry.file_name() != ".env" {
+                let bytes = fs::read(&path).map_err(Error::file(&path))?;
+                if let Ok(text) = String::from_utf8(bytes) {
+                    files.push(TextFile { path: self.relative(&path), text });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn relative(&self, path: &Path) -> String {
+        let inside = path.strip_prefix(&self.root).expect("the walk starts at the root");
+        inside.to_string_lossy().replace('\\', "/")
+    }
+}
+
+fn is_skipped(folder: &Path) -> bool {
+    let name = folder.file_name().unwrap_or_default();
+    SKIPPED_FOLDERS.iter().any(|skipped| name == *skipped)
+        || folder.join(BUILD_FOLDER_MARK).exists()
+}

@@ -1,0 +1,127 @@
+//! The crates of the workspace and what they depend on, as cargo sees them.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::repo::Repo;
+
+/// Every crate of the workspace.
+pub(crate) struct Workspace {
+    pub(crate) crates: Vec<Crate>,
+}
+
+/// One crate.
+pub(crate) struct Crate {
+    pub(crate) name: String,
+    /// Its folder from the repository's root.
+    pub(crate) folder: String,
+    pub(crate) description: String,
+    pub(crate) dependencies: Vec<Dependency>,
+}
+
+/// One entry of a crate's dependencies.
+pub(crate) struct Dependency {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) optional: bool,
+}
+
+/// The table that a dependency stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Normal,
+    Build,
+    Dev,
+}
+
+impl Workspace {
+    /// Asks cargo.
+    pub(crate) fn read(repo: &Repo) -> Result<Self, Error> {
+        let arguments = ["metadata", "--no-deps", "--offline", "--format-version", "1"];
+        let text = cargo(repo, &arguments)?;
+        let json: Value = serde_json::from_str(&text).map_err(|error| Error::Cargo {
+            arguments: arguments.join(" "),
+            message: error.to_string(),
+        })?;
+        let root = text_of(&json["workspace_root"]);
+        let crates =
+            json["packages"].as_array().into_iter().flatten().map(|p| Crate::from_json(p, &root));
+        Ok(Self { crates: crates.collect() })
+    }
+
+    /// A crate by its name.
+    pub(crate) fn find(&self, name: &str) -> Option<&Crate> {
+        self.crates.iter().find(|member| member.name == name)
+    }
+
+    /// The workspace's crates that one reaches through what it is built with, tests left out.
+    pub(crate) fn reached_from(&self, name: &str) -> BTreeSet<String> {
+        let mut reached = BTreeSet::new();
+        let mut waiting = vec![name.to_owned()];
+        while let Some(name) = waiting.pop() {
+            let dependencies = self.find(&name).into_iter().flat_map(|member| &member.dependencies);
+            for dependency in dependencies.filter(|dependency| dependency.kind != Kind::Dev) {
+                if self.find(&dependency.name).is_some() && reached.insert(dependency.name.clone())
+                {
+                    waiting.push(dependency.name.clone());
+                }
+            }
+        }
+        reached
+    }
+}
+
+impl Crate {
+    fn from_json(package: &Value, root: &str) -> Self {
+        let manifest = text_of(&package["manifest_path"]);
+        let folder = manifest.trim_start_matches(root).trim_end_matches("Cargo.toml");
+        let dependencies = package["dependencies"].as_array().into_iter().flatten();
+        Self {
+            name: text_of(&package["name"]),
+            folder: folder.trim_matches('/').to_owned(),
+            description: text_of(&package["description"]),
+            dependencies: dependencies.map(Dependency::from_json).collect(),
+        }
+    }
+}
+
+impl Dependency {
+    fn from_json(dependency: &Value) -> Self {
+        let kind = match dependency["kind"].as_str() {
+            Some("dev") => Kind::Dev,
+            Some("build") => Kind::Build,
+            _ => Kind::Normal,
+        };
+        let optional = dependency["optional"].as_bool().unwrap_or(false);
+        Self { name: text_of(&dependency["name"]), kind, optional }
+    }
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// The crates from outside that are compiled into one of ours on this platform.
+pub(crate) fn external_dependencies(repo: &Repo, name: &str) -> Result<BTreeSet<String>, Error> {
+    let arguments =
+        ["tree", "--offline", "--edges", "normal", "--prefix", "none", "--package", name];
+    let tree = cargo(repo, &arguments)?;
+    let first_word = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+    Ok(tree.lines().map(first_word).filter(|name| !name.is_empty()).collect())
+}
+
+fn cargo(repo: &Repo, arguments: &[&str]) -> Result<String, Error> {
+    let failed = |message: String| Error::Cargo { arguments: arguments.join(" "), message };
+    let output = Command::new("cargo")
+        .args(arguments)
+        .current_dir(repo.path(""))
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
+    if !output.status.success() {
+        return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+    }
+    String::from_utf8(output.stdout).map_err(|error| failed(error.to_string()))
+}
