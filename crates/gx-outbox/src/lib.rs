@@ -1,1 +1,41 @@
-//! Commands: enqueue in the caller's transaction, lease, settle, reschedule.
+//! Commands on their way to the ledger: enqueue them in the caller's transaction, lease
+//! their lanes, store what was signed, settle what the ledger answered, reschedule the rest.
+//!
+//! Two tables carry the protocol that makes a command take effect once. `OutboxCommand`
+//! says what is wanted, one row a command; `LedgerAttempt` says what was signed, one row an
+//! envelope. Services enqueue, the submitter claims and sends, the projector settles.
+//! Nothing here knows how a ledger is spoken to.
+
+mod attempt;
+mod batch;
+mod claim;
+mod enqueue;
+mod failure;
+mod gate;
+mod lane;
+mod operate;
+mod retry;
+mod settle;
+mod store;
+pub mod tip;
+mod wake;
+
+pub use attempt::{
+    NewAttempt, OpenAttempt, Purpose, Reply, StoreRefusal, abandon, sent, store_attempt, take_due,
+};
+pub use batch::{Batch, BatchLimits, form};
+pub use claim::{
+    Due, Lease, due_commands, hold_followers, lease, open_touches, release, release_held,
+    release_owner, renew, start, withdraw,
+};
+pub use enqueue::{EnqueueError, Enqueued, NewCommand, enqueue};
+pub use failure::{Fate, put_back};
+pub use gate::{Checkpoint, checkpoint, foreign_attempts};
+pub use lane::{LANES, lane_of};
+pub use operate::{CommandRow, OperateError, command, count_by_status, discard, list, retry};
+pub use retry::{FailureClass, RetryPolicy};
+pub use settle::{
+    Settled, Settlement, prerequisite_arrived, settle_attempt_invalid, settle_attempt_valid,
+    settle_entry,
+};
+pub use wake::{Listener, Waker};

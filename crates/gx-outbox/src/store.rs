@@ -1,0 +1,8 @@
+//! SQL of the outbox, one function a statement, nothing else.
+
+pub(crate) mod attempts;
+pub(crate) mod commands;
+pub(crate) mod lanes;
+pub(crate) mod operators;
+pub(crate) mod settlement;
+pub(crate) mod tip;

@@ -1,0 +1,181 @@
+//! SQL of `LedgerAttempt`, and of the checkpoint that it is compared with.
+
+use gx_db::PgConnection;
+use sqlx::{query, query_as, query_scalar};
+use time::OffsetDateTime;
+
+use crate::attempt::NewAttempt;
+use crate::gate::Checkpoint;
+
+/// An open attempt.
+pub(crate) struct OpenRow {
+    pub(crate) tx_id: String,
+    pub(crate) envelope: Vec<u8>,
+    pub(crate) sends: i32,
+    pub(crate) refused_at_height: Option<i64>,
+}
+
+/// Lets one transaction at a time store an attempt.
+pub(crate) async fn serialise_stores(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    query!(r#"SELECT pg_advisory_xact_lock(hashtext('gx LedgerAttempt store'))"#)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Whether an open attempt touches any of these keys.
+pub(crate) async fn overlaps_open(
+    conn: &mut PgConnection,
+    touches: &[String],
+) -> Result<bool, sqlx::Error> {
+    query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM "LedgerAttempt"
+                          WHERE state = 'OPEN' AND touches && $1) AS "overlaps!""#,
+        touches,
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// Every key that an open attempt touches.
+pub(crate) async fn open_touches(conn: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    query_scalar!(
+        r#"SELECT DISTINCT unnest(touches) AS "key!" FROM "LedgerAttempt" WHERE state = 'OPEN'"#
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Adds an open attempt.
+pub(crate) async fn insert(
+    conn: &mut PgConnection,
+    new: &NewAttempt<'_>,
+    now: OffsetDateTime,
+    next_send_at: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    query!(
+        r#"INSERT INTO "LedgerAttempt" ("txId", purpose, "genesisHash", envelope, "commandIds",
+                                        touches, "nextSendAt", "createdAt")
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"#,
+        new.tx_id,
+        new.purpose.name(),
+        new.genesis_hash,
+        new.envelope,
+        new.command_ids,
+        new.touches,
+        next_send_at,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Takes due open attempts and puts them off.
+pub(crate) async fn take_due(
+    conn: &mut PgConnection,
+    limit: i64,
+    now: OffsetDateTime,
+    until: OffsetDateTime,
+) -> Result<Vec<OpenRow>, sqlx::Error> {
+    query_as!(
+        OpenRow,
+        r#"WITH due AS (
+               SELECT "txId" FROM "LedgerAttempt"
+               WHERE state = 'OPEN' AND "nextSendAt" <= $2
+               ORDER BY "nextSendAt"
+               LIMIT $1
+               FOR UPDATE SKIP LOCKED)
+           UPDATE "LedgerAttempt" a SET "nextSendAt" = $3
+           FROM due WHERE a."txId" = due."txId"
+           RETURNING a."txId" AS tx_id, a.envelope, a.sends,
+                     a."refusedAtHeight" AS refused_at_height"#,
+        limit,
+        now,
+        until,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Records one sending of an open attempt.
+pub(crate) async fn sent(
+    conn: &mut PgConnection,
+    tx_id: &str,
+    next_send_at: OffsetDateTime,
+    error_class: Option<&str>,
+    error_detail: Option<&str>,
+    refused_at_height: Option<i64>,
+) -> Result<(), sqlx::Error> {
+    query!(
+        r#"UPDATE "LedgerAttempt"
+           SET sends = sends + 1, "nextSendAt" = $2, "errorClass" = $3, "errorDetail" = $4,
+               "refusedAtHeight" = $5
+           WHERE "txId" = $1 AND state = 'OPEN'"#,
+        tx_id,
+        next_send_at,
+        error_class,
+        error_detail,
+        refused_at_height,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Ends an open attempt; how many rows changed. A final state never changes.
+pub(crate) async fn settle(
+    conn: &mut PgConnection,
+    tx_id: &str,
+    state: &str,
+    validation_code: Option<&str>,
+    block_number: Option<i64>,
+    error_detail: Option<&str>,
+    now: OffsetDateTime,
+) -> Result<u64, sqlx::Error> {
+    let done = query!(
+        r#"UPDATE "LedgerAttempt"
+           SET state = $2, "validationCode" = $3, "blockNumber" = $4,
+               "errorDetail" = coalesce($5, "errorDetail"), "settledAt" = $6
+           WHERE "txId" = $1 AND state = 'OPEN'"#,
+        tx_id,
+        state,
+        validation_code,
+        block_number,
+        error_detail,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Open attempts of another chain.
+pub(crate) async fn foreign(
+    conn: &mut PgConnection,
+    genesis_hash: &[u8],
+) -> Result<Vec<String>, sqlx::Error> {
+    query_scalar!(
+        r#"SELECT "txId" FROM "LedgerAttempt"
+           WHERE state = 'OPEN' AND "genesisHash" <> $1 ORDER BY "createdAt" LIMIT 10"#,
+        genesis_hash,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Where the projector stands.
+pub(crate) async fn checkpoint(
+    conn: &mut PgConnection,
+    channel: &str,
+) -> Result<Option<Checkpoint>, sqlx::Error> {
+    query_as!(
+        Checkpoint,
+        r#"SELECT "genesisHash" AS genesis_hash, "blockNumber" AS block_number,
+                  "blockHash" AS block_hash
+           FROM "ProjectorState" WHERE channel = $1"#,
+        channel,
+    )
+    .fetch_optional(conn)
+    .await
+}

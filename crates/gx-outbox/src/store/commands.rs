@@ -1,0 +1,324 @@
+//! SQL of `OutboxCommand` up to the moment when an envelope carries a command.
+
+use gx_db::PgConnection;
+use serde_json::Value;
+use sqlx::{query, query_as, query_scalar};
+use time::OffsetDateTime;
+
+/// A command about to be added.
+pub(crate) struct NewRow<'a> {
+    pub(crate) command_id: String,
+    pub(crate) kind: &'static str,
+    pub(crate) payload: Value,
+    pub(crate) signer_role: &'static str,
+    pub(crate) aggregate_key: String,
+    pub(crate) lane: i16,
+    pub(crate) touches: Vec<String>,
+    pub(crate) profile_id: Option<&'a str>,
+    pub(crate) requested_by: &'a str,
+    pub(crate) request_id: Option<&'a str>,
+}
+
+/// A command that may be sent.
+pub(crate) struct DueRow {
+    pub(crate) number: i64,
+    pub(crate) command_id: String,
+    pub(crate) kind: String,
+    pub(crate) payload: Value,
+    pub(crate) signer_role: String,
+    pub(crate) aggregate_key: String,
+    pub(crate) touches: Vec<String>,
+    pub(crate) give_up: Option<Value>,
+    pub(crate) interrupted: i32,
+}
+
+/// A command whose try failed.
+pub(crate) struct FailingRow {
+    pub(crate) command_id: String,
+    pub(crate) charged: i32,
+    pub(crate) was_sent: bool,
+    pub(crate) give_up: Option<Value>,
+}
+
+/// What a failed try changes.
+pub(crate) struct Failure<'a> {
+    pub(crate) command_id: &'a str,
+    pub(crate) from_status: &'a str,
+    pub(crate) status: &'a str,
+    pub(crate) class: &'a str,
+    pub(crate) message: &'a str,
+    pub(crate) next_attempt_at: OffsetDateTime,
+    pub(crate) give_up: Option<&'a Value>,
+}
+
+/// Adds a command unless its id exists; how many rows were added.
+pub(crate) async fn insert(
+    conn: &mut PgConnection,
+    row: &NewRow<'_>,
+    now: OffsetDateTime,
+) -> Result<u64, sqlx::Error> {
+    let done = query!(
+        r#"INSERT INTO "OutboxCommand" ("commandId", kind, payload, "signerRole", "aggregateKey",
+                                        lane, touches, "profileId", "requestedBy", "requestId",
+                                        "nextAttemptAt", "createdAt", "updatedAt")
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $11)
+           ON CONFLICT ("commandId") DO NOTHING"#,
+        row.command_id,
+        row.kind,
+        row.payload,
+        row.signer_role,
+        row.aggregate_key,
+        row.lane,
+        &row.touches,
+        row.profile_id,
+        row.requested_by,
+        row.request_id,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Whether the command of this id has this content.
+pub(crate) async fn is_same(
+    conn: &mut PgConnection,
+    row: &NewRow<'_>,
+) -> Result<bool, sqlx::Error> {
+    query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM "OutboxCommand"
+                          WHERE "commandId" = $1 AND kind = $2 AND payload = $3) AS "same!""#,
+        row.command_id,
+        row.kind,
+        row.payload,
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// Sets HELD what stands behind an unfinished command of its aggregate.
+pub(crate) async fn hold_followers(
+    conn: &mut PgConnection,
+    lanes: &[i16],
+    now: OffsetDateTime,
+) -> Result<u64, sqlx::Error> {
+    let done = query!(
+        r#"UPDATE "OutboxCommand" f SET status = 'HELD', "updatedAt" = $2
+           WHERE f.lane = ANY($1) AND f.status = 'PENDING'
+             AND EXISTS (SELECT FROM "OutboxCommand" h
+                         WHERE h."aggregateKey" = f."aggregateKey" AND h.number < f.number
+                           AND (h.status IN ('SUBMITTED', 'BLOCKED', 'DEAD', 'HELD')
+                                OR h.status = 'PENDING' AND h."nextAttemptAt" > $2))"#,
+        lanes,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Sets PENDING what is HELD behind nothing.
+pub(crate) async fn release_all_held(
+    conn: &mut PgConnection,
+    now: OffsetDateTime,
+) -> Result<u64, sqlx::Error> {
+    let done = query!(
+        r#"UPDATE "OutboxCommand" f SET status = 'PENDING', "updatedAt" = $1
+           WHERE f.status = 'HELD'
+             AND NOT EXISTS (SELECT FROM "OutboxCommand" h
+                             WHERE h."aggregateKey" = f."aggregateKey" AND h.number < f.number
+                               AND (h.status IN ('SUBMITTED', 'BLOCKED', 'DEAD')
+                                    OR h.status = 'PENDING' AND h."nextAttemptAt" > $1))"#,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// The same for one aggregate.
+pub(crate) async fn release_held(
+    conn: &mut PgConnection,
+    aggregate_key: &str,
+    now: OffsetDateTime,
+) -> Result<u64, sqlx::Error> {
+    let done = query!(
+        r#"UPDATE "OutboxCommand" f SET status = 'PENDING', "updatedAt" = $2
+           WHERE f."aggregateKey" = $1 AND f.status = 'HELD'
+             AND NOT EXISTS (SELECT FROM "OutboxCommand" h
+                             WHERE h."aggregateKey" = f."aggregateKey" AND h.number < f.number
+                               AND (h.status IN ('SUBMITTED', 'BLOCKED', 'DEAD')
+                                    OR h.status = 'PENDING' AND h."nextAttemptAt" > $2))"#,
+        aggregate_key,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// The due commands of some lanes, in order.
+pub(crate) async fn due(
+    conn: &mut PgConnection,
+    lanes: &[i16],
+    now: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<DueRow>, sqlx::Error> {
+    query_as!(
+        DueRow,
+        r#"SELECT number, "commandId" AS command_id, kind, payload, "signerRole" AS signer_role,
+                  "aggregateKey" AS aggregate_key, touches, "giveUp" AS give_up,
+                  coalesce((failures ->> 'INTERRUPTED')::integer, 0) AS "interrupted!"
+           FROM "OutboxCommand"
+           WHERE lane = ANY($1) AND status = 'PENDING' AND "nextAttemptAt" <= $2
+           ORDER BY number
+           LIMIT $3"#,
+        lanes,
+        now,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Counts a try of each pending command, charged as interrupted; how many were counted.
+pub(crate) async fn start(
+    conn: &mut PgConnection,
+    ids: &[String],
+    now: OffsetDateTime,
+) -> Result<usize, sqlx::Error> {
+    let done = query!(
+        r#"UPDATE "OutboxCommand"
+           SET attempts = attempts + 1, "updatedAt" = $2,
+               failures = failures || jsonb_build_object('INTERRUPTED',
+                   coalesce((failures ->> 'INTERRUPTED')::integer, 0) + 1)
+           WHERE "commandId" = ANY($1) AND status = 'PENDING'"#,
+        ids,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
+}
+
+/// Takes [`start`] back.
+pub(crate) async fn withdraw(
+    conn: &mut PgConnection,
+    ids: &[String],
+    why: Option<&str>,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    query!(
+        r#"UPDATE "OutboxCommand"
+           SET attempts = greatest(attempts - 1, 0), "updatedAt" = $3,
+               "lastError" = coalesce($2, "lastError"),
+               failures = failures || jsonb_build_object('INTERRUPTED',
+                   greatest(coalesce((failures ->> 'INTERRUPTED')::integer, 0) - 1, 0))
+           WHERE "commandId" = ANY($1) AND status = 'PENDING'"#,
+        ids,
+        why,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Moves started commands into an envelope; how many were moved.
+pub(crate) async fn submit(
+    conn: &mut PgConnection,
+    ids: &[String],
+    tx_id: &str,
+    now: OffsetDateTime,
+) -> Result<usize, sqlx::Error> {
+    let done = query!(
+        r#"UPDATE "OutboxCommand"
+           SET status = 'SUBMITTED', "txId" = $2, "updatedAt" = $3,
+               "submittedAt" = coalesce("submittedAt", $3),
+               failures = failures || jsonb_build_object('INTERRUPTED',
+                   greatest(coalesce((failures ->> 'INTERRUPTED')::integer, 0) - 1, 0))
+           WHERE "commandId" = ANY($1) AND status = 'PENDING'"#,
+        ids,
+        tx_id,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
+}
+
+/// Locks commands whose try failed, with what was charged to the class so far. A try that
+/// is charged as interrupted already counts once less here.
+pub(crate) async fn failing(
+    conn: &mut PgConnection,
+    ids: &[String],
+    from_status: &str,
+    class: &str,
+) -> Result<Vec<FailingRow>, sqlx::Error> {
+    query_as!(
+        FailingRow,
+        r#"SELECT "commandId" AS command_id, "submittedAt" IS NOT NULL AS "was_sent!",
+                  coalesce((failures ->> $3::text)::integer, 0)
+                      - CASE WHEN $3 = 'INTERRUPTED' THEN 1 ELSE 0 END AS "charged!",
+                  "giveUp" AS give_up
+           FROM "OutboxCommand"
+           WHERE "commandId" = ANY($1) AND status = $2
+           ORDER BY number
+           FOR UPDATE"#,
+        ids,
+        from_status,
+        class,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Records a failed try: charged to its class, and no more as interrupted.
+pub(crate) async fn fail(
+    conn: &mut PgConnection,
+    change: &Failure<'_>,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    query!(
+        r#"UPDATE "OutboxCommand"
+           SET status = $3, "lastError" = $5, "nextAttemptAt" = $6, "updatedAt" = $8,
+               "giveUp" = coalesce("giveUp", $7),
+               failures = CASE WHEN $4 = 'INTERRUPTED' THEN failures ELSE failures
+                   || jsonb_build_object($4::text, coalesce((failures ->> $4)::integer, 0) + 1)
+                   || CASE WHEN $2 = 'PENDING' THEN jsonb_build_object('INTERRUPTED',
+                          greatest(coalesce((failures ->> 'INTERRUPTED')::integer, 0) - 1, 0))
+                      ELSE '{}' END END
+           WHERE "commandId" = $1 AND status = $2"#,
+        change.command_id,
+        change.from_status,
+        change.status,
+        change.class,
+        change.message,
+        change.next_attempt_at,
+        change.give_up,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The commands that an envelope carries and that are not settled.
+pub(crate) async fn submitted_in(
+    conn: &mut PgConnection,
+    tx_id: &str,
+) -> Result<Vec<String>, sqlx::Error> {
+    query_scalar!(
+        r#"SELECT "commandId" FROM "OutboxCommand"
+           WHERE "txId" = $1 AND status = 'SUBMITTED' ORDER BY number"#,
+        tx_id,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Notifies the listeners of a channel.
+pub(crate) async fn notify(conn: &mut PgConnection, channel: &str) -> Result<(), sqlx::Error> {
+    query!("SELECT pg_notify($1, '')", channel).execute(conn).await?;
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! SQL that ends commands, or lets them wait for the ledger.
+
+use gx_db::PgConnection;
+use serde_json::Value;
+use sqlx::{query, query_as};
+use time::OffsetDateTime;
+
+use crate::settle::Settlement;
+
+/// A command that was just settled.
+pub(crate) struct SettledRow {
+    pub(crate) number: i64,
+    pub(crate) kind: String,
+    pub(crate) status: String,
+    pub(crate) aggregate_key: String,
+    pub(crate) profile_id: Option<String>,
+}
+
+/// Settles a command that is not settled. A cancelled one that was being given up as dead
+/// ends DEAD.
+pub(crate) async fn settle(
+    conn: &mut PgConnection,
+    command_id: &str,
+    status: &str,
+    decided_in: &str,
+    outcome: &Value,
+    from: &Settlement<'_>,
+) -> Result<Option<SettledRow>, sqlx::Error> {
+    query_as!(
+        SettledRow,
+        r#"UPDATE "OutboxCommand" c
+           SET status = next.status, "txId" = $3, "blockNumber" = $5, outcome = $4,
+               prerequisite = NULL, "updatedAt" = $6::timestamptz,
+               "settledAt" = CASE WHEN next.status <> 'DEAD' THEN $6::timestamptz END
+           FROM (SELECT "commandId",
+                        CASE WHEN $2 = 'DISCARDED' AND "giveUp" ->> 'to' = 'DEAD' THEN 'DEAD'
+                             ELSE $2 END AS status
+                 FROM "OutboxCommand" WHERE "commandId" = $1 FOR UPDATE) AS next
+           WHERE c."commandId" = next."commandId"
+             AND c.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
+             AND (c.status, next.status) <> ('DEAD', 'DEAD')
+           RETURNING c.number, c.kind, c.status, c."aggregateKey" AS aggregate_key,
+                     c."profileId" AS profile_id"#,
+        command_id,
+        status,
+        decided_in,
+        outcome,
+        from.block_number,
+        from.now,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Blocks a command until its prerequisite arrives, and gives its try back.
+pub(crate) async fn block(
+    conn: &mut PgConnection,
+    command_id: &str,
+    prerequisite: &Value,
+    tx_id: &str,
+    now: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    let done = query!(
+        r#"UPDATE "OutboxCommand"
+           SET status = 'BLOCKED', prerequisite = $2, attempts = greatest(attempts - 1, 0),
+               "updatedAt" = $4
+           WHERE "commandId" = $1
+             AND (status IN ('PENDING', 'HELD') OR status = 'SUBMITTED' AND "txId" = $3)"#,
+        command_id,
+        prerequisite,
+        tx_id,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Releases the commands that wait for a prerequisite, and what is held behind them.
+pub(crate) async fn unblock(
+    conn: &mut PgConnection,
+    prerequisite: &Value,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    query!(
+        r#"WITH released AS (
+               UPDATE "OutboxCommand"
+               SET status = 'PENDING', prerequisite = NULL, "nextAttemptAt" = $2, "updatedAt" = $2
+               WHERE status = 'BLOCKED' AND prerequisite @> $1
+               RETURNING "aggregateKey", number)
+           UPDATE "OutboxCommand" f SET status = 'PENDING', "updatedAt" = $2
+           FROM (SELECT "aggregateKey", min(number) AS number FROM released
+                 GROUP BY "aggregateKey") AS head
+           WHERE f."aggregateKey" = head."aggregateKey" AND f.number > head.number
+             AND f.status = 'HELD'"#,
+        prerequisite,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Refuses everything of an aggregate that comes after a command and is not settled.
+pub(crate) async fn refuse_successors(
+    conn: &mut PgConnection,
+    aggregate_key: &str,
+    number: i64,
+    outcome: &Value,
+    now: OffsetDateTime,
+) -> Result<u64, sqlx::Error> {
+    let done = query!(
+        r#"UPDATE "OutboxCommand"
+           SET status = 'REFUSED', outcome = $3, prerequisite = NULL, "settledAt" = $4,
+               "updatedAt" = $4
+           WHERE "aggregateKey" = $1 AND number > $2
+             AND status IN ('PENDING', 'HELD', 'BLOCKED', 'DEAD')"#,
+        aggregate_key,
+        number,
+        outcome,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}

@@ -1,0 +1,66 @@
+//! SQL of `LedgerTip`.
+
+use gx_db::PgConnection;
+use sqlx::{query, query_as};
+use time::OffsetDateTime;
+
+/// What the samples and the checkpoint say together.
+pub(crate) struct Seen {
+    pub(crate) contact_at: Option<OffsetDateTime>,
+    pub(crate) height: Option<i64>,
+    pub(crate) block_number: Option<i64>,
+    pub(crate) oldest_unapplied_at: Option<OffsetDateTime>,
+}
+
+/// Adds a sample, or notes the fresh contact at the same height.
+pub(crate) async fn record(
+    conn: &mut PgConnection,
+    channel: &str,
+    height: i64,
+    writer: &str,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    query!(
+        r#"INSERT INTO "LedgerTip" (channel, height, "firstSeenAt", "contactAt", writer)
+           VALUES ($1, $2, $3, $3, $4)
+           ON CONFLICT (channel, height) DO UPDATE
+           SET "contactAt" = greatest("LedgerTip"."contactAt", EXCLUDED."contactAt")"#,
+        channel,
+        height,
+        now,
+        writer,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Drops the samples at or below the checkpoint, but for the newest of all.
+pub(crate) async fn prune(conn: &mut PgConnection, channel: &str) -> Result<(), sqlx::Error> {
+    query!(
+        r#"DELETE FROM "LedgerTip" t
+           WHERE t.channel = $1
+             AND t.height < (SELECT max(height) FROM "LedgerTip" WHERE channel = $1)
+             AND t.height <= (SELECT "blockNumber" + 1 FROM "ProjectorState" WHERE channel = $1)"#,
+        channel,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Reads the samples beside the checkpoint.
+pub(crate) async fn read(conn: &mut PgConnection, channel: &str) -> Result<Seen, sqlx::Error> {
+    query_as!(
+        Seen,
+        r#"SELECT max(t."contactAt") AS contact_at, max(t.height) AS height,
+                  (SELECT "blockNumber" FROM "ProjectorState" WHERE channel = $1) AS block_number,
+                  min(t."firstSeenAt") FILTER (WHERE t.height > coalesce(
+                      (SELECT "blockNumber" + 1 FROM "ProjectorState" WHERE channel = $1), 0))
+                      AS oldest_unapplied_at
+           FROM "LedgerTip" t WHERE t.channel = $1"#,
+        channel,
+    )
+    .fetch_one(conn)
+    .await
+}
