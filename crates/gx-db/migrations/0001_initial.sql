@@ -4,6 +4,21 @@
 --
 -- Each table, or each column of "UserProfile", has one writer; it is named in the comments.
 
+-- ---- The schema itself ----------------------------------------------------------------
+
+CREATE TABLE "SchemaVersion" (
+    version       integer PRIMARY KEY,
+    name          text           NOT NULL,
+    -- SHA-256 of the migration's text: an applied migration is never edited.
+    checksum      bytea          NOT NULL,
+    -- SHA-256 over the catalogue that this version leaves behind.
+    fingerprint   bytea          NOT NULL,
+    -- Whether binaries of the version before work on this one.
+    "isAdditive"  boolean        NOT NULL,
+    "appliedAt"   timestamptz(3) NOT NULL
+);
+COMMENT ON TABLE "SchemaVersion" IS 'Writer: the migration.';
+
 -- ---- People ---------------------------------------------------------------------------
 
 CREATE TABLE "Country" (
@@ -70,7 +85,6 @@ CREATE TABLE "UserProfile" (
     CONSTRAINT "UserProfile_fabricUserId_key" UNIQUE ("fabricUserId"),
     CONSTRAINT "UserProfile_email_form" CHECK (email = lower(email) AND length(email) <= 254),
     CONSTRAINT "UserProfile_phoneNum_form" CHECK ("phoneNum" ~ '^\+[1-9][0-9]{6,14}$'),
-    CONSTRAINT "UserProfile_biometricHash_form" CHECK ("biometricHash" ~ '^[0-9a-f]{64}$'),
     CONSTRAINT "UserProfile_gender_known" CHECK (gender IN ('male', 'female')),
     CONSTRAINT "UserProfile_fabricUserId_form" CHECK (
         "fabricUserId" ~ '^[A-Z]{2} [0-9A-F]{3} [A-Z]{3}[0-9]{3} [0-9A-F][A-Z]{4} [0-9]{4}$'),
@@ -170,6 +184,11 @@ CREATE TABLE "UserSession" (
     "sessionId"           text PRIMARY KEY,
     "profileId"           text           NOT NULL REFERENCES "UserProfile" ("profileId"),
     "refreshHash"         bytea          NOT NULL,
+    -- Id and time of the refresh token in use, and the hash of the one before it: a client
+    -- that repeats a refresh within the grace window gets the same successor again.
+    "refreshId"           text           NOT NULL,
+    "rotatedAt"           timestamptz(3) NOT NULL,
+    "previousRefreshHash" bytea,
     "createdAt"           timestamptz(3) NOT NULL,
     "lastUsedAt"          timestamptz(3) NOT NULL,
     "expiresAt"           timestamptz(3) NOT NULL,
@@ -186,6 +205,9 @@ CREATE TABLE "AdminSession" (
     "sessionId"      text PRIMARY KEY,
     "adminId"        text           NOT NULL REFERENCES "AdminUser" ("adminId"),
     "refreshHash"    bytea          NOT NULL,
+    "refreshId"      text           NOT NULL,
+    "rotatedAt"      timestamptz(3) NOT NULL,
+    "previousRefreshHash" bytea,
     "createdAt"      timestamptz(3) NOT NULL,
     "lastUsedAt"     timestamptz(3) NOT NULL,
     "expiresAt"      timestamptz(3) NOT NULL,

@@ -1,0 +1,57 @@
+//! What `postmaster.pid` says, and whether it is still true.
+
+use std::path::{Path, PathBuf};
+
+/// A postmaster that is alive and serves a certain data directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Postmaster {
+    pub(super) port: u16,
+}
+
+/// The postmaster that serves `data`, if one lives. A file left behind by one that died is
+/// removed: its process id may belong to anybody by now, and PostgreSQL would take that
+/// process for the old server.
+pub(super) fn surviving(data: &Path) -> std::io::Result<Option<Postmaster>> {
+    let file = data.join("postmaster.pid");
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut lines = text.lines();
+    let pid: Option<u32> = lines.next().and_then(|line| line.trim().parse().ok());
+    let port: Option<u16> = lines.nth(2).and_then(|line| line.trim().parse().ok());
+    match (pid, port) {
+        (Some(pid), port) if serves(pid, data) => Ok(Some(Postmaster { port: port.unwrap_or(0) })),
+        _ => {
+            std::fs::remove_file(&file)?;
+            Ok(None)
+        }
+    }
+}
+
+/// Whether process `pid` is a server at work in `data`: a postmaster's working directory is
+/// its data directory. Without /proc the file is believed.
+fn serves(pid: u32, data: &Path) -> bool {
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    if !Path::new("/proc/self").exists() {
+        return true;
+    }
+    let name = std::fs::read_to_string(process.join("comm")).unwrap_or_default();
+    let at_work_in = std::fs::read_link(process.join("cwd")).ok();
+    name.trim() == "postgres" && at_work_in == data.canonicalize().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stale_file_whose_pid_belongs_to_another_program_is_removed() {
+        let data = tempfile::tempdir().unwrap();
+        let file = data.path().join("postmaster.pid");
+        std::fs::write(&file, format!("{}\n/x\n0\n5432\n", std::process::id())).unwrap();
+        assert_eq!(surviving(data.path()).unwrap(), None);
+        assert!(!file.exists());
+    }
+}

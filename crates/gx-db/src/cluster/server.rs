@@ -1,0 +1,228 @@
+//! The server programs at work on one cluster's folder. Everything here blocks.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::binaries::Binaries;
+use super::{ClusterError, ClusterOptions, Owner, ROLE, postmaster};
+
+/// How many ports after the first are tried.
+const PORTS: u16 = 200;
+/// Seconds that a start, recovery included, and a stop may take.
+const START_S: u16 = 60;
+const STOP_S: u16 = 30;
+/// Starts tried while the processes of a killed server are still on their way out.
+const START_ATTEMPTS: u32 = 50;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(100);
+
+/// One cluster's folder and the programs and user to run it with.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    folder: PathBuf,
+    owner: Owner,
+    binaries: Binaries,
+}
+
+impl Server {
+    pub(crate) fn open(folder: PathBuf, owner: Owner) -> Result<Self, ClusterError> {
+        let data = folder.join("data");
+        let major = std::fs::read_to_string(data.join("PG_VERSION"))
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
+        let binaries = Binaries::find(major, &data)?;
+        Ok(Self { folder, owner, binaries })
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    /// The cluster's password; made with the cluster at the first start. An unfinished
+    /// earlier attempt is thrown away: the data directory appears complete or not at all.
+    pub(crate) fn ensure_data(&self) -> Result<SecretString, ClusterError> {
+        let (data, file) = (self.data(), self.folder.join("password"));
+        self.owner.give(&self.folder)?;
+        if data.exists() {
+            let password =
+                std::fs::read_to_string(&file).map_err(ClusterError::folder("read", &file))?;
+            return Ok(password.trim_end().into());
+        }
+        let unfinished = self.folder.join("data.unfinished");
+        if unfinished.exists() {
+            std::fs::remove_dir_all(&unfinished)
+                .map_err(ClusterError::folder("delete", &unfinished))?;
+        }
+        let password = SecretString::from(hex::encode(rand::random::<[u8; 24]>()));
+        write_secret(&file, password.expose_secret())?;
+        self.owner.give(&file)?;
+        let mut initdb = self.command("initdb");
+        initdb.args(["--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--username", ROLE]);
+        initdb.arg("--pwfile").arg(&file).arg("-D").arg(&unfinished);
+        self.finish("initdb", &mut initdb)?;
+        std::fs::rename(&unfinished, &data).map_err(ClusterError::folder("rename", &unfinished))?;
+        Ok(password)
+    }
+
+    /// Starts the server on the port it had, or the next free one, and returns that.
+    pub(crate) fn start(&self, options: &ClusterOptions) -> Result<u16, ClusterError> {
+        let mut attempt = 1;
+        loop {
+            let port = self.choose_port(options.first_port)?;
+            self.configure(port, options)?;
+            let mut pg_ctl = self.command("pg_ctl");
+            pg_ctl.arg("-D").arg(self.data()).arg("-l").arg(self.log());
+            pg_ctl.args(["-w", "-s", "-t", &START_S.to_string(), "start"]);
+            let log_before = length(&self.log());
+            match self.finish("pg_ctl", &mut pg_ctl) {
+                Ok(()) => return Ok(port),
+                Err(error) => {
+                    let said = tail(&self.log(), log_before);
+                    if attempt == START_ATTEMPTS || !passes(&said) {
+                        return Err(match error {
+                            ClusterError::Program { program, log, .. } => {
+                                ClusterError::Program { program, reason: last_words(&said), log }
+                            }
+                            other => other,
+                        });
+                    }
+                    attempt += 1;
+                    std::thread::sleep(BETWEEN_ATTEMPTS);
+                }
+            }
+        }
+    }
+
+    /// Stops the server if one runs: in order, and hard when that takes too long.
+    pub(crate) fn stop(&self) -> Result<(), ClusterError> {
+        let data = self.data();
+        for mode in ["fast", "immediate"] {
+            let surviving =
+                postmaster::surviving(&data).map_err(ClusterError::folder("read", &data))?;
+            if surviving.is_none() {
+                return Ok(());
+            }
+            let stopped = self.finish("pg_ctl", &mut self.stop_command(mode));
+            if stopped.is_ok() || mode == "immediate" {
+                return stopped;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn stop_command(&self, mode: &str) -> Command {
+        let mut pg_ctl = self.command("pg_ctl");
+        pg_ctl.arg("-D").arg(self.data());
+        pg_ctl.args(["-w", "-s", "-t", &STOP_S.to_string(), "-m", mode, "stop"]);
+        pg_ctl
+    }
+
+    pub(crate) fn command(&self, program: &str) -> Command {
+        self.owner.command(&self.binaries.program(program), &self.folder)
+    }
+
+    /// Runs a command to its end; what it says on failure becomes the error. Its output goes
+    /// through a file, for a server that it starts would hold a pipe open for good.
+    fn finish(&self, program: &'static str, command: &mut Command) -> Result<(), ClusterError> {
+        let log = self.folder.join("programs.log");
+        let file = std::fs::File::create(&log).map_err(ClusterError::folder("write", &log))?;
+        let copy = file.try_clone().map_err(ClusterError::folder("write", &log))?;
+        command.stdin(std::process::Stdio::null()).stdout(copy).stderr(file);
+        let failed = |reason: String| ClusterError::Program { program, reason, log: log.clone() };
+        let status = command.status().map_err(|error| failed(error.to_string()))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(failed(last_words(&std::fs::read_to_string(&log).unwrap_or_default())))
+    }
+
+    /// The port of earlier starts, or the next that is free, which is then kept.
+    fn choose_port(&self, first: u16) -> Result<u16, ClusterError> {
+        let file = self.folder.join("port");
+        let kept = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+        let first = kept.unwrap_or(first);
+        let last = first.saturating_add(PORTS);
+        let port = (first..=last)
+            .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+            .ok_or_else(|| ClusterError::NoPort { first, last, file: file.clone() })?;
+        std::fs::write(&file, format!("{port}\n")).map_err(ClusterError::folder("write", &file))?;
+        Ok(port)
+    }
+
+    /// Writes the configuration that differs from initdb's.
+    fn configure(&self, port: u16, options: &ClusterOptions) -> Result<(), ClusterError> {
+        let mut lines = vec![
+            ("port", port.to_string()),
+            ("listen_addresses", "127.0.0.1".to_owned()),
+            // A socket's path has a length limit that a deep folder breaks.
+            ("unix_socket_directories", String::new()),
+            ("password_encryption", "scram-sha-256".to_owned()),
+            ("timezone", "UTC".to_owned()),
+            ("log_timezone", "UTC".to_owned()),
+        ];
+        if !options.durable {
+            lines.extend(["fsync", "synchronous_commit", "full_page_writes"].map(|name| (name, "off".to_owned())));
+        }
+        lines.extend(options.settings.iter().map(|(name, value)| (name.as_str(), value.clone())));
+        let text: String = lines
+            .iter()
+            .map(|(name, value)| format!("{name} = '{}'\n", value.replace('\'', "''")))
+            .collect();
+        let (own, main) = (self.data().join("gx.conf"), self.data().join("postgresql.conf"));
+        std::fs::write(&own, text).map_err(ClusterError::folder("write", &own))?;
+        self.owner.give(&own)?;
+        let include = "\ninclude 'gx.conf'\n";
+        let existing = std::fs::read_to_string(&main).map_err(ClusterError::folder("read", &main))?;
+        if !existing.ends_with(include) {
+            std::fs::write(&main, existing + include).map_err(ClusterError::folder("write", &main))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a failed start is worth repeating: another took the port in between, or processes
+/// of a killed server still hold its shared memory.
+fn passes(said: &str) -> bool {
+    ["could not bind", "pre-existing shared memory block", "is still in use"]
+        .iter()
+        .any(|words| said.contains(words))
+}
+
+/// The last line that names an error, without its prefix, or the last line.
+fn last_words(said: &str) -> String {
+    let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let named = ["FATAL:", "ERROR:", "error:"].iter().find_map(|word| {
+        lines().filter_map(|line| line.split_once(word)).next_back().map(|(_, rest)| rest.trim())
+    });
+    named.or_else(|| lines().next_back()).unwrap_or("no reason given").to_owned()
+}
+
+fn length(file: &Path) -> usize {
+    let length = file.metadata().map(|found| found.len()).unwrap_or_default();
+    usize::try_from(length).unwrap_or(usize::MAX)
+}
+
+/// What was appended to a log since it had this length.
+fn tail(file: &Path, from: usize) -> String {
+    let bytes = std::fs::read(file).unwrap_or_default();
+    String::from_utf8_lossy(bytes.get(from..).unwrap_or_default()).into_owned()
+}
+
+fn write_secret(file: &Path, secret: &str) -> Result<(), ClusterError> {
+    std::fs::write(file, "").map_err(ClusterError::folder("write", file))?;
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600))
+        .map_err(ClusterError::folder("protect", file))?;
+    std::fs::write(file, format!("{secret}\n")).map_err(ClusterError::folder("write", file))
+}

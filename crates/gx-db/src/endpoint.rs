@@ -1,0 +1,131 @@
+//! The parts of connection URLs that the driver does not read itself: several hosts, several
+//! URLs, and `?schema=`. No message here repeats a URL: it may hold a password.
+
+use std::str::FromStr as _;
+
+use sqlx::postgres::PgConnectOptions;
+
+const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+
+/// One instance that may be the writer.
+#[derive(Clone)]
+pub(crate) struct Endpoint {
+    /// `host:port/database`, for people.
+    pub(crate) label: String,
+    pub(crate) options: PgConnectOptions,
+}
+
+impl Endpoint {
+    pub(crate) fn new(options: PgConnectOptions) -> Self {
+        let host = options
+            .get_socket()
+            .map_or_else(|| options.get_host().to_owned(), |path| path.display().to_string());
+        let database = options.get_database().unwrap_or(options.get_username());
+        Self { label: format!("{host}:{}/{database}", options.get_port()), options }
+    }
+}
+
+/// Hidden: the options hold the password.
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Endpoint").field(&self.label).finish()
+    }
+}
+
+/// Every instance that DATABASE_URL names.
+pub(crate) fn from_url(text: &str) -> Result<Vec<PgConnectOptions>, String> {
+    let mut instances = Vec::new();
+    for url in split_urls(text.trim()) {
+        instances.extend(from_one_url(url).map_err(|problem| format!("DATABASE_URL: {problem}"))?);
+    }
+    Ok(instances)
+}
+
+/// `host`, `host:port`, `[v6]` or `[v6]:port`.
+pub(crate) fn host_and_port(text: &str) -> Result<(&str, Option<u16>), String> {
+    let end = if text.starts_with('[') { text.find(']').map_or(text.len(), |at| at + 1) } else { 0 };
+    let Some(colon) = text[end..].find(':').map(|at| at + end) else { return Ok((text, None)) };
+    let port = text[colon + 1..]
+        .parse()
+        .map_err(|_| format!("the port after `{}` is not a number up to 65535", &text[..colon]))?;
+    Ok((&text[..colon], Some(port)))
+}
+
+/// Percent-encodes everything but letters, digits and underscores, for any part of a URL.
+pub(crate) fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'_' {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+/// Splits at the commas that a scheme follows; other commas separate hosts or are data.
+fn split_urls(text: &str) -> Vec<&str> {
+    let mut urls = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest
+        .char_indices()
+        .filter(|(_, c)| *c == ',')
+        .map(|(at, _)| at)
+        .find(|at| SCHEMES.iter().any(|scheme| rest[at + 1..].trim_start().starts_with(scheme)))
+    {
+        urls.push(rest[..at].trim());
+        rest = rest[at + 1..].trim_start();
+    }
+    urls.push(rest);
+    urls
+}
+
+/// A URL, possibly with several hosts, in libpq's way.
+fn from_one_url(url: &str) -> Result<Vec<PgConnectOptions>, String> {
+    let scheme = SCHEMES
+        .iter()
+        .find(|scheme| url.starts_with(**scheme))
+        .ok_or("it starts with postgres:// or postgresql://")?;
+    let rest = &url[scheme.len()..];
+    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at(authority_end);
+    if tail.contains('#') || (tail.contains('@') && !authority.contains('@')) {
+        return Err("the password contains characters that a URL does not allow: percent-encode them, or set DATABASE_PASSWORD".to_owned());
+    }
+    let (user, hosts) = authority.rsplit_once('@').map_or(("", authority), |(user, hosts)| (user, hosts));
+    let at = if user.is_empty() { "" } else { "@" };
+    let (tail, schema) = take_schema(tail);
+    let mut instances = Vec::new();
+    for host in hosts.split(',') {
+        host_and_port(host)?;
+        let mut options = PgConnectOptions::from_str(&format!("{scheme}{user}{at}{host}{tail}"))
+            .map_err(|error| match error {
+                sqlx::Error::Configuration(reason) => reason.to_string(),
+                _ => "it cannot be read".to_owned(),
+            })?;
+        if let Some(schema) = &schema {
+            options = options.options([("search_path", schema.as_str())]);
+        }
+        instances.push(options);
+    }
+    Ok(instances)
+}
+
+/// Removes `schema=…`, which existing deployments have there and the driver does not know.
+fn take_schema(tail: &str) -> (String, Option<String>) {
+    let Some((path, query)) = tail.split_once('?') else { return (tail.to_owned(), None) };
+    let mut schema = None;
+    let mut kept = Vec::new();
+    for pair in query.split('&') {
+        match pair.split_once('=') {
+            Some(("schema", value)) if !value.is_empty() => schema = Some(value.to_owned()),
+            _ => kept.push(pair),
+        }
+    }
+    let query = if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) };
+    (format!("{path}{query}"), schema)
+}
+
+#[cfg(test)]
+mod tests;

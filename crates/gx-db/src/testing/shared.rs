@@ -1,0 +1,188 @@
+//! The one server of a target folder.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use gx_model::{Clock, CountryList};
+use sha2::{Digest as _, Sha256};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tokio::sync::OnceCell;
+
+use super::PREFIX;
+use crate::cluster::{ClusterOptions, Owner, PrivateCluster};
+use crate::migrate::{MIGRATIONS, migrate};
+
+/// Seconds a new watcher waits for the one before it to go.
+const WATCHER_CHANGE_S: &str = "5";
+
+/// The server as this process knows it. Lives as long as the process.
+pub(super) struct SharedServer {
+    url_without_database: String,
+    template: OnceCell<String>,
+    /// Shared by all test processes; the watcher waits until nobody holds it.
+    _users: File,
+}
+
+static SERVER: OnceCell<SharedServer> = OnceCell::const_new();
+
+impl SharedServer {
+    /// The server, started by this call if nobody did.
+    pub(super) async fn get() -> &'static Self {
+        SERVER.get_or_init(Self::attach).await
+    }
+
+    async fn attach() -> Self {
+        let folder = target_folder().join("test-postgres");
+        let owner = Owner::for_this_process().unwrap();
+        let place = owner.place(&folder).unwrap();
+        // One process at a time looks and starts.
+        let starting = open(&place.join("starting"));
+        let (starting, users) = tokio::task::spawn_blocking({
+            let place = place.clone();
+            move || {
+                starting.lock().unwrap();
+                // Blocks while a watcher is stopping the server.
+                let users = open(&place.join("users"));
+                users.lock_shared().unwrap();
+                (starting, users)
+            }
+        })
+        .await
+        .unwrap();
+        let cluster = PrivateCluster::start(options(&folder)).await.unwrap();
+        let url = cluster.url_of("");
+        if !cluster.adopted() {
+            drop_leftovers(&cluster.url_of("postgres")).await;
+        }
+        watch(&cluster, owner, &place);
+        drop(cluster);
+        drop(starting);
+        Self { url_without_database: url, template: OnceCell::new(), _users: users }
+    }
+
+    pub(super) fn url_of(&self, database: &str) -> String {
+        format!("{}{database}", self.url_without_database)
+    }
+
+    pub(super) async fn create_database(&self, name: &str, template: &str) {
+        let mut conn = self.admin().await;
+        create_database(&mut conn, name, template).await;
+        conn.close().await.unwrap();
+    }
+
+    /// Name of the database that tests' databases are cloned from: made by the first process
+    /// that needs it, named by what goes into it.
+    pub(super) async fn template(&self) -> String {
+        self.template.get_or_init(|| self.make_template()).await.clone()
+    }
+
+    async fn make_template(&self) -> String {
+        let name = template_name();
+        let mut conn = self.admin().await;
+        // Other processes wait here until it is complete.
+        sqlx::query("SELECT pg_advisory_lock(1)").execute(&mut conn).await.unwrap();
+        let found: bool =
+            sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+                .bind(&name)
+                .fetch_one(&mut conn)
+                .await
+                .unwrap();
+        if !found {
+            // Under a leftover's name until complete, so that a killed run leaves no half one.
+            let unfinished = format!("{PREFIX}{}", hex::encode(rand::random::<[u8; 10]>()));
+            create_database(&mut conn, &unfinished, "template0").await;
+            let mut inside = PgConnection::connect(&self.url_of(&unfinished)).await.unwrap();
+            migrate(&mut inside, &Clock::system()).await.unwrap();
+            inside.close().await.unwrap();
+            let sql = format!("ALTER DATABASE {unfinished} RENAME TO {name}");
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+        }
+        conn.close().await.unwrap();
+        name
+    }
+
+    pub(super) async fn admin(&self) -> PgConnection {
+        PgConnection::connect(&self.url_of("postgres")).await.unwrap()
+    }
+}
+
+/// The options of the shared server: fast rather than durable.
+fn options(folder: &Path) -> ClusterOptions {
+    ClusterOptions {
+        first_port: 55_432,
+        durable: false,
+        settings: [
+            ("max_connections", "500"),
+            ("shared_buffers", "64MB"),
+            ("autovacuum", "off"),
+            ("wal_level", "minimal"),
+            ("max_wal_senders", "0"),
+            ("max_wal_size", "2GB"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec(),
+        ..ClusterOptions::new(folder)
+    }
+}
+
+/// Leaves a small process behind that stops the server when no test process is left. It waits
+/// for the lock that each of them holds, which the kernel releases however they end.
+pub(super) fn watch(cluster: &PrivateCluster, owner: Owner, place: &Path) {
+    let stop = cluster.stop_command();
+    let mut watcher = owner.command(Path::new("flock"), place);
+    watcher.args(["-w", WATCHER_CHANGE_S]).arg(place.join("watcher"));
+    watcher.arg("flock").arg(place.join("users")).arg(stop.get_program()).args(stop.get_args());
+    watcher.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    open(&place.join("watcher"));
+    // Not waited for: it is meant to outlive this process.
+    watcher.spawn().expect("`flock` of util-linux is installed");
+}
+
+/// Opens a lock file so that the user that runs the server can open it too.
+pub(super) fn open(path: &Path) -> File {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).unwrap();
+    Owner::for_this_process().unwrap().give(path).unwrap();
+    file
+}
+
+/// Databases of tests that were killed, and templates of other schemas.
+async fn drop_leftovers(url: &str) {
+    let mut conn = PgConnection::connect(url).await.unwrap();
+    let names: Vec<String> = sqlx::query_scalar(
+        "SELECT datname::text FROM pg_database WHERE starts_with(datname, 'gx_t') AND datname <> $1",
+    )
+    .bind(template_name())
+    .fetch_all(&mut conn)
+    .await
+    .unwrap();
+    for name in names {
+        let sql = format!("DROP DATABASE {name} WITH (FORCE)");
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+    }
+    conn.close().await.unwrap();
+}
+
+async fn create_database(conn: &mut PgConnection, name: &str, template: &str) {
+    let sql = format!("CREATE DATABASE {name} TEMPLATE {template}");
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(conn).await.unwrap();
+}
+
+/// `gx_template_` and a hash over all that the migrations put into a database.
+fn template_name() -> String {
+    let mut hash = Sha256::new();
+    for migration in MIGRATIONS {
+        hash.update(migration.name);
+        hash.update(migration.checksum());
+        hash.update(migration.schema);
+    }
+    hash.update(format!("{:?}", CountryList::embedded()));
+    format!("gx_template_{}", &hex::encode(hash.finalize())[..20])
+}
+
+/// Cargo's target folder: the one that this test program lies in.
+fn target_folder() -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    let marked = |folder: &&Path| folder.join("CACHEDIR.TAG").exists();
+    program.ancestors().find(marked).map_or_else(std::env::temp_dir, Path::to_owned)
+}
