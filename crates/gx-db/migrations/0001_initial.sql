@@ -320,7 +320,7 @@ COMMENT ON TABLE "OutboxCommand" IS
 CREATE INDEX "OutboxCommand_pending_idx" ON "OutboxCommand" (lane, number) WHERE status = 'PENDING';
 CREATE INDEX "OutboxCommand_unsettled_idx" ON "OutboxCommand" ("aggregateKey", number)
     WHERE status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD');
-CREATE INDEX "OutboxCommand_blocked_idx" ON "OutboxCommand" USING gin (prerequisite)
+CREATE INDEX "OutboxCommand_blocked_idx" ON "OutboxCommand" (prerequisite)
     WHERE status = 'BLOCKED';
 CREATE INDEX "OutboxCommand_txId_idx" ON "OutboxCommand" ("txId") WHERE "txId" IS NOT NULL;
 CREATE INDEX "OutboxCommand_profileId_idx" ON "OutboxCommand" ("profileId", number);
@@ -477,15 +477,20 @@ CREATE TABLE "LedgerCountry" (
 COMMENT ON TABLE "LedgerCountry" IS
     'Countries as the chain has them, with people granted and Qirat paid from the two genesis pools.';
 
-CREATE TABLE "LedgerFee" (
+CREATE TABLE "LedgerPoolMove" (
     "txId"       text           NOT NULL,
     "eventIndex" integer        NOT NULL,
+    "poolId"     text           NOT NULL REFERENCES "LedgerPool" ("poolId"),
+    kind         text           NOT NULL,
     amount       bigint         NOT NULL,
     at           timestamptz(3) NOT NULL,
-    PRIMARY KEY ("txId", "eventIndex"),
-    CONSTRAINT "LedgerFee_amount_positive" CHECK (amount > 0)
+    PRIMARY KEY ("txId", "eventIndex", "poolId"),
+    CONSTRAINT "LedgerPoolMove_kind_known" CHECK (kind IN ('FEE', 'TRANSFER')),
+    CONSTRAINT "LedgerPoolMove_amount_moves" CHECK (amount <> 0 AND (kind <> 'FEE' OR amount > 0))
 );
-COMMENT ON TABLE "LedgerFee" IS 'Fees credited to SYSTEM_OPERATIONS_FUND, one row a transfer.';
+COMMENT ON TABLE "LedgerPoolMove" IS
+    'Fees credited to SYSTEM_OPERATIONS_FUND and transfers from (negative) and to pools.';
+CREATE INDEX "LedgerPoolMove_poolId_idx" ON "LedgerPoolMove" ("poolId");
 
 CREATE TABLE "LedgerUser" (
     "fabricUserId"  text PRIMARY KEY,
@@ -545,18 +550,16 @@ CREATE INDEX "Transaction_accountId_idx"
     ON "Transaction" ("accountId", "blockNumber" DESC, "eventIndex" DESC);
 COMMENT ON TABLE "Transaction" IS 'History of people''s wallets: one row an event and affected person.';
 
--- What is left in each pool. The two genesis pools are their start minus what the countries
--- were paid; the operations fund is its start plus the fees.
+-- What is left in each pool: its start, minus what the countries were paid from the two
+-- genesis pools, plus fees and transfers.
 CREATE VIEW "PoolBalance" AS
-SELECT "poolId",
-       ("startBalance"
-        - CASE "poolId"
+SELECT p."poolId",
+       (p."startBalance"
+        - CASE p."poolId"
               WHEN 'SYSTEM_USER_GENESIS_POOL' THEN (SELECT coalesce(sum("userTotal"), 0) FROM "LedgerCountry")
               WHEN 'SYSTEM_GOVT_GENESIS_POOL' THEN (SELECT coalesce(sum("treasuryTotal"), 0) FROM "LedgerCountry")
               ELSE 0
           END
-        + CASE "poolId"
-              WHEN 'SYSTEM_OPERATIONS_FUND' THEN (SELECT coalesce(sum(amount), 0) FROM "LedgerFee")
-              ELSE 0
-          END)::bigint AS balance
-FROM "LedgerPool";
+        + (SELECT coalesce(sum(m.amount), 0) FROM "LedgerPoolMove" m WHERE m."poolId" = p."poolId")
+       )::bigint AS balance
+FROM "LedgerPool" p;

@@ -193,9 +193,9 @@ pub async fn start(
     let held = lanes::lock(&mut tx, &lease.lanes, &lease.tokens).await? == lease.lanes.len();
     let counted = held && commands::start(&mut tx, ids, now).await? == ids.len();
     if counted {
-        tx.commit().await?
+        tx.commit().await?;
     } else {
-        tx.rollback().await?
+        tx.rollback().await?;
     }
     Ok(counted)
 }

@@ -35,7 +35,7 @@ pub use lane::{LANES, lane_of};
 pub use operate::{CommandRow, OperateError, command, count_by_status, discard, list, retry};
 pub use retry::{FailureClass, RetryPolicy};
 pub use settle::{
-    Settled, Settlement, prerequisite_arrived, settle_attempt_invalid, settle_attempt_valid,
+    Settled, Settlement, prerequisites_arrived, settle_attempt_invalid, settle_attempt_valid,
     settle_entry,
 };
 pub use wake::{Listener, Waker};

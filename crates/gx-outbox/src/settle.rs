@@ -146,15 +146,18 @@ pub async fn settle_attempt_invalid(
     Ok(())
 }
 
-/// Releases the commands that wait for this prerequisite.
+/// Releases the commands that wait for any of these prerequisites.
 ///
 /// # Errors
 /// The database's.
-pub async fn prerequisite_arrived(
+pub async fn prerequisites_arrived(
     conn: &mut PgConnection,
-    prerequisite: &Prerequisite,
+    prerequisites: &[Prerequisite],
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let json = serde_json::to_value(prerequisite).expect("prerequisites have text keys");
+    let json: Vec<_> = prerequisites
+        .iter()
+        .map(|one| serde_json::to_value(one).expect("prerequisites have text keys"))
+        .collect();
     settlement::unblock(conn, &json, now).await
 }

@@ -76,24 +76,24 @@ pub(crate) async fn block(
     Ok(done.rows_affected() == 1)
 }
 
-/// Releases the commands that wait for a prerequisite, and what is held behind them.
+/// Releases the commands that wait for one of some prerequisites, and what is held behind them.
 pub(crate) async fn unblock(
     conn: &mut PgConnection,
-    prerequisite: &Value,
+    prerequisites: &[Value],
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     query!(
         r#"WITH released AS (
                UPDATE "OutboxCommand"
                SET status = 'PENDING', prerequisite = NULL, "nextAttemptAt" = $2, "updatedAt" = $2
-               WHERE status = 'BLOCKED' AND prerequisite @> $1
+               WHERE status = 'BLOCKED' AND prerequisite = ANY($1)
                RETURNING "aggregateKey", number)
            UPDATE "OutboxCommand" f SET status = 'PENDING', "updatedAt" = $2
            FROM (SELECT "aggregateKey", min(number) AS number FROM released
                  GROUP BY "aggregateKey") AS head
            WHERE f."aggregateKey" = head."aggregateKey" AND f.number > head.number
              AND f.status = 'HELD'"#,
-        prerequisite,
+        prerequisites,
         now,
     )
     .execute(conn)
