@@ -1,0 +1,21 @@
+# Everything a person types here, in two words.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint
+
+help:
+	@echo 'make run    build gx and start the whole system on this machine (Ctrl-C stops it)'
+	@echo '            ARGS="--fresh" starts over, ARGS="--data-dir DIR" keeps its data in DIR'
+	@echo 'make test   every test, against a PostgreSQL that the tests start by themselves'
+	@echo 'make lint   formatting, lints, licences and sources of dependencies'
+	@echo 'Each installs what is missing first; see scripts/setup.'
+
+run:
+	@exec scripts/run $(ARGS)
+
+test:
+	@scripts/setup
+	@. scripts/environment && exec cargo test --workspace --locked
+
+lint:
+	@exec scripts/lint
