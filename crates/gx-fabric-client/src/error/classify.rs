@@ -1,0 +1,112 @@
+//! What the answers of peers and orderers mean. Codes mislead, so the words decide first.
+
+use tonic::Code;
+
+use super::{EndorserDetail, OutcomeClass, Phase};
+
+pub(super) struct Judgement {
+    pub(super) class: OutcomeClass,
+    pub(super) orderer_refused: bool,
+}
+
+/// Words that stay true until somebody changes a setting, with what to look at.
+const MISCONFIGURED: [(&str, &str); 12] = [
+    ("identity expired", "the signer's certificate has expired; enrol it again"),
+    ("incorrect timestamp", "the clocks of this machine and the peer differ by over 15 minutes"),
+    ("creator org unknown", "the MSP id is not in the channel, or the certificate is not its"),
+    ("access denied: channel", "the key is not the certificate's, or its issuer is not the MSP's"),
+    ("Failed evaluating policy on signed data", "the identity lacks the right in the channel"),
+    ("Failed to get policy manager", "the channel does not exist on this peer"),
+    ("No metadata was found for chaincode", "the chaincode or the channel does not exist"),
+    ("no peers available to evaluate chaincode", "the chaincode is not installed on any peer"),
+    ("could not get last config for channel", "the channel does not exist on this peer"),
+    ("failed to find any endorsing peers for org", "a named organisation has no peer"),
+    ("unknown service", "the endpoint is not a peer with a gateway"),
+    ("unknown method", "the endpoint is not a peer with a gateway"),
+];
+
+const ORDERER_ANSWER: &str = "received unsuccessful response from orderer: status=";
+
+/// The orderer's answers about the bytes themselves; others may pass.
+const FINAL_ORDERER_STATUSES: [&str; 3] =
+    ["BAD_REQUEST", "FORBIDDEN", "REQUEST_ENTITY_TOO_LARGE"];
+
+pub(super) fn judge(
+    phase: Phase,
+    code: Code,
+    message: &str,
+    details: &[EndorserDetail],
+) -> Judgement {
+    // An answer from behind a gateway may wrap the reason, so every text is searched.
+    let texts = || std::iter::once(message).chain(details.iter().map(|d| d.message.as_str()));
+    let said = |words: &str| texts().any(|text| text.contains(words));
+
+    if phase == Phase::Submit && message.contains(ORDERER_ANSWER) {
+        return judge_orderer(message);
+    }
+    let class = if said("too many requests") {
+        OutcomeClass::Unavailable
+    } else if MISCONFIGURED.iter().any(|(words, _)| said(words)) {
+        OutcomeClass::Misconfigured
+    } else if said("ProposalResponsePayloads do not match") || said("duplicate transaction found") {
+        OutcomeClass::Conflict
+    } else if texts().any(|text| chaincode_status(text).is_some()) {
+        OutcomeClass::Refused
+    } else if said("no combination of peers") {
+        OutcomeClass::Unavailable
+    } else {
+        by_code(phase, code, message)
+    };
+    Judgement { class, orderer_refused: false }
+}
+
+fn judge_orderer(message: &str) -> Judgement {
+    let status = message.split(ORDERER_ANSWER).nth(1).unwrap_or_default();
+    let orderer_refused = FINAL_ORDERER_STATUSES.iter().any(|name| status.starts_with(name));
+    let class = if orderer_refused {
+        OutcomeClass::Refused
+    } else if status.starts_with("NOT_FOUND") {
+        OutcomeClass::Misconfigured
+    } else {
+        OutcomeClass::Unavailable
+    };
+    Judgement { class, orderer_refused }
+}
+
+fn by_code(phase: Phase, code: Code, message: &str) -> OutcomeClass {
+    match code {
+        Code::OutOfRange | Code::ResourceExhausted
+            if message.contains("larger than max") || message.contains("too large") =>
+        {
+            OutcomeClass::Refused
+        }
+        Code::PermissionDenied
+        | Code::Unauthenticated
+        | Code::Unimplemented
+        | Code::InvalidArgument
+        | Code::FailedPrecondition => OutcomeClass::Misconfigured,
+        // The gateway says so after every orderer failed to answer.
+        Code::Unavailable if message.contains("no orderers could successfully process") => {
+            OutcomeClass::Unavailable
+        }
+        // Anything else that befalls an envelope on its way may have come after the ordering.
+        _ if matches!(phase, Phase::Submit | Phase::CommitStatus) => OutcomeClass::Unknown,
+        _ => OutcomeClass::Unavailable,
+    }
+}
+
+/// Reads "chaincode response 400, …"; below 400 it would have been endorsed.
+pub(super) fn chaincode_status(text: &str) -> Option<i32> {
+    let after = text.split("chaincode response ").nth(1)?;
+    let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok().filter(|status| *status >= 400)
+}
+
+pub(super) fn hint(message: &str, details: &[EndorserDetail]) -> Option<&'static str> {
+    MISCONFIGURED
+        .iter()
+        .find(|(words, _)| {
+            message.contains(words) || details.iter().any(|d| d.message.contains(words))
+        })
+        .map(|(_, hint)| *hint)
+}
