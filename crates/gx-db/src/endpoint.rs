@@ -43,7 +43,8 @@ pub(crate) fn from_url(text: &str) -> Result<Vec<PgConnectOptions>, String> {
 
 /// `host`, `host:port`, `[v6]` or `[v6]:port`.
 pub(crate) fn host_and_port(text: &str) -> Result<(&str, Option<u16>), String> {
-    let end = if text.starts_with('[') { text.find(']').map_or(text.len(), |at| at + 1) } else { 0 };
+    let end =
+        if text.starts_with('[') { text.find(']').map_or(text.len(), |at| at + 1) } else { 0 };
     let Some(colon) = text[end..].find(':').map(|at| at + end) else { return Ok((text, None)) };
     let port = text[colon + 1..]
         .parse()
@@ -93,7 +94,8 @@ fn from_one_url(url: &str) -> Result<Vec<PgConnectOptions>, String> {
     if tail.contains('#') || (tail.contains('@') && !authority.contains('@')) {
         return Err("the password contains characters that a URL does not allow: percent-encode them, or set DATABASE_PASSWORD".to_owned());
     }
-    let (user, hosts) = authority.rsplit_once('@').map_or(("", authority), |(user, hosts)| (user, hosts));
+    let (user, hosts) =
+        authority.rsplit_once('@').map_or(("", authority), |(user, hosts)| (user, hosts));
     let at = if user.is_empty() { "" } else { "@" };
     let (tail, schema) = take_schema(tail);
     let mut instances = Vec::new();

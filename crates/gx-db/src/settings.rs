@@ -141,7 +141,9 @@ impl DatabaseSettings {
         let text = std::fs::read_to_string(file).map_err(|error| {
             format!("DATABASE_PASSWORD_FILE: cannot read {}: {error}", file.display())
         })?;
-        Ok(Some(text.strip_suffix('\n').map_or(&*text, |t| t.strip_suffix('\r').unwrap_or(t)).into()))
+        Ok(Some(
+            text.strip_suffix('\n').map_or(&*text, |t| t.strip_suffix('\r').unwrap_or(t)).into(),
+        ))
     }
 
     fn from_parts(&self) -> Result<Vec<PgConnectOptions>, Vec<String>> {
@@ -171,7 +173,11 @@ impl DatabaseSettings {
     }
 
     /// Adds what is the same for every instance.
-    fn finish(&self, mut options: PgConnectOptions, password: Option<&SecretString>) -> PgConnectOptions {
+    fn finish(
+        &self,
+        mut options: PgConnectOptions,
+        password: Option<&SecretString>,
+    ) -> PgConnectOptions {
         if let Some(password) = password {
             options = options.password(password.expose_secret());
         }

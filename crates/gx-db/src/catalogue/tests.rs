@@ -48,14 +48,20 @@ async fn differences_after(sql: &'static str) -> Vec<String> {
 #[tokio::test]
 async fn each_kind_of_difference_is_named() {
     let cases = [
-        (r#"ALTER TABLE "Wallet" DROP COLUMN "isLocked""#, vec![r#"column "Wallet"."isLocked" is missing"#]),
+        (
+            r#"ALTER TABLE "Wallet" DROP COLUMN "isLocked""#,
+            vec![r#"column "Wallet"."isLocked" is missing"#],
+        ),
         (
             r#"ALTER TABLE "Wallet" ALTER "isLocked" SET DEFAULT true"#,
             vec![
                 r#"column "Wallet"."isLocked" is `boolean NOT NULL DEFAULT true` instead of `boolean NOT NULL DEFAULT false`"#,
             ],
         ),
-        (r#"DROP INDEX "UserSession_profileId_idx""#, vec![r#"index "UserSession_profileId_idx" is missing"#]),
+        (
+            r#"DROP INDEX "UserSession_profileId_idx""#,
+            vec![r#"index "UserSession_profileId_idx" is missing"#],
+        ),
         (r#"CREATE TYPE mood AS ENUM ('good', 'bad')"#, vec!["enum mood is not known"]),
         (
             r#"DROP TRIGGER "OutboxCommand_final" ON "OutboxCommand"; DROP FUNCTION "OutboxCommand_final""#,
@@ -84,6 +90,9 @@ async fn an_enum_with_other_labels_differs() {
     let before = Catalogue::read(&mut conn).await.unwrap().to_string();
     raw_sql("DROP TYPE mood; CREATE TYPE mood AS ENUM ('good')").execute(&mut conn).await.unwrap();
     let after = Catalogue::read(&mut conn).await.unwrap();
-    assert_eq!(after.differences_from(&before), ["enum mood is `'good'` instead of `'good', 'bad'`"]);
+    assert_eq!(
+        after.differences_from(&before),
+        ["enum mood is `'good'` instead of `'good', 'bad'`"]
+    );
     assert_ne!(after.fingerprint(), Catalogue::fingerprint_of(&before));
 }

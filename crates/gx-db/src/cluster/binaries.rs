@@ -49,7 +49,9 @@ fn installed() -> Vec<Binaries> {
         .iter()
         .flat_map(|(root, below)| {
             let folders = std::fs::read_dir(root).into_iter().flatten().flatten();
-            folders.filter(|entry| names_a_version(&entry.file_name())).map(move |e| e.path().join(below))
+            folders
+                .filter(|entry| names_a_version(&entry.file_name()))
+                .map(move |e| e.path().join(below))
         })
         .filter_map(|folder| probe(&folder))
         .collect();

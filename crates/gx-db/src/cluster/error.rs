@@ -63,7 +63,9 @@ pub enum ClusterError {
         log: PathBuf,
     },
     /// The server runs and cannot be used.
-    #[error("PostgreSQL at 127.0.0.1:{port} does not answer as it should ({reason}): stop it, or start over with `--fresh`")]
+    #[error(
+        "PostgreSQL at 127.0.0.1:{port} does not answer as it should ({reason}): stop it, or start over with `--fresh`"
+    )]
     NoAnswer {
         /// Its port.
         port: u16,

@@ -69,7 +69,8 @@ impl Owner {
                 return Ok(existing);
             }
         }
-        let parent = wanted.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent =
+            wanted.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(parent).map_err(ClusterError::folder("create", parent))?;
         let parent = parent.canonicalize().map_err(ClusterError::folder("look at", parent))?;
         let wanted = parent.join(wanted.file_name().unwrap_or_default());
@@ -113,7 +114,8 @@ fn elsewhere(wanted: &Path) -> Result<PathBuf, ClusterError> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             // An empty folder, or one from before its parents were closed, gives way.
             std::fs::remove_dir(wanted).map_err(ClusterError::folder("replace", wanted))?;
-            std::os::unix::fs::symlink(&place, wanted).map_err(ClusterError::folder("link", wanted))?;
+            std::os::unix::fs::symlink(&place, wanted)
+                .map_err(ClusterError::folder("link", wanted))?;
         }
         other => other.map_err(ClusterError::folder("link", wanted))?,
     }
@@ -136,7 +138,8 @@ mod tests {
 
     #[test]
     fn a_user_is_found_by_its_exact_name() {
-        let passwd = "root:x:0:0:root:/root:/bin/sh\npostgres2:x:7:7::/:\npostgres:x:101:104:,,,:/:\n";
+        let passwd =
+            "root:x:0:0:root:/root:/bin/sh\npostgres2:x:7:7::/:\npostgres:x:101:104:,,,:/:\n";
         assert_eq!(find_user(passwd, "postgres"), Some(Owner::Other { uid: 101, gid: 104 }));
         assert_eq!(find_user(passwd, "nobody"), None);
     }

@@ -173,7 +173,10 @@ impl Server {
             ("log_timezone", "UTC".to_owned()),
         ];
         if !options.durable {
-            lines.extend(["fsync", "synchronous_commit", "full_page_writes"].map(|name| (name, "off".to_owned())));
+            lines.extend(
+                ["fsync", "synchronous_commit", "full_page_writes"]
+                    .map(|name| (name, "off".to_owned())),
+            );
         }
         lines.extend(options.settings.iter().map(|(name, value)| (name.as_str(), value.clone())));
         let text: String = lines
@@ -184,9 +187,11 @@ impl Server {
         std::fs::write(&own, text).map_err(ClusterError::folder("write", &own))?;
         self.owner.give(&own)?;
         let include = "\ninclude 'gx.conf'\n";
-        let existing = std::fs::read_to_string(&main).map_err(ClusterError::folder("read", &main))?;
+        let existing =
+            std::fs::read_to_string(&main).map_err(ClusterError::folder("read", &main))?;
         if !existing.ends_with(include) {
-            std::fs::write(&main, existing + include).map_err(ClusterError::folder("write", &main))?;
+            std::fs::write(&main, existing + include)
+                .map_err(ClusterError::folder("write", &main))?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ mod tests;
 
 use sha2::{Digest as _, Sha256};
 
+pub(crate) use runner::missing;
 pub use runner::{MigrateError, MigrationReport, migrate, migrate_to, pending};
 pub use store::Quarantined;
 

@@ -32,10 +32,14 @@ pub enum MigrateError {
         objects: Vec<String>,
     },
     /// The first schema of the search path does not exist.
-    #[error("the schema that the connection names does not exist: create it, or correct `?schema=`")]
+    #[error(
+        "the schema that the connection names does not exist: create it, or correct `?schema=`"
+    )]
     NoSchema,
     /// An applied migration is not the one this binary has under its number.
-    #[error("migration {0} was applied with another text than this binary has: use the release that applied it")]
+    #[error(
+        "migration {0} was applied with another text than this binary has: use the release that applied it"
+    )]
     Changed(String),
     /// The catalogue is not what the migrations so far leave behind.
     #[error(
@@ -87,7 +91,7 @@ pub async fn pending(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     Ok(missing(MIGRATIONS, &applied).map(|migration| migration.name.to_owned()).collect())
 }
 
-pub(super) fn missing<'a>(
+pub(crate) fn missing<'a>(
     migrations: &'a [Migration],
     applied: &[Applied],
 ) -> impl Iterator<Item = &'a Migration> {

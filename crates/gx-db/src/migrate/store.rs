@@ -1,7 +1,7 @@
 //! SQL of the migration runner. What runs before the first migration cannot be checked
 //! against the schema and is not.
 
-use sqlx::{PgConnection, query, query_as, query_scalar};
+use sqlx::{PgConnection, query, query_as};
 use time::OffsetDateTime;
 
 use gx_model::CountryList;
@@ -154,9 +154,4 @@ pub(crate) async fn quarantined(conn: &mut PgConnection) -> sqlx::Result<Vec<Qua
     )
     .fetch_all(conn)
     .await
-}
-
-/// How many values are in quarantine.
-pub(crate) async fn quarantine_size(conn: &mut PgConnection) -> sqlx::Result<i64> {
-    query_scalar!(r#"SELECT count(*) AS "count!" FROM "QuarantinedRow""#).fetch_one(conn).await
 }
