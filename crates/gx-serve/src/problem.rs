@@ -6,7 +6,7 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -126,7 +126,7 @@ pub struct Problem {
     kind: &'static ProblemKind,
     detail: String,
     errors: Vec<InvalidField>,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// The body of a [`Problem`].
@@ -158,7 +158,7 @@ pub struct ProblemBody<'a> {
 impl Problem {
     /// A problem of that kind; the detail says what is wrong this time and what to do.
     pub fn new(kind: &'static ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), headers: HeaderMap::new() }
+        Self { kind, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
     }
 
     /// A validation problem with every field that is wrong.
@@ -195,9 +195,9 @@ impl Problem {
 
     /// Adds a header field to the answer. A value that is no header value is left out.
     #[must_use]
-    pub fn with_header(mut self, name: http::HeaderName, value: &str) -> Self {
+    pub fn with_header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
-            self.headers.insert(name, value);
+            self.headers.push((name, value));
         }
         self
     }
@@ -235,7 +235,7 @@ impl Problem {
         let mut response = Response::new(Body::from(json));
         *response.status_mut() = StatusCode::from_u16(self.kind.status)
             .expect("ProblemKind::new admits 400 to 599 only");
-        *response.headers_mut() = self.headers.clone();
+        response.headers_mut().extend(self.headers.iter().cloned());
         response
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

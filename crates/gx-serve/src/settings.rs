@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::time::Duration;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::fields::edits;
 
@@ -114,39 +115,57 @@ fn wrong_settings(command: &Command, arguments: Vec<OsString>) -> Vec<String> {
                 && matches.value_source(id) == Some(ValueSource::CommandLine)
         })
     };
+    let given: Vec<&Arg> = chosen.get_arguments().filter(|it| on_command_line(it)).collect();
     chosen
         .get_arguments()
         .filter(|argument| argument.get_env().is_some() && !on_command_line(argument))
-        .filter_map(wrong_setting)
+        .filter_map(|argument| wrong_setting(chosen, argument, &given))
         .collect()
 }
 
-/// What is wrong with one setting's value in the environment; the value itself is not
-/// repeated, for it may be a secret.
-fn wrong_setting(argument: &Arg) -> Option<String> {
+/// What is wrong with one setting's value in the environment. The others stand beside it,
+/// for it may refer to them, but take any value. The value itself is not repeated, for it
+/// may be a secret.
+fn wrong_setting(chosen: &Command, argument: &Arg, given: &[&Arg]) -> Option<String> {
     let name = argument.get_env()?.to_string_lossy().into_owned();
-    let alone = Command::new("setting").no_binary_name(true).arg(argument.clone());
-    let error = alone.try_get_matches_from(Vec::<OsString>::new()).err()?;
+    let mut alone = Command::new("setting").no_binary_name(true).disable_help_flag(true);
+    alone = alone.groups(chosen.get_groups().cloned()).arg(argument.clone());
+    let others = || chosen.get_arguments().filter(|other| other.get_id() != argument.get_id());
+    for other in others() {
+        let any = clap::value_parser!(OsString);
+        let other = other.clone().required(false).action(ArgAction::Set).num_args(1);
+        alone = alone.arg(other.value_parser(any));
+    }
+    let line = given.iter().filter_map(|other| Some(format!("--{}=given", other.get_long()?)));
+    let error = alone.try_get_matches_from(line.collect::<Vec<_>>()).err()?;
+    let about_this = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(which)) => *which == argument.to_string(),
+        Some(ContextValue::Strings(all)) => all.contains(&argument.to_string()),
+        _ => true,
+    };
+    if !about_this {
+        return None;
+    }
     let what = match error.kind() {
         ErrorKind::MissingRequiredArgument => "is required and not set".to_owned(),
-        ErrorKind::InvalidValue => {
-            let possible: Vec<String> = argument
-                .get_possible_values()
-                .iter()
-                .map(|value| value.get_name().to_owned())
-                .collect();
-            if possible.is_empty() {
-                "is empty".to_owned()
-            } else {
-                format!("must be one of {}", possible.join(", "))
-            }
-        }
+        ErrorKind::ArgumentConflict => "cannot be set together with another setting".to_owned(),
+        ErrorKind::InvalidValue => one_of(argument),
         _ => std::error::Error::source(&error)
             .map_or_else(|| error.kind().to_string(), ToString::to_string),
     };
     let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
     let help = if help.is_empty() { help } else { format!(" ({})", help.trim_end_matches('.')) };
     Some(format!("{name}: {what}{help}"))
+}
+
+fn one_of(argument: &Arg) -> String {
+    let possible: Vec<String> =
+        argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+    if possible.is_empty() {
+        "is empty".to_owned()
+    } else {
+        format!("must be one of {}", possible.join(", "))
+    }
 }
 
 /// Names in the environment that are none of ours and look as if they were meant to be.
@@ -183,5 +202,26 @@ fn collect_names(command: &Command, names: &mut Vec<String>) {
     names.extend(own.map(|name| name.to_string_lossy().into_owned()));
     for subcommand in command.get_subcommands() {
         collect_names(subcommand, names);
+    }
+}
+
+/// Reads a length of time: a whole number with `s`, `m`, `h` or `d`, or of seconds.
+///
+/// # Errors
+/// A sentence that says what to write.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let refused = || "write a whole number with s, m, h or d, such as 15m or 24h".to_owned();
+    let (digits, unit_s) = match text.strip_suffix(['s', 'm', 'h', 'd']) {
+        Some(digits) if text.ends_with('m') => (digits, 60),
+        Some(digits) if text.ends_with('h') => (digits, 3_600),
+        Some(digits) if text.ends_with('d') => (digits, 86_400),
+        Some(digits) => (digits, 1),
+        None => (text, 1),
+    };
+    let count: u64 = digits.parse().map_err(|_| refused())?;
+    match count.checked_mul(unit_s) {
+        Some(0) => Err("must be more than zero".to_owned()),
+        Some(seconds) => Ok(Duration::from_secs(seconds)),
+        None => Err(refused()),
     }
 }

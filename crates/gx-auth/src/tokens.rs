@@ -1,0 +1,366 @@
+//! Access and refresh tokens: JWT of one algorithm a deployment, with everything in them
+//! checked by name.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use gx_model::Clock;
+use gx_serve::settings::duration;
+use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// Shortest HMAC secret: 256 bits.
+const SHORTEST_SECRET_BYTES: usize = 32;
+/// Longest token that is looked at.
+const LONGEST_TOKEN_BYTES: usize = 4096;
+/// Clocks of our own machines may differ by this much.
+const LEEWAY_S: i64 = 5;
+
+/// Keys and lifetimes of tokens.
+#[derive(Clone, Debug, clap::Args)]
+pub struct TokenSettings {
+    /// Secret that signs tokens by HS256, at least 32 bytes; without it GX_TOKEN_KEY_FILE signs.
+    #[arg(long, env = "JWT_SECRET", hide_env_values = true, value_parser = strong_secret)]
+    pub jwt_secret: Option<SecretString>,
+    /// File with the Ed25519 private key (PKCS#8 PEM) that signs tokens.
+    #[arg(long, env = "GX_TOKEN_KEY_FILE")]
+    pub token_key_file: Option<PathBuf>,
+    /// Files with keys that signed before and are still accepted, separated by commas.
+    #[arg(long, env = "GX_TOKEN_OLD_KEY_FILES", value_delimiter = ',')]
+    pub token_old_key_files: Vec<PathBuf>,
+    /// How long an access token lives, such as 24h.
+    #[arg(long, env = "JWT_EXPIRY", default_value = "24h", value_parser = duration)]
+    pub jwt_expiry: Duration,
+    /// How long a refresh token lives unused, such as 7d.
+    #[arg(long, env = "JWT_REFRESH_EXPIRY", default_value = "7d", value_parser = duration)]
+    pub jwt_refresh_expiry: Duration,
+    /// How long a person stays signed in at most, however often tokens are refreshed.
+    #[arg(long, env = "GX_SESSION_LIFETIME", default_value = "30d", value_parser = duration)]
+    pub session_lifetime: Duration,
+    /// How long an administrator stays signed in at most.
+    #[arg(long, env = "GX_ADMIN_SESSION_LIFETIME", default_value = "12h", value_parser = duration)]
+    pub admin_session_lifetime: Duration,
+    /// The issuer that tokens name.
+    #[arg(long, env = "GX_TOKEN_ISSUER", default_value = "gx-protocol")]
+    pub token_issuer: String,
+}
+
+fn strong_secret(text: &str) -> Result<SecretString, String> {
+    if text.len() < SHORTEST_SECRET_BYTES {
+        return Err(format!(
+            "must have at least {SHORTEST_SECRET_BYTES} bytes; `openssl rand -base64 48` makes one"
+        ));
+    }
+    Ok(text.into())
+}
+
+/// Whom a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// A person, at svc-identity and svc-tokenomics.
+    User,
+    /// An administrator, at svc-admin.
+    Admin,
+}
+
+/// What a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Calling routes.
+    Access,
+    /// Getting new tokens.
+    Refresh,
+}
+
+impl Audience {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::User => "gx-user",
+            Self::Admin => "gx-admin",
+        }
+    }
+}
+
+impl Purpose {
+    /// The header's `typ` (RFC 9068 names the first).
+    const fn typ(self) -> &'static str {
+        match self {
+            Self::Access => "at+jwt",
+            Self::Refresh => "rt+jwt",
+        }
+    }
+}
+
+/// What a token says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// Issuer.
+    pub iss: String,
+    /// Profile or administrator.
+    pub sub: String,
+    /// Audience.
+    pub aud: String,
+    /// Ends, in seconds since 1970.
+    pub exp: i64,
+    /// Not valid before.
+    pub nbf: i64,
+    /// Issued.
+    pub iat: i64,
+    /// Id of the token.
+    pub jti: String,
+    /// The session behind it.
+    pub sid: String,
+    /// Tenant.
+    pub tenant: String,
+    /// The administrator's role when the token was issued; the role in force is the row's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+}
+
+/// Why the settings give no keys.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenKeyError {
+    /// Neither a secret nor a key.
+    #[error("no key signs tokens: set GX_TOKEN_KEY_FILE, or JWT_SECRET with at least 32 bytes")]
+    None,
+    /// Both.
+    #[error("JWT_SECRET and GX_TOKEN_KEY_FILE are both set; one deployment signs in one way")]
+    Both,
+    /// The file cannot be read or written.
+    #[error("the token key {path} cannot be used: {source}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file holds no such key.
+    #[error("{path} holds no Ed25519 private key in PKCS#8 PEM: {source}")]
+    Key {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: jsonwebtoken::errors::Error,
+    },
+    /// The library could not make a key.
+    #[error("an Ed25519 key could not be made")]
+    Unmade,
+}
+
+/// A token that is not accepted. Clients are not told why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the token is not accepted: {0}")]
+pub struct InvalidToken(pub &'static str);
+
+/// Makes and checks tokens. Clones share the keys.
+#[derive(Clone)]
+pub struct Tokens(Arc<Keys>);
+
+struct Keys {
+    algorithm: Algorithm,
+    signing: EncodingKey,
+    kid: Option<String>,
+    verifying: Vec<(Option<String>, DecodingKey)>,
+    public: JwkSet,
+    issuer: String,
+    clock: Clock,
+}
+
+/// Makes a key file that only its owner can read, unless there is one.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn create_key_file(path: &Path) -> Result<(), TokenKeyError> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let file_error = |source| TokenKeyError::File { path: path.to_owned(), source };
+    let random = aws_lc_rs::rand::SystemRandom::new();
+    let der = aws_lc_rs::signature::Ed25519KeyPair::generate_pkcs8v1(&random)
+        .map_err(|_| TokenKeyError::Unmade)?;
+    let body = BASE64_STANDARD.encode(der.as_ref());
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(mut file) => {
+            file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()).map_err(file_error)
+        }
+        Err(exists) if exists.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(other) => Err(file_error(other)),
+    }
+}
+
+impl Tokens {
+    /// The keys that the settings name.
+    ///
+    /// # Errors
+    /// When there is none, or more than one way to sign, or a file is not readable.
+    pub fn new(settings: &TokenSettings, clock: Clock) -> Result<Self, TokenKeyError> {
+        let keys = match (&settings.jwt_secret, &settings.token_key_file) {
+            (Some(_), Some(_)) => return Err(TokenKeyError::Both),
+            (None, None) => return Err(TokenKeyError::None),
+            (Some(secret), None) => shared_secret(secret, settings, clock),
+            (None, Some(path)) => key_pair(path, settings, clock)?,
+        };
+        Ok(Self(Arc::new(keys)))
+    }
+
+    /// The public keys, for whoever checks tokens elsewhere; none under a shared secret.
+    pub fn public_keys(&self) -> &JwkSet {
+        &self.0.public
+    }
+
+    /// The issuer that tokens name.
+    pub fn issuer(&self) -> &str {
+        &self.0.issuer
+    }
+
+    /// Signs claims.
+    ///
+    /// # Errors
+    /// When signing fails.
+    pub fn sign(
+        &self,
+        purpose: Purpose,
+        claims: &Claims,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
+        let mut header = Header::new(self.0.algorithm);
+        header.typ = Some(purpose.typ().to_owned());
+        header.kid.clone_from(&self.0.kid);
+        jsonwebtoken::encode(&header, claims, &self.0.signing)
+    }
+
+    /// Checks a token by everything it must say.
+    ///
+    /// # Errors
+    /// Why it is not accepted, for the log.
+    pub fn verify(
+        &self,
+        token: &str,
+        purpose: Purpose,
+        audience: Audience,
+    ) -> Result<Claims, InvalidToken> {
+        if token.len() > LONGEST_TOKEN_BYTES {
+            return Err(InvalidToken("too long"));
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(|_| InvalidToken("no JWT"))?;
+        check_header(&header, purpose)?;
+        let same = |(kid, _): &&(Option<String>, DecodingKey)| *kid == header.kid;
+        let (_, key) =
+            self.0.verifying.iter().find(same).ok_or(InvalidToken("an unknown key signed it"))?;
+        let mut validation = Validation::new(self.0.algorithm);
+        validation.set_audience(&[audience.name()]);
+        validation.set_issuer(&[&self.0.issuer]);
+        validation.set_required_spec_claims(&["iss", "sub", "aud", "exp", "nbf"]);
+        // Times are compared with the clock that was passed in, below.
+        validation.validate_exp = false;
+        let claims = jsonwebtoken::decode::<Claims>(token, key, &validation)
+            .map_err(|_| InvalidToken("signature, issuer, audience or claims"))?
+            .claims;
+        let now = self.0.clock.now().unix_timestamp();
+        if claims.exp <= now - LEEWAY_S {
+            return Err(InvalidToken("expired"));
+        }
+        if claims.nbf > now + LEEWAY_S || claims.iat > now + LEEWAY_S {
+            return Err(InvalidToken("not valid yet"));
+        }
+        Ok(claims)
+    }
+
+    /// Claims from `now` to `until`.
+    pub(crate) fn claims(&self, of: ClaimsOf<'_>) -> Claims {
+        let issued = of.issued.unix_timestamp();
+        Claims {
+            iss: self.0.issuer.clone(),
+            sub: of.subject.to_owned(),
+            aud: of.audience.name().to_owned(),
+            exp: of.until.unix_timestamp(),
+            nbf: issued,
+            iat: issued,
+            jti: of.token_id,
+            sid: of.session_id.to_owned(),
+            tenant: "default".to_owned(),
+            role: of.role.map(str::to_owned),
+        }
+    }
+}
+
+/// What claims are made of.
+pub(crate) struct ClaimsOf<'a> {
+    pub(crate) subject: &'a str,
+    pub(crate) session_id: &'a str,
+    pub(crate) audience: Audience,
+    pub(crate) role: Option<&'a str>,
+    pub(crate) token_id: String,
+    pub(crate) issued: OffsetDateTime,
+    pub(crate) until: OffsetDateTime,
+}
+
+/// Refuses headers that name keys of their own, and tokens of another purpose.
+fn check_header(header: &Header, purpose: Purpose) -> Result<(), InvalidToken> {
+    let brings_a_key = header.jku.is_some()
+        || header.jwk.is_some()
+        || header.x5u.is_some()
+        || header.x5c.is_some()
+        || header.crit.is_some();
+    if brings_a_key {
+        return Err(InvalidToken("the header brings a key or an extension"));
+    }
+    if header.typ.as_deref() != Some(purpose.typ()) {
+        return Err(InvalidToken("of another purpose"));
+    }
+    Ok(())
+}
+
+fn shared_secret(secret: &SecretString, settings: &TokenSettings, clock: Clock) -> Keys {
+    let bytes = secret.expose_secret().as_bytes();
+    Keys {
+        algorithm: Algorithm::HS256,
+        signing: EncodingKey::from_secret(bytes),
+        kid: None,
+        verifying: vec![(None, DecodingKey::from_secret(bytes))],
+        public: JwkSet { keys: Vec::new() },
+        issuer: settings.token_issuer.clone(),
+        clock,
+    }
+}
+
+fn key_pair(path: &Path, settings: &TokenSettings, clock: Clock) -> Result<Keys, TokenKeyError> {
+    let (signing, newest) = read_key(path)?;
+    let kid = newest.common.key_id.clone();
+    let mut public = vec![newest];
+    for old in &settings.token_old_key_files {
+        public.push(read_key(old)?.1);
+    }
+    let verifying = public
+        .iter()
+        .map(|jwk| Ok((jwk.common.key_id.clone(), DecodingKey::from_jwk(jwk)?)))
+        .collect::<Result<_, _>>()
+        .map_err(|source| TokenKeyError::Key { path: path.to_owned(), source })?;
+    Ok(Keys {
+        algorithm: Algorithm::EdDSA,
+        signing,
+        kid,
+        verifying,
+        public: JwkSet { keys: public },
+        issuer: settings.token_issuer.clone(),
+        clock,
+    })
+}
+
+fn read_key(path: &Path) -> Result<(EncodingKey, Jwk), TokenKeyError> {
+    let pem = std::fs::read(path)
+        .map_err(|source| TokenKeyError::File { path: path.to_owned(), source })?;
+    let parse = || {
+        let key = EncodingKey::from_ed_pem(&pem)?;
+        let mut jwk = Jwk::from_encoding_key(&key, Algorithm::EdDSA)?;
+        jwk.common.key_id = Some(jwk.thumbprint(ThumbprintHash::SHA256)?);
+        jwk.common.public_key_use = Some(PublicKeyUse::Signature);
+        Ok((key, jwk))
+    };
+    parse().map_err(|source| TokenKeyError::Key { path: path.to_owned(), source })
+}
