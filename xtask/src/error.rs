@@ -14,6 +14,12 @@ pub(crate) enum Error {
     /// A list under docs/requirements is not as it must be.
     #[error("{file}:{line}: {message}")]
     List { file: String, line: usize, message: String },
+    /// The asynchronous runtime did not start.
+    #[error("no runtime: {0}")]
+    Runtime(std::io::Error),
+    /// The database did not answer.
+    #[error("the database did not answer: {0}")]
+    Database(sqlx::Error),
     /// Cargo did not answer.
     #[error("cargo {arguments} failed: {message}")]
     Cargo { arguments: String, message: String },

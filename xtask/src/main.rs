@@ -3,9 +3,12 @@
 //! Every check is also a unit test of this crate, so that the test command proves it.
 
 mod error;
+mod mode;
 mod promises;
+mod reference;
 mod repo;
 mod rust_source;
+mod sql;
 mod tidy;
 
 use std::process::ExitCode;
@@ -13,6 +16,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
+use crate::mode::Mode;
 use crate::repo::Repo;
 
 /// Checks and generated files of the GX repository.
@@ -32,6 +36,18 @@ enum Task {
     },
     /// Checks the rules that hold for every file and every crate.
     Tidy,
+    /// Compares the generated pages under docs/reference with the code.
+    Reference {
+        /// Writes what differs instead of failing.
+        #[arg(long)]
+        write: bool,
+    },
+    /// Compares the saved descriptions of the checked queries with the migrated schema.
+    Sqlx {
+        /// Writes what differs instead of failing.
+        #[arg(long)]
+        write: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -51,5 +67,7 @@ fn run(task: &Task) -> Result<bool, Error> {
     match task {
         Task::Promises { missing } => promises::run(&repo, *missing),
         Task::Tidy => tidy::run(&repo),
+        Task::Reference { write } => reference::run(&repo, Mode::from_flag(*write)),
+        Task::Sqlx { write } => sql::run(&repo, Mode::from_flag(*write)),
     }
 }

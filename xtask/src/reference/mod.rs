@@ -1,0 +1,58 @@
+//! `cargo xtask reference`: the pages under `docs/reference`, written from the code.
+
+mod economy;
+
+use std::fs;
+
+use crate::error::Error;
+use crate::mode::Mode;
+use crate::repo::Repo;
+
+/// A generated page.
+struct Page {
+    /// Its path in the repository.
+    file: &'static str,
+    /// What it holds.
+    make: fn() -> String,
+}
+
+const PAGES: [Page; 1] = [Page { file: "docs/reference/economy.md", make: economy::page }];
+
+/// `false` when a page is not what the code says.
+pub(crate) fn run(repo: &Repo, mode: Mode) -> Result<bool, Error> {
+    if mode == Mode::Write {
+        for page in PAGES {
+            let path = repo.path(page.file);
+            fs::write(&path, (page.make)()).map_err(Error::file(&path))?;
+        }
+    }
+    let stale = stale_pages(repo)?;
+    for file in &stale {
+        println!("{file}: not what the code says; run `cargo xtask reference --write`");
+    }
+    println!("reference: {} pages, {} findings", PAGES.len(), stale.len());
+    Ok(stale.is_empty())
+}
+
+fn stale_pages(repo: &Repo) -> Result<Vec<&'static str>, Error> {
+    let mut stale = Vec::new();
+    for page in PAGES {
+        if !repo.path(page.file).exists() || repo.read(page.file)? != (page.make)() {
+            stale.push(page.file);
+        }
+    }
+    Ok(stale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CFG-10: the reference derives from the one typed source of the economic constants, and
+    /// generating it again changes nothing.
+    #[test]
+    fn generating_the_reference_again_leaves_no_difference() {
+        let stale = stale_pages(&Repo::of_this_crate()).unwrap();
+        assert!(stale.is_empty(), "stale: {stale:?}; run `cargo xtask reference --write`");
+    }
+}

@@ -1,0 +1,74 @@
+//! `cargo xtask sqlx`: the folder `.sqlx`, which lets the checked queries compile without a
+//! database, against the schema that the migrations make.
+//!
+//! The queries are read from the source and described by a real server, as the macros do
+//! it, so that neither a second build nor another tool is needed.
+
+mod describe;
+mod folder;
+mod queries;
+
+use std::collections::BTreeMap;
+
+use crate::error::Error;
+use crate::mode::Mode;
+use crate::repo::Repo;
+
+use self::queries::Query;
+
+/// Where the macros look when there is no database.
+const FOLDER: &str = ".sqlx";
+
+/// Describes every checked query; `false` when one does not fit the schema, or when the
+/// folder differs and is only checked.
+pub(crate) fn run(repo: &Repo, mode: Mode) -> Result<bool, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)?;
+    let outcome = runtime.block_on(outcome(repo, mode))?;
+    for finding in &outcome.findings {
+        println!("{finding}");
+    }
+    println!("sqlx: {} queries, {} findings", outcome.queries, outcome.findings.len());
+    Ok(outcome.findings.is_empty())
+}
+
+struct Outcome {
+    queries: usize,
+    findings: Vec<String>,
+}
+
+async fn outcome(repo: &Repo, mode: Mode) -> Result<Outcome, Error> {
+    let mut findings = Vec::new();
+    let mut queries: Vec<Query> = Vec::new();
+    for file in repo.rust_files()? {
+        let found = queries::in_file(&file)?;
+        findings.extend(found.unreadable);
+        queries.extend(found.queries);
+    }
+    let described = describe::all(&queries).await?;
+    findings.extend(described.misfits);
+    let wanted: BTreeMap<String, String> =
+        described.files.into_iter().map(|file| (file.name, file.text)).collect();
+    match mode {
+        Mode::Check => findings.extend(folder::differences(&repo.path(FOLDER), &wanted)?),
+        Mode::Write if findings.is_empty() => folder::write(&repo.path(FOLDER), &wanted)?,
+        Mode::Write => {}
+    }
+    Ok(Outcome { queries: wanted.len(), findings })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// DB-03: every checked query fits the schema that the migrations make, and the saved
+    /// descriptions that a build without a database uses are those of that schema.
+    #[tokio::test]
+    async fn every_query_fits_the_migrated_schema() {
+        let outcome = outcome(&Repo::of_this_crate(), Mode::Check).await.unwrap();
+        assert!(outcome.findings.is_empty(), "\n{}\n", outcome.findings.join("\n"));
+        assert!(outcome.queries > 0);
+    }
+}
