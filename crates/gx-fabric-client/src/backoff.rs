@@ -44,7 +44,10 @@ mod tests {
             bounds.push(backoff.bound);
             assert!(backoff.next(&mut rng) <= *bounds.last().unwrap());
         }
-        assert_eq!(bounds.iter().map(Duration::as_millis).collect::<Vec<_>>(), [100, 200, 350, 350]);
+        assert_eq!(
+            bounds.iter().map(Duration::as_millis).collect::<Vec<_>>(),
+            [100, 200, 350, 350]
+        );
         backoff.reset();
         assert_eq!(backoff.bound, first);
     }

@@ -136,8 +136,10 @@ impl Block {
 
     /// Reads a block as a peer delivers it, and checks that its entries are its header's.
     pub(crate) fn read(block: &common::Block) -> Result<Self, ChainError> {
-        let header =
-            block.header.as_ref().ok_or(ChainError::Malformed { number: None, reason: "no header" })?;
+        let header = block
+            .header
+            .as_ref()
+            .ok_or(ChainError::Malformed { number: None, reason: "no header" })?;
         let malformed = |reason| ChainError::Malformed { number: Some(header.number), reason };
         let data = block.data.as_ref().ok_or(malformed("no data"))?;
         if block_data_hash(data).as_slice() != header.data_hash {

@@ -8,7 +8,8 @@ pub enum ChainError {
     /// A known block has another hash here.
     #[error(
         "another chain: block {number} has the hash {}, not {}",
-        hex::encode(found), hex::encode(expected)
+        hex::encode(found),
+        hex::encode(expected)
     )]
     OtherChain {
         /// The known block's number.
@@ -21,7 +22,8 @@ pub enum ChainError {
     /// A block does not continue the one before it.
     #[error(
         "broken chain: block {number} follows the hash {}, not {}",
-        hex::encode(found), hex::encode(expected)
+        hex::encode(found),
+        hex::encode(expected)
     )]
     BrokenChain {
         /// The block's number.

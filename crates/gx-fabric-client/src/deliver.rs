@@ -28,7 +28,7 @@ pub struct BlockStream {
 /// part of waiting for its first block.
 enum Answers {
     Opening(Pin<Box<dyn Future<Output = Result<Streaming<DeliverResponse>, Status>> + Send>>),
-    Open(Streaming<DeliverResponse>),
+    Open(Box<Streaming<DeliverResponse>>),
     /// It could not be opened.
     Ended,
 }
@@ -65,7 +65,7 @@ impl BlockStream {
                 .await
                 .map_err(|status| LedgerError::from_status(Phase::Stream, &status).at(&self.peer));
             match answers {
-                Ok(answers) => self.answers = Answers::Open(answers),
+                Ok(answers) => self.answers = Answers::Open(Box::new(answers)),
                 Err(error) => {
                     self.answers = Answers::Ended;
                     return Err(error.into());
@@ -192,4 +192,3 @@ pub(crate) fn from(number: u64) -> (SeekPosition, SeekPosition, SeekBehavior) {
 fn specified(number: u64) -> SeekPosition {
     SeekPosition { r#type: Some(seek_position::Type::Specified(SeekSpecified { number })) }
 }
-

@@ -152,8 +152,10 @@ impl Reader {
                     pause_ms = pause.as_millis(), "lost the block stream"
                 ),
                 None => tracing::info!(
-                    peer = peer.endpoint(), block = self.at.number,
-                    pause_ms = pause.as_millis(), "the block stream ended"
+                    peer = peer.endpoint(),
+                    block = self.at.number,
+                    pause_ms = pause.as_millis(),
+                    "the block stream ended"
                 ),
             }
             self.state.send_modify(|state| {

@@ -63,8 +63,8 @@ impl Identity {
         if msp_id.is_empty() {
             return Err(IdentityError::NoMspId);
         }
-        let certificate_block = find_block(certificate_pem, &["CERTIFICATE"])
-            .map_err(IdentityError::NoCertificate)?;
+        let certificate_block =
+            find_block(certificate_pem, &["CERTIFICATE"]).map_err(IdentityError::NoCertificate)?;
         let certificate = certificate_block
             .parse_x509()
             .map_err(|error| IdentityError::UnreadableCertificate(error.to_string()))?;
@@ -114,10 +114,8 @@ impl Identity {
             .key
             .sign(&SystemRandom::new(), message)
             .expect("signing fails only when the machine's random source does");
-        let fixed = signature
-            .as_ref()
-            .try_into()
-            .expect("a fixed-length P-256 signature has 64 bytes");
+        let fixed =
+            signature.as_ref().try_into().expect("a fixed-length P-256 signature has 64 bytes");
         low_s_der(fixed)
     }
 }

@@ -75,7 +75,6 @@ pub struct CommitStatus {
     pub block: u64,
 }
 
-
 impl Ledger {
     /// Checks the settings without connecting. `reader` signs evaluations and block
     /// requests; `rng` must be cryptographic and seeded by the caller. Needs a Tokio runtime.
@@ -146,7 +145,11 @@ impl Ledger {
             })
             .await?;
         let result = answer.result.ok_or_else(|| {
-            LedgerError::local(Phase::Evaluate, OutcomeClass::Unavailable, "an answer without a result")
+            LedgerError::local(
+                Phase::Evaluate,
+                OutcomeClass::Unavailable,
+                "an answer without a result",
+            )
         })?;
         Ok(result.payload)
     }
@@ -333,7 +336,10 @@ impl Ledger {
         }
     }
 
-    fn seek(&self, (start, stop, behavior): (SeekPosition, SeekPosition, SeekBehavior)) -> Envelope {
+    fn seek(
+        &self,
+        (start, stop, behavior): (SeekPosition, SeekPosition, SeekBehavior),
+    ) -> Envelope {
         seek_envelope(&self.0.reader, &self.signing_context(), start, stop, behavior)
     }
 

@@ -25,11 +25,11 @@ pub use block::{
     Block, BlockId, BlockTransaction, ChaincodeEvent, TransactionKind, ValidationCode,
 };
 pub use breaker::Breaker;
+pub use chain::ChainError;
 pub use config::{ClientTls, ConfigError, LedgerConfig, LedgerLimits, PeerConfig};
 pub use connect::ConnectFault;
 pub use deliver::{BlockStream, StreamError};
 pub use error::{EndorserDetail, LedgerError, OutcomeClass, Phase};
-pub use chain::ChainError;
 pub use follow::{FollowState, Follower};
 pub use heights::PeerHeight;
 pub use identity::{Identity, IdentityError};

@@ -84,8 +84,7 @@ impl Peer {
     }
 
     pub(crate) fn deliver_client(&self) -> DeliverClient<Channel> {
-        DeliverClient::new(lock(&self.channel).clone())
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        DeliverClient::new(lock(&self.channel).clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// One gateway call under the breaker's eye.
@@ -172,10 +171,8 @@ fn host_of(endpoint: &str) -> Result<&str, ConfigError> {
 
 /// tonic passes over certificates that it cannot read, which would end in a puzzle later.
 fn check_roots(peer: &PeerConfig) -> Result<(), ConfigError> {
-    let unreadable = |reason: String| ConfigError::TlsRoot {
-        endpoint: peer.endpoint.clone(),
-        reason,
-    };
+    let unreadable =
+        |reason: String| ConfigError::TlsRoot { endpoint: peer.endpoint.clone(), reason };
     let mut found = false;
     for block in Pem::iter_from_buffer(peer.tls_root_pem.as_bytes()) {
         let block = block.map_err(|error| unreadable(error.to_string()))?;

@@ -66,10 +66,8 @@ impl SignedCall {
                 timeout: 0,
             }),
         };
-        let payload = ChaincodeProposalPayload {
-            input: invocation.encode_to_vec(),
-            ..Default::default()
-        };
+        let payload =
+            ChaincodeProposalPayload { input: invocation.encode_to_vec(), ..Default::default() };
         let proposal_bytes = Proposal {
             header: header.encode_to_vec(),
             payload: payload.encode_to_vec(),
@@ -163,10 +161,8 @@ fn channel_header(context: &SigningContext<'_>, kind: HeaderType) -> ChannelHead
 }
 
 fn header(signer: &Identity, context: &SigningContext<'_>, channel: &ChannelHeader) -> Header {
-    let signature_header = SignatureHeader {
-        creator: signer.creator().to_vec(),
-        nonce: context.nonce.to_vec(),
-    };
+    let signature_header =
+        SignatureHeader { creator: signer.creator().to_vec(), nonce: context.nonce.to_vec() };
     Header {
         channel_header: channel.encode_to_vec(),
         signature_header: signature_header.encode_to_vec(),

@@ -28,8 +28,7 @@ const MISCONFIGURED: [(&str, &str); 12] = [
 const ORDERER_ANSWER: &str = "received unsuccessful response from orderer: status=";
 
 /// The orderer's answers about the bytes themselves; others may pass.
-const FINAL_ORDERER_STATUSES: [&str; 3] =
-    ["BAD_REQUEST", "FORBIDDEN", "REQUEST_ENTITY_TOO_LARGE"];
+const FINAL_ORDERER_STATUSES: [&str; 3] = ["BAD_REQUEST", "FORBIDDEN", "REQUEST_ENTITY_TOO_LARGE"];
 
 pub(super) fn judge(
     phase: Phase,

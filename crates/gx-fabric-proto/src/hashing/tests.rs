@@ -2,12 +2,7 @@ use super::*;
 
 /// Header encodings as `openssl asn1parse -genconf` writes them, with `openssl sha256`.
 const HEADERS: [(u64, &str, &str, &str); 6] = [
-    (
-        0,
-        "",
-        "30270201000400",
-        "f34a80519c1d0d48c7731757aea505f0501daa717e83a48d9c17723d43d933e7",
-    ),
+    (0, "", "30270201000400", "f34a80519c1d0d48c7731757aea505f0501daa717e83a48d9c17723d43d933e7"),
     (
         127,
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
