@@ -45,6 +45,22 @@ CREATE TABLE "AdminUser" (
         CHECK (role IN ('AUDITOR', 'REVIEWER', 'ADMIN', 'SUPER_ADMIN'))
 );
 
+-- What gx_model::FabricUserId accepts: the five blocks, no reserved account type (B to D), and
+-- a third block that stands for a date from 1900-01-01 to 4000-01-01. A test compares the two.
+CREATE FUNCTION "FabricUserId_isValid"(id text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT CASE
+        WHEN id !~ '^[A-Z]{2} [0-9A-F]{3} [A-Z]{3}[0-9]{3} [0-9AEF][A-Z]{4} [0-9]{4}$' THEN false
+        ELSE ((ascii(substr(id, 8, 1)) - 65) * 676
+              + (ascii(substr(id, 9, 1)) - 65) * 26
+              + (ascii(substr(id, 10, 1)) - 65)) * 1000 + substr(id, 11, 3)::integer
+             -- Individuals: women have 500000 added. Everybody else: 1000000.
+             BETWEEN CASE substr(id, 15, 1) WHEN '0' THEN 0 ELSE 1000000 END
+                 AND CASE substr(id, 15, 1) WHEN '0' THEN 500000 ELSE 1000000 END
+                     + (DATE '4000-01-01' - DATE '1900-01-01')
+    END
+$$;
+
 CREATE TABLE "UserProfile" (
     "profileId"              text PRIMARY KEY,
     "tenantId"               text           NOT NULL DEFAULT 'default',
@@ -86,8 +102,7 @@ CREATE TABLE "UserProfile" (
     CONSTRAINT "UserProfile_email_form" CHECK (email = lower(email) AND length(email) <= 254),
     CONSTRAINT "UserProfile_phoneNum_form" CHECK ("phoneNum" ~ '^\+[1-9][0-9]{6,14}$'),
     CONSTRAINT "UserProfile_gender_known" CHECK (gender IN ('male', 'female')),
-    CONSTRAINT "UserProfile_fabricUserId_form" CHECK (
-        "fabricUserId" ~ '^[A-Z]{2} [0-9A-F]{3} [A-Z]{3}[0-9]{3} [0-9A-F][A-Z]{4} [0-9]{4}$'),
+    CONSTRAINT "UserProfile_fabricUserId_form" CHECK ("FabricUserId_isValid"("fabricUserId")),
     CONSTRAINT "UserProfile_status_known" CHECK (status IN (
         'REGISTERED', 'PENDING_ADMIN_APPROVAL', 'APPROVED_PENDING_ONCHAIN', 'ACTIVE', 'DENIED',
         'FROZEN', 'SUSPENDED', 'CLOSED')),
@@ -133,8 +148,8 @@ CREATE TABLE "FabricIdReservation" (
     "commandId"    text           NOT NULL,
     "reservedAt"   timestamptz(3) NOT NULL,
     CONSTRAINT "FabricIdReservation_commandId_key" UNIQUE ("commandId"),
-    CONSTRAINT "FabricIdReservation_fabricUserId_form" CHECK (
-        "fabricUserId" ~ '^[A-Z]{2} [0-9A-F]{3} [A-Z]{3}[0-9]{3} [0-9A-F][A-Z]{4} [0-9]{4}$')
+    CONSTRAINT "FabricIdReservation_fabricUserId_form"
+        CHECK ("FabricUserId_isValid"("fabricUserId"))
 );
 CREATE INDEX "FabricIdReservation_profileId_idx" ON "FabricIdReservation" ("profileId");
 COMMENT ON TABLE "FabricIdReservation" IS 'Writer: admin, at approval.';
@@ -177,8 +192,10 @@ CREATE TABLE "KYCDocument" (
     "expiryDate"     date,
     "uploadedAt"     timestamptz(3) NOT NULL,
     CONSTRAINT "KYCDocument_side_known" CHECK (side IN ('front', 'back')),
-    CONSTRAINT "KYCDocument_sha256_form" CHECK (sha256 ~ '^[0-9a-f]{64}$')
+    CONSTRAINT "KYCDocument_sha256_form" CHECK (sha256 ~ '^[0-9a-f]{64}$'),
+    CONSTRAINT "KYCDocument_size_positive" CHECK (size > 0)
 );
+CREATE INDEX "KYCDocument_profileId_idx" ON "KYCDocument" ("profileId");
 
 CREATE TABLE "UserSession" (
     "sessionId"           text PRIMARY KEY,

@@ -9,6 +9,8 @@ mod database;
 mod endpoint;
 mod instance;
 mod migrate;
+#[cfg(test)]
+mod schema_rules;
 mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -109,7 +109,7 @@ impl DatabaseSettings {
         });
         let instances = match &self.database_url {
             Some(url) => endpoint::from_url(url.expose_secret()).map_err(|problem| vec![problem]),
-            None => self.from_parts(),
+            None => self.instances_from_parts(),
         };
         match instances {
             Ok(instances) if problems.is_empty() => Ok(instances
@@ -146,7 +146,7 @@ impl DatabaseSettings {
         ))
     }
 
-    fn from_parts(&self) -> Result<Vec<PgConnectOptions>, Vec<String>> {
+    fn instances_from_parts(&self) -> Result<Vec<PgConnectOptions>, Vec<String>> {
         let mut problems = Vec::new();
         let host = self.database_host.as_deref().unwrap_or_default();
         if host.is_empty() {

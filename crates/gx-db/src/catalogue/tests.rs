@@ -14,6 +14,11 @@ fn snapshot(migration: &Migration) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("schema/{}.txt", migration.name))
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test has no command line")]
+fn updating() -> bool {
+    std::env::var_os(UPDATE).is_some()
+}
+
 /// DB-03: the catalogue after each migration is the committed snapshot, line by line.
 #[tokio::test]
 async fn a_freshly_migrated_database_is_the_committed_snapshot() {
@@ -22,7 +27,7 @@ async fn a_freshly_migrated_database_is_the_committed_snapshot() {
         let mut conn = database.connection().await;
         migrate_to(&mut conn, migration.version, &Clock::system()).await.unwrap();
         let catalogue = Catalogue::read(&mut conn).await.unwrap();
-        if std::env::var_os(UPDATE).is_some() {
+        if updating() {
             std::fs::write(snapshot(migration), catalogue.to_string()).unwrap();
             continue;
         }

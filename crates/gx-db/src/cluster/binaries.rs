@@ -41,6 +41,7 @@ impl Binaries {
 
 /// Every installation: the named one alone if one is named, else the distribution's newest
 /// first, then what is on the PATH.
+#[expect(clippy::disallowed_methods, reason = "where programs lie is the machine's affair")]
 fn installed() -> Vec<Binaries> {
     if let Some(folder) = std::env::var_os("GX_PG_BINDIR").filter(|value| !value.is_empty()) {
         return probe(Path::new(&folder)).into_iter().collect();

@@ -64,10 +64,10 @@ impl Owner {
     /// The folder to use for `wanted`: itself, or another that `wanted` becomes a link to
     /// where this user cannot get at it (a root home is closed to others).
     pub(crate) fn place(self, wanted: &Path) -> Result<PathBuf, ClusterError> {
-        if let Ok(existing) = wanted.canonicalize() {
-            if self.reaches(&existing).map_err(ClusterError::folder("look at", &existing))? {
-                return Ok(existing);
-            }
+        if let Ok(existing) = wanted.canonicalize()
+            && self.reaches(&existing).map_err(ClusterError::folder("look at", &existing))?
+        {
+            return Ok(existing);
         }
         let parent =
             wanted.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -99,6 +99,10 @@ impl Server {
                         });
                     }
                     attempt += 1;
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "runs where blocking is allowed"
+                    )]
                     std::thread::sleep(BETWEEN_ATTEMPTS);
                 }
             }

@@ -135,7 +135,7 @@ pub(super) fn watch(cluster: &PrivateCluster, owner: Owner, place: &Path) {
     watcher.arg("flock").arg(place.join("users")).arg(stop.get_program()).args(stop.get_args());
     watcher.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     open(&place.join("watcher"));
-    // Not waited for: it is meant to outlive this process.
+    #[expect(clippy::zombie_processes, reason = "it is meant to outlive this process")]
     watcher.spawn().expect("`flock` of util-linux is installed");
 }
 

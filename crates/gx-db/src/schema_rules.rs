@@ -1,0 +1,204 @@
+//! What the schema itself refuses, whoever writes, compared with what the code says.
+
+use gx_model::{AccountStatus, CommandKind, FabricUserId};
+use sqlx::postgres::PgQueryResult;
+use sqlx::{AssertSqlSafe, PgConnection, raw_sql};
+
+use crate::testing::TestDatabase;
+
+async fn insert_profile(conn: &mut PgConnection, id: &str, status: &str) {
+    sqlx::query(
+        r#"INSERT INTO "UserProfile" ("profileId", "firstName", "lastName", email, "passwordHash",
+               "dateOfBirth", gender, "nationalityCountryCode", status, "createdAt", "updatedAt")
+           VALUES ($1, 'Ann', 'Other', $1 || '@example.com', 'x', '1990-01-01', 'female', 'MY',
+               $2, now(), now())"#,
+    )
+    .bind(id)
+    .bind(status)
+    .execute(conn)
+    .await
+    .unwrap();
+}
+
+async fn insert_command(conn: &mut PgConnection, kind: &str) -> sqlx::Result<PgQueryResult> {
+    sqlx::query(
+        r#"INSERT INTO "OutboxCommand" ("commandId", kind, payload, "signerRole", "aggregateKey",
+               lane, touches, "requestedBy", "nextAttemptAt", "createdAt", "updatedAt")
+           VALUES ('c-' || $1, $1, '{}', 'ADMIN', 'a', 0, '{}', 'test', now(), now(), now())"#,
+    )
+    .bind(kind)
+    .execute(conn)
+    .await
+}
+
+/// The constraint that an error names.
+fn broken<T: std::fmt::Debug>(result: sqlx::Result<T>) -> String {
+    let error = result.unwrap_err();
+    let database = error.as_database_error().expect("the database refused");
+    database.constraint().unwrap_or_default().to_owned()
+}
+
+/// OUT-02: the database accepts each command of the one list and no other.
+#[tokio::test]
+async fn out_02_each_listed_command_is_accepted_and_an_unlisted_one_refused() {
+    let database = TestDatabase::create().await;
+    let mut conn = database.connection().await;
+    for kind in CommandKind::ALL {
+        insert_command(&mut conn, kind.name()).await.unwrap();
+    }
+    for kind in ["MINT", "create_user", ""] {
+        assert_eq!(broken(insert_command(&mut conn, kind).await), "OutboxCommand_kind_known");
+    }
+}
+
+/// API-12: the trigger lets a status become another exactly where the code's table does.
+#[tokio::test]
+async fn api_12_the_trigger_is_the_transition_table_over_all_pairs() {
+    let database = TestDatabase::create().await;
+    let mut conn = database.connection().await;
+    for (number, from) in AccountStatus::ALL.iter().enumerate() {
+        for to in AccountStatus::ALL {
+            let id = format!("p{number}-{}", to.name());
+            insert_profile(&mut conn, &id.to_lowercase(), from.name()).await;
+            let update =
+                sqlx::query(r#"UPDATE "UserProfile" SET status = $2 WHERE "profileId" = $1"#)
+                    .bind(id.to_lowercase())
+                    .bind(to.name())
+                    .execute(&mut conn)
+                    .await;
+            if *from == to || from.may_become(to) {
+                assert_eq!(update.unwrap().rows_affected(), 1, "{from:?} → {to:?}");
+            } else {
+                assert_eq!(broken(update), "UserProfile_status_transition", "{from:?} → {to:?}");
+            }
+        }
+    }
+    let unknown = r#"UPDATE "UserProfile" SET status = 'PENDING'"#;
+    assert!(raw_sql(unknown).execute(&mut conn).await.is_err());
+}
+
+/// FAB-14: the database and the code refuse the same ids: too short, too long, a block of
+/// another form, a checksum that is none, a reserved type, a date out of range.
+#[tokio::test]
+async fn fab_14_malformed_ids_are_refused_by_the_database_as_by_the_code() {
+    let database = TestDatabase::create().await;
+    let mut conn = database.connection().await;
+    insert_profile(&mut conn, "p", "ACTIVE").await;
+    let good = "MY 463 AUN834 0QKZB 5821";
+    let mut texts: Vec<String> =
+        ["", good, "MY 463 AUN834 0QKZB 582", "MY463AUN8340QKZB5821"].map(str::to_owned).to_vec();
+    texts.push(format!("{good} "));
+    texts.push(format!("{good}\n"));
+    texts.push(format!(" {good}"));
+    // Each character in turn replaced by one of every class.
+    for at in 0..good.len() {
+        for other in ['A', 'G', 'z', '0', '9', ' ', '-', 'é'] {
+            let mut text: Vec<char> = good.chars().collect();
+            text[at] = other;
+            texts.push(text.into_iter().collect());
+        }
+    }
+    // The edges of the birth-date block, for people and for others, and every account type.
+    for block in
+        ["AAA000", "ATG000", "BMM000", "BOM000", "BWT009", "BWT010", "CQA009", "CQA010", "ZZZ999"]
+    {
+        for class in "0123456789ABCDEF".chars() {
+            texts.push(format!("MY 463 {block} {class}QKZB 5821"));
+        }
+    }
+    let mut refused = 0;
+    for text in &texts {
+        let update = sqlx::query(r#"UPDATE "UserProfile" SET "fabricUserId" = $1"#).bind(text);
+        let update = update.execute(&mut conn).await;
+        match text.parse::<FabricUserId>() {
+            Ok(_) => assert!(update.is_ok(), "{text:?} is an id"),
+            Err(_) => {
+                assert_eq!(broken(update), "UserProfile_fabricUserId_form", "{text:?}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 150 && refused < texts.len(), "{refused} of {}", texts.len());
+    let reservation = sqlx::query(
+        r#"INSERT INTO "FabricIdReservation" VALUES ('MY 46G AUN834 0QKZB 5821', 'p', 'c', now())"#,
+    );
+    let reservation = reservation.execute(&mut conn).await;
+    assert_eq!(broken(reservation), "FabricIdReservation_fabricUserId_form");
+}
+
+/// FAB-08: what is no biometric hash is refused by the database, a password hash above all.
+#[tokio::test]
+async fn fab_08_the_database_refuses_a_password_hash_as_biometric_hash() {
+    let database = TestDatabase::create().await;
+    let mut conn = database.connection().await;
+    insert_profile(&mut conn, "p", "ACTIVE").await;
+    let good = "0123456789abcdef".repeat(4);
+    let bad = [
+        "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy".to_owned(),
+        good.to_uppercase(),
+        good[1..].to_owned(),
+        format!("{good}\n"),
+        String::new(),
+    ];
+    for hash in bad {
+        let update = sqlx::query(r#"UPDATE "UserProfile" SET "biometricHash" = $1"#).bind(hash);
+        assert_eq!(broken(update.execute(&mut conn).await), "UserProfile_biometricHash_form");
+    }
+    let update = sqlx::query(r#"UPDATE "UserProfile" SET "biometricHash" = $1"#).bind(good);
+    update.execute(&mut conn).await.unwrap();
+}
+
+/// DB-06: zero, one and the whole supply come back from the database as they went in,
+/// and no column of the schema is a float.
+#[tokio::test]
+async fn db_06_amounts_pass_through_the_database_unchanged() {
+    let database = TestDatabase::create().await;
+    let mut conn = database.connection().await;
+    let money = [
+        ("LedgerPool", "startBalance", r#"("poolId", "startBalance") VALUES ('p', 0)"#),
+        (
+            "LedgerCountry",
+            "userTotal",
+            r#"("countryCode", name, "sharePpb") VALUES ('MY', 'Malaysia', 1)"#,
+        ),
+        (
+            "Wallet",
+            "balance",
+            r#"("walletId", "accountId", kind, balance, "lastTxId", "asOfBlock", "createdAt", "updatedAt")
+               VALUES ('w', 'treasury_MY', 'TREASURY', 0, 't', 0, now(), now())"#,
+        ),
+    ];
+    const SUPPLY: i64 = 1_250_000_000_000_000_000;
+    for (table, column, insert) in money {
+        let sql = format!(r#"INSERT INTO "{table}" {insert}"#);
+        raw_sql(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+        let sql = format!(r#"UPDATE "{table}" SET "{column}" = $1 RETURNING "{column}""#);
+        for amount in [0, 1, SUPPLY] {
+            let back: i64 = sqlx::query_scalar(AssertSqlSafe(sql.clone()))
+                .bind(amount)
+                .fetch_one(&mut conn)
+                .await
+                .unwrap();
+            assert_eq!(back, amount, "{table}.{column}");
+        }
+    }
+    let floats: Vec<String> = sqlx::query_scalar(
+        "SELECT table_name || '.' || column_name FROM information_schema.columns
+         WHERE table_schema = 'public' AND data_type IN ('real', 'double precision', 'numeric', 'money')",
+    )
+    .fetch_all(&mut conn)
+    .await
+    .unwrap();
+    assert_eq!(floats, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_settled_command_never_changes_again() {
+    let database = TestDatabase::create().await;
+    let mut conn = database.connection().await;
+    insert_command(&mut conn, "TRANSFER").await.unwrap();
+    let settle = r#"UPDATE "OutboxCommand" SET status = 'REFUSED', "settledAt" = now()"#;
+    raw_sql(settle).execute(&mut conn).await.unwrap();
+    let revive = r#"UPDATE "OutboxCommand" SET status = 'PENDING', "settledAt" = NULL"#;
+    assert_eq!(broken(raw_sql(revive).execute(&mut conn).await), "OutboxCommand_final");
+}
