@@ -1,1 +1,40 @@
 //! A one-process development ledger that speaks the Fabric Gateway and Deliver protocols.
+//!
+//! It stands where a peer and an orderer stand and is used through the wire only: whoever
+//! talks to it cannot tell from the protocol that it is one process. An endorsement runs
+//! the contracts on a snapshot of the committed state; an envelope is checked and queued;
+//! one thread validates, commits and publishes blocks:
+//!
+//! ```text
+//! Endorse ─► proposal ─► endorser ─► contract on a snapshot ─► read and write set, signed
+//! Submit  ─► envelope checks ─► orderer (cuts) ─► committer (MVCC, one fsync) ─► store
+//! Deliver, ChaincodeEvents, CommitStatus ◄─ store, woken by the height
+//! ```
+//!
+//! What it deliberately lacks: gossip, private data, system chaincodes, other peers.
+
+mod access;
+mod contract;
+mod deliver;
+mod devnet;
+mod endorser;
+mod error;
+mod faults;
+mod gateway;
+mod ledger;
+mod msp;
+mod node;
+mod options;
+mod proposal;
+mod status;
+mod transport;
+
+pub use devnet::Devnet;
+pub use error::DevnetError;
+pub use faults::Faults;
+pub use gx_fabric_proto::protos::TxValidationCode;
+pub use msp::{IdentityRequest, PemIdentity};
+pub use options::{BlockCutting, DevnetOptions};
+
+#[cfg(test)]
+mod tests;

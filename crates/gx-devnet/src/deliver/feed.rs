@@ -1,0 +1,83 @@
+//! Blocks one after the other, waiting at the end of the chain for more.
+
+use std::sync::Arc;
+
+use gx_fabric_proto::common::Block;
+use prost::Message;
+use tokio::sync::watch;
+use tonic::Status;
+
+use crate::node::Node;
+use crate::status::{connection_dropped, store_failed};
+
+/// Why there are no more blocks for this reader.
+pub(crate) enum Ended {
+    /// Without an error: it is the reader's task to come back.
+    Cleanly,
+    /// With this status.
+    By(Status),
+}
+
+/// Reads the chain from a position on.
+pub(crate) struct BlockFeed {
+    node: Arc<Node>,
+    position: u64,
+    height: watch::Receiver<u64>,
+    ended: watch::Receiver<u64>,
+    /// None: a feed of blocks that exist is never silent.
+    muted: Option<watch::Receiver<bool>>,
+}
+
+impl BlockFeed {
+    pub(crate) fn new(node: Arc<Node>, start: u64) -> Self {
+        let height = node.height.clone();
+        let ended = node.faults.streams_ended();
+        let muted = Some(node.faults.streams_muted());
+        Self { node, position: start, height, ended, muted }
+    }
+
+    /// The fault that silences streams does not concern this one.
+    pub(crate) fn never_mute(&mut self) {
+        self.muted = None;
+    }
+
+    /// The number of the next block.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The next block, as soon as there is one. Safe to drop and to call again.
+    pub(crate) async fn next(&mut self) -> Result<Block, Ended> {
+        let (position, stopping) = (self.position, self.node.stopping.clone());
+        let ready = async {
+            self.height.wait_for(|height| *height > position).await.ok()?;
+            if let Some(muted) = &mut self.muted {
+                muted.wait_for(|muted| !*muted).await.ok()?;
+            }
+            Some(())
+        };
+        tokio::select! {
+            biased;
+            () = stopping.cancelled() => return Err(Ended::By(connection_dropped())),
+            Ok(()) = self.ended.changed() => return Err(self.end()),
+            ready = ready => if ready.is_none() {
+                return Err(Ended::By(connection_dropped()));
+            },
+        }
+        let block = self.node.store.block(position).map_err(|e| Ended::By(store_failed(&e)))?;
+        let block = block.and_then(|block| Block::decode(block.as_slice()).ok());
+        let block = block.ok_or_else(|| {
+            Ended::By(store_failed(&format!("block {position} is missing or damaged")))
+        })?;
+        self.position += 1;
+        Ok(block)
+    }
+
+    fn end(&self) -> Ended {
+        if self.node.faults.is_unavailable() {
+            Ended::By(connection_dropped())
+        } else {
+            Ended::Cleanly
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What a Deliver request asks for, checked in a peer's order.
+
+use gx_fabric_proto::common::{ChannelHeader, Envelope, Payload, SignatureHeader, Status};
+use gx_fabric_proto::orderer::seek_info::SeekBehavior;
+use gx_fabric_proto::orderer::seek_position::Type as Position;
+use gx_fabric_proto::orderer::{SeekInfo, SeekPosition};
+use prost::Message;
+
+use crate::access::Policy;
+use crate::node::Node;
+
+/// A range of blocks that the caller may have.
+pub(super) struct Seek {
+    pub(super) start: u64,
+    /// The last block wanted; `u64::MAX` is for ever.
+    pub(super) stop: u64,
+    pub(super) fail_if_not_ready: bool,
+}
+
+impl Seek {
+    /// The error is the status with which a peer answers.
+    pub(super) fn from_envelope(node: &Node, envelope: &Envelope) -> Result<Self, Status> {
+        let payload = Payload::decode(envelope.payload.as_slice());
+        let payload = payload.map_err(|_| Status::BadRequest)?;
+        let header = payload.header.ok_or(Status::BadRequest)?;
+        let channel = ChannelHeader::decode(header.channel_header.as_slice())
+            .map_err(|_| Status::BadRequest)?;
+        let signature = SignatureHeader::decode(header.signature_header.as_slice())
+            .map_err(|_| Status::BadRequest)?;
+        node.check_timestamp(channel.timestamp.as_ref()).map_err(|_| Status::BadRequest)?;
+        if channel.channel_id != node.channel {
+            return Err(Status::NotFound);
+        }
+        let seek = SeekInfo::decode(payload.data.as_slice()).map_err(|_| Status::BadRequest)?;
+        let creator = &signature.creator;
+        node.check_signed(Policy::Readers, creator, &envelope.payload, &envelope.signature)
+            .map_err(|_| Status::Forbidden)?;
+        Self::from_info(&seek, *node.height.borrow())
+    }
+
+    fn from_info(seek: &SeekInfo, height: u64) -> Result<Self, Status> {
+        let newest = height.saturating_sub(1);
+        let start = match position(seek.start.as_ref())? {
+            Position::Newest(_) => newest,
+            Position::Oldest(_) => 0,
+            Position::NextCommit(_) => height,
+            Position::Specified(at) if at.number > height => return Err(Status::NotFound),
+            Position::Specified(at) => at.number,
+        };
+        let stop = match position(seek.stop.as_ref())? {
+            Position::Newest(_) => newest,
+            Position::Oldest(_) => start,
+            Position::NextCommit(_) => u64::MAX,
+            Position::Specified(at) if at.number < start => return Err(Status::BadRequest),
+            Position::Specified(at) => at.number,
+        };
+        let fail_if_not_ready = seek.behavior == i32::from(SeekBehavior::FailIfNotReady);
+        Ok(Self { start, stop, fail_if_not_ready })
+    }
+
+    /// Whether this seek goes on beyond the chain of this height.
+    pub(super) fn waits_for(&self, height: u64) -> bool {
+        !self.fail_if_not_ready && self.stop >= height
+    }
+}
+
+fn position(seek: Option<&SeekPosition>) -> Result<Position, Status> {
+    seek.and_then(|seek| seek.r#type).ok_or(Status::BadRequest)
+}

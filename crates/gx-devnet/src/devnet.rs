@@ -1,0 +1,195 @@
+//! Starts and stops the whole ledger.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use gx_fabric_proto::MAX_MESSAGE_BYTES;
+use gx_fabric_proto::gateway::gateway_server::GatewayServer;
+use gx_fabric_proto::protos::deliver_server::DeliverServer;
+use gx_model::SignerRole;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::transport::server::Router;
+use tonic::transport::{Identity as TlsIdentity, Server, ServerTlsConfig};
+
+use crate::deliver::DeliverService;
+use crate::faults::Faults;
+use crate::gateway::GatewayService;
+use crate::ledger::{Committer, Genesis, Judge, Orderer, OtherChannel, Store, StoreError};
+use crate::msp::{IdentityRequest, Organizations, PemIdentity};
+use crate::node::{DELIVER_STREAMS, GATEWAY_CALLS, Node};
+use crate::transport::{connections, endpoint};
+use crate::{DevnetError, DevnetOptions};
+
+/// How long calls under way may take when the ledger stops.
+const CLOSING_GRACE: Duration = Duration::from_secs(2);
+
+const LEDGER_FILE: &str = "ledger.redb";
+
+/// A running development ledger. Dropping it stops it without waiting; the data folder can
+/// be opened again only after [`Devnet::stop`].
+pub struct Devnet {
+    endpoint: String,
+    organizations: Organizations,
+    users: [(SignerRole, PemIdentity); 3],
+    faults: Faults,
+    /// Cancels everything when dropped.
+    stopping: DropGuard,
+    server: tokio::task::JoinHandle<()>,
+    committer: JoinHandle<()>,
+}
+
+impl Devnet {
+    /// Opens or makes the ledger in the data folder, and serves it.
+    ///
+    /// # Errors
+    /// Says what is in the way and what to do about it.
+    pub async fn start(options: DevnetOptions) -> Result<Self, DevnetError> {
+        std::fs::create_dir_all(&options.data_dir)
+            .map_err(|source| DevnetError::DataDir { path: options.data_dir.clone(), source })?;
+        let cannot_listen = |source| DevnetError::Listen { address: options.listen, source };
+        let listener = TcpListener::bind(options.listen).await.map_err(cannot_listen)?;
+        let address = listener.local_addr().map_err(cannot_listen)?;
+        let path = options.data_dir.join(LEDGER_FILE);
+        let store = Arc::new(Store::open(&path, options.fsync)?);
+        let organizations = Organizations::open_or_create(&options.data_dir, options.fsync)?;
+        let faults = Faults::new();
+        let stopping = CancellationToken::new();
+        let (node, committer) =
+            build_node(&options, &path, &organizations, store, &faults, address, &stopping)?;
+        let endpoint = node.address.clone();
+        let router = router(node, &organizations, address)?;
+        let incoming = connections(listener, faults.clone());
+        let shutdown = stopping.clone().cancelled_owned();
+        let server = tokio::spawn(async move {
+            if let Err(error) = router.serve_with_incoming_shutdown(incoming, shutdown).await {
+                tracing::error!(%error, "the development ledger has stopped serving");
+            }
+        });
+        let users = [SignerRole::PartnerApi, SignerRole::Admin, SignerRole::SuperAdmin];
+        let users = [
+            (users[0], organizations.user(users[0])?),
+            (users[1], organizations.user(users[1])?),
+            (users[2], organizations.user(users[2])?),
+        ];
+        let stopping = stopping.drop_guard();
+        Ok(Self { endpoint, organizations, users, faults, stopping, server, committer })
+    }
+
+    /// `host:port` to connect to.
+    pub fn endpoint(&self) -> String {
+        self.endpoint.clone()
+    }
+
+    /// The certificate that a TLS client must trust.
+    pub fn tls_root_pem(&self) -> String {
+        self.organizations.tls_root_pem().to_owned()
+    }
+
+    /// The signer with this role; [`Devnet::msp_dir`] is the folder that holds its files.
+    pub fn identity(&self, role: SignerRole) -> PemIdentity {
+        let found = self.users.iter().find(|(user, _)| *user == role);
+        found.map(|(_, identity)| identity.clone()).expect("there is a user for every role")
+    }
+
+    /// The MSP folder of the signer with this role.
+    pub fn msp_dir(&self, role: SignerRole) -> PathBuf {
+        self.organizations.user_msp_dir(role)
+    }
+
+    /// A further certificate of the same organisation, with a new key.
+    ///
+    /// # Errors
+    /// Where the request cannot stand in a certificate.
+    pub fn issue_identity(&self, request: &IdentityRequest) -> Result<PemIdentity, DevnetError> {
+        self.organizations.issue(request)
+    }
+
+    /// Makes this ledger misbehave.
+    pub fn faults(&self) -> Faults {
+        self.faults.clone()
+    }
+
+    /// Refuses new calls, ends streams, commits what was submitted and closes the store.
+    pub async fn stop(self) {
+        let Self { stopping, mut server, committer, faults, .. } = self;
+        drop(stopping);
+        if tokio::time::timeout(CLOSING_GRACE, &mut server).await.is_err() {
+            // A client that keeps its connection open must not keep the ledger open.
+            faults.reset_connections();
+            server.await.unwrap_or_else(|error| {
+                tracing::error!(%error, "the development ledger's server ended badly");
+            });
+        }
+        let joined = tokio::task::spawn_blocking(move || committer.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the development ledger's committing thread ended badly");
+        }
+    }
+}
+
+fn build_node(
+    options: &DevnetOptions,
+    path: &Path,
+    organizations: &Organizations,
+    store: Arc<Store>,
+    faults: &Faults,
+    address: SocketAddr,
+    stopping: &CancellationToken,
+) -> Result<(Arc<Node>, JoinHandle<()>), DevnetError> {
+    let broken =
+        |error: StoreError| DevnetError::Store { path: path.to_owned(), reason: error.to_string() };
+    let genesis =
+        Genesis { channel: &options.channel, roots: &organizations.roots(), clock: &options.clock };
+    let orderer_signer = organizations.orderer_signer()?;
+    let committer = Committer::open(&store, &genesis, orderer_signer, faults.clone())
+        .map_err(broken)?
+        .map_err(|OtherChannel(found)| DevnetError::OtherChannel {
+            path: path.to_owned(),
+            found,
+            wanted: options.channel.clone(),
+        })?;
+    let (published, height) = watch::channel(committer.height());
+    let (orderer, thread) =
+        Orderer::start(options.cutting.clone(), faults, committer, Arc::clone(&store), published)
+            .map_err(|source| DevnetError::DataDir { path: path.to_owned(), source })?;
+    let msp = Arc::new(organizations.msp()?);
+    let node = Node {
+        channel: options.channel.clone(),
+        chaincode: options.chaincode.clone(),
+        address: endpoint(address),
+        clock: options.clock.clone(),
+        judge: Judge::new(&options.channel, &options.chaincode, Arc::clone(&msp)),
+        msp,
+        peer: organizations.peer_signer()?,
+        store,
+        orderer,
+        height,
+        faults: faults.clone(),
+        stopping: stopping.clone(),
+        gateway_calls: Arc::new(Semaphore::new(GATEWAY_CALLS)),
+        deliver_streams: Arc::new(Semaphore::new(DELIVER_STREAMS)),
+    };
+    Ok((Arc::new(node), thread))
+}
+
+fn router(
+    node: Arc<Node>,
+    organizations: &Organizations,
+    address: SocketAddr,
+) -> Result<Router, DevnetError> {
+    let tls = organizations.issue_tls_server(address.ip())?;
+    let tls = TlsIdentity::from_pem(tls.certificate_pem, tls.private_key_pem);
+    let gateway = GatewayServer::new(GatewayService(Arc::clone(&node)))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let deliver = DeliverServer::new(DeliverService(node))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let server = Server::builder().tls_config(ServerTlsConfig::new().identity(tls));
+    Ok(server.map_err(DevnetError::Tls)?.add_service(gateway).add_service(deliver))
+}

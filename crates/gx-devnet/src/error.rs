@@ -1,0 +1,62 @@
+//! Why a development ledger does not start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// What is wrong, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum DevnetError {
+    /// The data directory cannot be used.
+    #[error("the ledger's folder {path} cannot be used: {source}; give a writable --data-dir")]
+    DataDir {
+        /// Which file or folder.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another process has the same ledger open.
+    #[error("the ledger {path} is open in another process; stop that one or give another folder")]
+    InUse {
+        /// The ledger's file.
+        path: PathBuf,
+    },
+    /// The ledger's file is damaged or of another format.
+    #[error("the ledger {path} cannot be opened: {reason}; remove its folder to start over")]
+    Store {
+        /// The ledger's file.
+        path: PathBuf,
+        /// What the store says.
+        reason: String,
+    },
+    /// The ledger was made for another channel.
+    #[error("the ledger in {path} is of channel {found}, not {wanted}; give another folder")]
+    OtherChannel {
+        /// The ledger's file.
+        path: PathBuf,
+        /// The channel of its genesis block.
+        found: String,
+        /// The channel asked for.
+        wanted: String,
+    },
+    /// A key or certificate on disk is not what it should be, or none can be made.
+    #[error("the identities in {path} cannot be used: {reason}; remove the folder to start over")]
+    Identities {
+        /// Their folder.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {source}; free the port or give another --listen")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The TLS configuration was refused.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[source] tonic::transport::Error),
+}

@@ -1,0 +1,138 @@
+//! Blocks: made, signed, hash-chained, and read back.
+
+use gx_fabric_proto::common::{
+    Block, BlockData, BlockHeader, BlockMetadata, BlockMetadataIndex, ChannelHeader, Envelope,
+    HeaderType, LastConfig, Metadata, MetadataSignature, OrdererBlockMetadata, Payload,
+    SignatureHeader,
+};
+use gx_fabric_proto::protos::{
+    ChaincodeAction, ChaincodeActionPayload, ChaincodeEvent, ProposalResponsePayload, Transaction,
+};
+use gx_fabric_proto::{block_data_hash, block_header_bytes, block_header_hash};
+use prost::Message;
+
+use crate::msp::Signer;
+
+/// Slots of a block's metadata, [`BlockMetadataIndex`] being their places.
+const METADATA_SLOTS: usize = 5;
+
+/// Bytes of the nonce in a signature header.
+pub(super) const NONCE_BYTES: usize = 24;
+
+/// The block that extends the chain by these envelopes, without validity flags and commit hash.
+pub(super) fn next_block(number: u64, previous_hash: &[u8], envelopes: Vec<Vec<u8>>) -> Block {
+    let data = BlockData { data: envelopes };
+    let header = BlockHeader {
+        number,
+        previous_hash: previous_hash.to_vec(),
+        data_hash: block_data_hash(&data).to_vec(),
+    };
+    let metadata = BlockMetadata { metadata: vec![Vec::new(); METADATA_SLOTS] };
+    Block { header: Some(header), data: Some(data), metadata: Some(metadata) }
+}
+
+/// Adds what the orderer adds: its signature, and where the last configuration stands.
+pub(super) fn sign(block: &mut Block, orderer: &Signer) {
+    let last_config = LastConfig { index: 0 };
+    let value =
+        OrdererBlockMetadata { last_config: Some(last_config), consenter_metadata: Vec::new() }
+            .encode_to_vec();
+    let header = block.header.clone().unwrap_or_default();
+    // A nonce must differ from block to block, no more.
+    let nonce = block_header_hash(&header)[..NONCE_BYTES].to_vec();
+    let signature_header =
+        SignatureHeader { creator: orderer.creator().to_vec(), nonce }.encode_to_vec();
+    let signed = [value.as_slice(), &signature_header, &block_header_bytes(&header)].concat();
+    let signatures = Metadata {
+        value,
+        signatures: vec![MetadataSignature {
+            signature_header,
+            signature: orderer.sign(&signed),
+            identifier_header: Vec::new(),
+        }],
+    };
+    set_metadata(block, BlockMetadataIndex::Signatures, signatures.encode_to_vec());
+    let last_config = Metadata { value: last_config.encode_to_vec(), signatures: Vec::new() };
+    set_metadata(block, BlockMetadataIndex::LastConfig, last_config.encode_to_vec());
+}
+
+/// Adds the peer's judgement, one byte a transaction.
+pub(super) fn set_codes(block: &mut Block, codes: Vec<u8>) {
+    set_metadata(block, BlockMetadataIndex::TransactionsFilter, codes);
+}
+
+/// Adds the hash over all judgements and writes so far.
+pub(super) fn set_commit_hash(block: &mut Block, hash: &[u8]) {
+    let metadata = Metadata { value: hash.to_vec(), signatures: Vec::new() };
+    set_metadata(block, BlockMetadataIndex::CommitHash, metadata.encode_to_vec());
+}
+
+/// The commit hash that a stored block carries; genesis carries none.
+pub(super) fn commit_hash(block: &Block) -> Option<Vec<u8>> {
+    let slot = metadata(block, BlockMetadataIndex::CommitHash)?;
+    Some(Metadata::decode(slot).ok()?.value).filter(|hash| !hash.is_empty())
+}
+
+/// The channel that a block's first transaction names.
+pub(super) fn channel_of(block: &Block) -> Option<String> {
+    let envelope = Envelope::decode(block.data.as_ref()?.data.first()?.as_slice()).ok()?;
+    Some(channel_header(&envelope)?.channel_id)
+}
+
+/// One transaction of a block, as event streams show it.
+pub(crate) struct CommittedTransaction {
+    pub(crate) id: String,
+    pub(crate) kind: i32,
+    pub(crate) code: u8,
+    /// An endorsed transaction's event; a configuration has none.
+    pub(crate) event: Option<ChaincodeEvent>,
+}
+
+/// The transactions of a stored block, in their order.
+pub(crate) fn transactions(block: &Block) -> Vec<CommittedTransaction> {
+    let codes = metadata(block, BlockMetadataIndex::TransactionsFilter).unwrap_or_default();
+    let entries = block.data.iter().flat_map(|data| &data.data);
+    entries
+        .zip(codes)
+        .map(|(entry, code)| {
+            let envelope = Envelope::decode(entry.as_slice()).unwrap_or_default();
+            let header = channel_header(&envelope).unwrap_or_default();
+            let endorsed = header.r#type == i32::from(HeaderType::EndorserTransaction);
+            CommittedTransaction {
+                id: header.tx_id,
+                kind: header.r#type,
+                code: *code,
+                event: if endorsed { event_of(&envelope) } else { None },
+            }
+        })
+        .collect()
+}
+
+fn channel_header(envelope: &Envelope) -> Option<ChannelHeader> {
+    let header = Payload::decode(envelope.payload.as_slice()).ok()?.header?;
+    ChannelHeader::decode(header.channel_header.as_slice()).ok()
+}
+
+fn event_of(envelope: &Envelope) -> Option<ChaincodeEvent> {
+    let payload = Payload::decode(envelope.payload.as_slice()).ok()?;
+    let transaction = Transaction::decode(payload.data.as_slice()).ok()?;
+    let action = transaction.actions.into_iter().next()?;
+    let action = ChaincodeActionPayload::decode(action.payload.as_slice()).ok()?.action?;
+    let response =
+        ProposalResponsePayload::decode(action.proposal_response_payload.as_slice()).ok()?;
+    let action = ChaincodeAction::decode(response.extension.as_slice()).ok()?;
+    let event = ChaincodeEvent::decode(action.events.as_slice()).ok()?;
+    (!event.event_name.is_empty()).then_some(event)
+}
+
+fn metadata(block: &Block, index: BlockMetadataIndex) -> Option<&[u8]> {
+    let slots = &block.metadata.as_ref()?.metadata;
+    slots.get(usize::try_from(i32::from(index)).ok()?).map(Vec::as_slice)
+}
+
+fn set_metadata(block: &mut Block, index: BlockMetadataIndex, value: Vec<u8>) {
+    let slots = &mut block.metadata.get_or_insert_default().metadata;
+    slots.resize(METADATA_SLOTS.max(slots.len()), Vec::new());
+    let index = usize::try_from(i32::from(index)).expect("the indexes are small and positive");
+    slots[index] = value;
+}

@@ -1,0 +1,209 @@
+//! The one place that writes the chain: validates each block in order and commits groups
+//! of blocks with one wait for the disk.
+
+use gx_fabric_proto::block_header_hash;
+use gx_fabric_proto::common::Block;
+use gx_fabric_proto::protos::TxValidationCode;
+use gx_model::Clock;
+use prost::Message;
+use prost_types::Timestamp;
+
+use super::block::{channel_of, commit_hash, next_block, set_codes, set_commit_hash, sign};
+use super::commit_hash::BlockWrites;
+use super::config::{Organization, config_envelope};
+use super::envelope::Judged;
+use super::mvcc::{NamespaceSet, conflict};
+use super::store::{Batch, Location, Store, StoreError, Version};
+use crate::faults::Faults;
+use crate::msp::{ORDERER_MSP_ID, Signer};
+
+/// The end of the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tip {
+    /// Blocks in the chain: the next one's number.
+    pub(crate) height: u64,
+    hash: Vec<u8>,
+    commit_hash: Vec<u8>,
+}
+
+/// Turns cut batches into committed blocks.
+pub(crate) struct Committer {
+    orderer: Signer,
+    faults: Faults,
+    tip: Tip,
+}
+
+impl Committer {
+    /// Continues the chain in the store, or begins one with a genesis block.
+    ///
+    /// # Errors
+    /// Fails with the channel's name where the store holds another channel's chain.
+    pub(crate) fn open(
+        store: &Store,
+        genesis: &Genesis<'_>,
+        orderer: Signer,
+        faults: Faults,
+    ) -> Result<Result<Self, OtherChannel>, StoreError> {
+        let tip = match store.newest_block()? {
+            Some((number, block)) => {
+                if let Some(found) = other_channel(store, genesis.channel)? {
+                    return Ok(Err(OtherChannel(found)));
+                }
+                tip_of(number, &block)
+            }
+            None => store.write(|batch| genesis.commit(batch))?,
+        };
+        Ok(Ok(Self { orderer, faults, tip }))
+    }
+
+    pub(crate) fn height(&self) -> u64 {
+        self.tip.height
+    }
+
+    /// Makes a block of each batch; all become durable together.
+    pub(crate) fn commit(
+        &mut self,
+        store: &Store,
+        batches: Vec<Vec<Judged>>,
+    ) -> Result<u64, StoreError> {
+        let tip = store.write(|batch| {
+            let mut tip = self.tip.clone();
+            for transactions in batches {
+                tip = self.commit_block(batch, &tip, transactions)?;
+            }
+            Ok(tip)
+        })?;
+        self.tip = tip;
+        Ok(self.tip.height)
+    }
+
+    fn commit_block(
+        &self,
+        batch: &mut Batch<'_>,
+        tip: &Tip,
+        transactions: Vec<Judged>,
+    ) -> Result<Tip, StoreError> {
+        let number = tip.height;
+        let mut writes = BlockWrites::default();
+        let mut codes = Vec::with_capacity(transactions.len());
+        let mut envelopes = Vec::with_capacity(transactions.len());
+        for (index, transaction) in transactions.into_iter().enumerate() {
+            let index = u32::try_from(index).expect("a block holds fewer than 2^32 transactions");
+            let version = Version { block: number, transaction: index };
+            let code = self.apply(batch, &mut writes, version, &transaction)?;
+            codes.push(code_byte(code));
+            envelopes.push(transaction.bytes);
+        }
+        let mut block = next_block(number, &tip.hash, envelopes);
+        sign(&mut block, &self.orderer);
+        let commit_hash = writes.commit_hash(&codes, &tip.commit_hash).to_vec();
+        set_codes(&mut block, codes);
+        set_commit_hash(&mut block, &commit_hash);
+        batch.put_block(number, &block.encode_to_vec())?;
+        let hash = block_header_hash(&block.header.unwrap_or_default()).to_vec();
+        Ok(Tip { height: number + 1, hash, commit_hash })
+    }
+
+    /// Judges one transaction at its turn, and carries out its writes where it is valid.
+    fn apply(
+        &self,
+        batch: &mut Batch<'_>,
+        writes: &mut BlockWrites,
+        version: Version,
+        transaction: &Judged,
+    ) -> Result<TxValidationCode, StoreError> {
+        if !transaction.tx_id.is_empty() && batch.has_transaction(&transaction.tx_id)? {
+            return Ok(TxValidationCode::DuplicateTxid);
+        }
+        let forced = self.faults.take_validation_code();
+        let code = match (&transaction.verdict, forced) {
+            (_, Some(code)) => code,
+            (Err(code), None) => *code,
+            (Ok(sets), None) => match conflict(batch, sets)? {
+                Some(code) => code,
+                None => {
+                    write_all(batch, writes, version, sets)?;
+                    TxValidationCode::Valid
+                }
+            },
+        };
+        if !transaction.tx_id.is_empty() {
+            let Version { block, transaction: index } = version;
+            let at = Location { block, transaction: index, code: code_byte(code) };
+            batch.put_transaction(&transaction.tx_id, at)?;
+        }
+        Ok(code)
+    }
+}
+
+/// The store holds the chain of the channel with this name.
+#[derive(Debug)]
+pub(crate) struct OtherChannel(pub(crate) String);
+
+/// What the first block of a new chain says.
+pub(crate) struct Genesis<'a> {
+    pub(crate) channel: &'a str,
+    pub(crate) roots: &'a [(&'a str, &'a str)],
+    pub(crate) clock: &'a Clock,
+}
+
+impl Genesis<'_> {
+    fn commit(&self, batch: &mut Batch<'_>) -> Result<Tip, StoreError> {
+        let organizations: Vec<_> = self
+            .roots
+            .iter()
+            .map(|(msp_id, root_pem)| Organization {
+                msp_id,
+                root_pem,
+                orders: *msp_id == ORDERER_MSP_ID,
+            })
+            .collect();
+        let now = self.clock.now();
+        let timestamp = Timestamp {
+            seconds: now.unix_timestamp(),
+            nanos: i32::try_from(now.nanosecond()).expect("nanoseconds are below 10^9"),
+        };
+        let envelope = config_envelope(self.channel, &organizations, timestamp);
+        let mut block = next_block(0, &[], vec![envelope.encode_to_vec()]);
+        set_codes(&mut block, vec![code_byte(TxValidationCode::Valid)]);
+        let bytes = block.encode_to_vec();
+        batch.put_block(0, &bytes)?;
+        Ok(tip_of(0, &bytes))
+    }
+}
+
+fn other_channel(store: &Store, wanted: &str) -> Result<Option<String>, StoreError> {
+    let genesis = store.block(0)?.unwrap_or_default();
+    let found = Block::decode(genesis.as_slice()).ok().and_then(|block| channel_of(&block));
+    Ok(found.filter(|found| found != wanted))
+}
+
+fn tip_of(number: u64, block: &[u8]) -> Tip {
+    let block = Block::decode(block).expect("the store holds the blocks that were put there");
+    let commit_hash = commit_hash(&block).unwrap_or_default();
+    let hash = block_header_hash(&block.header.unwrap_or_default()).to_vec();
+    Tip { height: number + 1, hash, commit_hash }
+}
+
+fn write_all(
+    batch: &mut Batch<'_>,
+    writes: &mut BlockWrites,
+    version: Version,
+    sets: &[NamespaceSet],
+) -> Result<(), StoreError> {
+    for set in sets {
+        for write in &set.keys.writes {
+            let value = (!write.is_delete).then(|| write.value.clone());
+            match &value {
+                Some(value) => batch.put(&set.namespace, &write.key, version, value)?,
+                None => batch.delete(&set.namespace, &write.key)?,
+            }
+            writes.record(&set.namespace, &write.key, version, value);
+        }
+    }
+    Ok(())
+}
+
+fn code_byte(code: TxValidationCode) -> u8 {
+    u8::try_from(i32::from(code)).expect("validation codes fit one byte")
+}

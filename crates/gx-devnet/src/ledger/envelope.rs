@@ -1,0 +1,169 @@
+//! What a peer checks of an envelope before it looks at the state.
+//!
+//! These checks cost signatures, not reads: they run when the envelope is submitted, on as
+//! many threads as there are callers, so that the one that commits need not.
+
+use std::sync::Arc;
+
+use gx_fabric_proto::common::{ChannelHeader, Envelope, HeaderType, Payload, SignatureHeader};
+use gx_fabric_proto::kvrwset::KvrwSet;
+use gx_fabric_proto::protos::{
+    ChaincodeAction, ChaincodeActionPayload, ProposalResponsePayload, Transaction,
+    TransactionAction, TxValidationCode,
+};
+use gx_fabric_proto::rwset::TxReadWriteSet;
+use gx_fabric_proto::transaction_id;
+use prost::Message;
+use sha2::{Digest, Sha256};
+
+use super::mvcc::NamespaceSet;
+use crate::msp::{Msp, NodeRole, PEER_MSP_ID};
+
+/// An envelope with the verdict that does not depend on the state.
+#[derive(Clone, Debug)]
+pub(crate) struct Judged {
+    pub(super) bytes: Vec<u8>,
+    /// May be empty where the envelope is malformed.
+    pub(super) tx_id: String,
+    pub(super) verdict: Result<Vec<NamespaceSet>, TxValidationCode>,
+}
+
+impl Judged {
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Checks envelopes of one channel.
+#[derive(Clone)]
+pub(crate) struct Judge {
+    channel: String,
+    chaincode: String,
+    msp: Arc<Msp>,
+}
+
+impl Judge {
+    pub(crate) fn new(channel: &str, chaincode: &str, msp: Arc<Msp>) -> Self {
+        Self { channel: channel.to_owned(), chaincode: chaincode.to_owned(), msp }
+    }
+
+    /// Judges an envelope as a peer does before the state decides.
+    pub(crate) fn judge(&self, envelope: &Envelope) -> Judged {
+        let (tx_id, verdict) = self.check(envelope);
+        Judged { bytes: envelope.encode_to_vec(), tx_id, verdict }
+    }
+
+    fn check(&self, envelope: &Envelope) -> (String, Result<Vec<NamespaceSet>, TxValidationCode>) {
+        let Ok(payload) = Payload::decode(envelope.payload.as_slice()) else {
+            return (String::new(), Err(TxValidationCode::BadPayload));
+        };
+        let headers = payload.header.as_ref().and_then(|header| {
+            let channel = ChannelHeader::decode(header.channel_header.as_slice()).ok()?;
+            let signature = SignatureHeader::decode(header.signature_header.as_slice()).ok()?;
+            Some((channel, signature))
+        });
+        let Some((channel, signature)) = headers else {
+            return (String::new(), Err(TxValidationCode::BadCommonHeader));
+        };
+        let verdict = self.check_headers(envelope, &channel, &signature).and_then(|()| {
+            let channel_header =
+                payload.header.as_ref().map(|h| h.channel_header.as_slice()).unwrap_or_default();
+            self.check_transaction(channel_header, &payload.data)
+        });
+        (channel.tx_id, verdict)
+    }
+
+    fn check_headers(
+        &self,
+        envelope: &Envelope,
+        channel: &ChannelHeader,
+        signature: &SignatureHeader,
+    ) -> Result<(), TxValidationCode> {
+        if channel.epoch != 0 || signature.nonce.is_empty() || signature.creator.is_empty() {
+            return Err(TxValidationCode::BadCommonHeader);
+        }
+        let signed = self
+            .msp
+            .identity(&signature.creator)
+            .is_ok_and(|creator| creator.has_signed(&envelope.payload, &envelope.signature));
+        if !signed {
+            return Err(TxValidationCode::BadCreatorSignature);
+        }
+        if channel.r#type != i32::from(HeaderType::EndorserTransaction) {
+            return Err(TxValidationCode::UnsupportedTxPayload);
+        }
+        if channel.tx_id != transaction_id(&signature.nonce, &signature.creator) {
+            return Err(TxValidationCode::BadProposalTxid);
+        }
+        if channel.channel_id != self.channel {
+            return Err(TxValidationCode::TargetChainNotFound);
+        }
+        Ok(())
+    }
+
+    fn check_transaction(
+        &self,
+        channel_header: &[u8],
+        data: &[u8],
+    ) -> Result<Vec<NamespaceSet>, TxValidationCode> {
+        let invalid = TxValidationCode::InvalidEndorserTransaction;
+        let transaction = Transaction::decode(data).map_err(|_| invalid)?;
+        let [action] = transaction.actions.as_slice() else { return Err(invalid) };
+        let (endorsed, response) = endorsed_action(channel_header, action).ok_or(invalid)?;
+        if !self.is_endorsed(&endorsed) {
+            return Err(TxValidationCode::EndorsementPolicyFailure);
+        }
+        let action = ChaincodeAction::decode(response.extension.as_slice())
+            .map_err(|_| TxValidationCode::BadResponsePayload)?;
+        let named = action.chaincode_id.as_ref().map(|id| id.name.as_str());
+        if named != Some(self.chaincode.as_str()) {
+            return Err(TxValidationCode::InvalidChaincode);
+        }
+        self.read_write_sets(&action.results)
+    }
+
+    /// The policy: a valid signature of one peer of the channel's organisation.
+    fn is_endorsed(&self, action: &ChaincodeActionPayload) -> bool {
+        let Some(action) = &action.action else { return false };
+        action.endorsements.iter().any(|endorsement| {
+            let signed =
+                [action.proposal_response_payload.as_slice(), &endorsement.endorser].concat();
+            self.msp.identity(&endorsement.endorser).is_ok_and(|endorser| {
+                endorser.msp_id == PEER_MSP_ID
+                    && endorser.role == Some(NodeRole::Peer)
+                    && endorser.has_signed(&signed, &endorsement.signature)
+            })
+        })
+    }
+
+    fn read_write_sets(&self, results: &[u8]) -> Result<Vec<NamespaceSet>, TxValidationCode> {
+        let bad = |_| TxValidationCode::BadRwset;
+        let set = TxReadWriteSet::decode(results).map_err(bad)?;
+        set.ns_rwset
+            .into_iter()
+            .map(|set| {
+                let keys = KvrwSet::decode(set.rwset.as_slice()).map_err(bad)?;
+                if set.namespace != self.chaincode && !keys.writes.is_empty() {
+                    return Err(TxValidationCode::IllegalWriteset);
+                }
+                Ok(NamespaceSet { namespace: set.namespace, keys })
+            })
+            .collect()
+    }
+}
+
+/// The action, if the endorsed response answers the very proposal in the headers.
+fn endorsed_action(
+    channel_header: &[u8],
+    action: &TransactionAction,
+) -> Option<(ChaincodeActionPayload, ProposalResponsePayload)> {
+    let payload = ChaincodeActionPayload::decode(action.payload.as_slice()).ok()?;
+    let response = payload.action.as_ref()?.proposal_response_payload.as_slice();
+    let response = ProposalResponsePayload::decode(response).ok()?;
+    let expected = Sha256::new()
+        .chain_update(channel_header)
+        .chain_update(&action.header)
+        .chain_update(&payload.chaincode_proposal_payload)
+        .finalize();
+    (response.proposal_hash == expected.as_slice()).then_some((payload, response))
+}

@@ -1,0 +1,20 @@
+//! The chain and the state: simulation, ordering, validation, commit and durable storage.
+
+mod block;
+mod commit;
+mod commit_hash;
+mod config;
+mod envelope;
+mod mvcc;
+mod orderer;
+mod simulation;
+mod store;
+mod store_file;
+
+
+pub(crate) use block::transactions;
+pub(crate) use commit::{Committer, Genesis, OtherChannel};
+pub(crate) use envelope::Judge;
+pub(crate) use orderer::{Orderer, OrdererGone};
+pub(crate) use simulation::Simulation;
+pub(crate) use store::{Store, StoreError};

@@ -1,0 +1,87 @@
+//! A verified certificate: what it says, and its public key.
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ParsedPublicKey};
+use time::OffsetDateTime;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::oid_registry::Oid;
+
+use super::authority::ATTRIBUTES_OID;
+use super::signature::has_low_s;
+
+/// What the organisational unit makes of a certificate in its organisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NodeRole {
+    Client,
+    Admin,
+    Peer,
+    Orderer,
+}
+
+/// A certificate that an authority of the channel has issued.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) msp_id: String,
+    /// None where no unit names a role, or several do: such an identity is not valid.
+    pub(crate) role: Option<NodeRole>,
+    pub(crate) units: Vec<String>,
+    pub(crate) gxc_role: Option<String>,
+    not_after: OffsetDateTime,
+    key: ParsedPublicKey,
+}
+
+impl Identity {
+    /// Reads what matters from a certificate whose issuer was checked; none where the key
+    /// is not ECDSA P-256 or a part is malformed.
+    pub(super) fn read(msp_id: &str, certificate: &X509Certificate<'_>) -> Option<Self> {
+        let key = &certificate.public_key().subject_public_key.data;
+        let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.as_ref()).ok()?;
+        let units: Vec<String> = certificate
+            .subject()
+            .iter_organizational_unit()
+            .map(|unit| unit.as_str().map(str::to_owned))
+            .collect::<Result<_, _>>()
+            .ok()?;
+        Some(Self {
+            msp_id: msp_id.to_owned(),
+            role: node_role(&units),
+            units,
+            gxc_role: gxc_role(certificate)?,
+            not_after: certificate.validity().not_after.to_datetime(),
+            key,
+        })
+    }
+
+    /// Whether the certificate's time is over.
+    pub(crate) fn is_expired(&self, now: OffsetDateTime) -> bool {
+        now > self.not_after
+    }
+
+    /// Whether the signature over the message is this identity's, with a low S.
+    pub(crate) fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
+        has_low_s(signature) && self.key.verify_sig(message, signature).is_ok()
+    }
+}
+
+fn node_role(units: &[String]) -> Option<NodeRole> {
+    let mut roles = units.iter().filter_map(|unit| match unit.as_str() {
+        "client" => Some(NodeRole::Client),
+        "admin" => Some(NodeRole::Admin),
+        "peer" => Some(NodeRole::Peer),
+        "orderer" => Some(NodeRole::Orderer),
+        _ => None,
+    });
+    let role = roles.next()?;
+    roles.next().is_none().then_some(role)
+}
+
+/// The attribute, if there is one; the outer None stands for attributes that are malformed.
+#[allow(clippy::option_option, reason = "absent and malformed are different answers")]
+fn gxc_role(certificate: &X509Certificate<'_>) -> Option<Option<String>> {
+    let oid = Oid::from(&ATTRIBUTES_OID).expect("the constant is an object identifier");
+    let Some(extension) = certificate.get_extension_unique(&oid).ok()? else { return Some(None) };
+    let value: serde_json::Value = serde_json::from_slice(extension.value).ok()?;
+    match value.get("attrs").and_then(|attributes| attributes.get("gxc_role")) {
+        None => Some(None),
+        Some(role) => Some(Some(role.as_str()?.to_owned())),
+    }
+}

@@ -1,0 +1,53 @@
+//! Who may do what: certificates made, kept in Fabric's folder layout, and verified.
+
+mod authority;
+mod folder;
+mod identity;
+mod signature;
+mod signer;
+mod trust;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use folder::Organizations;
+pub(crate) use identity::{Identity, NodeRole};
+pub(crate) use signer::Signer;
+pub(crate) use trust::{IdentityRefused, Msp};
+
+use time::OffsetDateTime;
+
+/// The MSP id of the organisation whose peer this is.
+pub(crate) const PEER_MSP_ID: &str = "Org1MSP";
+/// The MSP id of the organisation that orders.
+pub(crate) const ORDERER_MSP_ID: &str = "OrdererMSP";
+
+/// A certificate with its key, as PEM texts.
+#[derive(Clone)]
+pub struct PemIdentity {
+    /// The organisation's MSP.
+    pub msp_id: String,
+    /// X.509 certificate.
+    pub certificate_pem: String,
+    /// PKCS#8 private key (ECDSA P-256).
+    pub private_key_pem: String,
+}
+
+impl std::fmt::Debug for PemIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PemIdentity").field("msp_id", &self.msp_id).finish_non_exhaustive()
+    }
+}
+
+/// What a further certificate of the organisation shall say.
+#[derive(Clone, Debug)]
+pub struct IdentityRequest {
+    /// The certificate's common name.
+    pub common_name: String,
+    /// The organisational unit that decides the role in the channel: client, admin or peer.
+    pub unit: String,
+    /// The value of the attribute `gxc_role`, if it shall have one.
+    pub gxc_role: Option<String>,
+    /// When it expires.
+    pub not_after: OffsetDateTime,
+}

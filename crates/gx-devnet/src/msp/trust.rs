@@ -1,0 +1,80 @@
+//! The authorities that the channel trusts, and the certificates seen so far.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ParsedPublicKey};
+use gx_fabric_proto::msp::SerializedIdentity;
+use prost::Message;
+use x509_parser::pem::parse_x509_pem;
+
+use super::identity::Identity;
+
+/// Verified identities kept, so that a certificate is verified once and not per call.
+const IDENTITIES_KEPT: usize = 4_096;
+
+/// No certificate, or none that an authority of the named organisation has issued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct IdentityRefused;
+
+/// Verifies identities against the root certificates of the channel's organisations.
+pub(crate) struct Msp {
+    roots: HashMap<String, Root>,
+    known: RwLock<HashMap<Vec<u8>, Arc<Identity>>>,
+}
+
+struct Root {
+    subject: Vec<u8>,
+    key: ParsedPublicKey,
+}
+
+impl Msp {
+    /// Trusts one root certificate per MSP id; the reason where one is not readable.
+    pub(crate) fn new(roots: &[(&str, &str)]) -> Result<Self, String> {
+        let roots = roots
+            .iter()
+            .map(|(msp_id, pem)| Ok(((*msp_id).to_owned(), Root::from_pem(pem)?)))
+            .collect::<Result<_, String>>()?;
+        Ok(Self { roots, known: RwLock::default() })
+    }
+
+    /// The identity that these bytes (a `SerializedIdentity`) claim, if they may claim it.
+    pub(crate) fn identity(&self, serialized: &[u8]) -> Result<Arc<Identity>, IdentityRefused> {
+        let known = self.known.read().expect("no holder of this lock can panic");
+        if let Some(identity) = known.get(serialized) {
+            return Ok(Arc::clone(identity));
+        }
+        drop(known);
+        let identity = Arc::new(self.verify(serialized).ok_or(IdentityRefused)?);
+        let mut known = self.known.write().expect("no holder of this lock can panic");
+        if known.len() >= IDENTITIES_KEPT {
+            known.clear();
+        }
+        known.insert(serialized.to_vec(), Arc::clone(&identity));
+        Ok(identity)
+    }
+
+    fn verify(&self, serialized: &[u8]) -> Option<Identity> {
+        let claim = SerializedIdentity::decode(serialized).ok()?;
+        let root = self.roots.get(&claim.mspid)?;
+        let (_, pem) = parse_x509_pem(&claim.id_bytes).ok()?;
+        let certificate = pem.parse_x509().ok()?;
+        if certificate.issuer().as_raw() != root.subject || certificate.is_ca() {
+            return None;
+        }
+        let signature = certificate.signature_value.data.as_ref();
+        root.key.verify_sig(certificate.tbs_certificate.as_ref(), signature).ok()?;
+        Identity::read(&claim.mspid, &certificate)
+    }
+}
+
+impl Root {
+    fn from_pem(pem: &str) -> Result<Self, String> {
+        let (_, pem) = parse_x509_pem(pem.as_bytes()).map_err(|e| e.to_string())?;
+        let certificate = pem.parse_x509().map_err(|e| e.to_string())?;
+        let key = &certificate.public_key().subject_public_key.data;
+        let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.as_ref())
+            .map_err(|e| e.to_string())?;
+        Ok(Self { subject: certificate.subject().as_raw().to_vec(), key })
+    }
+}

@@ -1,0 +1,61 @@
+//! What a development ledger is started with.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gx_model::Clock;
+
+/// Everything [`crate::Devnet::start`] needs to know.
+#[derive(Clone, Debug)]
+pub struct DevnetOptions {
+    /// Keys, certificates and the ledger are kept here, and made here at the first start.
+    pub data_dir: PathBuf,
+    /// Where to listen; port 0 takes any free port.
+    pub listen: SocketAddr,
+    /// The one channel.
+    pub channel: String,
+    /// The name under which the GX contracts answer.
+    pub chaincode: String,
+    /// When a block is made.
+    pub cutting: BlockCutting,
+    /// Judges timestamps and certificates.
+    pub clock: Clock,
+    /// Whether a commit waits for the disk. Without it a killed process loses nothing, but
+    /// a crashed machine may.
+    pub fsync: bool,
+}
+
+impl DevnetOptions {
+    /// The defaults of `gx dev`: channel `gxchannel`, chaincode `gxtv3`, a free port on
+    /// the loopback interface, a block at once for every transaction, fsync on.
+    pub fn new(data_dir: impl Into<PathBuf>, clock: Clock) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            channel: "gxchannel".to_owned(),
+            chaincode: "gxtv3".to_owned(),
+            cutting: BlockCutting::Immediate,
+            clock,
+            fsync: true,
+        }
+    }
+}
+
+/// When the orderer makes a block of what it has received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BlockCutting {
+    /// Every transaction is a block of its own, at once.
+    Immediate,
+    /// As soon as one of the limits is reached.
+    Batch {
+        /// Transactions in a block at most.
+        max_count: usize,
+        /// Bytes of envelopes in a block; one that is larger by itself has its own block.
+        max_bytes: usize,
+        /// How long the first transaction waits for company.
+        max_wait: Duration,
+    },
+    /// When [`crate::Faults::cut_block`] says so.
+    Manual,
+}

@@ -1,0 +1,153 @@
+//! A signed proposal, unpacked and validated as an endorsing peer does it.
+
+use std::sync::Arc;
+
+use gx_fabric_proto::common::{ChannelHeader, Header, HeaderType, SignatureHeader};
+use gx_fabric_proto::protos::{
+    ChaincodeHeaderExtension, ChaincodeInvocationSpec, ChaincodeProposalPayload, Proposal,
+    SignedProposal,
+};
+use gx_fabric_proto::transaction_id;
+use prost::Message;
+use sha2::{Digest, Sha256};
+
+use crate::access::Policy;
+use crate::msp::{Identity, IdentityRefused};
+use crate::node::Node;
+
+/// The parts of a proposal that the endorser and the transaction need.
+pub(crate) struct Unpacked {
+    pub(crate) signed: SignedProposal,
+    pub(crate) header: Header,
+    pub(crate) channel: ChannelHeader,
+    pub(crate) signature_header: SignatureHeader,
+    /// The chaincode that the header's extension names: what the client signed for.
+    pub(crate) chaincode: String,
+    pub(crate) args: Vec<Vec<u8>>,
+    /// The payload without transient data, as it goes into the transaction.
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Unpacked {
+    /// Takes a proposal apart. The error says what is missing.
+    pub(crate) fn from_signed(signed: Option<SignedProposal>) -> Result<Self, String> {
+        let signed = signed.filter(|signed| !signed.proposal_bytes.is_empty());
+        let signed = signed.ok_or("a signed proposal is required")?;
+        let proposal: Proposal = decode(&signed.proposal_bytes, "Proposal")?;
+        let header: Header = decode(&proposal.header, "Header")?;
+        let channel: ChannelHeader = decode(&header.channel_header, "ChannelHeader")?;
+        let signature_header: SignatureHeader =
+            decode(&header.signature_header, "SignatureHeader")?;
+        let extension: ChaincodeHeaderExtension =
+            decode(&channel.extension, "ChaincodeHeaderExtension")?;
+        let payload: ChaincodeProposalPayload =
+            decode(&proposal.payload, "ChaincodeProposalPayload")?;
+        let invocation: ChaincodeInvocationSpec =
+            decode(&payload.input, "ChaincodeInvocationSpec")?;
+        if channel.channel_id.is_empty() {
+            return Err("no channel id provided".to_owned());
+        }
+        let id = &channel.channel_id;
+        let spec = invocation
+            .chaincode_spec
+            .ok_or_else(|| format!("no chaincode spec is provided, channel id [{id}]"))?;
+        let name = spec
+            .chaincode_id
+            .map(|id| id.name)
+            .filter(|name| !name.is_empty())
+            .ok_or_else(|| format!("no chaincode name is provided, channel id [{id}]"))?;
+        let named = extension.chaincode_id.map(|id| id.name).unwrap_or_default();
+        if named != name {
+            return Err(format!("the header names chaincode [{named}], the payload [{name}]"));
+        }
+        let payload = ChaincodeProposalPayload {
+            input: payload.input,
+            ..ChaincodeProposalPayload::default()
+        };
+        Ok(Self {
+            signed,
+            header,
+            channel,
+            signature_header,
+            chaincode: name,
+            args: spec.input.map(|input| input.args).unwrap_or_default(),
+            payload: payload.encode_to_vec(),
+        })
+    }
+
+    /// What an endorsement is an answer to.
+    pub(crate) fn hash(&self) -> Vec<u8> {
+        Sha256::new()
+            .chain_update(&self.header.channel_header)
+            .chain_update(&self.header.signature_header)
+            .chain_update(&self.payload)
+            .finalize()
+            .to_vec()
+    }
+
+    /// What a peer filters out before it looks at the proposal: an expired certificate, a
+    /// clock that is off. The error is its refusal.
+    pub(crate) fn check_filters(&self, node: &Node) -> Result<(), String> {
+        let identity = node.msp.identity(&self.signature_header.creator);
+        if identity.is_ok_and(|identity| identity.is_expired(node.clock.now())) {
+            return Err("proposal client identity expired".to_owned());
+        }
+        node.check_timestamp(self.channel.timestamp.as_ref())
+    }
+
+    /// Everything that makes a proposal acceptable but the uniqueness of its id. The error
+    /// is the peer's refusal.
+    pub(crate) fn check(&self, node: &Node) -> Result<Arc<Identity>, String> {
+        self.check_headers().map_err(|reason| format!("error validating proposal: {reason}"))?;
+        let channel = &self.channel.channel_id;
+        let creator = node.msp.identity(&self.signature_header.creator);
+        let creator = creator.map_err(|IdentityRefused| {
+            format!(
+                "error validating proposal: access denied: channel [{channel}] creator org \
+                 unknown, creator is malformed"
+            )
+        })?;
+        let signed = creator.has_signed(&self.signed.proposal_bytes, &self.signed.signature);
+        if creator.role.is_none() || !signed {
+            return Err(format!(
+                "error validating proposal: access denied: channel [{channel}] creator org [{}]",
+                creator.msp_id
+            ));
+        }
+        Ok(creator)
+    }
+
+    /// Whether the creator may have transactions endorsed. The error is the peer's refusal.
+    pub(crate) fn check_policy(&self, creator: &Identity) -> Result<(), String> {
+        if Policy::Writers.admits(creator) {
+            Ok(())
+        } else {
+            Err(Policy::Writers.refusal(&self.channel.channel_id))
+        }
+    }
+
+    fn check_headers(&self) -> Result<(), String> {
+        if self.channel.r#type != i32::from(HeaderType::EndorserTransaction) {
+            return Err(format!("invalid header type {}", self.channel.r#type));
+        }
+        if self.channel.epoch != 0 {
+            return Err("epoch is non-zero".to_owned());
+        }
+        if self.signature_header.nonce.is_empty() {
+            return Err("nonce is empty".to_owned());
+        }
+        if self.signature_header.creator.is_empty() {
+            return Err("creator is empty".to_owned());
+        }
+        let expected = transaction_id(&self.signature_header.nonce, &self.signature_header.creator);
+        if self.channel.tx_id != expected {
+            let given = &self.channel.tx_id;
+            return Err(format!("incorrectly computed txid '{given}' -- expected '{expected}'"));
+        }
+        Ok(())
+    }
+}
+
+fn decode<M: Message + Default>(bytes: &[u8], what: &str) -> Result<M, String> {
+    M::decode(bytes).map_err(|error| format!("error unmarshalling {what}: {error}"))
+}

@@ -1,0 +1,65 @@
+//! Refusals as gRPC statuses, with the details that a gateway attaches.
+
+use gx_fabric_proto::gateway::ErrorDetail;
+use gx_fabric_proto::google::rpc;
+use gx_fabric_proto::{ERROR_DETAIL_TYPE_URL, protos};
+use prost::Message;
+use prost_types::Any;
+use tonic::{Code, Status};
+
+use crate::msp::PEER_MSP_ID;
+use crate::node::{DELIVER_STREAMS, GATEWAY_CALLS, Node};
+
+/// A status that carries what this peer said.
+pub(crate) fn with_detail(node: &Node, code: Code, message: &str, said: &str) -> Status {
+    detailed(code, message, &node.address, PEER_MSP_ID, said)
+}
+
+/// A status that carries what somebody else said.
+pub(crate) fn detailed(
+    code: Code,
+    message: &str,
+    address: &str,
+    msp_id: &str,
+    said: &str,
+) -> Status {
+    let detail = ErrorDetail {
+        address: address.to_owned(),
+        msp_id: msp_id.to_owned(),
+        message: said.to_owned(),
+    };
+    let details = Any { type_url: ERROR_DETAIL_TYPE_URL.to_owned(), value: detail.encode_to_vec() };
+    let status =
+        rpc::Status { code: i32::from(code), message: message.to_owned(), details: vec![details] };
+    Status::with_details(code, message, status.encode_to_vec().into())
+}
+
+/// What a gateway says above its limit of calls. A retry does help.
+pub(crate) fn too_many_gateway_calls() -> Status {
+    Status::unknown(format!(
+        "too many requests for /gateway.Gateway, exceeding concurrency limit ({GATEWAY_CALLS})"
+    ))
+}
+
+/// What a peer says above its limit of block streams.
+pub(crate) fn too_many_deliver_streams() -> Status {
+    Status::unknown(format!(
+        "too many requests for /protos.Deliver, exceeding concurrency limit ({DELIVER_STREAMS})"
+    ))
+}
+
+/// What a client sees of a connection that was lost.
+pub(crate) fn connection_dropped() -> Status {
+    Status::unavailable("Connection dropped")
+}
+
+/// The store has failed: nothing can be answered from it.
+pub(crate) fn store_failed(error: &impl ToString) -> Status {
+    Status::internal(error.to_string())
+}
+
+/// A validation code by its number in the block.
+pub(crate) fn validation_code(code: u8) -> protos::TxValidationCode {
+    protos::TxValidationCode::try_from(i32::from(code))
+        .unwrap_or(protos::TxValidationCode::InvalidOtherReason)
+}
