@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: the rules of the house that hold for every crate and every file.
 
 mod code;
+mod documents;
 mod layers;
 mod manifests;
 mod money;
@@ -61,13 +62,14 @@ fn crate_findings(repo: &Repo) -> Result<Vec<Finding>, Error> {
 
 /// What breaks a rule about files.
 fn file_findings(repo: &Repo) -> Result<Vec<Finding>, Error> {
-    let mut findings = Vec::new();
-    for file in repo.text_files()? {
-        findings.extend(text::check(&file));
-        findings.extend(money::check_sql(&file));
+    let files = repo.text_files()?;
+    let mut findings = documents::check(repo, &files);
+    for file in &files {
+        findings.extend(text::check(file));
+        findings.extend(money::check_sql(file));
         if file.is_rust() {
-            findings.extend(code::check(&file)?);
-            findings.extend(money::check_rust(&file)?);
+            findings.extend(code::check(file)?);
+            findings.extend(money::check_rust(file)?);
         }
     }
     Ok(findings)
