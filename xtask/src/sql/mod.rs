@@ -6,7 +6,7 @@
 
 mod describe;
 mod folder;
-mod queries;
+pub(crate) mod queries;
 
 use std::collections::BTreeMap;
 

@@ -6,6 +6,7 @@ use super::Finding;
 use crate::error::Error;
 use crate::repo::TextFile;
 use crate::rust_source::{Function, attribute_path, each_token, functions, tokens};
+use crate::sql::queries;
 
 /// A function longer than this does not fit a screen.
 const MAX_FUNCTION_LINES: usize = 70;
@@ -32,11 +33,22 @@ pub(crate) fn check(file: &TextFile) -> Result<Vec<Finding>, Error> {
             findings.push(Finding::new(&place, message));
         }
     }
+    if !holds_sql(&file.path) {
+        for query in queries::in_file(file)?.queries {
+            let message = "SQL stands in a store: `store.rs`, or a file in a folder `store`";
+            findings.push(Finding::new(query.place, message));
+        }
+    }
     let lines = unexplained_allows(&stream);
     findings.extend(lines.into_iter().map(|line| {
         Finding::new(format!("{}:{line}", file.path), "a lint is switched off without `reason`")
     }));
     Ok(findings)
+}
+
+/// Whether a file is there for SQL.
+fn holds_sql(path: &str) -> bool {
+    path.ends_with("/store.rs") || path.contains("/store/")
 }
 
 fn calls_sleep(test: &Function) -> bool {
@@ -103,6 +115,17 @@ mod tests {
         assert!(findings(text)[0].contains("`naps` sleeps"));
         assert!(findings("async fn backs_off() { tokio::time::sleep(x).await; }").is_empty());
         assert!(findings("#[test] fn fine() { let sleep = 1; f(sleep, 2); }").is_empty());
+    }
+
+    #[test]
+    fn sql_stands_in_stores() {
+        let check_at = |path: &str| {
+            let text = "fn f() { sqlx::query!(\"SELECT 1\"); }".to_owned();
+            check(&TextFile { path: path.to_owned(), text }).unwrap()
+        };
+        assert_eq!(check_at("crates/x/src/people/http.rs").len(), 1);
+        assert!(check_at("crates/x/src/people/store.rs").is_empty());
+        assert!(check_at("crates/x/src/store/lanes.rs").is_empty());
     }
 
     #[test]

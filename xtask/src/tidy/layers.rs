@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::Finding;
-use super::workspace::{Kind, Workspace};
+use super::workspace::{Dependency, Kind, TEST_FEATURE, Workspace};
 
 /// Every crate with its layer. A crate depends on lower layers only, so that crates of one
 /// layer (two services, say) cannot know each other.
@@ -73,26 +73,32 @@ pub(crate) fn check(workspace: &Workspace) -> Vec<Finding> {
         };
         for dependency in &member.dependencies {
             let Some(below) = layer_of(&dependency.name) else { continue };
-            if dependency.kind != Kind::Dev && below >= layer {
-                let message = format!(
-                    "must not depend on {}, which is not of a lower layer",
-                    dependency.name
-                );
-                findings.push(Finding::new(&member.name, message));
-            }
-            let ships = layer < FIRST_UNSHIPPED_LAYER;
-            if dependency.name == DEVELOPMENT_LEDGER
-                && dependency.kind != Kind::Dev
-                && ships
-                && !dependency.optional
-            {
-                let message = format!("{DEVELOPMENT_LEDGER} must be an optional dependency");
-                findings.push(Finding::new(&member.name, message));
-            }
+            let problems = problems(layer, below, dependency);
+            findings.extend(problems.into_iter().map(|text| Finding::new(&member.name, text)));
         }
     }
     findings.extend(check_walls(workspace));
     findings
+}
+
+/// What is wrong with a dependency that is more than a test's.
+fn problems(layer: u8, below: u8, dependency: &Dependency) -> Vec<String> {
+    let Dependency { name, kind, optional, for_tests } = dependency;
+    if *kind == Kind::Dev {
+        return Vec::new();
+    }
+    let ships = layer < FIRST_UNSHIPPED_LAYER;
+    let mut problems = Vec::new();
+    if below >= layer {
+        problems.push(format!("must not depend on {name}, which is not of a lower layer"));
+    }
+    if ships && name == DEVELOPMENT_LEDGER && !optional {
+        problems.push(format!("{name} must be an optional dependency"));
+    }
+    if ships && *for_tests {
+        problems.push(format!("ships and must not ask for the feature `{TEST_FEATURE}` of {name}"));
+    }
+    problems
 }
 
 fn check_walls(workspace: &Workspace) -> Vec<Finding> {
@@ -124,10 +130,10 @@ fn layer_of(name: &str) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::workspace::{Crate, Dependency};
+    use crate::tidy::workspace::Crate;
 
     fn dependency(name: &str, kind: Kind, optional: bool) -> Dependency {
-        Dependency { name: name.to_owned(), kind, optional }
+        Dependency { name: name.to_owned(), kind, optional, for_tests: false }
     }
 
     fn workspace(crates: &[(&str, &[&str])]) -> Workspace {
@@ -180,6 +186,14 @@ mod tests {
 
         crates.crates[0].dependencies = vec![dependency("gx-testkit", Kind::Dev, false)];
         assert!(messages(&crates).is_empty());
+    }
+
+    #[test]
+    fn what_ships_does_not_ask_for_test_features() {
+        let mut crates = workspace(&[("gx-outbox", &["gx-db"]), ("gx-db", &[])]);
+        crates.crates[0].dependencies[0].for_tests = true;
+        let expected = "gx-outbox: ships and must not ask for the feature `testing` of gx-db";
+        assert_eq!(messages(&crates), [expected]);
     }
 
     #[test]

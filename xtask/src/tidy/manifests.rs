@@ -93,8 +93,12 @@ mod tests {
     use crate::tidy::workspace::{Dependency, Kind};
 
     fn sample(description: &str) -> Crate {
-        let dependency =
-            |name: &str| Dependency { name: name.to_owned(), kind: Kind::Normal, optional: false };
+        let dependency = |name: &str| Dependency {
+            name: name.to_owned(),
+            kind: Kind::Normal,
+            optional: false,
+            for_tests: false,
+        };
         Crate {
             name: "gx-sample".to_owned(),
             folder: "crates/gx-sample".to_owned(),

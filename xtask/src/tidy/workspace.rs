@@ -27,7 +27,12 @@ pub(crate) struct Dependency {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) optional: bool,
+    /// Whether it asks for the feature [`TEST_FEATURE`].
+    pub(crate) for_tests: bool,
 }
+
+/// The feature that opens what a crate has for the tests of others.
+pub(crate) const TEST_FEATURE: &str = "testing";
 
 /// The table that a dependency stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +101,9 @@ impl Dependency {
             _ => Kind::Normal,
         };
         let optional = dependency["optional"].as_bool().unwrap_or(false);
-        Self { name: text_of(&dependency["name"]), kind, optional }
+        let mut features = dependency["features"].as_array().into_iter().flatten();
+        let for_tests = features.any(|feature| feature == TEST_FEATURE);
+        Self { name: text_of(&dependency["name"]), kind, optional, for_tests }
     }
 }
 
