@@ -19,8 +19,6 @@ named! {
     pub enum RejectionCode("no rule has such a code") {
         /// Unknown function, wrong argument count or a malformed argument.
         InvalidCommand = "INVALID_COMMAND",
-        /// The signer's role does not reach the function.
-        RoleRequired = "ROLE_REQUIRED",
         /// Bootstrap was done before.
         AlreadyBootstrapped = "ALREADY_BOOTSTRAPPED",
         /// The country's facts are on chain already.

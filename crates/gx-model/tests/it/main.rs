@@ -1,0 +1,11 @@
+//! The shared model, from outside.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "these are tests")]
+
+mod commands;
+mod countries;
+mod economy;
+mod events;
+mod fabric_ids;
+mod money;
+mod statuses;
