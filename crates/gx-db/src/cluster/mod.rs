@@ -168,6 +168,12 @@ impl PrivateCluster {
         self.server.stop_command("fast")
     }
 
+    /// A command of the server's version, run as the server's user.
+    #[cfg(feature = "testing")]
+    pub(crate) fn command(&self, program: &str) -> std::process::Command {
+        self.server.command(program)
+    }
+
     /// Waits until the server answers with the right password, then makes the database
     /// where it is missing.
     async fn make_database(&self) -> Result<(), ClusterError> {

@@ -1,13 +1,14 @@
-//! A server that one test has to itself: to stop it, kill it, promote it.
+//! A server that one test has to itself: to stop it, kill it, copy it, promote it.
 
 use std::path::Path;
 
+use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 
 use super::shared::{open, watch};
 use crate::cluster::{ClusterOptions, Owner, PrivateCluster};
 
-/// A server of one test's own, migrated or not as the test likes. It is stopped and deleted
+/// A server of one test's own with an empty database `gx_protocol`. It is stopped and deleted
 /// when dropped, and stopped when the test process dies.
 #[derive(Debug)]
 pub struct TestServer {
@@ -19,12 +20,25 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// Starts a server with an empty database `gx_protocol`.
+    /// Starts a new cluster.
     pub async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        // The server's own user must get in.
-        let owner = Owner::for_this_process().unwrap();
-        owner.give(folder.path()).unwrap();
+        Self::start_in(new_folder()).await
+    }
+
+    /// Starts a standby of this server, a copy by `pg_basebackup` that follows its log.
+    pub async fn start_standby(&self) -> Self {
+        let folder = new_folder();
+        let source = self.running();
+        let mut copy = source.command("pg_basebackup");
+        copy.arg("-D").arg(folder.path().join("data")).args(["-d", &self.url()]);
+        copy.args(["--checkpoint=fast", "--wal-method=stream", "--write-recovery-conf"]);
+        let copied = tokio::task::spawn_blocking(move || copy.status()).await.unwrap().unwrap();
+        assert!(copied.success(), "pg_basebackup failed");
+        std::fs::copy(source.folder().join("password"), folder.path().join("password")).unwrap();
+        Self::start_in(folder).await
+    }
+
+    async fn start_in(folder: TempDir) -> Self {
         let mut options = ClusterOptions::new(folder.path());
         options.durable = false;
         options.first_port = 56_000 + u16::from(rand::random::<u8>()) * 16;
@@ -34,13 +48,23 @@ impl TestServer {
         let users = open(&folder.path().join("users"));
         users.lock_shared().unwrap();
         let cluster = PrivateCluster::start(options.clone()).await.unwrap();
-        watch(&cluster, owner, folder.path());
+        watch(&cluster, Owner::for_this_process().unwrap(), folder.path());
         Self { options, cluster: Some(cluster), _users: users, _folder: folder }
     }
 
     /// URL of the database `gx_protocol`, the same over restarts.
     pub fn url(&self) -> String {
         self.running().url()
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.running().port()
+    }
+
+    /// A connection to the database.
+    pub async fn connection(&self) -> PgConnection {
+        PgConnection::connect(&self.url()).await.unwrap()
     }
 
     /// The folder the cluster lies in.
@@ -59,6 +83,21 @@ impl TestServer {
         self.cluster = Some(PrivateCluster::start(self.options.clone()).await.unwrap());
     }
 
+    /// Makes a standby the writer.
+    pub fn promote(&self) {
+        let mut promote = self.running().command("pg_ctl");
+        promote.arg("-D").arg(self.folder().join("data")).args(["-w", "-s", "promote"]);
+        assert!(promote.status().unwrap().success(), "pg_ctl promote failed");
+    }
+
+    /// Gives the role here the password that it has there, so that both answer to one URL.
+    pub async fn take_password_of(&self, other: &Self) {
+        let password = std::fs::read_to_string(other.folder().join("password")).unwrap();
+        let sql = format!("ALTER ROLE gx PASSWORD '{}'", password.trim_end());
+        let mut conn = self.connection().await;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+    }
+
     fn running(&self) -> &PrivateCluster {
         self.cluster.as_ref().expect("there from start to drop")
     }
@@ -70,4 +109,11 @@ impl Drop for TestServer {
             cluster.crash();
         }
     }
+}
+
+/// A folder that the server's user gets into.
+fn new_folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    Owner::for_this_process().unwrap().give(folder.path()).unwrap();
+    folder
 }
