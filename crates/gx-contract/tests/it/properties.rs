@@ -25,8 +25,8 @@ const AMOUNTS: [&str; 6] = ["0", "0.000001", "2.5", "99.999999", "450", "1875000
 #[derive(Clone, Debug)]
 enum Step {
     /// Commands in one batch: an id each, and the words.
-    Batch(Vec<(u8, String)>),
-    Cancel(Vec<u8>),
+    Batch(Vec<(u16, String)>),
+    Cancel(Vec<u16>),
     FoldFees,
 }
 
@@ -39,7 +39,7 @@ fn words() -> impl Strategy<Value = String> {
         1 => Just("countries MY:10".to_owned()),
         1 => Just("countries SG:20".to_owned()),
         1 => Just("pause INCIDENT".to_owned()),
-        2 => Just("resume".to_owned()),
+        4 => Just("resume".to_owned()),
         1 => Just("activate MY".to_owned()),
         5 => person().prop_map(|name| format!("create {name}")),
         5 => person().prop_map(|name| format!("grant {name}")),
@@ -51,13 +51,22 @@ fn words() -> impl Strategy<Value = String> {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    // Few ids, so that many repeat, with the same words and with others.
-    let id = 0..200_u8;
+    // Few ids, so that some repeat.
+    let id = 0..500_u16;
     let batch = prop::collection::vec((id.clone(), words()), 1..8).prop_map(Step::Batch);
     let cancel = prop::collection::vec(id, 1..4).prop_map(Step::Cancel);
-    let beginning = ["bootstrap", "countries MY:10", "create sarah", "grant sarah", "create ali"];
-    let beginning: Vec<(u8, String)> =
-        (200..).zip(beginning).map(|(id, words)| (id, words.to_owned())).collect();
+    let beginning = [
+        "bootstrap",
+        "countries MY:10",
+        "create sarah",
+        "grant sarah",
+        "create ali",
+        "grant ali",
+        "create shop",
+        "activate MY",
+    ];
+    let beginning: Vec<(u16, String)> =
+        (500..).zip(beginning).map(|(id, words)| (id, words.to_owned())).collect();
     prop::collection::vec(prop_oneof![8 => batch, 1 => cancel, 1 => Just(Step::FoldFees)], 0..40)
         .prop_flat_map(move |steps| {
             let begun = [vec![Step::Batch(beginning.clone())], steps.clone()].concat();
@@ -65,7 +74,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         })
 }
 
-fn id(number: u8) -> CommandId {
+fn id(number: u16) -> CommandId {
     CommandId::derive(&["property", &number.to_string()])
 }
 
