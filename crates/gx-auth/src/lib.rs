@@ -4,6 +4,7 @@
 //! gathers its routes with [`Api`], which puts the check that a route declares around it.
 
 pub mod audit;
+mod foundation;
 mod gate;
 mod hashing;
 mod password;
@@ -14,8 +15,9 @@ mod store;
 mod tests;
 mod tokens;
 
+pub use foundation::{Foundation, FoundationError, FoundationSettings};
 pub use gate::{Administrator, Api, Auth, Person};
-pub use hashing::{Hasher, HashingSettings};
+pub use hashing::{Hasher, HashingSettings, InvalidParameters, Verified};
 pub use password::{NewPassword, PasswordRefusal, Subject};
 pub use role::AdminRole;
 pub use sessions::{Realm, RefreshRefusal, Sessions, TokenPair};

@@ -103,11 +103,22 @@ impl NewPassword {
         if PRODUCT_WORDS.iter().any(|word| lower.contains(word)) {
             return Err(PasswordRefusal::ProductName);
         }
-        if zxcvbn::zxcvbn(self.0.expose_secret(), &PRODUCT_WORDS).guesses() < COMMON_WITHIN_GUESSES {
+        if is_common(self.0.expose_secret()) {
             return Err(PasswordRefusal::Common);
         }
         Ok(())
     }
+}
+
+/// Whether no part of the password would take a guesser long. A long password is looked at
+/// in parts, for the estimate takes time that grows faster than the length.
+fn is_common(password: &str) -> bool {
+    const PART: usize = 40;
+    let characters: Vec<char> = password.chars().collect();
+    characters.chunks(PART).all(|part| {
+        let part: String = part.iter().collect();
+        zxcvbn::zxcvbn(&part, &PRODUCT_WORDS).guesses() < COMMON_WITHIN_GUESSES
+    })
 }
 
 impl Field for NewPassword {

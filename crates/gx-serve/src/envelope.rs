@@ -14,7 +14,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::build_info::BUILD;
 use crate::entropy::Entropy;
-use crate::extract::{RequestId, too_large};
+use crate::extract::{ArrivedAt, RequestId, too_large};
 use crate::limits::{self, REQUEST_TIME_LIMIT};
 use crate::problem::{Problem, ProblemKind, kind};
 
@@ -57,6 +57,7 @@ pub(crate) async fn around(envelope: Envelope, mut request: Request, next: Next)
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |matched| matched.as_str().to_owned());
     request.extensions_mut().insert(RequestId(id.clone()));
+    request.extensions_mut().insert(ArrivedAt(envelope.clock.now()));
     let address = request.extensions().get::<crate::server::PeerAddress>().map(|peer| peer.0);
     let started = tokio::time::Instant::now();
     let response = answer(&envelope, request, next).await;

@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use crate::fields::{Fields, FromFields, Members};
 use crate::limits::{BODY_LIMIT_BYTES, discard};
@@ -29,8 +30,20 @@ impl<T: FromFields, S: Send + Sync> FromRequest<S> for Json<T> {
             require_json(&parts.headers)?;
             parse(&bytes)?
         };
-        Fields::read(members).map(Json).map_err(Problem::invalid)
+        let now = arrived(&parts)?;
+        Fields::read(members, now).map(Json).map_err(Problem::invalid)
     }
+}
+
+/// When a request arrived, as an extension of each.
+#[derive(Clone, Copy, Debug)]
+pub struct ArrivedAt(pub OffsetDateTime);
+
+/// The envelope has noted it; a router without one serves nothing.
+fn arrived(parts: &Parts) -> Result<OffsetDateTime, Problem> {
+    parts.extensions.get::<ArrivedAt>().map(|at| at.0).ok_or_else(|| {
+        Problem::new(&kind::INTERNAL, "The service is not set up completely.")
+    })
 }
 
 fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
@@ -93,7 +106,8 @@ impl<T: FromFields, S: Send + Sync> FromRequestParts<S> for Query<T> {
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
             .map_err(|_| Problem::new(&kind::BAD_REQUEST, "The query cannot be read."))?;
         let members = pairs.0.into_iter().map(|(name, value)| (name, Value::String(value)));
-        Fields::read(Members(members.collect())).map(Query).map_err(Problem::invalid)
+        let now = arrived(parts)?;
+        Fields::read(Members(members.collect()), now).map(Query).map_err(Problem::invalid)
     }
 }
 

@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use crate::problem::InvalidField;
 
@@ -76,6 +77,7 @@ impl<'de> Deserialize<'de> for Members {
 /// An object that is being read.
 pub struct Fields {
     members: Members,
+    now: OffsetDateTime,
     known: Vec<&'static str>,
     errors: Vec<InvalidField>,
 }
@@ -85,8 +87,11 @@ impl Fields {
     ///
     /// # Errors
     /// Every field that is missing, wrong, unknown or given twice.
-    pub fn read<T: FromFields>(members: Members) -> Result<T, Vec<InvalidField>> {
-        let mut fields = Self { members, known: Vec::new(), errors: Vec::new() };
+    pub fn read<T: FromFields>(
+        members: Members,
+        now: OffsetDateTime,
+    ) -> Result<T, Vec<InvalidField>> {
+        let mut fields = Self { members, now, known: Vec::new(), errors: Vec::new() };
         let request = T::from_fields(&mut fields);
         fields.find_unknown();
         match request {
@@ -97,10 +102,15 @@ impl Fields {
 
     /// The names that a request asks for, to compare them with its schema.
     pub fn names<T: FromFields>() -> Vec<&'static str> {
-        let mut fields =
-            Self { members: Members::default(), known: Vec::new(), errors: Vec::new() };
+        let (members, now) = (Members::default(), OffsetDateTime::UNIX_EPOCH);
+        let mut fields = Self { members, now, known: Vec::new(), errors: Vec::new() };
         let _empty = T::from_fields(&mut fields);
         fields.known
+    }
+
+    /// When the request arrived, for what is valid only for a time.
+    pub fn now(&self) -> OffsetDateTime {
+        self.now
     }
 
     /// A field that must be there.

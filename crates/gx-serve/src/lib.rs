@@ -5,11 +5,13 @@
 //! does that in the right order.
 
 pub mod build_info;
+pub mod database;
 pub mod entropy;
 pub mod envelope;
 pub mod extract;
 pub mod fields;
 pub mod health;
+pub mod lag;
 pub mod limits;
 mod openapi;
 pub mod page;
@@ -24,6 +26,7 @@ pub mod telemetry;
 pub use entropy::Entropy;
 pub use envelope::Envelope;
 pub use extract::{Client, Json, Query, Reply, RequestId};
+pub use lag::{LagReading, LagSettings};
 pub use health::{CheckHandle, HealthBoard, Heart, Verdict};
 pub use problem::{Problem, ProblemKind};
 pub use routes::{

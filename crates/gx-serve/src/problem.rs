@@ -255,13 +255,29 @@ impl IntoResponse for Problem {
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        match error {
-            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => {
-                tracing::warn!(cause = %Chain(&error), "the database is not reachable");
-                Self::unavailable("The database is not reachable at the moment.", 2)
-            }
-            other => Self::internal(&other),
+        if is_unavailable(&error) {
+            tracing::warn!(cause = %Chain(&error), "the database is not available");
+            return Self::unavailable("The database is not available at the moment.", 2);
         }
+        Self::internal(&error)
+    }
+}
+
+/// Whether the same request may well succeed in a moment.
+fn is_unavailable(error: &sqlx::Error) -> bool {
+    /// Connection lost, shutdown or failover, read-only after one, out of connections,
+    /// statement timeout, deadlock, serialisation.
+    const PASSING: [&str; 7] = ["08", "57", "25006", "53", "55P03", "40", "58"];
+    match error {
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| PASSING.iter().any(|class| code.starts_with(class)))
+        }
+        sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::Configuration(_)
+        | sqlx::Error::Io(_) => true,
+        _ => false,
     }
 }
 

@@ -1,0 +1,127 @@
+//! What each of the HTTP services is built on: the database, who may ask, what time it is,
+//! and the checks that all of them report.
+
+use gx_db::{Database, PgPool, Postgres};
+use gx_model::Clock;
+use gx_outbox::tip::{self, Lag};
+use gx_serve::lag::{self, LagReading, LagSettings};
+use gx_serve::{Entropy, Envelope, HealthBoard, Problem, ProblemKind, ServiceParts};
+use time::OffsetDateTime;
+
+use crate::gate::Auth;
+use crate::hashing::{Hasher, HashingSettings, InvalidParameters};
+use crate::sessions::Sessions;
+use crate::tokens::{TokenKeyError, TokenSettings, Tokens};
+
+/// The settings that every HTTP service has, besides the database's.
+#[derive(Clone, Debug, clap::Args)]
+pub struct FoundationSettings {
+    /// Keys and lifetimes of tokens.
+    #[command(flatten)]
+    pub tokens: TokenSettings,
+    /// What a password hash costs.
+    #[command(flatten)]
+    pub hashing: HashingSettings,
+    /// When the read model counts as too far behind.
+    #[command(flatten)]
+    pub lag: LagSettings,
+}
+
+/// Why a service cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum FoundationError {
+    /// No keys.
+    #[error(transparent)]
+    Tokens(#[from] TokenKeyError),
+    /// No hashes.
+    #[error(transparent)]
+    Hashing(#[from] InvalidParameters),
+}
+
+/// What a service is built on. Clones share everything.
+#[derive(Clone)]
+pub struct Foundation {
+    /// The database.
+    pub database: Database,
+    /// Who may ask.
+    pub auth: Auth,
+    /// What time it is.
+    pub clock: Clock,
+    /// Where ids and salts come from.
+    pub entropy: Entropy,
+    lag: LagSettings,
+    channel: String,
+}
+
+impl Foundation {
+    /// The foundation with these settings; `channel` is the ledger's whose lag is reported.
+    ///
+    /// # Errors
+    /// When there are no usable keys, or hash parameters contradict each other.
+    pub fn new(
+        settings: &FoundationSettings,
+        channel: &str,
+        database: Database,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> Result<Self, FoundationError> {
+        let tokens = Tokens::new(&settings.tokens, clock.clone())?;
+        let sessions =
+            Sessions::new(&settings.tokens, tokens, clock.clone(), entropy.clone());
+        let auth = Auth {
+            sessions,
+            hasher: Hasher::new(&settings.hashing, entropy.clone())?,
+            pool: database.pool().clone(),
+            clock: clock.clone(),
+        };
+        let (lag, channel) = (settings.lag.clone(), channel.to_owned());
+        Ok(Self { database, auth, clock, entropy, lag, channel })
+    }
+
+    /// A connection, or the 503 that says why there is none.
+    ///
+    /// # Errors
+    /// The 503.
+    pub async fn connection(&self) -> Result<sqlx::pool::PoolConnection<Postgres>, Problem> {
+        Ok(self.database.pool().acquire().await?)
+    }
+
+    /// A transaction, or the 503 that says why there is none.
+    ///
+    /// # Errors
+    /// The 503.
+    pub async fn begin(&self) -> Result<sqlx::Transaction<'static, Postgres>, Problem> {
+        Ok(self.database.pool().begin().await?)
+    }
+
+    /// The checks and the envelope of a service.
+    pub fn parts(
+        &self,
+        service: &'static str,
+        problems: &'static [&'static ProblemKind],
+    ) -> ServiceParts {
+        let health = HealthBoard::new(service, self.clock.clone());
+        gx_serve::database::watch(&health, self.database.clone());
+        let (pool, channel) = (self.database.pool().clone(), self.channel.clone());
+        let contact_limit = self.lag.contact_limit();
+        lag::watch(&health, &self.lag, self.clock.clone(), move |now| {
+            let (pool, channel) = (pool.clone(), channel.clone());
+            Box::pin(async move { read_lag(&pool, &channel, contact_limit, now).await })
+        });
+        let envelope = Envelope::new(service, self.clock.clone(), self.entropy.clone());
+        ServiceParts { health, envelope, problems }
+    }
+}
+
+async fn read_lag(
+    pool: &PgPool,
+    channel: &str,
+    contact_limit: std::time::Duration,
+    now: OffsetDateTime,
+) -> Result<LagReading, sqlx::Error> {
+    let mut conn = pool.acquire().await?;
+    Ok(match tip::lag(&mut conn, channel, contact_limit, now).await? {
+        Lag::Known { blocks, age } => LagReading::Known { blocks, age },
+        Lag::Unknown { reason } => LagReading::Unknown(reason),
+    })
+}
