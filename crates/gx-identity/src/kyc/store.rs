@@ -1,0 +1,137 @@
+//! SQL of submissions.
+
+use gx_db::PgConnection;
+use serde::Serialize;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+/// What a submission needs of a profile.
+pub(crate) struct Applicant {
+    pub(crate) status: String,
+    pub(crate) phone_num: Option<String>,
+    pub(crate) nationality: Option<String>,
+}
+
+/// A document as its owner sees it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DocumentSummary {
+    document_id: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[schema(required)]
+    side: Option<String>,
+    status: String,
+    sha256: String,
+    size: i64,
+    mime_type: String,
+    #[serde(with = "time::serde::rfc3339")]
+    uploaded_at: OffsetDateTime,
+}
+
+/// A decision as its subject sees it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Decision {
+    /// `APPROVED` or `DENIED`.
+    outcome: String,
+    #[schema(required)]
+    reason_code: Option<String>,
+    /// `RETRY` or `FINAL`, of a denial.
+    #[schema(required)]
+    finality: Option<String>,
+    #[schema(required)]
+    public_comment: Option<String>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
+    decided_at: Option<OffsetDateTime>,
+}
+
+pub(crate) async fn lock_applicant(
+    conn: &mut PgConnection,
+    profile_id: &str,
+) -> Result<Applicant, sqlx::Error> {
+    sqlx::query_as!(
+        Applicant,
+        r#"SELECT status, "phoneNum" AS phone_num, "nationalityCountryCode" AS nationality
+           FROM "UserProfile" WHERE "profileId" = $1 FOR UPDATE"#,
+        profile_id,
+    )
+    .fetch_one(conn)
+    .await
+}
+
+pub(crate) async fn document_types(
+    conn: &mut PgConnection,
+    profile_id: &str,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT type FROM "KYCDocument" WHERE "profileId" = $1"#, profile_id)
+        .fetch_all(conn)
+        .await
+}
+
+pub(crate) async fn documents(
+    conn: &mut PgConnection,
+    profile_id: &str,
+) -> Result<Vec<DocumentSummary>, sqlx::Error> {
+    sqlx::query_as!(
+        DocumentSummary,
+        r#"SELECT "documentId" AS document_id, type AS kind, side, status, sha256, size,
+                  "mimeType" AS mime_type, "uploadedAt" AS uploaded_at
+           FROM "KYCDocument" WHERE "profileId" = $1 ORDER BY "documentId""#,
+        profile_id,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+pub(crate) async fn insert_verification(
+    conn: &mut PgConnection,
+    verification_id: &str,
+    profile_id: &str,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"INSERT INTO "KYCVerification" ("verificationId", "profileId", submission, "submittedAt")
+           SELECT $1, $2, coalesce(max(submission), 0) + 1, $3
+           FROM "KYCVerification" WHERE "profileId" = $2"#,
+        verification_id,
+        profile_id,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn set_pending(
+    conn: &mut PgConnection,
+    profile_id: &str,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"UPDATE "UserProfile" SET status = 'PENDING_ADMIN_APPROVAL', "updatedAt" = $2
+           WHERE "profileId" = $1"#,
+        profile_id,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn last_decision(
+    conn: &mut PgConnection,
+    profile_id: &str,
+) -> Result<Option<Decision>, sqlx::Error> {
+    sqlx::query_as!(
+        Decision,
+        r#"SELECT status AS outcome, "reasonCode" AS reason_code, finality,
+                  "publicComment" AS public_comment, "decidedAt" AS decided_at
+           FROM "KYCVerification" WHERE "profileId" = $1 AND status <> 'PENDING'
+           ORDER BY submission DESC LIMIT 1"#,
+        profile_id,
+    )
+    .fetch_optional(conn)
+    .await
+}

@@ -1,0 +1,66 @@
+//! How far a person has come on the way to the ledger, in steps.
+
+use gx_auth::Person;
+use gx_model::CommandStatus;
+use gx_serve::Problem;
+use serde::Serialize;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+use super::store::{self, CommandRow};
+use crate::State;
+
+/// Where a person stands on the ledger.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Onchain {
+    onchain_status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    fabric_user_id: Option<String>,
+    /// Registration, then the genesis grant; empty before approval.
+    steps: Vec<Step>,
+}
+
+/// One step on the way.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Step {
+    /// `registration` or `genesisGrant`.
+    name: &'static str,
+    /// `waiting`, `sent`, `done` or `refused`.
+    state: &'static str,
+    /// Since when.
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    at: Option<OffsetDateTime>,
+    /// The rule that refused it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reason: Option<String>,
+}
+
+/// Reads the steps from the outbox and the profile.
+pub(crate) async fn onchain(state: &State, person: &Person) -> Result<Onchain, Problem> {
+    let mut conn = state.base.connection().await?;
+    let profile = store::get(&mut conn, &person.profile_id).await?;
+    let commands = store::commands(&mut conn, &person.profile_id).await?;
+    Ok(Onchain {
+        onchain_status: profile.onchain_status,
+        fabric_user_id: profile.fabric_user_id,
+        steps: commands.into_iter().map(step).collect(),
+    })
+}
+
+fn step(command: CommandRow) -> Step {
+    let state = match CommandStatus::from_name(&command.status) {
+        Some(CommandStatus::Submitted) => "sent",
+        Some(CommandStatus::Committed | CommandStatus::CommittedUnverified) => "done",
+        Some(CommandStatus::Refused | CommandStatus::Discarded) => "refused",
+        _ => "waiting",
+    };
+    let code = command.outcome.as_ref().and_then(|outcome| {
+        Some(outcome.pointer("/rejection/code")?.as_str()?.to_owned())
+    });
+    let name = if command.kind == "CREATE_USER" { "registration" } else { "genesisGrant" };
+    Step { name, state, at: Some(command.updated_at), reason: code }
+}

@@ -1,0 +1,127 @@
+//! SQL of profiles.
+
+use gx_db::PgConnection;
+use serde::Serialize;
+use serde_json::Value;
+use time::{Date, OffsetDateTime};
+use utoipa::ToSchema;
+
+use super::http::ProfileChanges;
+
+time::serde::format_description!(day, Date, "[year]-[month]-[day]");
+
+/// A person's own profile.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Profile {
+    pub(crate) profile_id: String,
+    pub(crate) email: String,
+    pub(crate) first_name: String,
+    pub(crate) last_name: String,
+    pub(crate) status: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(crate) created_at: OffsetDateTime,
+    #[schema(required)]
+    pub(crate) phone_num: Option<String>,
+    #[schema(required)]
+    pub(crate) nationality_country_code: Option<String>,
+    #[serde(with = "day")]
+    #[schema(value_type = String, format = "date")]
+    pub(crate) date_of_birth: Date,
+    pub(crate) gender: String,
+    /// `null` until the ledger has confirmed it.
+    #[schema(required)]
+    pub(crate) fabric_user_id: Option<String>,
+    pub(crate) onchain_status: String,
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
+    pub(crate) onchain_registered_at: Option<OffsetDateTime>,
+    pub(crate) is_locked: bool,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(crate) updated_at: OffsetDateTime,
+}
+
+/// A command of a person's, as its steps are told.
+pub(crate) struct CommandRow {
+    pub(crate) kind: String,
+    pub(crate) status: String,
+    pub(crate) outcome: Option<Value>,
+    pub(crate) updated_at: OffsetDateTime,
+}
+
+pub(crate) async fn get(
+    conn: &mut PgConnection,
+    profile_id: &str,
+) -> Result<Profile, sqlx::Error> {
+    sqlx::query_as!(
+        Profile,
+        r#"SELECT "profileId" AS profile_id, email, "firstName" AS first_name,
+                  "lastName" AS last_name, status, "createdAt" AS created_at,
+                  "phoneNum" AS phone_num, "nationalityCountryCode" AS nationality_country_code,
+                  "dateOfBirth" AS date_of_birth, gender, "fabricUserId" AS fabric_user_id,
+                  "onchainStatus" AS onchain_status,
+                  "onchainRegisteredAt" AS onchain_registered_at, "isLocked" AS is_locked,
+                  "updatedAt" AS updated_at
+           FROM "UserProfile" WHERE "profileId" = $1"#,
+        profile_id,
+    )
+    .fetch_one(conn)
+    .await
+}
+
+pub(crate) async fn lock_status(
+    conn: &mut PgConnection,
+    profile_id: &str,
+) -> Result<String, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT status FROM "UserProfile" WHERE "profileId" = $1 FOR UPDATE"#,
+        profile_id,
+    )
+    .fetch_one(conn)
+    .await
+}
+
+pub(crate) async fn change(
+    conn: &mut PgConnection,
+    profile_id: &str,
+    changes: &ProfileChanges,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"UPDATE "UserProfile" SET
+               "firstName" = coalesce($2, "firstName"),
+               "lastName" = coalesce($3, "lastName"),
+               "phoneNum" = coalesce($4, "phoneNum"),
+               "nationalityCountryCode" = coalesce($5, "nationalityCountryCode"),
+               "identityNum" = coalesce($6, "identityNum"),
+               "updatedAt" = $7
+           WHERE "profileId" = $1"#,
+        profile_id,
+        changes.first_name.as_ref().map(|name| &name.0),
+        changes.last_name.as_ref().map(|name| &name.0),
+        changes.phone_num.as_ref().map(|phone| &phone.0),
+        changes.nationality_country_code.map(|country| country.0.to_string()),
+        changes.identity_num.as_ref().map(|number| &number.0),
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The person's commands of the newest approval, in their order.
+pub(crate) async fn commands(
+    conn: &mut PgConnection,
+    profile_id: &str,
+) -> Result<Vec<CommandRow>, sqlx::Error> {
+    sqlx::query_as!(
+        CommandRow,
+        r#"SELECT DISTINCT ON (kind) kind, status, outcome, "updatedAt" AS updated_at
+           FROM "OutboxCommand"
+           WHERE "profileId" = $1 AND kind IN ('CREATE_USER', 'DISTRIBUTE_GENESIS')
+           ORDER BY kind, number DESC"#,
+        profile_id,
+    )
+    .fetch_all(conn)
+    .await
+}

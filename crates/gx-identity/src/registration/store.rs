@@ -1,0 +1,47 @@
+//! SQL of registration.
+
+use gx_db::PgConnection;
+use time::{Date, OffsetDateTime};
+
+use crate::profile::UserSummary;
+
+/// A person who is to be added.
+pub(crate) struct NewProfile<'a> {
+    pub(crate) profile_id: &'a str,
+    pub(crate) first_name: &'a str,
+    pub(crate) last_name: &'a str,
+    pub(crate) email: &'a str,
+    pub(crate) phone_num: Option<&'a str>,
+    pub(crate) password_hash: &'a str,
+    pub(crate) date_of_birth: Date,
+    pub(crate) gender: &'a str,
+    pub(crate) nationality: Option<String>,
+    pub(crate) now: OffsetDateTime,
+}
+
+pub(crate) async fn insert(
+    conn: &mut PgConnection,
+    new: &NewProfile<'_>,
+) -> Result<UserSummary, sqlx::Error> {
+    sqlx::query_as!(
+        UserSummary,
+        r#"INSERT INTO "UserProfile" ("profileId", "firstName", "lastName", email, "phoneNum",
+               "passwordHash", "dateOfBirth", gender, "nationalityCountryCode", "createdAt",
+               "updatedAt")
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
+           RETURNING "profileId" AS profile_id, email, "firstName" AS first_name,
+                     "lastName" AS last_name, status, "createdAt" AS created_at"#,
+        new.profile_id,
+        new.first_name,
+        new.last_name,
+        new.email,
+        new.phone_num,
+        new.password_hash,
+        new.date_of_birth,
+        new.gender,
+        new.nationality,
+        new.now,
+    )
+    .fetch_one(conn)
+    .await
+}
