@@ -1,1 +1,30 @@
 //! projector: turns blocks into the read model.
+//!
+//! Each block is applied whole, in one SQL transaction whose first statement moves the
+//! checkpoint by compare-and-set: effects, event log, settlements and checkpoint commit
+//! together or not at all. Every value of a projected row comes from the chain, so that a
+//! rebuild gives equal rows. An event that cannot be applied becomes a dead letter that
+//! holds back its aggregates only; losing every peer is a state, not an exit.
+
+mod apply;
+mod block;
+mod compare;
+mod dead;
+mod error;
+mod leader;
+mod money;
+mod place;
+mod projector;
+mod replay;
+mod run;
+mod settings;
+mod store;
+
+pub use block::{Applied, Decode, Rules, apply_block};
+pub use compare::{Difference, differences};
+pub use error::{Halt, ProjectorError};
+pub use place::{transaction_row_id, wallet_id};
+pub use projector::{Parts, Progress, Projector};
+pub use replay::{ReplayReport, Selection, StillHeld, replay_dead};
+pub use run::run;
+pub use settings::ProjectorSettings;

@@ -1,0 +1,152 @@
+//! What each domain event does to the read model: assignments of what the event says.
+
+use gx_db::PgConnection;
+use gx_model::{AccountId, Country, CountryCode, DomainEvent, FabricUserId, Prerequisite};
+
+use crate::error::NotApplied;
+use crate::money;
+use crate::place::{Place, wallet_id};
+use crate::store::{money as money_sql, people, system};
+
+/// Applies one event. An account that the read model does not know makes it inapplicable;
+/// nothing is ever dropped.
+pub(crate) async fn apply(
+    conn: &mut PgConnection,
+    event: &DomainEvent,
+    place: &Place<'_>,
+) -> Result<(), NotApplied> {
+    match event {
+        DomainEvent::SystemBootstrapped { pools } => {
+            let mut ids = Vec::with_capacity(pools.len());
+            for pool in pools {
+                let AccountId::Pool(id) = &pool.account else {
+                    return Err(NotApplied::Inapplicable(format!("{} is no pool", pool.account)));
+                };
+                ids.push(id.name().to_owned());
+            }
+            let balances: Vec<i64> = pools.iter().map(|pool| pool.balance.get()).collect();
+            system::create_pools(conn, &ids, &balances).await?;
+            system::bootstrapped(conn, place.channel, place.tx_id, place.ledger_at).await?;
+            arrived(conn, &[Prerequisite::SystemBootstrapped {}], place).await
+        }
+        DomainEvent::CountryDataInitialized { countries } => {
+            initialize_countries(conn, countries, place).await
+        }
+        DomainEvent::SystemPaused { reason_code } => {
+            let reason = reason_code.to_string();
+            system::set_paused(conn, place.channel, Some(&reason), place.ledger_at).await?;
+            Ok(())
+        }
+        DomainEvent::SystemResumed {} => {
+            system::set_paused(conn, place.channel, None, place.ledger_at).await?;
+            arrived(conn, &[Prerequisite::SystemResumed {}], place).await
+        }
+        DomainEvent::TreasuryAccountActivated { country_code } => {
+            activate_treasury(conn, *country_code, place).await
+        }
+        DomainEvent::UserCreated { user_id, nationality } => {
+            create_user(conn, user_id, *nationality, place).await
+        }
+        DomainEvent::GenesisDistributed { .. } => money::distribute(conn, event, place).await,
+        DomainEvent::TransferCompleted { .. } => money::transfer(conn, event, place).await,
+        DomainEvent::WalletFrozen { user_id, reason_code } => {
+            freeze(conn, user_id, Some(&reason_code.to_string()), place).await
+        }
+        DomainEvent::WalletUnfrozen { user_id } => freeze(conn, user_id, None, place).await,
+        // It concerns commands only, and their entries settle those.
+        DomainEvent::CommandsCancelled { .. } => Ok(()),
+    }
+}
+
+async fn arrived(
+    conn: &mut PgConnection,
+    prerequisites: &[Prerequisite],
+    place: &Place<'_>,
+) -> Result<(), NotApplied> {
+    gx_outbox::prerequisites_arrived(conn, prerequisites, place.now).await?;
+    Ok(())
+}
+
+async fn initialize_countries(
+    conn: &mut PgConnection,
+    countries: &[Country],
+    place: &Place<'_>,
+) -> Result<(), NotApplied> {
+    let treasuries: Vec<AccountId> =
+        countries.iter().map(|country| AccountId::Treasury(country.country_code)).collect();
+    let codes: Vec<_> = countries.iter().map(|country| country.country_code.to_string()).collect();
+    let names: Vec<_> = countries.iter().map(|country| country.name.clone()).collect();
+    let shares: Vec<_> = countries.iter().map(|country| i64::from(country.share_ppb)).collect();
+    system::create_countries(conn, &codes, &names, &shares).await?;
+    let wallet_ids: Vec<_> = treasuries.iter().map(wallet_id).collect();
+    let account_ids: Vec<_> = treasuries.iter().map(ToString::to_string).collect();
+    money_sql::create_treasuries(
+        conn,
+        &wallet_ids,
+        &account_ids,
+        place.tx_id,
+        place.block_number,
+        place.ledger_at,
+    )
+    .await?;
+    let now_there: Vec<_> = countries
+        .iter()
+        .map(|country| Prerequisite::Country { country_code: country.country_code })
+        .collect();
+    arrived(conn, &now_there, place).await
+}
+
+async fn activate_treasury(
+    conn: &mut PgConnection,
+    country_code: CountryCode,
+    place: &Place<'_>,
+) -> Result<(), NotApplied> {
+    let account = AccountId::Treasury(country_code);
+    let (tx_id, block) = (place.tx_id, place.block_number);
+    if money_sql::unlock(conn, &account.to_string(), tx_id, block, place.ledger_at).await? {
+        return Ok(());
+    }
+    Err(unknown(&account))
+}
+
+async fn create_user(
+    conn: &mut PgConnection,
+    user_id: &FabricUserId,
+    nationality: CountryCode,
+    place: &Place<'_>,
+) -> Result<(), NotApplied> {
+    let id = user_id.to_string();
+    let Some(profile_id) = people::reserved_by(conn, &id).await? else {
+        return Err(NotApplied::Inapplicable(format!("no account here has reserved {id}")));
+    };
+    let country = nationality.to_string();
+    people::create_user(conn, &id, &profile_id, &country, place.tx_id, place.ledger_at).await?;
+    people::register(conn, &profile_id, &id, place.ledger_at).await?;
+    let wallet = money_sql::NewWallet {
+        wallet_id: &wallet_id(&AccountId::User(user_id.clone())),
+        account_id: &id,
+        profile_id: &profile_id,
+    };
+    money_sql::create_wallet(conn, &wallet, place.tx_id, place.block_number, place.ledger_at)
+        .await?;
+    Ok(())
+}
+
+async fn freeze(
+    conn: &mut PgConnection,
+    user_id: &FabricUserId,
+    reason: Option<&str>,
+    place: &Place<'_>,
+) -> Result<(), NotApplied> {
+    let Some(profile_id) = people::set_frozen(conn, &user_id.to_string(), reason).await? else {
+        return Err(unknown(&AccountId::User(user_id.clone())));
+    };
+    let (from, to) = if reason.is_some() { ("ACTIVE", "FROZEN") } else { ("FROZEN", "ACTIVE") };
+    people::move_status(conn, &profile_id, from, to, place.ledger_at).await?;
+    Ok(())
+}
+
+/// An account that the chain knows and the read model does not.
+pub(crate) fn unknown(account: &AccountId) -> NotApplied {
+    NotApplied::Inapplicable(format!("the read model has no account {account}"))
+}

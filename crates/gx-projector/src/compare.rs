@@ -1,0 +1,78 @@
+//! Whether code, database and chain have the same constants: the pools' starts, and the
+//! countries with their shares (CFG-10, DB-07).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use gx_db::PgConnection;
+use gx_model::{CountryList, Pool};
+
+use crate::store::compare;
+
+/// A constant that is not the same everywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Which constant.
+    pub subject: String,
+    /// Its value in this program.
+    pub program: Option<i64>,
+    /// Where it differs.
+    pub place: &'static str,
+    /// Its value there.
+    pub found: Option<i64>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |value: Option<i64>| value.map_or("absent".to_owned(), |v| v.to_string());
+        let (program, found) = (text(self.program), text(self.found));
+        write!(f, "{}: {program} in the program, {found} {}", self.subject, self.place)
+    }
+}
+
+/// Every constant that the database or the chain has otherwise than this program. What the
+/// chain does not have at all yet is no difference.
+///
+/// # Errors
+/// The database's.
+pub async fn differences(conn: &mut PgConnection) -> Result<Vec<Difference>, sqlx::Error> {
+    let countries: BTreeMap<String, i64> = CountryList::embedded()
+        .iter()
+        .map(|country| (country.country_code.to_string(), i64::from(country.share_ppb)))
+        .collect();
+    let pools =
+        Pool::ALL.into_iter().map(|pool| (pool.name().to_owned(), pool.start().get())).collect();
+    let in_database = compare::countries(conn).await?;
+    let mut all = differing("country", &countries, in_database, "in the database");
+    let on_chain = compare::ledger_countries(conn).await?;
+    if !on_chain.is_empty() {
+        all.extend(differing("country", &countries, on_chain, "on the ledger"));
+    }
+    let on_chain = compare::pools(conn).await?;
+    if !on_chain.is_empty() {
+        all.extend(differing("start of pool", &pools, on_chain, "on the ledger"));
+    }
+    Ok(all)
+}
+
+fn differing(
+    kind: &str,
+    program: &BTreeMap<String, i64>,
+    found: Vec<(String, i64)>,
+    place: &'static str,
+) -> Vec<Difference> {
+    let found: BTreeMap<String, i64> = found.into_iter().collect();
+    let names: BTreeSet<&String> = program.keys().chain(found.keys()).collect();
+    let of = |name: &String| (program.get(name).copied(), found.get(name).copied());
+    names
+        .into_iter()
+        .map(|name| (name, of(name)))
+        .filter(|(_, (ours, theirs))| ours != theirs)
+        .map(|(name, (ours, theirs))| Difference {
+            subject: format!("{kind} {name}"),
+            program: ours,
+            place,
+            found: theirs,
+        })
+        .collect()
+}

@@ -1,0 +1,34 @@
+//! Where an event stands on the chain, and the row ids that follow from it.
+
+use gx_model::AccountId;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// Namespace of the ids of projected rows.
+const NAMESPACE: Uuid = Uuid::from_u128(0x2b6f_5d0a_8c3e_5f71_9a44_c1e7_0d52_8b96);
+
+/// Where an event stands, and when it was applied here.
+#[derive(Clone, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) channel: &'a str,
+    pub(crate) block_number: i64,
+    pub(crate) tx_id: &'a str,
+    pub(crate) tx_index: i32,
+    pub(crate) event_index: i32,
+    pub(crate) command_id: String,
+    /// The transaction's timestamp, in the precision in which rows keep it.
+    pub(crate) ledger_at: OffsetDateTime,
+    /// For what is no part of the read model.
+    pub(crate) now: OffsetDateTime,
+}
+
+/// The id of an account's wallet: the same in every rebuild.
+pub fn wallet_id(account: &AccountId) -> String {
+    Uuid::new_v5(&NAMESPACE, format!("wallet {account}").as_bytes()).to_string()
+}
+
+/// The id of the history row of one event for one account: the same in every rebuild.
+pub fn transaction_row_id(tx_id: &str, event_index: i32, account: &AccountId) -> String {
+    Uuid::new_v5(&NAMESPACE, format!("transaction {tx_id} {event_index} {account}").as_bytes())
+        .to_string()
+}

@@ -1,0 +1,196 @@
+//! The projector's step: lead, begin at the checkpoint, apply what comes.
+
+use std::time::Duration;
+
+use gx_db::PgPool;
+use gx_fabric_client::{Block, BlockId, ChainError, Follower, Ledger};
+use gx_model::{BatchEvent, Clock};
+use gx_outbox::{Checkpoint, Waker};
+use rand::rngs::StdRng;
+
+use crate::block::{Applied, Rules, apply_block};
+use crate::error::{Halt, ProjectorError};
+use crate::leader::Leader;
+use crate::store::checkpoint;
+
+/// What a projector works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// Connections to the read model.
+    pub pool: PgPool,
+    /// Where the blocks come from.
+    pub ledger: Ledger,
+    /// How blocks are applied.
+    pub rules: Rules,
+    /// What time it is.
+    pub clock: Clock,
+    /// Told when commands may have become free to go.
+    pub waker: Waker,
+}
+
+/// Turns blocks into the read model, one [`Projector::step`] at a time.
+pub struct Projector {
+    parts: Parts,
+    rng: StdRng,
+    leader: Leader,
+    follower: Option<Follower>,
+    /// A block that was received and not applied: it comes before all others.
+    pending: Option<Block>,
+}
+
+/// What a step did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Another projector leads.
+    Standby,
+    /// The chain was compared with the checkpoint, and is followed from there.
+    Began {
+        /// The last block applied.
+        number: u64,
+    },
+    /// A block was applied.
+    Applied(Applied),
+    /// No block came within the time given.
+    Idle,
+}
+
+impl Projector {
+    /// A projector that has not done anything yet.
+    pub fn new(parts: Parts, rng: StdRng) -> Self {
+        Self { parts, rng, leader: Leader::default(), follower: None, pending: None }
+    }
+
+    /// What it works with.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Does the next thing: take the lead, begin, or apply the next block, waiting at most
+    /// `wait` for it. Dropping the future loses nothing: a block is applied whole or not
+    /// at all, and comes again.
+    ///
+    /// # Errors
+    /// [`ProjectorError`]; the next step takes up where this one failed.
+    pub async fn step(&mut self, wait: Duration) -> Result<Progress, ProjectorError> {
+        if !self.leader.hold(&self.parts.pool, &self.parts.rules.channel).await? {
+            self.forget();
+            return Ok(Progress::Standby);
+        }
+        let Some(follower) = &mut self.follower else {
+            return self.begin().await;
+        };
+        if self.pending.is_none() {
+            match tokio::time::timeout(wait, follower.next()).await {
+                Err(_elapsed) => return Ok(Progress::Idle),
+                Ok(Ok(block)) => self.pending = Some(block),
+                Ok(Err(wrong)) => {
+                    // The next step compares the chain with the checkpoint again.
+                    self.forget();
+                    return Err(wrong.into());
+                }
+            }
+        }
+        let block = self.pending.as_ref().expect("it was just received");
+        let applied = apply_on(&self.parts, &mut self.rng, block).await;
+        match &applied {
+            Ok(_) => self.pending = None,
+            Err(ProjectorError::CheckpointMoved) => {
+                self.forget();
+                self.leader.give_up();
+            }
+            // The block stays pending, and nothing overtakes it.
+            Err(_) => {}
+        }
+        applied.map(Progress::Applied)
+    }
+
+    /// Frees the lead, so that a standby takes over at once.
+    pub fn stop(&mut self) {
+        self.forget();
+        self.leader.give_up();
+    }
+
+    fn forget(&mut self) {
+        self.follower = None;
+        self.pending = None;
+    }
+
+    /// Compares the chain with the checkpoint and follows it from there, or from block 0
+    /// where there is no checkpoint.
+    async fn begin(&mut self) -> Result<Progress, ProjectorError> {
+        let mut conn = self.parts.pool.acquire().await?;
+        let known = gx_outbox::checkpoint(&mut conn, &self.parts.rules.channel).await?;
+        drop(conn);
+        let from = match known {
+            Some(known) => self.resume(&known).await?,
+            None => {
+                let genesis = self.parts.ledger.block(0).await?;
+                apply_on(&self.parts, &mut self.rng, &genesis).await?;
+                genesis.id()
+            }
+        };
+        self.follower = Some(self.parts.ledger.follow(from));
+        Ok(Progress::Began { number: from.number })
+    }
+
+    async fn resume(&self, known: &Checkpoint) -> Result<BlockId, ProjectorError> {
+        let found = self.parts.ledger.genesis().await?.hash;
+        if found.as_slice() != known.genesis_hash {
+            let expected = to_hash(&known.genesis_hash);
+            return Err(ChainError::OtherChain { number: 0, expected, found }.into());
+        }
+        self.check_not_emptied(known).await?;
+        // The follower asks for this very block and compares its hash.
+        let number = u64::try_from(known.block_number).unwrap_or(0);
+        Ok(BlockId { number, hash: to_hash(&known.block_hash) })
+    }
+
+    /// An empty read model is believed only if the chain holds no event up to the checkpoint.
+    async fn check_not_emptied(&self, known: &Checkpoint) -> Result<(), ProjectorError> {
+        let mut conn = self.parts.pool.acquire().await?;
+        let has_events = checkpoint::has_events(&mut conn, &self.parts.rules.channel).await?;
+        drop(conn);
+        let last = u64::try_from(known.block_number).unwrap_or(0);
+        if has_events || last == 0 {
+            return Ok(());
+        }
+        let mut blocks = self.parts.ledger.blocks(1);
+        while let Some(block) = blocks.next().await? {
+            if self.has_events(&block) {
+                let checkpoint = known.block_number;
+                return Err(Halt::EmptyReadModel { checkpoint, block: block.number }.into());
+            }
+            if block.number >= last {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn has_events(&self, block: &Block) -> bool {
+        let ours = block.transactions.iter().filter(|one| one.code.is_valid());
+        let events = ours.filter_map(|one| one.event.as_ref());
+        events.filter(|event| event.chaincode_id == self.parts.rules.chaincode).any(|event| {
+            let batch = serde_json::from_slice::<BatchEvent>(&event.payload);
+            batch.map_or(true, |batch| batch.entries.iter().any(|entry| !entry.events.is_empty()))
+        })
+    }
+}
+
+async fn apply_on(
+    parts: &Parts,
+    rng: &mut StdRng,
+    block: &Block,
+) -> Result<Applied, ProjectorError> {
+    let mut conn = parts.pool.acquire().await?;
+    let applied = apply_block(&mut conn, block, &parts.rules, rng, parts.clock.now()).await?;
+    if applied.transactions > 0 {
+        parts.waker.wake();
+    }
+    Ok(applied)
+}
+
+/// A stored hash; one of another length equals none of the chain's.
+fn to_hash(stored: &[u8]) -> [u8; 32] {
+    stored.try_into().unwrap_or_default()
+}

@@ -1,0 +1,41 @@
+//! The projector's settings.
+
+use std::time::Duration;
+
+/// How often things are looked at.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ProjectorSettings {
+    /// How often the peers are asked for their newest block, in milliseconds.
+    #[arg(long, env = "GX_TIP_INTERVAL_MS", default_value_t = 1_000,
+          value_parser = clap::value_parser!(u64).range(50..=60_000))]
+    pub tip_interval_ms: u64,
+    /// Age of the last contact with the ledger above which the lag is unknown, in
+    /// milliseconds.
+    #[arg(long, env = "GX_TIP_MAX_AGE_MS", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u64).range(1_000..=600_000))]
+    pub tip_max_age_ms: u64,
+    /// How often a standby tries to take the lead, in milliseconds.
+    #[arg(long, env = "GX_STANDBY_POLL_MS", default_value_t = 500,
+          value_parser = clap::value_parser!(u64).range(50..=60_000))]
+    pub standby_poll_ms: u64,
+}
+
+impl Default for ProjectorSettings {
+    fn default() -> Self {
+        Self { tip_interval_ms: 1_000, tip_max_age_ms: 10_000, standby_poll_ms: 500 }
+    }
+}
+
+impl ProjectorSettings {
+    pub(crate) fn tip_interval(&self) -> Duration {
+        Duration::from_millis(self.tip_interval_ms)
+    }
+
+    pub(crate) fn tip_max_age(&self) -> Duration {
+        Duration::from_millis(self.tip_max_age_ms)
+    }
+
+    pub(crate) fn standby_poll(&self) -> Duration {
+        Duration::from_millis(self.standby_poll_ms)
+    }
+}

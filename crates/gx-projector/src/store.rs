@@ -1,0 +1,8 @@
+//! SQL of the projector, one function a statement, nothing else.
+
+pub(crate) mod checkpoint;
+pub(crate) mod compare;
+pub(crate) mod dead;
+pub(crate) mod money;
+pub(crate) mod people;
+pub(crate) mod system;
