@@ -75,6 +75,17 @@ pub struct CommitStatus {
     pub block: u64,
 }
 
+/// What an identity may do in the channel, or why not.
+#[derive(Clone, Debug)]
+pub struct Rights {
+    /// Ask the chaincode.
+    pub evaluate: Result<(), LedgerError>,
+    /// Propose transactions.
+    pub submit: Result<(), LedgerError>,
+    /// Read blocks.
+    pub blocks: Result<(), LedgerError>,
+}
+
 impl Ledger {
     /// Checks the settings without connecting. `reader` signs evaluations and block
     /// requests; `rng` must be cryptographic and seeded by the caller. Needs a Tokio runtime.
@@ -130,8 +141,17 @@ impl Ledger {
 
     /// Runs a function on one peer without a transaction, signed by the reader.
     pub async fn evaluate(&self, function: &str, args: &[String]) -> Result<Vec<u8>, LedgerError> {
-        let reader = self.0.reader.clone();
-        let call = self.sign_call(Phase::Evaluate, &reader, function, args)?;
+        self.evaluate_as(&self.0.reader, function, args).await
+    }
+
+    /// Runs a function on one peer without a transaction.
+    pub async fn evaluate_as(
+        &self,
+        signer: &Identity,
+        function: &str,
+        args: &[String],
+    ) -> Result<Vec<u8>, LedgerError> {
+        let call = self.sign_call(Phase::Evaluate, signer, function, args)?;
         let request = EvaluateRequest {
             transaction_id: call.tx_id,
             channel_id: self.0.channel.clone(),
@@ -238,6 +258,18 @@ impl Ledger {
         Ok(self.block(0).await?.id())
     }
 
+    /// Finds out what an identity may do, by doing it without effect: `query` is evaluated,
+    /// then endorsed but not submitted (a peer asks for the same right as for a
+    /// submission), and the newest block is asked for.
+    pub async fn rights(&self, signer: &Identity, query: &str) -> Rights {
+        let evaluate = self.evaluate_as(signer, query, &[]).await.map(|_| ());
+        let submit = self.endorse(signer, query, &[]).await.map(|_| ());
+        let deadline = Instant::now() + self.0.limits.height_timeout;
+        let seek = self.seek(signer, deliver::newest());
+        let blocks = deliver::height_of(self.first_trusted(), seek, deadline).await.map(|_| ());
+        Rights { evaluate, submit, blocks }
+    }
+
     /// Confirms that the peers serve the chain whose genesis block has this hash.
     pub async fn check_genesis(&self, expected: &[u8; 32]) -> Result<(), StreamError> {
         let BlockId { number, hash: found } = self.genesis().await?;
@@ -279,7 +311,7 @@ impl Ledger {
         let deadline = Instant::now() + self.0.limits.height_timeout;
         let mut questions = JoinSet::new();
         for (index, peer) in self.0.peers.iter().enumerate() {
-            let seek = self.seek(deliver::newest());
+            let seek = self.seek(&self.0.reader, deliver::newest());
             let peer = Arc::clone(peer);
             questions.spawn(async move {
                 let height = deliver::height_of(&peer, seek, deadline).await;
@@ -294,8 +326,7 @@ impl Ledger {
     /// The blocks from a number on, as the first trusted peer delivers them, unverified
     /// against each other.
     pub fn blocks(&self, from: u64) -> BlockStream {
-        let peer = self.trusted().first().expect("a configuration has at least one trusted peer");
-        self.open(peer, from)
+        self.open(self.first_trusted(), from)
     }
 
     /// Follows the chain after a known block, through outages, verified.
@@ -304,11 +335,15 @@ impl Ledger {
     }
 
     pub(crate) fn open(&self, peer: &Peer, from: u64) -> BlockStream {
-        BlockStream::open(peer, self.seek(deliver::from(from)))
+        BlockStream::open(peer, self.seek(&self.0.reader, deliver::from(from)))
     }
 
     pub(crate) fn trusted(&self) -> &[Arc<Peer>] {
         &self.0.peers[..self.0.own]
+    }
+
+    fn first_trusted(&self) -> &Peer {
+        self.trusted().first().expect("a configuration has at least one trusted peer")
     }
 
     pub(crate) fn with_rng<T>(&self, use_rng: impl FnOnce(&mut StdRng) -> T) -> T {
@@ -318,7 +353,7 @@ impl Ledger {
 
     async fn block_from(&self, peer: &Peer, number: u64) -> Result<Block, StreamError> {
         let deadline = Instant::now() + self.0.limits.block_timeout;
-        let mut stream = BlockStream::open(peer, self.seek(deliver::one(number)));
+        let mut stream = BlockStream::open(peer, self.seek(&self.0.reader, deliver::one(number)));
         let answer = tokio::time::timeout_at(deadline, stream.next()).await.map_err(|_| {
             peer.renew();
             LedgerError::timed_out(Phase::Stream).at(peer.endpoint())
@@ -338,9 +373,10 @@ impl Ledger {
 
     fn seek(
         &self,
+        signer: &Identity,
         (start, stop, behavior): (SeekPosition, SeekPosition, SeekBehavior),
     ) -> Envelope {
-        seek_envelope(&self.0.reader, &self.signing_context(), start, stop, behavior)
+        seek_envelope(signer, &self.signing_context(), start, stop, behavior)
     }
 
     fn sign_call(

@@ -33,6 +33,6 @@ pub use error::{EndorserDetail, LedgerError, OutcomeClass, Phase};
 pub use follow::{FollowState, Follower};
 pub use heights::PeerHeight;
 pub use identity::{Identity, IdentityError};
-pub use ledger::{CommitStatus, Endorsed, Ledger};
+pub use ledger::{CommitStatus, Endorsed, Ledger, Rights};
 pub use peer::PeerState;
 pub use tonic::Code as GrpcCode;

@@ -1,0 +1,147 @@
+//! Following a chain through ends, silence and lies.
+
+use gx_fabric_client::{ChainError, StreamError};
+use gx_fabric_proto::orderer::seek_info::SeekBehavior;
+use gx_model::SignerRole;
+
+use crate::contracts::{EXECUTE, batch, bootstrap, create, person};
+use crate::proxy::Proxy;
+use crate::scripted::{End, Script, ScriptedPeer, block, chain, client, id};
+use crate::world::{BOUND, World, genesis, next_within_bound};
+
+/// PRJ-11: the stream ends cleanly, then a new one falls silent while the peer's height
+/// grows. Both times the next block arrives, and each stream asks for the last known
+/// block, to the end of time.
+#[tokio::test]
+async fn prj_11_an_ended_and_a_silent_stream_are_opened_again_from_the_known_block() {
+    let blocks = chain("ours", 4);
+    let peer = ScriptedPeer::start(
+        1,
+        vec![
+            Script { blocks: blocks[..2].to_vec(), end: End::Clean },
+            Script { blocks: blocks[1..3].to_vec(), end: End::Silent },
+            Script { blocks: blocks[2..].to_vec(), end: End::Silent },
+        ],
+    )
+    .await;
+    let mut follower = client(&[&peer]).follow(id(&blocks[0]));
+
+    assert_eq!(next_within_bound(&mut follower).await.id(), id(&blocks[1]));
+    assert_eq!(next_within_bound(&mut follower).await.id(), id(&blocks[2]), "after a clean end");
+    peer.set_tip(3);
+    assert_eq!(next_within_bound(&mut follower).await.id(), id(&blocks[3]), "after a silence");
+    let wait = i32::from(SeekBehavior::BlockUntilReady);
+    assert_eq!(peer.seeks(), [(0, u64::MAX, wait), (1, u64::MAX, wait), (2, u64::MAX, wait)]);
+    let state = follower.state().borrow().clone();
+    assert_eq!((state.reconnects, state.next_block), (2, 4));
+}
+
+/// PRJ-11: the same over the wire: a clean end, then a connection that stays open and
+/// carries nothing any more. Both times the new block arrives.
+#[tokio::test]
+async fn prj_11_new_blocks_arrive_after_a_clean_end_and_through_a_black_hole() {
+    let world = World::start().await;
+    let proxy = Proxy::start(world.port()).await;
+    let ledger = world.ledger_at(&proxy.endpoint());
+    let mut follower = ledger.follow(genesis(&ledger).await);
+    let mut state = follower.state();
+    let connected = state.wait_for(|state| state.peer.is_some());
+    tokio::time::timeout(BOUND, connected).await.expect("it connects").unwrap();
+
+    world.devnet().faults().end_streams();
+    let direct = world.ledger();
+    bootstrap(&world, &direct).await;
+    assert_eq!(next_within_bound(&mut follower).await.number, 1);
+
+    proxy.freeze();
+    let person = batch(&[create(&person(1))]);
+    world.transact(&direct, SignerRole::Admin, EXECUTE, &person).await;
+    assert_eq!(next_within_bound(&mut follower).await.number, 2);
+}
+
+#[tokio::test]
+async fn a_quiet_chain_is_not_mistaken_for_a_silent_stream() {
+    let blocks = chain("ours", 3);
+    let peer =
+        ScriptedPeer::start(1, vec![Script { blocks: blocks[..2].to_vec(), end: End::Silent }])
+            .await;
+    let mut follower = client(&[&peer]).follow(id(&blocks[0]));
+    assert_eq!(next_within_bound(&mut follower).await.number, 1);
+    // Ten rounds of heights last longer than the silence that would be noticed.
+    let mut heights = follower.heights();
+    for _ in 0..10 {
+        tokio::time::timeout(BOUND, heights.changed()).await.unwrap().unwrap();
+    }
+    assert_eq!(follower.state().borrow().reconnects, 0);
+    assert!(follower.try_next().unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_peer_that_lacks_the_block_is_left_for_another() {
+    let blocks = chain("ours", 2);
+    let not_found = vec![Script { blocks: vec![], end: End::Status(404) }];
+    let behind = ScriptedPeer::start(0, not_found).await;
+    let whole =
+        ScriptedPeer::start(1, vec![Script { blocks: blocks.clone(), end: End::Silent }]).await;
+    let mut follower = client(&[&behind, &whole]).follow(id(&blocks[0]));
+    assert_eq!(next_within_bound(&mut follower).await.number, 1);
+    assert_eq!(behind.seeks().len(), 1);
+}
+
+#[tokio::test]
+async fn a_chain_that_is_wrong_stops_the_follower_by_name() {
+    let (ours, other) = (chain("ours", 4), chain("other", 4));
+    let mut forged = ours[1].clone();
+    forged.data.as_mut().unwrap().data.push(b"more".to_vec());
+    let fork = block("fork", 1, vec![9; 32]);
+    let (known, other_known) = (id(&ours[0]), id(&other[0]));
+    let cases = [
+        (vec![ours[0].clone(), ours[2].clone()], ChainError::Gap { expected: 1, found: 2 }),
+        (
+            vec![ours[0].clone(), fork],
+            ChainError::BrokenChain { number: 1, expected: known.hash, found: vec![9; 32] },
+        ),
+        (vec![ours[0].clone(), forged], ChainError::DataHash { number: 1 }),
+        (
+            vec![other[0].clone()],
+            ChainError::OtherChain { number: 0, expected: known.hash, found: other_known.hash },
+        ),
+    ];
+    for (blocks, expected) in cases {
+        let peer = ScriptedPeer::start(0, vec![Script { blocks, end: End::Silent }]).await;
+        let mut follower = client(&[&peer]).follow(known);
+        for _ in 0..2 {
+            let error = tokio::time::timeout(BOUND, follower.next()).await.unwrap().unwrap_err();
+            assert_eq!(error, expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_ledger_behind_the_same_address_is_found_by_its_genesis() {
+    let (ours, other) = (World::start().await, World::start().await);
+    let known = genesis(&ours.ledger()).await;
+    ours.ledger().check_genesis(&known.hash).await.unwrap();
+
+    let error = other.ledger().check_genesis(&known.hash).await.unwrap_err();
+    assert!(
+        matches!(error, StreamError::Chain(ChainError::OtherChain { number: 0, .. })),
+        "{error}"
+    );
+    let mut follower = other.ledger().follow(known);
+    let error = tokio::time::timeout(BOUND, follower.next()).await.unwrap().unwrap_err();
+    assert!(matches!(error, ChainError::OtherChain { number: 0, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_stream_from_one_peer_ends_visibly() {
+    let world = World::start().await;
+    let ledger = world.ledger();
+    let mut stream = ledger.blocks(0);
+    assert_eq!(stream.next().await.unwrap().unwrap().number, 0);
+    world.devnet().faults().end_streams();
+    let end = tokio::time::timeout(BOUND, stream.next()).await.expect("it ends");
+    assert!(end.unwrap().is_none());
+    world.devnet().faults().unavailable(true);
+    assert!(matches!(ledger.blocks(0).next().await, Err(StreamError::Ledger(_))));
+}

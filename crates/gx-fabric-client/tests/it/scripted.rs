@@ -1,0 +1,202 @@
+//! A peer that delivers what a test wrote down, for chains that no real peer would send.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use gx_fabric_client::{BlockId, Identity, Ledger, PeerConfig};
+use gx_fabric_proto::common::{Block, BlockData, BlockHeader, BlockMetadata, Envelope, Payload};
+use gx_fabric_proto::orderer::{SeekInfo, seek_position};
+use gx_fabric_proto::protos::deliver_response::Type;
+use gx_fabric_proto::protos::deliver_server::{Deliver, DeliverServer};
+use gx_fabric_proto::protos::{DeliverResponse, FilteredBlock};
+use gx_fabric_proto::{block_data_hash, block_header_hash};
+use prost::Message;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::transport::{Identity as TlsIdentity, Server, ServerTlsConfig};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::world::{config, ledger};
+
+type Answers = Pin<Box<dyn Stream<Item = Result<DeliverResponse, Status>> + Send>>;
+
+/// One stream: the blocks it delivers, and what follows them.
+#[derive(Clone)]
+pub(crate) struct Script {
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) end: End,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum End {
+    Clean,
+    Silent,
+    Status(i32),
+}
+
+/// What was asked of the peer: the first and last number, and the behaviour.
+pub(crate) type Seek = (u64, u64, i32);
+
+#[derive(Default)]
+struct Book {
+    scripts: VecDeque<Script>,
+    seeks: Vec<Seek>,
+    tip: u64,
+}
+
+pub(crate) struct ScriptedPeer {
+    book: Arc<Mutex<Book>>,
+    address: SocketAddr,
+    tls_root_pem: String,
+    _server: JoinSet<()>,
+}
+
+impl ScriptedPeer {
+    pub(crate) async fn start(tip: u64, scripts: Vec<Script>) -> Self {
+        let book = Book { scripts: scripts.into(), seeks: Vec::new(), tip };
+        let book = Arc::new(Mutex::new(book));
+        let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority =
+            CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec!["localhost".to_owned()])
+            .unwrap()
+            .signed_by(&key, &authority)
+            .unwrap();
+        let tls = TlsIdentity::from_pem(certificate.pem(), key.serialize_pem());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = DeliverServer::new(Scripted(Arc::clone(&book)));
+        let router = Server::builder()
+            .tls_config(ServerTlsConfig::new().identity(tls))
+            .unwrap()
+            .add_service(service);
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            router.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
+        });
+        Self { book, address, tls_root_pem: authority.pem(), _server: server }
+    }
+
+    pub(crate) fn config(&self) -> PeerConfig {
+        PeerConfig {
+            endpoint: format!("localhost:{}", self.address.port()),
+            msp_id: "Org1MSP".to_owned(),
+            tls_root_pem: self.tls_root_pem.clone(),
+            server_name: None,
+        }
+    }
+
+    pub(crate) fn set_tip(&self, tip: u64) {
+        self.book.lock().unwrap().tip = tip;
+    }
+
+    pub(crate) fn seeks(&self) -> Vec<Seek> {
+        self.book.lock().unwrap().seeks.clone()
+    }
+}
+
+/// A client of scripted peers.
+pub(crate) fn client(peers: &[&ScriptedPeer]) -> Ledger {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap();
+    let reader = Identity::from_pem("Org1MSP", &certificate.pem(), &key.serialize_pem()).unwrap();
+    ledger(config(peers.iter().map(|peer| peer.config()).collect()), reader)
+}
+
+/// `length` blocks in a row, each a single invalid entry that names the chain.
+pub(crate) fn chain(name: &str, length: u64) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    for number in 0..length {
+        let previous = blocks.last().and_then(|block| block.header.as_ref());
+        let previous_hash = previous.map(|h| block_header_hash(h).to_vec()).unwrap_or_default();
+        blocks.push(block(name, number, previous_hash));
+    }
+    blocks
+}
+
+pub(crate) fn block(name: &str, number: u64, previous_hash: Vec<u8>) -> Block {
+    let bad_payload = vec![2];
+    let data = BlockData { data: vec![format!("{name} {number}").into_bytes()] };
+    let data_hash = block_data_hash(&data).to_vec();
+    Block {
+        header: Some(BlockHeader { number, previous_hash, data_hash }),
+        data: Some(data),
+        metadata: Some(BlockMetadata { metadata: vec![vec![], vec![], bad_payload] }),
+    }
+}
+
+pub(crate) fn id(block: &Block) -> BlockId {
+    let header = block.header.as_ref().unwrap();
+    BlockId { number: header.number, hash: block_header_hash(header) }
+}
+
+struct Scripted(Arc<Mutex<Book>>);
+
+#[tonic::async_trait]
+impl Deliver for Scripted {
+    type DeliverStream = Answers;
+    type DeliverFilteredStream = Answers;
+    type DeliverWithPrivateDataStream = Answers;
+
+    async fn deliver(
+        &self,
+        request: Request<Streaming<Envelope>>,
+    ) -> Result<Response<Answers>, Status> {
+        let seek = read_seek(request.into_inner()).await;
+        let mut book = self.0.lock().unwrap();
+        book.seeks.push(seek);
+        let script = book.scripts.pop_front();
+        let script = script.unwrap_or(Script { blocks: Vec::new(), end: End::Silent });
+        let blocks = script.blocks.into_iter().map(|block| answer(Type::Block(block)));
+        let blocks = tokio_stream::iter(blocks.collect::<Vec<_>>());
+        Ok(Response::new(match script.end {
+            End::Clean => Box::pin(blocks),
+            End::Silent => Box::pin(blocks.chain(tokio_stream::pending())),
+            End::Status(status) => {
+                Box::pin(blocks.chain(tokio_stream::once(answer(Type::Status(status)))))
+            }
+        }))
+    }
+
+    async fn deliver_filtered(
+        &self,
+        _: Request<Streaming<Envelope>>,
+    ) -> Result<Response<Answers>, Status> {
+        let number = self.0.lock().unwrap().tip;
+        let newest = Type::FilteredBlock(FilteredBlock { number, ..Default::default() });
+        Ok(Response::new(Box::pin(tokio_stream::once(answer(newest)))))
+    }
+
+    async fn deliver_with_private_data(
+        &self,
+        _: Request<Streaming<Envelope>>,
+    ) -> Result<Response<Answers>, Status> {
+        Err(Status::unimplemented("no script asks for it"))
+    }
+}
+
+fn answer(content: Type) -> Result<DeliverResponse, Status> {
+    Ok(DeliverResponse { r#type: Some(content) })
+}
+
+async fn read_seek(mut requests: Streaming<Envelope>) -> Seek {
+    let envelope = requests.message().await.unwrap().unwrap();
+    let payload = Payload::decode(envelope.payload.as_slice()).unwrap();
+    let seek = SeekInfo::decode(payload.data.as_slice()).unwrap();
+    let number = |position: Option<gx_fabric_proto::orderer::SeekPosition>| match position
+        .unwrap()
+        .r#type
+        .unwrap()
+    {
+        seek_position::Type::Specified(specified) => specified.number,
+        other => panic!("the client asked for {other:?}"),
+    };
+    (number(seek.start), number(seek.stop), seek.behavior)
+}
