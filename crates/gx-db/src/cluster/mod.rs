@@ -9,9 +9,12 @@ mod error;
 mod owner;
 mod postmaster;
 mod server;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{Connection as _, PgConnection};
@@ -24,8 +27,10 @@ use crate::endpoint::encode;
 
 /// Name of the role that owns the cluster and all in it.
 const ROLE: &str = "gx";
-/// How long an adopted or started server may take to answer.
-const ANSWER_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
+/// How long a server may take to say anything, and to finish its recovery.
+const SILENCE: Duration = Duration::from_secs(3);
+const RECOVERY: Duration = Duration::from_secs(60);
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
 
 /// What cluster is wanted.
 #[derive(Clone, Debug)]
@@ -79,7 +84,7 @@ impl PrivateCluster {
             if let Err(error) = cluster.make_database().await {
                 tracing::warn!(%error, "the surviving PostgreSQL does not answer; restarting it");
                 cluster = run(move || {
-                    cluster.server.stop()?;
+                    cluster.server.stop_hard()?;
                     cluster.port = cluster.server.start(&options)?;
                     cluster.adopted = false;
                     Ok(cluster)
@@ -99,10 +104,7 @@ impl PrivateCluster {
         let lock = lock(&folder)?;
         let server = Server::open(folder, owner)?;
         let password = server.ensure_data()?;
-        let data = server.data();
-        let surviving =
-            postmaster::surviving(&data).map_err(ClusterError::folder("read", &data))?;
-        let (port, adopted) = match surviving {
+        let (port, adopted) = match server.surviving()? {
             Some(postmaster) => (postmaster.port, true),
             None => (server.start(options)?, false),
         };
@@ -185,13 +187,12 @@ impl PrivateCluster {
 
     async fn answer(&self) -> Result<PgConnection, ClusterError> {
         let url = self.url_of("postgres");
-        let deadline = tokio::time::Instant::now() + ANSWER_WITHIN;
+        let deadline = tokio::time::Instant::now() + RECOVERY;
         loop {
-            match tokio::time::timeout_at(deadline, PgConnection::connect(&url)).await {
+            match tokio::time::timeout(SILENCE, PgConnection::connect(&url)).await {
                 Ok(Ok(conn)) => return Ok(conn),
-                // Starting up, shutting down or recovering: it may still come.
                 Ok(Err(error)) if passing(&error) && tokio::time::Instant::now() < deadline => {
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    tokio::time::sleep(BETWEEN_QUESTIONS).await;
                 }
                 Ok(Err(error)) => return Err(self.no_answer(&error)),
                 Err(_) => return Err(self.no_answer(&"it is silent")),

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 /// A postmaster that is alive and serves a certain data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Postmaster {
-    pub(super) port: u16,
+pub(crate) struct Postmaster {
+    pub(crate) pid: u32,
+    pub(crate) port: u16,
 }
 
 /// The postmaster that serves `data`, if one lives. A file left behind by one that died is
@@ -22,7 +23,9 @@ pub(super) fn surviving(data: &Path) -> std::io::Result<Option<Postmaster>> {
     let pid: Option<u32> = lines.next().and_then(|line| line.trim().parse().ok());
     let port: Option<u16> = lines.nth(2).and_then(|line| line.trim().parse().ok());
     match (pid, port) {
-        (Some(pid), port) if serves(pid, data) => Ok(Some(Postmaster { port: port.unwrap_or(0) })),
+        (Some(pid), port) if serves(pid, data) => {
+            Ok(Some(Postmaster { pid, port: port.unwrap_or(0) }))
+        }
         _ => {
             std::fs::remove_file(&file)?;
             Ok(None)

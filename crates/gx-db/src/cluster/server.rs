@@ -9,13 +9,15 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::binaries::Binaries;
-use super::{ClusterError, ClusterOptions, Owner, ROLE, postmaster};
+use super::postmaster::{self, Postmaster};
+use super::{ClusterError, ClusterOptions, Owner, ROLE};
 
 /// How many ports after the first are tried.
 const PORTS: u16 = 200;
-/// Seconds that a start, recovery included, and a stop may take.
+/// Seconds that a start, recovery included, a stop, and a stop without ceremony may take.
 const START_S: u16 = 60;
 const STOP_S: u16 = 30;
+const STOP_HARD_S: u16 = 6;
 /// Starts tried while the processes of a killed server are still on their way out.
 const START_ATTEMPTS: u32 = 50;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(100);
@@ -99,37 +101,47 @@ impl Server {
                         });
                     }
                     attempt += 1;
-                    #[expect(
-                        clippy::disallowed_methods,
-                        reason = "runs where blocking is allowed"
-                    )]
-                    std::thread::sleep(BETWEEN_ATTEMPTS);
+                    pause();
                 }
             }
         }
     }
 
-    /// Stops the server if one runs: in order, and hard when that takes too long.
+    /// Stops the server if one runs: in order, or hard where that takes too long.
     pub(crate) fn stop(&self) -> Result<(), ClusterError> {
-        let data = self.data();
-        for mode in ["fast", "immediate"] {
-            let surviving =
-                postmaster::surviving(&data).map_err(ClusterError::folder("read", &data))?;
-            if surviving.is_none() {
-                return Ok(());
-            }
-            let stopped = self.finish("pg_ctl", &mut self.stop_command(mode));
-            if stopped.is_ok() || mode == "immediate" {
-                return stopped;
-            }
+        if self.surviving()?.is_none() || self.stop_as("fast", STOP_S).is_ok() {
+            return Ok(());
+        }
+        self.stop_hard()
+    }
+
+    /// Stops a server that is not expected to do as it is told. Nothing committed is lost.
+    pub(crate) fn stop_hard(&self) -> Result<(), ClusterError> {
+        if self.surviving()?.is_none() || self.stop_as("immediate", STOP_HARD_S).is_ok() {
+            return Ok(());
+        }
+        while let Some(postmaster) = self.surviving()? {
+            let mut kill = self.owner.command(Path::new("kill"), &self.folder);
+            self.finish("kill", kill.args(["-KILL", &postmaster.pid.to_string()]))?;
+            pause();
         }
         Ok(())
+    }
+
+    fn stop_as(&self, mode: &str, limit_s: u16) -> Result<(), ClusterError> {
+        self.finish("pg_ctl", self.stop_command(mode).args(["-t", &limit_s.to_string()]))
+    }
+
+    /// The server that runs on this data, whoever started it.
+    pub(crate) fn surviving(&self) -> Result<Option<Postmaster>, ClusterError> {
+        let data = self.data();
+        postmaster::surviving(&data).map_err(ClusterError::folder("read", &data))
     }
 
     pub(crate) fn stop_command(&self, mode: &str) -> Command {
         let mut pg_ctl = self.command("pg_ctl");
         pg_ctl.arg("-D").arg(self.data());
-        pg_ctl.args(["-w", "-s", "-t", &STOP_S.to_string(), "-m", mode, "stop"]);
+        pg_ctl.args(["-w", "-s", "-m", mode, "stop"]);
         pg_ctl
     }
 
@@ -197,6 +209,11 @@ impl Server {
         }
         Ok(())
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "runs where blocking is allowed")]
+fn pause() {
+    std::thread::sleep(BETWEEN_ATTEMPTS);
 }
 
 /// Whether a failed start is worth repeating: another took the port in between, or processes
