@@ -213,3 +213,16 @@ pub async fn withdraw(
     let why = why.map(crate::failure::storable);
     commands::withdraw(conn, ids, why.as_deref(), now).await
 }
+
+/// When the next command or open attempt that is put off becomes due.
+///
+/// # Errors
+/// The database's.
+pub async fn next_due(
+    conn: &mut PgConnection,
+    now: OffsetDateTime,
+) -> Result<Option<OffsetDateTime>, sqlx::Error> {
+    let command = commands::next_due(conn, now).await?;
+    let attempt = attempts::next_due(conn, now).await?;
+    Ok(command.into_iter().chain(attempt).min())
+}

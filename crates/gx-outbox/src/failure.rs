@@ -43,7 +43,8 @@ pub async fn put_back(
     for row in commands::failing(conn, ids, fate.from_status, fate.class.name()).await? {
         let charged = u32::try_from(row.charged).unwrap_or(u32::MAX).saturating_add(1);
         let spent = charged >= policy.budget(fate.class) && row.give_up.is_none();
-        let next_attempt_at = if spent { now } else { now + policy.delay(charged, rng) };
+        let next_attempt_at =
+            if spent { now } else { now + policy.delay(fate.class, charged, rng) };
         let give_up = (spent && row.was_sent)
             .then(|| serde_json::json!({ "to": "DEAD", "reason": message, "by": "submitter" }));
         let change = commands::Failure {

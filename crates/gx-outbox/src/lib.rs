@@ -25,7 +25,7 @@ pub use attempt::{
 };
 pub use batch::{Batch, BatchLimits, form};
 pub use claim::{
-    Due, Lease, due_commands, hold_followers, lease, open_touches, release, release_held,
+    Due, Lease, due_commands, hold_followers, lease, next_due, open_touches, release, release_held,
     release_owner, renew, start, withdraw,
 };
 pub use enqueue::{EnqueueError, Enqueued, NewCommand, enqueue};

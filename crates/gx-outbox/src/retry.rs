@@ -15,14 +15,23 @@ pub enum FailureClass {
     Conflict,
     /// No answer, or one that says nothing.
     Unknown,
+    /// A peer was reached and could not serve, or refused the identity: hardly ever the
+    /// command's fault, so the budget is for hours.
+    Unavailable,
     /// In a block with a validation code that is neither valid nor a conflict.
     Invalid,
 }
 
 impl FailureClass {
     /// Every class.
-    pub const ALL: [Self; 5] =
-        [Self::Interrupted, Self::Refused, Self::Conflict, Self::Unknown, Self::Invalid];
+    pub const ALL: [Self; 6] = [
+        Self::Interrupted,
+        Self::Refused,
+        Self::Conflict,
+        Self::Unknown,
+        Self::Unavailable,
+        Self::Invalid,
+    ];
 
     /// The key in `OutboxCommand.failures`.
     pub const fn name(self) -> &'static str {
@@ -31,6 +40,7 @@ impl FailureClass {
             Self::Refused => "REFUSED",
             Self::Conflict => "CONFLICT",
             Self::Unknown => "UNKNOWN",
+            Self::Unavailable => "UNAVAILABLE",
             Self::Invalid => "INVALID",
         }
     }
@@ -38,14 +48,16 @@ impl FailureClass {
 
 /// Growing delays with full jitter, a cap, and a budget of tries per class.
 ///
-/// A ledger that cannot be reached spends none of them: then the submitter waits as a
-/// whole, and a backlog survives any outage.
+/// A ledger to which no connection can be made spends none of them: then the submitter
+/// waits as a whole, and a backlog survives any outage.
 #[derive(Clone, Debug)]
 pub struct RetryPolicy {
     /// The first delay is drawn from nothing up to this.
     pub base: Duration,
     /// No delay is longer.
     pub cap: Duration,
+    /// The same after [`FailureClass::Unavailable`], so that a backlog moves soon after.
+    pub unavailable_cap: Duration,
     /// Failures of class [`FailureClass::Interrupted`] that make a command dead.
     pub interrupted: u32,
     /// Of [`FailureClass::Refused`].
@@ -54,6 +66,8 @@ pub struct RetryPolicy {
     pub conflict: u32,
     /// Of [`FailureClass::Unknown`].
     pub unknown: u32,
+    /// Of [`FailureClass::Unavailable`].
+    pub unavailable: u32,
     /// Of [`FailureClass::Invalid`].
     pub invalid: u32,
 }
@@ -63,10 +77,12 @@ impl Default for RetryPolicy {
         Self {
             base: Duration::from_millis(100),
             cap: Duration::from_secs(60),
+            unavailable_cap: Duration::from_secs(10),
             interrupted: 8,
-            refused: 5,
+            refused: 10,
             conflict: 30,
             unknown: 12,
+            unavailable: 5_000,
             invalid: 5,
         }
     }
@@ -80,20 +96,25 @@ impl RetryPolicy {
             FailureClass::Refused => self.refused,
             FailureClass::Conflict => self.conflict,
             FailureClass::Unknown => self.unknown,
+            FailureClass::Unavailable => self.unavailable,
             FailureClass::Invalid => self.invalid,
         }
     }
 
-    /// How long to wait after the nth failure in a row (1 is the first): anything from
-    /// nothing to `base` · 2ⁿ⁻¹, at most `cap`.
-    pub fn delay(&self, nth: u32, rng: &mut impl Rng) -> Duration {
-        let longest = self.longest_delay(nth);
+    /// How long to wait after the nth failure of a class (1 is the first): anything from
+    /// nothing to `base` · 2ⁿ⁻¹, at most the cap.
+    pub fn delay(&self, class: FailureClass, nth: u32, rng: &mut impl Rng) -> Duration {
+        let longest = self.longest_delay(class, nth);
         Duration::from_millis(rng.random_range(0..=longest))
     }
 
     /// The longest delay, in milliseconds, that [`RetryPolicy::delay`] may give.
-    fn longest_delay(&self, nth: u32) -> u64 {
-        let cap = u64::try_from(self.cap.as_millis()).unwrap_or(u64::MAX);
+    fn longest_delay(&self, class: FailureClass, nth: u32) -> u64 {
+        let cap = match class {
+            FailureClass::Unavailable => self.unavailable_cap,
+            _ => self.cap,
+        };
+        let cap = u64::try_from(cap.as_millis()).unwrap_or(u64::MAX);
         let base = u64::try_from(self.base.as_millis()).unwrap_or(u64::MAX);
         let factor = 1_u64.checked_shl(nth.saturating_sub(1)).unwrap_or(u64::MAX);
         base.saturating_mul(factor).min(cap)
@@ -102,14 +123,14 @@ impl RetryPolicy {
 
 #[cfg(test)]
 mod tests {
-    use super::RetryPolicy;
+    use super::{FailureClass, RetryPolicy};
 
     #[test]
     fn delays_double_up_to_the_cap_and_never_overflow() {
         let policy = RetryPolicy::default();
         let longest: Vec<u64> = [1, 2, 3, 10, 11, 64, 65, u32::MAX]
             .into_iter()
-            .map(|nth| policy.longest_delay(nth))
+            .map(|nth| policy.longest_delay(FailureClass::Conflict, nth))
             .collect();
         assert_eq!(longest, [100, 200, 400, 51_200, 60_000, 60_000, 60_000, 60_000]);
     }

@@ -179,3 +179,17 @@ pub(crate) async fn checkpoint(
     .fetch_optional(conn)
     .await
 }
+
+/// When the next open attempt is to be sent again.
+pub(crate) async fn next_due(
+    conn: &mut PgConnection,
+    now: OffsetDateTime,
+) -> Result<Option<OffsetDateTime>, sqlx::Error> {
+    query_scalar!(
+        r#"SELECT min("nextSendAt") FROM "LedgerAttempt"
+           WHERE state = 'OPEN' AND "nextSendAt" > $1"#,
+        now,
+    )
+    .fetch_one(conn)
+    .await
+}

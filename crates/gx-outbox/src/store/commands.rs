@@ -322,3 +322,17 @@ pub(crate) async fn notify(conn: &mut PgConnection, channel: &str) -> Result<(),
     query!("SELECT pg_notify($1, '')", channel).execute(conn).await?;
     Ok(())
 }
+
+/// When the next command that is put off becomes due.
+pub(crate) async fn next_due(
+    conn: &mut PgConnection,
+    now: OffsetDateTime,
+) -> Result<Option<OffsetDateTime>, sqlx::Error> {
+    query_scalar!(
+        r#"SELECT min("nextAttemptAt") FROM "OutboxCommand"
+           WHERE status = 'PENDING' AND "nextAttemptAt" > $1"#,
+        now,
+    )
+    .fetch_one(conn)
+    .await
+}

@@ -1,0 +1,102 @@
+//! Before anything is sent: the ledger is the one of this database, and the projector has
+//! reached its tip, so that a database restored from a backup knows what the chain holds.
+
+use gx_fabric_client::ChainError;
+
+use crate::error::{Halt, SubmitterError};
+use crate::submitter::{Progress, Submitter};
+
+/// What was seen to be in order.
+#[derive(Debug, Default)]
+pub(crate) enum Gate {
+    /// Nothing yet.
+    #[default]
+    Closed,
+    /// The projector must reach this height first.
+    Behind {
+        /// Height of the ledger at the start.
+        height: u64,
+    },
+    /// Everything; the genesis block is to be compared again.
+    Recheck,
+    /// Everything.
+    Open,
+}
+
+impl Gate {
+    /// After an outage another ledger may answer at the same address.
+    pub(crate) fn recheck(&mut self) {
+        if matches!(self, Self::Open) {
+            *self = Self::Recheck;
+        }
+    }
+}
+
+impl Submitter {
+    /// `None` when commands may be sent.
+    pub(crate) async fn pass_gate(&mut self) -> Result<Option<Progress>, SubmitterError> {
+        if matches!(self.gate, Gate::Open) {
+            return Ok(None);
+        }
+        let mut conn = self.parts.pool.acquire().await?;
+        let checkpoint = gx_outbox::checkpoint(&mut conn, &self.parts.channel).await?;
+        let genesis = self.parts.ledger.genesis().await?;
+        self.ledger_answered();
+        if let Some(known) = &checkpoint
+            && known.genesis_hash != genesis.hash
+        {
+            let expected = known.genesis_hash.as_slice().try_into().unwrap_or_default();
+            let wrong = ChainError::OtherChain { number: 0, expected, found: genesis.hash };
+            return Err(Halt::from(wrong).into());
+        }
+        let tx_ids = gx_outbox::foreign_attempts(&mut conn, &genesis.hash).await?;
+        if !tx_ids.is_empty() {
+            return Err(Halt::ForeignAttempts { tx_ids }.into());
+        }
+        if matches!(self.gate, Gate::Recheck) {
+            self.gate = Gate::Open;
+            return Ok(None);
+        }
+        let height = match self.gate {
+            Gate::Behind { height } => height,
+            _ => self.tip().await?,
+        };
+        self.gate = Gate::Behind { height };
+        let applied = checkpoint.map_or(0, |known| {
+            u64::try_from(known.block_number).map_or(0, |number| number.saturating_add(1))
+        });
+        if applied < height {
+            return Ok(Some(Progress::Waiting { height, applied }));
+        }
+        // An earlier life under this name has ended, so its leases have too.
+        gx_outbox::release_owner(&mut conn, &self.settings.instance, self.now()).await?;
+        self.gate = Gate::Open;
+        Ok(None)
+    }
+
+    /// The greatest height that any peer names.
+    pub(crate) async fn tip(&self) -> Result<u64, SubmitterError> {
+        let mut best = None;
+        let mut failure = None;
+        for peer in self.parts.ledger.heights().await {
+            match peer.height {
+                Ok(height) => best = best.max(Some(height)),
+                Err(error) => failure = Some(error),
+            }
+        }
+        match (best, failure) {
+            (Some(height), _) => Ok(height),
+            (None, Some(error)) => Err(error.into()),
+            (None, None) => Ok(0),
+        }
+    }
+
+    /// The genesis hash under which attempts are stored.
+    pub(crate) async fn genesis_hash(&self) -> Result<Vec<u8>, SubmitterError> {
+        let mut conn = self.parts.pool.acquire().await?;
+        match gx_outbox::checkpoint(&mut conn, &self.parts.channel).await? {
+            Some(known) => Ok(known.genesis_hash),
+            None => Ok(self.parts.ledger.genesis().await?.hash.to_vec()),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The loop around the step, and what it says of itself.
+
+use std::time::Duration;
+
+use gx_model::CommandStatus;
+use gx_outbox::{Listener, tip};
+use gx_serve::{CheckHandle, HealthBoard, Verdict};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Halt, SubmitterError};
+use crate::submitter::{Parts, Progress, Submitter};
+
+/// A loop that has not turned for so long is stuck; above every timeout of one step.
+const HEART_DEADLINE: Duration = Duration::from_secs(300);
+/// How long a step that is under way may go on after the word to stop.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+/// How often the ledger's height is asked for and the outbox is counted.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// Pause before a connection for notifications is tried again, and after a failed step.
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
+/// Least wait, so that a due time in the past never spins.
+const LEAST_WAIT: Duration = Duration::from_millis(5);
+/// Writer's name in the height samples.
+const WRITER: &str = "submitter";
+
+/// Runs until told to stop, through outages of ledger and database. Only another chain
+/// behind the same address ends it by itself.
+///
+/// # Errors
+/// [`Halt`]: this database and this ledger do not belong together.
+pub async fn run(
+    mut submitter: Submitter,
+    shutdown: CancellationToken,
+    board: HealthBoard,
+) -> Result<(), Halt> {
+    let health = Health::new(&board);
+    let heart = board.heart("submitter", HEART_DEADLINE);
+    let watch = tokio::spawn(watch(submitter.parts().clone(), health.clone()));
+    let mut listener = None;
+    let ended = loop {
+        heart.beat();
+        if shutdown.is_cancelled() {
+            break Ok(());
+        }
+        // Registered before looking: what is committed meanwhile is heard.
+        if listener.is_none() {
+            listener = register(submitter.parts()).await;
+        }
+        let step = tokio::select! {
+            step = submitter.step() => step,
+            () = grace_after(&shutdown) => break Ok(()),
+        };
+        let wait = match step {
+            Ok(Progress::Worked { .. }) => {
+                health.working();
+                continue;
+            }
+            Ok(progress) => {
+                health.progress(&progress);
+                wait_after(&submitter, &progress).await
+            }
+            Err(SubmitterError::Halted(halt)) => {
+                tracing::error!(error = %halt, "submission is halted");
+                break Err(halt);
+            }
+            Err(error) => {
+                health.failure(&error);
+                RETRY_PAUSE
+            }
+        };
+        tokio::select! {
+            () = heard(&mut listener) => {}
+            () = tokio::time::sleep(wait) => {}
+            () = shutdown.cancelled() => {}
+        }
+    };
+    watch.abort();
+    if let Err(error) = submitter.stop().await {
+        tracing::warn!(error = %error, "the lanes were not given back; their lease will end");
+    }
+    ended
+}
+
+async fn grace_after(shutdown: &CancellationToken) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(STOP_GRACE).await;
+}
+
+async fn register(parts: &Parts) -> Option<Listener> {
+    match Listener::register(&parts.pool).await {
+        Ok(listener) => Some(listener),
+        Err(error) => {
+            tracing::warn!(error = %error, "no notifications; polling only");
+            None
+        }
+    }
+}
+
+/// Waits for a notification, or for ever without a listener.
+async fn heard(listener: &mut Option<Listener>) {
+    let Some(registered) = listener else { return std::future::pending().await };
+    if let Err(error) = registered.heard().await {
+        tracing::warn!(error = %error, "lost the connection for notifications");
+        *listener = None;
+        tokio::time::sleep(RETRY_PAUSE).await;
+    }
+}
+
+/// Until the next due time, at most one poll.
+async fn wait_after(submitter: &Submitter, progress: &Progress) -> Duration {
+    let (now, poll) = (submitter.now(), submitter.settings.poll());
+    let due = match progress {
+        Progress::Paused { until } => Some(*until),
+        Progress::Waiting { .. } => Some(now + RETRY_PAUSE.min(poll) / 5),
+        Progress::Idle | Progress::Worked { .. } => next_due(submitter).await,
+    };
+    let until_due = due.map_or(poll, |at| Duration::try_from(at - now).unwrap_or_default());
+    until_due.clamp(LEAST_WAIT, poll.max(LEAST_WAIT))
+}
+
+async fn next_due(submitter: &Submitter) -> Option<time::OffsetDateTime> {
+    let mut conn = submitter.parts.pool.acquire().await.ok()?;
+    gx_outbox::next_due(&mut conn, submitter.now()).await.ok().flatten()
+}
+
+/// The checks that the submitter reports.
+#[derive(Clone)]
+struct Health {
+    database: CheckHandle,
+    ledger: CheckHandle,
+    submission: CheckHandle,
+    dead: CheckHandle,
+}
+
+impl Health {
+    fn new(board: &HealthBoard) -> Self {
+        Self {
+            database: board.check("database", true),
+            ledger: board.check("ledger", true),
+            submission: board.check("submission", false),
+            dead: board.check("deadCommands", false),
+        }
+    }
+
+    fn working(&self) {
+        self.database.healthy();
+        self.submission.healthy();
+    }
+
+    fn progress(&self, progress: &Progress) {
+        self.database.healthy();
+        match progress {
+            Progress::Waiting { height, applied } => self.submission.set(
+                Verdict::unhealthy("waiting until the projector has reached the ledger's tip")
+                    .with_value(json!({ "height": height, "applied": applied })),
+            ),
+            Progress::Paused { .. } => {
+                let why = "the ledger is unavailable and is left alone for a moment";
+                self.submission.set(Verdict::unhealthy(why));
+            }
+            Progress::Idle | Progress::Worked { .. } => self.submission.healthy(),
+        }
+    }
+
+    fn failure(&self, error: &SubmitterError) {
+        match error {
+            SubmitterError::Halted(_) => {}
+            SubmitterError::Ledger(error) => {
+                tracing::warn!(error = %error, "the ledger cannot be reached");
+                self.ledger.set(Verdict::unhealthy(error.to_string()));
+            }
+            SubmitterError::Database(error) => {
+                tracing::warn!(error = %error, "the database failed");
+                self.database.set(Verdict::unhealthy(error.to_string()));
+            }
+        }
+    }
+}
+
+/// Samples the ledger's height and counts the outbox, about once a second.
+async fn watch(parts: Parts, health: Health) {
+    let mut tick = tokio::time::interval(WATCH_INTERVAL);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let answers = parts.ledger.heights().await;
+        let height = answers.iter().filter_map(|peer| peer.height.as_ref().ok().copied()).max();
+        match (height, answers.iter().find_map(|peer| peer.height.as_ref().err())) {
+            (None, Some(error)) => health.ledger.set(Verdict::unhealthy(error.to_string())),
+            (None, None) => health.ledger.unknown("no peer is configured"),
+            (Some(_), _) => health.ledger.healthy(),
+        }
+        if let Err(error) = look(&parts, &health, height).await {
+            tracing::debug!(error = %error, "the outbox was not counted");
+        }
+    }
+}
+
+async fn look(parts: &Parts, health: &Health, height: Option<u64>) -> Result<(), sqlx::Error> {
+    let mut conn = parts.pool.acquire().await?;
+    if let Some(height) = height.and_then(|height| i64::try_from(height).ok()) {
+        tip::record(&mut conn, &parts.channel, height, WRITER, parts.clock.now()).await?;
+    }
+    for (status, count) in gx_outbox::count_by_status(&mut conn).await? {
+        metrics::gauge!("gx_outbox_commands", "status" => status.name()).set(as_gauge(count));
+        if status == CommandStatus::Dead {
+            health.dead.set(match count {
+                0 => Verdict::healthy(),
+                _ => Verdict::unhealthy(format!("{count} commands were given up"))
+                    .with_value(json!({ "dead": count })),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Gauges are floating point; beyond 2^53 the last digits do not matter.
+#[allow(clippy::cast_precision_loss, reason = "a gauge is for looking at")]
+fn as_gauge(count: i64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,195 @@
+//! A batch on its way: endorsed, bisected where it is refused whole, stored, sent.
+
+use std::collections::{HashSet, VecDeque};
+
+use gx_fabric_client::{Endorsed, LedgerError, OutcomeClass, Phase};
+use gx_outbox::{Batch, Due, FailureClass, Fate, Lease, NewAttempt};
+
+use crate::envelope;
+use crate::error::SubmitterError;
+use crate::submitter::{Submitter, count_failure};
+
+/// What became of one piece of a batch.
+enum Sent {
+    /// Dealt with; go on with the rest.
+    Done,
+    /// Refused whole: each half is to be tried by itself.
+    Split,
+    /// The ledger cannot serve, or a lane was lost: the rest is not tried now.
+    Stop,
+}
+
+impl Submitter {
+    /// Sends a batch whose try was counted. What cannot go now is put back.
+    pub(crate) async fn send(&mut self, batch: Batch, lease: &Lease) -> Result<(), SubmitterError> {
+        let mut kept_back = HashSet::new();
+        let mut pieces = VecDeque::from([batch]);
+        while let Some(piece) = pieces.pop_front() {
+            let piece = self.without_kept_back(piece, &mut kept_back).await?;
+            if piece.commands.is_empty() {
+                continue;
+            }
+            match self.send_piece(&piece, lease).await? {
+                Sent::Done => kept_back.extend(piece.touches()),
+                Sent::Split => {
+                    let (first, second) = halves(piece);
+                    pieces.push_front(second);
+                    pieces.push_front(first);
+                }
+                Sent::Stop => {
+                    let rest: Vec<String> = pieces.iter().flat_map(Batch::ids).collect();
+                    self.withdraw(&rest, None).await?;
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts back what touches the same accounts as a piece that went before: it would
+    /// conflict with it, or overtake it.
+    async fn without_kept_back(
+        &mut self,
+        piece: Batch,
+        kept_back: &mut HashSet<String>,
+    ) -> Result<Batch, SubmitterError> {
+        let mut go = Vec::with_capacity(piece.commands.len());
+        let mut wait = Vec::new();
+        for command in piece.commands {
+            if command.touches.iter().any(|key| kept_back.contains(key)) {
+                kept_back.extend(command.touches);
+                wait.push(command.command_id);
+            } else {
+                go.push(command);
+            }
+        }
+        if !wait.is_empty() {
+            self.withdraw(&wait, None).await?;
+        }
+        Ok(Batch { commands: go, ..piece })
+    }
+
+    async fn send_piece(&mut self, piece: &Batch, lease: &Lease) -> Result<Sent, SubmitterError> {
+        let call = match envelope::call(piece.purpose, &piece.commands, &mut self.rng) {
+            Ok(call) => call,
+            Err(_) if piece.commands.len() > 1 => return Ok(Sent::Split),
+            Err(unreadable) => {
+                let ids = [unreadable.command_id];
+                self.fail(&ids, FailureClass::Refused, &unreadable.reason).await?;
+                return Ok(Sent::Done);
+            }
+        };
+        if !self.renew(lease).await? {
+            self.withdraw(&piece.ids(), None).await?;
+            return Ok(Sent::Stop);
+        }
+        let signer = self.parts.signers.of(piece.signer);
+        match self.parts.ledger.endorse(signer, call.function, &call.args).await {
+            Ok(endorsed) => {
+                self.ledger_answered();
+                self.store_and_submit(piece, lease, &endorsed).await
+            }
+            Err(error) => self.not_endorsed(piece, &error).await,
+        }
+    }
+
+    /// No transaction exists. What comes of that depends on why.
+    async fn not_endorsed(
+        &mut self,
+        piece: &Batch,
+        error: &LedgerError,
+    ) -> Result<Sent, SubmitterError> {
+        count_failure(error);
+        let message = error.to_string();
+        let ids = piece.ids();
+        let class = match error.class {
+            OutcomeClass::Refused if ids.len() > 1 => return Ok(Sent::Split),
+            OutcomeClass::Refused => FailureClass::Refused,
+            OutcomeClass::Conflict => FailureClass::Conflict,
+            OutcomeClass::Unknown => FailureClass::Unknown,
+            OutcomeClass::Unavailable | OutcomeClass::Misconfigured => {
+                tracing::warn!(commands = ids.len(), error = %message, "a batch was not endorsed");
+                if error.phase == Phase::Connect {
+                    self.withdraw(&ids, Some(&message)).await?;
+                } else {
+                    self.fail(&ids, FailureClass::Unavailable, &message).await?;
+                }
+                self.pause_ledger();
+                return Ok(Sent::Stop);
+            }
+        };
+        tracing::warn!(commands = ids.len(), error = %message, "a batch was not endorsed");
+        self.fail(&ids, class, &message).await?;
+        Ok(Sent::Done)
+    }
+
+    /// Stores the signed bytes, and only then sends them.
+    async fn store_and_submit(
+        &mut self,
+        piece: &Batch,
+        lease: &Lease,
+        endorsed: &Endorsed,
+    ) -> Result<Sent, SubmitterError> {
+        let (ids, touches) = (piece.ids(), piece.touches());
+        let genesis_hash = self.genesis_hash().await?;
+        let attempt = NewAttempt {
+            tx_id: &endorsed.tx_id,
+            purpose: piece.purpose,
+            genesis_hash: &genesis_hash,
+            envelope: &endorsed.envelope,
+            command_ids: &ids,
+            touches: &touches,
+        };
+        let now = self.now();
+        let mut conn = self.parts.pool.acquire().await?;
+        let next_send_at = now + self.settings.resend();
+        let stored = gx_outbox::store_attempt(&mut conn, lease, attempt, now, next_send_at).await?;
+        drop(conn);
+        if let Err(refusal) = stored {
+            tracing::debug!(?refusal, tx_id = endorsed.tx_id, "an endorsed batch was not stored");
+            self.withdraw(&ids, None).await?;
+            return Ok(Sent::Done);
+        }
+        tracing::info!(tx_id = endorsed.tx_id, commands = ids.len(), purpose = ?piece.purpose,
+            "sending a batch");
+        metrics::counter!("gx_submitter_batches_total").increment(1);
+        metrics::counter!("gx_submitter_commands_total")
+            .increment(u64::try_from(ids.len()).unwrap_or(u64::MAX));
+        self.submit(&endorsed.tx_id, &endorsed.envelope, 0, None).await?;
+        Ok(Sent::Done)
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<bool, SubmitterError> {
+        let mut conn = self.parts.pool.acquire().await?;
+        let until = self.now() + self.settings.lease();
+        Ok(gx_outbox::renew(&mut conn, lease, until).await?)
+    }
+
+    /// Takes a counted try back: it cost nothing.
+    async fn withdraw(&self, ids: &[String], why: Option<&str>) -> Result<(), SubmitterError> {
+        let mut conn = self.parts.pool.acquire().await?;
+        gx_outbox::withdraw(&mut conn, ids, why, self.now()).await?;
+        Ok(())
+    }
+
+    async fn fail(
+        &mut self,
+        ids: &[String],
+        class: FailureClass,
+        message: &str,
+    ) -> Result<(), SubmitterError> {
+        let now = self.now();
+        let mut conn = self.parts.pool.acquire().await?;
+        let mut tx = sqlx::Connection::begin(&mut *conn).await?;
+        let fate = Fate { class, message, from_status: "PENDING" };
+        gx_outbox::put_back(&mut tx, ids, fate, &self.parts.retry, &mut self.rng, now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+fn halves(mut piece: Batch) -> (Batch, Batch) {
+    let commands: Vec<Due> = piece.commands.split_off(piece.commands.len() / 2);
+    let second = Batch { signer: piece.signer, purpose: piece.purpose, commands };
+    (piece, second)
+}

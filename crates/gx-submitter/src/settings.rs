@@ -1,0 +1,105 @@
+//! The submitter's settings.
+
+use std::time::Duration;
+
+use gx_fabric_client::LedgerLimits;
+use gx_outbox::{BatchLimits, LANES};
+
+/// How the submitter claims and sends.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SubmitterSettings {
+    /// Name under which lanes are leased. A process that starts under the name of an
+    /// earlier one takes that one's lanes back at once; two that run side by side need two
+    /// names.
+    #[arg(long, env = "GX_INSTANCE", default_value = "outbox-submitter")]
+    pub instance: String,
+    /// How long lanes are leased, in milliseconds. Must exceed what the ledger is given to
+    /// endorse and to accept a transaction.
+    #[arg(long, env = "GX_SUBMITTER_LEASE_MS", default_value_t = 60_000,
+          value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub lease_ms: u64,
+    /// How often work is looked for without being told of it, in milliseconds.
+    #[arg(long, env = "GX_SUBMITTER_POLL_MS", default_value_t = 500,
+          value_parser = clap::value_parser!(u64).range(10..=60_000))]
+    pub poll_ms: u64,
+    /// How long a transaction may take to stand in a block before it is sent again, in
+    /// milliseconds.
+    #[arg(long, env = "GX_SUBMITTER_RESEND_MS", default_value_t = 5_000,
+          value_parser = clap::value_parser!(u64).range(50..=600_000))]
+    pub resend_ms: u64,
+    /// Most commands in one transaction.
+    #[arg(long, env = "GX_SUBMITTER_BATCH", default_value_t = 500,
+          value_parser = clap::value_parser!(u16).range(1..=500))]
+    pub batch_commands: u16,
+    /// Most lanes leased at once.
+    #[arg(long, env = "GX_SUBMITTER_LANES", default_value_t = LANES,
+          value_parser = clap::value_parser!(u8).range(1..=i64::from(LANES)))]
+    pub lanes: u8,
+}
+
+impl Default for SubmitterSettings {
+    fn default() -> Self {
+        Self {
+            instance: "outbox-submitter".to_owned(),
+            lease_ms: 60_000,
+            poll_ms: 500,
+            resend_ms: 5_000,
+            batch_commands: 500,
+            lanes: LANES,
+        }
+    }
+}
+
+/// A setting that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// Another submitter could claim commands that this one is still sending.
+    #[error(
+        "GX_SUBMITTER_LEASE_MS is {lease_ms}, but endorsing and submitting may take {needed_ms} \
+         milliseconds: set it above that"
+    )]
+    LeaseTooShort {
+        /// As configured.
+        lease_ms: u64,
+        /// What the ledger is given.
+        needed_ms: u128,
+    },
+    /// Lanes cannot be leased under no name.
+    #[error("GX_INSTANCE is empty: give this submitter a name of its own")]
+    NoInstance,
+}
+
+impl SubmitterSettings {
+    /// Checks the settings against what the ledger is given.
+    ///
+    /// # Errors
+    /// [`SettingsError`].
+    pub fn check(&self, ledger: &LedgerLimits) -> Result<(), SettingsError> {
+        if self.instance.trim().is_empty() {
+            return Err(SettingsError::NoInstance);
+        }
+        let needed = ledger.endorse_timeout + ledger.submit_timeout;
+        if self.lease() <= needed {
+            let needed_ms = needed.as_millis();
+            return Err(SettingsError::LeaseTooShort { lease_ms: self.lease_ms, needed_ms });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms)
+    }
+
+    pub(crate) fn poll(&self) -> Duration {
+        Duration::from_millis(self.poll_ms)
+    }
+
+    pub(crate) fn resend(&self) -> Duration {
+        Duration::from_millis(self.resend_ms)
+    }
+
+    pub(crate) fn batch_limits(&self) -> BatchLimits {
+        let max_commands = usize::from(self.batch_commands);
+        BatchLimits { max_commands, ..BatchLimits::default() }
+    }
+}
