@@ -108,12 +108,15 @@ impl Faults {
         self.plan().endorse_delay = delay;
     }
 
-    /// The next `count` transactions are committed with this code and without effect.
+    /// The next `count` transactions are committed with this code and without effect; with
+    /// VALID they look well and have written nothing.
     pub fn force_validation_code(&self, count: usize, code: TxValidationCode) {
         self.plan().validation_codes.extend(std::iter::repeat_n(code, count));
     }
 
     /// The next endorsed transaction carries this event in place of its own. Calls queue up.
+    /// To put an event on the chain and nothing else, endorse and submit a query after this:
+    /// it writes nothing.
     pub fn replace_next_event(&self, name: &str, payload: &[u8]) {
         let event = RawEvent { name: name.to_owned(), payload: payload.to_vec() };
         self.plan().events.push_back(event);

@@ -11,7 +11,6 @@ mod simulation;
 mod store;
 mod store_file;
 
-
 pub(crate) use block::transactions;
 pub(crate) use commit::{Committer, Genesis, OtherChannel};
 pub(crate) use envelope::Judge;

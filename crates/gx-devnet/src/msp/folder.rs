@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 use gx_model::SignerRole;
 
 use super::authority::{Authority, Issued, NOT_AFTER, Subject};
+use super::layout::{
+    ORDERER_DOMAIN, PEER_DOMAIN, authority_certificate, orderer_dir, orderer_organization,
+    peer_dir, peer_name, peer_organization, user_dir, user_name,
+};
 use super::{IdentityRequest, Msp, ORDERER_MSP_ID, PEER_MSP_ID, PemIdentity, Signer};
 use crate::DevnetError;
 
 const FOLDER: &str = "organizations";
-const PEER_DOMAIN: &str = "org1.devnet.gx";
-const ORDERER_DOMAIN: &str = "devnet.gx";
 
 /// Tells Fabric's tools that the organisational unit decides a certificate's role.
 const NODE_UNITS: &str = "\
@@ -185,42 +187,6 @@ impl Member<'_> {
         write(&msp.join("signcerts/cert.pem"), &issued.certificate_pem)?;
         write_secret(&msp.join("keystore/priv_sk"), &issued.key_pem)
     }
-}
-
-fn user_name(role: SignerRole) -> &'static str {
-    match role {
-        SignerRole::PartnerApi => "PartnerApi",
-        SignerRole::Admin => "Operator",
-        SignerRole::SuperAdmin => "Admin",
-    }
-}
-
-fn peer_organization(root: &Path) -> PathBuf {
-    root.join("peerOrganizations").join(PEER_DOMAIN)
-}
-
-fn orderer_organization(root: &Path) -> PathBuf {
-    root.join("ordererOrganizations").join(ORDERER_DOMAIN)
-}
-
-fn peer_name() -> String {
-    format!("peer0.{PEER_DOMAIN}")
-}
-
-fn peer_dir(root: &Path) -> PathBuf {
-    peer_organization(root).join("peers").join(peer_name())
-}
-
-fn orderer_dir(root: &Path) -> PathBuf {
-    orderer_organization(root).join("orderers").join(format!("orderer.{ORDERER_DOMAIN}"))
-}
-
-fn user_dir(root: &Path, name: &str) -> PathBuf {
-    peer_organization(root).join("users").join(format!("{name}@{PEER_DOMAIN}"))
-}
-
-fn authority_certificate(organization: &Path, kind: &str, domain: &str) -> PathBuf {
-    organization.join(kind).join(format!("{kind}.{domain}-cert.pem"))
 }
 
 fn create_authority(

@@ -3,6 +3,7 @@
 mod authority;
 mod folder;
 mod identity;
+mod layout;
 mod signature;
 mod signer;
 mod trust;
@@ -12,6 +13,8 @@ mod tests;
 
 pub(crate) use folder::Organizations;
 pub(crate) use identity::{Identity, NodeRole};
+#[cfg(test)]
+pub(crate) use signature::high_s_der;
 pub(crate) use signer::Signer;
 pub(crate) use trust::{IdentityRefused, Msp};
 

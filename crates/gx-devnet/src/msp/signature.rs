@@ -35,8 +35,19 @@ pub(crate) fn has_low_s(signature: &[u8]) -> bool {
         || (significant.len() == SCALAR_BYTES && *significant <= HALF_ORDER[..])
 }
 
-/// The other S: it verifies as well, and a peer must refuse one of the two.
-pub(crate) fn order_minus(s: [u8; SCALAR_BYTES]) -> [u8; SCALAR_BYTES] {
+/// DER of the signature `r ‖ s` with the high value of S, which a peer refuses.
+#[cfg(test)]
+pub(crate) fn high_s_der(fixed: &[u8; 2 * SCALAR_BYTES]) -> Vec<u8> {
+    let (r, s) = fixed.split_at(SCALAR_BYTES);
+    let mut s: [u8; SCALAR_BYTES] = s.try_into().expect("the second half of 64 bytes is 32 bytes");
+    if s <= HALF_ORDER {
+        s = order_minus(s);
+    }
+    der(r, &s)
+}
+
+/// The other S that verifies.
+fn order_minus(s: [u8; SCALAR_BYTES]) -> [u8; SCALAR_BYTES] {
     let mut difference = [0; SCALAR_BYTES];
     let mut borrow = false;
     for place in (0..SCALAR_BYTES).rev() {
@@ -49,7 +60,7 @@ pub(crate) fn order_minus(s: [u8; SCALAR_BYTES]) -> [u8; SCALAR_BYTES] {
 }
 
 /// DER of `SEQUENCE { INTEGER r, INTEGER s }`; both fit one length byte.
-pub(crate) fn der(r: &[u8], s: &[u8]) -> Vec<u8> {
+fn der(r: &[u8], s: &[u8]) -> Vec<u8> {
     let mut integers = der_integer(r);
     integers.extend(der_integer(s));
     let length = u8::try_from(integers.len()).expect("two integers of 33 bytes are below 128");

@@ -1,1 +1,32 @@
-//! Tests.
+//! Signatures: of the two values of S that verify, only the low one is made and accepted.
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
+    UnparsedPublicKey,
+};
+
+use super::high_s_der;
+use super::signature::{has_low_s, low_s_der};
+
+#[test]
+fn both_values_of_s_verify_and_only_one_is_low() {
+    let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.public_key().as_ref());
+    for message in 0..64_u8 {
+        let fixed = key.sign(&SystemRandom::new(), &[message]).unwrap();
+        let fixed = fixed.as_ref().try_into().unwrap();
+        let (low, high) = (low_s_der(fixed), high_s_der(fixed));
+        assert!(has_low_s(&low) && !has_low_s(&high));
+        public.verify(&[message], &low).unwrap();
+        public.verify(&[message], &high).unwrap();
+    }
+}
+
+#[test]
+fn what_is_no_signature_has_no_low_s() {
+    for bytes in [&[][..], &[0x30], &[0x30, 0], &[0x30, 3, 2, 1, 1], &[0x30, 6, 2, 1, 1, 2, 1, 0]] {
+        assert!(!has_low_s(bytes), "{bytes:?}");
+    }
+    assert!(has_low_s(&[0x30, 6, 2, 1, 1, 2, 1, 1]));
+}

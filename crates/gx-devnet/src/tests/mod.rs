@@ -1,1 +1,74 @@
-//! Tests over the wire.
+//! The ledger as its callers see it: everything here goes over the wire.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
+
+mod access;
+mod chain;
+mod client;
+mod commits;
+mod contracts;
+mod cutting;
+mod durability;
+mod faults;
+mod streams;
+
+use std::path::Path;
+use std::time::Duration;
+
+use gx_model::{Clock, SignerRole};
+use tempfile::TempDir;
+use time::macros::datetime;
+
+use crate::{BlockCutting, Devnet, DevnetOptions};
+use client::Client;
+
+/// Longer than anything here takes on a busy machine.
+const BOUND: Duration = Duration::from_secs(20);
+
+/// A ledger of its own for one test.
+struct Ledger {
+    devnet: Devnet,
+    clock: Clock,
+    folder: TempDir,
+}
+
+impl Ledger {
+    async fn start() -> Self {
+        Self::cutting(BlockCutting::Immediate).await
+    }
+
+    async fn cutting(cutting: BlockCutting) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(datetime!(2026-01-01 12:00 UTC));
+        let options = DevnetOptions {
+            cutting,
+            fsync: false,
+            ..DevnetOptions::new(folder.path(), clock.clone())
+        };
+        Self { devnet: Devnet::start(options).await.unwrap(), clock, folder }
+    }
+
+    /// A client that signs with this role.
+    fn client(&self, role: SignerRole) -> Client {
+        Client::new(&self.devnet, &self.devnet.identity(role), &self.clock)
+    }
+
+    fn admin(&self) -> Client {
+        self.client(SignerRole::SuperAdmin)
+    }
+
+    fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn channel(&self) -> &'static str {
+        "gxchannel"
+    }
+}
+
+/// Fails the test where this takes too long.
+async fn bounded<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(BOUND, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited {BOUND:?} in vain: {what}"),
+    }
+}

@@ -1,0 +1,146 @@
+//! What was committed survives the process, however it ends.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use gx_fabric_proto::protos::TxValidationCode;
+use gx_model::{Clock, CommandId, SignerRole};
+
+use super::bounded;
+use super::client::Client;
+use crate::{Devnet, DevnetError, DevnetOptions};
+
+/// Names the folder to the child process; without it the child's test does nothing.
+const FOLDER: &str = "GX_DEVNET_TEST_FOLDER";
+/// Printed by the child for each transaction that it knows to be committed.
+const COMMITTED: &str = "committed ";
+/// Transactions that the child commits before it is killed.
+const BEFORE_THE_KILL: usize = 40;
+
+fn options(folder: &Path) -> DevnetOptions {
+    DevnetOptions::new(folder, Clock::system())
+}
+
+fn admin(devnet: &Devnet) -> Client {
+    Client::new(devnet, &devnet.identity(SignerRole::SuperAdmin), &Clock::system())
+}
+
+/// G1, G2: with the process killed while it commits, every transaction that a client knows
+/// to be committed is still there, the chain is whole, and a resent envelope has no second
+/// effect.
+#[tokio::test(flavor = "multi_thread")]
+async fn g1_what_a_client_knows_to_be_committed_survives_kill_9() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut child, known) = committing_child(folder.path());
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let devnet = Devnet::start(options(folder.path())).await.unwrap();
+    let admin = admin(&devnet);
+    for tx_id in &known {
+        let status = admin.commit_status(tx_id).await.unwrap();
+        assert_eq!(status.result(), TxValidationCode::Valid);
+    }
+    let chain = admin.chain().await;
+    assert!(chain.len() > known.len());
+    let mut previous_hash = Vec::new();
+    for block in &chain {
+        let header = block.header.clone().unwrap();
+        assert_eq!(header.previous_hash, previous_hash);
+        let data = block.data.as_ref().unwrap();
+        assert_eq!(header.data_hash, gx_fabric_proto::block_data_hash(data));
+        previous_hash = gx_fabric_proto::block_header_hash(&header).to_vec();
+    }
+    let next = admin.invoke("AdminContract:GetSystemStatus", &[]).await.unwrap();
+    assert_eq!(next.block, u64::try_from(chain.len()).unwrap());
+}
+
+/// Starts this test binary as a process of its own that commits without end, and reads from
+/// it what was committed.
+fn committing_child(folder: &Path) -> (Child, Vec<String>) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "tests::durability::the_child_commits_until_it_is_killed"])
+        .args(["--nocapture", "--test-threads=1"])
+        .env(FOLDER, folder)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let known = lines
+        .map(|line| line.unwrap())
+        .filter_map(|line| line.strip_prefix(COMMITTED).map(str::to_owned))
+        .take(BEFORE_THE_KILL)
+        .collect();
+    (child, known)
+}
+
+/// The other process of the test above; alone it has nothing to do.
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "how a test binary is told that it is the child")]
+async fn the_child_commits_until_it_is_killed() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let devnet = Devnet::start(options(Path::new(&folder))).await.unwrap();
+    let admin = admin(&devnet);
+    let id = |n: usize| CommandId::derive(&["child", &n.to_string()]).to_string();
+    let bootstrap = admin.invoke("AdminContract:BootstrapSystem", &[&id(0)]).await.unwrap();
+    println!("\n{COMMITTED}{}", bootstrap.tx_id);
+    for n in 1.. {
+        let id = id(n);
+        let committed = if n % 2 == 1 {
+            admin.invoke("AdminContract:PauseSystem", &["TEST", &id]).await
+        } else {
+            admin.invoke("AdminContract:ResumeSystem", &[&id]).await
+        };
+        println!("{COMMITTED}{}", committed.unwrap().tx_id);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_start_continues_the_same_chain_with_the_same_identities() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Devnet::start(options(folder.path())).await.unwrap();
+    let (root, endpoint) = (first.tls_root_pem(), first.endpoint());
+    let identity = first.identity(SignerRole::SuperAdmin);
+    let genesis = admin(&first).block(0).await;
+    let certificate = first.msp_dir(SignerRole::SuperAdmin).join("signcerts/cert.pem");
+    assert_eq!(std::fs::read_to_string(certificate).unwrap(), identity.certificate_pem);
+    bounded("stop", first.stop()).await;
+
+    let listen = endpoint.replace("localhost", "127.0.0.1").parse().unwrap();
+    let again = DevnetOptions { listen, ..options(folder.path()) };
+    let second = Devnet::start(again).await.unwrap();
+    assert_eq!((second.tls_root_pem(), second.endpoint()), (root, endpoint));
+    let kept = second.identity(SignerRole::SuperAdmin);
+    assert_eq!(kept.certificate_pem, identity.certificate_pem);
+    assert_eq!(admin(&second).block(0).await, genesis);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_in_use_a_taken_port_and_another_channel_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let devnet = Devnet::start(options(folder.path())).await.unwrap();
+    let refused = Devnet::start(options(folder.path())).await.err().unwrap();
+    assert!(matches!(refused, DevnetError::InUse { .. }), "{refused}");
+    let other = tempfile::tempdir().unwrap();
+    let listen = devnet.endpoint().replace("localhost", "127.0.0.1").parse().unwrap();
+    let refused = Devnet::start(DevnetOptions { listen, ..options(other.path()) }).await;
+    let refused = refused.err().unwrap();
+    assert!(matches!(refused, DevnetError::Listen { .. }), "{refused}");
+    bounded("stop", devnet.stop()).await;
+    let elsewhere = DevnetOptions { channel: "other".to_owned(), ..options(folder.path()) };
+    let refused = Devnet::start(elsewhere).await.err().unwrap();
+    assert!(matches!(refused, DevnetError::OtherChannel { .. }), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_and_a_later_one_take_less_than_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let begin = Instant::now();
+        let devnet = Devnet::start(options(folder.path())).await.unwrap();
+        assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+        bounded("stop", devnet.stop()).await;
+    }
+}
