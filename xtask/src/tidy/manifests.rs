@@ -11,7 +11,8 @@ use crate::repo::{Repo, TextFile};
 use crate::rust_source::{each_token, tokens};
 
 /// Dependencies that generated code uses, which no source file shows.
-const USED_BY_GENERATED_CODE: [(&str, &str); 3] = [
+const USED_BY_GENERATED_CODE: [(&str, &str); 4] = [
+    ("gx-fabric-proto", "prost"),
     ("gx-fabric-proto", "prost-types"),
     ("gx-fabric-proto", "tonic"),
     ("gx-fabric-proto", "tonic-prost"),
