@@ -21,7 +21,7 @@ use sqlx::{Connection as _, PgConnection};
 
 pub use error::ClusterError;
 pub(crate) use owner::Owner;
-use server::Server;
+pub(crate) use server::Server;
 
 use crate::endpoint::encode;
 
@@ -99,7 +99,7 @@ impl PrivateCluster {
     }
 
     fn prepare(options: &ClusterOptions) -> Result<Self, ClusterError> {
-        let owner = Owner::for_this_process()?;
+        let owner = Owner::of(&options.folder)?;
         let folder = owner.place(&options.folder)?;
         let lock = lock(&folder)?;
         let server = Server::open(folder, owner)?;
@@ -124,7 +124,7 @@ impl PrivateCluster {
         run(move || {
             let Ok(real) = folder.canonicalize() else { return remove_link(&folder) };
             let lock = lock(&real)?;
-            Server::open(real.clone(), Owner::for_this_process()?)?.stop()?;
+            Server::open(real.clone(), Owner::of(&real)?)?.stop()?;
             std::fs::remove_dir_all(&real).map_err(ClusterError::folder("delete", &real))?;
             drop(lock);
             remove_link(&folder)
@@ -162,12 +162,6 @@ impl PrivateCluster {
     #[cfg(feature = "testing")]
     pub(crate) fn crash(&self) {
         self.server.stop_command("immediate").status().ok();
-    }
-
-    /// The command that stops the server in order.
-    #[cfg(feature = "testing")]
-    pub(crate) fn stop_command(&self) -> std::process::Command {
-        self.server.stop_command("fast")
     }
 
     /// A command of the server's version, run as the server's user.

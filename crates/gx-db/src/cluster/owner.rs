@@ -25,12 +25,18 @@ pub(crate) enum Owner {
 }
 
 impl Owner {
-    /// The user that must run PostgreSQL when this process starts it.
-    pub(crate) fn for_this_process() -> Result<Self, ClusterError> {
+    /// The user that must run the cluster in `folder` when this process starts it: for root,
+    /// whoever made its data, or else an unprivileged user of the machine.
+    pub(crate) fn of(folder: &Path) -> Result<Self, ClusterError> {
         let proc = Path::new("/proc/self");
         let me = proc.metadata().map_err(ClusterError::folder("look at", proc))?.uid();
         if me != 0 {
             return Ok(Self::Myself);
+        }
+        if let Ok(data) = folder.join("data").metadata()
+            && data.uid() != 0
+        {
+            return Ok(Self::Other { uid: data.uid(), gid: data.gid() });
         }
         let file = Path::new("/etc/passwd");
         let users = std::fs::read_to_string(file).map_err(ClusterError::folder("read", file))?;

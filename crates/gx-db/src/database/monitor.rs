@@ -12,6 +12,8 @@ use crate::MIGRATIONS;
 use crate::endpoint::Endpoint;
 use crate::instance::{self, ExpectedCluster, InstanceFacts, NotProven, Refusal};
 
+/// How many looks at the instance in use come before one at all others.
+const LOOKS_PER_SWEEP: u32 = 10;
 /// The shortest time between two looks, however often somebody asks for one.
 const AT_MOST_EVERY: Duration = Duration::from_millis(100);
 
@@ -22,6 +24,8 @@ pub(super) struct Monitor {
     connect_timeout: Duration,
     /// The monitor's own connection to the instance in use.
     current: Option<(usize, PgConnection)>,
+    /// Looks since the last at all instances.
+    looks: u32,
 }
 
 /// What one instance turned out to be.
@@ -43,7 +47,7 @@ impl Monitor {
             "Connections to PostgreSQL opened and refused, by reason."
         );
         metrics::describe_gauge!("gx_db_usable", "1 while a proven database instance is in use.");
-        Self { endpoints, shared, pool, connect_timeout, current: None }
+        Self { endpoints, shared, pool, connect_timeout, current: None, looks: 0 }
     }
 
     /// Looks again and again, sooner when a connection was found wrong.
@@ -61,15 +65,37 @@ impl Monitor {
         if let Some((index, conn)) = self.current.take() {
             let label = self.endpoints[index].label.clone();
             match self.recheck(conn).await {
-                Ok(conn) => {
+                Ok(conn) if !self.is_superseded(index).await => {
                     self.current = Some((index, conn));
                     return self.publish(Health::Ok { instance: label });
                 }
+                Ok(_) => tracing::warn!(instance = label, "another database instance took over"),
                 Err(reason) => tracing::warn!(instance = label, reason, "database instance lost"),
             }
         }
         let health = self.search().await;
         self.publish(health);
+    }
+
+    /// Whether another listed instance has become the writer while this one still believes
+    /// to be it. Asked now and then only: it costs a connection to each.
+    async fn is_superseded(&mut self, index: usize) -> bool {
+        self.looks = (self.looks + 1) % LOOKS_PER_SWEEP;
+        if self.endpoints.len() == 1 || self.looks != 0 {
+            return false;
+        }
+        for (other, endpoint) in self.endpoints.iter().enumerate() {
+            if other == index {
+                continue;
+            }
+            let found = ask(endpoint, &self.shared.expected, self.connect_timeout).await;
+            if let Found::Right(facts, _) = found
+                && self.shared.expected.is_newer(&facts)
+            {
+                return true;
+            }
+        }
+        false
     }
 
     async fn recheck(&self, mut conn: PgConnection) -> Result<PgConnection, String> {

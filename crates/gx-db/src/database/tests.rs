@@ -225,6 +225,30 @@ async fn g7_a_failover_is_followed_and_a_former_writer_refused() {
     assert_eq!(writers_seen(&primary).await.len(), 1, "nothing was written there later");
 }
 
+/// G7: a standby promoted while the primary lives on makes that a former writer at once: the
+/// pool moves, and connections to the old one are not used again.
+#[tokio::test(flavor = "multi_thread")]
+async fn g7_a_primary_that_missed_its_successors_promotion_is_left() {
+    let primary = migrated_server().await;
+    let standby = primary.start_standby().await;
+    let database = connect(&settings_of(&[primary.url(), standby.url()])).await.unwrap();
+    write_rows(&database, 5).await;
+    wait_for_rows(&standby, 5).await;
+    standby.promote();
+    let port = standby.port().to_string();
+    let moved =
+        |health: &Health| matches!(health, Health::Ok { instance } if instance.contains(&port));
+    becomes(&database, moved).await;
+    assert!(database.refusals()["former_writer"] >= 1, "{:?}", database.refusals());
+    let ports: Vec<i32> =
+        sqlx::query_scalar("SELECT inet_server_port() FROM generate_series(1, 3)")
+            .fetch_all(database.pool())
+            .await
+            .unwrap();
+    assert_eq!(ports, [i32::from(standby.port()); 3]);
+    assert_eq!(writers_seen(&primary).await, [(primary.port().to_string(), 5)]);
+}
+
 async fn wait_for_rows(server: &TestServer, rows: i64) {
     let mut conn = server.connection().await;
     let deadline = Instant::now() + BOUND;

@@ -123,6 +123,11 @@ impl ExpectedCluster {
         self.read().admits(facts).map(drop)
     }
 
+    /// Whether the instance became the writer after the one in use.
+    pub(crate) fn is_newer(&self, facts: &InstanceFacts) -> bool {
+        self.admits(facts).is_ok() && facts.timeline > Some(self.read().timeline)
+    }
+
     /// Makes the instance's cluster and timeline the expected ones, unless others were first.
     pub(crate) fn pin(&self, facts: &InstanceFacts) -> Result<(), Refusal> {
         let mut expected = self.0.lock().unwrap_or_else(PoisonError::into_inner);

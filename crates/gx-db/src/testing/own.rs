@@ -45,10 +45,11 @@ impl TestServer {
         options.settings = [("max_connections", "60"), ("shared_buffers", "16MB")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .to_vec();
-        let users = open(&folder.path().join("users"));
+        let owner = Owner::of(folder.path()).unwrap();
+        let users = open(&folder.path().join("users"), owner);
         users.lock_shared().unwrap();
+        watch(folder.path(), owner);
         let cluster = PrivateCluster::start(options.clone()).await.unwrap();
-        watch(&cluster, Owner::for_this_process().unwrap(), folder.path());
         Self { options, cluster: Some(cluster), _users: users, _folder: folder }
     }
 
@@ -114,6 +115,6 @@ impl Drop for TestServer {
 /// A folder that the server's user gets into.
 fn new_folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    Owner::for_this_process().unwrap().give(folder.path()).unwrap();
+    Owner::of(folder.path()).unwrap().give(folder.path()).unwrap();
     folder
 }

@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::sync::OnceCell;
 
 use super::PREFIX;
-use crate::cluster::{ClusterOptions, Owner, PrivateCluster};
+use crate::cluster::{ClusterOptions, Owner, PrivateCluster, Server};
 use crate::migrate::{MIGRATIONS, migrate};
 
 /// Seconds a new watcher waits for the one before it to go.
@@ -34,28 +34,28 @@ impl SharedServer {
 
     async fn attach() -> Self {
         let folder = target_folder().join("test-postgres");
-        let owner = Owner::for_this_process().unwrap();
+        let owner = Owner::of(&folder).unwrap();
         let place = owner.place(&folder).unwrap();
         // One process at a time looks and starts.
-        let starting = open(&place.join("starting"));
+        let starting = open(&place.join("starting"), owner);
         let (starting, users) = tokio::task::spawn_blocking({
             let place = place.clone();
             move || {
                 starting.lock().unwrap();
                 // Blocks while a watcher is stopping the server.
-                let users = open(&place.join("users"));
+                let users = open(&place.join("users"), owner);
                 users.lock_shared().unwrap();
                 (starting, users)
             }
         })
         .await
         .unwrap();
+        watch(&place, owner);
         let cluster = PrivateCluster::start(options(&folder)).await.unwrap();
         let url = cluster.url_of("");
         if !cluster.adopted() {
             drop_leftovers(&cluster.url_of("postgres")).await;
         }
-        watch(&cluster, owner, &place);
         drop(cluster);
         drop(starting);
         Self { url_without_database: url, template: OnceCell::new(), _users: users }
@@ -127,22 +127,23 @@ fn options(folder: &Path) -> ClusterOptions {
 }
 
 /// Leaves a small process behind that stops the server when no test process is left. It waits
-/// for the lock that each of them holds, which the kernel releases however they end.
-pub(super) fn watch(cluster: &PrivateCluster, owner: Owner, place: &Path) {
-    let stop = cluster.stop_command();
+/// for the lock that each of them holds, which the kernel releases however they end. Started
+/// before the server is, so that no server is ever without one.
+pub(super) fn watch(place: &Path, owner: Owner) {
+    let stop = Server::open(place.to_owned(), owner).unwrap().stop_command("fast");
     let mut watcher = owner.command(Path::new("flock"), place);
     watcher.args(["-w", WATCHER_CHANGE_S]).arg(place.join("watcher"));
     watcher.arg("flock").arg(place.join("users")).arg(stop.get_program()).args(stop.get_args());
     watcher.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    open(&place.join("watcher"));
+    open(&place.join("watcher"), owner);
     #[expect(clippy::zombie_processes, reason = "it is meant to outlive this process")]
     watcher.spawn().expect("`flock` of util-linux is installed");
 }
 
 /// Opens a lock file so that the user that runs the server can open it too.
-pub(super) fn open(path: &Path) -> File {
+pub(super) fn open(path: &Path, owner: Owner) -> File {
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).unwrap();
-    Owner::for_this_process().unwrap().give(path).unwrap();
+    owner.give(path).unwrap();
     file
 }
 
