@@ -191,3 +191,6 @@ impl DatabaseSettings {
         options.options([("statement_timeout", timeout.as_str()), ("timezone", "UTC")])
     }
 }
+
+#[cfg(test)]
+mod tests;
