@@ -84,4 +84,13 @@ impl<T> Page<T> {
     pub fn map<U>(self, item: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(item).collect(), next_cursor: self.next_cursor }
     }
+
+    /// The page with each item as clients see it, where that may fail.
+    ///
+    /// # Errors
+    /// That of the first item that cannot be shown.
+    pub fn try_map<U, E>(self, item: impl FnMut(T) -> Result<U, E>) -> Result<Page<U>, E> {
+        let items = self.items.into_iter().map(item).collect::<Result<_, E>>()?;
+        Ok(Page { items, next_cursor: self.next_cursor })
+    }
 }

@@ -1,0 +1,58 @@
+//! A person's own wallet and its history.
+
+pub(crate) mod http;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use gx_auth::Person;
+use gx_model::{Command, CommandKind, Qirat, economics};
+use gx_serve::{Problem, ProblemKind};
+use serde_json::Value;
+
+use crate::State;
+pub(crate) use store::{TransactionRow, WalletRow};
+
+/// The person is not on the ledger yet.
+pub(crate) const NO_WALLET: ProblemKind =
+    ProblemKind::new("no_wallet", 404, "There is no wallet yet");
+
+/// A wallet with what is on its way out of it.
+pub(crate) struct Wallet {
+    pub(crate) row: WalletRow,
+    pub(crate) pending_debits: Qirat,
+    pub(crate) available: Qirat,
+}
+
+/// The person's wallet.
+pub(crate) async fn wallet(state: &State, person: &Person) -> Result<Wallet, Problem> {
+    let mut conn = state.base.connection().await?;
+    let row = store::wallet(&mut conn, &person.profile_id).await?.ok_or_else(no_wallet)?;
+    let pending = store::pending_transfers(&mut conn, &row.fabric_user_id).await?;
+    let balance = Qirat::new(row.balance).map_err(|why| Problem::internal(&why))?;
+    let pending_debits = pending.iter().try_fold(Qirat::ZERO, |sum, payload| {
+        debit(payload).and_then(|debit| sum.checked_add(debit))
+    });
+    // A sum beyond the supply cannot be covered either: all of the balance is spoken for.
+    let pending_debits = pending_debits.unwrap_or(balance);
+    let available = balance.checked_sub(pending_debits).unwrap_or(Qirat::ZERO);
+    Ok(Wallet { row, pending_debits, available })
+}
+
+/// What a transfer takes from its payer; nothing where no fee can be told, because the
+/// ledger refuses such a transfer.
+fn debit(payload: &Value) -> Option<Qirat> {
+    let Ok(Command::Transfer { from, to, amount, .. }) =
+        Command::from_payload(CommandKind::Transfer, payload)
+    else {
+        return Some(Qirat::ZERO);
+    };
+    match economics::fee(&from, &to, amount) {
+        Ok(fee) => amount.checked_add(fee.fee),
+        Err(_) => Some(Qirat::ZERO),
+    }
+}
+
+fn no_wallet() -> Problem {
+    Problem::new(&NO_WALLET, "It appears once the ledger has confirmed your registration.")
+}
