@@ -144,30 +144,34 @@ async fn dial_host(host: &str, port: u16, loopback_allowed: bool) -> Result<TcpS
     Err(failure)
 }
 
-/// The connection fault behind a status, with its story, if the call never got one.
-pub(crate) fn fault_of(status: &Status) -> Option<(ConnectFault, String)> {
-    let mut current = status.source();
-    while let Some(error) = current {
-        if let Some(connect) = error.downcast_ref::<ConnectError>() {
-            return Some(inspect(connect.0.as_ref()));
-        }
-        current = error.source();
-    }
-    None
+/// What the transport says of a status that it made itself.
+pub(crate) struct TransportStory {
+    /// Each layer's words.
+    pub(crate) text: String,
+    /// Why there is no connection, if the call never got one.
+    pub(crate) fault: Option<ConnectFault>,
 }
 
-/// Looks through the layers of a failed connection for the one that knows the reason.
-fn inspect(error: &(dyn Error + 'static)) -> (ConnectFault, String) {
-    let mut story: Vec<String> = Vec::new();
+/// Looks through the layers below a status; none if the other side sent it.
+pub(crate) fn story_of(status: &Status) -> Option<TransportStory> {
+    let mut words: Vec<String> = Vec::new();
     let mut fault = None;
-    let mut current = Some(error);
+    let mut current = Some(status.source()?);
     while let Some(error) = current {
         let text = error.to_string();
-        if story.last() != Some(&text) {
-            story.push(text);
+        if error.is::<ConnectError>() {
+            fault = fault.or(Some(ConnectFault::Broken));
         }
-        if let Some(found) = fault_in(error) {
-            fault = Some(found);
+        // Below a connection that stood, only a refused client certificate means that
+        // nothing was sent.
+        match fault_in(error, &text) {
+            Some(found) if fault.is_some() || found == ConnectFault::ClientCertificate => {
+                fault = Some(found);
+            }
+            _ => {}
+        }
+        if words.last() != Some(&text) {
+            words.push(text);
         }
         // An io::Error hands out its inner error's source, not the inner error.
         current = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
@@ -175,10 +179,10 @@ fn inspect(error: &(dyn Error + 'static)) -> (ConnectFault, String) {
             None => error.source(),
         };
     }
-    (fault.unwrap_or(ConnectFault::Broken), story.join(": "))
+    Some(TransportStory { text: words.join(": "), fault })
 }
 
-fn fault_in(error: &(dyn Error + 'static)) -> Option<ConnectFault> {
+fn fault_in(error: &(dyn Error + 'static), text: &str) -> Option<ConnectFault> {
     if let Some(dial) = error.downcast_ref::<DialError>() {
         return Some(match dial {
             DialError::Resolve { .. } | DialError::NoAddress { .. } => ConnectFault::Resolve,
@@ -194,13 +198,29 @@ fn fault_in(error: &(dyn Error + 'static)) -> Option<ConnectFault> {
     if let Some(tls) = error.downcast_ref::<rustls::Error>() {
         return Some(tls_fault(tls));
     }
-    // tonic keeps the types of these two to itself.
-    match error.to_string().as_str() {
+    // These come as words only: tonic keeps the types of the first two to itself, and an
+    // alert after the handshake has become a text in HTTP/2 by the time it is seen.
+    match text {
         "TLS handshake timeout." => Some(ConnectFault::Timeout),
         "HTTP/2 was not negotiated." => Some(ConnectFault::NoTls),
+        _ if CLIENT_CERTIFICATE_ALERTS
+            .iter()
+            .any(|alert| text == format!("received fatal alert: {alert:?}")) =>
+        {
+            Some(ConnectFault::ClientCertificate)
+        }
         _ => None,
     }
 }
+
+/// What a server says of the certificate that it was, or was not, shown.
+const CLIENT_CERTIFICATE_ALERTS: [AlertDescription; 5] = [
+    AlertDescription::CertificateRequired,
+    AlertDescription::BadCertificate,
+    AlertDescription::UnknownCA,
+    AlertDescription::CertificateUnknown,
+    AlertDescription::AccessDenied,
+];
 
 fn tls_fault(error: &rustls::Error) -> ConnectFault {
     match error {
@@ -213,13 +233,9 @@ fn tls_fault(error: &rustls::Error) -> ConnectFault {
             }
             _ => ConnectFault::Certificate,
         },
-        rustls::Error::AlertReceived(
-            AlertDescription::CertificateRequired
-            | AlertDescription::BadCertificate
-            | AlertDescription::UnknownCA
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::AccessDenied,
-        ) => ConnectFault::ClientCertificate,
+        rustls::Error::AlertReceived(alert) if CLIENT_CERTIFICATE_ALERTS.contains(alert) => {
+            ConnectFault::ClientCertificate
+        }
         rustls::Error::InvalidMessage(_) => ConnectFault::NoTls,
         _ => ConnectFault::Broken,
     }

@@ -7,7 +7,7 @@ use gx_fabric_proto::{ERROR_DETAIL_TYPE_URL, google};
 use prost::Message;
 use tonic::{Code, Status};
 
-use crate::connect::{self, ConnectFault};
+use crate::connect::{self, ConnectFault, TransportStory};
 use classify::{Judgement, judge};
 
 /// Where in the life of a call it failed.
@@ -130,16 +130,12 @@ impl LedgerError {
 
     /// Reads a gRPC status, with the details that Fabric hides in it.
     pub(crate) fn from_status(phase: Phase, status: &Status) -> Self {
-        if let Some((fault, message)) = connect::fault_of(status) {
+        let story = connect::story_of(status);
+        if let Some(TransportStory { text, fault: Some(fault) }) = story {
             return Self {
-                phase: Phase::Connect,
-                class: fault.class(),
                 code: status.code(),
-                message,
-                details: Vec::new(),
-                peer: None,
                 connect: Some(fault),
-                orderer_refused: false,
+                ..Self::local(Phase::Connect, fault.class(), text)
             };
         }
         let details = decode_details(status.details());
@@ -149,7 +145,7 @@ impl LedgerError {
             phase,
             class,
             code: status.code(),
-            message: status.message().to_owned(),
+            message: story.map_or_else(|| status.message().to_owned(), |story| story.text),
             details,
             peer: None,
             connect: None,

@@ -12,7 +12,8 @@ use rand::rngs::StdRng;
 use tokio::net::TcpListener;
 
 use crate::proxy::{Mode, Proxy};
-use crate::world::{BOUND, World, genesis, ledger, next_within_bound, succeeds};
+use crate::scripted::{End, Script, ScriptedPeer, chain, client_with, id};
+use crate::world::{BOUND, World, config, genesis, ledger, next_within_bound, succeeds};
 
 const STATUS: &str = "AdminContract:GetSystemStatus";
 
@@ -186,4 +187,22 @@ async fn the_rights_of_an_identity_are_proven_one_by_one() {
     for error in [rights.evaluate, rights.submit, rights.blocks].map(Result::unwrap_err) {
         assert_eq!((error.connect, error.class), (None, OutcomeClass::Misconfigured), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_shown_and_bound_to_each_request() {
+    let blocks = chain("ours", 2);
+    let script = || Script { blocks: blocks.clone(), end: End::Silent };
+    let peer = ScriptedPeer::start_strict(1, vec![script()]).await;
+    let mut settings = config(vec![peer.config()]);
+    let error = client_with(settings.clone()).heights().await.remove(0).height.unwrap_err();
+    assert_eq!(error.connect, Some(ConnectFault::ClientCertificate), "{error}");
+    assert_eq!(error.class, OutcomeClass::Misconfigured);
+
+    settings.client_tls = Some(peer.client_tls());
+    let mut follower = client_with(settings).follow(id(&blocks[0]));
+    next_within_bound(&mut follower).await;
+    let (shown, bound) = peer.bindings().remove(0);
+    assert!(!shown.is_empty());
+    assert_eq!(shown, bound);
 }

@@ -6,7 +6,7 @@ use gx_model::SignerRole;
 
 use crate::contracts::{EXECUTE, batch, bootstrap, create, person};
 use crate::proxy::Proxy;
-use crate::scripted::{End, Script, ScriptedPeer, block, chain, client, id};
+use crate::scripted::{End, Script, ScriptedPeer, block, block_of, chain, client, id};
 use crate::world::{BOUND, World, genesis, next_within_bound};
 
 /// PRJ-11: the stream ends cleanly, then a new one falls silent while the peer's height
@@ -74,6 +74,16 @@ async fn a_quiet_chain_is_not_mistaken_for_a_silent_stream() {
     }
     assert_eq!(follower.state().borrow().reconnects, 0);
     assert!(follower.try_next().unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_block_far_above_the_usual_4_mb_arrives() {
+    let first = chain("ours", 1).remove(0);
+    let large = block_of(vec![vec![0xff; 3_000_000]; 8], 1, id(&first).hash.to_vec());
+    let script = Script { blocks: vec![first.clone(), large], end: End::Silent };
+    let peer = ScriptedPeer::start(1, vec![script]).await;
+    let mut follower = client(&[&peer]).follow(id(&first));
+    assert!(next_within_bound(&mut follower).await.bytes > 24_000_000);
 }
 
 #[tokio::test]

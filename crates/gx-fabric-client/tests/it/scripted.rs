@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use gx_fabric_client::{BlockId, Identity, Ledger, PeerConfig};
-use gx_fabric_proto::common::{Block, BlockData, BlockHeader, BlockMetadata, Envelope, Payload};
+use gx_fabric_client::{BlockId, ClientTls, Identity, Ledger, LedgerConfig, PeerConfig};
+use gx_fabric_proto::common::{
+    Block, BlockData, BlockHeader, BlockMetadata, ChannelHeader, Envelope, Payload,
+};
 use gx_fabric_proto::orderer::{SeekInfo, seek_position};
 use gx_fabric_proto::protos::deliver_response::Type;
 use gx_fabric_proto::protos::deliver_server::{Deliver, DeliverServer};
@@ -14,11 +16,12 @@ use gx_fabric_proto::protos::{DeliverResponse, FilteredBlock};
 use gx_fabric_proto::{block_data_hash, block_header_hash};
 use prost::Message;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_stream::{Stream, StreamExt};
-use tonic::transport::{Identity as TlsIdentity, Server, ServerTlsConfig};
+use tonic::transport::{Certificate, Identity as TlsIdentity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::world::{config, ledger};
@@ -46,6 +49,7 @@ pub(crate) type Seek = (u64, u64, i32);
 struct Book {
     scripts: VecDeque<Script>,
     seeks: Vec<Seek>,
+    bindings: Vec<(Vec<u8>, Vec<u8>)>,
     tip: u64,
 }
 
@@ -53,35 +57,52 @@ pub(crate) struct ScriptedPeer {
     book: Arc<Mutex<Book>>,
     address: SocketAddr,
     tls_root_pem: String,
-    _server: JoinSet<()>,
+    client_tls: ClientTls,
+    _serving: JoinSet<()>,
 }
 
 impl ScriptedPeer {
     pub(crate) async fn start(tip: u64, scripts: Vec<Script>) -> Self {
-        let book = Book { scripts: scripts.into(), seeks: Vec::new(), tip };
+        Self::start_with(tip, scripts, false).await
+    }
+
+    /// It speaks only to clients that show a certificate of its authority.
+    pub(crate) async fn start_strict(tip: u64, scripts: Vec<Script>) -> Self {
+        Self::start_with(tip, scripts, true).await
+    }
+
+    async fn start_with(tip: u64, scripts: Vec<Script>, strict: bool) -> Self {
+        let book = Book { scripts: scripts.into(), tip, ..Default::default() };
         let book = Arc::new(Mutex::new(book));
         let mut authority = CertificateParams::new(Vec::new()).unwrap();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority =
             CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec!["localhost".to_owned()])
-            .unwrap()
-            .signed_by(&key, &authority)
-            .unwrap();
-        let tls = TlsIdentity::from_pem(certificate.pem(), key.serialize_pem());
+        let (server, client) = (issue(&authority), issue(&authority));
+        let mut tls = ServerTlsConfig::new().identity(TlsIdentity::from_pem(server.0, server.1));
+        if strict {
+            tls = tls.client_ca_root(Certificate::from_pem(authority.pem()));
+        }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = DeliverServer::new(Scripted(Arc::clone(&book)));
-        let router = Server::builder()
-            .tls_config(ServerTlsConfig::new().identity(tls))
-            .unwrap()
-            .add_service(service);
-        let mut server = JoinSet::new();
-        server.spawn(async move {
+        let router = Server::builder().tls_config(tls).unwrap().add_service(service);
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
             router.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
         });
-        Self { book, address, tls_root_pem: authority.pem(), _server: server }
+        let client_tls = ClientTls { certificate_pem: client.0, private_key_pem: client.1 };
+        Self { book, address, tls_root_pem: authority.pem(), client_tls, _serving: serving }
+    }
+
+    pub(crate) fn client_tls(&self) -> ClientTls {
+        self.client_tls.clone()
+    }
+
+    /// Of each stream: the hash of the certificate that the client showed, and the hash in
+    /// its request.
+    pub(crate) fn bindings(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.book.lock().unwrap().bindings.clone()
     }
 
     pub(crate) fn config(&self) -> PeerConfig {
@@ -102,12 +123,22 @@ impl ScriptedPeer {
     }
 }
 
+fn issue(authority: &CertifiedIssuer<'_, KeyPair>) -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    (params.signed_by(&key, authority).unwrap().pem(), key.serialize_pem())
+}
+
 /// A client of scripted peers.
 pub(crate) fn client(peers: &[&ScriptedPeer]) -> Ledger {
+    client_with(config(peers.iter().map(|peer| peer.config()).collect()))
+}
+
+pub(crate) fn client_with(settings: LedgerConfig) -> Ledger {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap();
     let reader = Identity::from_pem("Org1MSP", &certificate.pem(), &key.serialize_pem()).unwrap();
-    ledger(config(peers.iter().map(|peer| peer.config()).collect()), reader)
+    ledger(settings, reader)
 }
 
 /// `length` blocks in a row, each a single invalid entry that names the chain.
@@ -122,8 +153,13 @@ pub(crate) fn chain(name: &str, length: u64) -> Vec<Block> {
 }
 
 pub(crate) fn block(name: &str, number: u64, previous_hash: Vec<u8>) -> Block {
-    let bad_payload = vec![2];
-    let data = BlockData { data: vec![format!("{name} {number}").into_bytes()] };
+    block_of(vec![format!("{name} {number}").into_bytes()], number, previous_hash)
+}
+
+/// A block whose entries are invalid.
+pub(crate) fn block_of(entries: Vec<Vec<u8>>, number: u64, previous_hash: Vec<u8>) -> Block {
+    let bad_payload = vec![2; entries.len()];
+    let data = BlockData { data: entries };
     let data_hash = block_data_hash(&data).to_vec();
     Block {
         header: Some(BlockHeader { number, previous_hash, data_hash }),
@@ -149,9 +185,11 @@ impl Deliver for Scripted {
         &self,
         request: Request<Streaming<Envelope>>,
     ) -> Result<Response<Answers>, Status> {
-        let seek = read_seek(request.into_inner()).await;
+        let shown = request.peer_certs().map(|chain| Sha256::digest(&chain[0]).to_vec());
+        let (seek, bound) = read_seek(request.into_inner()).await;
         let mut book = self.0.lock().unwrap();
         book.seeks.push(seek);
+        book.bindings.push((shown.unwrap_or_default(), bound));
         let script = book.scripts.pop_front();
         let script = script.unwrap_or(Script { blocks: Vec::new(), end: End::Silent });
         let blocks = script.blocks.into_iter().map(|block| answer(Type::Block(block)));
@@ -186,9 +224,11 @@ fn answer(content: Type) -> Result<DeliverResponse, Status> {
     Ok(DeliverResponse { r#type: Some(content) })
 }
 
-async fn read_seek(mut requests: Streaming<Envelope>) -> Seek {
+async fn read_seek(mut requests: Streaming<Envelope>) -> (Seek, Vec<u8>) {
     let envelope = requests.message().await.unwrap().unwrap();
     let payload = Payload::decode(envelope.payload.as_slice()).unwrap();
+    let header = payload.header.unwrap();
+    let header = ChannelHeader::decode(header.channel_header.as_slice()).unwrap();
     let seek = SeekInfo::decode(payload.data.as_slice()).unwrap();
     let number = |position: Option<gx_fabric_proto::orderer::SeekPosition>| match position
         .unwrap()
@@ -198,5 +238,5 @@ async fn read_seek(mut requests: Streaming<Envelope>) -> Seek {
         seek_position::Type::Specified(specified) => specified.number,
         other => panic!("the client asked for {other:?}"),
     };
-    (number(seek.start), number(seek.stop), seek.behavior)
+    ((number(seek.start), number(seek.stop), seek.behavior), header.tls_cert_hash)
 }
