@@ -1,0 +1,90 @@
+//! SQL of administrators.
+
+use gx_db::PgConnection;
+use time::OffsetDateTime;
+
+/// An administrator.
+pub(crate) struct AdministratorRow {
+    pub(crate) admin_id: String,
+    pub(crate) email: String,
+    pub(crate) display_name: String,
+    pub(crate) role: String,
+}
+
+/// What login needs of an account.
+pub(crate) struct Account {
+    pub(crate) row: AdministratorRow,
+    pub(crate) password_hash: String,
+    pub(crate) is_locked: bool,
+}
+
+pub(crate) async fn exist(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM "AdminUser") AS "exist!""#)
+        .fetch_one(conn)
+        .await
+}
+
+pub(crate) async fn insert(
+    conn: &mut PgConnection,
+    row: &AdministratorRow,
+    password_hash: &str,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"INSERT INTO "AdminUser" ("adminId", email, "displayName", role, "passwordHash",
+               "createdAt", "updatedAt")
+           VALUES ($1, $2, $3, $4, $5, $6, $6)"#,
+        row.admin_id,
+        row.email,
+        row.display_name,
+        row.role,
+        password_hash,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn by_email(
+    conn: &mut PgConnection,
+    email: &str,
+) -> Result<Option<Account>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"SELECT "adminId" AS admin_id, email, "displayName" AS display_name, role,
+                  "passwordHash" AS password_hash, "isLocked" AS is_locked
+           FROM "AdminUser" WHERE email = $1"#,
+        email,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| Account {
+        row: AdministratorRow {
+            admin_id: row.admin_id,
+            email: row.email,
+            display_name: row.display_name,
+            role: row.role,
+        },
+        password_hash: row.password_hash,
+        is_locked: row.is_locked,
+    }))
+}
+
+/// Stores a hash of the same password with better parameters, unless it was changed since.
+pub(crate) async fn replace_hash(
+    conn: &mut PgConnection,
+    admin_id: &str,
+    old: &str,
+    new: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"UPDATE "AdminUser" SET "passwordHash" = $3
+           WHERE "adminId" = $1 AND "passwordHash" = $2"#,
+        admin_id,
+        old,
+        new,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! What operators look at: the outbox, the projection, dead events, the system, the audit log.
+
+pub(crate) mod http;
+mod store;
+#[cfg(test)]
+mod tests;

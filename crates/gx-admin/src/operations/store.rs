@@ -1,0 +1,210 @@
+//! SQL of what operators look at. Reads only.
+
+use gx_db::PgConnection;
+use serde::Serialize;
+use serde_json::Value;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+/// A command.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CommandItem {
+    pub(crate) number: i64,
+    pub(crate) command_id: String,
+    pub(crate) kind: String,
+    pub(crate) status: String,
+    pub(crate) aggregate_key: String,
+    #[schema(required)]
+    pub(crate) profile_id: Option<String>,
+    pub(crate) attempts: i32,
+    #[schema(required)]
+    pub(crate) tx_id: Option<String>,
+    #[schema(required)]
+    pub(crate) block_number: Option<i64>,
+    #[schema(required)]
+    pub(crate) last_error: Option<String>,
+    #[schema(required, value_type = Option<Object>)]
+    pub(crate) outcome: Option<Value>,
+    #[schema(required, value_type = Option<Object>)]
+    pub(crate) prerequisite: Option<Value>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(crate) created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
+    pub(crate) settled_at: Option<OffsetDateTime>,
+}
+
+/// An event that could not be applied.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeadEventItem {
+    pub(crate) dead_event_id: i64,
+    pub(crate) channel: String,
+    pub(crate) block_number: i64,
+    pub(crate) tx_id: String,
+    pub(crate) event_index: i32,
+    #[schema(required)]
+    pub(crate) event_name: Option<String>,
+    pub(crate) aggregates: Vec<String>,
+    pub(crate) reason: String,
+    pub(crate) state: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(crate) created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
+    pub(crate) resolved_at: Option<OffsetDateTime>,
+}
+
+/// Where the projection of one channel stands.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ProjectionItem {
+    pub(crate) channel: String,
+    /// The last block that was applied.
+    pub(crate) block_number: i64,
+    /// In hexadecimal.
+    pub(crate) block_hash: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(crate) updated_at: OffsetDateTime,
+    /// Blocks that the ledger is known to have; `null` when nobody has asked yet.
+    #[schema(required)]
+    pub(crate) ledger_height: Option<i64>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
+    pub(crate) ledger_contact_at: Option<OffsetDateTime>,
+    pub(crate) held_events: i64,
+}
+
+/// The ledger's own state.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SystemItem {
+    pub(crate) channel: String,
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
+    pub(crate) bootstrapped_at: Option<OffsetDateTime>,
+    pub(crate) is_paused: bool,
+    #[schema(required)]
+    pub(crate) pause_reason: Option<String>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
+    pub(crate) paused_at: Option<OffsetDateTime>,
+}
+
+/// A row of the audit log.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AuditItem {
+    pub(crate) seq: i64,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(crate) at: OffsetDateTime,
+    pub(crate) actor_type: String,
+    #[schema(required)]
+    pub(crate) actor_id: Option<String>,
+    pub(crate) action: String,
+    pub(crate) target_type: String,
+    #[schema(required)]
+    pub(crate) target_id: Option<String>,
+    #[schema(required, value_type = Option<Object>)]
+    pub(crate) before: Option<Value>,
+    #[schema(required, value_type = Option<Object>)]
+    pub(crate) after: Option<Value>,
+    #[schema(required)]
+    pub(crate) request_id: Option<String>,
+}
+
+/// Commands, the newest first, from below a number on.
+pub(crate) async fn commands(
+    conn: &mut PgConnection,
+    status: Option<&str>,
+    below: Option<i64>,
+    limit: i64,
+) -> Result<Vec<CommandItem>, sqlx::Error> {
+    sqlx::query_as!(
+        CommandItem,
+        r#"SELECT number, "commandId" AS command_id, kind, status,
+                  "aggregateKey" AS aggregate_key, "profileId" AS profile_id, attempts,
+                  "txId" AS tx_id, "blockNumber" AS block_number, "lastError" AS last_error,
+                  outcome, prerequisite, "createdAt" AS created_at, "settledAt" AS settled_at
+           FROM "OutboxCommand"
+           WHERE ($1::text IS NULL OR status = $1) AND ($2::bigint IS NULL OR number < $2)
+           ORDER BY number DESC LIMIT $3"#,
+        status,
+        below,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Dead events, the newest first, from below an id on.
+pub(crate) async fn dead_events(
+    conn: &mut PgConnection,
+    below: Option<i64>,
+    limit: i64,
+) -> Result<Vec<DeadEventItem>, sqlx::Error> {
+    sqlx::query_as!(
+        DeadEventItem,
+        r#"SELECT "deadEventId" AS dead_event_id, channel, "blockNumber" AS block_number,
+                  "txId" AS tx_id, "eventIndex" AS event_index, "eventName" AS event_name,
+                  aggregates, reason, state, "createdAt" AS created_at,
+                  "resolvedAt" AS resolved_at
+           FROM "EventDLQ" WHERE $1::bigint IS NULL OR "deadEventId" < $1
+           ORDER BY "deadEventId" DESC LIMIT $2"#,
+        below,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+pub(crate) async fn projections(
+    conn: &mut PgConnection,
+) -> Result<Vec<ProjectionItem>, sqlx::Error> {
+    sqlx::query_as!(
+        ProjectionItem,
+        r#"SELECT s.channel, s."blockNumber" AS block_number,
+                  encode(s."blockHash", 'hex') AS "block_hash!", s."updatedAt" AS updated_at,
+                  (SELECT max(height) FROM "LedgerTip" t WHERE t.channel = s.channel)
+                      AS ledger_height,
+                  (SELECT max("contactAt") FROM "LedgerTip" t WHERE t.channel = s.channel)
+                      AS ledger_contact_at,
+                  (SELECT count(*) FROM "EventDLQ" d
+                   WHERE d.channel = s.channel AND d.state = 'HELD') AS "held_events!"
+           FROM "ProjectorState" s ORDER BY s.channel"#,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+pub(crate) async fn systems(conn: &mut PgConnection) -> Result<Vec<SystemItem>, sqlx::Error> {
+    sqlx::query_as!(
+        SystemItem,
+        r#"SELECT channel, "bootstrappedAt" AS bootstrapped_at, "isPaused" AS is_paused,
+                  "pauseReason" AS pause_reason, "pausedAt" AS paused_at
+           FROM "LedgerSystem" ORDER BY channel"#,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The audit log, the newest first, from below a number on.
+pub(crate) async fn audit_rows(
+    conn: &mut PgConnection,
+    below: Option<i64>,
+    limit: i64,
+) -> Result<Vec<AuditItem>, sqlx::Error> {
+    sqlx::query_as!(
+        AuditItem,
+        r#"SELECT seq, at, "actorType" AS actor_type, "actorId" AS actor_id, action,
+                  "targetType" AS target_type, "targetId" AS target_id, before, after,
+                  "requestId" AS request_id
+           FROM "AuditLog" WHERE $1::bigint IS NULL OR seq < $1
+           ORDER BY seq DESC LIMIT $2"#,
+        below,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}

@@ -1,0 +1,187 @@
+//! SQL of decisions.
+
+use gx_db::PgConnection;
+use gx_model::DenialFinality;
+use time::{Date, OffsetDateTime};
+
+use super::Denial;
+
+/// A person who is to be decided on.
+pub(crate) struct Candidate {
+    pub(crate) status: String,
+    pub(crate) is_locked: bool,
+    pub(crate) email: String,
+    pub(crate) phone_num: Option<String>,
+    pub(crate) date_of_birth: Date,
+    pub(crate) gender: String,
+    pub(crate) nationality: Option<String>,
+    pub(crate) approval_count: i32,
+}
+
+/// A decision on a submission.
+pub(crate) struct Decision<'a> {
+    status: &'static str,
+    by: &'a str,
+    at: OffsetDateTime,
+    reason_code: Option<&'a str>,
+    finality: Option<&'static str>,
+    public_comment: Option<&'a str>,
+    private_comment: Option<&'a str>,
+}
+
+impl<'a> Decision<'a> {
+    pub(crate) fn approved(by: &'a str, note: Option<&'a str>, at: OffsetDateTime) -> Self {
+        Self {
+            status: "APPROVED",
+            by,
+            at,
+            reason_code: None,
+            finality: None,
+            public_comment: None,
+            private_comment: note,
+        }
+    }
+
+    pub(crate) fn denied(by: &'a str, denial: &Denial<'a>, at: OffsetDateTime) -> Self {
+        Self {
+            status: "DENIED",
+            by,
+            at,
+            reason_code: Some(denial.reason_code),
+            finality: Some(denial.finality.name()),
+            public_comment: denial.public_comment,
+            private_comment: denial.private_comment,
+        }
+    }
+}
+
+pub(crate) async fn lock(
+    conn: &mut PgConnection,
+    profile_id: &str,
+) -> Result<Option<Candidate>, sqlx::Error> {
+    sqlx::query_as!(
+        Candidate,
+        r#"SELECT status, "isLocked" AS is_locked, email, "phoneNum" AS phone_num,
+                  "dateOfBirth" AS date_of_birth, gender,
+                  "nationalityCountryCode" AS nationality, "approvalCount" AS approval_count
+           FROM "UserProfile" WHERE "profileId" = $1 FOR UPDATE"#,
+        profile_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Holds an id; `false` when somebody has it already.
+pub(crate) async fn reserve(
+    conn: &mut PgConnection,
+    fabric_user_id: &str,
+    profile_id: &str,
+    command_id: &str,
+    now: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        r#"INSERT INTO "FabricIdReservation"
+               ("fabricUserId", "profileId", "commandId", "reservedAt")
+           SELECT $1, $2, $3, $4
+           WHERE NOT EXISTS (SELECT 1 FROM "UserProfile" WHERE "fabricUserId" = $1)
+             AND NOT EXISTS (SELECT 1 FROM "LedgerUser" WHERE "fabricUserId" = $1)
+           ON CONFLICT ("fabricUserId") DO NOTHING"#,
+        fabric_user_id,
+        profile_id,
+        command_id,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(crate) async fn set_approved(
+    conn: &mut PgConnection,
+    profile_id: &str,
+    by: &str,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"UPDATE "UserProfile" SET status = 'APPROVED_PENDING_ONCHAIN',
+               "onchainStatus" = 'PENDING', "approvalCount" = "approvalCount" + 1,
+               "reviewedBy" = $2, "reviewedAt" = $3, "denialReason" = NULL,
+               "denialFinality" = NULL, "updatedAt" = $3
+           WHERE "profileId" = $1"#,
+        profile_id,
+        by,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn set_denied(
+    conn: &mut PgConnection,
+    profile_id: &str,
+    by: &str,
+    denial: &Denial<'_>,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"UPDATE "UserProfile" SET status = 'DENIED', "reviewedBy" = $2, "reviewedAt" = $5,
+               "denialReason" = $3, "denialFinality" = $4, "updatedAt" = $5
+           WHERE "profileId" = $1"#,
+        profile_id,
+        by,
+        denial.reason_code,
+        DenialFinality::name(denial.finality),
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Decides the pending submission, or records the decision as one of its own when the
+/// account came back to review without a new submission.
+pub(crate) async fn decide(
+    conn: &mut PgConnection,
+    verification_id: &str,
+    profile_id: &str,
+    decision: &Decision<'_>,
+) -> Result<(), sqlx::Error> {
+    let decided = sqlx::query!(
+        r#"UPDATE "KYCVerification" SET status = $2, "decidedBy" = $3, "decidedAt" = $4,
+               "reasonCode" = $5, finality = $6, "publicComment" = $7, "privateComment" = $8
+           WHERE "profileId" = $1 AND status = 'PENDING'"#,
+        profile_id,
+        decision.status,
+        decision.by,
+        decision.at,
+        decision.reason_code,
+        decision.finality,
+        decision.public_comment,
+        decision.private_comment,
+    )
+    .execute(&mut *conn)
+    .await?;
+    if decided.rows_affected() > 0 {
+        return Ok(());
+    }
+    sqlx::query!(
+        r#"INSERT INTO "KYCVerification" ("verificationId", "profileId", submission, status,
+               "submittedAt", "decidedBy", "decidedAt", "reasonCode", finality,
+               "publicComment", "privateComment")
+           SELECT $1, $2, coalesce(max(submission), 0) + 1, $3, $5, $4, $5, $6, $7, $8, $9
+           FROM "KYCVerification" WHERE "profileId" = $2"#,
+        verification_id,
+        profile_id,
+        decision.status,
+        decision.by,
+        decision.at,
+        decision.reason_code,
+        decision.finality,
+        decision.public_comment,
+        decision.private_comment,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
