@@ -1,0 +1,304 @@
+//! A development ledger, a database and a projector between them, for the workers' tests.
+
+use std::time::Duration;
+
+use gx_db::testing::TestDatabase;
+use gx_devnet::{BlockCutting, Devnet, DevnetOptions};
+use gx_fabric_client::{Identity, Ledger, LedgerConfig, LedgerLimits, PeerConfig};
+use gx_model::{
+    BatchCommand, BiometricHash, Clock, Command, CommandId, CountryList, EventRecord, FabricUserId,
+    SignerRole,
+};
+use gx_outbox::{RetryPolicy, Waker};
+use gx_projector::{Parts, Progress, Projector, Rules};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Row};
+
+pub(crate) const CHANNEL: &str = "gxchannel";
+pub(crate) const CHAINCODE: &str = "gxtv3";
+/// Bound of every wait.
+pub(crate) const BOUND: Duration = Duration::from_secs(30);
+
+/// Tables that only the projector writes, and its columns of `UserProfile`.
+pub(crate) const PROJECTED: [&str; 10] = [
+    r#"SELECT channel, "blockNumber", "txId", "eventIndex", "txIndex", "commandId", "eventName",
+              payload, "ledgerAt" FROM "EventLog""#,
+    r#"SELECT * FROM "LedgerSystem""#,
+    r#"SELECT * FROM "LedgerPool""#,
+    r#"SELECT * FROM "LedgerPoolMove""#,
+    r#"SELECT * FROM "LedgerCountry""#,
+    r#"SELECT * FROM "LedgerUser""#,
+    r#"SELECT * FROM "Wallet""#,
+    r#"SELECT * FROM "Transaction""#,
+    r#"SELECT "profileId", "fabricUserId", "onchainStatus", "onchainRegisteredAt", "lastSyncedAt",
+              status FROM "UserProfile""#,
+    r#"SELECT channel, "genesisHash", "blockNumber", "blockHash" FROM "ProjectorState""#,
+];
+
+pub(crate) struct Chain {
+    pub(crate) db: TestDatabase,
+    pub(crate) devnet: Devnet,
+    pub(crate) ledger: Ledger,
+    pub(crate) admin: Identity,
+    pub(crate) super_admin: Identity,
+    pub(crate) clock: Clock,
+    _dir: tempfile::TempDir,
+}
+
+pub(crate) struct Person {
+    pub(crate) profile_id: String,
+    pub(crate) id: FabricUserId,
+}
+
+pub(crate) fn limits() -> LedgerLimits {
+    LedgerLimits {
+        endorse_timeout: Duration::from_secs(8),
+        submit_timeout: Duration::from_secs(1),
+        silence_deadline: Duration::from_millis(300),
+        height_interval: Duration::from_millis(50),
+        height_timeout: Duration::from_millis(500),
+        backoff_first: Duration::from_millis(5),
+        backoff_cap: Duration::from_millis(50),
+        breaker_open: Duration::from_millis(50),
+        ..LedgerLimits::default()
+    }
+}
+
+impl Chain {
+    pub(crate) async fn start() -> Self {
+        Self::cutting(BlockCutting::Immediate).await
+    }
+
+    pub(crate) async fn cutting(cutting: BlockCutting) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::system();
+        let options = DevnetOptions {
+            cutting,
+            fsync: false,
+            ..DevnetOptions::new(dir.path(), clock.clone())
+        };
+        let devnet = Devnet::start(options).await.unwrap();
+        let identity = |role| {
+            let pem = devnet.identity(role);
+            Identity::from_pem(&pem.msp_id, &pem.certificate_pem, &pem.private_key_pem).unwrap()
+        };
+        let (admin, super_admin) = (identity(SignerRole::Admin), identity(SignerRole::SuperAdmin));
+        let config = LedgerConfig {
+            peers: vec![PeerConfig {
+                endpoint: devnet.endpoint(),
+                msp_id: admin.msp_id().to_owned(),
+                tls_root_pem: devnet.tls_root_pem(),
+                server_name: None,
+            }],
+            channel: CHANNEL.to_owned(),
+            chaincode: CHAINCODE.to_owned(),
+            client_tls: None,
+            development: true,
+            limits: limits(),
+        };
+        let rng = StdRng::seed_from_u64(1);
+        let ledger = Ledger::new(config, admin.clone(), clock.clone(), rng).unwrap();
+        let db = TestDatabase::create().await;
+        Self { db, devnet, ledger, admin, super_admin, clock, _dir: dir }
+    }
+
+    /// With the supply and the countries.
+    pub(crate) async fn bootstrapped() -> Self {
+        let chain = Self::start().await;
+        chain.bootstrap().await;
+        chain
+    }
+
+    pub(crate) async fn bootstrap(&self) {
+        let countries = CountryList::embedded().iter().cloned().collect();
+        self.execute(&[Command::BootstrapSystem {}, Command::InitializeCountryData { countries }])
+            .await;
+    }
+
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            channel: CHANNEL.to_owned(),
+            chaincode: CHAINCODE.to_owned(),
+            decode: EventRecord::decode,
+            retry: RetryPolicy::default(),
+        }
+    }
+
+    pub(crate) fn projector(&self) -> Projector {
+        self.projector_with(self.rules())
+    }
+
+    pub(crate) fn projector_with(&self, rules: Rules) -> Projector {
+        let pool = self.db.pool().clone();
+        let parts = Parts {
+            waker: Waker::new(pool.clone()),
+            pool,
+            ledger: self.ledger.clone(),
+            rules,
+            clock: self.clock.clone(),
+        };
+        Projector::new(parts, StdRng::seed_from_u64(2))
+    }
+
+    /// One transaction that carries these commands, valid in a block.
+    pub(crate) async fn execute(&self, commands: &[Command]) -> String {
+        let batch: Vec<_> =
+            commands.iter().map(|command| BatchCommand::new(fresh_id(), command)).collect();
+        self.execute_batch(&batch).await
+    }
+
+    pub(crate) async fn execute_batch(&self, batch: &[BatchCommand]) -> String {
+        let (tx_id, envelope) = self.endorse(batch).await;
+        self.ledger.submit(&tx_id, &envelope).await.unwrap();
+        let status = self.ledger.commit_status(&self.super_admin, &tx_id).await.unwrap();
+        assert!(status.code.is_valid(), "{}", status.code);
+        tx_id
+    }
+
+    pub(crate) async fn endorse(&self, batch: &[BatchCommand]) -> (String, Vec<u8>) {
+        let args = [serde_json::to_string(batch).unwrap()];
+        let endorsed =
+            self.ledger.endorse(&self.super_admin, BatchCommand::EXECUTE, &args).await.unwrap();
+        (endorsed.tx_id, endorsed.envelope)
+    }
+
+    pub(crate) async fn height(&self) -> u64 {
+        let heights = self.ledger.heights().await;
+        heights.into_iter().filter_map(|peer| peer.height.ok()).max().unwrap()
+    }
+
+    /// Steps until every block that exists now is applied.
+    pub(crate) async fn catch_up(&self, projector: &mut Projector) {
+        let height = self.height().await;
+        let deadline = tokio::time::Instant::now() + BOUND;
+        while self.checkpoint().await.is_none_or(|at| at + 1 < height) {
+            projector.step(Duration::from_millis(20)).await.unwrap();
+            assert!(tokio::time::Instant::now() < deadline, "block {height} did not come");
+        }
+    }
+
+    /// Steps until one block was applied.
+    pub(crate) async fn apply_one(&self, projector: &mut Projector) -> gx_projector::Applied {
+        let deadline = tokio::time::Instant::now() + BOUND;
+        loop {
+            if let Progress::Applied(applied) =
+                projector.step(Duration::from_millis(20)).await.unwrap()
+            {
+                return applied;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "no block came");
+        }
+    }
+
+    pub(crate) async fn checkpoint(&self) -> Option<u64> {
+        let row = sqlx::query(r#"SELECT "blockNumber" FROM "ProjectorState""#)
+            .fetch_optional(self.db.pool())
+            .await
+            .unwrap();
+        row.map(|row| u64::try_from(row.get::<i64, _>(0)).unwrap())
+    }
+
+    /// An approved account that holds a ledger id.
+    pub(crate) async fn person(&self, n: u32) -> Person {
+        let id: FabricUserId =
+            format!("MY 463 AUN834 0QK{}B {:04}", letter(n / 10_000), n % 10_000).parse().unwrap();
+        self.account(n, id).await
+    }
+
+    pub(crate) async fn account(&self, n: u32, id: FabricUserId) -> Person {
+        let profile_id = format!("profile-{n}");
+        sqlx::query(
+            r#"INSERT INTO "UserProfile" ("profileId", "firstName", "lastName", email,
+                   "passwordHash", "dateOfBirth", gender, "nationalityCountryCode", status,
+                   "onchainStatus", "createdAt", "updatedAt")
+               VALUES ($1, 'A', 'B', $1 || '@gxtest.com', 'x', '1992-08-20', 'female', 'MY',
+                       'APPROVED_PENDING_ONCHAIN', 'PENDING', '2020-01-01Z', '2020-01-01Z')"#,
+        )
+        .bind(&profile_id)
+        .execute(self.db.pool())
+        .await
+        .unwrap();
+        sqlx::query(
+            r#"INSERT INTO "FabricIdReservation" ("fabricUserId", "profileId", "commandId",
+                                                  "reservedAt")
+               VALUES ($1, $2, $3, '2020-01-01Z')"#,
+        )
+        .bind(id.to_string())
+        .bind(&profile_id)
+        .bind(create_id(n).to_string())
+        .execute(self.db.pool())
+        .await
+        .unwrap();
+        Person { profile_id, id }
+    }
+
+    /// The single value of a statement, as text.
+    pub(crate) async fn one(&self, sql: &str) -> String {
+        let sql = format!("SELECT coalesce(({sql})::text, 'NULL')");
+        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(self.db.pool()).await.unwrap()
+    }
+
+    pub(crate) async fn sql(&self, sql: &str) {
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(self.db.pool()).await.unwrap();
+    }
+
+    /// Every projected row.
+    pub(crate) async fn rows(&self) -> Vec<Value> {
+        let mut tables = Vec::new();
+        for select in PROJECTED {
+            let sql = format!(
+                "SELECT coalesce(jsonb_agg(to_jsonb(t) ORDER BY to_jsonb(t)::text), '[]')
+                 FROM ({select}) AS t"
+            );
+            tables.push(
+                sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(self.db.pool()).await.unwrap(),
+            );
+        }
+        tables
+    }
+
+    /// Σ wallets + Σ pools in the read model.
+    pub(crate) async fn total(&self) -> String {
+        self.one(
+            r#"SELECT (SELECT coalesce(sum(balance), 0) FROM "Wallet")
+                    + (SELECT coalesce(sum(balance), 0) FROM "PoolBalance")"#,
+        )
+        .await
+    }
+}
+
+fn letter(n: u32) -> char {
+    char::from_u32(u32::from(b'A') + n % 26).unwrap()
+}
+
+pub(crate) fn fresh_id() -> CommandId {
+    CommandId::from(uuid::Uuid::from_u128(rand::random()))
+}
+
+pub(crate) fn create_id(n: u32) -> CommandId {
+    CommandId::derive(&["create", &n.to_string()])
+}
+
+pub(crate) fn create(person: &Person) -> Command {
+    Command::CreateUser {
+        user_id: person.id.clone(),
+        biometric_hash: "0".repeat(64).parse::<BiometricHash>().unwrap(),
+        nationality: person.id.country(),
+        age: 34,
+    }
+}
+
+pub(crate) fn grant(person: &Person) -> Command {
+    Command::DistributeGenesis { user_id: person.id.clone(), nationality: person.id.country() }
+}
+
+pub(crate) fn transfer(from: &str, to: &str, gx: i64) -> Command {
+    Command::Transfer {
+        from: from.parse().unwrap(),
+        to: to.parse().unwrap(),
+        amount: gx_model::Qirat::gx(gx),
+        tx_type: None,
+    }
+}

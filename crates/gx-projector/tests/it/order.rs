@@ -1,0 +1,113 @@
+//! Blocks come in order, from block 0, on the chain of this database.
+
+use std::time::Duration;
+
+use gx_db::testing::TestDatabase;
+use gx_model::EventRecord;
+use gx_outbox::RetryPolicy;
+use gx_projector::{Halt, ProjectorError, Rules, apply_block};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use time::macros::datetime;
+
+use crate::chain::{CHAINCODE, CHANNEL, Chain};
+use crate::handmade::block;
+
+const NOW: time::OffsetDateTime = datetime!(2026-06-01 00:00 UTC);
+
+async fn apply(db: &TestDatabase, number: u64) -> Result<(), ProjectorError> {
+    let rules = Rules {
+        channel: CHANNEL.to_owned(),
+        chaincode: CHAINCODE.to_owned(),
+        decode: EventRecord::decode,
+        retry: RetryPolicy::default(),
+    };
+    let mut rng = StdRng::seed_from_u64(3);
+    let mut conn = db.connection().await;
+    apply_block(&mut conn, &block(number, &[]), &rules, &mut rng, NOW).await.map(drop)
+}
+
+async fn checkpoint(db: &TestDatabase) -> Option<i64> {
+    let sql = r#"SELECT "blockNumber" FROM "ProjectorState""#;
+    sqlx::query_scalar(sql).fetch_optional(db.pool()).await.unwrap()
+}
+
+/// PRJ-06: a read model without anything does not begin at block 89.
+#[tokio::test]
+async fn an_empty_read_model_begins_at_block_zero_only() {
+    let db = TestDatabase::create().await;
+    let error = apply(&db, 89).await.unwrap_err();
+    assert!(matches!(error, ProjectorError::Halted(Halt::NotFromZero { number: 89 })), "{error:?}");
+    assert_eq!(checkpoint(&db).await, None);
+}
+
+/// PRJ-06: block 7 after block 5 is a gap that halts by name; the checkpoint stays.
+#[tokio::test]
+async fn a_gap_halts_and_leaves_the_checkpoint() {
+    let db = TestDatabase::create().await;
+    for number in 0..=5 {
+        apply(&db, number).await.unwrap();
+    }
+    let error = apply(&db, 7).await.unwrap_err();
+    let gap = Halt::Gap { expected: 6, found: 7 };
+    assert!(matches!(&error, ProjectorError::Halted(halt) if *halt == gap), "{error:?}");
+    assert_eq!(gap.to_string(), "block 7 came where block 6 was due: nothing was applied");
+    assert_eq!(checkpoint(&db).await, Some(5));
+    apply(&db, 6).await.unwrap();
+}
+
+/// PRJ-10: a projector that only believes that it leads cannot apply a block twice.
+#[tokio::test]
+async fn a_block_is_applied_once_whoever_tries() {
+    let db = TestDatabase::create().await;
+    apply(&db, 0).await.unwrap();
+    apply(&db, 1).await.unwrap();
+    for number in [0, 1] {
+        let error = apply(&db, number).await.unwrap_err();
+        assert!(matches!(error, ProjectorError::CheckpointMoved), "{error:?}");
+    }
+    let (first, second) = tokio::join!(apply(&db, 2), apply(&db, 2));
+    assert_eq!([first.is_ok(), second.is_ok()].into_iter().filter(|ok| *ok).count(), 1);
+}
+
+/// PRJ-06: a checkpoint whose events the read model lacks is refused at the start.
+#[tokio::test]
+async fn a_checkpoint_over_an_emptied_read_model_is_refused() {
+    let chain = Chain::bootstrapped().await;
+    let mut projector = chain.projector();
+    chain.catch_up(&mut projector).await;
+    projector.stop();
+    chain.sql(r#"TRUNCATE "EventLog""#).await;
+    let error = chain.projector().step(Duration::ZERO).await.unwrap_err();
+    let ProjectorError::Halted(Halt::EmptyReadModel { checkpoint: 1, block: 1 }) = error else {
+        panic!("{error:?}");
+    };
+}
+
+/// Another chain behind the same address is told by its genesis block, and a chain that
+/// parted later by the checkpoint's block.
+#[tokio::test]
+async fn another_chain_is_refused_by_name() {
+    let chain = Chain::bootstrapped().await;
+    let mut projector = chain.projector();
+    chain.catch_up(&mut projector).await;
+    projector.stop();
+    for column in ["blockHash", "genesisHash"] {
+        let kept = chain.one(&format!(r#"SELECT "{column}" FROM "ProjectorState""#)).await;
+        let other =
+            format!(r#"UPDATE "ProjectorState" SET "{column}" = decode(repeat('ab', 32), 'hex')"#);
+        chain.sql(&other).await;
+        let mut projector = chain.projector();
+        let deadline = tokio::time::Instant::now() + crate::chain::BOUND;
+        let error = loop {
+            match projector.step(Duration::from_millis(50)).await {
+                Ok(_) => assert!(tokio::time::Instant::now() < deadline, "{column}"),
+                Err(error) => break error,
+            }
+        };
+        let ProjectorError::Halted(Halt::Chain(wrong)) = error else { panic!("{error:?}") };
+        assert!(wrong.to_string().starts_with("another chain: block "), "{wrong}");
+        projector.stop();
+        chain.sql(&format!(r#"UPDATE "ProjectorState" SET "{column}" = '{kept}'"#)).await;
+    }
+}

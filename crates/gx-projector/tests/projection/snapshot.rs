@@ -1,0 +1,67 @@
+//! Everything a database says, to be compared with another one.
+
+use std::collections::BTreeMap;
+
+use gx_db::PgConnection;
+use sqlx::AssertSqlSafe;
+
+/// A table's rows as JSON, in order, under the table's name.
+pub(crate) type Snapshot = BTreeMap<&'static str, Vec<String>>;
+
+/// The projected tables and the people, with the columns that say when this database was
+/// written to, or in which order, and nothing of the chain.
+const READ_MODEL: [(&str, &[&str]); 12] = [
+    ("EventLog", &[]),
+    ("EventDLQ", &["deadEventId", "createdAt", "resolvedAt"]),
+    ("LedgerSystem", &[]),
+    ("LedgerPool", &[]),
+    ("PoolBalance", &[]),
+    ("LedgerCountry", &[]),
+    ("LedgerPoolMove", &[]),
+    ("LedgerUser", &[]),
+    ("Wallet", &[]),
+    ("Transaction", &[]),
+    ("UserProfile", &[]),
+    ("ProjectorState", &["updatedAt"]),
+];
+
+/// What the workers write.
+const OUTBOX: [(&str, &[&str]); 2] =
+    [("OutboxCommand", &["updatedAt", "nextAttemptAt"]), ("LedgerAttempt", &[])];
+
+/// Every row that is a function of the chain.
+pub(crate) async fn read_model(conn: &mut PgConnection) -> Snapshot {
+    rows(conn, &READ_MODEL).await
+}
+
+/// The same, and the commands with their attempts.
+pub(crate) async fn everything(conn: &mut PgConnection) -> Snapshot {
+    let mut all = rows(conn, &READ_MODEL).await;
+    all.extend(rows(conn, &OUTBOX).await);
+    all
+}
+
+async fn rows(conn: &mut PgConnection, tables: &[(&'static str, &[&str])]) -> Snapshot {
+    let mut all = Snapshot::new();
+    for (table, without) in tables {
+        let without: String = without.iter().map(|column| format!(" - '{column}'")).collect();
+        let sql = format!(
+            r#"SELECT (to_jsonb(t){without})::text AS row FROM "{table}" t ORDER BY 1"#
+        );
+        let rows = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut *conn).await.unwrap();
+        all.insert(table, rows);
+    }
+    all
+}
+
+/// Fails with the rows that only one side has.
+pub(crate) fn assert_same(left: &Snapshot, right: &Snapshot) {
+    for (table, rows) in left {
+        let others = &right[table];
+        let only_left: Vec<_> = rows.iter().filter(|row| !others.contains(row)).collect();
+        let only_right: Vec<_> = others.iter().filter(|row| !rows.contains(row)).collect();
+        let same = only_left.is_empty() && only_right.is_empty() && rows.len() == others.len();
+        assert!(same, "{table}: {only_left:#?} against {only_right:#?}");
+    }
+    assert_eq!(left.len(), right.len());
+}
