@@ -204,9 +204,11 @@ async fn wait_for_commit(node: &Node, tx_id: &str) -> Result<CommitStatusRespons
     let mut height = node.height.clone();
     let mut ended = node.faults.streams_ended();
     loop {
-        // Seen before the look: a block that is committed after it wakes us.
-        height.mark_unchanged();
-        if let Some(found) = look_up(&node.store, tx_id)? {
+        // Seen before the look: a block that is published after it wakes us. A block that is
+        // committed but not published yet is not told, for Deliver would not have it.
+        let published = *height.borrow_and_update();
+        let found = look_up(&node.store, tx_id)?;
+        if let Some(found) = found.filter(|found| found.block_number < published) {
             return Ok(found);
         }
         tokio::select! {

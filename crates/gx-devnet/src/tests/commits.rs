@@ -1,12 +1,13 @@
 //! What the ledger does with transactions: once, in order, against the state at their turn.
 
 use gx_fabric_proto::common::Envelope;
+use gx_fabric_proto::orderer::seek_info::SeekBehavior;
 use gx_fabric_proto::protos::TxValidationCode;
 use gx_model::{Command, CommandId, Qirat};
 use tonic::Code;
 
 use super::Ledger;
-use super::client::{Client, Signed, direct_call, said};
+use super::client::{Client, Signed, direct_call, next_block, number, said};
 use super::contracts::{ALI, SARAH, balance, bootstrap, create_person, grant};
 
 async fn pause(client: &Client, name: &str) -> Signed {
@@ -84,6 +85,18 @@ fn forge_endorsement(client: &Client, envelope: &Envelope) -> Envelope {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_block_can_be_fetched_as_soon_as_a_commit_in_it_is_known() {
+    let ledger = Ledger::start().await;
+    let admin = ledger.admin();
+    for _ in 0..30 {
+        let committed = admin.invoke("AdminContract:GetSystemStatus", &[]).await.unwrap();
+        let at = || number(committed.block);
+        let mut stream = admin.deliver(at(), at(), SeekBehavior::FailIfNotReady).await.unwrap();
+        assert_eq!(next_block(&mut stream).await.header.unwrap().number, committed.block);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_conflicting_transactions_in_one_block_do_not_both_take_effect() {
     let ledger = Ledger::cutting(crate::BlockCutting::Manual).await;
     let admin = ledger.admin();
@@ -128,10 +141,7 @@ async fn g2_the_same_envelope_twice_has_one_effect() {
     admin.submit(&transaction).await.unwrap();
     admin.submit(&transaction).await.unwrap();
     let mut stream = admin.follow(height).await;
-    let codes = [
-        codes(&super::client::next_block(&mut stream).await),
-        codes(&super::client::next_block(&mut stream).await),
-    ];
+    let codes = [codes(&next_block(&mut stream).await), codes(&next_block(&mut stream).await)];
     assert_eq!(codes, [vec![0], vec![9]], "VALID, then DUPLICATE_TXID");
     let status = admin.commit_status(&transaction.tx_id).await.unwrap();
     assert_eq!((status.result(), status.block_number), (TxValidationCode::Valid, height));
