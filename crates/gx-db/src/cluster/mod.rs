@@ -103,7 +103,7 @@ impl PrivateCluster {
         let folder = owner.place(&options.folder)?;
         let lock = lock(&folder)?;
         let server = Server::open(folder, owner)?;
-        let password = server.ensure_data()?;
+        let password = server.ensure_data(options.durable)?;
         let (port, adopted) = match server.surviving()? {
             Some(postmaster) => (postmaster.port, true),
             None => (server.start(options)?, false),

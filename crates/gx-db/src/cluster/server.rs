@@ -54,7 +54,7 @@ impl Server {
 
     /// The cluster's password; made with the cluster at the first start. An unfinished
     /// earlier attempt is thrown away: the data directory appears complete or not at all.
-    pub(crate) fn ensure_data(&self) -> Result<SecretString, ClusterError> {
+    pub(crate) fn ensure_data(&self, durable: bool) -> Result<SecretString, ClusterError> {
         let (data, file) = (self.data(), self.folder.join("password"));
         self.owner.give(&self.folder)?;
         if data.exists() {
@@ -72,6 +72,9 @@ impl Server {
         self.owner.give(&file)?;
         let mut initdb = self.command("initdb");
         initdb.args(["--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--username", ROLE]);
+        if !durable {
+            initdb.arg("--no-sync");
+        }
         initdb.arg("--pwfile").arg(&file).arg("-D").arg(&unfinished);
         self.finish("initdb", &mut initdb)?;
         std::fs::rename(&unfinished, &data).map_err(ClusterError::folder("rename", &unfinished))?;

@@ -24,9 +24,13 @@ impl Place {
         PrivateCluster::start(self.options()).await.unwrap()
     }
 
+    async fn start_durable(&self) -> PrivateCluster {
+        PrivateCluster::start(ClusterOptions { durable: true, ..self.options() }).await.unwrap()
+    }
+
     fn options(&self) -> ClusterOptions {
         let first_port = 61_000 + u16::from(rand::random::<u8>()) * 8;
-        ClusterOptions { first_port, ..ClusterOptions::new(&self.folder) }
+        ClusterOptions { first_port, durable: false, ..ClusterOptions::new(&self.folder) }
     }
 
     fn postmaster(&self) -> String {
@@ -81,7 +85,7 @@ async fn a_cluster_keeps_port_password_and_data_over_a_stop() {
 #[tokio::test]
 async fn a_server_that_survived_is_adopted_and_a_killed_one_recovered() {
     let place = Place::new();
-    let first = place.start().await;
+    let first = place.start_durable().await;
     execute(&first, "CREATE TABLE thing (x int)").await;
     drop(first);
     let pid = place.postmaster();
@@ -92,7 +96,7 @@ async fn a_server_that_survived_is_adopted_and_a_killed_one_recovered() {
 
     place.signal("-KILL");
     drop(second);
-    let third = place.start().await;
+    let third = place.start_durable().await;
     assert!(!third.adopted());
     assert_ne!(place.postmaster(), pid);
     execute(&third, "SELECT 1 / count(*) FROM thing").await;
@@ -151,6 +155,7 @@ async fn a_place_closed_to_the_servers_user_becomes_a_link_to_an_open_one() {
     std::fs::set_permissions(parent.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
     let folder = parent.path().join("postgres");
     let cluster = PrivateCluster::start(ClusterOptions {
+        durable: false,
         first_port: 63_100,
         ..ClusterOptions::new(&folder)
     })

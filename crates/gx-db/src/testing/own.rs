@@ -31,7 +31,12 @@ impl TestServer {
         let source = self.running();
         let mut copy = source.command("pg_basebackup");
         copy.arg("-D").arg(folder.path().join("data")).args(["-d", &self.url()]);
-        copy.args(["--checkpoint=fast", "--wal-method=stream", "--write-recovery-conf"]);
+        copy.args([
+            "--checkpoint=fast",
+            "--wal-method=stream",
+            "--write-recovery-conf",
+            "--no-sync",
+        ]);
         let copied = tokio::task::spawn_blocking(move || copy.status()).await.unwrap().unwrap();
         assert!(copied.success(), "pg_basebackup failed");
         std::fs::copy(source.folder().join("password"), folder.path().join("password")).unwrap();
