@@ -14,6 +14,9 @@ use crate::instance::{self, ExpectedCluster, InstanceFacts, NotProven, Refusal};
 
 /// How many looks at the instance in use come before one at all others.
 const LOOKS_PER_SWEEP: u32 = 10;
+/// Limits of the growing pause while nothing usable is found: doublings, and recheck intervals.
+const MOST_DOUBLINGS: u32 = 10;
+const AWAY_AT_MOST: u32 = 3;
 /// The shortest time between two looks, however often somebody asks for one.
 const AT_MOST_EVERY: Duration = Duration::from_millis(100);
 
@@ -26,6 +29,8 @@ pub(super) struct Monitor {
     current: Option<(usize, PgConnection)>,
     /// Looks since the last at all instances.
     looks: u32,
+    /// Looks in a row that found nothing usable.
+    failures: u32,
 }
 
 /// What one instance turned out to be.
@@ -47,16 +52,27 @@ impl Monitor {
             "Connections to PostgreSQL opened and refused, by reason."
         );
         metrics::describe_gauge!("gx_db_usable", "1 while a proven database instance is in use.");
-        Self { endpoints, shared, pool, connect_timeout, current: None, looks: 0 }
+        Self { endpoints, shared, pool, connect_timeout, current: None, looks: 0, failures: 0 }
     }
 
-    /// Looks again and again, sooner when a connection was found wrong.
+    /// Looks again and again: sooner when a connection was found wrong, and ever later, up to
+    /// a limit, while nothing usable is found.
     pub(super) async fn run(mut self) {
         loop {
             tokio::time::sleep(AT_MOST_EVERY).await;
-            let rest = self.shared.recheck.saturating_sub(AT_MOST_EVERY);
+            let rest = self.pause().saturating_sub(AT_MOST_EVERY);
             timeout(rest, self.shared.look_now.notified()).await.ok();
             self.step().await;
+            self.failures =
+                if self.current.is_some() { 0 } else { self.failures.saturating_add(1) };
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        match self.failures {
+            0 => self.shared.recheck,
+            more => (AT_MOST_EVERY * 2_u32.saturating_pow(more.min(MOST_DOUBLINGS)))
+                .min(self.shared.recheck * AWAY_AT_MOST),
         }
     }
 
