@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 
 /// The catalogue of one schema: tables, columns with type and default, constraints, indexes,
 /// views, enums, domains, sequences, functions and triggers, each one line.
@@ -24,7 +24,11 @@ pub struct Catalogue {
 impl Catalogue {
     /// Reads the catalogue of the connection's current schema.
     pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Self> {
-        let lines = store::catalogue_lines(conn).await?;
+        // The settings that change how defaults are printed hold for this reading only.
+        let mut reading = conn.begin().await?;
+        store::print_alike(&mut reading).await?;
+        let lines = store::catalogue_lines(&mut reading).await?;
+        reading.rollback().await?;
         // One object stays one line, whatever its literals contain.
         Ok(Self { lines: lines.iter().map(|line| line.replace('\n', " ")).collect() })
     }

@@ -3,6 +3,12 @@
 
 use sqlx::PgConnection;
 
+/// Makes every session print times and intervals in the same way, until its transaction ends.
+pub(super) async fn print_alike(conn: &mut PgConnection) -> sqlx::Result<()> {
+    let sql = "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'iso_8601'";
+    sqlx::raw_sql(sql).execute(conn).await.map(drop)
+}
+
 /// One line an object: `kind name: definition`.
 pub(super) async fn catalogue_lines(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar(CATALOGUE).fetch_all(conn).await

@@ -43,6 +43,19 @@ async fn a_freshly_migrated_database_is_the_committed_snapshot() {
     }
 }
 
+#[tokio::test]
+async fn the_sessions_own_settings_change_nothing() {
+    let database = TestDatabase::create().await;
+    let mut conn = database.connection().await;
+    let sql = "SET timezone = 'Asia/Kuala_Lumpur'; SET datestyle = 'German'; SET intervalstyle = 'sql_standard'";
+    raw_sql(sql).execute(&mut conn).await.unwrap();
+    let catalogue = Catalogue::read(&mut conn).await.unwrap();
+    let newest = Migration::newest().schema;
+    assert_eq!(catalogue.differences_from(newest), Vec::<String>::new());
+    let after: String = sqlx::query_scalar("SHOW timezone").fetch_one(&mut conn).await.unwrap();
+    assert_eq!(after, "Asia/Kuala_Lumpur");
+}
+
 async fn differences_after(sql: &'static str) -> Vec<String> {
     let database = TestDatabase::create().await;
     let mut conn: PgConnection = database.connection().await;
