@@ -27,7 +27,7 @@ pub(crate) async fn apply(
             let balances: Vec<i64> = pools.iter().map(|pool| pool.balance.get()).collect();
             system::create_pools(conn, &ids, &balances).await?;
             system::bootstrapped(conn, place.channel, place.tx_id, place.ledger_at).await?;
-            arrived(conn, &[Prerequisite::SystemBootstrapped {}], place).await
+            Ok(())
         }
         DomainEvent::CountryDataInitialized { countries } => {
             initialize_countries(conn, countries, place).await
@@ -39,7 +39,7 @@ pub(crate) async fn apply(
         }
         DomainEvent::SystemResumed {} => {
             system::set_paused(conn, place.channel, None, place.ledger_at).await?;
-            arrived(conn, &[Prerequisite::SystemResumed {}], place).await
+            Ok(())
         }
         DomainEvent::TreasuryAccountActivated { country_code } => {
             activate_treasury(conn, *country_code, place).await
@@ -58,13 +58,23 @@ pub(crate) async fn apply(
     }
 }
 
-async fn arrived(
+/// Frees the commands that waited for what an event brought. An event that was applied
+/// before does so again: a chain that is read again blocks such commands on its way.
+pub(crate) async fn release(
     conn: &mut PgConnection,
-    prerequisites: &[Prerequisite],
+    event: &DomainEvent,
     place: &Place<'_>,
-) -> Result<(), NotApplied> {
-    gx_outbox::prerequisites_arrived(conn, prerequisites, place.now).await?;
-    Ok(())
+) -> Result<(), sqlx::Error> {
+    let arrived = match event {
+        DomainEvent::SystemBootstrapped { .. } => vec![Prerequisite::SystemBootstrapped {}],
+        DomainEvent::SystemResumed {} => vec![Prerequisite::SystemResumed {}],
+        DomainEvent::CountryDataInitialized { countries } => countries
+            .iter()
+            .map(|country| Prerequisite::Country { country_code: country.country_code })
+            .collect(),
+        _ => return Ok(()),
+    };
+    gx_outbox::prerequisites_arrived(conn, &arrived, place.now).await
 }
 
 async fn initialize_countries(
@@ -89,11 +99,7 @@ async fn initialize_countries(
         place.ledger_at,
     )
     .await?;
-    let now_there: Vec<_> = countries
-        .iter()
-        .map(|country| Prerequisite::Country { country_code: country.country_code })
-        .collect();
-    arrived(conn, &now_there, place).await
+    Ok(())
 }
 
 async fn activate_treasury(

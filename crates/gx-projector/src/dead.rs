@@ -6,7 +6,7 @@ use gx_db::PgConnection;
 use gx_model::{DomainEvent, EventRecord};
 use sqlx::Connection;
 
-use crate::apply::apply;
+use crate::apply::{apply, release};
 use crate::block::Decode;
 use crate::error::NotApplied;
 use crate::place::Place;
@@ -49,6 +49,9 @@ pub(crate) async fn apply_or_hold(
     };
     let reason = if let Some(key) = keys.iter().find(|key| held.contains(*key)) {
         if checkpoint::is_logged(conn, place).await? {
+            if let Ok(event) = &decoded {
+                release(conn, event, place).await?;
+            }
             return Ok(Some(Fate::Known));
         }
         format!("held behind an earlier event of {key}")
@@ -83,6 +86,10 @@ pub(crate) async fn try_apply(
             Ok(false) => Ok(false),
             Err(error) => Err(error.into()),
         };
+    let applied = match applied {
+        Ok(applied) => release(&mut savepoint, event, place).await.map(|()| applied).map_err(Into::into),
+        Err(why) => Err(why),
+    };
     match applied {
         Ok(applied) => {
             savepoint.commit().await.map_err(NotApplied::Database)?;

@@ -66,7 +66,29 @@ pub(crate) fn limits() -> LedgerLimits {
     }
 }
 
+fn ledger_at(devnet: &Devnet, endpoint: &str, reader: &Identity, clock: &Clock) -> Ledger {
+    let config = LedgerConfig {
+        peers: vec![PeerConfig {
+            endpoint: endpoint.to_owned(),
+            msp_id: reader.msp_id().to_owned(),
+            tls_root_pem: devnet.tls_root_pem(),
+            server_name: None,
+        }],
+        channel: CHANNEL.to_owned(),
+        chaincode: CHAINCODE.to_owned(),
+        client_tls: None,
+        development: true,
+        limits: limits(),
+    };
+    Ledger::new(config, reader.clone(), clock.clone(), StdRng::seed_from_u64(1)).unwrap()
+}
+
 impl Chain {
+    /// A client that reaches the ledger through something in between.
+    pub(crate) fn ledger_at(&self, endpoint: &str) -> Ledger {
+        ledger_at(&self.devnet, endpoint, &self.admin, &self.clock)
+    }
+
     pub(crate) async fn start() -> Self {
         Self::cutting(BlockCutting::Immediate).await
     }
@@ -85,21 +107,7 @@ impl Chain {
             Identity::from_pem(&pem.msp_id, &pem.certificate_pem, &pem.private_key_pem).unwrap()
         };
         let (admin, super_admin) = (identity(SignerRole::Admin), identity(SignerRole::SuperAdmin));
-        let config = LedgerConfig {
-            peers: vec![PeerConfig {
-                endpoint: devnet.endpoint(),
-                msp_id: admin.msp_id().to_owned(),
-                tls_root_pem: devnet.tls_root_pem(),
-                server_name: None,
-            }],
-            channel: CHANNEL.to_owned(),
-            chaincode: CHAINCODE.to_owned(),
-            client_tls: None,
-            development: true,
-            limits: limits(),
-        };
-        let rng = StdRng::seed_from_u64(1);
-        let ledger = Ledger::new(config, admin.clone(), clock.clone(), rng).unwrap();
+        let ledger = ledger_at(&devnet, &devnet.endpoint(), &admin, &clock);
         let db = TestDatabase::create().await;
         Self { db, devnet, ledger, admin, super_admin, clock, _dir: dir }
     }
@@ -127,16 +135,16 @@ impl Chain {
     }
 
     pub(crate) fn projector(&self) -> Projector {
-        self.projector_with(self.rules())
+        self.projector_on(self.ledger.clone())
     }
 
-    pub(crate) fn projector_with(&self, rules: Rules) -> Projector {
+    pub(crate) fn projector_on(&self, ledger: Ledger) -> Projector {
         let pool = self.db.pool().clone();
         let parts = Parts {
             waker: Waker::new(pool.clone()),
             pool,
-            ledger: self.ledger.clone(),
-            rules,
+            ledger,
+            rules: self.rules(),
             clock: self.clock.clone(),
         };
         Projector::new(parts, StdRng::seed_from_u64(2))

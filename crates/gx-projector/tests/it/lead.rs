@@ -6,6 +6,7 @@ use gx_projector::Progress;
 use tokio::time::Instant;
 
 use crate::chain::{BOUND, Chain, create, grant};
+use crate::proxy::Proxy;
 
 /// PRJ-10: of two projectors one leads; when it dies the other takes over within the bound,
 /// and no event is applied twice.
@@ -39,21 +40,22 @@ async fn a_standby_takes_over_when_the_leader_dies() {
 #[tokio::test]
 async fn blocks_arrive_though_streams_end_or_fall_silent() {
     let chain = Chain::bootstrapped().await;
-    let mut projector = chain.projector();
+    let port = chain.devnet.endpoint().rsplit_once(':').unwrap().1.parse().unwrap();
+    let proxy = Proxy::start(port).await;
+    let mut projector = chain.projector_on(chain.ledger_at(&proxy.endpoint()));
     chain.catch_up(&mut projector).await;
-    let faults = chain.devnet.faults();
 
-    faults.end_streams();
+    chain.devnet.faults().end_streams();
     let person = chain.person(1).await;
     chain.execute(&[create(&person)]).await;
     let within = tokio::time::timeout(BOUND / 3, chain.apply_one(&mut projector));
     assert_eq!(within.await.unwrap().number, 2);
 
-    faults.mute_streams(true);
+    // The connection stays open and carries nothing any more.
+    proxy.freeze();
     chain.execute(&[grant(&person)]).await;
     let within = tokio::time::timeout(BOUND / 3, chain.apply_one(&mut projector));
     assert_eq!(within.await.unwrap().number, 3);
-    faults.mute_streams(false);
 }
 
 /// A ledger that is gone is a state: steps fail, and the blocks come when it is back.

@@ -7,4 +7,7 @@ mod effects;
 mod handmade;
 mod lead;
 mod order;
+#[path = "../../../gx-fabric-client/tests/it/proxy.rs"]
+#[allow(dead_code, reason = "its owner uses the rest of it")]
+mod proxy;
 mod replay;
