@@ -50,8 +50,8 @@ impl Devnet {
     /// Says what is in the way and what to do about it.
     pub async fn start(options: DevnetOptions) -> Result<Self, DevnetError> {
         std::fs::create_dir_all(&options.data_dir)
-            .map_err(|source| DevnetError::DataDir { path: options.data_dir.clone(), source })?;
-        let cannot_listen = |source| DevnetError::Listen { address: options.listen, source };
+            .map_err(|reason| DevnetError::DataDir { path: options.data_dir.clone(), reason })?;
+        let cannot_listen = |reason| DevnetError::Listen { address: options.listen, reason };
         let listener = TcpListener::bind(options.listen).await.map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
         let path = options.data_dir.join(LEDGER_FILE);
@@ -156,7 +156,7 @@ fn build_node(
     let (published, height) = watch::channel(committer.height());
     let (orderer, thread) =
         Orderer::start(options.cutting.clone(), faults, committer, Arc::clone(&store), published)
-            .map_err(|source| DevnetError::DataDir { path: path.to_owned(), source })?;
+            .map_err(|reason| DevnetError::Thread { reason })?;
     let msp = Arc::new(organizations.msp()?);
     let node = Node {
         channel: options.channel.clone(),

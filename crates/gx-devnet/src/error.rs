@@ -7,13 +7,12 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum DevnetError {
     /// The data directory cannot be used.
-    #[error("the ledger's folder {path} cannot be used: {source}; give a writable --data-dir")]
+    #[error("the ledger's folder {path} cannot be used: {reason}; give a writable --data-dir")]
     DataDir {
         /// Which file or folder.
         path: PathBuf,
         /// What the system says.
-        #[source]
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// Another process has the same ledger open.
     #[error("the ledger {path} is open in another process; stop that one or give another folder")]
@@ -48,15 +47,20 @@ pub enum DevnetError {
         reason: String,
     },
     /// The address is taken or not ours.
-    #[error("cannot listen on {address}: {source}; free the port or give another --listen")]
+    #[error("cannot listen on {address}: {reason}; free the port or give another --listen")]
     Listen {
         /// The address asked for.
         address: SocketAddr,
         /// What the system says.
-        #[source]
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// The TLS configuration was refused.
-    #[error("TLS cannot be set up: {0}")]
+    #[error("TLS cannot be set up with the certificates of this ledger")]
     Tls(#[source] tonic::transport::Error),
+    /// The system gives no thread.
+    #[error("cannot start the thread that commits blocks: {reason}")]
+    Thread {
+        /// What the system says.
+        reason: std::io::Error,
+    },
 }

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use gx_fabric_proto::common::{ChannelHeader, Envelope, Payload, SignatureHeader};
+use gx_fabric_proto::common::Envelope;
 use gx_fabric_proto::gateway::SubmitRequest;
-use prost::Message;
 use tonic::{Code, Status};
 
 use crate::access::Policy;
 use crate::faults::SubmitFault;
-use crate::ledger::OrdererGone;
+use crate::ledger::{Judged, Opened, OrdererGone};
 use crate::msp::ORDERER_MSP_ID;
 use crate::node::Node;
 use crate::status::{connection_dropped, detailed};
@@ -39,7 +38,10 @@ pub(super) async fn submit(node: &Arc<Node>, request: SubmitRequest) -> Result<(
         let code = Code::Unavailable;
         return Err(detailed(code, NO_ORDERER, &node.address, ORDERER_MSP_ID, said));
     }
-    check(node, &envelope).map_err(|(status, info)| {
+    let orderer = Arc::clone(node);
+    let checked = tokio::task::spawn_blocking(move || check(&orderer, envelope));
+    let judged = checked.await.map_err(|error| Status::internal(error.to_string()))?;
+    let judged = judged.map_err(|(status, info)| {
         Status::aborted(format!(
             "received unsuccessful response from orderer: status={status}, info={info}"
         ))
@@ -48,10 +50,6 @@ pub(super) async fn submit(node: &Arc<Node>, request: SubmitRequest) -> Result<(
     if fault == Some(SubmitFault::Discarded) {
         return Ok(());
     }
-    let judging = Arc::clone(node);
-    let judged = tokio::task::spawn_blocking(move || judging.judge.judge(&envelope))
-        .await
-        .map_err(|error| Status::internal(error.to_string()))?;
     let queued = node.orderer.submit(judged).await;
     queued.map_err(|OrdererGone| Status::unavailable(NO_ORDERER))?;
     match fault {
@@ -65,8 +63,8 @@ pub(super) async fn submit(node: &Arc<Node>, request: SubmitRequest) -> Result<(
 }
 
 /// The orderer looks at size, channel and signature, and at nothing else. The error is its
-/// status and its words.
-fn check(node: &Node, envelope: &Envelope) -> Result<(), (&'static str, String)> {
+/// status and its words. What a peer finds wrong becomes the verdict.
+fn check(node: &Node, envelope: Envelope) -> Result<Judged, (&'static str, String)> {
     let bad = |info: String| ("BAD_REQUEST", info);
     let bytes = envelope.payload.len() + envelope.signature.len();
     if bytes > MAX_ENVELOPE_BYTES {
@@ -74,17 +72,15 @@ fn check(node: &Node, envelope: &Envelope) -> Result<(), (&'static str, String)>
             "message payload is {bytes} bytes and exceeds maximum allowed {MAX_ENVELOPE_BYTES} bytes"
         )));
     }
-    let headers = Payload::decode(envelope.payload.as_slice()).ok().and_then(|payload| {
-        let header = payload.header?;
-        let channel = ChannelHeader::decode(header.channel_header.as_slice()).ok()?;
-        let signature = SignatureHeader::decode(header.signature_header.as_slice()).ok()?;
-        Some((channel, signature))
-    });
-    let (channel, signature) =
-        headers.ok_or_else(|| bad("could not determine the envelope's channel".to_owned()))?;
+    let opened = Opened::from_envelope(envelope)
+        .ok_or_else(|| bad("could not determine the envelope's channel".to_owned()))?;
+    let Opened { envelope, channel, signature, .. } = &opened;
     if channel.channel_id != node.channel {
         return Err(("NOT_FOUND", format!("channel {} does not exist", channel.channel_id)));
     }
     node.check_signed(Policy::Writers, &signature.creator, &envelope.payload, &envelope.signature)
-        .map_err(|_| ("FORBIDDEN", format!("{}: permission denied", Policy::Writers.unsatisfied())))
+        .map_err(|_| {
+            ("FORBIDDEN", format!("{}: permission denied", Policy::Writers.unsatisfied()))
+        })?;
+    Ok(node.judge.judge(opened))
 }

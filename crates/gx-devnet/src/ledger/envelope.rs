@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use gx_fabric_proto::common::{ChannelHeader, Envelope, HeaderType, Payload, SignatureHeader};
+use gx_fabric_proto::common::{
+    ChannelHeader, Envelope, Header, HeaderType, Payload, SignatureHeader,
+};
 use gx_fabric_proto::kvrwset::KvrwSet;
 use gx_fabric_proto::protos::{
     ChaincodeAction, ChaincodeActionPayload, ProposalResponsePayload, Transaction,
@@ -34,6 +36,30 @@ impl Judged {
     }
 }
 
+/// An envelope with its headers decoded.
+pub(crate) struct Opened {
+    pub(crate) envelope: Envelope,
+    pub(crate) channel: ChannelHeader,
+    pub(crate) signature: SignatureHeader,
+    header: Header,
+    data: Vec<u8>,
+}
+
+impl Opened {
+    /// None where there are no headers.
+    pub(crate) fn from_envelope(envelope: Envelope) -> Option<Self> {
+        let payload = Payload::decode(envelope.payload.as_slice()).ok()?;
+        let header = payload.header?;
+        Some(Self {
+            channel: ChannelHeader::decode(header.channel_header.as_slice()).ok()?,
+            signature: SignatureHeader::decode(header.signature_header.as_slice()).ok()?,
+            envelope,
+            header,
+            data: payload.data,
+        })
+    }
+}
+
 /// Checks envelopes of one channel.
 #[derive(Clone)]
 pub(crate) struct Judge {
@@ -47,47 +73,19 @@ impl Judge {
         Self { channel: channel.to_owned(), chaincode: chaincode.to_owned(), msp }
     }
 
-    /// Judges an envelope as a peer does before the state decides.
-    pub(crate) fn judge(&self, envelope: &Envelope) -> Judged {
-        let (tx_id, verdict) = self.check(envelope);
-        Judged { bytes: envelope.encode_to_vec(), tx_id, verdict }
+    /// Judges an envelope as a peer does before the state decides. The creator's signature
+    /// is not looked at again: the orderer orders nothing without it.
+    pub(crate) fn judge(&self, opened: Opened) -> Judged {
+        let verdict = self
+            .check_headers(&opened)
+            .and_then(|()| self.check_transaction(&opened.header.channel_header, &opened.data));
+        Judged { bytes: opened.envelope.encode_to_vec(), tx_id: opened.channel.tx_id, verdict }
     }
 
-    fn check(&self, envelope: &Envelope) -> (String, Result<Vec<NamespaceSet>, TxValidationCode>) {
-        let Ok(payload) = Payload::decode(envelope.payload.as_slice()) else {
-            return (String::new(), Err(TxValidationCode::BadPayload));
-        };
-        let headers = payload.header.as_ref().and_then(|header| {
-            let channel = ChannelHeader::decode(header.channel_header.as_slice()).ok()?;
-            let signature = SignatureHeader::decode(header.signature_header.as_slice()).ok()?;
-            Some((channel, signature))
-        });
-        let Some((channel, signature)) = headers else {
-            return (String::new(), Err(TxValidationCode::BadCommonHeader));
-        };
-        let verdict = self.check_headers(envelope, &channel, &signature).and_then(|()| {
-            let channel_header =
-                payload.header.as_ref().map(|h| h.channel_header.as_slice()).unwrap_or_default();
-            self.check_transaction(channel_header, &payload.data)
-        });
-        (channel.tx_id, verdict)
-    }
-
-    fn check_headers(
-        &self,
-        envelope: &Envelope,
-        channel: &ChannelHeader,
-        signature: &SignatureHeader,
-    ) -> Result<(), TxValidationCode> {
+    fn check_headers(&self, opened: &Opened) -> Result<(), TxValidationCode> {
+        let Opened { channel, signature, .. } = opened;
         if channel.epoch != 0 || signature.nonce.is_empty() || signature.creator.is_empty() {
             return Err(TxValidationCode::BadCommonHeader);
-        }
-        let signed = self
-            .msp
-            .identity(&signature.creator)
-            .is_ok_and(|creator| creator.has_signed(&envelope.payload, &envelope.signature));
-        if !signed {
-            return Err(TxValidationCode::BadCreatorSignature);
         }
         if channel.r#type != i32::from(HeaderType::EndorserTransaction) {
             return Err(TxValidationCode::UnsupportedTxPayload);

@@ -13,7 +13,7 @@ mod store_file;
 
 pub(crate) use block::transactions;
 pub(crate) use commit::{Committer, Genesis, OtherChannel};
-pub(crate) use envelope::Judge;
+pub(crate) use envelope::{Judge, Judged, Opened};
 pub(crate) use orderer::{Orderer, OrdererGone};
 pub(crate) use simulation::Simulation;
 pub(crate) use store::{Store, StoreError};

@@ -20,7 +20,7 @@ pub(super) fn open_database(path: &Path, fsync: bool) -> Result<Database, Devnet
         .create(true)
         .truncate(false)
         .open(path)
-        .map_err(|source| DevnetError::DataDir { path: path.to_owned(), source })?;
+        .map_err(|reason| DevnetError::DataDir { path: path.to_owned(), reason })?;
     let opened = FileBackend::new(file).and_then(|file| {
         let mut builder = Builder::new();
         builder.set_cache_size(CACHE_BYTES);

@@ -272,8 +272,8 @@ fn sync_tree(folder: &Path) -> io::Result<()> {
     std::fs::File::open(folder)?.sync_all()
 }
 
-fn unusable(path: &Path, source: io::Error) -> DevnetError {
-    DevnetError::DataDir { path: path.to_owned(), source }
+fn unusable(path: &Path, reason: io::Error) -> DevnetError {
+    DevnetError::DataDir { path: path.to_owned(), reason }
 }
 
 fn identities(path: &Path, reason: &impl ToString) -> DevnetError {

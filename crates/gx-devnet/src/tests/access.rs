@@ -187,6 +187,22 @@ async fn an_envelope_with_a_wrong_signature_is_forbidden_by_the_orderer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_envelope_that_is_too_large_or_for_another_channel_is_refused_by_the_orderer() {
+    let ledger = Ledger::start().await;
+    let mut admin = ledger.admin();
+    let mut transaction = admin.endorse(QUERY, &[]).await.unwrap();
+    transaction.envelope.payload = vec![0; 10 * 1024 * 1024];
+    let refused = admin.submit(&transaction).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Aborted);
+    let words = "received unsuccessful response from orderer: status=BAD_REQUEST, info=message \
+                 payload is";
+    assert!(refused.message().starts_with(words), "{refused}");
+    admin.channel = "nochannel".to_owned();
+    let refused = admin.submit(&transaction).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn unknown_chaincodes_and_channels_are_named() {
     let ledger = Ledger::start().await;
     let mut client = ledger.admin();
