@@ -2,22 +2,29 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use gx_fabric_proto::common::Envelope;
 use gx_fabric_proto::protos::TxValidationCode;
 use gx_model::{Clock, CommandId, SignerRole};
+use prost::Message;
 
 use super::bounded;
-use super::client::Client;
+use super::client::{Client, Signed};
+use crate::ledger::transactions;
+use crate::status::validation_code;
 use crate::{Devnet, DevnetError, DevnetOptions};
 
 /// Names the folder to the child process; without it the child's test does nothing.
 const FOLDER: &str = "GX_DEVNET_TEST_FOLDER";
+/// Printed by the child before it submits an envelope.
+const SENT: &str = "sent ";
 /// Printed by the child for each transaction that it knows to be committed.
 const COMMITTED: &str = "committed ";
 /// Transactions that the child commits before it is killed.
 const BEFORE_THE_KILL: usize = 40;
+const VALID: TxValidationCode = TxValidationCode::Valid;
 
 fn options(folder: &Path) -> DevnetOptions {
     DevnetOptions::new(folder, Clock::system())
@@ -28,14 +35,12 @@ fn admin(devnet: &Devnet) -> Client {
 }
 
 /// G1, G2: with the process killed while it commits, every transaction that a client knows
-/// to be committed is still there, the chain is whole, and a resent envelope has no second
-/// effect.
+/// to be committed is still there and the chain is whole. The envelope whose fate is not
+/// known is sent again and has one effect, whether it was committed before or not.
 #[tokio::test(flavor = "multi_thread")]
 async fn g1_what_a_client_knows_to_be_committed_survives_kill_9() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut child, known) = committing_child(folder.path());
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let (known, last_sent) = commit_and_kill(folder.path());
 
     let devnet = Devnet::start(options(folder.path())).await.unwrap();
     let admin = admin(&devnet);
@@ -53,13 +58,20 @@ async fn g1_what_a_client_knows_to_be_committed_survives_kill_9() {
         assert_eq!(header.data_hash, gx_fabric_proto::block_data_hash(data));
         previous_hash = gx_fabric_proto::block_header_hash(&header).to_vec();
     }
+
+    admin.submit(&last_sent).await.unwrap();
     let next = admin.invoke("AdminContract:GetSystemStatus", &[]).await.unwrap();
-    assert_eq!(next.block, u64::try_from(chain.len()).unwrap());
+    assert_eq!(next.block, u64::try_from(chain.len()).unwrap() + 1);
+    let chain = admin.chain().await;
+    let valid = chain.iter().flat_map(transactions).filter(|transaction| {
+        transaction.id == last_sent.tx_id && validation_code(transaction.code) == VALID
+    });
+    assert_eq!(valid.count(), 1);
 }
 
-/// Starts this test binary as a process of its own that commits without end, and reads from
-/// it what was committed.
-fn committing_child(folder: &Path) -> (Child, Vec<String>) {
+/// Starts this test binary as a process of its own that commits without end, kills it, and
+/// tells what it knew to be committed and which envelope it sent last.
+fn commit_and_kill(folder: &Path) -> (Vec<String>, Signed) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "tests::durability::the_child_commits_until_it_is_killed"])
         .args(["--nocapture", "--test-threads=1"])
@@ -67,13 +79,27 @@ fn committing_child(folder: &Path) -> (Child, Vec<String>) {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let known = lines
-        .map(|line| line.unwrap())
-        .filter_map(|line| line.strip_prefix(COMMITTED).map(str::to_owned))
-        .take(BEFORE_THE_KILL)
-        .collect();
-    (child, known)
+    let (mut known, mut last_sent) = (Vec::new(), None);
+    for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
+        if let Some(tx_id) = line.strip_prefix(COMMITTED) {
+            known.push(tx_id.to_owned());
+        } else if let Some(envelope) = line.strip_prefix(SENT) {
+            last_sent = signed(envelope).or(last_sent);
+        }
+        if known.len() == BEFORE_THE_KILL {
+            // What the pipe still holds is read to its end.
+            child.kill().unwrap();
+        }
+    }
+    child.wait().unwrap();
+    (known, last_sent.unwrap())
+}
+
+/// None where the kill has cut the line.
+fn signed(line: &str) -> Option<Signed> {
+    let (tx_id, envelope) = line.split_once(' ')?;
+    let envelope = Envelope::decode(hex::decode(envelope).ok()?.as_slice()).ok()?;
+    Some(Signed { tx_id: tx_id.to_owned(), envelope })
 }
 
 /// The other process of the test above; alone it has nothing to do.
@@ -83,17 +109,21 @@ async fn the_child_commits_until_it_is_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let devnet = Devnet::start(options(Path::new(&folder))).await.unwrap();
     let admin = admin(&devnet);
-    let id = |n: usize| CommandId::derive(&["child", &n.to_string()]).to_string();
-    let bootstrap = admin.invoke("AdminContract:BootstrapSystem", &[&id(0)]).await.unwrap();
-    println!("\n{COMMITTED}{}", bootstrap.tx_id);
-    for n in 1.. {
-        let id = id(n);
-        let committed = if n % 2 == 1 {
-            admin.invoke("AdminContract:PauseSystem", &["TEST", &id]).await
-        } else {
-            admin.invoke("AdminContract:ResumeSystem", &[&id]).await
+    println!();
+    for n in 0.. {
+        let id = CommandId::derive(&["child", &n.to_string()]).to_string();
+        let transaction = match n {
+            0 => admin.endorse("AdminContract:BootstrapSystem", &[&id]).await,
+            n if n % 2 == 1 => admin.endorse("AdminContract:PauseSystem", &["TEST", &id]).await,
+            _ => admin.endorse("AdminContract:ResumeSystem", &[&id]).await,
         };
-        println!("{COMMITTED}{}", committed.unwrap().tx_id);
+        let transaction = transaction.unwrap();
+        let envelope = hex::encode(transaction.envelope.encode_to_vec());
+        println!("{SENT}{} {envelope}", transaction.tx_id);
+        admin.submit(&transaction).await.unwrap();
+        let status = admin.commit_status(&transaction.tx_id).await.unwrap();
+        assert_eq!(status.result(), VALID);
+        println!("{COMMITTED}{}", transaction.tx_id);
     }
 }
 
