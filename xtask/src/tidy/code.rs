@@ -51,15 +51,34 @@ fn holds_sql(path: &str) -> bool {
     path.ends_with("/store.rs") || path.contains("/store/")
 }
 
+/// Whether a test waits for a time. In a loop it waits for a condition instead.
 fn calls_sleep(test: &Function) -> bool {
-    let mut previous_is_sleep = false;
-    let mut found = false;
     let body = test.body.as_ref().map_or_else(TokenStream::new, proc_macro2::Group::stream);
-    each_token(&body, &mut |tree| {
-        found |= previous_is_sleep && matches!(tree, TokenTree::Group(_));
-        previous_is_sleep = matches!(tree, TokenTree::Ident(name) if name == "sleep");
-    });
-    found
+    sleeps_outside_loops(&body)
+}
+
+fn sleeps_outside_loops(stream: &TokenStream) -> bool {
+    let (mut after_sleep, mut in_loop_head) = (false, false);
+    for tree in stream.clone() {
+        match &tree {
+            TokenTree::Ident(word) => {
+                let word = word.to_string();
+                in_loop_head |= matches!(word.as_str(), "loop" | "while" | "for");
+                after_sleep = word == "sleep";
+                continue;
+            }
+            TokenTree::Group(group) => {
+                let loop_body = in_loop_head && group.delimiter() == Delimiter::Brace;
+                if after_sleep || (!loop_body && sleeps_outside_loops(&group.stream())) {
+                    return true;
+                }
+                in_loop_head &= !loop_body;
+            }
+            TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+        }
+        after_sleep = false;
+    }
+    false
 }
 
 /// The lines of `allow` and `expect` attributes that do not say why.
@@ -115,6 +134,9 @@ mod tests {
         assert!(findings(text)[0].contains("`naps` sleeps"));
         assert!(findings("async fn backs_off() { tokio::time::sleep(x).await; }").is_empty());
         assert!(findings("#[test] fn fine() { let sleep = 1; f(sleep, 2); }").is_empty());
+        let polls = "#[test] fn polls() { while !f() { assert!(in_time()); sleep(x); } }";
+        assert!(findings(polls).is_empty());
+        assert_eq!(findings("#[test] fn f() { spawn(async { sleep(x).await }); }").len(), 1);
     }
 
     #[test]
