@@ -135,16 +135,24 @@ impl Chain {
     }
 
     pub(crate) fn projector(&self) -> Projector {
-        self.projector_on(self.ledger.clone())
+        self.projector_from(self.ledger.clone(), self.rules())
     }
 
     pub(crate) fn projector_on(&self, ledger: Ledger) -> Projector {
+        self.projector_from(ledger, self.rules())
+    }
+
+    pub(crate) fn projector_by(&self, rules: Rules) -> Projector {
+        self.projector_from(self.ledger.clone(), rules)
+    }
+
+    fn projector_from(&self, ledger: Ledger, rules: Rules) -> Projector {
         let pool = self.db.pool().clone();
         let parts = Parts {
             waker: Waker::new(pool.clone()),
             pool,
             ledger,
-            rules: self.rules(),
+            rules,
             clock: self.clock.clone(),
         };
         Projector::new(parts, StdRng::seed_from_u64(2))

@@ -1,0 +1,17 @@
+//! The submitter and the projector together, against a development ledger and a real
+//! PostgreSQL: whatever goes wrong, a command takes effect once.
+
+mod blocked;
+#[path = "../../../gx-projector/tests/it/chain.rs"]
+#[allow(dead_code, reason = "the projector's tests use the rest of it")]
+mod chain;
+mod conflicts;
+mod crash;
+mod desk;
+mod failures;
+mod kinds;
+mod lanes;
+mod once;
+mod operators;
+mod order;
+mod running;

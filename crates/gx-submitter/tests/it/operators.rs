@@ -1,0 +1,71 @@
+//! Retry and discard, as operators ask for them.
+
+use gx_model::CommandStatus;
+use gx_outbox::OperateError;
+
+use crate::chain::{create, grant};
+use crate::desk::Desk;
+
+/// A dead command is retried on request and commits.
+#[tokio::test]
+async fn a_dead_command_can_be_retried() {
+    let mut desk = Desk::open().await;
+    let person = desk.chain.person(1).await;
+    let id = desk.enqueue_for(&person, &create(&person)).await;
+    let follower = desk.enqueue_for(&person, &grant(&person)).await;
+    // Batch and halves: seven refusals let the head die and its follower wait.
+    desk.chain.devnet.faults().fail_endorsements(8, 500, "no");
+    while desk.status(id).await != "DEAD" {
+        let _ = desk.submitter.step().await;
+    }
+    let mut conn = desk.conn().await;
+    let dead = gx_outbox::list(&mut conn, Some(CommandStatus::Dead), 10).await.unwrap();
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0].command_id, id.to_string());
+    desk.drain().await;
+    let waiting = desk.status(follower).await;
+    assert!(["HELD", "DEAD"].contains(&waiting.as_str()), "{waiting}");
+    gx_outbox::retry(&mut conn, id, desk.chain.clock.now()).await.unwrap();
+    if waiting == "DEAD" {
+        gx_outbox::retry(&mut conn, follower, desk.chain.clock.now()).await.unwrap();
+    }
+    desk.drain().await;
+    assert_eq!(desk.status(id).await, "COMMITTED");
+    assert_eq!(desk.status(follower).await, "COMMITTED");
+    let error = gx_outbox::retry(&mut conn, id, desk.chain.clock.now()).await.unwrap_err();
+    assert!(matches!(error, OperateError::NotNow { .. }), "{error}");
+}
+
+/// A creation is discarded only once the ledger has cancelled its id; the account goes
+/// back to review and its grant is refused.
+#[tokio::test]
+async fn discarding_a_creation_is_final_when_the_ledger_has_cancelled_it() {
+    let mut desk = Desk::open().await;
+    let person = desk.chain.person(1).await;
+    let id = desk.enqueue_for(&person, &create(&person)).await;
+    let follower = desk.enqueue_for(&person, &grant(&person)).await;
+    let now = desk.chain.clock.now();
+    gx_outbox::discard(&mut desk.conn().await, id, "a mistake", "admin", now).await.unwrap();
+    assert_eq!(desk.status(id).await, "PENDING");
+    desk.drain().await;
+    assert_eq!(desk.status(id).await, "DISCARDED");
+    assert_eq!(desk.outcome(id).await["status"], "CANCELLED");
+    assert_eq!(desk.status(follower).await, "REFUSED");
+    let profile = r#"SELECT concat_ws(' ', status, "onchainStatus") FROM "UserProfile""#;
+    assert_eq!(desk.chain.one(profile).await, "PENDING_ADMIN_APPROVAL FAILED");
+    assert_eq!(desk.effects("UserCreated").await, (0, 0));
+}
+
+/// What was never sent is discarded at once.
+#[tokio::test]
+async fn what_was_never_sent_is_discarded_at_once() {
+    let desk = Desk::open().await;
+    let person = desk.chain.person(1).await;
+    let id = desk.enqueue_for(&person, &grant(&person)).await;
+    let now = desk.chain.clock.now();
+    let mut conn = desk.conn().await;
+    gx_outbox::discard(&mut conn, id, "a mistake", "admin", now).await.unwrap();
+    assert_eq!(desk.status(id).await, "DISCARDED");
+    let error = gx_outbox::discard(&mut conn, id, "again", "admin", now).await.unwrap_err();
+    assert!(matches!(error, OperateError::NotNow { .. }), "{error}");
+}
