@@ -174,3 +174,24 @@ async fn a_first_start_and_a_later_one_take_less_than_a_second() {
         bounded("stop", devnet.stop()).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_that_was_cut_short_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let half_made = folder.path().join("organizations.new/peerOrganizations");
+    std::fs::create_dir_all(&half_made).unwrap();
+    std::fs::write(half_made.join("rest"), "").unwrap();
+    let devnet = Devnet::start(options(folder.path())).await.unwrap();
+    assert_eq!(admin(&devnet).chain().await.len(), 1);
+    assert!(!folder.path().join("organizations.new").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_folder_that_cannot_be_used_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let refused = Devnet::start(options(&file.join("ledger"))).await.err().unwrap();
+    let message = refused.to_string();
+    assert!(message.contains("file/ledger") && message.contains("--data-dir"), "{message}");
+}
