@@ -11,6 +11,8 @@ mod password;
 mod role;
 mod sessions;
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod tokens;

@@ -5,8 +5,6 @@ mod login;
 mod person;
 mod profile;
 mod registration;
-#[cfg(test)]
-mod testing;
 
 use std::sync::Arc;
 
@@ -55,7 +53,7 @@ pub fn service(settings: &IdentitySettings, base: Foundation) -> Service {
         .user_retrying(routes!(login::http::logout_all))
         .public(routes!(login::http::jwks))
         .user_retrying(routes!(profile::http::get_me, profile::http::patch_me))
-        .user_retrying(routes!(profile::http::onchain))
+        .user(routes!(profile::http::onchain))
         .user_retrying(routes!(kyc::http::get_kyc))
         .user_retrying(routes!(kyc::http::submit));
     let required_documents = settings.kyc_required_documents.clone().into();

@@ -63,7 +63,7 @@ impl Field for Name {
         for character in name.chars() {
             let letter = is_letter(character);
             let separator = matches!(character, ' ' | '-' | '\'' | '\u{2019}');
-            if !letter && !(separator && after_letter) {
+            if !(letter || separator && after_letter) {
                 return Err(bad_name());
             }
             after_letter = letter;

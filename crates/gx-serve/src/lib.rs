@@ -5,6 +5,8 @@
 //! does that in the right order.
 
 pub mod build_info;
+#[cfg(feature = "testing")]
+pub mod conformity;
 pub mod database;
 pub mod entropy;
 pub mod envelope;
@@ -22,6 +24,8 @@ pub mod server;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
+#[cfg(test)]
+mod tests;
 
 pub use entropy::Entropy;
 pub use envelope::Envelope;

@@ -47,11 +47,11 @@ pub(crate) async fn onchain(state: &State, person: &Person) -> Result<Onchain, P
     Ok(Onchain {
         onchain_status: profile.onchain_status,
         fabric_user_id: profile.fabric_user_id,
-        steps: commands.into_iter().map(step).collect(),
+        steps: commands.iter().map(step).collect(),
     })
 }
 
-fn step(command: CommandRow) -> Step {
+fn step(command: &CommandRow) -> Step {
     let state = match CommandStatus::from_name(&command.status) {
         Some(CommandStatus::Submitted) => "sent",
         Some(CommandStatus::Committed | CommandStatus::CommittedUnverified) => "done",
