@@ -132,3 +132,6 @@ impl fmt::Display for CheckReport {
         self.findings.iter().try_for_each(|finding| writeln!(f, "{finding}"))
     }
 }
+
+#[cfg(test)]
+mod tests;
