@@ -40,7 +40,8 @@ pub struct ClusterOptions {
     pub folder: PathBuf,
     /// The database to have; made where it is missing.
     pub database: String,
-    /// The port to try first at the first start. Later starts keep theirs.
+    /// The port to try first at the first start. Later starts keep theirs. Better one below the
+    /// range of outgoing connections, so that it is still free then.
     pub first_port: u16,
     /// Whether commits are forced to disk. Only tests say no.
     pub durable: bool,
@@ -54,7 +55,7 @@ impl ClusterOptions {
         Self {
             folder: folder.into(),
             database: "gx_protocol".to_owned(),
-            first_port: 54_320,
+            first_port: 15_432,
             durable: true,
             settings: Vec::new(),
         }

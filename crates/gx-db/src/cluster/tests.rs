@@ -29,7 +29,7 @@ impl Place {
     }
 
     fn options(&self) -> ClusterOptions {
-        let first_port = 61_000 + u16::from(rand::random::<u8>()) * 8;
+        let first_port = 28_500 + u16::from(rand::random::<u8>()) * 8;
         ClusterOptions { first_port, durable: false, ..ClusterOptions::new(&self.folder) }
     }
 
@@ -156,7 +156,7 @@ async fn a_place_closed_to_the_servers_user_becomes_a_link_to_an_open_one() {
     let folder = parent.path().join("postgres");
     let cluster = PrivateCluster::start(ClusterOptions {
         durable: false,
-        first_port: 63_100,
+        first_port: 30_900,
         ..ClusterOptions::new(&folder)
     })
     .await

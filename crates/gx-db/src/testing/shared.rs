@@ -110,10 +110,10 @@ impl SharedServer {
 /// The options of the shared server: fast rather than durable.
 fn options(folder: &Path) -> ClusterOptions {
     ClusterOptions {
-        first_port: 55_432,
+        first_port: 16_432,
         durable: false,
         settings: [
-            ("max_connections", "500"),
+            ("max_connections", "1000"),
             ("shared_buffers", "64MB"),
             ("autovacuum", "off"),
             ("wal_level", "minimal"),
