@@ -48,7 +48,9 @@ pub(crate) async fn current_schema(conn: &mut PgConnection) -> sqlx::Result<Opti
 /// What was applied, in order; nothing where the table does not exist yet.
 pub(crate) async fn applied(conn: &mut PgConnection) -> sqlx::Result<Vec<Applied>> {
     let tracked: bool = sqlx::query_scalar(
-        r#"SELECT to_regclass(format('%I."SchemaVersion"', current_schema())) IS NOT NULL"#,
+        r#"SELECT current_schema() IS NOT NULL
+                  AND to_regclass(coalesce(quote_ident(current_schema()), '') || '."SchemaVersion"')
+                      IS NOT NULL"#,
     )
     .fetch_one(&mut *conn)
     .await?;

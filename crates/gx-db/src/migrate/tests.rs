@@ -154,6 +154,26 @@ async fn a_database_that_stopped_on_the_way_is_completed() {
     assert_eq!(again, MigrationReport::default());
 }
 
+/// DATABASE_URL of existing deployments may carry `?schema=`: any schema becomes the same.
+#[tokio::test]
+async fn another_schema_than_public_is_migrated_and_used_alike() {
+    let database = TestDatabase::empty().await;
+    let url = format!("{}?schema=other", database.url());
+    let settings = crate::DatabaseSettings::from_url(url.into());
+    let mut conn = crate::connect_for_migration(&settings).await.unwrap();
+    let error = migrate(&mut conn, &Clock::system()).await.unwrap_err();
+    assert!(matches!(error, MigrateError::NoSchema), "{error}");
+    assert_eq!(pending(&mut conn).await.unwrap().len(), MIGRATIONS.len());
+
+    raw_sql("CREATE SCHEMA other").execute(&mut conn).await.unwrap();
+    let report = migrate(&mut conn, &Clock::system()).await.unwrap();
+    assert_eq!(report.differences, Vec::<String>::new());
+    let used = crate::connect(&settings).await.unwrap();
+    assert!(used.health().is_ok(), "{}", used.health());
+    let public = crate::connect(&database.settings()).await.unwrap();
+    assert!(matches!(public.health(), crate::Health::Pending(_)), "{}", public.health());
+}
+
 #[tokio::test]
 async fn an_altered_schema_is_not_migrated_further() {
     let database = TestDatabase::empty().await;
