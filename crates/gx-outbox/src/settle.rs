@@ -75,7 +75,8 @@ async fn settle(
     else {
         return Ok(Settled::Nothing);
     };
-    if row.kind == "CREATE_USER" && matches!(row.status.as_str(), "REFUSED" | "DISCARDED") {
+    // A dead one ends here only by a cancellation, and its id is fenced for good.
+    if row.kind == "CREATE_USER" && row.status != "COMMITTED" {
         let reason = serde_json::json!({
             "status": "REFUSED", "because": { "commandId": id, "outcome": outcome },
         });

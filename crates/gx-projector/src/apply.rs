@@ -1,10 +1,13 @@
 //! What each domain event does to the read model: assignments of what the event says.
 
 use gx_db::PgConnection;
-use gx_model::{AccountId, Country, CountryCode, DomainEvent, FabricUserId, Prerequisite};
+use gx_model::{
+    AccountBalance, AccountId, Country, CountryCode, DomainEvent, FabricUserId, Prerequisite,
+    ReasonCode,
+};
 
 use crate::error::NotApplied;
-use crate::money;
+use crate::money::{self, GenesisGrant, Movement};
 use crate::place::{Place, wallet_id};
 use crate::store::{money as money_sql, people, system};
 
@@ -16,39 +19,64 @@ pub(crate) async fn apply(
     place: &Place<'_>,
 ) -> Result<(), NotApplied> {
     match event {
-        DomainEvent::SystemBootstrapped { pools } => {
-            let mut ids = Vec::with_capacity(pools.len());
-            for pool in pools {
-                let AccountId::Pool(id) = &pool.account else {
-                    return Err(NotApplied::Inapplicable(format!("{} is no pool", pool.account)));
-                };
-                ids.push(id.name().to_owned());
-            }
-            let balances: Vec<i64> = pools.iter().map(|pool| pool.balance.get()).collect();
-            system::create_pools(conn, &ids, &balances).await?;
-            system::bootstrapped(conn, place.channel, place.tx_id, place.ledger_at).await?;
-            Ok(())
-        }
+        DomainEvent::SystemBootstrapped { pools } => bootstrap(conn, pools, place).await,
         DomainEvent::CountryDataInitialized { countries } => {
             initialize_countries(conn, countries, place).await
         }
-        DomainEvent::SystemPaused { reason_code } => {
-            let reason = reason_code.to_string();
-            system::set_paused(conn, place.channel, Some(&reason), place.ledger_at).await?;
-            Ok(())
-        }
-        DomainEvent::SystemResumed {} => {
-            system::set_paused(conn, place.channel, None, place.ledger_at).await?;
-            Ok(())
-        }
+        DomainEvent::SystemPaused { reason_code } => pause(conn, Some(reason_code), place).await,
+        DomainEvent::SystemResumed {} => pause(conn, None, place).await,
         DomainEvent::TreasuryAccountActivated { country_code } => {
             activate_treasury(conn, *country_code, place).await
         }
         DomainEvent::UserCreated { user_id, nationality } => {
             create_user(conn, user_id, *nationality, place).await
         }
-        DomainEvent::GenesisDistributed { .. } => money::distribute(conn, event, place).await,
-        DomainEvent::TransferCompleted { .. } => money::transfer(conn, event, place).await,
+        DomainEvent::GenesisDistributed {
+            user_id,
+            nationality,
+            phase,
+            amount,
+            treasury_amount: _,
+            refusal,
+            balance,
+            treasury_balance,
+            country_users,
+            country_user_total,
+            country_treasury_total,
+        } => {
+            let granted = GenesisGrant {
+                user_id,
+                nationality: *nationality,
+                phase: *phase,
+                amount: *amount,
+                refusal: *refusal,
+                balance: *balance,
+                treasury_balance: *treasury_balance,
+                country_users: *country_users,
+                country_user_total: *country_user_total,
+                country_treasury_total: *country_treasury_total,
+            };
+            money::distribute(conn, &granted, place).await
+        }
+        DomainEvent::TransferCompleted {
+            from,
+            to,
+            amount,
+            fee,
+            tx_type: _,
+            from_balance,
+            to_balance,
+        } => {
+            let moved = Movement {
+                from,
+                to,
+                amount: *amount,
+                fee: *fee,
+                from_balance: *from_balance,
+                to_balance: *to_balance,
+            };
+            money::transfer(conn, &moved, place).await
+        }
         DomainEvent::WalletFrozen { user_id, reason_code } => {
             freeze(conn, user_id, Some(&reason_code.to_string()), place).await
         }
@@ -75,6 +103,35 @@ pub(crate) async fn release(
         _ => return Ok(()),
     };
     gx_outbox::prerequisites_arrived(conn, &arrived, place.now).await
+}
+
+async fn bootstrap(
+    conn: &mut PgConnection,
+    pools: &[AccountBalance],
+    place: &Place<'_>,
+) -> Result<(), NotApplied> {
+    let mut ids = Vec::with_capacity(pools.len());
+    for pool in pools {
+        let AccountId::Pool(id) = &pool.account else {
+            return Err(NotApplied::Inapplicable(format!("{} is no pool", pool.account)));
+        };
+        ids.push(id.name().to_owned());
+    }
+    let balances: Vec<i64> = pools.iter().map(|pool| pool.balance.get()).collect();
+    system::create_pools(conn, &ids, &balances).await?;
+    system::bootstrapped(conn, place.channel, place.tx_id, place.ledger_at).await?;
+    Ok(())
+}
+
+/// Pauses the system, or ends that (no reason).
+async fn pause(
+    conn: &mut PgConnection,
+    reason: Option<&ReasonCode>,
+    place: &Place<'_>,
+) -> Result<(), NotApplied> {
+    let reason = reason.map(ToString::to_string);
+    system::set_paused(conn, place.channel, reason.as_deref(), place.ledger_at).await?;
+    Ok(())
 }
 
 async fn initialize_countries(

@@ -87,7 +87,9 @@ pub(crate) async fn try_apply(
             Err(error) => Err(error.into()),
         };
     let applied = match applied {
-        Ok(applied) => release(&mut savepoint, event, place).await.map(|()| applied).map_err(Into::into),
+        Ok(applied) => {
+            release(&mut savepoint, event, place).await.map(|()| applied).map_err(Into::into)
+        }
         Err(why) => Err(why),
     };
     match applied {

@@ -198,6 +198,13 @@ async fn report(
     let (channel, now) = (&parts.rules.channel, parts.clock.now());
     if let Some(height) = height {
         tip::record(&mut conn, channel, height, WRITER, now).await?;
+        let known = gx_outbox::checkpoint(&mut conn, channel).await?;
+        if let Some(known) = known.filter(|known| height <= known.block_number) {
+            health.ledger.set(Verdict::unhealthy(format!(
+                "the ledger has {height} blocks, but block {} was applied: it lost some",
+                known.block_number
+            )));
+        }
     }
     match tip::lag(&mut conn, channel, settings.tip_max_age(), now).await? {
         Lag::Known { blocks, age } => {
@@ -217,7 +224,9 @@ async fn report(
             }
         }
         Lag::Unknown { reason } => {
-            metrics::gauge!("gx_projection_lag_blocks").set(-1.0);
+            // No number is right, and an old one would look like one.
+            metrics::gauge!("gx_projection_lag_blocks").set(f64::NAN);
+            metrics::gauge!("gx_projection_lag_ms").set(f64::NAN);
             health.lag.unknown(reason);
         }
     }

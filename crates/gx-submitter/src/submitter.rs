@@ -5,7 +5,7 @@ use std::time::Duration;
 use gx_db::{PgConnection, PgPool};
 use gx_fabric_client::{Identity, Ledger, LedgerError};
 use gx_model::{Clock, SignerRole};
-use gx_outbox::{FailureClass, Fate, RetryPolicy};
+use gx_outbox::{FailureClass, Fate, Purpose, RetryPolicy};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use time::OffsetDateTime;
@@ -202,7 +202,7 @@ impl Submitter {
         let budget = self.parts.retry.budget(FailureClass::Interrupted);
         let exhausted: Vec<String> = due
             .iter()
-            .filter(|one| one.interrupted >= budget)
+            .filter(|one| one.purpose == Purpose::Execute && one.interrupted >= budget)
             .map(|one| one.command_id.clone())
             .collect();
         if !exhausted.is_empty() {

@@ -1,6 +1,8 @@
 //! The submitter and the projector together, against a development ledger and a real
 //! PostgreSQL: whatever goes wrong, a command takes effect once.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 mod blocked;
 #[path = "../../../gx-projector/tests/it/chain.rs"]
 #[allow(dead_code, reason = "the projector's tests use the rest of it")]
@@ -15,3 +17,6 @@ mod once;
 mod operators;
 mod order;
 mod running;
+
+// The chain beside the projector's tests keeps its ledger in a folder of it.
+use tempfile as _;
