@@ -5,8 +5,6 @@ mod locks;
 mod operations;
 mod review;
 #[cfg(test)]
-mod testing;
-#[cfg(test)]
 mod tests;
 mod users;
 

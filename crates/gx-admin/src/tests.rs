@@ -1,0 +1,134 @@
+//! What holds for all routes of the service.
+
+use gx_auth::testing::{PASSWORD, TestHost};
+use gx_auth::{AdminRole, NewPassword};
+use gx_model::AccountStatus;
+use gx_serve::{Access, RouteInfo};
+use serde_json::json;
+
+use crate::{AdminSettings, CreateError, NewAdministrator, create_administrator, service};
+
+pub(crate) fn settings() -> AdminSettings {
+    AdminSettings { biometric_key: "a biometric key of 32 bytes, or more".into() }
+}
+
+pub(crate) async fn host() -> TestHost {
+    TestHost::new(|base| service(&settings(), base)).await
+}
+
+/// API-01, SEC-API-06: every route of the table wants a token with its role. Without a token
+/// 401, with a person's 401, with each lesser role 403; nothing but sign-in is public.
+#[tokio::test]
+async fn every_route_wants_its_role() {
+    let host = host().await;
+    let person = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
+    let person = host.session_of(&person).await.access_token;
+    let mut tokens = Vec::new();
+    for role in AdminRole::ALL {
+        tokens.push((role, host.add_administrator(role).await.access_token));
+    }
+    let mut public = Vec::new();
+    for RouteInfo { method, path, access, .. } in &host.service.routes {
+        let url = path.replace("{id}", "nobody");
+        let ask = async |token: &str| host.ask(method, &url).token(token).send().await.code();
+        let least = match access {
+            Access::Public => {
+                public.push(path.as_str());
+                continue;
+            }
+            Access::Admin(role) => AdminRole::from_name(role).unwrap(),
+            other => panic!("{path} is open to {other:?}"),
+        };
+        assert_eq!(ask("").await, 401, "{method} {path}");
+        assert_eq!(ask(&person).await, 401, "{method} {path}");
+        for (role, token) in &tokens {
+            if role.reaches(least) {
+                continue;
+            }
+            assert_eq!(ask(token).await, 403, "{method} {path} for {}", role.name());
+        }
+        let (_, super_admin) = &tokens[3];
+        if path != "/api/v1/admin/auth/logout" {
+            assert!(![401, 403].contains(&ask(super_admin).await), "{method} {path}");
+        }
+    }
+    assert_eq!(public, ["/api/v1/admin/auth/login", "/api/v1/admin/auth/refresh"]);
+}
+
+/// SEC-API-08: a method that is not declared gives 405 with the ones that are, TRACE too.
+#[tokio::test]
+async fn methods_that_are_not_declared_are_refused() {
+    let host = host().await;
+    for (method, path, allow) in [
+        ("DELETE", "/api/v1/admin/users", "GET,HEAD"),
+        ("TRACE", "/api/v1/admin/users", "GET,HEAD"),
+        ("GET", "/api/v1/admin/users/1/approve", "POST"),
+    ] {
+        let answer = host.ask(method, path).send().await;
+        assert_eq!((answer.code(), answer.problem()), (405, "method_not_allowed"), "{method} {path}");
+        assert_eq!(answer.headers["allow"], allow);
+        assert_eq!(answer.headers["content-type"], "application/problem+json");
+    }
+    let answer = host.get("/api/v1/admin/nothing", "").await;
+    assert_eq!((answer.code(), answer.problem()), (404, "not_found"));
+}
+
+/// CFG-05 (routes): over the three services each path has exactly one owner, and the edge
+/// serves the two public ones.
+#[tokio::test]
+async fn each_path_has_one_owner_over_all_services() {
+    let host = host().await;
+    let identity = gx_identity::service(&gx_identity::IdentitySettings::default(), host.base.clone());
+    let tokenomics = gx_tokenomics::service(host.base.clone());
+    let all = [&host.service, &identity, &tokenomics];
+    gx_serve::check_owners(all.iter().flat_map(|service| &service.routes)).unwrap();
+    let envelope = || {
+        gx_serve::Envelope::new("edge", host.clock.clone(), host.base.entropy.clone())
+    };
+    assert!(gx_serve::edge(&[&identity, &tokenomics], envelope()).is_ok());
+
+    let mut stolen = identity.clone();
+    stolen.routes.push(RouteInfo {
+        method: "GET".to_owned(),
+        path: "/api/v1/treasury/{country}".to_owned(),
+        service: gx_identity::SERVICE,
+        access: Access::Public,
+    });
+    let conflict = gx_serve::edge(&[&stolen, &tokenomics], envelope()).unwrap_err();
+    assert!(conflict.to_string().contains("is claimed by svc-identity and by svc-tokenomics"));
+}
+
+#[tokio::test]
+async fn an_administrator_is_created_signs_in_and_signs_out() {
+    let host = host().await;
+    let new = NewAdministrator {
+        email: "Admin@GXtest.com".to_owned(),
+        display_name: "First".to_owned(),
+        role: AdminRole::SuperAdmin,
+        password: NewPassword::new(PASSWORD).unwrap(),
+    };
+    let mut conn = host.base.connection().await.unwrap();
+    assert!(!crate::has_administrators(&mut conn).await.unwrap());
+    let (hasher, entropy) = (&host.base.auth.hasher, &host.base.entropy);
+    let now = host.clock.now();
+    create_administrator(&mut conn, hasher, entropy, &new, "test", now).await.unwrap();
+    assert!(crate::has_administrators(&mut conn).await.unwrap());
+    let again = create_administrator(&mut conn, hasher, entropy, &new, "test", now).await;
+    assert!(matches!(again, Err(CreateError::Exists(email)) if email == "admin@gxtest.com"));
+
+    let log_in = async |password: &str| {
+        let body = json!({ "email": "admin@gxtest.com", "password": password });
+        host.post("/api/v1/admin/auth/login", "", &body).await
+    };
+    assert_eq!(log_in("WrongPassword123!").await.problem(), "invalid_credentials");
+    let answer = log_in(PASSWORD).await;
+    assert_eq!(answer.code(), 200, "{}", answer.text);
+    assert_eq!(answer.json["admin"]["role"], "SUPER_ADMIN");
+    let refresh = json!({ "refreshToken": answer.text_at("/refreshToken") });
+    let fresh = host.post("/api/v1/admin/auth/refresh", "", &refresh).await;
+    let token = fresh.text_at("/accessToken");
+    assert_eq!(host.get("/api/v1/admin/users", token).await.code(), 200);
+    let answer = host.post("/api/v1/admin/auth/logout", token, &json!({})).await;
+    assert_eq!(answer.code(), 204);
+    assert_eq!(host.get("/api/v1/admin/users", token).await.code(), 401);
+}

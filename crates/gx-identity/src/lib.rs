@@ -5,6 +5,8 @@ mod login;
 mod person;
 mod profile;
 mod registration;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

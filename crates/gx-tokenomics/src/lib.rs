@@ -2,8 +2,6 @@
 
 mod amount;
 mod supply;
-#[cfg(test)]
-mod testing;
 mod wallets;
 
 use gx_auth::{Api, Foundation};

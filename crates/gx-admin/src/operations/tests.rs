@@ -1,0 +1,119 @@
+//! Lists through the router.
+
+use gx_auth::{AdminRole, audit};
+use gx_model::AccountStatus;
+use serde_json::{Value, json};
+
+use crate::tests::host;
+
+/// API-11, SEC-API-07: nonsense in paging is 400, on every list.
+#[tokio::test]
+async fn paging_answers_nonsense_with_400() {
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::Auditor).await.access_token;
+    for list in ["users", "outbox", "dead-events", "audit"] {
+        for limit in ["0", "-1", "101", "1000000000", "2147483648", "99999999999999999999", "ten", ""] {
+            let answer = host.get(&format!("/api/v1/admin/{list}?limit={limit}"), &token).await;
+            assert_eq!((answer.code(), answer.pointers()), (400, vec!["/limit"]), "{list} {limit}");
+        }
+        let answer = host.get(&format!("/api/v1/admin/{list}?cursor=nonsense&page=2"), &token).await;
+        assert_eq!((answer.code(), answer.pointers()), (400, vec!["/cursor", "/page"]));
+    }
+}
+
+/// API-11: a block number above 2^53 comes back exactly.
+#[tokio::test]
+async fn large_numbers_survive() {
+    const LARGE: i64 = 9_007_199_254_740_993;
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::Auditor).await.access_token;
+    sqlx::query(
+        r#"INSERT INTO "EventDLQ" (channel, "blockNumber", "txId", "eventIndex", "commandId",
+               "txIndex", aggregates, reason, payload, "ledgerAt", "createdAt")
+           VALUES ('gxchannel', $1, 'tx', 0, 'c', 0, '{}', 'unknown event', '{}', now(), now())"#,
+    )
+    .bind(LARGE)
+    .execute(host.database.pool())
+    .await
+    .unwrap();
+    let answer = host.get("/api/v1/admin/dead-events", &token).await;
+    assert!(answer.text.contains("\"blockNumber\":9007199254740993"), "{}", answer.text);
+    assert_eq!(answer.json["items"][0]["blockNumber"], LARGE);
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_without_gap_or_repetition() {
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::Auditor).await.access_token;
+    let mut expected = Vec::new();
+    for number in 0..7 {
+        let email = format!("person{number}@gxtest.com");
+        expected.push(host.add_person(&email, AccountStatus::Registered).await);
+    }
+    let (mut seen, mut cursor): (Vec<String>, Option<String>) = (Vec::new(), None);
+    loop {
+        let after = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
+        let answer = host.get(&format!("/api/v1/admin/users?limit=3{after}"), &token).await;
+        let items = answer.json["items"].as_array().unwrap();
+        seen.extend(items.iter().map(|item| item["profileId"].as_str().unwrap().to_owned()));
+        cursor = answer.json["nextCursor"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            break;
+        }
+    }
+    expected.sort_unstable();
+    assert_eq!(seen, expected);
+    let found = host.get("/api/v1/admin/users?q=PERSON5&country=my", &token).await;
+    assert_eq!(found.json["items"][0]["email"], "person5@gxtest.com");
+    assert_eq!(found.json["items"].as_array().map(Vec::len), Some(1));
+    let answer = host.get("/api/v1/admin/users?status=GONE", &token).await;
+    assert_eq!((answer.code(), answer.pointers()), (400, vec!["/status"]));
+}
+
+/// LOG-03: the audit log is chained; a row that was edited or removed is found.
+#[tokio::test]
+async fn an_edited_or_missing_audit_row_is_found() {
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::Admin).await.access_token;
+    for number in 0..4 {
+        let email = format!("person{number}@gxtest.com");
+        let id = host.add_person(&email, AccountStatus::Active).await;
+        let body = json!({ "reason": "test", "notes": "b", "\u{61}": Value::Null });
+        let refused = host.post(&format!("/api/v1/admin/users/{id}/lock"), &token, &body).await;
+        assert_eq!(refused.code(), 400, "unknown fields write nothing");
+        let body = json!({ "reason": "test" });
+        host.post(&format!("/api/v1/admin/users/{id}/lock"), &token, &body).await;
+    }
+    let mut conn = host.base.connection().await.unwrap();
+    assert_eq!(audit::verify(&mut conn).await.unwrap(), 4);
+    let change = async |sql: &'static str| {
+        sqlx::query(sql).execute(host.database.pool()).await.unwrap();
+    };
+    change(r#"UPDATE "AuditLog" SET after = after || '{"reason": "better"}' WHERE seq = 2"#).await;
+    let broken = audit::verify(&mut conn).await.unwrap_err();
+    assert_eq!(broken.to_string(), "row 2 of the audit log was changed");
+    change(r#"UPDATE "AuditLog" SET after = after || '{"reason": "test"}' WHERE seq = 2"#).await;
+    assert_eq!(audit::verify(&mut conn).await.unwrap(), 4);
+    change(r#"DELETE FROM "AuditLog" WHERE seq = 3"#).await;
+    let broken = audit::verify(&mut conn).await.unwrap_err();
+    assert_eq!(broken.to_string(), "row 3 of the audit log is missing");
+}
+
+#[tokio::test]
+async fn operators_see_projection_and_system() {
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::Auditor).await.access_token;
+    sqlx::query(
+        r#"INSERT INTO "ProjectorState" VALUES ('gxchannel', '\x00', 41, '\xab', now())"#,
+    )
+    .execute(host.database.pool())
+    .await
+    .unwrap();
+    let answer = host.get("/api/v1/admin/projection", &token).await;
+    assert_eq!(answer.json["channels"][0]["blockNumber"], 41);
+    assert_eq!(answer.json["channels"][0]["blockHash"], "ab");
+    let answer = host.get("/api/v1/admin/system", &token).await;
+    assert_eq!(answer.json["outbox"]["PENDING"], 0);
+    let answer = host.get("/api/v1/admin/audit", &token).await;
+    assert_eq!(answer.json, json!({ "items": [], "nextCursor": null }));
+}

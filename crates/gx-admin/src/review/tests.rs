@@ -1,0 +1,286 @@
+//! Decisions through the router.
+
+use std::sync::Arc;
+
+use gx_auth::testing::{Answer, TestHost};
+use gx_auth::{AdminRole, audit};
+use gx_db::testing::TestDatabase;
+use gx_model::{AccountStatus, CommandId, CommandStatus, FabricUserId};
+use gx_serve::Entropy;
+use serde_json::{Value, json};
+use time::macros::date;
+
+use crate::service;
+use crate::tests::{host, settings};
+
+async fn reviewer(host: &TestHost) -> String {
+    host.add_administrator(AdminRole::Reviewer).await.access_token
+}
+
+async fn approve(host: &TestHost, token: &str, id: &str) -> Answer {
+    host.post(&format!("/api/v1/admin/users/{id}/approve"), token, &json!({})).await
+}
+
+async fn deny(host: &TestHost, token: &str, id: &str) -> Answer {
+    let body = json!({ "reasonCode": "UNREADABLE", "finality": "RETRY", "publicComment": "Again" });
+    host.post(&format!("/api/v1/admin/users/{id}/deny"), token, &body).await
+}
+
+/// KYC-04, G5: one approval is one transaction with everything in it: the reservation, the
+/// status, the decision, both commands in order and the audit row; and the commands carry
+/// nothing of the person but the Fabric User ID.
+#[tokio::test]
+async fn an_approval_has_everything_in_one_transaction() {
+    let host = host().await;
+    let token = reviewer(&host).await;
+    let id = host.add_person("sarah@gxtest.com", AccountStatus::PendingAdminApproval).await;
+    let answer = approve(&host, &token, &id).await;
+    assert_eq!(answer.code(), 200, "{}", answer.text);
+    assert_eq!(answer.json["status"], "APPROVED_PENDING_ONCHAIN");
+    let user_id: FabricUserId = answer.text_at("/fabricUserId").parse().unwrap();
+    user_id.verify("sarah@gxtest.com", date!(1992 - 08 - 20), "MY".parse().unwrap()).unwrap();
+    let expected = ["CREATE_USER", "DISTRIBUTE_GENESIS"]
+        .map(|kind| CommandId::derive(&[&id, kind, "1"]).to_string());
+    assert_eq!(answer.json["commandIds"], json!(expected));
+
+    let pool = host.database.pool();
+    let user: (String, String, Option<String>, String) = sqlx::query_as(
+        r#"SELECT status, "onchainStatus", "fabricUserId", "reviewedBy" FROM "UserProfile""#,
+    )
+    .fetch_one(pool)
+    .await
+    .unwrap();
+    assert_eq!((&*user.0, &*user.1, user.2), ("APPROVED_PENDING_ONCHAIN", "PENDING", None));
+    let reserved: (String, String) =
+        sqlx::query_as(r#"SELECT "fabricUserId", "commandId" FROM "FabricIdReservation""#)
+            .fetch_one(pool)
+            .await
+            .unwrap();
+    assert_eq!(reserved, (user_id.to_string(), expected[0].clone()));
+    let commands: Vec<(String, String, Value, String, String)> = sqlx::query_as(
+        r#"SELECT "commandId", kind, payload, "profileId", "requestedBy"
+           FROM "OutboxCommand" ORDER BY number"#,
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    assert_eq!(commands.iter().map(|row| row.1.as_str()).collect::<Vec<_>>(), [
+        "CREATE_USER",
+        "DISTRIBUTE_GENESIS"
+    ]);
+    assert!(commands.iter().all(|row| row.4 == user.3), "the actor is the token's subject");
+    let payload = &commands[0].2;
+    assert_eq!(payload["age"], 33);
+    assert_eq!(payload["nationality"], "MY");
+    assert_eq!(payload["biometricHash"].as_str().unwrap().len(), 64);
+    assert_eq!(payload.as_object().unwrap().len(), 4);
+    for command in &commands {
+        for fact in ["sarah", "johnson", "gxtest", "+6012", id.as_str()] {
+            assert!(!command.2.to_string().to_lowercase().contains(fact));
+        }
+    }
+    let mut conn = host.base.connection().await.unwrap();
+    assert_eq!(audit::verify(&mut conn).await.unwrap(), 1);
+    let answer = host.get("/api/v1/admin/users/nobody", &token).await;
+    assert_eq!((answer.code(), answer.problem()), (404, "no_user"));
+    let answer = host.get(&format!("/api/v1/admin/users/{id}"), &token).await;
+    assert_eq!(answer.json["verifications"][0]["status"], "APPROVED");
+}
+
+/// API-12, KYC-01: every status with every decision, against the one table.
+#[tokio::test]
+async fn a_decision_is_possible_under_review_only() {
+    let host = host().await;
+    let token = reviewer(&host).await;
+    for status in AccountStatus::ALL {
+        for decide in ["approve", "deny"] {
+            let email = format!("{status}.{decide}@gxtest.com").to_lowercase();
+            let id = host.add_person(&email, status).await;
+            let decision = async || match decide {
+                "approve" => approve(&host, &token, &id).await,
+                _ => deny(&host, &token, &id).await,
+            };
+            let answer = decision().await;
+            if status == AccountStatus::PendingAdminApproval {
+                assert_eq!(answer.code(), 200, "{status} {decide}: {}", answer.text);
+            }
+            let again = if status == AccountStatus::PendingAdminApproval { decision().await } else { answer };
+            assert_eq!((again.code(), again.problem()), (409, "not_under_review"), "{status} {decide}");
+        }
+    }
+    let now: Vec<(String, i64)> =
+        sqlx::query_as(r#"SELECT status, count(*) FROM "UserProfile" GROUP BY status"#)
+            .fetch_all(host.database.pool())
+            .await
+            .unwrap();
+    let count = |status: AccountStatus| {
+        now.iter().find(|(name, _)| name == status.name()).map_or(0, |(_, count)| *count)
+    };
+    assert_eq!(count(AccountStatus::PendingAdminApproval), 0);
+    assert_eq!(count(AccountStatus::ApprovedPendingOnchain), 3);
+    assert_eq!(count(AccountStatus::Denied), 3);
+}
+
+/// API-12, KYC-01: of two approvals at the same time one wins and one is told 409.
+#[tokio::test]
+async fn of_two_approvals_at_once_one_wins() {
+    let host = Arc::new(host().await);
+    let token = reviewer(&host).await;
+    for round in 0..5 {
+        let email = format!("race{round}@gxtest.com");
+        let id = host.add_person(&email, AccountStatus::PendingAdminApproval).await;
+        let mut both = tokio::task::JoinSet::new();
+        for _ in 0..2 {
+            let (host, token, id) = (Arc::clone(&host), token.clone(), id.clone());
+            both.spawn(async move { approve(&host, &token, &id).await.code() });
+        }
+        let mut codes = both.join_all().await;
+        codes.sort_unstable();
+        assert_eq!(codes, [200, 409]);
+    }
+    let commands: i64 = sqlx::query_scalar(r#"SELECT count(*) FROM "OutboxCommand""#)
+        .fetch_one(host.database.pool())
+        .await
+        .unwrap();
+    assert_eq!(commands, 10);
+}
+
+/// API-12: a submitted user is listed in the review queue.
+#[tokio::test]
+async fn a_submitted_user_is_listed() {
+    let host = host().await;
+    let token = reviewer(&host).await;
+    let identity =
+        gx_identity::service(&gx_identity::IdentitySettings::default(), host.base.clone());
+    let id = host.add_person("sarah@gxtest.com", AccountStatus::Registered).await;
+    host.add_person("other@gxtest.com", AccountStatus::Registered).await;
+    let listed = async || {
+        let path = "/api/v1/admin/users?status=PENDING_ADMIN_APPROVAL";
+        host.get(path, &token).await.json["items"].as_array().unwrap().clone()
+    };
+    assert!(listed().await.is_empty());
+    let person = host.session_of(&id).await.access_token;
+    let submit = host.ask("POST", "/api/v1/users/me/kyc/submit").token(&person);
+    assert_eq!(submit.send_to(&identity).await.code(), 200);
+    let items = listed().await;
+    assert_eq!((items.len(), items[0]["profileId"].as_str()), (1, Some(id.as_str())));
+}
+
+/// FAB-14: an id that somebody has is drawn again; a forced collision still ends approved.
+#[tokio::test]
+async fn a_collision_draws_again_and_ends_approved() {
+    const SEED: u64 = 14;
+    let mut drawn = Vec::new();
+    for round in 0..2 {
+        let database = TestDatabase::create().await;
+        let host =
+            TestHost::with(database, Entropy::seeded(SEED), |base| service(&settings(), base)).await;
+        let token = reviewer(&host).await;
+        let id = host.add_person("sarah@gxtest.com", AccountStatus::PendingAdminApproval).await;
+        if round == 1 {
+            sqlx::query(
+                r#"INSERT INTO "FabricIdReservation"
+                       ("fabricUserId", "profileId", "commandId", "reservedAt")
+                   VALUES ($1, $2, 'taken', now())"#,
+            )
+            .bind(&drawn[0])
+            .bind(&id)
+            .execute(host.database.pool())
+            .await
+            .unwrap();
+        }
+        let answer = approve(&host, &token, &id).await;
+        assert_eq!(answer.code(), 200, "{}", answer.text);
+        drawn.push(answer.text_at("/fabricUserId").to_owned());
+    }
+    assert_ne!(drawn[0], drawn[1], "the same draw was taken and another one made");
+}
+
+/// FAB-14: the database refuses a malformed id, whoever writes it.
+#[tokio::test]
+async fn the_database_refuses_malformed_ids() {
+    let host = host().await;
+    let id = host.add_person("sarah@gxtest.com", AccountStatus::PendingAdminApproval).await;
+    for malformed in ["MY 463 AUN834 0QKZB 582", "my 463 AUN834 0QKZB 5821", "MY463AUN8340QKZB5821"] {
+        let reserve = sqlx::query(
+            r#"INSERT INTO "FabricIdReservation" VALUES ($1, $2, 'command', now())"#,
+        );
+        let refused = reserve.bind(malformed).bind(&id).execute(host.database.pool()).await;
+        let refused = refused.unwrap_err().into_database_error().unwrap();
+        assert_eq!(refused.constraint(), Some("FabricIdReservation_fabricUserId_form"));
+    }
+}
+
+/// An incomplete person is not approved: what is missing is listed, and no command exists.
+#[tokio::test]
+async fn an_incomplete_person_is_not_approved() {
+    let host = host().await;
+    let token = reviewer(&host).await;
+    let id = host.add_person("sarah@gxtest.com", AccountStatus::PendingAdminApproval).await;
+    sqlx::query(r#"UPDATE "UserProfile" SET "phoneNum" = NULL, "nationalityCountryCode" = NULL"#)
+        .execute(host.database.pool())
+        .await
+        .unwrap();
+    let before = host.rows().await;
+    let answer = approve(&host, &token, &id).await;
+    assert_eq!((answer.code(), answer.problem()), (422, "incomplete"));
+    assert_eq!(answer.pointers(), ["/nationalityCountryCode", "/phoneNum"]);
+    assert_eq!(host.rows().await, before);
+}
+
+/// KYC-02: a denial needs a reason code and whether it is final; both comments are kept, and
+/// the private one is not shown to the person.
+#[tokio::test]
+async fn a_denial_needs_a_reason_and_a_finality() {
+    let host = host().await;
+    let token = reviewer(&host).await;
+    let id = host.add_person("sarah@gxtest.com", AccountStatus::PendingAdminApproval).await;
+    let path = format!("/api/v1/admin/users/{id}/deny");
+    let before = host.rows().await;
+    let answer = host.post(&path, &token, &json!({ "finality": "LATER" })).await;
+    assert_eq!((answer.code(), answer.pointers()), (400, vec!["/reasonCode", "/finality"]));
+    assert_eq!(host.rows().await, before);
+    let body = json!({ "reasonCode": "DOCUMENT_FORGED", "finality": "FINAL",
+                       "publicComment": "Sorry", "privateComment": "Known forger" });
+    assert_eq!(host.post(&path, &token, &body).await.code(), 200);
+    let user = host.get(&format!("/api/v1/admin/users/{id}"), &token).await;
+    let decision = &user.json["verifications"][0];
+    assert_eq!(decision["privateComment"], "Known forger");
+    assert_eq!(user.json["user"]["denialFinality"], "FINAL");
+}
+
+/// A locked account is not approved.
+#[tokio::test]
+async fn a_locked_account_is_not_approved() {
+    let host = host().await;
+    let token = reviewer(&host).await;
+    let id = host.add_person("sarah@gxtest.com", AccountStatus::PendingAdminApproval).await;
+    sqlx::query(r#"UPDATE "UserProfile" SET "isLocked" = true"#)
+        .execute(host.database.pool())
+        .await
+        .unwrap();
+    let answer = approve(&host, &token, &id).await;
+    assert_eq!((answer.code(), answer.problem()), (409, "account_locked"));
+}
+
+/// Approved again after the ledger refused: another approval number, another command.
+#[tokio::test]
+async fn a_second_approval_has_commands_of_its_own() {
+    let host = host().await;
+    let token = reviewer(&host).await;
+    let id = host.add_person("sarah@gxtest.com", AccountStatus::PendingAdminApproval).await;
+    let first = approve(&host, &token, &id).await;
+    sqlx::query(
+        r#"UPDATE "UserProfile" SET status = 'PENDING_ADMIN_APPROVAL', "onchainStatus" = 'FAILED'"#,
+    )
+    .execute(host.database.pool())
+    .await
+    .unwrap();
+    let second = approve(&host, &token, &id).await;
+    assert_eq!(second.code(), 200, "{}", second.text);
+    assert_ne!(first.json["commandIds"], second.json["commandIds"]);
+    assert_ne!(first.json["fabricUserId"], second.json["fabricUserId"]);
+    let outbox = host.get("/api/v1/admin/outbox?status=PENDING", &token).await;
+    assert_eq!(outbox.json["items"].as_array().unwrap().len(), 4);
+    assert_eq!(outbox.json["items"][0]["status"], CommandStatus::Pending.name());
+}

@@ -1,0 +1,170 @@
+//! What the service does while others are away: readiness, health and documents.
+
+use std::time::Duration;
+
+use gx_auth::testing::{CHANNEL, TestHost};
+use gx_db::testing::TestDatabase;
+use gx_serve::Entropy;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::{IdentitySettings, service};
+
+async fn host() -> TestHost {
+    TestHost::new(|base| service(&IdentitySettings::default(), base)).await
+}
+
+fn person(email: &str) -> Value {
+    json!({ "fname": "Sarah", "lname": "Johnson", "email": email, "password": "SecurePassword123!",
+            "dateOfBirth": "1992-08-20", "gender": "female" })
+}
+
+async fn checkpoint(host: &TestHost, block: i64, at: OffsetDateTime) {
+    sqlx::query(
+        r#"INSERT INTO "ProjectorState" (channel, "genesisHash", "blockNumber", "blockHash",
+               "updatedAt") VALUES ($1, '\x00', $2, '\x00', $3)
+           ON CONFLICT (channel) DO UPDATE SET "blockNumber" = $2, "updatedAt" = $3"#,
+    )
+    .bind(CHANNEL)
+    .bind(block)
+    .bind(at)
+    .execute(host.database.pool())
+    .await
+    .unwrap();
+}
+
+/// A sample of the ledger's height, as workers keep them.
+async fn sample(host: &TestHost, height: i64, first_seen: OffsetDateTime, contact: OffsetDateTime) {
+    sqlx::query(
+        r#"INSERT INTO "LedgerTip" VALUES ($1, $2, $3, $4, 'test')
+           ON CONFLICT (channel, height) DO UPDATE SET "contactAt" = $4"#,
+    )
+    .bind(CHANNEL)
+    .bind(height)
+    .bind(first_seen)
+    .bind(contact)
+    .execute(host.database.pool())
+    .await
+    .unwrap();
+}
+
+/// RDY-01, G8: with the projector standing still beyond the limit the service is `degraded`
+/// and ready; registration, login and reads work, and the lag gauge has risen.
+#[tokio::test]
+async fn a_projector_that_stands_still_degrades_and_stops_nobody() {
+    let host = host().await;
+    let now = host.clock.now();
+    checkpoint(&host, 9, now).await;
+    sample(&host, 10, now, now).await;
+    assert_eq!(host.get("/readyz", "").await.json["status"], "ready");
+
+    host.clock.advance(Duration::from_secs(90_000));
+    let later = host.clock.now();
+    sample(&host, 422, now, later).await;
+    let answer = host.get("/readyz", "").await;
+    assert_eq!((answer.code(), answer.text_at("/status")), (200, "degraded"));
+    let expected = json!({
+        "status": "unhealthy", "critical": false, "message": "Projection lag exceeds threshold",
+        "value": { "lagMs": 90_000_000, "threshold": 86_400_000, "lagBlocks": 412 },
+    });
+    assert_eq!(answer.json["checks"]["projectionLag"], expected);
+    assert_eq!(answer.json["checks"]["database"], json!({ "status": "healthy", "critical": true }));
+    assert_eq!(answer.json["service"], "svc-identity");
+    let metrics = host.get("/metrics", "").await.text;
+    let gauge = "gx_projection_lag_ms{service=\"svc-identity\"}";
+    assert!(metrics.lines().any(|line| line.starts_with(gauge)), "{metrics}");
+
+    let answer = host.post("/api/v1/auth/register", "", &person("sarah@gxtest.com")).await;
+    assert_eq!(answer.code(), 200);
+    assert_eq!(host.get("/api/v1/users/me", answer.text_at("/accessToken")).await.code(), 200);
+    let login = json!({ "email": "sarah@gxtest.com", "password": "SecurePassword123!" });
+    assert_eq!(host.post("/api/v1/auth/login", "", &login).await.code(), 200);
+}
+
+/// RDY-02: an idle ledger has no lag, however old the checkpoint; a lost ledger has an
+/// unknown one, with the time of last contact, and the service stays ready.
+#[tokio::test]
+async fn an_idle_ledger_has_no_lag_and_a_lost_one_an_unknown_lag() {
+    let host = host().await;
+    let now = host.clock.now();
+    let long_ago = now - time::Duration::days(30);
+    checkpoint(&host, 9, long_ago).await;
+    sample(&host, 10, long_ago, now).await;
+    let answer = host.get("/readyz", "").await;
+    assert_eq!((answer.code(), answer.text_at("/status")), (200, "ready"));
+    assert_eq!(answer.json["checks"]["projectionLag"]["value"]["lagMs"], 0);
+
+    host.clock.advance(Duration::from_secs(60));
+    let answer = host.get("/readyz", "").await;
+    assert_eq!((answer.code(), answer.text_at("/status")), (200, "degraded"));
+    let check = &answer.json["checks"]["projectionLag"];
+    assert_eq!(check["status"], "unknown");
+    assert!(check["message"].as_str().unwrap().contains("2026-03-01 12:00"), "{check}");
+    assert!(check.get("value").is_none());
+}
+
+/// RDY-04: while a migration is missing, the service is not ready and names it, and no
+/// request writes; once it is applied the service is ready without a restart.
+#[tokio::test]
+async fn a_missing_migration_is_named_and_nothing_is_written_until_it_is_there() {
+    let database = TestDatabase::empty().await;
+    let newest = gx_db::Migration::newest();
+    let mut conn = database.connection().await;
+    gx_db::migrate_to(&mut conn, newest.version - 1, &gx_model::Clock::system()).await.unwrap();
+    let build = |base| service(&IdentitySettings::default(), base);
+    let host = TestHost::with(database, Entropy::system(), build).await;
+    let answer = host.get("/readyz", "").await;
+    assert_eq!((answer.code(), answer.text_at("/status")), (503, "not_ready"));
+    let check = &answer.json["checks"]["database"];
+    assert_eq!(check["value"]["pendingMigrations"], json!([newest.name]));
+    assert!(check["message"].as_str().unwrap().contains("gx db migrate"), "{check}");
+    let answer = host.post("/api/v1/auth/register", "", &person("sarah@gxtest.com")).await;
+    assert_eq!((answer.code(), answer.problem()), (503, "temporary_reduced_capacity"));
+    assert!(answer.headers.contains_key("retry-after"));
+    assert_eq!(host.rows().await, 0);
+
+    gx_db::migrate(&mut conn, &gx_model::Clock::system()).await.unwrap();
+    let mut health = host.base.database.health_changes();
+    let ready = health.wait_for(gx_db::Health::is_ok);
+    tokio::time::timeout(Duration::from_secs(30), ready).await.unwrap().unwrap();
+    assert_eq!(host.get("/readyz", "").await.code(), 200);
+    let answer = host.post("/api/v1/auth/register", "", &person("sarah@gxtest.com")).await;
+    assert_eq!(answer.code(), 200);
+}
+
+/// LOG-04: with the database down the service is not ready, answers 503, and lives.
+#[tokio::test]
+async fn without_a_database_requests_are_refused_and_the_process_lives() {
+    let host = host().await;
+    host.base.database.close().await;
+    let answer = host.post("/api/v1/auth/register", "", &person("sarah@gxtest.com")).await;
+    assert_eq!((answer.code(), answer.problem()), (503, "temporary_reduced_capacity"));
+    assert_eq!(host.get("/readyz", "").await.code(), 503);
+    assert_eq!(host.get("/livez", "").await.code(), 200);
+}
+
+/// SEC-API-01, SEC-API-08: documents and metrics are on the second listener, not on the
+/// first; what a problem's `type` names is on the first.
+#[tokio::test]
+async fn documents_and_metrics_are_on_the_second_listener() {
+    use tower::ServiceExt;
+    let host = host().await;
+    let status = async |router: axum::Router, path: &str| {
+        let request = http::Request::get(path).body(axum::body::Body::empty()).unwrap();
+        router.oneshot(request).await.unwrap().status().as_u16()
+    };
+    for path in ["/metrics", "/docs", "/openapi.json"] {
+        assert_eq!(status(host.service.public(false), path).await, 404, "{path}");
+        assert_eq!(status(host.service.public(true), path).await, 200, "{path}");
+        assert_eq!(status(host.service.internal(), path).await, 200, "{path}");
+    }
+    for path in ["/livez", "/readyz", "/health", "/problems"] {
+        assert_eq!(status(host.service.public(false), path).await, 200, "{path}");
+    }
+    let problem = host.get("/api/v1/users/me", "").await;
+    let (page, anchor) = problem.text_at("/type").split_once('#').unwrap();
+    assert!(host.get(page, "").await.text.contains(&format!("id=\"{anchor}\"")));
+    let document = host.get("/openapi.json", "").await.json;
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(host.get("/docs", "").await.text.contains("POST /api/v1/auth/register"));
+}
