@@ -1,0 +1,124 @@
+//! A small HTTP client for tests: one request, one connection, the whole reply.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+/// A whole reply.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The status code.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body as JSON; `null` where it is empty or no JSON.
+    pub json: Value,
+    /// The body as text.
+    pub text: String,
+}
+
+impl Reply {
+    /// The reply itself when it has this status.
+    ///
+    /// # Panics
+    /// With the whole reply when it has another.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self
+    }
+
+    /// A text of the JSON body, by JSON Pointer.
+    ///
+    /// # Panics
+    /// With the body when there is no text there.
+    #[track_caller]
+    pub fn str(&self, pointer: &str) -> &str {
+        match self.json.pointer(pointer).and_then(Value::as_str) {
+            Some(text) => text,
+            None => panic!("no text at {pointer} of {}", self.text),
+        }
+    }
+
+    /// Reads a reply to its end.
+    pub async fn read<B>(reply: http::Response<B>) -> Result<Self, B::Error>
+    where
+        B: http_body::Body,
+    {
+        let (head, body) = reply.into_parts();
+        let bytes = body.collect().await?.to_bytes();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let json = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Ok(Self { status: head.status, headers: head.headers, json, text })
+    }
+}
+
+/// A request with an optional bearer token and an optional JSON body.
+pub fn request(method: Method, path: &str, token: Option<&str>, json: Option<&Value>) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    let body = match json {
+        Some(json) => {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+            Body::from(json.to_string())
+        }
+        None => Body::empty(),
+    };
+    request.body(body).expect("method, path and headers are valid")
+}
+
+/// Sends over TCP.
+///
+/// # Errors
+/// When the connection cannot be made, or ends before the reply does.
+pub async fn send(to: SocketAddr, request: Request<Body>) -> Result<Reply, HttpError> {
+    exchange(TcpStream::connect(to).await?, request).await
+}
+
+/// Sends over TLS, trusting this PEM certificate alone, for the name `localhost`.
+///
+/// # Errors
+/// As [`send`], and when the certificate is not trusted.
+pub async fn send_tls(
+    to: SocketAddr,
+    trusted_pem: &str,
+    request: Request<Body>,
+) -> Result<Reply, HttpError> {
+    use rustls::pki_types::pem::PemObject as _;
+    let trusted = rustls::pki_types::CertificateDer::from_pem_slice(trusted_pem.as_bytes())?;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(trusted)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = rustls::pki_types::ServerName::try_from("localhost")?;
+    let stream = TcpStream::connect(to).await?;
+    let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+    exchange(stream, request).await
+}
+
+/// Whatever went wrong between here and the server.
+pub type HttpError = Box<dyn std::error::Error + Send + Sync>;
+
+async fn exchange<S>(stream: S, request: Request<Body>) -> Result<Reply, HttpError>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let reply = Reply::read(sender.send_request(request).await?).await?;
+    drop(sender);
+    connection.abort();
+    Ok(reply)
+}

@@ -1,0 +1,133 @@
+//! The vocabulary of the journey: register, log in, submit, approve, look into the wallet.
+//! It speaks HTTP, to routers in this process or to servers in others.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::body::Body;
+use ::http::{Method, Request};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use crate::http::{HttpError, Reply, request, send};
+
+/// Where a service is reached.
+#[derive(Clone, Debug)]
+pub enum Door {
+    /// In this process.
+    Router(Router),
+    /// Over TCP.
+    Tcp(SocketAddr),
+}
+
+impl Door {
+    /// Sends one request.
+    ///
+    /// # Errors
+    /// When no whole reply came. A router always replies.
+    pub async fn try_send(&self, request: Request<Body>) -> Result<Reply, HttpError> {
+        match self {
+            Self::Router(router) => {
+                let reply = router.clone().oneshot(request).await?;
+                Ok(Reply::read(reply).await?)
+            }
+            Self::Tcp(address) => send(*address, request).await,
+        }
+    }
+
+    /// Sends one request that must be answered.
+    pub async fn send(&self, request: Request<Body>) -> Reply {
+        self.try_send(request).await.unwrap()
+    }
+
+    /// GET with a token.
+    pub async fn get(&self, path: &str, token: &str) -> Reply {
+        self.send(request(Method::GET, path, Some(token), None)).await
+    }
+
+    /// POST JSON, with a token or without.
+    pub async fn post(&self, path: &str, token: Option<&str>, json: &Value) -> Reply {
+        self.send(request(Method::POST, path, token, Some(json))).await
+    }
+}
+
+/// The three services.
+#[derive(Clone, Debug)]
+pub struct Gx {
+    /// svc-identity
+    pub identity: Door,
+    /// svc-tokenomics
+    pub tokenomics: Door,
+    /// svc-admin
+    pub admin: Door,
+}
+
+/// Somebody who registered, with the token of that moment.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// The profile's id.
+    pub profile_id: String,
+    /// The access token.
+    pub token: String,
+}
+
+/// The password of every person in a story.
+pub const PASSWORD: &str = "SecurePassword123!";
+
+/// What person number `n` registers with: a Malaysian woman born on 1992-08-20.
+pub fn registration(n: u32) -> Value {
+    json!({
+        "fname": "Sarah", "lname": "Johnson", "email": format!("sarah{n}@gxtest.com"),
+        "phoneNum": format!("+6012{:07}", 3_456_789 + n), "password": PASSWORD,
+        "nationalityCountryCode": "MY", "dateOfBirth": "1992-08-20", "gender": "female",
+    })
+}
+
+impl Gx {
+    /// Registers person number `n`.
+    pub async fn register(&self, n: u32) -> Person {
+        let reply = self
+            .identity
+            .post("/api/v1/auth/register", None, &registration(n))
+            .await
+            .expect(200);
+        Person {
+            profile_id: reply.str("/user/profileId").to_owned(),
+            token: reply.str("/accessToken").to_owned(),
+        }
+    }
+
+    /// Logs person number `n` in; the access token.
+    pub async fn log_in(&self, n: u32) -> String {
+        let credentials = json!({ "email": registration(n)["email"], "password": PASSWORD });
+        let reply = self.identity.post("/api/v1/auth/login", None, &credentials).await;
+        reply.expect(200).str("/accessToken").to_owned()
+    }
+
+    /// Submits the person for review.
+    pub async fn submit(&self, person: &Person) {
+        self.identity
+            .post("/api/v1/users/me/kyc/submit", Some(&person.token), &json!({}))
+            .await
+            .expect(200);
+    }
+
+    /// Logs an administrator in; the access token.
+    pub async fn log_in_admin(&self, email: &str, password: &str) -> String {
+        let credentials = json!({ "email": email, "password": password });
+        let reply = self.admin.post("/api/v1/admin/auth/login", None, &credentials).await;
+        reply.expect(200).str("/accessToken").to_owned()
+    }
+
+    /// Asks to approve a person; whatever the answer.
+    pub async fn approve(&self, admin_token: &str, person: &Person) -> Reply {
+        let path = format!("/api/v1/admin/users/{}/approve", person.profile_id);
+        self.admin.post(&path, Some(admin_token), &json!({})).await
+    }
+
+    /// The person's wallet, if there is one already.
+    pub async fn wallet(&self, person: &Person) -> Option<Reply> {
+        let reply = self.tokenomics.get("/api/v1/wallets/me", &person.token).await;
+        (reply.status == 200).then_some(reply)
+    }
+}

@@ -1,0 +1,256 @@
+//! The whole of GX in one process: real database, real ledger wire, services as routers, and
+//! workers that step only when the story says so.
+
+use std::time::Duration;
+
+use clap::Parser as _;
+use gx_admin::NewAdministrator;
+use gx_auth::{AdminRole, Foundation, FoundationSettings, NewPassword};
+use gx_db::testing::TestDatabase;
+use gx_devnet::{Devnet, DevnetOptions};
+use gx_fabric_client::{Identity, Ledger, LedgerConfig, LedgerLimits, PeerConfig};
+use gx_model::{Clock, Command, CommandId, CountryList, EventRecord, SignerRole};
+use gx_outbox::{NewCommand, RetryPolicy, Waker};
+use gx_projector::{Projector, Rules};
+use gx_serve::{Entropy, HealthBoard};
+use gx_submitter::{Signers, Submitter, SubmitterSettings};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use tempfile::TempDir;
+
+use crate::story::{Door, Gx, Person};
+
+/// The administrator of a World.
+pub const ADMIN_EMAIL: &str = "admin@gx.example";
+/// The administrator's password.
+pub const ADMIN_PASSWORD: &str = "seven green lanterns float";
+/// How long a step waits for a block.
+const BLOCK_WAIT: Duration = Duration::from_millis(50);
+/// When an envelope that is in no block is sent again.
+const RESEND_MS: u64 = 200;
+/// The longest that the workers may be busy with one story.
+const SETTLED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Everything, with the workers in the story's hands.
+pub struct World {
+    /// The database.
+    pub database: TestDatabase,
+    /// The ledger, with its faults.
+    pub devnet: Devnet,
+    /// A client of it.
+    pub ledger: Ledger,
+    /// The services.
+    pub gx: Gx,
+    /// The services' health, in the order identity, tokenomics, admin.
+    pub health: [HealthBoard; 3],
+    /// Turns commands into transactions.
+    pub submitter: Submitter,
+    /// Turns blocks into rows.
+    pub projector: Projector,
+    /// What time it is.
+    pub clock: Clock,
+    /// Where the ledger is kept.
+    pub ledger_dir: TempDir,
+}
+
+impl World {
+    /// A World whose ledger has its supply and its countries.
+    pub async fn start() -> Self {
+        let mut world = Self::unborn().await;
+        world.bring_to_life().await;
+        world.settle().await;
+        world
+    }
+
+    /// A World whose ledger holds nothing yet.
+    pub async fn unborn() -> Self {
+        let database = TestDatabase::create().await;
+        let clock = Clock::system();
+        let ledger_dir = tempfile::tempdir().unwrap();
+        let options = DevnetOptions::new(ledger_dir.path(), clock.clone());
+        let (channel, chaincode) = (options.channel.clone(), options.chaincode.clone());
+        let devnet = Devnet::start(DevnetOptions { fsync: false, ..options }).await.unwrap();
+        let (ledger, signers) = client_of(&devnet, &channel, &chaincode, &clock);
+
+        let pools = gx_db::connect(&database.settings()).await.unwrap();
+        let foundation = foundation(pools, &channel, &clock);
+        add_administrator(&foundation).await;
+        let identity = gx_identity::service(&Default::default(), foundation.clone());
+        let tokenomics = gx_tokenomics::service(foundation.clone());
+        let settings = gx_admin::AdminSettings { biometric_key: "b".repeat(64).into() };
+        let admin = gx_admin::service(&settings, foundation);
+        let door = |service: &gx_serve::Service| Door::Router(service.public(true));
+        let gx =
+            Gx { identity: door(&identity), tokenomics: door(&tokenomics), admin: door(&admin) };
+
+        let waker = Waker::new(database.pool().clone());
+        let submitter = Submitter::new(
+            gx_submitter::Parts {
+                pool: database.pool().clone(),
+                ledger: ledger.clone(),
+                signers,
+                channel: channel.clone(),
+                retry: RetryPolicy::default(),
+                clock: clock.clone(),
+            },
+            SubmitterSettings { resend_ms: RESEND_MS, ..SubmitterSettings::default() },
+            StdRng::seed_from_u64(1),
+        )
+        .unwrap();
+        let rules =
+            Rules { channel, chaincode, decode: EventRecord::decode, retry: RetryPolicy::default() };
+        let projector = Projector::new(
+            gx_projector::Parts {
+                pool: database.pool().clone(),
+                ledger: ledger.clone(),
+                rules,
+                clock: clock.clone(),
+                waker,
+            },
+            StdRng::seed_from_u64(2),
+        );
+        let health = [identity, tokenomics, admin].map(|service| service.health);
+        Self {
+            database,
+            devnet,
+            ledger,
+            gx,
+            health,
+            submitter,
+            projector,
+            clock,
+            ledger_dir,
+        }
+    }
+
+    /// Wants the supply and the countries; [`World::settle`] makes it so.
+    pub async fn bring_to_life(&self) {
+        let countries = CountryList::embedded().iter().cloned().collect();
+        for command in [Command::BootstrapSystem {}, Command::InitializeCountryData { countries }] {
+            self.want(&command).await;
+        }
+    }
+
+    /// Enqueues a command of the system's own.
+    pub async fn want(&self, command: &Command) -> CommandId {
+        let command_id = CommandId::derive(&["story", &format!("{command:?}")]);
+        let new = NewCommand {
+            command_id,
+            command,
+            profile_id: None,
+            requested_by: "story",
+            request_id: None,
+        };
+        let mut conn = self.database.pool().acquire().await.unwrap();
+        gx_outbox::enqueue(&mut conn, new, self.clock.now()).await.unwrap();
+        command_id
+    }
+
+    /// Lets the workers work until nothing is left to do.
+    pub async fn settle(&mut self) {
+        let work = async {
+            loop {
+                self.submit().await;
+                if self.is_projected().await {
+                    return;
+                }
+                self.projector.step(BLOCK_WAIT).await.unwrap();
+            }
+        };
+        tokio::time::timeout(SETTLED_WITHIN, work).await.expect("the workers settle");
+    }
+
+    /// Lets the submitter work until nothing is due.
+    pub async fn submit(&mut self) {
+        while let gx_submitter::Progress::Worked { .. } = self.submitter.step().await.unwrap() {}
+    }
+
+    /// Person number `n`, registered, approved and holding the genesis grant.
+    pub async fn participant(&mut self, n: u32) -> Person {
+        let person = self.gx.register(n).await;
+        self.gx.submit(&person).await;
+        let admin = self.admin_token().await;
+        self.gx.approve(&admin, &person).await.expect(200);
+        self.settle().await;
+        person
+    }
+
+    /// Logs the administrator in.
+    pub async fn admin_token(&self) -> String {
+        self.gx.log_in_admin(ADMIN_EMAIL, ADMIN_PASSWORD).await
+    }
+
+    /// Whether every block is applied, every envelope settled and every command that can go
+    /// has gone.
+    async fn is_projected(&self) -> bool {
+        let height = self.ledger.heights().await.remove(0).height.unwrap();
+        let (applied, open): (Option<i64>, i64) = sqlx::query_as(
+            r#"SELECT (SELECT max("blockNumber") + 1 FROM "ProjectorState"),
+                      (SELECT count(*) FROM "LedgerAttempt" WHERE state = 'OPEN')
+                    + (SELECT count(*) FROM "OutboxCommand" WHERE status = 'PENDING')"#,
+        )
+        .fetch_one(self.database.pool())
+        .await
+        .unwrap();
+        open == 0 && applied.and_then(|blocks| u64::try_from(blocks).ok()) == Some(height)
+    }
+}
+
+fn client_of(
+    devnet: &Devnet,
+    channel: &str,
+    chaincode: &str,
+    clock: &Clock,
+) -> (Ledger, Signers) {
+    let signer = |role| {
+        let pem = devnet.identity(role);
+        Identity::from_pem(&pem.msp_id, &pem.certificate_pem, &pem.private_key_pem).unwrap()
+    };
+    let signers =
+        Signers { admin: signer(SignerRole::Admin), super_admin: signer(SignerRole::SuperAdmin) };
+    let peer = PeerConfig {
+        endpoint: devnet.endpoint(),
+        msp_id: devnet.identity(SignerRole::Admin).msp_id,
+        tls_root_pem: devnet.tls_root_pem(),
+        server_name: None,
+    };
+    let config = LedgerConfig {
+        peers: vec![peer],
+        channel: channel.to_owned(),
+        chaincode: chaincode.to_owned(),
+        client_tls: None,
+        development: true,
+        limits: LedgerLimits::default(),
+    };
+    let rng = StdRng::seed_from_u64(3);
+    (Ledger::new(config, signers.admin.clone(), clock.clone(), rng).unwrap(), signers)
+}
+
+/// Adds the super administrator of the story.
+async fn add_administrator(base: &Foundation) {
+    let new = NewAdministrator {
+        email: ADMIN_EMAIL.to_owned(),
+        display_name: "Ada".to_owned(),
+        role: AdminRole::SuperAdmin,
+        password: NewPassword::new(ADMIN_PASSWORD).unwrap(),
+    };
+    let mut conn = base.database.connection().await.unwrap();
+    let (hasher, now) = (&base.auth.hasher, base.clock.now());
+    gx_admin::create_administrator(&mut conn, hasher, &base.entropy, &new, "story", now)
+        .await
+        .unwrap();
+}
+
+/// The settings as a command line gives them: tokens signed by a shared secret, all else by
+/// default.
+#[derive(clap::Parser)]
+struct CommandLine {
+    #[command(flatten)]
+    foundation: FoundationSettings,
+}
+
+fn foundation(database: gx_db::Database, channel: &str, clock: &Clock) -> Foundation {
+    let secret = format!("--jwt-secret={}", "s".repeat(48));
+    let settings = CommandLine::parse_from(["story", &secret]).foundation;
+    Foundation::new(&settings, channel, database, clock.clone(), Entropy::system()).unwrap()
+}

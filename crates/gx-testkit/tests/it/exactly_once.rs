@@ -1,0 +1,99 @@
+//! However a command is disturbed on its way, it changes the ledger once.
+
+use gx_testkit::World;
+use gx_testkit::story::Person;
+use serde_json::json;
+
+/// What the ledger and the read model hold of a person after the journey.
+async fn assert_one_grant(world: &World, person: &Person) {
+    let wallet = world.gx.wallet(person).await.unwrap();
+    assert_eq!(wallet.json["balance"], json!("500"));
+    let events: Vec<String> = sqlx::query_scalar(
+        r#"SELECT e."eventName" FROM "EventLog" e JOIN "OutboxCommand" c USING ("commandId")
+           WHERE c."profileId" = $1 ORDER BY e."blockNumber", e."eventIndex""#,
+    )
+    .bind(&person.profile_id)
+    .fetch_all(world.database.pool())
+    .await
+    .unwrap();
+    assert_eq!(events, ["UserCreated", "GenesisDistributed"]);
+    let open: i64 =
+        sqlx::query_scalar(r#"SELECT count(*) FROM "LedgerAttempt" WHERE state = 'OPEN'"#)
+            .fetch_one(world.database.pool())
+            .await
+            .unwrap();
+    assert_eq!(open, 0, "nothing is left on its way");
+}
+
+async fn submitted(world: &World) -> (Person, String) {
+    let person = world.gx.register(1).await;
+    world.gx.submit(&person).await;
+    (person, world.admin_token().await)
+}
+
+/// G2: the plain journey.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approved_person_holds_one_grant() {
+    let mut world = World::start().await;
+    let person = world.participant(1).await;
+    assert_one_grant(&world, &person).await;
+}
+
+/// G2: the orderer takes the envelope and the answer is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_changes_nothing() {
+    let mut world = World::start().await;
+    let (person, admin) = submitted(&world).await;
+    world.devnet.faults().drop_submit_replies(1);
+    world.gx.approve(&admin, &person).await.expect(200);
+    world.settle().await;
+    assert_one_grant(&world, &person).await;
+}
+
+/// G2: the orderer forgets an envelope that it acknowledged; the same bytes are sent again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_envelope_is_sent_again() {
+    let mut world = World::start().await;
+    let (person, admin) = submitted(&world).await;
+    world.devnet.faults().discard_submits(1);
+    world.gx.approve(&admin, &person).await.expect(200);
+    world.settle().await;
+    assert_one_grant(&world, &person).await;
+}
+
+/// G2: two approvals at once are one approval: one is told 200, the other 409, and there is
+/// one pair of commands.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_approvals_at_once_are_one() {
+    let mut world = World::start().await;
+    let (person, admin) = submitted(&world).await;
+    let (one, other) =
+        tokio::join!(world.gx.approve(&admin, &person), world.gx.approve(&admin, &person));
+    let mut answers = [one.status.as_u16(), other.status.as_u16()];
+    answers.sort_unstable();
+    assert_eq!(answers, [200, 409]);
+    world.settle().await;
+    assert_one_grant(&world, &person).await;
+}
+
+/// G2, G3: the database forgets that anything was sent, as after a restore: the commands run
+/// again, the ledger recognises them, and nothing happens twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_forgot_the_sending_learns_it_from_the_chain() {
+    let mut world = World::start().await;
+    let (person, admin) = submitted(&world).await;
+    world.devnet.faults().hold_commits();
+    world.gx.approve(&admin, &person).await.expect(200);
+    world.submit().await;
+    for forget in [
+        r#"DELETE FROM "LedgerAttempt" WHERE state = 'OPEN'"#,
+        r#"UPDATE "OutboxCommand" SET status = 'PENDING', "txId" = NULL, "submittedAt" = NULL
+           WHERE status = 'SUBMITTED'"#,
+    ] {
+        sqlx::query(forget).execute(world.database.pool()).await.unwrap();
+    }
+    world.submit().await;
+    world.devnet.faults().release_commits();
+    world.settle().await;
+    assert_one_grant(&world, &person).await;
+}

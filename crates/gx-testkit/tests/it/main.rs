@@ -1,0 +1,8 @@
+//! Stories over the whole of GX: services, workers, database and ledger together.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
+
+mod exactly_once;
+mod money;
+mod outage;
+mod prerequisites;
+mod privacy;

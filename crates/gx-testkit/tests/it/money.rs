@@ -1,0 +1,65 @@
+//! Money is neither made nor lost.
+
+use gx_model::Qirat;
+use gx_testkit::World;
+use sqlx::PgPool;
+
+/// Everything that the read model holds, in Qirat.
+async fn total(pool: &PgPool) -> i64 {
+    sqlx::query_scalar(
+        r#"SELECT ((SELECT coalesce(sum(balance), 0) FROM "Wallet")
+                 + (SELECT coalesce(sum(balance), 0) FROM "PoolBalance"))::bigint"#,
+    )
+    .fetch_one(pool)
+    .await
+    .unwrap()
+}
+
+/// G4: from the block of SystemBootstrapped on, pools and wallets hold the whole supply after
+/// every block, in the read model and by the ledger's own account.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_supply_is_accounted_for_after_every_block() {
+    let mut world = World::start().await;
+    assert_eq!(total(world.database.pool()).await, Qirat::SUPPLY.get());
+    for n in 1..=5 {
+        let person = world.gx.register(n).await;
+        world.gx.submit(&person).await;
+        world.gx.approve(&world.admin_token().await, &person).await.expect(200);
+        world.submit().await;
+        world.projector.step(std::time::Duration::from_secs(10)).await.unwrap();
+        assert_eq!(total(world.database.pool()).await, Qirat::SUPPLY.get(), "after person {n}");
+    }
+    world.settle().await;
+
+    let supply = world.ledger.evaluate("TokenomicsContract:GetSupplyStatus", &[]).await.unwrap();
+    let supply: serde_json::Value = serde_json::from_slice(&supply).unwrap();
+    let texts = supply.to_string();
+    assert!(texts.contains(&Qirat::SUPPLY.to_string()), "{texts}");
+    let treasury = world.gx.tokenomics.get("/api/v1/treasury/MY", &world.gx.log_in(1).await).await;
+    assert_eq!(treasury.expect(200).str("/balance"), "250");
+}
+
+/// DB-06: an amount is one integer count everywhere: what the ledger grants is what the
+/// database holds and what a person reads, to the last Qirat.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_amount_is_the_same_on_the_ledger_in_the_database_and_for_people() {
+    let mut world = World::start().await;
+    let person = world.participant(1).await;
+    let id = world.gx.wallet(&person).await.unwrap().str("/fabricUserId").to_owned();
+    let on_ledger =
+        world.ledger.evaluate("TokenomicsContract:GetBalance", &[id.clone()]).await.unwrap();
+    let on_ledger: serde_json::Value = serde_json::from_slice(&on_ledger).unwrap();
+    assert_eq!(on_ledger["balance"], "500000000", "{on_ledger}");
+
+    for (qirat, text) in
+        [(0, "0"), (1, "0.000001"), (Qirat::SUPPLY.get(), "1250000000000")]
+    {
+        sqlx::query(r#"UPDATE "Wallet" SET balance = $1 WHERE "accountId" = $2"#)
+            .bind(qirat)
+            .bind(&id)
+            .execute(world.database.pool())
+            .await
+            .unwrap();
+        assert_eq!(world.gx.wallet(&person).await.unwrap().str("/balance"), text);
+    }
+}

@@ -1,0 +1,37 @@
+//! The certificate of the development stack's HTTPS listener.
+
+use rcgen::{CertificateParams, KeyPair};
+
+use super::{DataDir, DevError};
+
+/// Certificate and private key, PEM.
+pub(crate) struct EdgeCertificate {
+    pub(crate) certificate_pem: String,
+    pub(crate) private_key_pem: String,
+}
+
+/// The file that holds both.
+pub(crate) const FILE: &str = "edge.pem";
+const NAMES: [&str; 2] = ["localhost", "127.0.0.1"];
+
+/// The kept certificate, or a new self-signed one for `localhost` and `127.0.0.1`. Both PEM
+/// texts lie in one file, so that they always belong together.
+pub(crate) fn certificate(dir: &DataDir) -> Result<EdgeCertificate, DevError> {
+    let pem = match dir.secret(FILE, self_signed)? {
+        pem if pem.contains("BEGIN CERTIFICATE") => pem,
+        _ => return Err(DevError::Damaged { path: dir.join(FILE) }),
+    };
+    let split = pem.find("-----BEGIN PRIVATE KEY").ok_or_else(|| DevError::Damaged {
+        path: dir.join(FILE),
+    })?;
+    let (certificate, key) = pem.split_at(split);
+    Ok(EdgeCertificate { certificate_pem: certificate.to_owned(), private_key_pem: key.to_owned() })
+}
+
+fn self_signed() -> String {
+    let key = KeyPair::generate().expect("the system's random source answers");
+    let params = CertificateParams::new(NAMES.map(str::to_owned).to_vec())
+        .expect("both names are valid");
+    let certificate = params.self_signed(&key).expect("a fresh key signs");
+    format!("{}{}", certificate.pem(), key.serialize_pem())
+}

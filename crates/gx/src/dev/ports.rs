@@ -1,0 +1,81 @@
+//! The ports of the development stack, and the sentence for one that is taken.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use super::DevError;
+
+/// Where each part listens, on 127.0.0.1.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ports {
+    offset: u16,
+}
+
+/// How far a service's own listener for metrics and documents lies above its port.
+const INTERNAL_OFFSET: u16 = 10_000;
+
+impl Ports {
+    const IDENTITY: u16 = 3001;
+    const TOKENOMICS: u16 = 3002;
+    const ADMIN: u16 = 3006;
+    const EDGE: u16 = 8443;
+    const DEVNET: u16 = 7051;
+    const SUBMITTER: u16 = 9090;
+    const PROJECTOR: u16 = 9091;
+
+    /// The usual ports, each moved up by `offset`.
+    pub(crate) fn with_offset(offset: u16) -> Self {
+        Self { offset }
+    }
+
+    pub(crate) fn identity(self) -> SocketAddr {
+        self.at(Self::IDENTITY)
+    }
+
+    pub(crate) fn tokenomics(self) -> SocketAddr {
+        self.at(Self::TOKENOMICS)
+    }
+
+    pub(crate) fn admin(self) -> SocketAddr {
+        self.at(Self::ADMIN)
+    }
+
+    pub(crate) fn edge(self) -> SocketAddr {
+        self.at(Self::EDGE)
+    }
+
+    pub(crate) fn devnet(self) -> SocketAddr {
+        self.at(Self::DEVNET)
+    }
+
+    pub(crate) fn submitter(self) -> SocketAddr {
+        self.at(Self::SUBMITTER)
+    }
+
+    pub(crate) fn projector(self) -> SocketAddr {
+        self.at(Self::PROJECTOR)
+    }
+
+    /// The non-public listener that belongs to a service's own.
+    pub(crate) fn internal(service: SocketAddr) -> SocketAddr {
+        SocketAddr::new(service.ip(), service.port() + INTERNAL_OFFSET)
+    }
+
+    /// Finds out that every port is free before anything is started.
+    ///
+    /// # Errors
+    /// [`DevError::PortTaken`] names the first that is not.
+    pub(crate) fn check_free(self) -> Result<(), DevError> {
+        let services = [self.identity(), self.tokenomics(), self.admin()];
+        let others = [self.edge(), self.devnet(), self.submitter(), self.projector()];
+        let internal = services.map(Self::internal);
+        for address in services.into_iter().chain(others).chain(internal) {
+            TcpListener::bind(address)
+                .map_err(|source| DevError::PortTaken { port: address.port(), source })?;
+        }
+        Ok(())
+    }
+
+    fn at(self, port: u16) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port + self.offset))
+    }
+}

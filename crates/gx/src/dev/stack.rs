@@ -1,0 +1,271 @@
+//! The parts of the development stack, started in the order in which they need each other.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+use gx_admin::AdminSettings;
+use gx_auth::{Foundation, FoundationSettings};
+use gx_db::cluster::{ClusterOptions, PrivateCluster};
+use gx_db::{Database, DatabaseSettings};
+use gx_devnet::{Devnet, DevnetOptions};
+use gx_fabric_client::{Identity, LedgerConfig, LedgerLimits, PeerConfig};
+use gx_identity::IdentitySettings;
+use gx_model::{Clock, SignerRole};
+use gx_projector::ProjectorSettings;
+use gx_serve::health::Readiness;
+use gx_serve::{Entropy, Envelope, HealthBoard, Service, edge as edge_router, server};
+use gx_submitter::{Signers, SubmitterSettings};
+use serde_json::Value;
+
+use super::first_start::{self, ADMIN_EMAIL, ADMIN_PASSWORD_FILE, TOKEN_KEY};
+use super::{DataDir, Ports, edge, store};
+use crate::Failure;
+use crate::process::Process;
+use crate::workers::Workplace;
+
+/// PostgreSQL's folder.
+pub(crate) const POSTGRES: &str = "postgres";
+/// The ledger's folder.
+pub(crate) const LEDGER: &str = "ledger";
+/// The file with shell exports.
+pub(crate) const ENV: &str = "env";
+
+/// Longest time in which everything must be ready.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How often readiness is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// The settings of the roles that a development stack honours too.
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    #[command(flatten)]
+    foundation: FoundationSettings,
+    #[command(flatten)]
+    identity: IdentitySettings,
+    #[command(flatten)]
+    submitter: SubmitterSettings,
+    #[command(flatten)]
+    projector: ProjectorSettings,
+}
+
+/// A running development stack.
+pub(crate) struct Stack {
+    cluster: PrivateCluster,
+    devnet: Devnet,
+    process: Process,
+    database: Database,
+}
+
+impl Stack {
+    /// Starts everything, waits until all is ready, writes the `env` file and says what a
+    /// person needs to know.
+    pub(crate) async fn start(
+        dir: &DataDir,
+        ports: Ports,
+        mut settings: Settings,
+    ) -> Result<Self, Failure> {
+        let (clock, entropy) = (Clock::system(), Entropy::system());
+        let (cluster, devnet) = tokio::join!(
+            PrivateCluster::start(ClusterOptions::new(dir.join(POSTGRES))),
+            start_ledger(dir, ports, clock.clone()),
+        );
+        let (cluster, devnet) = (cluster?, devnet?);
+        let url = DatabaseSettings::from_url(cluster.url().into());
+        let mut conn = gx_db::connect_for_migration(&url).await?;
+        let report = gx_db::migrate(&mut conn, &clock).await?;
+        if !report.differences.is_empty() {
+            let differences = report.differences.join("; ");
+            let wrong = format!("the schema differs from this release's ({differences})");
+            return Err(Failure::say(format!("{wrong}: undo that, or start over with --fresh")));
+        }
+        let database = gx_db::connect(&url).await?;
+
+        first_start::token_key(dir)?;
+        settings.foundation.tokens.token_key_file.get_or_insert(dir.join(TOKEN_KEY));
+        let process = Process::default();
+        let mut builder = Builder { dir, ports, settings, clock, entropy, process };
+        let password = builder.first_start(&database).await?;
+        let mut boards = builder.services(&database).await?;
+        boards.extend(builder.workers(&database, &devnet).await?);
+        all_ready(&boards, &database).await?;
+        let env = environment(&cluster, ports, &password);
+        dir.write_private(ENV, &env)?;
+        announce(dir, ports);
+        Ok(Self { cluster, devnet, process: builder.process, database })
+    }
+
+    /// Serves until Ctrl-C, then stops everything, PostgreSQL last.
+    pub(crate) async fn run_until_told(self, notice: Duration) -> Result<(), Failure> {
+        let outcome = self.process.run_until_told(notice).await;
+        self.devnet.stop().await;
+        self.database.close().await;
+        self.cluster.stop().await?;
+        outcome
+    }
+}
+
+struct Builder<'a> {
+    dir: &'a DataDir,
+    ports: Ports,
+    settings: Settings,
+    clock: Clock,
+    entropy: Entropy,
+    process: Process,
+}
+
+impl Builder<'_> {
+    /// Makes what only the first start makes; the first administrator's password.
+    async fn first_start(&self, database: &Database) -> Result<String, Failure> {
+        let password = first_start::admin_password(self.dir, &self.entropy)?;
+        let foundation = self.foundation(database)?;
+        first_start::administrator(&foundation, &password).await?;
+        first_start::bring_ledger_to_life(database.pool(), &self.clock).await?;
+        Ok(password)
+    }
+
+    fn foundation(&self, database: &Database) -> Result<Foundation, Failure> {
+        let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
+        let channel = DevnetOptions::new(self.dir.join(LEDGER), clock.clone()).channel;
+        let settings = &self.settings.foundation;
+        Ok(Foundation::new(settings, &channel, database.clone(), clock, entropy)?)
+    }
+
+    /// The three services, each on its two ports, and the public routes over HTTPS.
+    async fn services(&mut self, database: &Database) -> Result<Vec<HealthBoard>, Failure> {
+        let biometric_key = first_start::biometric_key(self.dir, &self.entropy)?;
+        let foundation = self.foundation(database)?;
+        let identity = gx_identity::service(&self.settings.identity, foundation.clone());
+        let tokenomics = gx_tokenomics::service(foundation.clone());
+        let settings = AdminSettings { biometric_key: biometric_key.into() };
+        let admin = gx_admin::service(&settings, foundation);
+        self.service(&identity, self.ports.identity()).await?;
+        self.service(&tokenomics, self.ports.tokenomics()).await?;
+        self.service(&admin, self.ports.admin()).await?;
+
+        let envelope = Envelope::new("edge", self.clock.clone(), self.entropy.clone());
+        let router = edge_router(&[&identity, &tokenomics], envelope)?;
+        let certificate = edge::certificate(self.dir)?;
+        let tls = server::tls_config(
+            certificate.certificate_pem.as_bytes(),
+            certificate.private_key_pem.as_bytes(),
+        )?;
+        self.process.listen_tls("the HTTPS listener", self.ports.edge(), router, tls).await?;
+        Ok([identity, tokenomics, admin].map(|service| service.health).to_vec())
+    }
+
+    async fn service(&mut self, service: &Service, address: SocketAddr) -> Result<(), Failure> {
+        self.process.watch(&service.health);
+        self.process.listen(service.name, address, service.public(true)).await?;
+        self.process.listen(service.name, Ports::internal(address), service.internal()).await
+    }
+
+    async fn workers(
+        &mut self,
+        database: &Database,
+        devnet: &Devnet,
+    ) -> Result<Vec<HealthBoard>, Failure> {
+        let (config, signers) = client_of(devnet, self.dir)?;
+        let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
+        let place = Workplace::new(database.clone(), config, signers, clock, entropy)?;
+        let process = &mut self.process;
+        let projector = place
+            .start_projector(process, self.settings.projector.clone(), self.ports.projector())
+            .await?;
+        let submitter = place
+            .start_submitter(process, self.settings.submitter.clone(), self.ports.submitter())
+            .await?;
+        Ok(vec![projector, submitter])
+    }
+}
+
+async fn start_ledger(dir: &DataDir, ports: Ports, clock: Clock) -> Result<Devnet, Failure> {
+    let options = DevnetOptions::new(dir.join(LEDGER), clock);
+    Ok(Devnet::start(DevnetOptions { listen: ports.devnet(), ..options }).await?)
+}
+
+/// How the ledger's client sees the development ledger.
+fn client_of(devnet: &Devnet, dir: &DataDir) -> Result<(LedgerConfig, Signers), Failure> {
+    let signer = |role| {
+        let pem = devnet.identity(role);
+        Identity::from_pem(&pem.msp_id, &pem.certificate_pem, &pem.private_key_pem)
+    };
+    let signers = Signers {
+        admin: signer(SignerRole::Admin)?,
+        super_admin: signer(SignerRole::SuperAdmin)?,
+    };
+    let options = DevnetOptions::new(dir.join(LEDGER), Clock::system());
+    let peer = PeerConfig {
+        endpoint: devnet.endpoint(),
+        msp_id: devnet.identity(SignerRole::Admin).msp_id,
+        tls_root_pem: devnet.tls_root_pem(),
+        server_name: None,
+    };
+    let config = LedgerConfig {
+        peers: vec![peer],
+        channel: options.channel,
+        chaincode: options.chaincode,
+        client_tls: None,
+        development: true,
+        limits: LedgerLimits::default(),
+    };
+    Ok((config, signers))
+}
+
+/// Waits until every part is ready and the ledger has its supply and its countries.
+async fn all_ready(boards: &[HealthBoard], database: &Database) -> Result<(), Failure> {
+    let ready = async {
+        loop {
+            let unready = first_unready(boards).await;
+            if unready.is_none() && store::ledger_is_alive(database.pool()).await? {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    match tokio::time::timeout(READY_WITHIN, ready).await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            let what = first_unready(boards).await.unwrap_or_else(|| "the ledger".to_owned());
+            let limit = READY_WITHIN.as_secs();
+            Err(Failure::say(format!("{what} was not ready within {limit} s; --fresh starts over")))
+        }
+    }
+}
+
+/// The first part that cannot serve, with its checks.
+async fn first_unready(boards: &[HealthBoard]) -> Option<String> {
+    for board in boards {
+        let report = board.report().await;
+        if report.status != Readiness::Ready {
+            return Some(format!("{} ({})", report.service, Value::Object(report.checks)));
+        }
+    }
+    None
+}
+
+/// The shell exports of the `env` file.
+fn environment(cluster: &PrivateCluster, ports: Ports, password: &str) -> String {
+    let exports = [
+        ("DATABASE_URL", cluster.url()),
+        ("GX_IDENTITY_URL", format!("http://{}", ports.identity())),
+        ("GX_TOKENOMICS_URL", format!("http://{}", ports.tokenomics())),
+        ("GX_ADMIN_URL", format!("http://{}", ports.admin())),
+        ("GX_EDGE_URL", format!("https://localhost:{}", ports.edge().port())),
+        ("GX_ADMIN_EMAIL", ADMIN_EMAIL.to_owned()),
+        ("GX_ADMIN_PASSWORD", password.to_owned()),
+    ];
+    exports.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect()
+}
+
+fn announce(dir: &DataDir, ports: Ports) {
+    println!("GX is ready.");
+    println!("  svc-identity    http://{}", ports.identity());
+    println!("  svc-tokenomics  http://{}", ports.tokenomics());
+    println!("  svc-admin       http://{}", ports.admin());
+    println!("  public HTTPS    https://localhost:{}", ports.edge().port());
+    println!("  ledger          grpcs://{}", ports.devnet());
+    println!("  settings        . {}", dir.join(ENV).display());
+    println!("  administrator   {ADMIN_EMAIL}, password in {}", dir.join(ADMIN_PASSWORD_FILE).display());
+    println!("Try: curl http://{}/health", ports.identity());
+}

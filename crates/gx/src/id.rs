@@ -1,0 +1,97 @@
+//! `gx id`: generate, decode and verify Fabric User IDs.
+
+use clap::{Args, Subcommand};
+use gx_model::{AccountType, CountryCode, FabricUserId, Gender, IdSubject};
+use serde_json::{Value, json};
+use time::Date;
+use time::macros::format_description;
+
+use crate::Failure;
+use crate::print::Format;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IdCommand {
+    /// Draw an id for a person or organisation
+    Generate(#[command(flatten)] Subject),
+    /// Say what an id tells: country, birth date, gender, account type
+    Decode {
+        /// The id, in quotes, its blocks separated by single spaces
+        id: FabricUserId,
+    },
+    /// Check an id against the e-mail, birth date and country it was made from
+    Verify {
+        /// The id, in quotes, its blocks separated by single spaces
+        id: FabricUserId,
+        #[command(flatten)]
+        facts: Facts,
+    },
+}
+
+/// What an id agrees with.
+#[derive(Debug, Args)]
+pub(crate) struct Facts {
+    /// E-mail address; its case does not matter
+    #[arg(long)]
+    email: String,
+    /// Date of birth or founding, YYYY-MM-DD
+    #[arg(long, value_parser = parse_date)]
+    birth_date: Date,
+    /// ISO 3166-1 alpha-2 code, upper case
+    #[arg(long)]
+    country: CountryCode,
+}
+
+/// What an id is made from.
+#[derive(Debug, Args)]
+pub(crate) struct Subject {
+    #[command(flatten)]
+    facts: Facts,
+    /// male or female; without meaning for organisations
+    #[arg(long, default_value = "male")]
+    gender: Gender,
+    /// One hexadecimal digit: 0 individual, 1 for-profit, 2 not-for-profit, 3 education,
+    /// 4 healthcare, 5 financial, 6 treasury, 7 governmental, 8 intergovernmental,
+    /// 9 diplomatic, A trust, E special purpose, F system
+    #[arg(long, value_parser = parse_account_type, default_value = "0")]
+    account_type: AccountType,
+}
+
+/// Carries one of the commands out and prints its answer.
+pub(crate) fn run(command: IdCommand, format: Format) -> Result<(), Failure> {
+    match command {
+        IdCommand::Generate(Subject { facts, gender, account_type }) => {
+            let Facts { email, birth_date, country } = facts;
+            let subject = IdSubject { email, birth_date, country, gender, account_type };
+            let id = FabricUserId::generate(&subject, &mut rand::rng()).map_err(Failure::new)?;
+            format.line(&id.to_string(), &json!({ "fabricUserId": id }));
+        }
+        IdCommand::Decode { id } => format.record(&decoded(&id)),
+        IdCommand::Verify { id, facts } => {
+            id.verify(&facts.email, facts.birth_date, facts.country).map_err(Failure::new)?;
+            format.line("the id agrees", &json!({ "fabricUserId": id, "agrees": true }));
+        }
+    }
+    Ok(())
+}
+
+fn decoded(id: &FabricUserId) -> Value {
+    json!({
+        "country": id.country(),
+        "birthDate": id.birth_date().to_string(),
+        "gender": id.gender(),
+        "accountType": id.account_type().digit().to_string(),
+    })
+}
+
+fn parse_date(text: &str) -> Result<Date, String> {
+    Date::parse(text, format_description!("[year]-[month]-[day]"))
+        .map_err(|_| "a date is YYYY-MM-DD".to_owned())
+}
+
+fn parse_account_type(text: &str) -> Result<AccountType, String> {
+    let mut digits = text.chars();
+    match (digits.next().and_then(AccountType::from_digit), digits.next()) {
+        (Some(account_type), None) => Ok(account_type),
+        _ => Err("an account type is one of the digits 0 to 9, A, E and F".to_owned()),
+    }
+}

@@ -1,0 +1,10 @@
+//! `gx` as its users run it: real processes, real PostgreSQL, real sockets.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
+
+mod journey;
+mod kill;
+mod operator;
+mod refusals;
+mod role;
+mod roles;
+mod stack;

@@ -1,0 +1,100 @@
+//! The operator's commands, on the command line.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::journey::settled;
+use crate::stack::Stack;
+
+fn gx(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_gx")).args(args).env_remove("DATABASE_URL").output().unwrap()
+}
+
+/// The JSON that a command prints on standard output.
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+const SARAH: [&str; 6] = [
+    "--email=sarah.johnson@gxtest.com",
+    "--birth-date=1992-08-20",
+    "--country=MY",
+    "--gender=female",
+    "--account-type=0",
+    "--json",
+];
+
+/// FAB-14: the published vector, through the command line: what is generated is decoded and
+/// verified, and the checksum tells another e-mail.
+#[test]
+fn an_id_is_generated_decoded_and_verified() {
+    let generated = json(&gx(&[&["id", "generate"], &SARAH[..]].concat()));
+    let id = generated["fabricUserId"].as_str().unwrap();
+    assert!(id.starts_with("MY 463 AUN834 0"), "{id}");
+
+    let decoded = json(&gx(&["id", "decode", id, "--json"]));
+    assert_eq!(decoded["birthDate"], "1992-08-20");
+    assert_eq!(decoded["gender"], "female");
+
+    let facts = ["--birth-date=1992-08-20", "--country=MY"];
+    let verify = |email: &str| gx(&[&["id", "verify", id, email], &facts[..]].concat());
+    assert!(verify("--email=Sarah.Johnson@gxtest.com").status.success(), "case does not matter");
+    assert_eq!(verify("--email=another@gxtest.com").status.code(), Some(1));
+}
+
+/// FAB-14: a malformed id is refused with the reason.
+#[test]
+fn a_malformed_id_is_refused() {
+    let refused = gx(&["id", "decode", "MY 463 AUN834 0QKZB 58211"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(!refused.stderr.is_empty());
+}
+
+/// What operators look at after an approval, against a running stack.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_sees_commands_projection_and_schema() {
+    let stack = Stack::start().await;
+    let gx_services = stack.gx();
+    let person = gx_services.register(1).await;
+    gx_services.submit(&person).await;
+    gx_services.approve(&stack.admin_token().await, &person).await.expect(200);
+    settled(&gx_services, &person).await;
+
+    let url = stack.env("DATABASE_URL");
+    let ask = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gx"));
+        json(&command.args(args).arg("--json").env("DATABASE_URL", &url).output().unwrap())
+    };
+    let commands = ask(&["outbox", "list"]);
+    let committed = |kind: &str| {
+        commands.as_array().unwrap().iter().any(|command| {
+            command["kind"] == kind && command["status"] == "COMMITTED" && command["txId"].is_string()
+        })
+    };
+    assert!(committed("CREATE_USER") && committed("DISTRIBUTE_GENESIS"), "{commands}");
+    assert_eq!(ask(&["outbox", "list", "--status", "PENDING"]), serde_json::json!([]));
+
+    let projection = ask(&["projection", "status"]);
+    assert_eq!(projection["lagBlocks"], 0, "{projection}");
+    assert_eq!(ask(&["db", "check"])["instances"][0]["verdict"], "ok");
+    assert_eq!(ask(&["db", "migrate"])["applied"], serde_json::json!([]), "nothing is pending");
+}
+
+/// Another administrator is created with a role, and can log in; the password is read from
+/// standard input, never from the command line.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_is_created_and_can_log_in() {
+    use std::io::Write as _;
+    let stack = Stack::start().await;
+    let mut create = Command::new(env!("CARGO_BIN_EXE_gx"))
+        .args(["admin", "create", "--email", "rita@gx.example", "--name", "Rita", "--role", "REVIEWER"])
+        .env("DATABASE_URL", stack.env("DATABASE_URL"))
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    create.stdin.take().unwrap().write_all(b"a long enough passphrase\n").unwrap();
+    assert!(create.wait().unwrap().success());
+    stack.gx().log_in_admin("rita@gx.example", "a long enough passphrase").await;
+}

@@ -1,0 +1,138 @@
+//! One role as a process, and a ledger for it.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use gx_devnet::{Devnet, DevnetOptions, Faults};
+use gx_model::{Clock, SignerRole};
+use gx_testkit::eventually;
+use gx_testkit::http::{request, send};
+use tempfile::TempDir;
+
+use crate::stack::signal;
+
+/// The longest that a state may take to be reached on a busy machine.
+const BOUND: Duration = Duration::from_secs(60);
+
+/// A development ledger in this process, reached over its wire.
+pub(crate) struct Ledger {
+    devnet: Devnet,
+    folder: TempDir,
+}
+
+impl Ledger {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = DevnetOptions::new(folder.path(), Clock::system());
+        let devnet = Devnet::start(DevnetOptions { fsync: false, ..options }).await.unwrap();
+        std::fs::write(folder.path().join("root.pem"), devnet.tls_root_pem()).unwrap();
+        Self { devnet, folder }
+    }
+
+    pub(crate) fn faults(&self) -> Faults {
+        self.devnet.faults()
+    }
+
+    /// What a worker must be told.
+    pub(crate) fn env(&self) -> Vec<(String, String)> {
+        let file = |role, name: &str| self.devnet.msp_dir(role).join(name).display().to_string();
+        [
+            ("FABRIC_PEER_ENDPOINT", self.devnet.endpoint()),
+            ("FABRIC_MSP_ID", self.devnet.identity(SignerRole::Admin).msp_id),
+            ("FABRIC_PEER_TLS_CA_CERT_PATH", self.folder.path().join("root.pem").display().to_string()),
+            ("FABRIC_CERT_PATH", file(SignerRole::Admin, "signcerts/cert.pem")),
+            ("FABRIC_KEY_PATH", file(SignerRole::Admin, "keystore/priv_sk")),
+            ("FABRIC_SUPER_ADMIN_CERT_PATH", file(SignerRole::SuperAdmin, "signcerts/cert.pem")),
+            ("FABRIC_SUPER_ADMIN_KEY_PATH", file(SignerRole::SuperAdmin, "keystore/priv_sk")),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec()
+    }
+}
+
+/// `gx ROLE` as a process.
+pub(crate) struct Role {
+    pub(crate) name: &'static str,
+    pub(crate) address: SocketAddr,
+    command: Command,
+    child: Child,
+}
+
+impl Role {
+    /// Starts the role without waiting for it.
+    pub(crate) fn start(name: &'static str, database: &str, ledger: &[(String, String)]) -> Self {
+        let (address, internal) = (free_address(), free_address());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gx"));
+        command
+            .arg(name)
+            .env("GX_ENV", "development")
+            .env("GX_LISTEN", address.to_string())
+            .env("GX_LOG", "warn")
+            .env("GX_DRAIN_NOTICE_MS", "500")
+            .env("DATABASE_URL", database)
+            .stdin(Stdio::null());
+        match name {
+            "outbox-submitter" | "projector" => {
+                command.envs(ledger.iter().cloned());
+            }
+            _ => {
+                command
+                    .env("GX_INTERNAL_LISTEN", internal.to_string())
+                    .env("JWT_SECRET", "a secret of this test alone, long enough")
+                    .env("GX_BIOMETRIC_KEY", "5a".repeat(32));
+            }
+        }
+        let child = command.spawn().unwrap();
+        Self { name, address, command, child }
+    }
+
+    /// Waits until `/readyz` answers with this status.
+    pub(crate) async fn becomes(&self, status: u16) {
+        let what = format!("{} answers {status}", self.name);
+        eventually(&what, BOUND, async || {
+            let ask = request(http::Method::GET, "/readyz", None, None);
+            let reply = send(self.address, ask).await.ok()?;
+            (reply.status == status).then_some(())
+        })
+        .await;
+    }
+
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        signal(name, &self.child.id().to_string());
+    }
+
+    /// How the process ended, once it has.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        eventually("the process has ended", BOUND, || {
+            std::future::ready(child.try_wait().unwrap())
+        })
+        .await
+    }
+
+    /// SIGKILL, and a new process in its place.
+    pub(crate) async fn kill_and_restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = self.command.spawn().unwrap();
+        self.becomes(200).await;
+    }
+}
+
+/// Nothing that a test started outlives it.
+impl Drop for Role {
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
