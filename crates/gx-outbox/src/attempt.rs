@@ -134,6 +134,14 @@ pub async fn take_due(
         .collect())
 }
 
+/// Makes every open attempt due now.
+///
+/// # Errors
+/// The database's.
+pub async fn hasten_open(conn: &mut PgConnection, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+    attempts::hasten_open(conn, now).await
+}
+
 /// Records that an envelope was sent. The reply decides only when it is sent again.
 ///
 /// # Errors

@@ -21,7 +21,8 @@ pub mod tip;
 mod wake;
 
 pub use attempt::{
-    NewAttempt, OpenAttempt, Purpose, Reply, StoreRefusal, abandon, sent, store_attempt, take_due,
+    NewAttempt, OpenAttempt, Purpose, Reply, StoreRefusal, abandon, hasten_open, sent,
+    store_attempt, take_due,
 };
 pub use batch::{Batch, BatchLimits, form};
 pub use claim::{

@@ -70,6 +70,8 @@ impl Submitter {
         }
         // An earlier life under this name has ended, so its leases have too.
         gx_outbox::release_owner(&mut conn, &self.settings.instance, self.now()).await?;
+        // Nobody knows whether what is open was sent. Sending it again is harmless.
+        gx_outbox::hasten_open(&mut conn, self.now()).await?;
         self.gate = Gate::Open;
         Ok(None)
     }

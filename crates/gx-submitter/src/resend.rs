@@ -20,7 +20,8 @@ impl Submitter {
     /// Sends open attempts that are due; how many.
     pub(crate) async fn resend_due(&mut self) -> Result<usize, SubmitterError> {
         let now = self.now();
-        let until = now + self.settings.lease();
+        // Should this process die meanwhile, another sends them soon; twice does no harm.
+        let until = now + self.settings.resend();
         let mut conn = self.parts.pool.acquire().await?;
         let due = gx_outbox::take_due(&mut conn, MAX_RESENT, now, until).await?;
         drop(conn);
@@ -59,7 +60,7 @@ impl Submitter {
         let after = self.resend_after(sends);
         self.record(tx_id, after, Some(&error), None).await?;
         if error.phase == Phase::Connect || error.class == OutcomeClass::Unavailable {
-            self.pause_ledger();
+            self.pause_ledger(&error);
         }
         Ok(())
     }

@@ -111,7 +111,7 @@ async fn heard(listener: &mut Option<Listener>) {
 async fn wait_after(submitter: &Submitter, progress: &Progress) -> Duration {
     let (now, poll) = (submitter.now(), submitter.settings.poll());
     let due = match progress {
-        Progress::Paused { until } => Some(*until),
+        Progress::Paused { until, .. } => Some(*until),
         Progress::Waiting { .. } => Some(now + RETRY_PAUSE.min(poll) / 5),
         Progress::Idle | Progress::Worked { .. } => next_due(submitter).await,
     };
@@ -155,9 +155,9 @@ impl Health {
                 Verdict::unhealthy("waiting until the projector has reached the ledger's tip")
                     .with_value(json!({ "height": height, "applied": applied })),
             ),
-            Progress::Paused { .. } => {
-                let why = "the ledger is unavailable and is left alone for a moment";
-                self.submission.set(Verdict::unhealthy(why));
+            Progress::Paused { why, .. } => {
+                let message = format!("the ledger is left alone for a moment: {why}");
+                self.submission.set(Verdict::unhealthy(message));
             }
             Progress::Idle | Progress::Worked { .. } => self.submission.healthy(),
         }

@@ -114,7 +114,7 @@ impl Submitter {
                 } else {
                     self.fail(&ids, FailureClass::Unavailable, &message).await?;
                 }
-                self.pause_ledger();
+                self.pause_ledger(error);
                 return Ok(Sent::Stop);
             }
         };

@@ -62,9 +62,16 @@ pub struct Submitter {
     pub(crate) settings: SubmitterSettings,
     pub(crate) rng: StdRng,
     pub(crate) gate: Gate,
-    /// Until when the ledger is left alone, and after how many failures in a row.
-    pause: Option<(OffsetDateTime, u32)>,
+    pause: Option<Pause>,
     swept_at: Option<OffsetDateTime>,
+}
+
+/// The ledger is left alone for a while.
+struct Pause {
+    until: OffsetDateTime,
+    /// Failures in a row.
+    failures: u32,
+    why: String,
 }
 
 /// What a step did.
@@ -81,6 +88,8 @@ pub enum Progress {
     Paused {
         /// Until when.
         until: OffsetDateTime,
+        /// What it said last.
+        why: String,
     },
     /// Nothing is due.
     Idle,
@@ -118,14 +127,14 @@ impl Submitter {
     /// # Errors
     /// [`SubmitterError`]; the next step takes up where this one failed.
     pub async fn step(&mut self) -> Result<Progress, SubmitterError> {
-        if let Some((until, _)) = self.pause
-            && self.now() < until
+        if let Some(Pause { until, why, .. }) = &self.pause
+            && self.now() < *until
         {
-            return Ok(Progress::Paused { until });
+            return Ok(Progress::Paused { until: *until, why: why.clone() });
         }
         let stepped = self.step_now().await;
-        if let Err(SubmitterError::Ledger(_)) = &stepped {
-            self.pause_ledger();
+        if let Err(SubmitterError::Ledger(error)) = &stepped {
+            self.pause_ledger(error);
         }
         stepped
     }
@@ -158,13 +167,14 @@ impl Submitter {
 
     /// Leaves the ledger alone for a while, longer after each failure in a row, and
     /// compares its genesis block again afterwards.
-    pub(crate) fn pause_ledger(&mut self) {
-        let failures = self.pause.map_or(1, |(_, failures)| failures.saturating_add(1));
+    pub(crate) fn pause_ledger(&mut self, error: &LedgerError) {
+        let failures = self.pause.as_ref().map_or(1, |pause| pause.failures.saturating_add(1));
         let factor = 1_u32.checked_shl(failures - 1).unwrap_or(u32::MAX);
         let longest = FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE);
         let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
         let pause = Duration::from_millis(self.rng.random_range(0..=longest));
-        self.pause = Some((self.now() + pause, failures));
+        let (until, why) = (self.now() + pause, error.to_string());
+        self.pause = Some(Pause { until, failures, why });
         self.gate.recheck();
     }
 

@@ -98,6 +98,21 @@ pub(crate) async fn take_due(
     .await
 }
 
+/// Makes open attempts due that are put off.
+pub(crate) async fn hasten_open(
+    conn: &mut PgConnection,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    query!(
+        r#"UPDATE "LedgerAttempt" SET "nextSendAt" = $1
+           WHERE state = 'OPEN' AND "nextSendAt" > $1"#,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Records one sending of an open attempt.
 pub(crate) async fn sent(
     conn: &mut PgConnection,

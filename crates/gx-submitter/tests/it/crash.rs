@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use crate::chain::{BOUND, create, grant};
 use crate::desk::{Desk, policy, settings, submitter};
 
-const PEOPLE: u32 = 12;
-const LIVES: u32 = 60;
+const PEOPLE: u32 = 15;
+const LIVES: u32 = 24;
 
 /// Polls the inner future a number of times; then the process is dead.
 struct Mortal<F> {
@@ -59,7 +59,7 @@ async fn workers_that_die_anywhere_lose_and_double_nothing() {
                 let _ = worker.step().await;
             }
         };
-        let polls_left = random.random_range(0..160);
+        let polls_left = random.random_range(0..1_200);
         let died: Option<()> = (Mortal { inner: Box::pin(work), polls_left }).await;
         assert!(died.is_none());
 
@@ -70,7 +70,7 @@ async fn workers_that_die_anywhere_lose_and_double_nothing() {
                 let _ = projector.step(Duration::from_millis(1)).await;
             }
         };
-        let polls_left = random.random_range(0..160);
+        let polls_left = random.random_range(0..1_500);
         let died: Option<()> = (Mortal { inner: Box::pin(project), polls_left }).await;
         assert!(died.is_none());
     }

@@ -73,6 +73,67 @@ async fn an_approval_reaches_the_wallet_within_a_second_and_the_loops_stop_clean
     assert_eq!(desk.chain.one(leased).await, "0");
 }
 
+/// RDY-06: told to stop while the ledger is slow, the submitter finishes what it began and
+/// leaves no lane leased.
+#[tokio::test]
+async fn a_stop_in_the_middle_of_a_slow_endorsement_leaves_nothing_half_done() {
+    let desk = Desk::open().await;
+    let person = desk.chain.person(1).await;
+    let id = desk.enqueue_for(&person, &create(&person)).await;
+    desk.chain.devnet.faults().slow_endorsements(Duration::from_millis(500));
+    let stop = CancellationToken::new();
+    let board = HealthBoard::new("outbox-submitter", desk.chain.clock.clone());
+    let submit = gx_submitter::run(submitter(&desk.chain, settings("one")), stop.clone(), board);
+    let submit = tokio::spawn(submit);
+    wait_until(&desk.chain, "a try", || async { desk.column(id, "attempts").await == "1" }).await;
+    assert_eq!(desk.status(id).await, "PENDING");
+    stop.cancel();
+    assert!(tokio::time::timeout(BOUND, submit).await.unwrap().unwrap().is_ok());
+    assert_eq!(desk.status(id).await, "SUBMITTED");
+    let leased = r#"SELECT count(*) FROM "OutboxLane" WHERE owner IS NOT NULL"#;
+    assert_eq!(desk.chain.one(leased).await, "0");
+}
+
+/// RDY-07: every connection to the database is cut, several times, and the ledger goes
+/// away in between; both loops go on by themselves and the backlog drains.
+#[tokio::test]
+async fn the_loops_outlive_cut_connections_and_a_ledger_that_goes_away() {
+    let mut desk = Desk::open().await;
+    desk.projector.stop();
+    let stop = CancellationToken::new();
+    let board = HealthBoard::new("outbox-submitter", desk.chain.clock.clone());
+    let submit = gx_submitter::run(submitter(&desk.chain, settings("one")), stop.clone(), board);
+    let submit = tokio::spawn(submit);
+    let board = HealthBoard::new("projector", desk.chain.clock.clone());
+    let (rng, parts) = (StdRng::seed_from_u64(8), ProjectorSettings::default());
+    let project = gx_projector::run(desk.chain.projector(), parts, rng, stop.clone(), board);
+    let project = tokio::spawn(project);
+    let faults = desk.chain.devnet.faults();
+    let cut = r#"SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()"#;
+    for n in 0..6 {
+        let person = desk.chain.person(n).await;
+        desk.enqueue_for(&person, &create(&person)).await;
+        desk.enqueue_for(&person, &grant(&person)).await;
+        faults.refuse_connections(n % 2 == 0);
+        // The connection that cuts the others is none of theirs.
+        let mut conn = desk.chain.db.connection().await;
+        sqlx::query(cut).execute(&mut conn).await.unwrap();
+    }
+    faults.refuse_connections(false);
+    wait_until(&desk.chain, "twelve committed commands", || async {
+        let done = r#"SELECT count(*) FROM "OutboxCommand" WHERE status = 'COMMITTED'"#;
+        desk.chain.one(done).await == "12"
+    })
+    .await;
+    assert!(!submit.is_finished() && !project.is_finished());
+    assert_eq!(desk.effects("UserCreated").await, (6, 6));
+    assert_eq!(desk.effects("GenesisDistributed").await, (6, 6));
+    stop.cancel();
+    assert!(tokio::time::timeout(BOUND, submit).await.unwrap().unwrap().is_ok());
+    assert!(tokio::time::timeout(BOUND, project).await.unwrap().unwrap().is_ok());
+}
+
 async fn wait_until<F: Future<Output = bool>>(
     chain: &Chain,
     what: &str,
