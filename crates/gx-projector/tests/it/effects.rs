@@ -64,8 +64,8 @@ async fn ids_of_each_kind_meet_their_own_rows() {
     assert_eq!(chain.one(&locked("treasury_SG")).await, "true");
 }
 
-/// G4: after each block the wallets and the pools of the read model sum to the supply, and
-/// the chain says the same of its pools.
+/// G4: after each block the wallets and the pools of the read model sum to the supply,
+/// transfers to and from pools among them.
 #[tokio::test]
 async fn money_is_neither_made_nor_lost_in_the_read_model() {
     let chain = Chain::start().await;

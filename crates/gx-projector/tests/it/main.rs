@@ -1,9 +1,12 @@
 //! The projector against a development ledger, a real PostgreSQL, and blocks made by hand.
 
 mod chain;
+mod commands;
+mod constants;
 mod crash;
 mod dead;
 mod effects;
+mod failing;
 mod handmade;
 mod lead;
 mod order;
@@ -11,3 +14,7 @@ mod order;
 #[allow(dead_code, reason = "its owner uses the rest of it")]
 mod proxy;
 mod replay;
+mod roles;
+mod second;
+mod snapshot;
+mod whole;
