@@ -65,7 +65,11 @@ async fn methods_that_are_not_declared_are_refused() {
         ("GET", "/api/v1/admin/users/1/approve", "POST"),
     ] {
         let answer = host.ask(method, path).send().await;
-        assert_eq!((answer.code(), answer.problem()), (405, "method_not_allowed"), "{method} {path}");
+        assert_eq!(
+            (answer.code(), answer.problem()),
+            (405, "method_not_allowed"),
+            "{method} {path}"
+        );
         assert_eq!(answer.headers["allow"], allow);
         assert_eq!(answer.headers["content-type"], "application/problem+json");
     }
@@ -78,13 +82,13 @@ async fn methods_that_are_not_declared_are_refused() {
 #[tokio::test]
 async fn each_path_has_one_owner_over_all_services() {
     let host = host().await;
-    let identity = gx_identity::service(&gx_identity::IdentitySettings::default(), host.base.clone());
+    let identity =
+        gx_identity::service(&gx_identity::IdentitySettings::default(), host.base.clone());
     let tokenomics = gx_tokenomics::service(host.base.clone());
     let all = [&host.service, &identity, &tokenomics];
     gx_serve::check_owners(all.iter().flat_map(|service| &service.routes)).unwrap();
-    let envelope = || {
-        gx_serve::Envelope::new("edge", host.clock.clone(), host.base.entropy.clone())
-    };
+    let envelope =
+        || gx_serve::Envelope::new("edge", host.clock.clone(), host.base.entropy.clone());
     assert!(gx_serve::edge(&[&identity, &tokenomics], envelope()).is_ok());
 
     let mut stolen = identity.clone();

@@ -66,8 +66,7 @@ impl Foundation {
         entropy: Entropy,
     ) -> Result<Self, FoundationError> {
         let tokens = Tokens::new(&settings.tokens, clock.clone())?;
-        let sessions =
-            Sessions::new(&settings.tokens, tokens, clock.clone(), entropy.clone());
+        let sessions = Sessions::new(&settings.tokens, tokens, clock.clone(), entropy.clone());
         let auth = Auth {
             sessions,
             hasher: Hasher::new(&settings.hashing, entropy.clone())?,

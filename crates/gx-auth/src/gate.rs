@@ -97,7 +97,11 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
         self.user_with(Access::UserRetrying, methods)
     }
 
-    fn user_with(mut self, access: Access, (schemas, paths, router): UtoipaMethodRouter<S>) -> Self {
+    fn user_with(
+        mut self,
+        access: Access,
+        (schemas, paths, router): UtoipaMethodRouter<S>,
+    ) -> Self {
         let auth = self.auth.clone();
         let router = router.route_layer(from_fn(move |request, next| {
             let auth = auth.clone();
@@ -165,9 +169,8 @@ async fn person(auth: &Auth, needed: Access, headers: &HeaderMap) -> Result<Pers
     let claims = claims(auth, headers, Audience::User)?;
     let mut conn = auth.pool.acquire().await?;
     let row = store::person(&mut conn, &claims.sid, &claims.sub).await?;
-    let row = row
-        .filter(|row| !row.is_revoked && row.expires_at > auth.clock.now())
-        .ok_or_else(over)?;
+    let row =
+        row.filter(|row| !row.is_revoked && row.expires_at > auth.clock.now()).ok_or_else(over)?;
     let (status, access) = access_of(&row).ok_or_else(over)?;
     if access == gx_model::Access::KycOnly && needed != Access::UserRetrying {
         return Err(Problem::forbidden("Until you hand in again, only the KYC routes are open."));

@@ -111,9 +111,11 @@ impl Hasher {
     /// 503 when too many wait already.
     pub async fn hash(&self, password: &SecretString) -> Result<String, Problem> {
         let (pool, password) = (Arc::clone(&self.0), password.clone());
-        self.run(move || hash(&pool.params, password.expose_secret().as_bytes(), &pool.entropy.bytes()))
-            .await?
-            .map_err(|why| Problem::internal(&why))
+        self.run(move || {
+            hash(&pool.params, password.expose_secret().as_bytes(), &pool.entropy.bytes())
+        })
+        .await?
+        .map_err(|why| Problem::internal(&why))
     }
 
     /// Compares a password with a stored hash, or with a hash of nobody's.

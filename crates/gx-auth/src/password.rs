@@ -77,7 +77,9 @@ impl NewPassword {
                 format!("must have at least {SHORTEST} characters; several words make a good one"),
             )),
             SHORTEST..=LONGEST => Ok(Self(password.into())),
-            _ => Err(FieldError::new("too_long", format!("must have at most {LONGEST} characters"))),
+            _ => {
+                Err(FieldError::new("too_long", format!("must have at most {LONGEST} characters")))
+            }
         }
     }
 

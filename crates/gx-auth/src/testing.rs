@@ -193,7 +193,11 @@ impl Ask<'_> {
     /// Sends the token; an empty one is not sent.
     #[must_use]
     pub fn token(self, token: &str) -> Self {
-        if token.is_empty() { self } else { self.header(AUTHORIZATION.as_str(), &format!("Bearer {token}")) }
+        if token.is_empty() {
+            self
+        } else {
+            self.header(AUTHORIZATION.as_str(), &format!("Bearer {token}"))
+        }
     }
 
     /// Adds a header field.
@@ -277,9 +281,10 @@ impl Answer {
 
     /// A text of the body.
     pub fn text_at(&self, pointer: &str) -> &str {
-        self.json.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| {
-            panic!("no text at {pointer} in {}", self.json)
-        })
+        self.json
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("no text at {pointer} in {}", self.json))
     }
 }
 

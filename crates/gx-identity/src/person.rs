@@ -99,10 +99,8 @@ impl Field for Email {
             let message = format!("must have at most {EMAIL_LIMIT} bytes");
             return Err(FieldError::new("too_long", message));
         }
-        let options = Options::default()
-            .with_required_tld()
-            .without_display_text()
-            .without_domain_literal();
+        let options =
+            Options::default().with_required_tld().without_display_text().without_domain_literal();
         EmailAddress::parse_with_options(given, options)
             .map(|address| Self(address.as_str().to_lowercase()))
             .map_err(|why| FieldError::new("format", format!("must be an e-mail address: {why}")))

@@ -113,8 +113,11 @@ async fn answer(envelope: &Envelope, request: Request, next: Next) -> Response {
         Ok(Err(panic)) => {
             tracing::error!(panic = panic_message(&*panic), "a handler panicked");
             metrics::counter!("gx_http_panics_total", "service" => envelope.service).increment(1);
-            Problem::new(&kind::INTERNAL, "The failure has been recorded. Quote the requestId when asking.")
-                .into_response()
+            Problem::new(
+                &kind::INTERNAL,
+                "The failure has been recorded. Quote the requestId when asking.",
+            )
+            .into_response()
         }
         Err(_) => {
             let limit_s = envelope.time_limit.as_secs();
@@ -161,7 +164,9 @@ fn kind_of(status: StatusCode) -> &'static ProblemKind {
     let same = |kind: &&&'static ProblemKind| kind.status == status.as_u16();
     match status {
         StatusCode::BAD_REQUEST => &kind::BAD_REQUEST,
-        _ if status.is_server_error() => kind::ALL.iter().find(same).copied().unwrap_or(&kind::INTERNAL),
+        _ if status.is_server_error() => {
+            kind::ALL.iter().find(same).copied().unwrap_or(&kind::INTERNAL)
+        }
         _ => kind::ALL.iter().find(same).copied().unwrap_or(&kind::BAD_REQUEST),
     }
 }
@@ -185,4 +190,3 @@ fn label(response: &mut Response, id: &str) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
-

@@ -41,9 +41,11 @@ pub struct ArrivedAt(pub OffsetDateTime);
 
 /// The envelope has noted it; a router without one serves nothing.
 fn arrived(parts: &Parts) -> Result<OffsetDateTime, Problem> {
-    parts.extensions.get::<ArrivedAt>().map(|at| at.0).ok_or_else(|| {
-        Problem::new(&kind::INTERNAL, "The service is not set up completely.")
-    })
+    parts
+        .extensions
+        .get::<ArrivedAt>()
+        .map(|at| at.0)
+        .ok_or_else(|| Problem::new(&kind::INTERNAL, "The service is not set up completely."))
 }
 
 fn require_json(headers: &HeaderMap) -> Result<(), Problem> {

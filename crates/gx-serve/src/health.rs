@@ -248,11 +248,7 @@ impl HealthBoard {
     pub fn heart(&self, name: &'static str, deadline: Duration) -> Heart {
         let state = HeartState { name, deadline, last_beat: self.0.clock.now() };
         let state = Arc::new(Mutex::new(state));
-        self.0
-            .hearts
-            .lock()
-            .expect("no holder of this lock can panic")
-            .push(Arc::clone(&state));
+        self.0.hearts.lock().expect("no holder of this lock can panic").push(Arc::clone(&state));
         Heart { state, board: self.clone() }
     }
 

@@ -30,8 +30,8 @@ mod tests;
 pub use entropy::Entropy;
 pub use envelope::Envelope;
 pub use extract::{Client, Json, Query, Reply, RequestId};
-pub use lag::{LagReading, LagSettings};
 pub use health::{CheckHandle, HealthBoard, Heart, Verdict};
+pub use lag::{LagReading, LagSettings};
 pub use problem::{Problem, ProblemKind};
 pub use routes::{
     Access, RouteConflict, RouteInfo, Routes, Service, ServiceParts, check_owners, edge,

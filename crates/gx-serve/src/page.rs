@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -36,7 +36,10 @@ impl Field for Limit {
         let range = || FieldError::new("range", format!("must be 1 to {LARGEST_LIMIT}"));
         let text = text(value)?;
         if text.is_empty() || !text.bytes().all(|digit| digit.is_ascii_digit()) {
-            return Err(FieldError::new("type", format!("must be a number from 1 to {LARGEST_LIMIT}")));
+            return Err(FieldError::new(
+                "type",
+                format!("must be a number from 1 to {LARGEST_LIMIT}"),
+            ));
         }
         match text.parse() {
             Ok(limit @ 1..=LARGEST_LIMIT) => Ok(Self(limit)),

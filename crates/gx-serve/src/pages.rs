@@ -57,7 +57,8 @@ async fn render_metrics(State(board): State<HealthBoard>) -> Response {
     let recorder = telemetry::metrics();
     let _gauges_are_set = board.report().await;
     recorder.run_upkeep();
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render()).into_response()
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render())
+        .into_response()
 }
 
 /// `/problems`: what the `type` of a problem leads to.
@@ -69,8 +70,12 @@ pub(crate) fn problems(own: &[&'static ProblemKind]) -> Router {
     kinds.dedup_by_key(|kind| kind.code);
     for kind in kinds {
         let ProblemKind { code, status, title } = kind;
-        write!(page, "<h2 id=\"{code}\">{status} <code>{code}</code></h2><p>{}.</p>", escape(title))
-            .expect("writing to a String cannot fail");
+        write!(
+            page,
+            "<h2 id=\"{code}\">{status} <code>{code}</code></h2><p>{}.</p>",
+            escape(title)
+        )
+        .expect("writing to a String cannot fail");
     }
     page.push_str("</body></html>");
     Router::new().route("/problems", get(move || std::future::ready(html(page.clone()))))
@@ -127,12 +132,7 @@ fn docs_page(document: &serde_json::Value) -> String {
     page
 }
 
-fn operation_section(
-    page: &mut String,
-    method: &str,
-    path: &str,
-    operation: &serde_json::Value,
-) {
+fn operation_section(page: &mut String, method: &str, path: &str, operation: &serde_json::Value) {
     let text = |key: &str| escape(operation[key].as_str().unwrap_or(""));
     write!(
         page,

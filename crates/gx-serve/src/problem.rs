@@ -84,8 +84,7 @@ pub mod kind {
     pub const UNAVAILABLE: ProblemKind =
         ProblemKind::new("temporary_reduced_capacity", 503, "Try again in a moment");
     /// The answer took too long.
-    pub const TIMEOUT: ProblemKind =
-        ProblemKind::new("timeout", 504, "The answer took too long");
+    pub const TIMEOUT: ProblemKind = ProblemKind::new("timeout", 504, "The answer took too long");
 
     /// All of them, as the page at `/problems` lists them.
     pub const ALL: [&ProblemKind; 16] = [
@@ -173,7 +172,10 @@ impl Problem {
     /// A failure on our side. The cause is logged here, once, and never reaches the client.
     pub fn internal(cause: &dyn std::error::Error) -> Self {
         tracing::error!(cause = %Chain(cause), "a request failed on our side");
-        Self::new(&kind::INTERNAL, "The failure has been recorded. Quote the requestId when asking.")
+        Self::new(
+            &kind::INTERNAL,
+            "The failure has been recorded. Quote the requestId when asking.",
+        )
     }
 
     /// Not available at the moment; the client may retry after that many seconds.

@@ -128,8 +128,8 @@ impl Service {
 
     /// The second, non-public listener: `/metrics`, `/docs`, `/openapi.json`, and health.
     pub fn internal(&self) -> Router {
-        let router = pages::documents(&self.openapi, &self.health)
-            .merge(pages::health(self.health.clone()));
+        let router =
+            pages::documents(&self.openapi, &self.health).merge(pages::health(self.health.clone()));
         enveloped(router, self.envelope.clone())
     }
 }
@@ -184,7 +184,8 @@ pub fn check_owners<'a>(
 
 /// A path with its parameters' names left out: two that differ in those alone are the same.
 fn shape(path: &str) -> String {
-    let segment = |part: &str| if part.starts_with('{') { "{}".to_owned() } else { part.to_owned() };
+    let segment =
+        |part: &str| if part.starts_with('{') { "{}".to_owned() } else { part.to_owned() };
     path.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 

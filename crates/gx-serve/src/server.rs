@@ -15,9 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::limits::{
-    CONNECTION_LIMIT, DRAIN_TIME_LIMIT, HANDSHAKE_TIME_LIMIT, HEADER_TIME_LIMIT,
-};
+use crate::limits::{CONNECTION_LIMIT, DRAIN_TIME_LIMIT, HANDSHAKE_TIME_LIMIT, HEADER_TIME_LIMIT};
 
 /// The address at the other end of the connection, as an extension of each request.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +36,9 @@ pub enum BindError {
         address: SocketAddr,
     },
     /// Not allowed, or no such address on this machine.
-    #[error("{what} cannot listen on {address}: {source}; choose an address of this machine and a port above 1023")]
+    #[error(
+        "{what} cannot listen on {address}: {source}; choose an address of this machine and a port above 1023"
+    )]
     Refused {
         /// Whose listener.
         what: String,
@@ -156,7 +156,9 @@ impl Connection {
             Some(tls) => {
                 match tokio::time::timeout(HANDSHAKE_TIME_LIMIT, tls.accept(stream)).await {
                     Ok(Ok(stream)) => self.speak(TokioIo::new(stream)).await,
-                    Ok(Err(error)) => tracing::debug!(peer = %self.peer, %error, "no TLS handshake"),
+                    Ok(Err(error)) => {
+                        tracing::debug!(peer = %self.peer, %error, "no TLS handshake")
+                    }
                     Err(_) => tracing::debug!(peer = %self.peer, "the TLS handshake took too long"),
                 }
             }
@@ -168,18 +170,16 @@ impl Connection {
         I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
         let peer = PeerAddress(self.peer.ip());
-        let service = self.router.map_request(
-            move |mut request: http::Request<hyper::body::Incoming>| {
+        let service =
+            self.router.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
                 request.extensions_mut().insert(peer);
                 request
-            },
-        );
+            });
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME_LIMIT);
         builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEADER_TIME_LIMIT);
-        let connection = builder
-            .serve_connection(io, TowerToHyperService::new(service))
-            .into_owned();
+        let connection =
+            builder.serve_connection(io, TowerToHyperService::new(service)).into_owned();
         if let Err(error) = self.watcher.watch(connection).await {
             tracing::debug!(peer = %self.peer, error = %error, "a connection broke");
         }

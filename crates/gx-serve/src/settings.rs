@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
@@ -77,7 +77,9 @@ pub fn read(
         Ok(matches) if findings.is_empty() => Ok(matches),
         Ok(_) => Err(NoStart::Settings(SettingsReport(findings))),
         Err(error) => {
-            let wrong = wrong_settings(command, arguments);
+            let mut built = command.clone();
+            built.build();
+            let wrong = wrong_settings(&built, arguments, environment);
             if is_for_clap(&error) || (wrong.is_empty() && findings.is_empty()) {
                 return Err(NoStart::Clap(error));
             }
@@ -101,7 +103,11 @@ fn is_for_clap(error: &clap::Error) -> bool {
 }
 
 /// Each setting of the chosen command that does not stand by itself.
-fn wrong_settings(command: &Command, arguments: Vec<OsString>) -> Vec<String> {
+fn wrong_settings(
+    command: &Command,
+    arguments: Vec<OsString>,
+    environment: &BTreeMap<String, String>,
+) -> Vec<String> {
     let matches = command.clone().ignore_errors(true).try_get_matches_from(arguments).ok();
     let (mut chosen, mut given) = (command, matches.as_ref());
     while let Some((name, inner)) = given.and_then(ArgMatches::subcommand) {
@@ -115,47 +121,48 @@ fn wrong_settings(command: &Command, arguments: Vec<OsString>) -> Vec<String> {
                 && matches.value_source(id) == Some(ValueSource::CommandLine)
         })
     };
-    let given: Vec<&Arg> = chosen.get_arguments().filter(|it| on_command_line(it)).collect();
     chosen
         .get_arguments()
-        .filter(|argument| argument.get_env().is_some() && !on_command_line(argument))
-        .filter_map(|argument| wrong_setting(chosen, argument, &given))
+        .filter(|argument| !on_command_line(argument))
+        .filter_map(|argument| wrong_setting(argument, environment))
         .collect()
 }
 
-/// What is wrong with one setting's value in the environment. The others stand beside it,
-/// for it may refer to them, but take any value. The value itself is not repeated, for it
-/// may be a secret.
-fn wrong_setting(chosen: &Command, argument: &Arg, given: &[&Arg]) -> Option<String> {
-    let name = argument.get_env()?.to_string_lossy().into_owned();
-    let mut alone = Command::new("setting").no_binary_name(true).disable_help_flag(true);
-    alone = alone.groups(chosen.get_groups().cloned()).arg(argument.clone());
-    let others = || chosen.get_arguments().filter(|other| other.get_id() != argument.get_id());
-    for other in others() {
-        let any = clap::value_parser!(OsString);
-        let other = other.clone().required(false).action(ArgAction::Set).num_args(1);
-        alone = alone.arg(other.value_parser(any));
-    }
-    let line = given.iter().filter_map(|other| Some(format!("--{}=given", other.get_long()?)));
-    let error = alone.try_get_matches_from(line.collect::<Vec<_>>()).err()?;
-    let about_this = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(which)) => *which == argument.to_string(),
-        Some(ContextValue::Strings(all)) => all.contains(&argument.to_string()),
-        _ => true,
-    };
-    if !about_this {
-        return None;
-    }
+/// What is wrong with one setting's value in the environment. The value itself is not
+/// repeated, for it may be a secret.
+fn wrong_setting(argument: &Arg, environment: &BTreeMap<String, String>) -> Option<String> {
+    let name = argument.get_env()?.to_string_lossy();
+    let value = environment.get(name.as_ref());
+    let line = value.map(|value| OsString::from(format!("--{}={value}", argument.get_id())));
+    let alone = Command::new("setting").no_binary_name(true).arg(by_itself(argument));
+    let error = alone.try_get_matches_from(line).err()?;
     let what = match error.kind() {
         ErrorKind::MissingRequiredArgument => "is required and not set".to_owned(),
-        ErrorKind::ArgumentConflict => "cannot be set together with another setting".to_owned(),
-        ErrorKind::InvalidValue => one_of(argument),
+        ErrorKind::InvalidValue => one_of(&by_itself(argument)),
         _ => std::error::Error::source(&error)
             .map_or_else(|| error.kind().to_string(), ToString::to_string),
     };
     let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
     let help = if help.is_empty() { help } else { format!(" ({})", help.trim_end_matches('.')) };
     Some(format!("{name}: {what}{help}"))
+}
+
+/// The setting without its relations to others, which are not there to be looked at; clap
+/// itself tells what is wrong between settings once each is right.
+fn by_itself(argument: &Arg) -> Arg {
+    let id = argument.get_id();
+    // A flag has no value on the command line; in the environment it has.
+    let takes_values = argument.get_action().takes_values();
+    let action = if takes_values { argument.get_action().clone() } else { ArgAction::Set };
+    let alone = Arg::new(id.clone())
+        .long(id.clone())
+        .action(action)
+        .required(argument.is_required_set() && argument.get_default_values().is_empty())
+        .value_parser(argument.get_value_parser().clone());
+    match argument.get_value_delimiter() {
+        Some(delimiter) => alone.value_delimiter(delimiter),
+        None => alone,
+    }
 }
 
 fn one_of(argument: &Arg) -> String {

@@ -54,7 +54,9 @@ pub fn init(settings: &LogSettings) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(&settings.log)?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match settings.log_format {
-        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).finish().try_init()?,
+        LogFormat::Json => {
+            lines.json().flatten_event(true).with_span_list(false).finish().try_init()?
+        }
         LogFormat::Human => lines.finish().try_init()?,
     }
     tracing::info!(version = BUILD.version, commit = BUILD.commit, "started");

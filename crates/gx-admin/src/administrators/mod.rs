@@ -3,7 +3,7 @@
 pub(crate) mod http;
 mod store;
 
-use gx_auth::{Administrator, AdminRole, Hasher, NewPassword, PasswordRefusal, Realm, Subject};
+use gx_auth::{AdminRole, Administrator, Hasher, NewPassword, PasswordRefusal, Realm, Subject};
 use gx_auth::{TokenPair, audit};
 use gx_db::PgConnection;
 use gx_serve::{Client, Entropy, Problem, ProblemKind};

@@ -9,9 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::store::{
-    self, AuditItem, CommandItem, DeadEventItem, ProjectionItem, SystemItem,
-};
+use super::store::{self, AuditItem, CommandItem, DeadEventItem, ProjectionItem, SystemItem};
 use crate::State;
 
 /// Which page.
@@ -144,9 +142,7 @@ pub(crate) async fn dead_events(
     tag = "operations",
     responses((status = 200, description = "One entry a channel.", body = ProjectionBody))
 )]
-pub(crate) async fn projection(
-    Axum(state): Axum<State>,
-) -> Result<Reply<ProjectionBody>, Problem> {
+pub(crate) async fn projection(Axum(state): Axum<State>) -> Result<Reply<ProjectionBody>, Problem> {
     let mut conn = state.base.connection().await?;
     Ok(Reply::ok(ProjectionBody { channels: store::projections(&mut conn).await? }))
 }
@@ -162,8 +158,7 @@ pub(crate) async fn system(Axum(state): Axum<State>) -> Result<Reply<SystemBody>
     let mut conn = state.base.connection().await?;
     let ledgers = store::systems(&mut conn).await?;
     let counts = gx_outbox::count_by_status(&mut conn).await?;
-    let outbox =
-        counts.into_iter().map(|(status, count)| (status.name().to_owned(), count.into()));
+    let outbox = counts.into_iter().map(|(status, count)| (status.name().to_owned(), count.into()));
     Ok(Reply::ok(SystemBody { ledgers, outbox: outbox.collect() }))
 }
 

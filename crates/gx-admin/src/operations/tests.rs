@@ -12,11 +12,14 @@ async fn paging_answers_nonsense_with_400() {
     let host = host().await;
     let token = host.add_administrator(AdminRole::Auditor).await.access_token;
     for list in ["users", "outbox", "dead-events", "audit"] {
-        for limit in ["0", "-1", "101", "1000000000", "2147483648", "99999999999999999999", "ten", ""] {
+        for limit in
+            ["0", "-1", "101", "1000000000", "2147483648", "99999999999999999999", "ten", ""]
+        {
             let answer = host.get(&format!("/api/v1/admin/{list}?limit={limit}"), &token).await;
             assert_eq!((answer.code(), answer.pointers()), (400, vec!["/limit"]), "{list} {limit}");
         }
-        let answer = host.get(&format!("/api/v1/admin/{list}?cursor=nonsense&page=2"), &token).await;
+        let answer =
+            host.get(&format!("/api/v1/admin/{list}?cursor=nonsense&page=2"), &token).await;
         assert_eq!((answer.code(), answer.pointers()), (400, vec!["/cursor", "/page"]));
     }
 }
@@ -103,12 +106,10 @@ async fn an_edited_or_missing_audit_row_is_found() {
 async fn operators_see_projection_and_system() {
     let host = host().await;
     let token = host.add_administrator(AdminRole::Auditor).await.access_token;
-    sqlx::query(
-        r#"INSERT INTO "ProjectorState" VALUES ('gxchannel', '\x00', 41, '\xab', now())"#,
-    )
-    .execute(host.database.pool())
-    .await
-    .unwrap();
+    sqlx::query(r#"INSERT INTO "ProjectorState" VALUES ('gxchannel', '\x00', 41, '\xab', now())"#)
+        .execute(host.database.pool())
+        .await
+        .unwrap();
     let answer = host.get("/api/v1/admin/projection", &token).await;
     assert_eq!(answer.json["channels"][0]["blockNumber"], 41);
     assert_eq!(answer.json["channels"][0]["blockHash"], "ab");

@@ -75,11 +75,10 @@ pub(crate) async fn approve(
     let number = (candidate.approval_count + 1).to_string();
     let command_id = |kind: CommandKind| CommandId::derive(&[profile_id, kind.name(), &number]);
     let create_id = command_id(CommandKind::CreateUser);
-    let fabric_user_id =
-        reservation::reserve(&mut tx, profile_id, create_id, now, || {
-            base.entropy.with(|rng| FabricUserId::generate(&complete.subject, rng))
-        })
-        .await?;
+    let fabric_user_id = reservation::reserve(&mut tx, profile_id, create_id, now, || {
+        base.entropy.with(|rng| FabricUserId::generate(&complete.subject, rng))
+    })
+    .await?;
     store::set_approved(&mut tx, profile_id, &who.admin_id, now).await?;
     let decision = store::Decision::approved(&who.admin_id, note, now);
     let verification_id = base.entropy.id(now).to_string();

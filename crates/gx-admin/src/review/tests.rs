@@ -64,10 +64,10 @@ async fn an_approval_has_everything_in_one_transaction() {
     .fetch_all(pool)
     .await
     .unwrap();
-    assert_eq!(commands.iter().map(|row| row.1.as_str()).collect::<Vec<_>>(), [
-        "CREATE_USER",
-        "DISTRIBUTE_GENESIS"
-    ]);
+    assert_eq!(
+        commands.iter().map(|row| row.1.as_str()).collect::<Vec<_>>(),
+        ["CREATE_USER", "DISTRIBUTE_GENESIS"]
+    );
     assert!(commands.iter().all(|row| row.4 == user.3), "the actor is the token's subject");
     let payload = &commands[0].2;
     assert_eq!(payload["age"], 33);
@@ -104,8 +104,16 @@ async fn a_decision_is_possible_under_review_only() {
             if status == AccountStatus::PendingAdminApproval {
                 assert_eq!(answer.code(), 200, "{status} {decide}: {}", answer.text);
             }
-            let again = if status == AccountStatus::PendingAdminApproval { decision().await } else { answer };
-            assert_eq!((again.code(), again.problem()), (409, "not_under_review"), "{status} {decide}");
+            let again = if status == AccountStatus::PendingAdminApproval {
+                decision().await
+            } else {
+                answer
+            };
+            assert_eq!(
+                (again.code(), again.problem()),
+                (409, "not_under_review"),
+                "{status} {decide}"
+            );
         }
     }
     let now: Vec<(String, i64)> =
@@ -174,7 +182,8 @@ async fn a_collision_draws_again_and_ends_approved() {
     for round in 0..2 {
         let database = TestDatabase::create().await;
         let host =
-            TestHost::with(database, Entropy::seeded(SEED), |base| service(&settings(), base)).await;
+            TestHost::with(database, Entropy::seeded(SEED), |base| service(&settings(), base))
+                .await;
         let token = reviewer(&host).await;
         let id = host.add_person("sarah@gxtest.com", AccountStatus::PendingAdminApproval).await;
         if round == 1 {
@@ -201,10 +210,10 @@ async fn a_collision_draws_again_and_ends_approved() {
 async fn the_database_refuses_malformed_ids() {
     let host = host().await;
     let id = host.add_person("sarah@gxtest.com", AccountStatus::PendingAdminApproval).await;
-    for malformed in ["MY 463 AUN834 0QKZB 582", "my 463 AUN834 0QKZB 5821", "MY463AUN8340QKZB5821"] {
-        let reserve = sqlx::query(
-            r#"INSERT INTO "FabricIdReservation" VALUES ($1, $2, 'command', now())"#,
-        );
+    for malformed in ["MY 463 AUN834 0QKZB 582", "my 463 AUN834 0QKZB 5821", "MY463AUN8340QKZB5821"]
+    {
+        let reserve =
+            sqlx::query(r#"INSERT INTO "FabricIdReservation" VALUES ($1, $2, 'command', now())"#);
         let refused = reserve.bind(malformed).bind(&id).execute(host.database.pool()).await;
         let refused = refused.unwrap_err().into_database_error().unwrap();
         assert_eq!(refused.constraint(), Some("FabricIdReservation_fabricUserId_form"));

@@ -80,8 +80,9 @@ fn missing(
         missing.push(field("/nationalityCountryCode", "is required before review"));
     }
     let documents = required_documents.iter().filter(|kind| !handed_in.contains(kind));
-    missing.extend(documents.map(|kind| {
-        field(&format!("/documents/{kind}"), "must be handed in before review")
-    }));
+    missing.extend(
+        documents
+            .map(|kind| field(&format!("/documents/{kind}"), "must be handed in before review")),
+    );
     missing
 }

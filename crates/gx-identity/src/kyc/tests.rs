@@ -39,7 +39,7 @@ async fn a_person_hands_in_from_the_right_status_only() {
         .await
         .unwrap();
     assert_eq!(submissions, 2);
-    audit::verify(&mut *host.base.connection().await.unwrap()).await.unwrap();
+    audit::verify(&mut host.base.connection().await.unwrap()).await.unwrap();
 }
 
 #[tokio::test]

@@ -127,9 +127,7 @@ pub(crate) async fn refresh(
     let token = &given.refresh_token.0;
     match sessions.refresh(&mut conn, Realm::User, token, &request_id).await {
         Ok(pair) => Ok(Reply::ok(pair)),
-        Err(RefreshRefusal::Invalid) => {
-            Err(Problem::new(&INVALID_REFRESH_TOKEN, "Sign in again."))
-        }
+        Err(RefreshRefusal::Invalid) => Err(Problem::new(&INVALID_REFRESH_TOKEN, "Sign in again.")),
         Err(RefreshRefusal::Failed(problem)) => Err(problem),
     }
 }

@@ -105,9 +105,7 @@ async fn access_ends_with_the_next_request() {
 
     let other = host.add_person("other@gxtest.com", AccountStatus::Registered).await;
     let (one, two) = (host.session_of(&other).await, host.session_of(&other).await);
-    let logout = |token: &str, path: &str| {
-        host.ask("POST", path).token(token).send()
-    };
+    let logout = |token: &str, path: &str| host.ask("POST", path).token(token).send();
     assert_eq!(logout(&one.access_token, "/api/v1/auth/logout").await.code(), 204);
     assert_eq!(host.get("/api/v1/users/me", &one.access_token).await.code(), 401);
     assert_eq!(refresh(&host, &one.refresh_token).await.code(), 401);
@@ -195,9 +193,8 @@ async fn refresh_ends_by_inactivity_and_absolutely() {
 #[tokio::test]
 async fn challenges_say_whether_a_token_was_sent() {
     let host = host().await;
-    let challenge = |answer: &Answer| {
-        answer.headers["www-authenticate"].to_str().unwrap().to_owned()
-    };
+    let challenge =
+        |answer: &Answer| answer.headers["www-authenticate"].to_str().unwrap().to_owned();
     let none = host.get("/api/v1/users/me", "").await;
     assert_eq!((none.code(), challenge(&none)), (401, "Bearer".to_owned()));
     let bad = host.get("/api/v1/users/me", "abc").await;

@@ -58,9 +58,10 @@ fn step(command: &CommandRow) -> Step {
         Some(CommandStatus::Refused | CommandStatus::Discarded) => "refused",
         _ => "waiting",
     };
-    let code = command.outcome.as_ref().and_then(|outcome| {
-        Some(outcome.pointer("/rejection/code")?.as_str()?.to_owned())
-    });
+    let code = command
+        .outcome
+        .as_ref()
+        .and_then(|outcome| Some(outcome.pointer("/rejection/code")?.as_str()?.to_owned()));
     let name = if command.kind == "CREATE_USER" { "registration" } else { "genesisGrant" };
     Step { name, state, at: Some(command.updated_at), reason: code }
 }

@@ -49,10 +49,7 @@ pub(crate) struct CommandRow {
     pub(crate) updated_at: OffsetDateTime,
 }
 
-pub(crate) async fn get(
-    conn: &mut PgConnection,
-    profile_id: &str,
-) -> Result<Profile, sqlx::Error> {
+pub(crate) async fn get(conn: &mut PgConnection, profile_id: &str) -> Result<Profile, sqlx::Error> {
     sqlx::query_as!(
         Profile,
         r#"SELECT "profileId" AS profile_id, email, "firstName" AS first_name,

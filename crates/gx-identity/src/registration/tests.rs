@@ -106,13 +106,68 @@ async fn every_wrong_field_is_refused_by_name_and_nothing_is_written() {
     let host = host().await;
     let long = "x".repeat(300);
     let cases = [
-        ("fname", vec![json!(""), json!("a".repeat(51)), json!(7), json!("R2D2"), json!(" Sarah"), json!("Anne  Marie"), json!("<b>")]),
-        ("lname", vec![json!("-"), json!("Smith-"), json!(["a"]), json!("a".repeat(51)), Value::Null]),
-        ("email", vec![json!("no at"), json!("@gxtest.com"), json!("a@b"), json!({}), json!(format!("{long}@gxtest.com")), json!("Sarah <s@gxtest.com>")]),
-        ("phoneNum", vec![json!("0123456790"), json!("+1"), json!("+999123456789"), json!(60_123_456_790_i64), json!("+60 abc"), json!(format!("+{}", "1".repeat(40)))]),
-        ("password", vec![json!("Short1!"), json!("x".repeat(257)), json!(true), json!("passwordpassword"), json!("sarah.johnson.at.home"), json!("my-gxcoin-is-nice-99")]),
+        (
+            "fname",
+            vec![
+                json!(""),
+                json!("a".repeat(51)),
+                json!(7),
+                json!("R2D2"),
+                json!(" Sarah"),
+                json!("Anne  Marie"),
+                json!("<b>"),
+            ],
+        ),
+        (
+            "lname",
+            vec![json!("-"), json!("Smith-"), json!(["a"]), json!("a".repeat(51)), Value::Null],
+        ),
+        (
+            "email",
+            vec![
+                json!("no at"),
+                json!("@gxtest.com"),
+                json!("a@b"),
+                json!({}),
+                json!(format!("{long}@gxtest.com")),
+                json!("Sarah <s@gxtest.com>"),
+            ],
+        ),
+        (
+            "phoneNum",
+            vec![
+                json!("0123456790"),
+                json!("+1"),
+                json!("+999123456789"),
+                json!(60_123_456_790_i64),
+                json!("+60 abc"),
+                json!(format!("+{}", "1".repeat(40))),
+            ],
+        ),
+        (
+            "password",
+            vec![
+                json!("Short1!"),
+                json!("x".repeat(257)),
+                json!(true),
+                json!("passwordpassword"),
+                json!("sarah.johnson.at.home"),
+                json!("my-gxcoin-is-nice-99"),
+            ],
+        ),
         ("nationalityCountryCode", vec![json!("ZZ"), json!("MYS"), json!(458), json!("")]),
-        ("dateOfBirth", vec![json!("1992-02-30"), json!("20-08-1992"), json!("1992-8-20"), json!("2015-01-01"), json!("1800-01-01"), json!("2030-01-01"), json!(1992)]),
+        (
+            "dateOfBirth",
+            vec![
+                json!("1992-02-30"),
+                json!("20-08-1992"),
+                json!("1992-8-20"),
+                json!("2015-01-01"),
+                json!("1800-01-01"),
+                json!("2030-01-01"),
+                json!(1992),
+            ],
+        ),
         ("gender", vec![json!("f"), json!(""), json!(1)]),
     ];
     let before = host.rows().await;

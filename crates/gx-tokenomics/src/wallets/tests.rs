@@ -97,7 +97,8 @@ async fn a_history_is_read_in_pages_the_newest_first() {
         .await
         .unwrap();
     }
-    let (mut seen, mut path) = (String::new(), "/api/v1/wallets/me/transactions?limit=2".to_owned());
+    let (mut seen, mut path) =
+        (String::new(), "/api/v1/wallets/me/transactions?limit=2".to_owned());
     loop {
         let answer = host.get(&path, &token).await;
         for item in answer.json["items"].as_array().unwrap() {

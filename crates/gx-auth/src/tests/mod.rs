@@ -1,0 +1,5 @@
+//! Passwords, hashes and tokens.
+
+mod hashes;
+mod passwords;
+mod tokens;

@@ -1,0 +1,195 @@
+//! Tokens that are accepted, and the many that are not.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use gx_model::Clock;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+use time::macros::datetime;
+
+use crate::testing::token_settings;
+use crate::tokens::ClaimsOf;
+use crate::{Audience, Claims, Purpose, TokenKeyError, TokenSettings, Tokens};
+
+fn clock() -> Clock {
+    Clock::manual(datetime!(2026-03-01 12:00:00 UTC))
+}
+
+fn shared_secret() -> TokenSettings {
+    TokenSettings {
+        jwt_secret: Some("a secret of at least thirty-two bytes".into()),
+        token_key_file: None,
+        ..token_settings()
+    }
+}
+
+fn claims(tokens: &Tokens, clock: &Clock) -> Claims {
+    let now = clock.now();
+    tokens.claims(ClaimsOf {
+        subject: "sarah",
+        session_id: "session",
+        audience: Audience::User,
+        role: None,
+        token_id: "token".to_owned(),
+        issued: now,
+        until: now + Duration::from_secs(60),
+    })
+}
+
+/// TOK-02: a token says whose, for whom, from and until when and for what, and each is
+/// checked; refresh and access do not stand for each other.
+#[test]
+fn everything_a_token_says_is_checked() {
+    for settings in [token_settings(), shared_secret()] {
+        let clock = clock();
+        let tokens = Tokens::new(&settings, clock.clone()).unwrap();
+        let good = claims(&tokens, &clock);
+        let sign = |claims: &Claims| tokens.sign(Purpose::Access, claims).unwrap();
+        let accepted = |token: &str| tokens.verify(token, Purpose::Access, Audience::User).is_ok();
+        let token = sign(&good);
+        assert_eq!(tokens.verify(&token, Purpose::Access, Audience::User), Ok(good.clone()));
+        assert!(tokens.verify(&token, Purpose::Refresh, Audience::User).is_err());
+        assert!(tokens.verify(&token, Purpose::Access, Audience::Admin).is_err());
+        let refresh = tokens.sign(Purpose::Refresh, &good).unwrap();
+        assert!(!accepted(&refresh));
+        for wrong in [
+            Claims { iss: "another".to_owned(), ..good.clone() },
+            Claims { aud: "gx-admin".to_owned(), ..good.clone() },
+            Claims { nbf: good.nbf + 60, ..good.clone() },
+            Claims { iat: good.iat + 60, ..good.clone() },
+            Claims { exp: good.iat - 60, ..good.clone() },
+        ] {
+            assert!(!accepted(&sign(&wrong)), "{wrong:?}");
+        }
+        for missing in ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "tenant"] {
+            let mut partial = serde_json::to_value(&good).unwrap();
+            partial.as_object_mut().unwrap().remove(missing);
+            assert!(!accepted(&resigned(&settings, &partial, |_| {})), "without {missing}");
+        }
+        assert!(accepted(&resigned(&settings, &json!(good), |_| {})));
+        clock.advance(Duration::from_secs(64));
+        assert!(accepted(&token), "within the leeway");
+        clock.advance(Duration::from_secs(1));
+        assert!(!accepted(&token));
+        let longest = format!("{token}{}", "A".repeat(5_000));
+        assert_eq!(
+            tokens.verify(&longest, Purpose::Access, Audience::User).unwrap_err().0,
+            "too long"
+        );
+    }
+}
+
+/// Any claims and header, signed with the deployment's own key.
+fn resigned(settings: &TokenSettings, claims: &Value, change: impl FnOnce(&mut Header)) -> String {
+    use secrecy::ExposeSecret;
+    let tokens = Tokens::new(settings, clock()).unwrap();
+    let (mut header, key) = match (&settings.jwt_secret, &settings.token_key_file) {
+        (Some(secret), _) => (
+            Header::new(Algorithm::HS256),
+            EncodingKey::from_secret(secret.expose_secret().as_bytes()),
+        ),
+        (None, Some(path)) => (
+            Header::new(Algorithm::EdDSA),
+            EncodingKey::from_ed_pem(&std::fs::read(path).unwrap()).unwrap(),
+        ),
+        (None, None) => unreachable!("settings of these tests have a key"),
+    };
+    header.typ = Some("at+jwt".to_owned());
+    header.kid = tokens.public_keys().keys.first().and_then(|key| key.common.key_id.clone());
+    change(&mut header);
+    jsonwebtoken::encode(&header, claims, &key).unwrap()
+}
+
+/// TOK-01: the algorithm is the deployment's own; `none`, a public key used as a secret, and
+/// headers that bring keys or extensions are refused.
+#[test]
+fn no_token_brings_its_own_rules() {
+    let (settings, clock) = (token_settings(), clock());
+    let tokens = Tokens::new(&settings, clock.clone()).unwrap();
+    let good = claims(&tokens, &clock);
+    let accepted = |token: &str| tokens.verify(token, Purpose::Access, Audience::User).is_ok();
+    let encode = |json: Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
+    let kid = tokens.public_keys().keys[0].common.key_id.clone();
+
+    for algorithm in ["none", "None", "NONE"] {
+        let header = encode(json!({ "alg": algorithm, "typ": "at+jwt", "kid": kid }));
+        assert!(!accepted(&format!("{header}.{}.", encode(json!(good)))), "{algorithm}");
+    }
+    let public = serde_json::to_string(&tokens.public_keys().keys[0]).unwrap();
+    for secret in [public.as_bytes(), b"", kid.as_deref().unwrap().as_bytes()] {
+        let mut header = Header::new(Algorithm::HS256);
+        header.typ = Some("at+jwt".to_owned());
+        header.kid.clone_from(&kid);
+        let key = EncodingKey::from_secret(secret);
+        assert!(!accepted(&jsonwebtoken::encode(&header, &good, &key).unwrap()));
+    }
+    type Change = fn(&mut Header);
+    let changes: [(&str, Change); 6] = [
+        ("jku", |header| header.jku = Some("https://evil.example/keys".to_owned())),
+        ("x5u", |header| header.x5u = Some("https://evil.example/chain".to_owned())),
+        ("x5c", |header| header.x5c = Some(vec!["MIIB".to_owned()])),
+        ("crit", |header| header.crit = Some(vec!["exp".to_owned()])),
+        ("kid", |header| header.kid = Some("../../etc/passwd".to_owned())),
+        ("typ", |header| header.typ = Some("JWT".to_owned())),
+    ];
+    for (name, change) in changes {
+        assert!(!accepted(&resigned(&settings, &json!(good), change)), "{name}");
+    }
+    let jwk = tokens.public_keys().keys[0].clone();
+    assert!(!accepted(&resigned(&settings, &json!(good), |header| header.jwk = Some(jwk))));
+    let token = resigned(&settings, &json!(good), |_| {});
+    let (body, signature) = token.rsplit_once('.').unwrap();
+    assert!(accepted(&token));
+    assert!(
+        !accepted(body)
+            && !accepted(&format!("{body}."))
+            && !accepted(&format!("{body}.A{signature}"))
+    );
+}
+
+/// TOK-03: keys rotate with overlap and are published with their ids; secrets below 256 bits
+/// are refused; one deployment signs in one way.
+#[test]
+fn keys_rotate_with_overlap() {
+    use clap::{Args, Command, FromArgMatches};
+    let (old, clock) = (token_settings(), clock());
+    let before = Tokens::new(&old, clock.clone()).unwrap();
+    let good = claims(&before, &clock);
+    let token = before.sign(Purpose::Access, &good).unwrap();
+    let mut new = token_settings();
+    let accepts = |settings: &TokenSettings| {
+        let tokens = Tokens::new(settings, clock.clone()).unwrap();
+        tokens.verify(&token, Purpose::Access, Audience::User).is_ok()
+    };
+    assert!(!accepts(&new));
+    new.token_old_key_files.push(old.token_key_file.clone().unwrap());
+    assert!(accepts(&new));
+    let published = Tokens::new(&new, clock.clone()).unwrap();
+    let ids: Vec<_> = published.public_keys().keys.iter().map(|key| &key.common.key_id).collect();
+    assert!(ids.len() == 2 && ids[0] != ids[1] && ids.iter().all(|id| id.is_some()));
+
+    let command = TokenSettings::augment_args(Command::new("test").no_binary_name(true));
+    let parse = |secret: &str| {
+        let line = [format!("--jwt-secret={secret}")];
+        let matches = command.clone().try_get_matches_from(line)?;
+        TokenSettings::from_arg_matches(&matches)
+    };
+    assert!(parse(&"x".repeat(31)).unwrap_err().to_string().contains("at least 32 bytes"));
+    assert!(parse(&"x".repeat(32)).is_ok());
+    let none = TokenSettings { token_key_file: None, ..token_settings() };
+    assert!(matches!(Tokens::new(&none, clock.clone()), Err(TokenKeyError::None)));
+    let both = TokenSettings { token_key_file: old.token_key_file, ..shared_secret() };
+    assert!(matches!(Tokens::new(&both, clock), Err(TokenKeyError::Both)));
+}
+
+#[test]
+fn a_key_file_is_made_once_and_readable_by_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let path = token_settings().token_key_file.unwrap();
+    let first = std::fs::read(&path).unwrap();
+    crate::create_key_file(&path).unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), first);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}

@@ -1,0 +1,148 @@
+//! Listeners over real sockets.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use super::a_service;
+use crate::server::{Server, bind, tls_config};
+use crate::{CancellationToken, HealthBoard};
+
+/// Nothing here takes longer unless it hangs.
+const BOUND: Duration = Duration::from_secs(20);
+
+async fn serve() -> (SocketAddr, CancellationToken, JoinHandle<bool>) {
+    let listener = bind("svc-test", ([127, 0, 0, 1], 0).into()).await.unwrap();
+    let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+    let server = Server::new(listener, a_service().public(false));
+    (address, stop.clone(), tokio::spawn(server.run(stop)))
+}
+
+async fn exchange(mut io: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> String {
+    let talk = async {
+        io.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        io.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    tokio::time::timeout(BOUND, talk).await.unwrap()
+}
+
+const SLOW: &[u8] = b"GET /slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+/// An open request is finished when the process is told to stop; nothing new is accepted,
+/// and connections that are idle do not hold it up.
+#[tokio::test]
+async fn open_requests_are_finished_on_stop() {
+    let (address, stop, server) = serve().await;
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    let get = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
+    idle.write_all(get).await.unwrap();
+    assert!(idle.read(&mut [0; 1024]).await.unwrap() > 0);
+    let stream = TcpStream::connect(address).await.unwrap();
+    let slow = tokio::spawn(exchange(stream, SLOW));
+    // The server has the request once it answers others that came later.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let began = tokio::time::Instant::now();
+    stop.cancel();
+    let answer = slow.await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("done"), "{answer}");
+    assert!(tokio::time::timeout(BOUND, server).await.unwrap().unwrap(), "all was finished");
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+/// What does not finish within the drain time is cut, and the server says so.
+#[tokio::test]
+async fn a_request_that_never_ends_does_not_hold_up_the_stop() {
+    let listener = bind("svc-test", ([127, 0, 0, 1], 0).into()).await.unwrap();
+    let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+    let server = Server::new(listener, a_service().public(false));
+    let server = tokio::spawn(server.with_drain_time(Duration::from_millis(100)).run(stop.clone()));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    stop.cancel();
+    assert!(!tokio::time::timeout(BOUND, server).await.unwrap().unwrap());
+}
+
+/// Unready first, then no new connections.
+#[tokio::test]
+async fn stopping_makes_unready_before_it_stops() {
+    let board = HealthBoard::new("svc-test", super::clock());
+    let token = CancellationToken::new();
+    let notice = Duration::from_millis(200);
+    let boards = [board.clone()];
+    assert_eq!(board.report().await.status, crate::health::Readiness::Ready);
+    // Joined futures are polled in their order: the stop has begun when the watcher looks.
+    let stopping = crate::shutdown::stop(&boards, notice, &token);
+    let watching = async {
+        assert!(!token.is_cancelled());
+        assert_eq!(board.report().await.status, crate::health::Readiness::NotReady);
+    };
+    tokio::join!(stopping, watching);
+    assert!(token.is_cancelled());
+}
+
+/// SEC-API-07: a client that sends 11 MB reads the refusal, not a broken connection.
+#[tokio::test]
+async fn a_client_that_sends_too_much_reads_the_refusal() {
+    let (address, stop, _server) = serve().await;
+    let length = 11 * 1024 * 1024;
+    let mut request = format!(
+        "POST /echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n"
+    )
+    .into_bytes();
+    request.resize(request.len() + length, b' ');
+    let answer = exchange(TcpStream::connect(address).await.unwrap(), &request).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{}", &answer[..answer.len().min(200)]);
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn a_taken_port_is_told_in_one_sentence() {
+    let first = bind("one", ([127, 0, 0, 1], 0).into()).await.unwrap();
+    let address = first.local_addr().unwrap();
+    let error = bind("svc-identity", address).await.unwrap_err();
+    let expected = format!(
+        "svc-identity cannot listen on {address}: the port is taken; stop the process that holds \
+         it or choose another port"
+    );
+    assert_eq!(error.to_string(), expected);
+}
+
+#[tokio::test]
+async fn the_same_routes_are_served_over_tls() {
+    let names = vec!["localhost".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let config = tls_config(certificate.as_bytes(), key.as_bytes()).unwrap();
+    let listener = bind("edge", ([127, 0, 0, 1], 0).into()).await.unwrap();
+    let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+    let server = Server::new(listener, a_service().public(false)).with_tls(config);
+    let server = tokio::spawn(server.run(stop.clone()));
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+    let stream = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = connector.connect(name, stream).await.unwrap();
+    let answer = exchange(stream, SLOW).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    stop.cancel();
+    assert!(tokio::time::timeout(BOUND, server).await.unwrap().unwrap());
+    assert!(tls_config(b"no certificate", key.as_bytes()).is_err());
+}

@@ -1,0 +1,181 @@
+//! The skeleton of a service, tested with a service of a few routes.
+
+mod listeners;
+mod reports;
+mod settings;
+
+use axum::Router;
+use axum::body::Body;
+use gx_model::Clock;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use time::macros::datetime;
+use tower::ServiceExt;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use crate::fields::{Fields, FromFields, Text};
+use crate::{Access, Entropy, Envelope, HealthBoard, Json, Problem, Reply, Routes, ServiceParts};
+use crate::{RouteInfo, Service};
+
+/// What `/echo` takes.
+#[derive(ToSchema)]
+struct Echo {
+    #[schema(value_type = String, max_length = 5)]
+    text: Text<5>,
+}
+
+impl FromFields for Echo {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self { text: fields.required("text")? })
+    }
+}
+
+#[utoipa::path(post, path = "/echo", request_body = Echo,
+               responses((status = 200, description = "The text.", body = String)))]
+async fn echo(Json(echo): Json<Echo>) -> Result<Reply<String>, Problem> {
+    Ok(Reply::ok(echo.text.0))
+}
+
+#[utoipa::path(get, path = "/panic", responses((status = 200, description = "Never.")))]
+async fn panics() -> StatusCode {
+    panic!("a bug with a secret in it")
+}
+
+#[utoipa::path(get, path = "/slow", responses((status = 200, description = "Later.")))]
+async fn slow() -> &'static str {
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    "done"
+}
+
+#[utoipa::path(get, path = "/never", responses((status = 200, description = "Never.")))]
+async fn never() -> &'static str {
+    std::future::pending().await
+}
+
+fn clock() -> Clock {
+    Clock::manual(datetime!(2026-03-01 12:00:00 UTC))
+}
+
+fn a_service() -> Service {
+    let clock = clock();
+    let mut envelope = Envelope::new("svc-test", clock.clone(), Entropy::system());
+    envelope.time_limit = std::time::Duration::from_secs(1);
+    let parts =
+        ServiceParts { health: HealthBoard::new("svc-test", clock), envelope, problems: &[] };
+    Routes::new("svc-test")
+        .add(Access::Public, routes!(echo))
+        .add(Access::Public, routes!(panics))
+        .add(Access::Public, routes!(slow))
+        .add(Access::Public, routes!(never))
+        .into_service((), parts)
+}
+
+async fn ask(router: &Router, request: Request<Body>) -> (StatusCode, http::HeaderMap, Value) {
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    let json = serde_json::from_slice(&bytes)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+    (parts.status, parts.headers, json)
+}
+
+async fn get(router: &Router, path: &str) -> (u16, Value) {
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    let (status, _, json) = ask(router, request).await;
+    (status.as_u16(), json)
+}
+
+/// LOG-04: a panic in a handler is a 500 problem without its message, and the process lives.
+#[tokio::test]
+async fn a_panic_is_a_problem_and_the_process_lives() {
+    let router = a_service().public(false);
+    for _ in 0..2 {
+        let (status, json) = get(&router, "/panic").await;
+        assert_eq!((status, json["code"].as_str()), (500, Some("internal")));
+        assert!(!json.to_string().contains("secret"));
+    }
+    assert_eq!(get(&router, "/livez").await.0, 200);
+}
+
+/// SEC-API-01: every failure is a problem with all its members, whatever made it.
+#[tokio::test]
+async fn every_failure_is_a_problem() {
+    let router = a_service().public(false);
+    let long = format!("/echo?{}", "x".repeat(9 * 1024));
+    let large = "x".repeat(40 * 1024);
+    let requests = [
+        (404, Request::get("/nothing").body(Body::empty())),
+        (405, Request::get("/echo").body(Body::empty())),
+        (414, Request::post(&long).body(Body::empty())),
+        (431, Request::post("/echo").header("x-large", large).body(Body::empty())),
+        (415, Request::post("/echo").header("content-type", "text/plain").body("x".into())),
+        (400, Request::post("/echo").header("content-type", "application/json").body("{".into())),
+        (400, Request::post("/echo").body(Body::empty())),
+        (413, Request::post("/echo").header("content-length", "99999999").body("{}".into())),
+        (500, Request::get("/panic").body(Body::empty())),
+        (504, Request::get("/never").body(Body::empty())),
+    ];
+    for (expected, request) in requests {
+        let request = request.unwrap();
+        let path = request.uri().path().to_owned();
+        let (status, headers, json) = ask(&router, request).await;
+        assert_eq!(status.as_u16(), expected, "{path}: {json}");
+        assert_eq!(headers["content-type"], "application/problem+json");
+        assert_eq!(json["status"], expected);
+        assert_eq!(json["instance"], path);
+        assert_eq!(json["requestId"], headers["x-request-id"].to_str().unwrap());
+        for member in ["type", "title", "detail", "code"] {
+            assert!(json[member].as_str().is_some_and(|text| !text.is_empty()), "{member}: {json}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_keeps_its_id_if_it_is_plain_and_gets_one_if_not() {
+    let router = a_service().public(false);
+    for (sent, kept) in [("abc-1.2_3", true), ("a b", false), ("", false)] {
+        let request = Request::get("/livez").header("x-request-id", sent).body(Body::empty());
+        let (_, headers, _) = ask(&router, request.unwrap()).await;
+        assert_eq!(headers["x-request-id"] == sent, kept, "{sent}");
+        assert_eq!(headers["x-gx-build"], crate::build_info::BUILD.to_string().as_str());
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+    }
+}
+
+/// SEC-API-07: a body that only turns out to be too large while it arrives is refused too.
+#[tokio::test]
+async fn a_body_of_unknown_length_is_limited() {
+    let router = a_service().public(false);
+    let chunks = (0..64).map(|_| Ok::<_, std::io::Error>(vec![b' '; 64 * 1024]));
+    let body = Body::from_stream(futures_util::stream::iter(chunks));
+    let request = Request::post("/echo").header("content-type", "application/json").body(body);
+    let (status, _, json) = ask(&router, request.unwrap()).await;
+    assert_eq!((status.as_u16(), json["code"].as_str()), (413, Some("body_too_large")));
+}
+
+/// CFG-05 (routes): a path has one owner, whatever its parameters are called.
+#[test]
+fn a_path_with_two_owners_is_refused() {
+    let route = |service, path: &str| RouteInfo {
+        method: "GET".to_owned(),
+        path: path.to_owned(),
+        service,
+        access: Access::Public,
+    };
+    let own = [route("a", "/x/{id}"), route("a", "/x/{id}/y"), route("b", "/z")];
+    assert!(crate::check_owners(&own).is_ok());
+    let conflict = crate::check_owners(own.iter().chain(&[route("b", "/x/{name}")])).unwrap_err();
+    assert_eq!(conflict.to_string(), "/x/{name} is claimed by a and by b; a path has one owner");
+}
+
+#[test]
+fn ids_sort_by_time_and_seeds_repeat() {
+    let (one, other) = (Entropy::seeded(7), Entropy::seeded(7));
+    let now = clock().now();
+    let ids = [one.id(now), one.id(now + time::Duration::milliseconds(1))];
+    assert!(ids[0] < ids[1] && ids[0].get_version_num() == 7);
+    assert_eq!(ids[0], other.id(now));
+    assert_ne!(Entropy::system().bytes::<32>(), Entropy::system().bytes::<32>());
+}
