@@ -57,6 +57,8 @@ pub(crate) async fn apply_or_hold(
         format!("held behind an earlier event of {key}")
     } else {
         match decoded {
+            // Once applied, by a release that could read it, it stays so.
+            Err(_) if checkpoint::is_logged(conn, place).await? => return Ok(Some(Fate::Known)),
             Err(why) => why.to_string(),
             Ok(event) => match try_apply(conn, record, &event, place).await {
                 Ok(true) => return Ok(Some(Fate::Applied)),

@@ -83,6 +83,10 @@ impl Projector {
             match tokio::time::timeout(wait, follower.next()).await {
                 Err(_elapsed) => return Ok(Progress::Idle),
                 Ok(Ok(block)) => self.pending = Some(block),
+                Ok(Err(ChainError::Stopped)) => {
+                    self.forget();
+                    return Ok(Progress::Idle);
+                }
                 Ok(Err(wrong)) => {
                     // The next step compares the chain with the checkpoint again.
                     self.forget();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gx_fabric_client::Ledger;
+use gx_fabric_client::{ChainError, Ledger};
 use gx_outbox::tip::{self, Lag};
 use gx_serve::{CheckHandle, HealthBoard, Verdict};
 use rand::RngExt;
@@ -57,7 +57,7 @@ pub async fn run(
                     Progress::Began { .. } | Progress::Applied(_) | Progress::Idle => continue,
                 }
             }
-            Some(Err(ProjectorError::Halted(Halt::Chain(wrong)))) => {
+            Some(Err(ProjectorError::Halted(Halt::Chain(wrong)))) if is_other_chain(&wrong) => {
                 tracing::error!(error = %wrong, "the ledger is not the one of this database");
                 break Err(Halt::Chain(wrong));
             }
@@ -74,6 +74,11 @@ pub async fn run(
     projector.stop();
     watch.abort();
     ended
+}
+
+/// One bad block may be one bad peer's; another genesis or checkpoint block is not.
+fn is_other_chain(wrong: &ChainError) -> bool {
+    matches!(wrong, ChainError::OtherChain { .. })
 }
 
 /// Growing pauses with full jitter.

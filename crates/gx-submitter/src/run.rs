@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gx_fabric_client::ChainError;
 use gx_model::CommandStatus;
 use gx_outbox::{Listener, tip};
 use gx_serve::{CheckHandle, HealthBoard, Verdict};
@@ -60,7 +61,7 @@ pub async fn run(
                 health.progress(&progress);
                 wait_after(&submitter, &progress).await
             }
-            Err(SubmitterError::Halted(halt)) => {
+            Err(SubmitterError::Halted(halt)) if is_for_good(&halt) => {
                 tracing::error!(error = %halt, "submission is halted");
                 break Err(halt);
             }
@@ -80,6 +81,14 @@ pub async fn run(
         tracing::warn!(error = %error, "the lanes were not given back; their lease will end");
     }
     ended
+}
+
+/// One bad block may be one bad peer's; another genesis block is not.
+fn is_for_good(halt: &Halt) -> bool {
+    match halt {
+        Halt::Chain(wrong) => matches!(wrong, ChainError::OtherChain { .. }),
+        Halt::ForeignAttempts { .. } => true,
+    }
 }
 
 async fn grace_after(shutdown: &CancellationToken) {
@@ -165,7 +174,10 @@ impl Health {
 
     fn failure(&self, error: &SubmitterError) {
         match error {
-            SubmitterError::Halted(_) => {}
+            SubmitterError::Halted(halt) => {
+                tracing::error!(error = %halt, "submission is halted");
+                self.submission.set(Verdict::unhealthy(halt.to_string()));
+            }
             SubmitterError::Ledger(error) => {
                 tracing::warn!(error = %error, "the ledger cannot be reached");
                 self.ledger.set(Verdict::unhealthy(error.to_string()));

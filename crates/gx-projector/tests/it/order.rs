@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gx_db::testing::TestDatabase;
+use gx_fabric_client::Block;
 use gx_model::EventRecord;
 use gx_outbox::RetryPolicy;
 use gx_projector::{Halt, ProjectorError, Rules, apply_block};
@@ -15,16 +16,23 @@ use crate::handmade::block;
 
 const NOW: time::OffsetDateTime = datetime!(2026-06-01 00:00 UTC);
 
-async fn apply(db: &TestDatabase, number: u64) -> Result<(), ProjectorError> {
-    let rules = Rules {
+fn rules() -> Rules {
+    Rules {
         channel: CHANNEL.to_owned(),
         chaincode: CHAINCODE.to_owned(),
         decode: EventRecord::decode,
         retry: RetryPolicy::default(),
-    };
+    }
+}
+
+async fn apply(db: &TestDatabase, number: u64) -> Result<(), ProjectorError> {
+    apply_as_is(db, &block(number, &[])).await
+}
+
+async fn apply_as_is(db: &TestDatabase, block: &Block) -> Result<(), ProjectorError> {
     let mut rng = StdRng::seed_from_u64(3);
     let mut conn = db.connection().await;
-    apply_block(&mut conn, &block(number, &[]), &rules, &mut rng, NOW).await.map(drop)
+    apply_block(&mut conn, block, &rules(), &mut rng, NOW).await.map(drop)
 }
 
 async fn checkpoint(db: &TestDatabase) -> Option<i64> {
@@ -54,6 +62,18 @@ async fn a_gap_halts_and_leaves_the_checkpoint() {
     assert_eq!(gap.to_string(), "block 7 came where block 6 was due: nothing was applied");
     assert_eq!(checkpoint(&db).await, Some(5));
     apply(&db, 6).await.unwrap();
+}
+
+/// A block of the right number that does not continue the applied one is refused.
+#[tokio::test]
+async fn a_block_of_another_past_is_refused() {
+    let db = TestDatabase::create().await;
+    apply(&db, 0).await.unwrap();
+    let mut stranger = block(1, &[]);
+    stranger.previous_hash[9] ^= 1;
+    let error = apply_as_is(&db, &stranger).await.unwrap_err();
+    assert!(matches!(error, ProjectorError::Halted(Halt::Broken { number: 1 })), "{error:?}");
+    assert_eq!(checkpoint(&db).await, Some(0));
 }
 
 /// PRJ-10: a projector that only believes that it leads cannot apply a block twice.

@@ -1,8 +1,11 @@
 //! The same chain gives the same rows, however often and from wherever it is read.
 
-use gx_model::Command;
+use gx_model::{BatchEvent, Command, DomainEvent, EventRecord, UnreadableEvent};
+use gx_projector::{Progress, Selection, replay_dead};
+use serde_json::json;
 
-use crate::chain::{Chain, create, grant, transfer};
+use crate::chain::{BOUND, CHANNEL, Chain, create, grant, transfer};
+use crate::handmade::applied;
 
 /// Three people, transfers, a freeze, an activated treasury.
 async fn mixed_workload(chain: &Chain) {
@@ -60,4 +63,48 @@ async fn a_read_model_made_anew_equals_the_live_one() {
         .await;
     chain.catch_up(&mut chain.projector()).await;
     assert_eq!(chain.rows().await, rows);
+}
+
+/// Reads an event whose data stand under another name.
+fn corrected(record: &EventRecord) -> Result<DomainEvent, UnreadableEvent> {
+    let mut json = record.json().clone();
+    if let Some(data) = json.as_object_mut().and_then(|event| event.remove("payload")) {
+        json["data"] = data;
+    }
+    EventRecord::from_json(json).decode()
+}
+
+/// PRJ-08: a dead letter that was replayed stays applied, and holds nothing back, when the
+/// ledger is replayed by a release that cannot read it.
+#[tokio::test]
+async fn a_replayed_dead_letter_is_not_held_again() {
+    let chain = Chain::bootstrapped().await;
+    let person = chain.person(1).await;
+    let id = person.id.to_string();
+    let misnamed = json!({ "name": "UserCreated", "version": 1, "aggregates": [id],
+        "payload": { "userId": id, "nationality": "MY" } });
+    let said = serde_json::to_vec(&applied(1, &[misnamed])).unwrap();
+    chain.devnet.faults().replace_next_event(BatchEvent::NAME, &said);
+    chain.execute(&[create(&person)]).await;
+    chain.execute(&[grant(&person)]).await;
+    let mut projector = chain.projector();
+    chain.catch_up(&mut projector).await;
+    let mut conn = chain.db.connection().await;
+    let now = chain.clock.now();
+    let report = replay_dead(&mut conn, CHANNEL, Selection::All, corrected, now).await.unwrap();
+    assert_eq!((report.replayed.len(), report.still_held.len()), (2, 0), "{report:?}");
+    let rows = chain.rows().await;
+
+    projector.stop();
+    chain.sql(FORGET_CHECKPOINT).await;
+    let mut projector = chain.projector();
+    let last = Some(chain.height().await - 1);
+    while chain.checkpoint().await != last {
+        if let Progress::Applied(applied) = projector.step(BOUND).await.unwrap() {
+            assert_eq!((applied.events, applied.held), (0, vec![]));
+        }
+    }
+    assert_eq!(chain.rows().await, rows);
+    chain.execute(&[transfer(&id, "SYSTEM_LOAN_POOL", 3)]).await;
+    assert_eq!(chain.apply_one(&mut projector).await.held, []);
 }

@@ -155,6 +155,22 @@ async fn another_ledger_gets_nothing() {
     assert!(halt.to_string().contains("another chain: block 0"), "{halt}");
 }
 
+/// Envelopes that were signed for another chain are never sent to this one.
+#[tokio::test]
+async fn envelopes_of_another_chain_stop_the_submitter_by_name() {
+    let mut desk = Desk::open().await;
+    let person = desk.chain.person(1).await;
+    desk.enqueue_for(&person, &create(&person)).await;
+    desk.chain.devnet.faults().discard_submits(1);
+    desk.submitter.step().await.unwrap();
+    desk.chain.sql(r#"UPDATE "LedgerAttempt" SET "genesisHash" = 'another'"#).await;
+    let settings = crate::desk::settings("one");
+    let mut restarted = crate::desk::submitter(&desk.chain, settings);
+    let error = restarted.step().await.unwrap_err();
+    let gx_submitter::SubmitterError::Halted(halt) = error else { panic!("{error:?}") };
+    assert!(halt.to_string().contains("signed for another chain"), "{halt}");
+}
+
 /// FAB-13: two grants for one person at once give one, whoever asks.
 #[tokio::test]
 async fn a_concurrent_double_grant_gives_one() {
