@@ -60,7 +60,12 @@ impl Reply {
 }
 
 /// A request with an optional bearer token and an optional JSON body.
-pub fn request(method: Method, path: &str, token: Option<&str>, json: Option<&Value>) -> Request<Body> {
+pub fn request(
+    method: Method,
+    path: &str,
+    token: Option<&str>,
+    json: Option<&Value>,
+) -> Request<Body> {
     let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
     if let Some(token) = token {
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));

@@ -3,9 +3,9 @@
 
 use std::net::SocketAddr;
 
+use ::http::{Method, Request};
 use axum::Router;
 use axum::body::Body;
-use ::http::{Method, Request};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -86,11 +86,8 @@ pub fn registration(n: u32) -> Value {
 impl Gx {
     /// Registers person number `n`.
     pub async fn register(&self, n: u32) -> Person {
-        let reply = self
-            .identity
-            .post("/api/v1/auth/register", None, &registration(n))
-            .await
-            .expect(200);
+        let reply =
+            self.identity.post("/api/v1/auth/register", None, &registration(n)).await.expect(200);
         Person {
             profile_id: reply.str("/user/profileId").to_owned(),
             token: reply.str("/accessToken").to_owned(),

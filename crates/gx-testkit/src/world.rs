@@ -97,8 +97,12 @@ impl World {
             StdRng::seed_from_u64(1),
         )
         .unwrap();
-        let rules =
-            Rules { channel, chaincode, decode: EventRecord::decode, retry: RetryPolicy::default() };
+        let rules = Rules {
+            channel,
+            chaincode,
+            decode: EventRecord::decode,
+            retry: RetryPolicy::default(),
+        };
         let projector = Projector::new(
             gx_projector::Parts {
                 pool: database.pool().clone(),
@@ -110,17 +114,7 @@ impl World {
             StdRng::seed_from_u64(2),
         );
         let health = [identity, tokenomics, admin].map(|service| service.health);
-        Self {
-            database,
-            devnet,
-            ledger,
-            gx,
-            health,
-            submitter,
-            projector,
-            clock,
-            ledger_dir,
-        }
+        Self { database, devnet, ledger, gx, health, submitter, projector, clock, ledger_dir }
     }
 
     /// Wants the supply and the countries; [`World::settle`] makes it so.
@@ -196,12 +190,7 @@ impl World {
     }
 }
 
-fn client_of(
-    devnet: &Devnet,
-    channel: &str,
-    chaincode: &str,
-    clock: &Clock,
-) -> (Ledger, Signers) {
+fn client_of(devnet: &Devnet, channel: &str, chaincode: &str, clock: &Clock) -> (Ledger, Signers) {
     let signer = |role| {
         let pem = devnet.identity(role);
         Identity::from_pem(&pem.msp_id, &pem.certificate_pem, &pem.private_key_pem).unwrap()

@@ -58,6 +58,7 @@ pub(crate) async fn run(command: AdminCommand, format: Format) -> Result<(), Fai
     let id =
         gx_admin::create_administrator(&mut conn, &hasher, &entropy, &new, "gx admin create", now)
             .await?;
-    format.line(&format!("{} may sign in as {role:?}", new.email), &json!({ "adminId": id }));
+    format
+        .line(&format!("{} may sign in as {}", new.email, role.name()), &json!({ "adminId": id }));
     Ok(())
 }

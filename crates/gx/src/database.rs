@@ -41,7 +41,9 @@ async fn check(settings: &DatabaseSettings, format: Format) -> Result<(), Failur
     let report = gx_db::check(settings).await?;
     let instances: Vec<Value> = report.instances.iter().map(instance).collect();
     match format {
-        Format::Json => println!("{}", json!({ "instances": instances, "findings": report.findings })),
+        Format::Json => {
+            println!("{}", json!({ "instances": instances, "findings": report.findings }))
+        }
         Format::Text => format.table(&instances),
     }
     if report.findings.is_empty() {

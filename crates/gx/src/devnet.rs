@@ -24,7 +24,8 @@ pub(crate) struct DevnetArgs {
 /// Serves until SIGTERM or SIGINT. Says on standard output what a client needs, as shell
 /// exports.
 pub(crate) async fn run(args: DevnetArgs) -> Result<(), Failure> {
-    let options = DevnetOptions { listen: args.listen, ..DevnetOptions::new(args.data_dir, Clock::system()) };
+    let options =
+        DevnetOptions { listen: args.listen, ..DevnetOptions::new(args.data_dir, Clock::system()) };
     let tls_root = options.data_dir.join("tls-root.pem");
     let devnet = Devnet::start(options).await?;
     std::fs::write(&tls_root, devnet.tls_root_pem())?;

@@ -89,6 +89,10 @@ const KNOWN: [&str; 7] = [
     "GX_ADMIN_PASSWORD",
 ];
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment, to find misspelt names in it"
+)]
 fn main() -> ExitCode {
     let environment: BTreeMap<String, String> = std::env::vars().collect();
     let arguments = std::env::args_os().collect();

@@ -108,7 +108,9 @@ pub(crate) async fn service<S: Args>(
 }
 
 /// Runs the outbox submitter until told to stop.
-pub(crate) async fn outbox_submitter(settings: WorkerRole<SubmitterSettings>) -> Result<(), Failure> {
+pub(crate) async fn outbox_submitter(
+    settings: WorkerRole<SubmitterSettings>,
+) -> Result<(), Failure> {
     let (place, mut process) = (settings.workplace().await?, Process::default());
     let WorkerRole { role, worker, .. } = settings;
     place.start_submitter(&mut process, worker, role.address(9090)).await?;

@@ -10,8 +10,8 @@ use gx_outbox::{RetryPolicy, Waker};
 use gx_projector::{Projector, ProjectorSettings, Rules};
 use gx_serve::{Entropy, Envelope, HealthBoard, worker_router};
 use gx_submitter::{Signers, Submitter, SubmitterSettings};
-use rand::rngs::StdRng;
 use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 
 use crate::Failure;
 use crate::process::Process;

@@ -46,14 +46,13 @@ async fn an_amount_is_the_same_on_the_ledger_in_the_database_and_for_people() {
     let mut world = World::start().await;
     let person = world.participant(1).await;
     let id = world.gx.wallet(&person).await.unwrap().str("/fabricUserId").to_owned();
+    let of_person = std::slice::from_ref(&id);
     let on_ledger =
-        world.ledger.evaluate("TokenomicsContract:GetBalance", &[id.clone()]).await.unwrap();
+        world.ledger.evaluate("TokenomicsContract:GetBalance", of_person).await.unwrap();
     let on_ledger: serde_json::Value = serde_json::from_slice(&on_ledger).unwrap();
     assert_eq!(on_ledger["balance"], "500000000", "{on_ledger}");
 
-    for (qirat, text) in
-        [(0, "0"), (1, "0.000001"), (Qirat::SUPPLY.get(), "1250000000000")]
-    {
+    for (qirat, text) in [(0, "0"), (1, "0.000001"), (Qirat::SUPPLY.get(), "1250000000000")] {
         sqlx::query(r#"UPDATE "Wallet" SET balance = $1 WHERE "accountId" = $2"#)
             .bind(qirat)
             .bind(&id)

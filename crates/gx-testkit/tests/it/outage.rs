@@ -31,9 +31,11 @@ async fn people_are_served_while_the_ledger_is_dead() {
 
 /// Steps through the failures of an outage that has just ended.
 async fn recover(world: &mut World) {
-    gx_testkit::eventually("the ledger is reached again", std::time::Duration::from_secs(20), async || {
-        world.ledger.heights().await.remove(0).height.ok()
-    })
+    gx_testkit::eventually(
+        "the ledger is reached again",
+        std::time::Duration::from_secs(20),
+        async || world.ledger.heights().await.remove(0).height.ok(),
+    )
     .await;
     world.settle().await;
 }

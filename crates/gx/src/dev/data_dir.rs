@@ -51,7 +51,11 @@ impl DataDir {
 
     /// The content of a secret file, which `make` makes once. Only the owner may read it. The
     /// file is complete or absent: a kill in between leaves no half secret.
-    pub(crate) fn secret(&self, name: &str, make: impl FnOnce() -> String) -> Result<String, DevError> {
+    pub(crate) fn secret(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> String,
+    ) -> Result<String, DevError> {
         let path = self.join(name);
         match fs::read_to_string(&path) {
             Ok(content) => return Ok(content.trim_end().to_owned()),

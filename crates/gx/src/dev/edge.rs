@@ -21,17 +21,17 @@ pub(crate) fn certificate(dir: &DataDir) -> Result<EdgeCertificate, DevError> {
         pem if pem.contains("BEGIN CERTIFICATE") => pem,
         _ => return Err(DevError::Damaged { path: dir.join(FILE) }),
     };
-    let split = pem.find("-----BEGIN PRIVATE KEY").ok_or_else(|| DevError::Damaged {
-        path: dir.join(FILE),
-    })?;
+    let split = pem
+        .find("-----BEGIN PRIVATE KEY")
+        .ok_or_else(|| DevError::Damaged { path: dir.join(FILE) })?;
     let (certificate, key) = pem.split_at(split);
     Ok(EdgeCertificate { certificate_pem: certificate.to_owned(), private_key_pem: key.to_owned() })
 }
 
 fn self_signed() -> String {
     let key = KeyPair::generate().expect("the system's random source answers");
-    let params = CertificateParams::new(NAMES.map(str::to_owned).to_vec())
-        .expect("both names are valid");
+    let params =
+        CertificateParams::new(NAMES.map(str::to_owned).to_vec()).expect("both names are valid");
     let certificate = params.self_signed(&key).expect("a fresh key signs");
     format!("{}{}", certificate.pem(), key.serialize_pem())
 }

@@ -190,10 +190,8 @@ fn client_of(devnet: &Devnet, dir: &DataDir) -> Result<(LedgerConfig, Signers), 
         let pem = devnet.identity(role);
         Identity::from_pem(&pem.msp_id, &pem.certificate_pem, &pem.private_key_pem)
     };
-    let signers = Signers {
-        admin: signer(SignerRole::Admin)?,
-        super_admin: signer(SignerRole::SuperAdmin)?,
-    };
+    let signers =
+        Signers { admin: signer(SignerRole::Admin)?, super_admin: signer(SignerRole::SuperAdmin)? };
     let options = DevnetOptions::new(dir.join(LEDGER), Clock::system());
     let peer = PeerConfig {
         endpoint: devnet.endpoint(),
@@ -266,6 +264,9 @@ fn announce(dir: &DataDir, ports: Ports) {
     println!("  public HTTPS    https://localhost:{}", ports.edge().port());
     println!("  ledger          grpcs://{}", ports.devnet());
     println!("  settings        . {}", dir.join(ENV).display());
-    println!("  administrator   {ADMIN_EMAIL}, password in {}", dir.join(ADMIN_PASSWORD_FILE).display());
+    println!(
+        "  administrator   {ADMIN_EMAIL}, password in {}",
+        dir.join(ADMIN_PASSWORD_FILE).display()
+    );
     println!("Try: curl http://{}/health", ports.identity());
 }

@@ -45,7 +45,8 @@ async fn the_https_listener_carries_public_routes_only() {
     let stack = Stack::start().await;
     let edge = address(&stack.env("GX_EDGE_URL").replace("localhost", "127.0.0.1"));
     let certificate = std::fs::read_to_string(stack.data_dir().join("edge.pem")).unwrap();
-    let register = request(http::Method::POST, "/api/v1/auth/register", None, Some(&registration(1)));
+    let register =
+        request(http::Method::POST, "/api/v1/auth/register", None, Some(&registration(1)));
     let token = send_tls(edge, &certificate, register).await.unwrap().expect(200);
     let token = token.str("/accessToken");
 

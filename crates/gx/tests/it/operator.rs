@@ -70,7 +70,9 @@ async fn the_operator_sees_commands_projection_and_schema() {
     let commands = ask(&["outbox", "list"]);
     let committed = |kind: &str| {
         commands.as_array().unwrap().iter().any(|command| {
-            command["kind"] == kind && command["status"] == "COMMITTED" && command["txId"].is_string()
+            command["kind"] == kind
+                && command["status"] == "COMMITTED"
+                && command["txId"].is_string()
         })
     };
     assert!(committed("CREATE_USER") && committed("DISTRIBUTE_GENESIS"), "{commands}");
@@ -89,7 +91,16 @@ async fn an_administrator_is_created_and_can_log_in() {
     use std::io::Write as _;
     let stack = Stack::start().await;
     let mut create = Command::new(env!("CARGO_BIN_EXE_gx"))
-        .args(["admin", "create", "--email", "rita@gx.example", "--name", "Rita", "--role", "REVIEWER"])
+        .args([
+            "admin",
+            "create",
+            "--email",
+            "rita@gx.example",
+            "--name",
+            "Rita",
+            "--role",
+            "REVIEWER",
+        ])
         .env("DATABASE_URL", stack.env("DATABASE_URL"))
         .stdin(std::process::Stdio::piped())
         .spawn()

@@ -1,6 +1,8 @@
 //! One role as a process, and a ledger for it.
 
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -40,7 +42,10 @@ impl Ledger {
         [
             ("FABRIC_PEER_ENDPOINT", self.devnet.endpoint()),
             ("FABRIC_MSP_ID", self.devnet.identity(SignerRole::Admin).msp_id),
-            ("FABRIC_PEER_TLS_CA_CERT_PATH", self.folder.path().join("root.pem").display().to_string()),
+            (
+                "FABRIC_PEER_TLS_CA_CERT_PATH",
+                self.folder.path().join("root.pem").display().to_string(),
+            ),
             ("FABRIC_CERT_PATH", file(SignerRole::Admin, "signcerts/cert.pem")),
             ("FABRIC_KEY_PATH", file(SignerRole::Admin, "keystore/priv_sk")),
             ("FABRIC_SUPER_ADMIN_CERT_PATH", file(SignerRole::SuperAdmin, "signcerts/cert.pem")),
@@ -71,7 +76,8 @@ impl Role {
             .env("GX_LOG", "warn")
             .env("GX_DRAIN_NOTICE_MS", "500")
             .env("DATABASE_URL", database)
-            .stdin(Stdio::null());
+            .stdin(Stdio::null())
+            .stderr(log(name, address));
         match name {
             "outbox-submitter" | "projector" => {
                 command.envs(ledger.iter().cloned());
@@ -109,10 +115,8 @@ impl Role {
     /// How the process ended, once it has.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let child = &mut self.child;
-        eventually("the process has ended", BOUND, || {
-            std::future::ready(child.try_wait().unwrap())
-        })
-        .await
+        eventually("the process has ended", BOUND, || std::future::ready(child.try_wait().unwrap()))
+            .await
     }
 
     /// SIGKILL, and a new process in its place.
@@ -131,6 +135,13 @@ impl Drop for Role {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What the role says is kept beside the build, for whoever looks into a failure.
+fn log(name: &str, address: SocketAddr) -> File {
+    let path =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.log", address.port()));
+    File::create(path).unwrap()
 }
 
 fn free_address() -> SocketAddr {

@@ -37,7 +37,10 @@ async fn a_service_told_to_stop_answers_what_it_has_begun() {
     identity.becomes(200).await;
     let mut holder = PgConnection::connect(&server.url()).await.unwrap();
     let mut hold = holder.begin().await.unwrap();
-    sqlx::query(r#"LOCK TABLE "UserProfile" IN ACCESS EXCLUSIVE MODE"#).execute(&mut *hold).await.unwrap();
+    sqlx::query(r#"LOCK TABLE "UserProfile" IN ACCESS EXCLUSIVE MODE"#)
+        .execute(&mut *hold)
+        .await
+        .unwrap();
     let address = identity.address;
     let register = tokio::spawn(async move {
         let json = registration(1);
@@ -67,15 +70,18 @@ async fn a_submitter_told_to_stop_leaves_no_lane_behind() {
 
     submitter.signal("TERM");
     assert!(submitter.ended().await.success());
-    let leased: i64 = sqlx::query_scalar(r#"SELECT count(*) FROM "OutboxLane" WHERE owner IS NOT NULL AND "leaseUntil" > now()"#)
-        .fetch_one(&mut sql)
-        .await
-        .unwrap();
+    let leased: i64 = sqlx::query_scalar(
+        r#"SELECT count(*) FROM "OutboxLane" WHERE owner IS NOT NULL AND "leaseUntil" > now()"#,
+    )
+    .fetch_one(&mut sql)
+    .await
+    .unwrap();
     assert_eq!(leased, 0);
 
     ledger.faults().slow_endorsements(Duration::ZERO);
     let _successor = Role::start("outbox-submitter", &server.url(), &ledger.env());
-    is_true(&mut sql, r#"SELECT count(*) = 2 FROM "OutboxCommand" WHERE status = 'COMMITTED'"#).await;
+    is_true(&mut sql, r#"SELECT count(*) = 2 FROM "OutboxCommand" WHERE status = 'COMMITTED'"#)
+        .await;
 }
 
 /// RDY-07, G1, G2: every process starts without database and ledger and keeps its pid until
@@ -116,10 +122,11 @@ async fn every_process_outlives_what_it_depends_on_and_its_own_death() {
         holds_the_grant(&doors(&roles), person).await;
     }
     let mut sql = PgConnection::connect(&url).await.unwrap();
-    let created: i64 = sqlx::query_scalar(r#"SELECT count(*) FROM "EventLog" WHERE "eventName" = 'UserCreated'"#)
-        .fetch_one(&mut sql)
-        .await
-        .unwrap();
+    let created: i64 =
+        sqlx::query_scalar(r#"SELECT count(*) FROM "EventLog" WHERE "eventName" = 'UserCreated'"#)
+            .fetch_one(&mut sql)
+            .await
+            .unwrap();
     assert_eq!(created, i64::from(PEOPLE));
 }
 
@@ -188,7 +195,16 @@ fn create_administrator(server: &TestServer) -> &'static str {
     use std::io::Write as _;
     const PASSWORD: &str = "seven green lanterns float";
     let mut create = std::process::Command::new(env!("CARGO_BIN_EXE_gx"))
-        .args(["admin", "create", "--email", "ada@gx.example", "--name", "Ada", "--role", "SUPER_ADMIN"])
+        .args([
+            "admin",
+            "create",
+            "--email",
+            "ada@gx.example",
+            "--name",
+            "Ada",
+            "--role",
+            "SUPER_ADMIN",
+        ])
         .env("DATABASE_URL", server.url())
         .stdin(std::process::Stdio::piped())
         .spawn()

@@ -5,15 +5,15 @@ use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use gx_testkit::eventually;
 use gx_testkit::http::{Reply, request, send};
 use gx_testkit::story::{Door, Gx};
-use sqlx::PgConnection;
 use sqlx::Connection as _;
+use sqlx::PgConnection;
 use tempfile::TempDir;
 
 /// The longest that any start or stop may take on a busy machine.
@@ -59,12 +59,7 @@ impl Stack {
     /// Starts `gx dev` without waiting.
     pub(crate) fn spawn(&mut self) {
         let log = File::create(self.log_path()).unwrap();
-        let child = self
-            .command()
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let child = self.command().stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         self.child = Some(child);
     }
 
@@ -108,19 +103,15 @@ impl Stack {
     pub(crate) async fn interrupt(&mut self) -> ExitStatus {
         let mut child = self.child.take().unwrap();
         signal("INT", &child.id().to_string());
-        eventually("gx dev has stopped", BOUND, || {
-            std::future::ready(child.try_wait().unwrap())
-        })
-        .await
+        eventually("gx dev has stopped", BOUND, || std::future::ready(child.try_wait().unwrap()))
+            .await
     }
 
     /// A value of the folder's `env` file.
     pub(crate) fn env(&self, name: &str) -> String {
         let text = fs::read_to_string(self.data_dir().join("env")).unwrap();
-        let exports: HashMap<&str, &str> = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("export ")?.split_once('='))
-            .collect();
+        let exports: HashMap<&str, &str> =
+            text.lines().filter_map(|line| line.strip_prefix("export ")?.split_once('=')).collect();
         exports[name].trim_matches('\'').to_owned()
     }
 
