@@ -42,7 +42,7 @@ async fn check(settings: &DatabaseSettings, format: Format) -> Result<(), Failur
     let instances: Vec<Value> = report.instances.iter().map(instance).collect();
     match format {
         Format::Json => {
-            println!("{}", json!({ "instances": instances, "findings": report.findings }))
+            println!("{}", json!({ "instances": instances, "findings": report.findings }));
         }
         Format::Text => format.table(&instances),
     }
