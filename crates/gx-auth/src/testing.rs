@@ -24,6 +24,11 @@ use crate::tokens::{TokenSettings, create_key_file};
 
 /// A password that the policy accepts.
 pub const PASSWORD: &str = "SecurePassword123!";
+/// What no answer contains (API-07): hashes by their form and their columns, the password.
+const SECRETS: [&str; 6] =
+    ["$argon2", "passwordHash", "biometricHash", "refreshHash", "BEGIN PRIVATE", PASSWORD];
+/// Pages that are the same for everybody.
+const DOCUMENTS: [&str; 3] = ["/docs", "/openapi.json", "/metrics"];
 /// The ledger channel whose lag is reported.
 pub const CHANNEL: &str = "gxchannel";
 
@@ -245,7 +250,11 @@ impl Ask<'_> {
                 .unwrap_or_else(|why| panic!("{why}\n{}", String::from_utf8_lossy(&body)));
         }
         let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        Answer { status, headers, json, text: String::from_utf8_lossy(&body).into_owned() }
+        let text = String::from_utf8_lossy(&body).into_owned();
+        for secret in SECRETS.iter().filter(|_| !DOCUMENTS.contains(&path.as_str())) {
+            assert!(!text.contains(secret), "{method} {path} shows {secret}: {text}");
+        }
+        Answer { status, headers, json, text }
     }
 }
 

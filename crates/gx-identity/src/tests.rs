@@ -1,10 +1,12 @@
 //! What the service does while others are away: readiness, health and documents.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gx_auth::testing::{CHANNEL, TestHost};
 use gx_db::testing::TestDatabase;
 use gx_serve::Entropy;
+use gx_serve::telemetry::{self, LogFormat, LogSettings};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -167,4 +169,82 @@ async fn documents_and_metrics_are_on_the_second_listener() {
     let document = host.get("/openapi.json", "").await.json;
     assert_eq!(document["openapi"], "3.1.0");
     assert!(host.get("/docs", "").await.text.contains("POST /api/v1/auth/register"));
+}
+
+/// LOG-01, LOG-02: log lines are JSON with a time in UTC, the request's id, the actor, the
+/// outcome and, where it was refused, why; sign-ins and refusals of every sort are logged and
+/// counted; and no line has a password, a token or a fact about a person in it, or a line
+/// break that somebody sent.
+#[tokio::test]
+async fn log_lines_tell_outcomes_and_no_secrets() {
+    let lines = Lines::default();
+    let settings = LogSettings { log_format: LogFormat::Json, log: "info".to_owned() };
+    let sink = lines.clone();
+    let subscriber = telemetry::subscriber(&settings, move || sink.clone()).unwrap();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let host = host().await;
+    let answer = host.post("/api/v1/auth/register", "", &person("sarah.j@gxtest.com")).await;
+    let (token, id) = (answer.text_at("/accessToken"), answer.text_at("/user/profileId"));
+    let log_in = async |password: &str| {
+        let body = json!({ "email": "sarah.j@gxtest.com", "password": password });
+        host.post("/api/v1/auth/login", "", &body).await.code()
+    };
+    assert_eq!(log_in("SecurePassword123!").await, 200);
+    assert_eq!(log_in("evil\n{\"level\":\"forged\"}").await, 401);
+    host.ask("GET", "/api/v1/users/me").token(token).header("x-request-id", "mine-1").send().await;
+    host.get("/api/v1/users/me", "forged.token.here").await;
+    host.post("/api/v1/auth/register", "", &json!({ "email": "evil\r\nheader@gxtest.com" })).await;
+    drop(guard);
+
+    let text = lines.text();
+    for secret in ["SecurePassword", "evil", "forged", "sarah.j", "Johnson", "1992-08-20", token] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+    let lines: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
+    let answered: Vec<&Value> = lines.iter().filter(|line| line["message"] == "answered").collect();
+    assert!(answered.iter().all(|line| {
+        line["timestamp"].as_str().is_some_and(|time| time.ends_with('Z'))
+            && line["request_id"].is_string()
+            && line["status"].is_u64()
+    }));
+    let with = |key: &str, value: &str| answered.iter().find(|line| line[key] == value);
+    assert_eq!(with("request_id", "mine-1").unwrap()["actor"], id);
+    for problem in ["invalid_credentials", "unauthenticated", "validation_failed"] {
+        assert!(with("problem", problem).is_some(), "{problem}");
+    }
+    let said = |message: &str| lines.iter().any(|line| line["message"] == message);
+    assert!(
+        said("a person signed in") && said("a login was refused") && said("a token was refused")
+    );
+    let metrics = host.get("/metrics", "").await.text;
+    for counted in [
+        "gx_logins_total{outcome=\"success\"}",
+        "gx_logins_total{outcome=\"refused\"}",
+        "gx_gate_refusals_total{code=\"unauthenticated\"}",
+        "gx_problems_total{service=\"svc-identity\",code=\"validation_failed\"}",
+    ] {
+        assert!(metrics.contains(counted), "{counted}");
+    }
+}
+
+/// Log lines that were written.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

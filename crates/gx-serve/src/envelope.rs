@@ -73,10 +73,15 @@ pub(crate) async fn around(envelope: Envelope, mut request: Request, next: Next)
     metrics::counter!("gx_http_requests_total", &labels).increment(1);
     metrics::histogram!("gx_http_request_seconds", &labels[..3]).record(took.as_secs_f64());
     let actor = response.extensions().get::<Actor>().map(|actor| actor.0.clone());
+    let problem = response.extensions().get::<Problem>().map(|problem| problem.kind().code);
+    if let Some(code) = problem {
+        metrics::counter!("gx_problems_total", "service" => envelope.service, "code" => code)
+            .increment(1);
+    }
     tracing::info!(
         service = envelope.service, request_id = %id, method = %method, route = %route, status,
         took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-        client = address.map(tracing::field::display), actor = actor.as_deref(),
+        client = address.map(tracing::field::display), actor = actor.as_deref(), problem,
         "answered"
     );
     response

@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use crate::build_info::BUILD;
+use crate::telemetry;
 
 /// How long a probe may take before its check is `unknown`.
 const PROBE_TIME_LIMIT: Duration = Duration::from_secs(2);
@@ -206,8 +207,10 @@ pub struct LifeReport {
 }
 
 impl HealthBoard {
-    /// An empty board: ready and alive.
+    /// An empty board: ready and alive. Installs the process's metrics recorder, so that
+    /// nothing is counted before there is one.
     pub fn new(service: &'static str, clock: Clock) -> Self {
+        let _installed = telemetry::metrics();
         Self(Arc::new(Board {
             service,
             clock,

@@ -4,7 +4,9 @@ use std::sync::OnceLock;
 
 use clap::ValueEnum;
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::build_info::BUILD;
 
@@ -51,16 +53,30 @@ pub enum TelemetryError {
 /// When the filter cannot be read, or logging has been set up before.
 pub fn init(settings: &LogSettings) -> Result<(), TelemetryError> {
     use tracing_subscriber::util::SubscriberInitExt;
-    let filter = EnvFilter::try_new(&settings.log)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match settings.log_format {
-        LogFormat::Json => {
-            lines.json().flatten_event(true).with_span_list(false).finish().try_init()?
-        }
-        LogFormat::Human => lines.finish().try_init()?,
-    }
+    subscriber(settings, std::io::stderr)?.try_init()?;
     tracing::info!(version = BUILD.version, commit = BUILD.commit, "started");
     Ok(())
+}
+
+/// What writes log lines in that format to that writer.
+///
+/// # Errors
+/// When the filter cannot be read.
+pub fn subscriber<W>(
+    settings: &LogSettings,
+    writer: W,
+) -> Result<Box<dyn Subscriber + Send + Sync>, TelemetryError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::try_new(&settings.log)?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    Ok(match settings.log_format {
+        LogFormat::Json => {
+            Box::new(lines.json().flatten_event(true).with_span_list(false).finish())
+        }
+        LogFormat::Human => Box::new(lines.finish()),
+    })
 }
 
 /// The process's one metrics recorder; the first call installs it.

@@ -60,6 +60,29 @@ async fn each_status_signs_in_or_reads_the_one_refusal() {
     }
 }
 
+/// API-04: an unknown address takes as long to refuse as a wrong password. The two take
+/// turns, so that a busy machine slows both down.
+#[tokio::test]
+async fn an_unknown_address_is_refused_in_similar_time() {
+    const ROUNDS: usize = 15;
+    let host = host().await;
+    host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        for (email, times) in ["sarah@gxtest.com", "nobody@gxtest.com"].iter().zip(&mut times) {
+            let began = tokio::time::Instant::now();
+            assert_eq!(log_in(&host, email, "WrongPassword123!").await.code(), 401);
+            times.push(began.elapsed());
+        }
+    }
+    let [known, unknown] = times.map(|mut times| {
+        times.sort_unstable();
+        times[ROUNDS / 2]
+    });
+    // Without the hash of nobody's the unknown address would be refused ten times as fast.
+    assert!(unknown > known / 2 && known > unknown / 2, "{known:?} and {unknown:?}");
+}
+
 /// G6: a denial with a retry lets a person into the KYC routes alone.
 #[tokio::test]
 async fn a_person_denied_with_a_retry_reaches_the_kyc_routes_only() {

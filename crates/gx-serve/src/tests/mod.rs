@@ -4,13 +4,17 @@ mod listeners;
 mod reports;
 mod settings;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
+use axum::extract::State;
 use gx_model::Clock;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use time::macros::datetime;
+use tokio::sync::Notify;
 use tower::ServiceExt;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -43,9 +47,14 @@ async fn panics() -> StatusCode {
     panic!("a bug with a secret in it")
 }
 
+/// Tells when `/slow` has begun, and lets it end.
+#[derive(Clone, Default)]
+struct Gate(Arc<(Notify, Notify)>);
+
 #[utoipa::path(get, path = "/slow", responses((status = 200, description = "Later.")))]
-async fn slow() -> &'static str {
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+async fn slow(State(gate): State<Gate>) -> &'static str {
+    gate.0.0.notify_one();
+    gate.0.1.notified().await;
     "done"
 }
 
@@ -59,6 +68,10 @@ fn clock() -> Clock {
 }
 
 fn a_service() -> Service {
+    a_service_with(Gate::default())
+}
+
+fn a_service_with(gate: Gate) -> Service {
     let clock = clock();
     let mut envelope = Envelope::new("svc-test", clock.clone(), Entropy::system());
     envelope.time_limit = std::time::Duration::from_secs(1);
@@ -69,7 +82,7 @@ fn a_service() -> Service {
         .add(Access::Public, routes!(panics))
         .add(Access::Public, routes!(slow))
         .add(Access::Public, routes!(never))
-        .into_service((), parts)
+        .into_service(gate, parts)
 }
 
 async fn ask(router: &Router, request: Request<Body>) -> (StatusCode, http::HeaderMap, Value) {
