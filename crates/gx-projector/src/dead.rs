@@ -82,28 +82,24 @@ pub(crate) async fn try_apply(
     place: &Place<'_>,
 ) -> Result<bool, NotApplied> {
     let mut savepoint = conn.begin().await.map_err(NotApplied::Database)?;
-    let applied =
-        match checkpoint::log_event(&mut savepoint, place, event.name(), record.json()).await {
-            Ok(true) => apply(&mut savepoint, event, place).await.map(|()| true),
-            Ok(false) => Ok(false),
-            Err(error) => Err(error.into()),
-        };
-    let applied = match applied {
-        Ok(applied) => {
-            release(&mut savepoint, event, place).await.map(|()| applied).map_err(Into::into)
-        }
-        Err(why) => Err(why),
-    };
-    match applied {
-        Ok(applied) => {
-            savepoint.commit().await.map_err(NotApplied::Database)?;
-            Ok(applied)
-        }
-        Err(why) => {
-            savepoint.rollback().await.map_err(NotApplied::Database)?;
-            Err(why)
-        }
+    let applied = log_and_apply(&mut savepoint, record, event, place).await;
+    let ended = if applied.is_ok() { savepoint.commit().await } else { savepoint.rollback().await };
+    ended.map_err(NotApplied::Database)?;
+    applied
+}
+
+async fn log_and_apply(
+    conn: &mut PgConnection,
+    record: &EventRecord,
+    event: &DomainEvent,
+    place: &Place<'_>,
+) -> Result<bool, NotApplied> {
+    let is_new = checkpoint::log_event(conn, place, event.name(), record.json()).await?;
+    if is_new {
+        apply(conn, event, place).await?;
     }
+    release(conn, event, place).await?;
+    Ok(is_new)
 }
 
 /// What an event that can be read concerns.

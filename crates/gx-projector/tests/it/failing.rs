@@ -72,13 +72,13 @@ async fn fifty_deaths_of_the_projector_leave_no_trace() {
     let (ann, ben) = (chain.person(1).await, chain.person(2).await);
     let whole = database_with_the_people_of(&chain).await;
     chain.execute(&[create(&ann), grant(&ann), create(&ben), grant(&ben)]).await;
-    for _ in 0..80 {
+    for _ in 0..60 {
         chain.execute(&five_events(&ann, &ben)).await;
     }
     let mut rng = StdRng::seed_from_u64(9);
     let mut deaths = 0;
     while deaths < 50 {
-        let death = if rng.random() { Death::Process } else { Death::Connections };
+        let death = if rng.random_ratio(1, 4) { Death::Connections } else { Death::Process };
         deaths += u32::from(one_life(&chain, &death, rng.random_range(1..45)).await);
         only_whole_blocks(&chain).await;
     }
