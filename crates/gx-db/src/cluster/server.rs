@@ -192,6 +192,8 @@ impl Server {
             ("password_encryption", "scram-sha-256".to_owned()),
             ("timezone", "UTC".to_owned()),
             ("log_timezone", "UTC".to_owned()),
+            // The detail of a refused row would put personal data into the log.
+            ("log_error_verbosity", "terse".to_owned()),
         ];
         if options.durable {
             // Likewise when it starts after a crash.
