@@ -1,11 +1,12 @@
 //! What each of the HTTP services is built on: the database, who may ask, what time it is,
 //! and the checks that all of them report.
 
-use gx_db::{Database, PgPool, Postgres};
+use gx_db::{Database, DbError, Health, PgPool, Postgres, Transaction};
 use gx_model::Clock;
 use gx_outbox::tip::{self, Lag};
 use gx_serve::lag::{self, LagReading, LagSettings};
 use gx_serve::{Entropy, Envelope, HealthBoard, Problem, ProblemKind, ServiceParts};
+use sqlx::pool::PoolConnection;
 use time::OffsetDateTime;
 
 use crate::gate::Auth;
@@ -70,27 +71,32 @@ impl Foundation {
         let auth = Auth {
             sessions,
             hasher: Hasher::new(&settings.hashing, entropy.clone())?,
-            pool: database.pool().clone(),
+            database: database.clone(),
             clock: clock.clone(),
         };
         let (lag, channel) = (settings.lag.clone(), channel.to_owned());
         Ok(Self { database, auth, clock, entropy, lag, channel })
     }
 
-    /// A connection, or the 503 that says why there is none.
+    /// A connection, or at once the 503 that says that there is none.
     ///
     /// # Errors
     /// The 503.
-    pub async fn connection(&self) -> Result<sqlx::pool::PoolConnection<Postgres>, Problem> {
-        Ok(self.database.pool().acquire().await?)
+    pub async fn connection(&self) -> Result<PoolConnection<Postgres>, Problem> {
+        connection(&self.database).await
     }
 
-    /// A transaction, or the 503 that says why there is none.
+    /// A transaction, or at once the 503 that says that there is none.
     ///
     /// # Errors
     /// The 503.
-    pub async fn begin(&self) -> Result<sqlx::Transaction<'static, Postgres>, Problem> {
-        Ok(self.database.pool().begin().await?)
+    pub async fn begin(&self) -> Result<Transaction<'static, Postgres>, Problem> {
+        let health = self.database.health();
+        if health.is_ok() {
+            Ok(self.database.pool().begin().await?)
+        } else {
+            Err(unusable(&health))
+        }
     }
 
     /// The checks and the envelope of a service.
@@ -110,6 +116,21 @@ impl Foundation {
         let envelope = Envelope::new(service, self.clock.clone(), self.entropy.clone());
         ServiceParts { health, envelope, problems }
     }
+}
+
+/// A connection, or at once the 503 that says that there is none. Clients do not wait for a
+/// database that is known to be away.
+pub(crate) async fn connection(database: &Database) -> Result<PoolConnection<Postgres>, Problem> {
+    database.connection().await.map_err(|error| match error {
+        DbError::Unusable(health) => unusable(&health),
+        DbError::Driver(error) => error.into(),
+        settings @ DbError::Settings(_) => Problem::internal(&settings),
+    })
+}
+
+fn unusable(health: &Health) -> Problem {
+    tracing::warn!(%health, "no database can be used");
+    Problem::unavailable("The database is not available at the moment.", 2)
 }
 
 async fn read_lag(

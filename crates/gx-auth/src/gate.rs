@@ -4,7 +4,7 @@
 use axum::extract::{FromRequestParts, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use gx_db::PgPool;
+use gx_db::Database;
 use gx_model::{AccountStatus, Clock, DenialFinality};
 use gx_serve::envelope::Actor;
 use gx_serve::{Access, Problem, Routes, Service, ServiceParts};
@@ -13,6 +13,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use utoipa_axum::router::UtoipaMethodRouter;
 
+use crate::foundation::connection;
 use crate::hashing::Hasher;
 use crate::role::AdminRole;
 use crate::sessions::Sessions;
@@ -27,7 +28,7 @@ pub struct Auth {
     /// The pool of password hashes.
     pub hasher: Hasher,
     /// Where sessions are.
-    pub pool: PgPool,
+    pub database: Database,
     /// What time it is.
     pub clock: Clock,
 }
@@ -167,7 +168,7 @@ fn refused(problem: Problem) -> Response {
 
 async fn person(auth: &Auth, needed: Access, headers: &HeaderMap) -> Result<Person, Problem> {
     let claims = claims(auth, headers, Audience::User)?;
-    let mut conn = auth.pool.acquire().await?;
+    let mut conn = connection(&auth.database).await?;
     let row = store::person(&mut conn, &claims.sid, &claims.sub).await?;
     let row =
         row.filter(|row| !row.is_revoked && row.expires_at > auth.clock.now()).ok_or_else(over)?;
@@ -184,7 +185,7 @@ async fn administrator(
     headers: &HeaderMap,
 ) -> Result<Administrator, Problem> {
     let claims = claims(auth, headers, Audience::Admin)?;
-    let mut conn = auth.pool.acquire().await?;
+    let mut conn = connection(&auth.database).await?;
     let row = store::administrator(&mut conn, &claims.sid, &claims.sub).await?;
     let role = row
         .filter(|row| !row.is_revoked && !row.is_locked && row.expires_at > auth.clock.now())

@@ -20,7 +20,7 @@ mod tokens;
 pub use foundation::{Foundation, FoundationError, FoundationSettings};
 pub use gate::{Administrator, Api, Auth, Person};
 pub use hashing::{Hasher, HashingSettings, InvalidParameters, Verified};
-pub use password::{NewPassword, PasswordRefusal, Subject};
+pub use password::{GivenPassword, NewPassword, PasswordRefusal, Subject};
 pub use role::AdminRole;
 pub use sessions::{Realm, RefreshRefusal, Sessions, TokenPair};
 pub use tokens::{

@@ -24,6 +24,20 @@ const PRODUCT_WORDS: [&str; 3] = ["gxprotocol", "gx protocol", "gxcoin"];
 #[derive(Clone, Debug)]
 pub struct NewPassword(SecretString);
 
+/// A password that somebody says is theirs, whatever it is made of.
+#[derive(Clone, Debug)]
+pub struct GivenPassword(pub SecretString);
+
+impl Field for GivenPassword {
+    fn read(value: &Value) -> Result<Self, FieldError> {
+        let given = text(value)?;
+        if given.chars().count() > LONGEST {
+            return Err(FieldError::new("too_long", format!("has at most {LONGEST} characters")));
+        }
+        Ok(Self(given.into()))
+    }
+}
+
 /// Whose password it is to be, as far as a guesser would try.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {

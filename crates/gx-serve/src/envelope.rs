@@ -23,6 +23,9 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Header field that names the build that answered.
 pub const BUILD_HEADER: HeaderName = HeaderName::from_static("x-gx-build");
 
+/// What machines ask all the time.
+const PROBED: [&str; 4] = ["/livez", "/readyz", "/health", "/metrics"];
+
 /// What the envelope needs.
 #[derive(Clone)]
 pub struct Envelope {
@@ -78,12 +81,22 @@ pub(crate) async fn around(envelope: Envelope, mut request: Request, next: Next)
         metrics::counter!("gx_problems_total", "service" => envelope.service, "code" => code)
             .increment(1);
     }
-    tracing::info!(
-        service = envelope.service, request_id = %id, method = %method, route = %route, status,
-        took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-        client = address.map(tracing::field::display), actor = actor.as_deref(), problem,
-        "answered"
-    );
+    let client = address.map(tracing::field::display);
+    macro_rules! log {
+        ($level:ident) => {
+            tracing::$level!(
+                service = envelope.service, request_id = %id, method = %method, route = %route,
+                status, took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX), client,
+                actor = actor.as_deref(), problem, "answered"
+            )
+        };
+    }
+    // Probes and scrapes come every few seconds and say nothing new.
+    if PROBED.contains(&route.as_str()) {
+        log!(debug)
+    } else {
+        log!(info)
+    }
     response
 }
 

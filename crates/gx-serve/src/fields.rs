@@ -12,6 +12,11 @@ use time::OffsetDateTime;
 
 use crate::problem::InvalidField;
 
+/// Wrong fields that an answer names at most: no request of ours has as many fields.
+const ERRORS_LIMIT: usize = 100;
+/// Characters of an unknown name that are looked at and echoed.
+const NAME_LIMIT: usize = 100;
+
 /// Why one field is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
@@ -135,11 +140,13 @@ impl Fields {
 
     /// Records that a field is wrong for a reason that needs more than the field to see.
     pub fn refuse(&mut self, name: &str, error: FieldError) {
-        self.errors.push(InvalidField {
-            pointer: pointer(name),
-            code: error.code,
-            message: error.message,
-        });
+        if self.errors.len() < ERRORS_LIMIT {
+            self.errors.push(InvalidField {
+                pointer: pointer(name),
+                code: error.code,
+                message: error.message,
+            });
+        }
     }
 
     fn parse<T: Field>(&mut self, name: &'static str, value: &Value) -> Option<T> {
@@ -157,14 +164,10 @@ impl Fields {
     }
 
     fn find_unknown(&mut self) {
-        let mut names: Vec<String> = self
-            .members
-            .0
-            .iter()
-            .map(|(name, _)| name.clone())
-            .filter(|name| !self.known.contains(&name.as_str()))
-            .collect();
-        names.dedup();
+        let unknown = |(name, _): &&(String, Value)| !self.known.contains(&name.as_str());
+        let cut = |(name, _): &(String, Value)| name.chars().take(NAME_LIMIT).collect();
+        let names: Vec<String> =
+            self.members.0.iter().filter(unknown).take(ERRORS_LIMIT).map(cut).collect();
         for name in names {
             let message = match closest(&name, &self.known) {
                 Some(meant) => format!("is unknown; did you mean {meant}?"),
@@ -177,9 +180,6 @@ impl Fields {
 
 /// The JSON Pointer of a member (RFC 6901).
 fn pointer(name: &str) -> String {
-    /// A name is echoed; a longer one is cut.
-    const NAME_LIMIT: usize = 100;
-    let name: String = name.chars().take(NAME_LIMIT).collect();
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 

@@ -98,8 +98,8 @@ fn verdict(
 ) -> Verdict {
     let (blocks, age) = match reading {
         Ok(LagReading::Known { blocks, age }) => (blocks, age),
-        Ok(LagReading::Unknown(reason)) => return Verdict::unknown(reason),
-        Err(error) => return Verdict::unknown(format!("the lag cannot be read: {error}")),
+        Ok(LagReading::Unknown(reason)) => return unknown(service, reason),
+        Err(error) => return unknown(service, format!("the lag cannot be read: {error}")),
     };
     let lag_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
     gauge("gx_projection_lag_ms", service, lag_ms);
@@ -113,6 +113,14 @@ fn verdict(
         Verdict::healthy()
     };
     verdict.with_value(value)
+}
+
+/// An unknown lag is no number: an alert on a stale one would sleep.
+fn unknown(service: &'static str, reason: String) -> Verdict {
+    for name in ["gx_projection_lag_ms", "gx_projection_lag_blocks"] {
+        metrics::gauge!(name, "service" => service).set(f64::NAN);
+    }
+    Verdict::unknown(reason)
 }
 
 /// Gauges are doubles; a lag beyond 2^53 would be one of 285 000 years.

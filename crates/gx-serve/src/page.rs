@@ -56,6 +56,10 @@ impl<K: DeserializeOwned> Field for Cursor<K> {
     fn read(value: &Value) -> Result<Self, FieldError> {
         let refused = || FieldError::new("format", "must be a nextCursor of an earlier page");
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text(value)?).map_err(|_| refused())?;
+        // A forged key with a NUL in it is no text to PostgreSQL.
+        if bytes.windows(6).any(|part| part == b"\\u0000") {
+            return Err(refused());
+        }
         serde_json::from_slice(&bytes).map(Self).map_err(|_| refused())
     }
 }

@@ -157,7 +157,7 @@ impl Connection {
                 match tokio::time::timeout(HANDSHAKE_TIME_LIMIT, tls.accept(stream)).await {
                     Ok(Ok(stream)) => self.speak(TokioIo::new(stream)).await,
                     Ok(Err(error)) => {
-                        tracing::debug!(peer = %self.peer, %error, "no TLS handshake")
+                        tracing::debug!(peer = %self.peer, %error, "no TLS handshake");
                     }
                     Err(_) => tracing::debug!(peer = %self.peer, "the TLS handshake took too long"),
                 }

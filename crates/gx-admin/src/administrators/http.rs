@@ -1,7 +1,7 @@
 //! `/api/v1/admin/auth/login`, `/refresh`, `/logout`.
 
 use axum::extract::State as Axum;
-use gx_auth::{Administrator, Realm, RefreshRefusal, TokenPair};
+use gx_auth::{Administrator, GivenPassword, Realm, RefreshRefusal, TokenPair};
 use gx_serve::fields::{Fields, FromFields, Nothing, Text};
 use gx_serve::problem::ProblemBody;
 use gx_serve::{Client, Json, Problem, Reply, RequestId};
@@ -18,7 +18,7 @@ pub(crate) struct AdminCredentials {
     #[schema(value_type = String, max_length = 254)]
     email: Text<254>,
     #[schema(value_type = String, max_length = 256, format = "password")]
-    password: Text<256>,
+    password: GivenPassword,
     /// The code of the second factor; without meaning for an account that has none.
     #[schema(value_type = Option<String>, max_length = 16)]
     #[allow(dead_code, reason = "accepted as the interface says; no account has a second factor")]
@@ -91,9 +91,8 @@ pub(crate) async fn login(
     RequestId(request_id): RequestId,
     Json(given): Json<AdminCredentials>,
 ) -> Result<Reply<AdminSignedIn>, Problem> {
-    let password = given.password.0.into();
     let (tokens, row) =
-        super::log_in(&state, &given.email.0, &password, &client, &request_id).await?;
+        super::log_in(&state, &given.email.0, &given.password.0, &client, &request_id).await?;
     Ok(Reply::ok(AdminSignedIn { tokens, admin: row.into() }))
 }
 

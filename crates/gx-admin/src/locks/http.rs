@@ -1,6 +1,6 @@
 //! `POST /api/v1/admin/users/{id}/lock` and `/unlock`.
 
-use axum::extract::{Path, State as Axum};
+use axum::extract::State as Axum;
 use gx_auth::Administrator;
 use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text};
 use gx_serve::problem::ProblemBody;
@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::Because;
 use crate::State;
+use crate::users::ProfileId;
 
 /// A text of 1 to 200 characters.
 struct LockReason(String);
@@ -75,7 +76,7 @@ pub(crate) struct LockBody {
 )]
 pub(crate) async fn lock(
     Axum(state): Axum<State>,
-    Path(id): Path<String>,
+    ProfileId(id): ProfileId,
     who: Administrator,
     RequestId(request_id): RequestId,
     Json(request): Json<LockRequest>,
@@ -101,7 +102,7 @@ pub(crate) async fn lock(
 )]
 pub(crate) async fn unlock(
     Axum(state): Axum<State>,
-    Path(id): Path<String>,
+    ProfileId(id): ProfileId,
     who: Administrator,
     RequestId(request_id): RequestId,
     Json(request): Json<LockRequest>,

@@ -24,6 +24,25 @@ async fn paging_answers_nonsense_with_400() {
     }
 }
 
+/// SEC-API-07: what PostgreSQL would not take as text is refused before it.
+#[tokio::test]
+async fn a_forged_key_or_id_is_refused() {
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::Auditor).await.access_token;
+    for id in ["%00", "a%00b", "%FF", "%27%3B--", "x%2Fy"] {
+        let answer = host.get(&format!("/api/v1/admin/users/{id}"), &token).await;
+        assert_eq!((answer.code(), answer.problem()), (404, "no_user"), "{id}");
+    }
+    // [0,"\u0000"], as a cursor is written.
+    let answer = host.get("/api/v1/admin/users?cursor=WzAsIlx1MDAwMCJd", &token).await;
+    assert_eq!((answer.code(), answer.pointers()), (400, vec!["/cursor"]));
+    let answer = host.get("/api/v1/admin/users?q=%00", &token).await;
+    assert_eq!((answer.code(), answer.pointers()), (400, vec!["/q"]));
+    let far = "WzkyMjMzNzIwMzY4NTQ3NzU4MDcsIiJd"; // [9223372036854775807,""]
+    let answer = host.get(&format!("/api/v1/admin/users?cursor={far}"), &token).await;
+    assert_eq!((answer.code(), answer.pointers()), (400, vec!["/cursor"]));
+}
+
 /// API-11: a block number above 2^53 comes back exactly.
 #[tokio::test]
 async fn large_numbers_survive() {

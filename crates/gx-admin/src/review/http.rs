@@ -1,6 +1,6 @@
 //! `POST /api/v1/admin/users/{id}/approve` and `/deny`.
 
-use axum::extract::{Path, State as Axum};
+use axum::extract::State as Axum;
 use gx_auth::Administrator;
 use gx_model::{AccountStatus, DenialFinality, ReasonCode};
 use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, text};
@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::Denial;
 use crate::State;
+use crate::users::ProfileId;
 
 /// An approval.
 #[derive(ToSchema)]
@@ -118,7 +119,7 @@ pub(crate) struct StatusBody {
 )]
 pub(crate) async fn approve(
     Axum(state): Axum<State>,
-    Path(id): Path<String>,
+    ProfileId(id): ProfileId,
     who: Administrator,
     RequestId(request_id): RequestId,
     Json(approval): Json<Approval>,
@@ -149,7 +150,7 @@ pub(crate) async fn approve(
 )]
 pub(crate) async fn deny(
     Axum(state): Axum<State>,
-    Path(id): Path<String>,
+    ProfileId(id): ProfileId,
     who: Administrator,
     RequestId(request_id): RequestId,
     Json(body): Json<DenialBody>,

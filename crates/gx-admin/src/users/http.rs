@@ -1,6 +1,6 @@
 //! `GET /api/v1/admin/users` and `GET /api/v1/admin/users/{id}`.
 
-use axum::extract::{Path, State as Axum};
+use axum::extract::State as Axum;
 use gx_model::{AccountStatus, CountryCode};
 use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, text};
 use gx_serve::page::{Cursor, Limit, Page};
@@ -11,6 +11,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
+use super::ProfileId;
 use super::store::{self, Filter, UserDetail, UserItem, VerificationItem};
 use crate::State;
 
@@ -137,7 +138,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn get(
     Axum(state): Axum<State>,
-    Path(id): Path<String>,
+    ProfileId(id): ProfileId,
 ) -> Result<Reply<UserBody>, Problem> {
     let mut conn = state.base.connection().await?;
     let user = store::get(&mut conn, &id).await?.ok_or_else(super::no_user)?;

@@ -33,8 +33,13 @@ pub(crate) async fn submit(
     let applicant = store::lock_applicant(&mut tx, &person.profile_id).await?;
     let status = AccountStatus::from_name(&applicant.status);
     let next = AccountStatus::PendingAdminApproval;
-    let from_review = status == Some(AccountStatus::ApprovedPendingOnchain);
-    if from_review || !status.is_some_and(|status| status.may_become(next)) {
+    // The ledger's refusal leads back to review too, but that is not the person's to do; and
+    // a denial for good stays one.
+    let barred = match status {
+        Some(AccountStatus::Denied) => applicant.denial_finality.as_deref() != Some("RETRY"),
+        other => other == Some(AccountStatus::ApprovedPendingOnchain),
+    };
+    if barred || !status.is_some_and(|status| status.may_become(next)) {
         let detail = format!("The account is {}.", applicant.status);
         return Err(Problem::new(&KYC_NOT_OPEN, detail));
     }

@@ -10,6 +10,7 @@ pub(crate) struct Applicant {
     pub(crate) status: String,
     pub(crate) phone_num: Option<String>,
     pub(crate) nationality: Option<String>,
+    pub(crate) denial_finality: Option<String>,
 }
 
 /// A document as its owner sees it.
@@ -53,7 +54,8 @@ pub(crate) async fn lock_applicant(
 ) -> Result<Applicant, sqlx::Error> {
     sqlx::query_as!(
         Applicant,
-        r#"SELECT status, "phoneNum" AS phone_num, "nationalityCountryCode" AS nationality
+        r#"SELECT status, "phoneNum" AS phone_num, "nationalityCountryCode" AS nationality,
+                  "denialFinality" AS denial_finality
            FROM "UserProfile" WHERE "profileId" = $1 FOR UPDATE"#,
         profile_id,
     )

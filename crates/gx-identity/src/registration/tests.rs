@@ -284,6 +284,11 @@ async fn the_whole_password_counts() {
     assert_eq!(log_in(long.trim()).await, 401);
     assert_eq!(log_in(&format!("{}e", &long[..long.len() - 'é'.len_utf8()])).await, 401);
     assert_ne!(long, PASSWORD);
+    let mut body = with("password", "bell\u{7} and \u{0} are characters too");
+    body["email"] = "odd@gxtest.com".into();
+    assert_eq!(register(&host, &body).await.code(), 200);
+    let login = json!({ "email": "odd@gxtest.com", "password": body["password"] });
+    assert_eq!(host.post("/api/v1/auth/login", "", &login).await.code(), 200);
 }
 
 #[test]

@@ -168,6 +168,22 @@ async fn a_body_of_unknown_length_is_limited() {
     assert_eq!((status.as_u16(), json["code"].as_str()), (413, Some("body_too_large")));
 }
 
+/// However many and long the wrong fields are, the answer is short.
+#[tokio::test]
+async fn the_list_of_wrong_fields_is_bounded() {
+    let router = a_service().public(false);
+    let many: serde_json::Map<String, Value> =
+        (0..10_000).map(|number| (format!("field{number}"), Value::Null)).collect();
+    let long = serde_json::json!({ "text": "abc", "x".repeat(900_000): 1 });
+    for (body, errors) in [(Value::Object(many), 100), (long, 1)] {
+        let request = Request::post("/echo").header("content-type", "application/json");
+        let (status, _, json) = ask(&router, request.body(body.to_string().into()).unwrap()).await;
+        assert_eq!(status, 400);
+        assert_eq!(json["errors"].as_array().map(Vec::len), Some(errors));
+        assert!(json.to_string().len() < 20_000);
+    }
+}
+
 /// CFG-05 (routes): a path has one owner, whatever its parameters are called.
 #[test]
 fn a_path_with_two_owners_is_refused() {
