@@ -16,7 +16,13 @@ pub const ERROR_DETAIL_TYPE_URL: &str = "type.googleapis.com/gateway.ErrorDetail
 macro_rules! generated {
     ($(#[$doc:meta])* $name:ident, $package:literal) => {
         $(#[$doc])*
-        #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
+        #[allow(
+            missing_docs,
+            unreachable_pub,
+            clippy::all,
+            clippy::pedantic,
+            reason = "generated code has rules of its own"
+        )]
         pub mod $name {
             tonic::include_proto!($package);
         }
