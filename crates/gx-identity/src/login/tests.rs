@@ -101,7 +101,7 @@ async fn a_person_denied_with_a_retry_reaches_the_kyc_routes_only() {
     assert_eq!(log_in(&host, "retry@gxtest.com", PASSWORD).await.code(), 401);
 }
 
-/// G6, SESS-02: a lock, a denial, a closure and a logout end access with the next request,
+/// G6: a lock, a denial, a closure and a logout end access with the next request,
 /// whatever tokens are still held; so they do for refresh.
 #[tokio::test]
 async fn access_ends_with_the_next_request() {
