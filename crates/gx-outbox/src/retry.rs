@@ -50,7 +50,7 @@ impl FailureClass {
 ///
 /// A ledger to which no connection can be made spends none of them: then the submitter
 /// waits as a whole, and a backlog survives any outage.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
     /// The first delay is drawn from nothing up to this.
     pub base: Duration,

@@ -1,5 +1,7 @@
 //! The projector against a development ledger, a real PostgreSQL, and blocks made by hand.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 mod chain;
 mod commands;
 mod constants;
