@@ -4,8 +4,14 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::DevError;
+
+/// How long a process that was killed may take to let go of the folder.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// How often the lock is tried meanwhile.
+const LOCK_RETRY: Duration = Duration::from_millis(20);
 
 /// The data folder, locked for this process until it ends, however it ends.
 #[derive(Debug)]
@@ -19,15 +25,23 @@ impl DataDir {
     ///
     /// # Errors
     /// [`DevError::NotWritable`], or [`DevError::InUse`] while another stack runs in it.
-    pub(crate) fn open(path: &Path) -> Result<Self, DevError> {
+    pub(crate) async fn open(path: &Path) -> Result<Self, DevError> {
         let not_writable = |source| DevError::NotWritable { path: path.to_owned(), source };
         fs::create_dir_all(path).map_err(not_writable)?;
         let path = path.canonicalize().map_err(not_writable)?;
         let lock = File::create(path.join("lock")).map_err(not_writable)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path, _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(DevError::InUse { path }),
-            Err(TryLockError::Error(source)) => Err(DevError::NotWritable { path, source }),
+        let patience = tokio::time::timeout(LOCK_PATIENCE, async {
+            loop {
+                match lock.try_lock() {
+                    Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_RETRY).await,
+                    outcome => return outcome,
+                }
+            }
+        });
+        match patience.await {
+            Ok(Ok(())) => Ok(Self { path, _lock: lock }),
+            Ok(Err(TryLockError::Error(source))) => Err(DevError::NotWritable { path, source }),
+            Ok(Err(TryLockError::WouldBlock)) | Err(_) => Err(DevError::InUse { path }),
         }
     }
 

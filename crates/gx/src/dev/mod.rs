@@ -53,7 +53,7 @@ pub(crate) struct DevArgs {
 pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     telemetry::init(&LogSettings { log_format: LogFormat::Human, log: args.log })?;
     telemetry::metrics();
-    let dir = DataDir::open(&args.data_dir)?;
+    let dir = DataDir::open(&args.data_dir).await?;
     if args.fresh {
         start_over(&dir).await?;
     }

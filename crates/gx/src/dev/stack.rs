@@ -14,9 +14,10 @@ use gx_identity::IdentitySettings;
 use gx_model::{Clock, SignerRole};
 use gx_projector::ProjectorSettings;
 use gx_serve::health::Readiness;
+use gx_serve::shutdown::shutdown_signal;
 use gx_serve::{Entropy, Envelope, HealthBoard, Service, edge as edge_router, server};
 use gx_submitter::{Signers, SubmitterSettings};
-use serde_json::Value;
+use tokio::time::Instant;
 
 use super::first_start::{self, ADMIN_EMAIL, ADMIN_PASSWORD_FILE, TOKEN_KEY};
 use super::{DataDir, Ports, edge, store};
@@ -33,6 +34,8 @@ pub(crate) const ENV: &str = "env";
 
 /// Longest time in which everything must be ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long parts that serve may take to find everything well.
+const DEGRADED_GRACE: Duration = Duration::from_secs(2);
 /// How often readiness is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -59,40 +62,28 @@ pub(crate) struct Stack {
 
 impl Stack {
     /// Starts everything, waits until all is ready, writes the `env` file and says what a
-    /// person needs to know.
+    /// person needs to know. Whatever was started is stopped again where the rest does not
+    /// start, or where Ctrl-C comes first.
     pub(crate) async fn start(
         dir: &DataDir,
         ports: Ports,
-        mut settings: Settings,
+        settings: Settings,
     ) -> Result<Self, Failure> {
-        let (clock, entropy) = (Clock::system(), Entropy::system());
-        let (cluster, devnet) = tokio::join!(
-            PrivateCluster::start(ClusterOptions::new(dir.join(POSTGRES))),
-            start_ledger(dir, ports, clock.clone()),
-        );
-        let (cluster, devnet) = (cluster?, devnet?);
-        let url = DatabaseSettings::from_url(cluster.url().into());
-        let mut conn = gx_db::connect_for_migration(&url).await?;
-        let report = gx_db::migrate(&mut conn, &clock).await?;
-        if !report.differences.is_empty() {
-            let differences = report.differences.join("; ");
-            let wrong = format!("the schema differs from this release's ({differences})");
-            return Err(Failure::say(format!("{wrong}: undo that, or start over with --fresh")));
+        let told = tokio::spawn(shutdown_signal());
+        let (cluster, devnet) = foundations(dir, ports).await?;
+        let rest = Rest::start(dir, ports, settings, &cluster, &devnet);
+        let started = tokio::select! {
+            started = rest => started,
+            _ = told => Err(Failure::say("stopped while starting")),
+        };
+        match started {
+            Ok(Rest { process, database }) => Ok(Self { cluster, devnet, process, database }),
+            Err(failure) => {
+                devnet.stop().await;
+                cluster.stop().await?;
+                Err(failure)
+            }
         }
-        let database = gx_db::connect(&url).await?;
-
-        first_start::token_key(dir)?;
-        settings.foundation.tokens.token_key_file.get_or_insert(dir.join(TOKEN_KEY));
-        let process = Process::default();
-        let mut builder = Builder { dir, ports, settings, clock, entropy, process };
-        let password = builder.first_start(&database).await?;
-        let mut boards = builder.services(&database).await?;
-        boards.extend(builder.workers(&database, &devnet).await?);
-        all_ready(&boards, &database).await?;
-        let env = environment(&cluster, ports, &password);
-        dir.write_private(ENV, &env)?;
-        announce(dir, ports);
-        Ok(Self { cluster, devnet, process: builder.process, database })
     }
 
     /// Serves until Ctrl-C, then stops everything, PostgreSQL last.
@@ -103,6 +94,69 @@ impl Stack {
         self.cluster.stop().await?;
         outcome
     }
+}
+
+/// What stands on PostgreSQL and the ledger.
+struct Rest {
+    process: Process,
+    database: Database,
+}
+
+impl Rest {
+    async fn start(
+        dir: &DataDir,
+        ports: Ports,
+        mut settings: Settings,
+        cluster: &PrivateCluster,
+        devnet: &Devnet,
+    ) -> Result<Self, Failure> {
+        let (clock, entropy) = (Clock::system(), Entropy::system());
+        let database = migrated(cluster, &clock).await?;
+        first_start::token_key(dir)?;
+        settings.foundation.tokens.token_key_file.get_or_insert(dir.join(TOKEN_KEY));
+        let process = Process::default();
+        let mut builder = Builder { dir, ports, settings, clock, entropy, process };
+        let password = builder.first_start(&database).await?;
+        let mut boards = builder.services(&database).await?;
+        boards.extend(builder.workers(&database, devnet).await?);
+        let degraded = all_serve(&boards, &database).await?;
+        dir.write_private(ENV, &environment(cluster, ports, &password))?;
+        announce(dir, ports, &degraded);
+        Ok(Self { process: builder.process, database })
+    }
+}
+
+/// PostgreSQL and the ledger, or neither.
+async fn foundations(dir: &DataDir, ports: Ports) -> Result<(PrivateCluster, Devnet), Failure> {
+    let (cluster, devnet) = tokio::join!(
+        PrivateCluster::start(ClusterOptions::new(dir.join(POSTGRES))),
+        start_ledger(dir, ports, Clock::system()),
+    );
+    match (cluster, devnet) {
+        (Ok(cluster), Ok(devnet)) => Ok((cluster, devnet)),
+        (Ok(cluster), Err(failure)) => {
+            cluster.stop().await?;
+            Err(failure)
+        }
+        (Err(error), Ok(devnet)) => {
+            devnet.stop().await;
+            Err(error.into())
+        }
+        (Err(error), Err(_)) => Err(error.into()),
+    }
+}
+
+/// The pool, once the schema is this release's.
+async fn migrated(cluster: &PrivateCluster, clock: &Clock) -> Result<Database, Failure> {
+    let url = DatabaseSettings::from_url(cluster.url().into());
+    let mut conn = gx_db::connect_for_migration(&url).await?;
+    let report = gx_db::migrate(&mut conn, clock).await?;
+    if report.differences.is_empty() {
+        return Ok(gx_db::connect(&url).await?);
+    }
+    let differences = report.differences.join("; ");
+    let wrong = format!("the schema differs from this release's ({differences})");
+    Err(Failure::say(format!("{wrong}: undo that, or start over with --fresh")))
 }
 
 struct Builder<'a> {
@@ -210,36 +264,51 @@ fn client_of(devnet: &Devnet, dir: &DataDir) -> Result<(LedgerConfig, Signers), 
     Ok((config, signers))
 }
 
-/// Waits until every part is ready and the ledger has its supply and its countries.
-async fn all_ready(boards: &[HealthBoard], database: &Database) -> Result<(), Failure> {
-    let ready = async {
+/// Waits until every part serves and the ledger has its supply and its countries, and a
+/// moment longer for all to be well. What is degraded even so is told and keeps nobody
+/// waiting: a dead command must not look like a broken stack.
+async fn all_serve(boards: &[HealthBoard], database: &Database) -> Result<Vec<String>, Failure> {
+    let mut serving_since = None;
+    let serving = async {
         loop {
-            let unready = first_unready(boards).await;
-            if unready.is_none() && store::ledger_is_alive(database.pool()).await? {
-                return Ok(());
+            let (unready, degraded) = states(boards).await;
+            if unready.is_empty() && store::ledger_is_alive(database.pool()).await? {
+                let since = *serving_since.get_or_insert_with(Instant::now);
+                if degraded.is_empty() || since.elapsed() > DEGRADED_GRACE {
+                    return Ok(degraded);
+                }
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
     };
-    match tokio::time::timeout(READY_WITHIN, ready).await {
+    match tokio::time::timeout(READY_WITHIN, serving).await {
         Ok(outcome) => outcome,
         Err(_) => {
-            let what = first_unready(boards).await.unwrap_or_else(|| "the ledger".to_owned());
-            let limit = READY_WITHIN.as_secs();
-            Err(Failure::say(format!("{what} was not ready within {limit} s; --fresh starts over")))
+            let (mut unready, _) = states(boards).await;
+            if unready.is_empty() {
+                unready.push("the ledger's supply and countries".to_owned());
+            }
+            let (what, limit) = (unready.join(", "), READY_WITHIN.as_secs());
+            Err(Failure::say(format!("not ready within {limit} s: {what}")))
         }
     }
 }
 
-/// The first part that cannot serve, with its checks.
-async fn first_unready(boards: &[HealthBoard]) -> Option<String> {
+/// The parts that do not serve, and those that serve and are not well, with their checks.
+async fn states(boards: &[HealthBoard]) -> (Vec<String>, Vec<String>) {
+    let (mut unready, mut degraded) = (Vec::new(), Vec::new());
     for board in boards {
         let report = board.report().await;
-        if report.status != Readiness::Ready {
-            return Some(format!("{} ({})", report.service, Value::Object(report.checks)));
+        let unhealthy = report.checks.iter().filter(|(_, check)| check["status"] != "healthy");
+        let checks: Vec<_> = unhealthy.map(|(name, check)| format!("{name} {check}")).collect();
+        let state = format!("{} ({})", report.service, checks.join(", "));
+        match report.status {
+            Readiness::Ready => {}
+            Readiness::Degraded => degraded.push(state),
+            Readiness::NotReady => unready.push(state),
         }
     }
-    None
+    (unready, degraded)
 }
 
 /// The shell exports of the `env` file.
@@ -256,8 +325,11 @@ fn environment(cluster: &PrivateCluster, ports: Ports, password: &str) -> String
     exports.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect()
 }
 
-fn announce(dir: &DataDir, ports: Ports) {
+fn announce(dir: &DataDir, ports: Ports, degraded: &[String]) {
     println!("GX is ready.");
+    for part in degraded {
+        println!("  degraded        {part}");
+    }
     println!("  svc-identity    http://{}", ports.identity());
     println!("  svc-tokenomics  http://{}", ports.tokenomics());
     println!("  svc-admin       http://{}", ports.admin());

@@ -4,6 +4,7 @@
 mod journey;
 mod kill;
 mod operator;
+mod readme;
 mod refusals;
 mod role;
 mod roles;

@@ -2,7 +2,9 @@
 
 use std::net::TcpListener;
 
-use crate::stack::Stack;
+use gx_testkit::eventually;
+
+use crate::stack::{BOUND, Stack};
 
 /// What `gx dev` says on standard error, having failed to start.
 fn refusal(stack: &Stack, change: impl FnOnce(&mut std::process::Command)) -> String {
@@ -48,4 +50,19 @@ async fn a_second_stack_in_the_same_folder_is_refused() {
     let said = refusal(&stack, |_| {});
     assert!(said.contains("another gx dev is running"), "{said}");
     assert!(stack.interrupt().await.success());
+}
+
+/// Ctrl-C while the stack is starting ends PostgreSQL too.
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_while_starting_leaves_nothing_running() {
+    let mut stack = Stack::prepare();
+    let postmaster = stack.data_dir().join("postgres/data/postmaster.pid");
+    stack.spawn();
+    eventually("PostgreSQL is being started", BOUND, || {
+        std::future::ready(postmaster.exists().then_some(()))
+    })
+    .await;
+    let ended = stack.interrupt().await;
+    assert!(!ended.success(), "it never became ready");
+    assert!(!postmaster.exists(), "PostgreSQL was stopped");
 }

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
 
 use gx_devnet::{Devnet, DevnetOptions, Faults};
 use gx_model::{Clock, SignerRole};
@@ -12,10 +11,7 @@ use gx_testkit::eventually;
 use gx_testkit::http::{request, send};
 use tempfile::TempDir;
 
-use crate::stack::signal;
-
-/// The longest that a state may take to be reached on a busy machine.
-const BOUND: Duration = Duration::from_secs(60);
+use crate::stack::{BOUND, signal};
 
 /// A development ledger in this process, reached over its wire.
 pub(crate) struct Ledger {

@@ -9,10 +9,7 @@ use gx_testkit::story::{Door, Gx, Person, registration};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::role::{Ledger, Role};
-use crate::stack::get;
-
-/// The longest that anything may take to come back on a busy machine.
-const BOUND: Duration = Duration::from_secs(60);
+use crate::stack::{BOUND, get};
 
 /// RDY-05: without its database a worker is unready and alive; with it again, ready.
 #[tokio::test(flavor = "multi_thread")]

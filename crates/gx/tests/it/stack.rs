@@ -17,7 +17,7 @@ use sqlx::PgConnection;
 use tempfile::TempDir;
 
 /// The longest that any start or stop may take on a busy machine.
-const BOUND: Duration = Duration::from_secs(60);
+pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
 /// A data folder, and the `gx dev` that runs in it.
 pub(crate) struct Stack {

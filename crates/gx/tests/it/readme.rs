@@ -1,0 +1,55 @@
+//! The README's journey, pasted as it stands.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::stack::Stack;
+
+/// Longest time that the journey may take on a machine that runs other tests too, in seconds.
+const LIMIT_S: &str = "60";
+
+/// G2: the README's lines work as pasted, and again: each round ends with one person on the
+/// ledger who holds 500 GX.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_journey_of_the_readme_works_as_pasted_and_again() {
+    let stack = Stack::start().await;
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    symlink(stack.data_dir(), folder.path().join(".gx")).unwrap();
+    let journey = journey();
+    for _round in 1..=2 {
+        let folder = folder.path().to_owned();
+        let journey = journey.clone();
+        let output = tokio::task::spawn_blocking(move || paste(&journey, &folder)).await.unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && errors.is_empty(), "{said}\n{errors}");
+        for expected in [
+            "\"status\":\"REGISTERED\"",
+            "| NOT_REGISTERED",
+            "\"status\":\"PENDING_ADMIN_APPROVAL\"",
+            "\"status\":\"APPROVED_PENDING_ONCHAIN\"",
+            "\"balance\":\"500\"",
+            "\"status\":\"ACTIVE\"",
+            "\"onchainStatus\":\"REGISTERED\"",
+        ] {
+            assert!(said.contains(expected), "no {expected} in:\n{said}");
+        }
+    }
+}
+
+/// The README's only block of shell lines.
+fn journey() -> String {
+    let readme = include_str!("../../../../README.md");
+    let block = readme.split_once("```sh\n").unwrap().1;
+    block.split_once("```").unwrap().0.to_owned()
+}
+
+fn paste(lines: &str, folder: &Path) -> Output {
+    Command::new("timeout")
+        .args([LIMIT_S, "sh", "-eu", "-c", lines])
+        .current_dir(folder)
+        .env_remove("DATABASE_URL")
+        .output()
+        .unwrap()
+}
