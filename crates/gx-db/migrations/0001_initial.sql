@@ -255,6 +255,17 @@ CREATE TABLE "AuditLog" (
 );
 CREATE INDEX "AuditLog_target_idx" ON "AuditLog" ("targetType", "targetId", seq);
 
+-- The audit log is only ever added to. A superuser can still take the trigger away: what was
+-- changed then shows in the chain of hashes.
+CREATE FUNCTION "AuditLog_append_only"() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the audit log is only ever added to'
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'AuditLog_append_only';
+END $$;
+CREATE TRIGGER "AuditLog_append_only" BEFORE UPDATE OR DELETE OR TRUNCATE ON "AuditLog"
+    FOR EACH STATEMENT EXECUTE FUNCTION "AuditLog_append_only"();
+
+
 CREATE TABLE "HttpIdempotency" (
     principal    text           NOT NULL,
     route        text           NOT NULL,

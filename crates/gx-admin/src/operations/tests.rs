@@ -92,7 +92,8 @@ async fn pages_follow_each_other_without_gap_or_repetition() {
     assert_eq!((answer.code(), answer.pointers()), (400, vec!["/status"]));
 }
 
-/// LOG-03: the audit log is chained; a row that was edited or removed is found.
+/// LOG-03: the audit log is only added to, and chained: where somebody takes the rule away, a
+/// row that was edited or removed is found.
 #[tokio::test]
 async fn an_edited_or_missing_audit_row_is_found() {
     let host = host().await;
@@ -108,9 +109,13 @@ async fn an_edited_or_missing_audit_row_is_found() {
     }
     let mut conn = host.base.connection().await.unwrap();
     assert_eq!(audit::verify(&mut conn).await.unwrap(), 4);
-    let change = async |sql: &'static str| {
-        sqlx::query(sql).execute(host.database.pool()).await.unwrap();
-    };
+    let try_to = async |sql: &'static str| sqlx::query(sql).execute(host.database.pool()).await;
+    let change = async |sql| drop(try_to(sql).await.unwrap());
+    for sql in [r#"DELETE FROM "AuditLog""#, r#"UPDATE "AuditLog" SET seq = 9 WHERE seq = 1"#] {
+        let refused = try_to(sql).await.unwrap_err().into_database_error().unwrap();
+        assert_eq!(refused.constraint(), Some("AuditLog_append_only"));
+    }
+    change(r#"ALTER TABLE "AuditLog" DISABLE TRIGGER "AuditLog_append_only""#).await;
     change(r#"UPDATE "AuditLog" SET after = after || '{"reason": "better"}' WHERE seq = 2"#).await;
     let broken = audit::verify(&mut conn).await.unwrap_err();
     assert_eq!(broken.to_string(), "row 2 of the audit log was changed");
