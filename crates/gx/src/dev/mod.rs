@@ -9,8 +9,10 @@ mod edge;
 mod error;
 mod first_start;
 mod ports;
+mod readiness;
 mod stack;
 mod store;
+mod words;
 
 use std::path::PathBuf;
 use std::time::Duration;

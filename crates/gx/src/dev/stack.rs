@@ -13,14 +13,14 @@ use gx_fabric_client::{Identity, LedgerConfig, LedgerLimits, PeerConfig};
 use gx_identity::IdentitySettings;
 use gx_model::{Clock, SignerRole};
 use gx_projector::ProjectorSettings;
-use gx_serve::health::Readiness;
 use gx_serve::shutdown::shutdown_signal;
 use gx_serve::{Entropy, Envelope, HealthBoard, Service, edge as edge_router, server};
 use gx_submitter::{Signers, SubmitterSettings};
-use tokio::time::Instant;
 
-use super::first_start::{self, ADMIN_EMAIL, ADMIN_PASSWORD_FILE, TOKEN_KEY};
-use super::{DataDir, Ports, edge, store};
+use super::first_start::{self, TOKEN_KEY};
+use super::readiness::all_serve;
+use super::words::{announce, environment};
+use super::{DataDir, Ports, edge};
 use crate::Failure;
 use crate::process::Process;
 use crate::workers::Workplace;
@@ -31,13 +31,6 @@ pub(crate) const POSTGRES: &str = "postgres";
 pub(crate) const LEDGER: &str = "ledger";
 /// The file with shell exports.
 pub(crate) const ENV: &str = "env";
-
-/// Longest time in which everything must be ready.
-const READY_WITHIN: Duration = Duration::from_secs(60);
-/// How long parts that serve may take to find everything well.
-const DEGRADED_GRACE: Duration = Duration::from_secs(2);
-/// How often readiness is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The settings of the roles that a development stack honours too.
 #[derive(Debug, Args)]
@@ -262,83 +255,4 @@ fn client_of(devnet: &Devnet, dir: &DataDir) -> Result<(LedgerConfig, Signers), 
         limits: LedgerLimits::default(),
     };
     Ok((config, signers))
-}
-
-/// Waits until every part serves and the ledger has its supply and its countries, and a
-/// moment longer for all to be well. What is degraded even so is told and keeps nobody
-/// waiting: a dead command must not look like a broken stack.
-async fn all_serve(boards: &[HealthBoard], database: &Database) -> Result<Vec<String>, Failure> {
-    let mut serving_since = None;
-    let serving = async {
-        loop {
-            let (unready, degraded) = states(boards).await;
-            if unready.is_empty() && store::ledger_is_alive(database.pool()).await? {
-                let since = *serving_since.get_or_insert_with(Instant::now);
-                if degraded.is_empty() || since.elapsed() > DEGRADED_GRACE {
-                    return Ok(degraded);
-                }
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    };
-    match tokio::time::timeout(READY_WITHIN, serving).await {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            let (mut unready, _) = states(boards).await;
-            if unready.is_empty() {
-                unready.push("the ledger's supply and countries".to_owned());
-            }
-            let (what, limit) = (unready.join(", "), READY_WITHIN.as_secs());
-            Err(Failure::say(format!("not ready within {limit} s: {what}")))
-        }
-    }
-}
-
-/// The parts that do not serve, and those that serve and are not well, with their checks.
-async fn states(boards: &[HealthBoard]) -> (Vec<String>, Vec<String>) {
-    let (mut unready, mut degraded) = (Vec::new(), Vec::new());
-    for board in boards {
-        let report = board.report().await;
-        let unhealthy = report.checks.iter().filter(|(_, check)| check["status"] != "healthy");
-        let checks: Vec<_> = unhealthy.map(|(name, check)| format!("{name} {check}")).collect();
-        let state = format!("{} ({})", report.service, checks.join(", "));
-        match report.status {
-            Readiness::Ready => {}
-            Readiness::Degraded => degraded.push(state),
-            Readiness::NotReady => unready.push(state),
-        }
-    }
-    (unready, degraded)
-}
-
-/// The shell exports of the `env` file.
-fn environment(cluster: &PrivateCluster, ports: Ports, password: &str) -> String {
-    let exports = [
-        ("DATABASE_URL", cluster.url()),
-        ("GX_IDENTITY_URL", format!("http://{}", ports.identity())),
-        ("GX_TOKENOMICS_URL", format!("http://{}", ports.tokenomics())),
-        ("GX_ADMIN_URL", format!("http://{}", ports.admin())),
-        ("GX_EDGE_URL", format!("https://localhost:{}", ports.edge().port())),
-        ("GX_ADMIN_EMAIL", ADMIN_EMAIL.to_owned()),
-        ("GX_ADMIN_PASSWORD", password.to_owned()),
-    ];
-    exports.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect()
-}
-
-fn announce(dir: &DataDir, ports: Ports, degraded: &[String]) {
-    println!("GX is ready.");
-    for part in degraded {
-        println!("  degraded        {part}");
-    }
-    println!("  svc-identity    http://{}", ports.identity());
-    println!("  svc-tokenomics  http://{}", ports.tokenomics());
-    println!("  svc-admin       http://{}", ports.admin());
-    println!("  public HTTPS    https://localhost:{}", ports.edge().port());
-    println!("  ledger          grpcs://{}", ports.devnet());
-    println!("  settings        . {}", dir.join(ENV).display());
-    println!(
-        "  administrator   {ADMIN_EMAIL}, password in {}",
-        dir.join(ADMIN_PASSWORD_FILE).display()
-    );
-    println!("Try: curl http://{}/health", ports.identity());
 }
