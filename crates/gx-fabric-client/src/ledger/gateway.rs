@@ -206,7 +206,13 @@ impl Ledger {
                     self.0.preferred.store(index, Ordering::Relaxed);
                     return Ok(answer);
                 }
-                Err(error) if error.class == OutcomeClass::Unavailable => failure = Some(error),
+                // Without a connection nothing was sent, and the next peer may be well.
+                Err(error)
+                    if error.class == OutcomeClass::Unavailable
+                        || error.phase == Phase::Connect =>
+                {
+                    failure = Some(error);
+                }
                 Err(error) => {
                     if error.class == OutcomeClass::Unknown {
                         self.0.preferred.store((index + 1) % peers.len(), Ordering::Relaxed);

@@ -206,3 +206,16 @@ async fn a_client_certificate_is_shown_and_bound_to_each_request() {
     assert!(!shown.is_empty());
     assert_eq!(shown, bound);
 }
+
+/// A peer to which no connection can be made, for whatever reason, does not keep calls from
+/// the next one: nothing was sent to it.
+#[tokio::test]
+async fn a_peer_with_a_wrong_certificate_does_not_stop_the_calls() {
+    let world = World::start().await;
+    let proxy = Proxy::start(world.port()).await;
+    let mut settings = world.config();
+    settings.peers[0].server_name = Some("peer0.example".to_owned());
+    settings.peers.push(world.peer(&proxy.endpoint()));
+    let ledger = world.ledger_with(settings);
+    ledger.evaluate(STATUS, &[]).await.unwrap();
+}
