@@ -100,13 +100,12 @@ impl Command {
         }
     }
 
-    /// What keeps its commands in order: a person's id, `treasury_CC`, or `SYSTEM`.
+    /// What keeps its commands in order: a person's id, `treasury_CC`, `SYSTEM`, or
+    /// `SYSTEM_PAUSE`, because what waits for a resume must not stand before the resume.
     pub fn aggregate_key(&self) -> String {
         match self {
-            Self::BootstrapSystem {}
-            | Self::InitializeCountryData { .. }
-            | Self::PauseSystem { .. }
-            | Self::ResumeSystem {} => "SYSTEM".to_owned(),
+            Self::BootstrapSystem {} | Self::InitializeCountryData { .. } => "SYSTEM".to_owned(),
+            Self::PauseSystem { .. } | Self::ResumeSystem {} => "SYSTEM_PAUSE".to_owned(),
             Self::ActivateTreasury { country_code } => {
                 AccountId::Treasury(*country_code).to_string()
             }

@@ -172,13 +172,14 @@ pub async fn abandon(
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
     let mut tx = sqlx::Connection::begin(conn).await?;
+    // Commands before their attempt, as settlement locks them.
+    let ids = commands::submitted_in(&mut tx, tx_id).await?;
     if attempts::settle(&mut tx, tx_id, "ABANDONED", None, None, Some(&storable(why)), now).await?
         == 0
     {
         tx.rollback().await?;
         return Ok(false);
     }
-    let ids = commands::submitted_in(&mut tx, tx_id).await?;
     let fate = Fate { class: FailureClass::Unknown, message: why, from_status: "SUBMITTED" };
     crate::failure::put_back(&mut tx, &ids, fate, policy, rng, now).await?;
     tx.commit().await?;

@@ -69,7 +69,7 @@ pub async fn put_back(
 }
 
 /// A text that PostgreSQL stores: no NUL, and no longer than somebody would read.
-pub(crate) fn storable(text: &str) -> String {
+pub fn storable(text: &str) -> String {
     let clean: String = text.chars().map(|c| if c == '\0' { '\u{fffd}' } else { c }).collect();
     if clean.len() <= MAX_TEXT_BYTES {
         return clean;

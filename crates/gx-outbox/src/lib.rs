@@ -30,7 +30,7 @@ pub use claim::{
     release_owner, renew, start, withdraw,
 };
 pub use enqueue::{EnqueueError, Enqueued, NewCommand, enqueue};
-pub use failure::{Fate, put_back};
+pub use failure::{Fate, put_back, storable};
 pub use gate::{Checkpoint, checkpoint, foreign_attempts};
 pub use lane::{LANES, lane_of};
 pub use operate::{CommandRow, OperateError, command, count_by_status, discard, list, retry};

@@ -96,9 +96,11 @@ async fn block(
     from: Settlement<'_>,
 ) -> Result<Settled, sqlx::Error> {
     let json = serde_json::to_value(prerequisite).expect("prerequisites have text keys");
-    let moved =
-        settlement::block(conn, &command_id.to_string(), &json, from.tx_id, from.now).await?;
-    Ok(if moved { Settled::Moved { status: "BLOCKED" } } else { Settled::Nothing })
+    let id = command_id.to_string();
+    Ok(match settlement::block(conn, &id, &json, from.tx_id, from.now).await? {
+        None => Settled::Nothing,
+        Some(waits) => Settled::Moved { status: if waits { "BLOCKED" } else { "PENDING" } },
+    })
 }
 
 /// Marks an attempt valid. Commands of it that its event did not name are put back: asking
@@ -138,8 +140,8 @@ pub async fn settle_attempt_invalid(
     rng: &mut impl Rng,
 ) -> Result<(), sqlx::Error> {
     let block = Some(from.block_number);
-    attempts::settle(conn, from.tx_id, "INVALID", Some(code), block, None, from.now).await?;
     let ids = commands::submitted_in(conn, from.tx_id).await?;
+    attempts::settle(conn, from.tx_id, "INVALID", Some(code), block, None, from.now).await?;
     let message = format!("{code} in block {} (transaction {})", from.block_number, from.tx_id);
     let class = if conflict { FailureClass::Conflict } else { FailureClass::Invalid };
     let fate = Fate { class, message: &message, from_status: "SUBMITTED" };

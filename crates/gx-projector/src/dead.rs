@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use gx_db::PgConnection;
 use gx_model::{DomainEvent, EventRecord};
+use gx_outbox::storable;
 use sqlx::Connection;
 
 use crate::apply::{apply, release};
@@ -69,7 +70,9 @@ pub(crate) async fn apply_or_hold(
         }
     };
     let payload = record.json().to_string();
-    dead::hold(conn, place, record.name(), &keys, &reason, &payload).await?;
+    // Somebody else's texts: PostgreSQL takes no NUL, and would be asked for ever.
+    let (name, reason) = (record.name().map(storable), storable(&reason));
+    dead::hold(conn, place, name.as_deref(), &keys, &reason, &payload).await?;
     held.extend(keys);
     Ok(Some(Fate::Held(reason)))
 }
@@ -112,7 +115,7 @@ pub(crate) fn keys_of_event(event: &DomainEvent) -> Vec<String> {
 
 /// What an event concerns by its own word, if it can be told at all.
 fn keys_of_record(record: &EventRecord) -> Option<Vec<String>> {
-    record.aggregates().map(or_system)
+    record.aggregates().map(|keys| or_system(keys.iter().map(|key| storable(key)).collect()))
 }
 
 fn or_system(keys: Vec<String>) -> Vec<String> {

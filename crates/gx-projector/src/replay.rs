@@ -74,7 +74,7 @@ pub async fn replay_dead(
             Err(reason) => {
                 held_back.extend(row.aggregates);
                 if let Some(reason) = reason {
-                    dead::still(&mut tx, row.dead_event_id, &reason).await?;
+                    dead::still(&mut tx, row.dead_event_id, &gx_outbox::storable(&reason)).await?;
                     let dead_event_id = row.dead_event_id;
                     report.still_held.push(StillHeld { dead_event_id, reason });
                 }

@@ -1,7 +1,9 @@
 //! Before anything is sent: the ledger is the one of this database, and the projector has
 //! reached its tip, so that a database restored from a backup knows what the chain holds.
 
-use gx_fabric_client::ChainError;
+use gx_db::PgConnection;
+use gx_fabric_client::{BlockId, ChainError};
+use gx_outbox::Checkpoint;
 
 use crate::error::{Halt, SubmitterError};
 use crate::submitter::{Progress, Submitter};
@@ -26,9 +28,10 @@ pub(crate) enum Gate {
 impl Gate {
     /// After an outage another ledger may answer at the same address.
     pub(crate) fn recheck(&mut self) {
-        if matches!(self, Self::Open) {
-            *self = Self::Recheck;
-        }
+        *self = match self {
+            Self::Open | Self::Recheck => Self::Recheck,
+            Self::Closed | Self::Behind { .. } => Self::Closed,
+        };
     }
 }
 
@@ -40,26 +43,16 @@ impl Submitter {
         }
         let mut conn = self.parts.pool.acquire().await?;
         let checkpoint = gx_outbox::checkpoint(&mut conn, &self.parts.channel).await?;
-        let genesis = self.parts.ledger.genesis().await?;
-        self.ledger_answered();
-        if let Some(known) = &checkpoint
-            && known.genesis_hash != genesis.hash
-        {
-            let expected = known.genesis_hash.as_slice().try_into().unwrap_or_default();
-            let wrong = ChainError::OtherChain { number: 0, expected, found: genesis.hash };
-            return Err(Halt::from(wrong).into());
-        }
-        let tx_ids = gx_outbox::foreign_attempts(&mut conn, &genesis.hash).await?;
-        if !tx_ids.is_empty() {
-            return Err(Halt::ForeignAttempts { tx_ids }.into());
-        }
-        if matches!(self.gate, Gate::Recheck) {
-            self.gate = Gate::Open;
-            return Ok(None);
-        }
         let height = match self.gate {
             Gate::Behind { height } => height,
-            _ => self.tip().await?,
+            Gate::Closed | Gate::Recheck | Gate::Open => {
+                self.compare_chain(&mut conn, checkpoint.as_ref()).await?;
+                if matches!(self.gate, Gate::Recheck) {
+                    self.gate = Gate::Open;
+                    return Ok(None);
+                }
+                self.tip().await?
+            }
         };
         self.gate = Gate::Behind { height };
         let applied = checkpoint.map_or(0, |known| {
@@ -74,6 +67,23 @@ impl Submitter {
         gx_outbox::hasten_open(&mut conn, self.now()).await?;
         self.gate = Gate::Open;
         Ok(None)
+    }
+
+    /// The genesis block and the checkpoint's block are those of this database, and so is
+    /// what is under way. A ledger that lost blocks and went on has the same genesis block.
+    async fn compare_chain(
+        &self,
+        conn: &mut PgConnection,
+        checkpoint: Option<&Checkpoint>,
+    ) -> Result<(), SubmitterError> {
+        let genesis = self.parts.ledger.genesis().await?;
+        if let Some(known) = checkpoint {
+            check_same(&known.genesis_hash, genesis)?;
+            let number = u64::try_from(known.block_number).unwrap_or(0);
+            check_same(&known.block_hash, self.parts.ledger.block(number).await?.id())?;
+        }
+        let tx_ids = gx_outbox::foreign_attempts(conn, &genesis.hash).await?;
+        if tx_ids.is_empty() { Ok(()) } else { Err(Halt::ForeignAttempts { tx_ids }.into()) }
     }
 
     /// The greatest height that any peer names.
@@ -101,4 +111,12 @@ impl Submitter {
             None => Ok(self.parts.ledger.genesis().await?.hash.to_vec()),
         }
     }
+}
+
+fn check_same(known: &[u8], BlockId { number, hash: found }: BlockId) -> Result<(), Halt> {
+    if known == found {
+        return Ok(());
+    }
+    let expected = known.try_into().unwrap_or_default();
+    Err(ChainError::OtherChain { number, expected, found }.into())
 }

@@ -31,6 +31,10 @@ impl Submitter {
             metrics::counter!("gx_submitter_resends_total").increment(1);
             let refused_at = attempt.refused_at_height;
             self.submit(&attempt.tx_id, &attempt.envelope, attempt.sends, refused_at).await?;
+            if self.is_paused() {
+                // The rest was put off when it was taken, and comes again soon.
+                break;
+            }
         }
         Ok(count)
     }

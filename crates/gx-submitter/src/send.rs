@@ -103,7 +103,15 @@ impl Submitter {
         let message = error.to_string();
         let ids = piece.ids();
         let class = match error.class {
+            // A signer without the role is a wrong setting, and a failure inside the contract
+            // is the state database's: neither is the command's fault.
+            OutcomeClass::Refused if error.chaincode_status() == Some(403) => {
+                FailureClass::Unavailable
+            }
             OutcomeClass::Refused if ids.len() > 1 => return Ok(Sent::Split),
+            OutcomeClass::Refused if error.chaincode_status() >= Some(500) => {
+                FailureClass::Unavailable
+            }
             OutcomeClass::Refused => FailureClass::Refused,
             OutcomeClass::Conflict => FailureClass::Conflict,
             OutcomeClass::Unknown => FailureClass::Unknown,

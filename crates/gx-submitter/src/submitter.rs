@@ -64,6 +64,8 @@ pub struct Submitter {
     pub(crate) gate: Gate,
     pause: Option<Pause>,
     swept_at: Option<OffsetDateTime>,
+    /// Lanes may be leased under this name although no step is under way.
+    lanes_astray: bool,
 }
 
 /// The ledger is left alone for a while.
@@ -113,7 +115,15 @@ impl Submitter {
         rng: StdRng,
     ) -> Result<Self, SettingsError> {
         settings.check(parts.ledger.limits())?;
-        Ok(Self { parts, settings, rng, gate: Gate::default(), pause: None, swept_at: None })
+        Ok(Self {
+            parts,
+            settings,
+            rng,
+            gate: Gate::default(),
+            pause: None,
+            swept_at: None,
+            lanes_astray: false,
+        })
     }
 
     /// What it works with.
@@ -127,16 +137,28 @@ impl Submitter {
     /// # Errors
     /// [`SubmitterError`]; the next step takes up where this one failed.
     pub async fn step(&mut self) -> Result<Progress, SubmitterError> {
-        if let Some(Pause { until, why, .. }) = &self.pause
-            && self.now() < *until
+        if self.is_paused()
+            && let Some(Pause { until, why, .. }) = &self.pause
         {
             return Ok(Progress::Paused { until: *until, why: why.clone() });
         }
         let stepped = self.step_now().await;
-        if let Err(SubmitterError::Ledger(error)) = &stepped {
-            self.pause_ledger(error);
+        match &stepped {
+            Err(SubmitterError::Ledger(error)) => self.pause_ledger(error),
+            // Whether the lanes were given back nobody knows.
+            Err(SubmitterError::Database(_)) => self.lanes_astray = true,
+            _ => {}
         }
         stepped
+    }
+
+    /// Whether the ledger is left alone. A pause that a clock set back made longer than any
+    /// is over.
+    pub(crate) fn is_paused(&self) -> bool {
+        let now = self.now();
+        self.pause
+            .as_ref()
+            .is_some_and(|pause| now < pause.until && pause.until - now <= LONGEST_PAUSE)
     }
 
     async fn step_now(&mut self) -> Result<Progress, SubmitterError> {
@@ -168,7 +190,11 @@ impl Submitter {
     /// Leaves the ledger alone for a while, longer after each failure in a row, and
     /// compares its genesis block again afterwards.
     pub(crate) fn pause_ledger(&mut self, error: &LedgerError) {
-        let failures = self.pause.as_ref().map_or(1, |pause| pause.failures.saturating_add(1));
+        let in_a_row = self.pause.as_ref().filter(|last| {
+            // What failed long ago says nothing about now.
+            (self.now() - last.until).unsigned_abs() < LONGEST_PAUSE * 4
+        });
+        let failures = in_a_row.map_or(1, |last| last.failures.saturating_add(1));
         let factor = 1_u32.checked_shl(failures - 1).unwrap_or(u32::MAX);
         let longest = FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE);
         let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
@@ -188,6 +214,10 @@ impl Submitter {
         let pool = self.parts.pool.clone();
         let mut conn = pool.acquire().await?;
         let now = self.now();
+        if self.lanes_astray {
+            gx_outbox::release_owner(&mut conn, &self.settings.instance, now).await?;
+            self.lanes_astray = false;
+        }
         self.sweep(&mut conn, now).await?;
         let until = now + self.settings.lease();
         let lanes = i64::from(self.settings.lanes);
@@ -254,7 +284,7 @@ impl Submitter {
         conn: &mut PgConnection,
         now: OffsetDateTime,
     ) -> Result<(), sqlx::Error> {
-        if self.swept_at.is_some_and(|at| now - at < self.settings.poll()) {
+        if self.swept_at.is_some_and(|at| (now - at).unsigned_abs() < self.settings.poll()) {
             return Ok(());
         }
         self.swept_at = Some(now);

@@ -176,11 +176,12 @@ fn a_command_says_what_it_touches() {
     let touches: Vec<(String, Vec<String>)> =
         one_of_each().iter().map(|one| (one.aggregate_key(), one.touches())).collect();
     let (sarah, treasury, system) = (user().to_string(), "treasury_MY", "SYSTEM");
+    let pause = "SYSTEM_PAUSE";
     let expected: [(&str, &[&str]); 10] = [
         (system, &[system]),
         (system, &[system]),
-        (system, &[system]),
-        (system, &[system]),
+        (pause, &[pause]),
+        (pause, &[pause]),
         (treasury, &[treasury]),
         (&sarah, &[&sarah]),
         (&sarah, &[&sarah, treasury]),

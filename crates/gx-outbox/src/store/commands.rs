@@ -51,7 +51,8 @@ pub(crate) struct Failure<'a> {
     pub(crate) give_up: Option<&'a Value>,
 }
 
-/// Adds a command unless its id exists; how many rows were added.
+/// Adds a command unless its id exists; how many rows were added. It is due at once, also
+/// where the submitter's clock is behind the caller's.
 pub(crate) async fn insert(
     conn: &mut PgConnection,
     row: &NewRow<'_>,
@@ -61,7 +62,7 @@ pub(crate) async fn insert(
         r#"INSERT INTO "OutboxCommand" ("commandId", kind, payload, "signerRole", "aggregateKey",
                                         lane, touches, "profileId", "requestedBy", "requestId",
                                         "nextAttemptAt", "createdAt", "updatedAt")
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $11)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'epoch', $11, $11)
            ON CONFLICT ("commandId") DO NOTHING"#,
         row.command_id,
         row.kind,
@@ -96,7 +97,9 @@ pub(crate) async fn is_same(
     .await
 }
 
-/// Sets HELD what stands behind an unfinished command of its aggregate.
+/// Sets HELD what stands behind an unfinished command of its aggregate; what is to be
+/// cancelled need not wait. The subquery is no EXISTS, which could become a join of all
+/// with all while the table's statistics are those of a quiet hour.
 pub(crate) async fn hold_followers(
     conn: &mut PgConnection,
     lanes: &[i16],
@@ -104,11 +107,12 @@ pub(crate) async fn hold_followers(
 ) -> Result<u64, sqlx::Error> {
     let done = query!(
         r#"UPDATE "OutboxCommand" f SET status = 'HELD', "updatedAt" = $2
-           WHERE f.lane = ANY($1) AND f.status = 'PENDING'
-             AND EXISTS (SELECT FROM "OutboxCommand" h
-                         WHERE h."aggregateKey" = f."aggregateKey" AND h.number < f.number
-                           AND (h.status IN ('SUBMITTED', 'BLOCKED', 'DEAD', 'HELD')
-                                OR h.status = 'PENDING' AND h."nextAttemptAt" > $2))"#,
+           WHERE f.lane = ANY($1) AND f.status = 'PENDING' AND f."giveUp" IS NULL
+             AND (SELECT true FROM "OutboxCommand" h
+                  WHERE h."aggregateKey" = f."aggregateKey" AND h.number < f.number
+                    AND h.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
+                    AND (h.status <> 'PENDING' OR h."nextAttemptAt" > $2)
+                  LIMIT 1) IS NOT NULL"#,
         lanes,
         now,
     )
@@ -125,10 +129,11 @@ pub(crate) async fn release_all_held(
     let done = query!(
         r#"UPDATE "OutboxCommand" f SET status = 'PENDING', "updatedAt" = $1
            WHERE f.status = 'HELD'
-             AND NOT EXISTS (SELECT FROM "OutboxCommand" h
-                             WHERE h."aggregateKey" = f."aggregateKey" AND h.number < f.number
-                               AND (h.status IN ('SUBMITTED', 'BLOCKED', 'DEAD')
-                                    OR h.status = 'PENDING' AND h."nextAttemptAt" > $1))"#,
+             AND (SELECT true FROM "OutboxCommand" h
+                  WHERE h."aggregateKey" = f."aggregateKey" AND h.number < f.number
+                    AND h.status IN ('PENDING', 'SUBMITTED', 'BLOCKED', 'DEAD')
+                    AND (h.status <> 'PENDING' OR h."nextAttemptAt" > $1)
+                  LIMIT 1) IS NULL"#,
         now,
     )
     .execute(conn)
@@ -145,10 +150,11 @@ pub(crate) async fn release_held(
     let done = query!(
         r#"UPDATE "OutboxCommand" f SET status = 'PENDING', "updatedAt" = $2
            WHERE f."aggregateKey" = $1 AND f.status = 'HELD'
-             AND NOT EXISTS (SELECT FROM "OutboxCommand" h
-                             WHERE h."aggregateKey" = f."aggregateKey" AND h.number < f.number
-                               AND (h.status IN ('SUBMITTED', 'BLOCKED', 'DEAD')
-                                    OR h.status = 'PENDING' AND h."nextAttemptAt" > $2))"#,
+             AND (SELECT true FROM "OutboxCommand" h
+                  WHERE h."aggregateKey" = f."aggregateKey" AND h.number < f.number
+                    AND h.status IN ('PENDING', 'SUBMITTED', 'BLOCKED', 'DEAD')
+                    AND (h.status <> 'PENDING' OR h."nextAttemptAt" > $2)
+                  LIMIT 1) IS NULL"#,
         aggregate_key,
         now,
     )
@@ -157,7 +163,8 @@ pub(crate) async fn release_held(
     Ok(done.rows_affected())
 }
 
-/// The due commands of some lanes, in order.
+/// The due commands of some lanes, in order. Sorted by an expression, because the index on
+/// all numbers leads through the whole history.
 pub(crate) async fn due(
     conn: &mut PgConnection,
     lanes: &[i16],
@@ -171,7 +178,7 @@ pub(crate) async fn due(
                   coalesce((failures ->> 'INTERRUPTED')::integer, 0) AS "interrupted!"
            FROM "OutboxCommand"
            WHERE lane = ANY($1) AND status = 'PENDING' AND "nextAttemptAt" <= $2
-           ORDER BY number
+           ORDER BY number + 0
            LIMIT $3"#,
         lanes,
         now,
@@ -303,14 +310,14 @@ pub(crate) async fn fail(
     Ok(())
 }
 
-/// The commands that an envelope carries and that are not settled.
+/// Locks the commands that an envelope carries and that are not settled.
 pub(crate) async fn submitted_in(
     conn: &mut PgConnection,
     tx_id: &str,
 ) -> Result<Vec<String>, sqlx::Error> {
     query_scalar!(
         r#"SELECT "commandId" FROM "OutboxCommand"
-           WHERE "txId" = $1 AND status = 'SUBMITTED' ORDER BY number"#,
+           WHERE "txId" = $1 AND status = 'SUBMITTED' ORDER BY number FOR UPDATE"#,
         tx_id,
     )
     .fetch_all(conn)

@@ -5,7 +5,8 @@ use sqlx::query;
 use time::OffsetDateTime;
 
 /// Leases free lanes that have due work, longest unserved first. Skipping locked lanes,
-/// never locked commands: those would let a successor pass its head.
+/// never locked commands: those would let a successor pass its head. A lane that was given
+/// back is free by whatever clock.
 pub(crate) async fn lease(
     conn: &mut PgConnection,
     owner: &str,
@@ -16,7 +17,7 @@ pub(crate) async fn lease(
     let rows = query!(
         r#"WITH free AS (
                SELECT l.lane FROM "OutboxLane" l
-               WHERE l."leaseUntil" <= $3
+               WHERE (l.owner IS NULL OR l."leaseUntil" <= $3)
                  AND EXISTS (SELECT FROM "OutboxCommand" c
                              WHERE c.lane = l.lane AND c.status = 'PENDING'
                                AND c."nextAttemptAt" <= $3)

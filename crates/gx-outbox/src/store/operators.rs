@@ -72,7 +72,7 @@ pub(crate) async fn retry(
 ) -> Result<bool, sqlx::Error> {
     let done = query!(
         r#"UPDATE "OutboxCommand"
-           SET status = 'PENDING', attempts = 0, failures = '{}', "nextAttemptAt" = $2,
+           SET status = 'PENDING', attempts = 0, failures = '{}', "nextAttemptAt" = 'epoch',
                "giveUp" = NULL, "updatedAt" = $2
            WHERE "commandId" = $1 AND status = 'DEAD' AND outcome IS NULL"#,
         command_id,
@@ -117,8 +117,8 @@ pub(crate) async fn discard_sent(
 ) -> Result<bool, sqlx::Error> {
     let done = query!(
         r#"UPDATE "OutboxCommand"
-           SET status = 'PENDING', "giveUp" = $2, prerequisite = NULL, "nextAttemptAt" = $3,
-               "updatedAt" = $3
+           SET status = 'PENDING', "giveUp" = $2, prerequisite = NULL,
+               "nextAttemptAt" = 'epoch', "updatedAt" = $3
            WHERE "commandId" = $1 AND status IN ('PENDING', 'HELD', 'BLOCKED', 'DEAD')"#,
         command_id,
         why,

@@ -2,7 +2,7 @@
 
 use gx_db::PgConnection;
 use serde_json::Value;
-use sqlx::{query, query_as};
+use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
 
 use crate::settle::Settlement;
@@ -52,28 +52,30 @@ pub(crate) async fn settle(
     .await
 }
 
-/// Blocks a command until its prerequisite arrives, and gives its try back.
+/// Blocks a command until its prerequisite arrives, and gives its try back; whether it
+/// waits now. One that is being given up goes on to its cancellation instead.
 pub(crate) async fn block(
     conn: &mut PgConnection,
     command_id: &str,
     prerequisite: &Value,
     tx_id: &str,
     now: OffsetDateTime,
-) -> Result<bool, sqlx::Error> {
-    let done = query!(
+) -> Result<Option<bool>, sqlx::Error> {
+    query_scalar!(
         r#"UPDATE "OutboxCommand"
-           SET status = 'BLOCKED', prerequisite = $2, attempts = greatest(attempts - 1, 0),
-               "updatedAt" = $4
+           SET status = CASE WHEN "giveUp" IS NULL THEN 'BLOCKED' ELSE 'PENDING' END,
+               prerequisite = CASE WHEN "giveUp" IS NULL THEN $2::jsonb END,
+               attempts = greatest(attempts - 1, 0), "updatedAt" = $4
            WHERE "commandId" = $1
-             AND (status IN ('PENDING', 'HELD') OR status = 'SUBMITTED' AND "txId" = $3)"#,
+             AND (status IN ('PENDING', 'HELD') OR status = 'SUBMITTED' AND "txId" = $3)
+           RETURNING status = 'BLOCKED' AS "waits!""#,
         command_id,
         prerequisite,
         tx_id,
         now,
     )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() == 1)
+    .fetch_optional(conn)
+    .await
 }
 
 /// Releases the commands that wait for one of some prerequisites, and what is held behind them.
@@ -85,7 +87,8 @@ pub(crate) async fn unblock(
     query!(
         r#"WITH released AS (
                UPDATE "OutboxCommand"
-               SET status = 'PENDING', prerequisite = NULL, "nextAttemptAt" = $2, "updatedAt" = $2
+               SET status = 'PENDING', prerequisite = NULL, "nextAttemptAt" = 'epoch',
+                   "updatedAt" = $2
                WHERE status = 'BLOCKED' AND prerequisite = ANY($1)
                RETURNING "aggregateKey", number)
            UPDATE "OutboxCommand" f SET status = 'PENDING', "updatedAt" = $2

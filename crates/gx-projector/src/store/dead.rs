@@ -19,7 +19,8 @@ pub(crate) struct HeldRow {
     pub(crate) ledger_at: OffsetDateTime,
 }
 
-/// Holds an event; `false` where it is there already.
+/// Holds an event; `false` where it is held already. One that was replayed and whose
+/// effects are gone is held again.
 pub(crate) async fn hold(
     conn: &mut PgConnection,
     place: &Place<'_>,
@@ -33,7 +34,10 @@ pub(crate) async fn hold(
                                    "commandId", "eventName", aggregates, reason, payload,
                                    "ledgerAt", "createdAt")
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::json, $11, $12)
-           ON CONFLICT ON CONSTRAINT "EventDLQ_event_key" DO NOTHING"#,
+           ON CONFLICT ON CONSTRAINT "EventDLQ_event_key" DO UPDATE
+           SET state = 'HELD', "resolvedAt" = NULL, aggregates = EXCLUDED.aggregates,
+               reason = EXCLUDED.reason
+           WHERE "EventDLQ".state = 'REPLAYED'"#,
         place.channel,
         place.block_number,
         place.tx_id,

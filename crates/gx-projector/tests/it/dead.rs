@@ -320,3 +320,38 @@ async fn the_neighbours_of_a_dead_letter_go_on() {
     let statuses = r#"SELECT string_agg(status, ' ' ORDER BY "profileId") FROM "UserProfile""#;
     assert_eq!(chain.one(statuses).await, "APPROVED_PENDING_ONCHAIN ACTIVE");
 }
+
+/// PRJ-01: an event whose texts PostgreSQL cannot store is held like any other, and holds
+/// back what it names.
+#[tokio::test]
+async fn an_event_with_a_nul_is_held_and_stops_nothing() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.connection().await;
+    let event = json!({ "name": "New\0Thing", "version": 1, "aggregates": ["a\0b"], "data": {} });
+    let again = event.clone();
+    let done = apply(&mut conn, 0, &[applied(1, &[event])]).await.unwrap();
+    assert_eq!(done.held.len(), 1);
+    apply(&mut conn, 1, &[applied(2, &[again])]).await.unwrap();
+    let all = held(&mut conn).await;
+    assert_eq!(all.len(), 2);
+    assert_eq!(all[0].0, "New\u{fffd}Thing");
+    assert_eq!(all[1].1, "held behind an earlier event of a\u{fffd}b");
+}
+
+/// PRJ-01: an event that was replayed once, and whose effects were lost with the read model,
+/// is held again when it cannot be applied again.
+#[tokio::test]
+async fn a_replayed_event_whose_effects_are_gone_is_held_again() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.connection().await;
+    let event = json!({ "name": "NewThing", "version": 1, "aggregates": ["a"], "data": {} });
+    apply(&mut conn, 0, &[applied(1, std::slice::from_ref(&event))]).await.unwrap();
+    for sql in [
+        r#"UPDATE "EventDLQ" SET state = 'REPLAYED', "resolvedAt" = now()"#,
+        r#"DELETE FROM "ProjectorState""#,
+    ] {
+        sqlx::query(sql).execute(&mut conn).await.unwrap();
+    }
+    apply(&mut conn, 0, &[applied(1, &[event])]).await.unwrap();
+    assert_eq!(held(&mut conn).await.len(), 1);
+}

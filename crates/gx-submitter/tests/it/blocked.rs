@@ -51,3 +51,39 @@ async fn a_pause_blocks_and_a_resume_releases() {
     desk.drain().await;
     assert_eq!(desk.status(id).await, "COMMITTED");
 }
+
+/// OUT-09: a system command that waits for the resume does not hold back the resume.
+#[tokio::test]
+async fn a_resume_passes_what_waits_for_it() {
+    let mut desk = Desk::at(Chain::start().await).await;
+    desk.enqueue(&Command::PauseSystem { reason_code: "DRILL".parse().unwrap() }).await;
+    desk.drain().await;
+    let waiting = desk.enqueue(&Command::BootstrapSystem {}).await;
+    desk.drain().await;
+    assert_eq!(desk.status(waiting).await, "BLOCKED");
+    let resumed = desk.enqueue(&Command::ResumeSystem {}).await;
+    desk.drain().await;
+    assert_eq!(desk.status(resumed).await, "COMMITTED");
+    assert_eq!(desk.status(waiting).await, "COMMITTED");
+}
+
+/// What is to be given up is cancelled, whatever it would have to wait for.
+#[tokio::test]
+async fn a_command_that_is_given_up_waits_for_no_prerequisite() {
+    let mut desk = Desk::at(Chain::start().await).await;
+    let person = desk.chain.person(1).await;
+    let id = desk.enqueue_for(&person, &create(&person)).await;
+    while desk.status(id).await != "SUBMITTED" {
+        desk.submitter.step().await.unwrap();
+    }
+    // As a discard does that comes between the choice of a batch and its envelope.
+    desk.chain
+        .sql(
+            r#"UPDATE "OutboxCommand"
+               SET "giveUp" = '{"to": "DISCARDED", "reason": "a mistake", "by": "admin"}'"#,
+        )
+        .await;
+    desk.drain().await;
+    assert_eq!(desk.status(id).await, "DISCARDED");
+    assert_eq!(desk.outcome(id).await["status"], "CANCELLED");
+}

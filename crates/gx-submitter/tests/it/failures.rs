@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use gx_submitter::{Progress, SubmitterError};
+use gx_fabric_client::Identity;
+use gx_model::SignerRole;
+use gx_submitter::{Progress, Submitter, SubmitterError};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use tokio::time::Instant;
 
 use crate::chain::{BOUND, create, grant};
-use crate::desk::{Desk, settings, submitter};
+use crate::desk::{Desk, parts, settings, submitter};
 
 /// OUT-03: whatever an error looks like, numeric, with a NUL or a megabyte long, it is
 /// stored, the attempts rise, and at the limit the command is dead.
@@ -121,6 +125,37 @@ async fn a_ledger_that_is_away_spends_no_attempts() {
         assert_eq!(desk.status(*id).await, "PENDING");
     }
     faults.refuse_connections(false);
+    desk.drain().await;
+    for id in ids {
+        assert_eq!(desk.status(id).await, "COMMITTED");
+    }
+}
+
+/// A signer without the role is a wrong setting: its batch is not taken apart, no command is
+/// used up by it, and all go when the signer is right.
+#[tokio::test]
+async fn a_wrong_signer_uses_no_command_up() {
+    let mut desk = Desk::open().await;
+    let mut ids = Vec::new();
+    for n in 0..2 {
+        let person = desk.chain.person(n).await;
+        ids.push(desk.enqueue_for(&person, &create(&person)).await);
+        ids.push(desk.enqueue_for(&person, &grant(&person)).await);
+    }
+    let pem = desk.chain.devnet.identity(SignerRole::PartnerApi);
+    let partner = Identity::from_pem(&pem.msp_id, &pem.certificate_pem, &pem.private_key_pem);
+    let mut parts = parts(&desk.chain);
+    parts.signers.admin = partner.unwrap();
+    let mut wrong = Submitter::new(parts, settings("wrong"), StdRng::seed_from_u64(6)).unwrap();
+    wrong.step().await.unwrap();
+    for id in &ids {
+        assert_eq!(desk.status(*id).await, "PENDING");
+        let charged = format!(
+            r#"SELECT failures ->> 'UNAVAILABLE' FROM "OutboxCommand" WHERE "commandId" = '{id}'"#
+        );
+        assert_eq!(desk.chain.one(&charged).await, "1");
+        assert!(desk.column(*id, "lastError").await.contains("ROLE_REQUIRED"));
+    }
     desk.drain().await;
     for id in ids {
         assert_eq!(desk.status(id).await, "COMMITTED");

@@ -112,3 +112,51 @@ async fn a_stale_owner_cannot_complete_a_command() {
         gx_outbox::store_attempt(&mut conn, &fresh, attempt("tx3"), soon, soon).await.unwrap();
     assert_eq!(again, Err(StoreRefusal::Overlap));
 }
+
+/// Neither a lane that was given back nor a new command waits for a clock that is behind.
+#[tokio::test]
+async fn clocks_that_differ_keep_nothing_back() {
+    let desk = Desk::open().await;
+    let person = desk.chain.person(1).await;
+    let mut conn = desk.conn().await;
+    let now = desk.chain.clock.now();
+    let (ahead, soon) = (now + Duration::from_secs(3_600), now + Duration::from_secs(1));
+    let new = gx_outbox::NewCommand {
+        command_id: crate::chain::fresh_id(),
+        command: &create(&person),
+        profile_id: None,
+        requested_by: "a test",
+        request_id: None,
+    };
+    gx_outbox::enqueue(&mut conn, new, ahead).await.unwrap();
+    let lease = gx_outbox::lease(&mut conn, "ahead", 64, ahead, ahead + BOUND).await.unwrap();
+    assert_eq!(lease.len(), 1);
+    gx_outbox::release(&mut conn, &lease, ahead).await.unwrap();
+    let lease = gx_outbox::lease(&mut conn, "behind", 64, now, soon).await.unwrap();
+    assert_eq!(lease.len(), 1);
+    assert_eq!(gx_outbox::due_commands(&mut conn, &lease, now, 10).await.unwrap().len(), 1);
+}
+
+/// RDY-07: lanes that could not be given back are free with the next step, not only when
+/// their lease ends.
+#[tokio::test]
+async fn lanes_that_were_not_given_back_are_freed_by_the_next_step() {
+    let mut desk = Desk::open().await;
+    let person = desk.chain.person(1).await;
+    let created = desk.enqueue_for(&person, &create(&person)).await;
+    desk.chain
+        .sql(
+            r#"CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS
+                   $$ BEGIN RAISE EXCEPTION 'no space' USING ERRCODE = 'disk_full'; END $$;
+               CREATE TRIGGER broken BEFORE UPDATE ON "OutboxLane" FOR EACH ROW
+                   WHEN (NEW.owner IS NULL) EXECUTE FUNCTION broken()"#,
+        )
+        .await;
+    desk.submitter.step().await.unwrap_err();
+    assert_eq!(desk.status(created).await, "SUBMITTED");
+    let leased = r#"SELECT count(*) FROM "OutboxLane" WHERE owner IS NOT NULL"#;
+    assert_eq!(desk.chain.one(leased).await, "1");
+    desk.chain.sql(r#"DROP TRIGGER broken ON "OutboxLane""#).await;
+    desk.submitter.step().await.unwrap();
+    assert_eq!(desk.chain.one(leased).await, "0");
+}

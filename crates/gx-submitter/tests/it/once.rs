@@ -201,3 +201,19 @@ async fn a_concurrent_double_grant_gives_one() {
     assert_eq!(desk.chain.one(balance).await, "500000000");
     assert_eq!(desk.chain.one(r#"SELECT count(*) FROM "Transaction""#).await, "1");
 }
+
+/// G2: a ledger that lost blocks and went on has the same genesis block; it is refused by
+/// the checkpoint's.
+#[tokio::test]
+async fn a_ledger_that_went_another_way_gets_nothing() {
+    let mut desk = Desk::open().await;
+    let person = desk.chain.person(1).await;
+    let id = desk.enqueue_for(&person, &create(&person)).await;
+    desk.chain
+        .sql(r#"UPDATE "ProjectorState" SET "blockHash" = decode(repeat('ab', 32), 'hex')"#)
+        .await;
+    let error = desk.submitter.step().await.unwrap_err();
+    let gx_submitter::SubmitterError::Halted(halt) = error else { panic!("{error:?}") };
+    assert!(halt.to_string().contains("another chain: block 1"), "{halt}");
+    assert_eq!(desk.column(id, "attempts").await, "0");
+}
