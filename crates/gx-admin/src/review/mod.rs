@@ -16,6 +16,8 @@ use gx_model::{
 use gx_outbox::{EnqueueError, NewCommand};
 use gx_serve::problem::InvalidField;
 use gx_serve::{Problem, ProblemKind};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -75,8 +77,9 @@ pub(crate) async fn approve(
     let number = (candidate.approval_count + 1).to_string();
     let command_id = |kind: CommandKind| CommandId::derive(&[profile_id, kind.name(), &number]);
     let create_id = command_id(CommandKind::CreateUser);
+    let mut draws = draws(&state.biometric_key, create_id);
     let fabric_user_id = reservation::reserve(&mut tx, profile_id, create_id, now, || {
-        base.entropy.with(|rng| FabricUserId::generate(&complete.subject, rng))
+        FabricUserId::generate(&complete.subject, &mut draws)
     })
     .await?;
     store::set_approved(&mut tx, profile_id, &who.admin_id, now).await?;
@@ -204,6 +207,15 @@ fn create_user(
 
 /// HMAC-SHA-256 of the profile's id under the biometric key: until a selfie is handed in,
 /// the profile stands for the person. The ledger sees nothing that leads back (G5).
+/// The draws of one approval's Fabric User ID. Nobody without the key can tell them; the same
+/// approval, made again on a database that was restored from before it, draws the same id, so
+/// that the ledger recognises the command and does not create the person a second time (G2).
+fn draws(key: &SecretString, create_id: CommandId) -> StdRng {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret().as_bytes());
+    let tag = hmac::sign(&key, format!("fabric user id {create_id}").as_bytes());
+    StdRng::from_seed(tag.as_ref().try_into().expect("an HMAC-SHA-256 tag has 32 bytes"))
+}
+
 fn biometric_hash(key: &SecretString, profile_id: &str) -> BiometricHash {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret().as_bytes());
     let tag = hmac::sign(&key, profile_id.as_bytes());

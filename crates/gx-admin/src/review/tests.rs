@@ -4,14 +4,11 @@ use std::sync::Arc;
 
 use gx_auth::testing::{Answer, TestHost};
 use gx_auth::{AdminRole, audit};
-use gx_db::testing::TestDatabase;
 use gx_model::{AccountStatus, CommandId, CommandStatus, FabricUserId};
-use gx_serve::Entropy;
 use serde_json::{Value, json};
 use time::macros::date;
 
-use crate::service;
-use crate::tests::{host, settings};
+use crate::tests::host;
 
 async fn reviewer(host: &TestHost) -> String {
     host.add_administrator(AdminRole::Reviewer).await.access_token
@@ -174,35 +171,35 @@ async fn a_submitted_user_is_listed() {
     assert_eq!((items.len(), items[0]["profileId"].as_str()), (1, Some(id.as_str())));
 }
 
-/// FAB-14: an id that somebody has is drawn again; a forced collision still ends approved.
+/// FAB-14, G2: an approval draws the same id whenever and wherever it is made; where somebody
+/// has that id already, another one is drawn, and the approval goes through.
 #[tokio::test]
 async fn a_collision_draws_again_and_ends_approved() {
-    const SEED: u64 = 14;
-    let mut drawn = Vec::new();
-    for round in 0..2 {
-        let database = TestDatabase::create().await;
-        let host =
-            TestHost::with(database, Entropy::seeded(SEED), |base| service(&settings(), base))
-                .await;
+    const PROFILE: &str = "01a2038a-0000-7000-8000-000000000014";
+    let mut drawn: Vec<String> = Vec::new();
+    for taken in [false, false, true] {
+        let host = host().await;
         let token = reviewer(&host).await;
+        let other = host.add_person("other@gxtest.com", AccountStatus::Active).await;
         let id = host.add_person("sarah@gxtest.com", AccountStatus::PendingAdminApproval).await;
-        if round == 1 {
-            sqlx::query(
-                r#"INSERT INTO "FabricIdReservation"
-                       ("fabricUserId", "profileId", "commandId", "reservedAt")
-                   VALUES ($1, $2, 'taken', now())"#,
-            )
-            .bind(&drawn[0])
-            .bind(&id)
-            .execute(host.database.pool())
-            .await
-            .unwrap();
+        let run = async |sql: &'static str, first: &str, second: &str| {
+            let sql = sqlx::query(sql).bind(first).bind(second);
+            sql.execute(host.database.pool()).await.unwrap();
+        };
+        let same_person = r#"UPDATE "UserProfile" SET "profileId" = $1 WHERE "profileId" = $2"#;
+        run(same_person, PROFILE, &id).await;
+        if taken {
+            let reserve = r#"INSERT INTO "FabricIdReservation"
+                                 ("fabricUserId", "profileId", "commandId", "reservedAt")
+                             VALUES ($1, $2, 'taken', now())"#;
+            run(reserve, &drawn[0], &other).await;
         }
-        let answer = approve(&host, &token, &id).await;
+        let answer = approve(&host, &token, PROFILE).await;
         assert_eq!(answer.code(), 200, "{}", answer.text);
         drawn.push(answer.text_at("/fabricUserId").to_owned());
     }
-    assert_ne!(drawn[0], drawn[1], "the same draw was taken and another one made");
+    assert_eq!(drawn[0], drawn[1], "the same approval draws the same id");
+    assert_ne!(drawn[0], drawn[2], "the same draw was taken and another one made");
 }
 
 /// FAB-14: the database refuses a malformed id, whoever writes it.

@@ -6,3 +6,4 @@ mod money;
 mod outage;
 mod prerequisites;
 mod privacy;
+mod restore;
