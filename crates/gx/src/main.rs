@@ -1,6 +1,7 @@
 //! The `gx` binary: every long-running role, the development stack and the operator's commands.
 
 mod administrator;
+mod audit;
 mod database;
 #[cfg(feature = "dev")]
 mod dev;
@@ -63,6 +64,9 @@ enum Command {
     /// Administrators
     #[command(subcommand)]
     Admin(administrator::AdminCommand),
+    /// The log of who did what
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Fabric User IDs
     #[command(subcommand)]
     Id(id::IdCommand),
@@ -131,6 +135,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::OutboxSubmitter(role) => roles::outbox_submitter(*role).await,
         Command::Projector(role) => roles::projector(*role).await,
         Command::Admin(command) => administrator::run(command, format).await,
+        Command::Audit(command) => audit::run(command, format).await,
         Command::Id(command) => id::run(command, format),
         Command::Db(command) => database::run(command, format).await,
         Command::Outbox(command) => outbox::run(command, format).await,

@@ -81,6 +81,11 @@ async fn the_operator_sees_commands_projection_and_schema() {
     let projection = ask(&["projection", "status"]);
     assert_eq!(projection["lagBlocks"], 0, "{projection}");
     assert_eq!(ask(&["db", "check"])["instances"][0]["verdict"], "ok");
+    let rows: i64 = sqlx::query_scalar(r#"SELECT count(*) FROM "AuditLog""#)
+        .fetch_one(&mut stack.sql().await)
+        .await
+        .unwrap();
+    assert_eq!(ask(&["audit", "verify"])["rows"], rows);
     assert_eq!(ask(&["db", "migrate"])["applied"], serde_json::json!([]), "nothing is pending");
 }
 
