@@ -16,8 +16,12 @@ use crate::endpoint::{self, Endpoint};
 pub struct DatabaseSettings {
     /// `postgres://user:password@host:port/name`; several hosts as `host1:port,host2:port`,
     /// or several URLs, separated by commas. The writer among them is found.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true,
-          required_unless_present = "database_host")]
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        required_unless_present = "database_host"
+    )]
     pub database_url: Option<SecretString>,
     /// Host, or several separated by commas; with a port of its own as `host:port`.
     #[arg(long, env = "DATABASE_HOST")]
