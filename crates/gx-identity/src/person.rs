@@ -14,6 +14,8 @@ const NAME_LIMIT: usize = 50;
 const EMAIL_LIMIT: usize = 254;
 /// Longest phone number as people write it.
 const PHONE_LIMIT: usize = 32;
+/// Digits of a number in E.164, its country code included. Some national plans know longer ones.
+const E164_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 /// Who may register.
 const AGES: std::ops::RangeInclusive<u8> = 13..=120;
 /// `2025-11-25`.
@@ -61,12 +63,13 @@ impl Field for Name {
         }
         let mut after_letter = false;
         for character in name.chars() {
-            let letter = is_letter(character);
             let separator = matches!(character, ' ' | '-' | '\'' | '\u{2019}');
-            if !(letter || separator && after_letter) {
+            let mark = is_mark(character);
+            // A mark or a joiner alone would be a name that nobody can see.
+            if !(character.is_alphabetic() || (separator || mark) && after_letter) {
                 return Err(bad_name());
             }
-            after_letter = letter;
+            after_letter = !separator;
         }
         if after_letter { Ok(Self(name.to_owned())) } else { Err(bad_name()) }
     }
@@ -79,17 +82,16 @@ fn bad_name() -> FieldError {
     )
 }
 
-/// A letter of any script, or a mark that letters of some scripts carry and that Unicode
-/// does not call alphabetic: accents, nuktas, viramas, joiners.
-fn is_letter(character: char) -> bool {
-    character.is_alphabetic()
-        || matches!(character,
-            '\u{300}'..='\u{36f}' | '\u{1dc0}'..='\u{1dff}' | '\u{200c}' | '\u{200d}'
-            | '\u{93c}' | '\u{94d}' | '\u{9bc}' | '\u{9cd}' | '\u{a3c}' | '\u{a4d}'
-            | '\u{abc}' | '\u{acd}' | '\u{b3c}' | '\u{b4d}' | '\u{bcd}' | '\u{c4d}'
-            | '\u{cbc}' | '\u{ccd}' | '\u{d4d}' | '\u{dca}' | '\u{e3a}' | '\u{e47}'..='\u{e4e}'
-            | '\u{ec8}'..='\u{ecc}' | '\u{f84}' | '\u{1037}' | '\u{1039}' | '\u{103a}'
-            | '\u{17d2}' | '\u{64b}'..='\u{65f}')
+/// A mark that letters of some scripts carry and that Unicode does not call alphabetic:
+/// accents, nuktas, viramas, joiners.
+fn is_mark(character: char) -> bool {
+    matches!(character,
+        '\u{300}'..='\u{36f}' | '\u{1dc0}'..='\u{1dff}' | '\u{200c}' | '\u{200d}'
+        | '\u{93c}' | '\u{94d}' | '\u{9bc}' | '\u{9cd}' | '\u{a3c}' | '\u{a4d}'
+        | '\u{abc}' | '\u{acd}' | '\u{b3c}' | '\u{b4d}' | '\u{bcd}' | '\u{c4d}'
+        | '\u{cbc}' | '\u{ccd}' | '\u{d4d}' | '\u{dca}' | '\u{e3a}' | '\u{e47}'..='\u{e4e}'
+        | '\u{ec8}'..='\u{ecc}' | '\u{f84}' | '\u{1037}' | '\u{1039}' | '\u{103a}'
+        | '\u{17d2}' | '\u{64b}'..='\u{65f}')
 }
 
 impl Field for Email {
@@ -126,7 +128,9 @@ impl Field for Phone {
         if !phonenumber::is_valid(&number) {
             return Err(refused());
         }
-        Ok(Self(number.format().mode(phonenumber::Mode::E164).to_string()))
+        let written = number.format().mode(phonenumber::Mode::E164).to_string();
+        let digits = written.bytes().filter(u8::is_ascii_digit).count();
+        if E164_DIGITS.contains(&digits) { Ok(Self(written)) } else { Err(refused()) }
     }
 }
 

@@ -113,6 +113,9 @@ fn wrong_values() -> [(&'static str, Vec<Value>); 8] {
                 json!(" Sarah"),
                 json!("Anne  Marie"),
                 json!("<b>"),
+                json!("\u{200d}"),
+                json!("\u{301}"),
+                json!("Anne-\u{301}"),
             ],
         ),
         (
@@ -139,6 +142,8 @@ fn wrong_values() -> [(&'static str, Vec<Value>); 8] {
                 json!(60_123_456_790_i64),
                 json!("+60 abc"),
                 json!(format!("+{}", "1".repeat(40))),
+                // Valid in Germany, and longer than E.164 allows.
+                json!("+4932212345678901"),
             ],
         ),
         (
