@@ -188,7 +188,7 @@ pub struct HealthReport {
     #[schema(required)]
     pub schema: Option<String>,
     /// When this was found out.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "crate::moment")]
     pub timestamp: OffsetDateTime,
     /// Each check by its name: `{status, critical, message?, value?}`.
     #[schema(value_type = Object)]

@@ -15,6 +15,7 @@ pub mod fields;
 pub mod health;
 pub mod lag;
 pub mod limits;
+pub mod moment;
 mod openapi;
 pub mod page;
 mod pages;

@@ -28,9 +28,9 @@ pub(crate) struct CommandItem {
     pub(crate) outcome: Option<Value>,
     #[schema(required, value_type = Option<Object>)]
     pub(crate) prerequisite: Option<Value>,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "gx_serve::moment")]
     pub(crate) created_at: OffsetDateTime,
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
     pub(crate) settled_at: Option<OffsetDateTime>,
 }
@@ -49,9 +49,9 @@ pub(crate) struct DeadEventItem {
     pub(crate) aggregates: Vec<String>,
     pub(crate) reason: String,
     pub(crate) state: String,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "gx_serve::moment")]
     pub(crate) created_at: OffsetDateTime,
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
     pub(crate) resolved_at: Option<OffsetDateTime>,
 }
@@ -65,12 +65,12 @@ pub(crate) struct ProjectionItem {
     pub(crate) block_number: i64,
     /// In hexadecimal.
     pub(crate) block_hash: String,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "gx_serve::moment")]
     pub(crate) updated_at: OffsetDateTime,
     /// Blocks that the ledger is known to have; `null` when nobody has asked yet.
     #[schema(required)]
     pub(crate) ledger_height: Option<i64>,
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
     pub(crate) ledger_contact_at: Option<OffsetDateTime>,
     pub(crate) held_events: i64,
@@ -81,13 +81,13 @@ pub(crate) struct ProjectionItem {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SystemItem {
     pub(crate) channel: String,
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
     pub(crate) bootstrapped_at: Option<OffsetDateTime>,
     pub(crate) is_paused: bool,
     #[schema(required)]
     pub(crate) pause_reason: Option<String>,
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
     pub(crate) paused_at: Option<OffsetDateTime>,
 }
@@ -97,7 +97,7 @@ pub(crate) struct SystemItem {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AuditItem {
     pub(crate) seq: i64,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "gx_serve::moment")]
     pub(crate) at: OffsetDateTime,
     pub(crate) actor_type: String,
     #[schema(required)]

@@ -29,7 +29,7 @@ pub(crate) struct UserItem {
     #[schema(required)]
     pub(crate) fabric_user_id: Option<String>,
     pub(crate) is_locked: bool,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "gx_serve::moment")]
     pub(crate) created_at: OffsetDateTime,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct UserDetail {
     pub(crate) onchain_status: String,
     #[schema(required)]
     pub(crate) fabric_user_id: Option<String>,
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
     pub(crate) onchain_registered_at: Option<OffsetDateTime>,
     pub(crate) is_locked: bool,
@@ -63,23 +63,23 @@ pub(crate) struct UserDetail {
     pub(crate) lock_reason: Option<String>,
     #[schema(required)]
     pub(crate) locked_by: Option<String>,
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
     pub(crate) locked_at: Option<OffsetDateTime>,
     #[schema(required)]
     pub(crate) lock_notes: Option<String>,
     #[schema(required)]
     pub(crate) reviewed_by: Option<String>,
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
     pub(crate) reviewed_at: Option<OffsetDateTime>,
     #[schema(required)]
     pub(crate) denial_reason: Option<String>,
     #[schema(required)]
     pub(crate) denial_finality: Option<String>,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "gx_serve::moment")]
     pub(crate) created_at: OffsetDateTime,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "gx_serve::moment")]
     pub(crate) updated_at: OffsetDateTime,
 }
 
@@ -90,9 +90,9 @@ pub(crate) struct VerificationItem {
     verification_id: String,
     submission: i32,
     status: String,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "gx_serve::moment")]
     submitted_at: OffsetDateTime,
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
     decided_at: Option<OffsetDateTime>,
     #[schema(required)]

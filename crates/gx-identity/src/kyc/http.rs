@@ -31,7 +31,7 @@ pub(crate) struct Review {
 pub(crate) struct Submitted {
     /// `PENDING_ADMIN_APPROVAL`.
     status: &'static str,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "gx_serve::moment")]
     submitted_at: OffsetDateTime,
 }
 

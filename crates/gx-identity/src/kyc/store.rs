@@ -26,7 +26,7 @@ pub(crate) struct DocumentSummary {
     sha256: String,
     size: i64,
     mime_type: String,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "gx_serve::moment")]
     uploaded_at: OffsetDateTime,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Decision {
     finality: Option<String>,
     #[schema(required)]
     public_comment: Option<String>,
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
     decided_at: Option<OffsetDateTime>,
 }

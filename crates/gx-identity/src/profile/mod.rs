@@ -31,7 +31,7 @@ pub(crate) struct UserSummary {
     pub(crate) first_name: String,
     pub(crate) last_name: String,
     pub(crate) status: String,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "gx_serve::moment")]
     pub(crate) created_at: OffsetDateTime,
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Step {
     /// `waiting`, `sent`, `done` or `refused`.
     state: &'static str,
     /// Since when.
-    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "gx_serve::moment::option", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     at: Option<OffsetDateTime>,
     /// The rule that refused it.

@@ -19,7 +19,7 @@ pub(crate) struct Profile {
     pub(crate) first_name: String,
     pub(crate) last_name: String,
     pub(crate) status: String,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "gx_serve::moment")]
     pub(crate) created_at: OffsetDateTime,
     #[schema(required)]
     pub(crate) phone_num: Option<String>,
@@ -33,11 +33,11 @@ pub(crate) struct Profile {
     #[schema(required)]
     pub(crate) fabric_user_id: Option<String>,
     pub(crate) onchain_status: String,
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
     pub(crate) onchain_registered_at: Option<OffsetDateTime>,
     pub(crate) is_locked: bool,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "gx_serve::moment")]
     pub(crate) updated_at: OffsetDateTime,
 }
 

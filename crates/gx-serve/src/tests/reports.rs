@@ -20,7 +20,7 @@ async fn the_worst_check_that_matters_decides() {
     let (_, board, router) = board();
     let (status, json) = get(&router, "/readyz").await;
     assert_eq!((status, json["status"].as_str()), (200, Some("ready")));
-    assert_eq!(json["timestamp"], "2026-03-01T12:00:00Z");
+    assert_eq!(json["timestamp"], "2026-03-01T12:00:00.000Z");
     assert!(json["schema"].is_null() && json["version"].is_string() && json["commit"].is_string());
 
     let mail = board.check("mail", false);
@@ -57,6 +57,7 @@ async fn a_probe_that_does_not_answer_is_unknown() {
     assert_eq!(get(&router, "/health").await.1["status"], "ready");
 }
 
+/// RDY-05: a loop past its deadline fails `/livez` and leaves `/readyz` alone.
 #[tokio::test]
 async fn a_loop_that_stops_beating_is_stuck_until_it_beats_or_ends() {
     let (clock, board, router) = board();

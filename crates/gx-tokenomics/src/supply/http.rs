@@ -54,7 +54,7 @@ pub(crate) struct TreasuryBody {
     balance: Gx,
     /// Until it is activated.
     is_locked: bool,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "gx_serve::moment")]
     updated_at: OffsetDateTime,
     as_of_block: i64,
 }

@@ -29,7 +29,7 @@ pub(crate) struct WalletBody {
     /// What is left of the balance once they have arrived.
     #[schema(value_type = String, example = "500")]
     available: Gx,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "gx_serve::moment")]
     updated_at: OffsetDateTime,
     /// The block that last changed it.
     as_of_block: i64,
@@ -52,7 +52,7 @@ pub(crate) struct TransactionBody {
     amount: Gx,
     #[schema(value_type = String, example = "0")]
     fee: Gx,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "gx_serve::moment")]
     at: OffsetDateTime,
 }
 

@@ -49,7 +49,7 @@ async fn a_wallet_shows_balance_pending_and_available() {
     let answer = host.get("/api/v1/wallets/me", &token).await;
     let expected = json!({
         "walletId": "w1", "fabricUserId": SARAH, "balance": "500", "pendingDebits": "0",
-        "available": "500", "updatedAt": "2026-03-01T12:00:00Z", "asOfBlock": 9_007_199_254_740_993_i64,
+        "available": "500", "updatedAt": "2026-03-01T12:00:00.000Z", "asOfBlock": 9_007_199_254_740_993_i64,
     });
     assert_eq!(answer.json, expected);
     for (number, status, amount) in
