@@ -10,7 +10,8 @@ use axum::response::Response;
 use futures_util::FutureExt;
 use gx_model::Clock;
 use http::header::{ALLOW, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use tracing::Instrument as _;
 
 use crate::build_info::BUILD;
 use crate::entropy::Entropy;
@@ -54,7 +55,7 @@ pub(crate) struct KeepBody;
 pub(crate) async fn around(envelope: Envelope, mut request: Request, next: Next) -> Response {
     let id = request_id(&envelope, &request);
     let path = request.uri().path().to_owned();
-    let method = request.method().clone();
+    let method = method_name(request.method());
     let route = request
         .extensions()
         .get::<MatchedPath>()
@@ -63,13 +64,16 @@ pub(crate) async fn around(envelope: Envelope, mut request: Request, next: Next)
     request.extensions_mut().insert(ArrivedAt(envelope.clock.now()));
     let address = request.extensions().get::<crate::server::PeerAddress>().map(|peer| peer.0);
     let started = tokio::time::Instant::now();
-    let response = answer(&envelope, request, next).await;
+    // Whatever is logged on the way carries the id that the client is told to quote. The level
+    // is the highest, so that no filter leaves the id out.
+    let span = tracing::error_span!("request", request_id = %id);
+    let response = answer(&envelope, request, next).instrument(span).await;
     let mut response = as_problem(response, &id, &path);
     label(&mut response, &id);
     let (status, took) = (response.status().as_u16(), started.elapsed());
     let labels = [
         ("service", envelope.service.to_owned()),
-        ("method", method.to_string()),
+        ("method", method.to_owned()),
         ("route", route.clone()),
         ("status", status.to_string()),
     ];
@@ -85,7 +89,7 @@ pub(crate) async fn around(envelope: Envelope, mut request: Request, next: Next)
     macro_rules! log {
         ($level:ident) => {
             tracing::$level!(
-                service = envelope.service, request_id = %id, method = %method, route = %route,
+                service = envelope.service, request_id = %id, method, route = %route,
                 status, took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX), client,
                 actor = actor.as_deref(), problem, "answered"
             )
@@ -93,9 +97,9 @@ pub(crate) async fn around(envelope: Envelope, mut request: Request, next: Next)
     }
     // Probes and scrapes come every few seconds and say nothing new.
     if PROBED.contains(&route.as_str()) {
-        log!(debug)
+        log!(debug);
     } else {
-        log!(info)
+        log!(info);
     }
     response
 }
@@ -103,6 +107,12 @@ pub(crate) async fn around(envelope: Envelope, mut request: Request, next: Next)
 /// Who asked, set on the answer by the layer that has verified it, for the log line.
 #[derive(Clone, Debug)]
 pub struct Actor(pub String);
+
+/// The method for metrics and logs. Clients may make up others, without end.
+fn method_name(method: &Method) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
+}
 
 /// The client's id when it is short and plain, else a new one.
 fn request_id(envelope: &Envelope, request: &Request) -> String {

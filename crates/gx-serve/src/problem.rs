@@ -238,6 +238,11 @@ impl Problem {
         *response.status_mut() = StatusCode::from_u16(self.kind.status)
             .expect("ProblemKind::new admits 400 to 599 only");
         response.headers_mut().extend(self.headers.iter().cloned());
+        // RFC 9110: a 401 says how to authenticate, a refused login included.
+        if response.status() == StatusCode::UNAUTHORIZED {
+            let challenge = response.headers_mut().entry(WWW_AUTHENTICATE);
+            challenge.or_insert(HeaderValue::from_static("Bearer"));
+        }
         response
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -70,12 +71,19 @@ pub struct Server {
     router: Router,
     tls: Option<TlsAcceptor>,
     drain_time: Duration,
+    silence_limit: Duration,
 }
 
 impl Server {
     /// Plain HTTP/1.1 and 2.
     pub fn new(listener: TcpListener, router: Router) -> Self {
-        Self { listener, router, tls: None, drain_time: DRAIN_TIME_LIMIT }
+        Self {
+            listener,
+            router,
+            tls: None,
+            drain_time: DRAIN_TIME_LIMIT,
+            silence_limit: HEADER_TIME_LIMIT,
+        }
     }
 
     /// The same over TLS.
@@ -89,6 +97,13 @@ impl Server {
     #[must_use]
     pub fn with_drain_time(mut self, limit: Duration) -> Self {
         self.drain_time = limit;
+        self
+    }
+
+    /// How long a connection may be open without having sent a request.
+    #[must_use]
+    pub fn with_silence_limit(mut self, limit: Duration) -> Self {
+        self.silence_limit = limit;
         self
     }
 
@@ -107,6 +122,7 @@ impl Server {
                 let connection = Connection {
                     router: self.router.clone(),
                     tls: self.tls.clone(),
+                    silence_limit: self.silence_limit,
                     peer,
                     watcher: open.watcher(),
                     _permit: permit,
@@ -142,6 +158,7 @@ async fn accept(
 struct Connection {
     router: Router,
     tls: Option<TlsAcceptor>,
+    silence_limit: Duration,
     peer: SocketAddr,
     watcher: hyper_util::server::graceful::Watcher,
     _permit: OwnedSemaphorePermit,
@@ -170,8 +187,11 @@ impl Connection {
         I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     {
         let peer = PeerAddress(self.peer.ip());
+        let spoke = Arc::new(AtomicBool::new(false));
+        let speaks = Arc::clone(&spoke);
         let service =
             self.router.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
+                speaks.store(true, Ordering::Relaxed);
                 request.extensions_mut().insert(peer);
                 request
             });
@@ -180,8 +200,21 @@ impl Connection {
         builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEADER_TIME_LIMIT);
         let connection =
             builder.serve_connection(io, TowerToHyperService::new(service)).into_owned();
-        if let Err(error) = self.watcher.watch(connection).await {
-            tracing::debug!(peer = %self.peer, error = %error, "a connection broke");
+        // The header's time limit begins with its first bytes, and telling HTTP/1.1 from 2 has
+        // none: whoever says nothing would hold a place for ever.
+        let silence = async {
+            tokio::time::sleep(self.silence_limit).await;
+            if spoke.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            ended = self.watcher.watch(connection) => {
+                if let Err(error) = ended {
+                    tracing::debug!(peer = %self.peer, error = %error, "a connection broke");
+                }
+            }
+            () = silence => tracing::debug!(peer = %self.peer, "a connection sent no request"),
         }
     }
 }

@@ -79,7 +79,9 @@ impl UserPage {
     fn key(&self) -> Result<Option<(OffsetDateTime, String)>, Problem> {
         let Some(Cursor((millis, id))) = &self.above else { return Ok(None) };
         let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(*millis) * 1_000_000);
-        at.map(|at| Some((at, id.clone()))).map_err(|_| {
+        // PostgreSQL's calendar begins later than ours; nobody registered before 1970.
+        let at = at.ok().filter(|at| *at >= OffsetDateTime::UNIX_EPOCH);
+        at.map(|at| Some((at, id.clone()))).ok_or_else(|| {
             Problem::invalid(vec![gx_serve::problem::InvalidField {
                 pointer: "/cursor".to_owned(),
                 code: "format",

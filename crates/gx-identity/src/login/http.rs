@@ -2,7 +2,7 @@
 
 use axum::extract::State as Axum;
 use gx_auth::{GivenPassword, Person, Realm, RefreshRefusal, TokenPair};
-use gx_serve::fields::{Fields, FromFields, Nothing, Text};
+use gx_serve::fields::{Fields, FromFields, Text};
 use gx_serve::problem::ProblemBody;
 use gx_serve::{Client, Json, Problem, Reply, RequestId};
 use http::StatusCode;
@@ -154,14 +154,14 @@ pub(crate) async fn logout(
     post,
     path = "/api/v1/auth/logout-all",
     tag = "sessions",
-    request_body = Nothing,
+    request_body = LogoutRequest,
     responses((status = 204, description = "All sessions are over."))
 )]
 pub(crate) async fn logout_all(
     Axum(state): Axum<State>,
     person: Person,
     RequestId(request_id): RequestId,
-    Json(_empty): Json<Nothing>,
+    Json(_empty): Json<LogoutRequest>,
 ) -> Result<StatusCode, Problem> {
     super::log_out(&state, &person, true, &request_id).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -134,7 +134,9 @@ async fn access_ends_with_the_next_request() {
     assert_eq!(refresh(&host, &one.refresh_token).await.code(), 401);
     assert_eq!(host.get("/api/v1/users/me", &two.access_token).await.code(), 200);
     let three = host.session_of(&other).await;
-    assert_eq!(logout(&two.access_token, "/api/v1/auth/logout-all").await.code(), 204);
+    let body = json!({ "refreshToken": two.refresh_token });
+    let everywhere = host.post("/api/v1/auth/logout-all", &two.access_token, &body).await;
+    assert_eq!(everywhere.code(), 204);
     assert_eq!(host.get("/api/v1/users/me", &three.access_token).await.code(), 401);
 }
 
@@ -223,6 +225,10 @@ async fn challenges_say_whether_a_token_was_sent() {
     let bad = host.get("/api/v1/users/me", "abc").await;
     assert_eq!((bad.code(), challenge(&bad)), (401, "Bearer error=\"invalid_token\"".to_owned()));
     assert_eq!(host.get("/api/v1/users/me?access_token=abc", "").await.code(), 401);
+    for refused in [log_in(&host, "nobody@gxtest.com", PASSWORD).await, refresh(&host, "abc").await]
+    {
+        assert_eq!((refused.code(), challenge(&refused)), (401, "Bearer".to_owned()));
+    }
 }
 
 /// TOK-03: the public key is published with its id, and nothing of the private one.

@@ -70,6 +70,28 @@ async fn a_request_that_never_ends_does_not_hold_up_the_stop() {
     assert!(!tokio::time::timeout(BOUND, server).await.unwrap().unwrap());
 }
 
+/// Who connects and sends nothing, or too little to tell what it is, does not hold a place for
+/// ever; who has asked before is not cut off by this limit.
+#[tokio::test]
+async fn a_connection_without_a_request_is_closed() {
+    let listener = bind("svc-test", ([127, 0, 0, 1], 0).into()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server::new(listener, a_service().public(false));
+    let limit = Duration::from_millis(200);
+    let _server = tokio::spawn(server.with_silence_limit(limit).run(CancellationToken::new()));
+    let asked = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut known = TcpStream::connect(address).await.unwrap();
+    known.write_all(asked).await.unwrap();
+    assert!(known.read(&mut [0; 1024]).await.unwrap() > 0);
+    for said in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n", b"GET /livez HT"] {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let answer = exchange(stream, said).await;
+        assert!(!answer.contains("200 OK"), "{answer}");
+    }
+    known.write_all(asked).await.unwrap();
+    assert!(known.read(&mut [0; 1024]).await.unwrap() > 0);
+}
+
 /// Unready first, then no new connections.
 #[tokio::test]
 async fn stopping_makes_unready_before_it_stops() {

@@ -4,7 +4,7 @@ mod listeners;
 mod reports;
 mod settings;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
@@ -20,6 +20,7 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use crate::fields::{Fields, FromFields, Text};
+use crate::telemetry::{self, LogFormat, LogSettings};
 use crate::{Access, Entropy, Envelope, HealthBoard, Json, Problem, Reply, Routes, ServiceParts};
 use crate::{RouteInfo, Service};
 
@@ -110,6 +111,57 @@ async fn a_panic_is_a_problem_and_the_process_lives() {
         assert!(!json.to_string().contains("secret"));
     }
     assert_eq!(get(&router, "/livez").await.0, 200);
+}
+
+/// LOG-01: what went wrong is logged under the id that the client is told to quote.
+#[tokio::test]
+async fn a_failure_is_logged_with_the_id_of_its_request() {
+    let lines = Lines::default();
+    let settings = LogSettings { log_format: LogFormat::Json, log: "warn".to_owned() };
+    let sink = lines.clone();
+    let subscriber = telemetry::subscriber(&settings, move || sink.clone()).unwrap();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let router = a_service().public(false);
+    let (mut line, mut json) = (Value::Null, Value::Null);
+    // A test beside this one may be registering the same log calls, without a subscriber.
+    for _ in 0..100 {
+        tracing::callsite::rebuild_interest_cache();
+        lines.0.lock().unwrap().clear();
+        json = get(&router, "/panic").await.1;
+        line = serde_json::from_slice(&lines.0.lock().unwrap()).unwrap_or_default();
+        if line["span"].is_object() {
+            break;
+        }
+    }
+    assert_eq!(line["message"], "a handler panicked");
+    assert_eq!(line["span"]["request_id"], json["requestId"]);
+}
+
+/// What a test logged.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A method that nobody knows does not become a metric of its own.
+#[tokio::test]
+async fn made_up_methods_are_counted_as_one() {
+    let router = a_service().public(false);
+    for method in ["MADEUP1", "MADEUP2"] {
+        let request = Request::builder().method(method).uri("/echo").body(Body::empty());
+        assert_eq!(ask(&router, request.unwrap()).await.0, 405);
+    }
+    let text = telemetry::metrics().render();
+    assert!(text.contains("method=\"other\"") && !text.contains("MADEUP"), "{text}");
 }
 
 /// SEC-API-01: every failure is a problem with all its members, whatever made it.
