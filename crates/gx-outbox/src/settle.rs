@@ -149,7 +149,8 @@ pub async fn settle_attempt_invalid(
     Ok(())
 }
 
-/// Releases the commands that wait for any of these prerequisites.
+/// Releases the commands that wait for any of these prerequisites, and what is held behind
+/// them.
 ///
 /// # Errors
 /// The database's.
@@ -162,5 +163,8 @@ pub async fn prerequisites_arrived(
         .iter()
         .map(|one| serde_json::to_value(one).expect("prerequisites have text keys"))
         .collect();
-    settlement::unblock(conn, &json, now).await
+    if settlement::unblock(conn, &json, now).await? > 0 {
+        commands::release_all_held(conn, now).await?;
+    }
+    Ok(())
 }

@@ -78,30 +78,23 @@ pub(crate) async fn block(
     .await
 }
 
-/// Releases the commands that wait for one of some prerequisites, and what is held behind them.
+/// Releases the commands that wait for one of some prerequisites; how many did.
 pub(crate) async fn unblock(
     conn: &mut PgConnection,
     prerequisites: &[Value],
     now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    query!(
-        r#"WITH released AS (
-               UPDATE "OutboxCommand"
-               SET status = 'PENDING', prerequisite = NULL, "nextAttemptAt" = 'epoch',
-                   "updatedAt" = $2
-               WHERE status = 'BLOCKED' AND prerequisite = ANY($1)
-               RETURNING "aggregateKey", number)
-           UPDATE "OutboxCommand" f SET status = 'PENDING', "updatedAt" = $2
-           FROM (SELECT "aggregateKey", min(number) AS number FROM released
-                 GROUP BY "aggregateKey") AS head
-           WHERE f."aggregateKey" = head."aggregateKey" AND f.number > head.number
-             AND f.status = 'HELD'"#,
+) -> Result<u64, sqlx::Error> {
+    let done = query!(
+        r#"UPDATE "OutboxCommand"
+           SET status = 'PENDING', prerequisite = NULL, "nextAttemptAt" = 'epoch',
+               "updatedAt" = $2
+           WHERE status = 'BLOCKED' AND prerequisite = ANY($1)"#,
         prerequisites,
         now,
     )
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(done.rows_affected())
 }
 
 /// Refuses everything of an aggregate that comes after a command and is not settled.
