@@ -1,7 +1,7 @@
 //! What each of the HTTP services is built on: the database, who may ask, what time it is,
 //! and the checks that all of them report.
 
-use gx_db::{Database, DbError, Health, PgPool, Postgres, Transaction};
+use gx_db::{Database, DbError, Health, Postgres, Transaction};
 use gx_model::Clock;
 use gx_outbox::tip::{self, Lag};
 use gx_serve::lag::{self, LagReading, LagSettings};
@@ -107,11 +107,11 @@ impl Foundation {
     ) -> ServiceParts {
         let health = HealthBoard::new(service, self.clock.clone());
         gx_serve::database::watch(&health, self.database.clone());
-        let (pool, channel) = (self.database.pool().clone(), self.channel.clone());
+        let (database, channel) = (self.database.clone(), self.channel.clone());
         let contact_limit = self.lag.contact_limit();
         lag::watch(&health, &self.lag, self.clock.clone(), move |now| {
-            let (pool, channel) = (pool.clone(), channel.clone());
-            Box::pin(async move { read_lag(&pool, &channel, contact_limit, now).await })
+            let (database, channel) = (database.clone(), channel.clone());
+            Box::pin(async move { read_lag(&database, &channel, contact_limit, now).await })
         });
         let envelope = Envelope::new(service, self.clock.clone(), self.entropy.clone());
         ServiceParts { health, envelope, problems }
@@ -134,12 +134,16 @@ fn unusable(health: &Health) -> Problem {
 }
 
 async fn read_lag(
-    pool: &PgPool,
+    database: &Database,
     channel: &str,
     contact_limit: std::time::Duration,
     now: OffsetDateTime,
 ) -> Result<LagReading, sqlx::Error> {
-    let mut conn = pool.acquire().await?;
+    // The check of the database says why; a probe that waits here would time out instead.
+    if !database.health().is_ok() {
+        return Ok(LagReading::Unknown("no database can be used".to_owned()));
+    }
+    let mut conn = database.pool().acquire().await?;
     Ok(match tip::lag(&mut conn, channel, contact_limit, now).await? {
         Lag::Known { blocks, age } => LagReading::Known { blocks, age },
         Lag::Unknown { reason } => LagReading::Unknown(reason),
