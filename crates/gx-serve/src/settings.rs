@@ -74,8 +74,13 @@ pub fn read(
 ) -> Result<ArgMatches, NoStart> {
     let mut findings = misspelt(command, environment, known);
     match command.clone().try_get_matches_from(arguments.clone()) {
-        Ok(matches) if findings.is_empty() => Ok(matches),
-        Ok(_) => Err(NoStart::Settings(SettingsReport(findings))),
+        Ok(matches) => {
+            findings.extend(told_secrets(command, &matches));
+            if findings.is_empty() {
+                return Ok(matches);
+            }
+            Err(NoStart::Settings(SettingsReport(findings)))
+        }
         Err(error) => {
             let mut built = command.clone();
             built.build();
@@ -108,24 +113,44 @@ fn wrong_settings(
     arguments: Vec<OsString>,
     environment: &BTreeMap<String, String>,
 ) -> Vec<String> {
-    let matches = command.clone().ignore_errors(true).try_get_matches_from(arguments).ok();
-    let (mut chosen, mut given) = (command, matches.as_ref());
-    while let Some((name, inner)) = given.and_then(ArgMatches::subcommand) {
-        let Some(next) = chosen.find_subcommand(name) else { break };
-        (chosen, given) = (next, Some(inner));
-    }
-    let on_command_line = |argument: &Arg| {
-        let id = argument.get_id().as_str();
-        given.is_some_and(|matches| {
-            matches.try_contains_id(id).unwrap_or(false)
-                && matches.value_source(id) == Some(ValueSource::CommandLine)
-        })
-    };
+    let given = command.clone().ignore_errors(true).try_get_matches_from(arguments);
+    let given = given.unwrap_or_default();
+    let (chosen, given) = innermost(command, &given);
     chosen
         .get_arguments()
-        .filter(|argument| !on_command_line(argument))
+        .filter(|argument| !on_command_line(argument, given))
         .filter_map(|argument| wrong_setting(argument, environment))
         .collect()
+}
+
+/// Secrets that stand on the command line, where every user of the machine can read them.
+fn told_secrets(command: &Command, given: &ArgMatches) -> Vec<String> {
+    let (chosen, given) = innermost(command, given);
+    chosen
+        .get_arguments()
+        .filter(|argument| argument.is_hide_env_values_set() && on_command_line(argument, given))
+        .filter_map(Arg::get_env)
+        .map(|name| {
+            format!("{}: is a secret; give it in the environment alone", name.to_string_lossy())
+        })
+        .collect()
+}
+
+/// The subcommand that was chosen, and what was given to it.
+fn innermost<'a>(command: &'a Command, given: &'a ArgMatches) -> (&'a Command, &'a ArgMatches) {
+    match given.subcommand() {
+        Some((name, inner)) => match command.find_subcommand(name) {
+            Some(next) => innermost(next, inner),
+            None => (command, given),
+        },
+        None => (command, given),
+    }
+}
+
+fn on_command_line(argument: &Arg, given: &ArgMatches) -> bool {
+    let id = argument.get_id().as_str();
+    given.try_contains_id(id).unwrap_or(false)
+        && given.value_source(id) == Some(ValueSource::CommandLine)
 }
 
 /// What is wrong with one setting's value in the environment. The value itself is not

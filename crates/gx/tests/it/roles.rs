@@ -155,6 +155,20 @@ fn a_start_with_wrong_settings_reports_all_of_them() {
     assert!(!report.contains("hunter2"), "no secret is repeated:\n{report}");
 }
 
+/// A secret on the command line is refused, and not repeated: there everybody can read it.
+#[test]
+fn a_secret_on_the_command_line_is_refused() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_gx"))
+        .args(["db", "check", "--database-url", "postgres://gx:hunter2@localhost/gx"])
+        .env_clear()
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(said.contains("DATABASE_URL: is a secret"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
 async fn migrated_server() -> TestServer {
     let server = TestServer::start().await;
     let migrated = gx(&server, &["db", "migrate"]);
