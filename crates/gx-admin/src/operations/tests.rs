@@ -112,7 +112,9 @@ async fn an_edited_or_missing_audit_row_is_found() {
     let mut conn = host.base.connection().await.unwrap();
     assert_eq!(audit::verify(&mut conn).await.unwrap(), 4);
     let try_to = async |sql: &'static str| sqlx::query(sql).execute(host.database.pool()).await;
-    let change = async |sql| drop(try_to(sql).await.unwrap());
+    let change = async |sql| {
+        try_to(sql).await.unwrap();
+    };
     for sql in [r#"DELETE FROM "AuditLog""#, r#"UPDATE "AuditLog" SET seq = 9 WHERE seq = 1"#] {
         let refused = try_to(sql).await.unwrap_err().into_database_error().unwrap();
         assert_eq!(refused.constraint(), Some("AuditLog_append_only"));
