@@ -81,9 +81,10 @@ enum Command {
     Projection(projection::ProjectionCommand),
 }
 
-/// Names of ours that are no settings: where PostgreSQL is, and what the `env` file of a
-/// development stack exports for other programs.
-const KNOWN: [&str; 7] = [
+/// Names of ours that are no settings: what a build is told, where PostgreSQL is, and what the
+/// `env` file of a development stack exports for other programs.
+const KNOWN: [&str; 8] = [
+    "GX_BUILD_COMMIT",
     "GX_PG_BINDIR",
     "GX_IDENTITY_URL",
     "GX_TOKENOMICS_URL",

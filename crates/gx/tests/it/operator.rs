@@ -52,6 +52,15 @@ fn a_malformed_id_is_refused() {
     assert!(!refused.stderr.is_empty());
 }
 
+/// Names in the environment that are ours and no settings keep nothing from starting.
+#[test]
+fn what_a_build_or_a_stack_exports_is_no_wrong_setting() {
+    let decode = ["id", "decode", "MY 463 AUN834 0QKZB 5821"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gx"));
+    command.args(decode).env("GX_BUILD_COMMIT", "a1b2c3").env("GX_ADMIN_PASSWORD", "exported");
+    assert!(command.status().unwrap().success());
+}
+
 /// What operators look at after an approval, against a running stack.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_sees_commands_projection_and_schema() {
