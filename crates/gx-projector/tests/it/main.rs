@@ -5,7 +5,6 @@
 mod chain;
 mod commands;
 mod constants;
-mod crash;
 mod dead;
 mod effects;
 mod failing;
