@@ -2,13 +2,18 @@
 
 use std::error::Error;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 13] = [
+    "chaincode.proto",
+    "collection.proto",
     "common.proto",
     "gateway.proto",
     "kvrwset.proto",
     "msp.proto",
     "orderer.proto",
     "peer.proto",
+    "policies.proto",
+    "query.proto",
+    "queryresult.proto",
     "rwset.proto",
     "status.proto",
 ];
@@ -16,6 +21,7 @@ const FILES: [&str; 8] = [
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let files = protox::compile(FILES, ["proto"])?;
-    tonic_prost_build::configure().compile_fds(files)?;
+    // A generated `connect` of the transport would clash with the call of that name.
+    tonic_prost_build::configure().build_transport(false).compile_fds(files)?;
     Ok(())
 }

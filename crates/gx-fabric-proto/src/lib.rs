@@ -30,7 +30,7 @@ macro_rules! generated {
 }
 
 generated!(
-    /// Blocks, envelopes and their headers.
+    /// Blocks, envelopes and their headers; policies.
     common,
     "common"
 );
@@ -50,14 +50,20 @@ generated!(
     "msp"
 );
 generated!(
-    /// Seek requests.
+    /// Seek requests and the orderer's service.
     orderer,
     "orderer"
 );
 generated!(
-    /// Proposals, transactions and the Deliver service.
+    /// Proposals, transactions, the Deliver service, collections, and the protocol between
+    /// peer and chaincode.
     protos,
     "protos"
+);
+generated!(
+    /// Entries of range queries and histories.
+    queryresult,
+    "queryresult"
 );
 generated!(
     /// Read-write sets.
