@@ -2,12 +2,14 @@
 
 use std::error::Error;
 
-const FILES: [&str; 13] = [
+const FILES: [&str; 15] = [
     "chaincode.proto",
     "collection.proto",
     "common.proto",
+    "config.proto",
     "gateway.proto",
     "kvrwset.proto",
+    "lifecycle.proto",
     "msp.proto",
     "orderer.proto",
     "peer.proto",

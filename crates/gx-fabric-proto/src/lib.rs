@@ -30,7 +30,7 @@ macro_rules! generated {
 }
 
 generated!(
-    /// Blocks, envelopes and their headers; policies.
+    /// Blocks, envelopes and their headers; policies and channel configurations.
     common,
     "common"
 );
@@ -45,7 +45,12 @@ generated!(
     "kvrwset"
 );
 generated!(
-    /// Identities.
+    /// Definitions of chaincodes.
+    lifecycle,
+    "lifecycle"
+);
+generated!(
+    /// Identities and organisations.
     msp,
     "msp"
 );
