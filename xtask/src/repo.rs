@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 
-/// Folders at any depth that hold no source: version control, build output, run-time data.
-const SKIPPED_FOLDERS: [&str; 3] = [".git", "target", ".gx"];
+/// Folders at any depth that hold no source of ours: version control, build output, run-time
+/// data, installed packages.
+const SKIPPED_FOLDERS: [&str; 4] = [".git", "target", ".gx", "node_modules"];
 
 /// Cargo puts this file into each build folder, whatever the folder is called.
 const BUILD_FOLDER_MARK: &str = "CACHEDIR.TAG";
