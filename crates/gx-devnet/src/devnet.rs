@@ -16,6 +16,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::server::Router;
 use tonic::transport::{Identity as TlsIdentity, Server, ServerTlsConfig};
 
+use crate::chaincode::{Chaincode, Chaincodes};
 use crate::deliver::DeliverService;
 use crate::faults::Faults;
 use crate::gateway::GatewayService;
@@ -158,12 +159,13 @@ fn build_node(
         Orderer::start(options.cutting.clone(), faults, committer, Arc::clone(&store), published)
             .map_err(|reason| DevnetError::Thread { reason })?;
     let msp = Arc::new(organizations.msp()?);
+    let chaincodes = Arc::new(Chaincodes::new([Chaincode::built_in(&options.chaincode)]));
     let node = Node {
         channel: options.channel.clone(),
-        chaincode: options.chaincode.clone(),
         address: endpoint(address),
         clock: options.clock.clone(),
-        judge: Judge::new(&options.channel, &options.chaincode, Arc::clone(&msp)),
+        judge: Judge::new(&options.channel, Arc::clone(&chaincodes), Arc::clone(&msp)),
+        chaincodes,
         msp,
         peer: organizations.peer_signer()?,
         store,

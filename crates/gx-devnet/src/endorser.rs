@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use gx_contract::Response as Answer;
 use gx_fabric_proto::common::{Envelope, Payload};
 use gx_fabric_proto::protos::{
     ChaincodeAction, ChaincodeActionPayload, ChaincodeEndorsedAction, ChaincodeEvent, ChaincodeId,
@@ -11,15 +10,13 @@ use gx_fabric_proto::protos::{
 use prost::Message;
 
 use crate::access::to_time;
-use crate::contract::{self, Call};
-use crate::ledger::Simulation;
+use crate::chaincode::{Answer, Call, Chaincode};
+use crate::ledger::{Results, Simulation};
 use crate::node::Node;
 use crate::proposal::Unpacked;
 
 /// From this status on a chaincode's answer is an error and is not endorsed.
 const ERROR_STATUS: i32 = 400;
-/// The version that a deployed chaincode has.
-const CHAINCODE_VERSION: &str = "1.0";
 
 /// Why a peer does not endorse, by the place that refuses; clients see different codes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +34,8 @@ pub(crate) enum Refusal {
 /// A simulated transaction.
 pub(crate) struct Simulated {
     pub(crate) answer: Answer,
-    read_write_set: Vec<u8>,
+    chaincode: Arc<Chaincode>,
+    results: Results,
 }
 
 impl Node {
@@ -63,23 +61,28 @@ impl Node {
             )));
         }
         proposal.check_policy(&creator).map_err(Refusal::Proposal)?;
+        let chaincode = self.chaincodes.get(&proposal.chaincode).ok_or_else(|| {
+            let (name, channel) = (&proposal.chaincode, &self.channel);
+            Refusal::Peer(format!(
+                "make sure the chaincode {name} has been successfully defined on channel \
+                 {channel} and try again: chaincode {name} not found"
+            ))
+        })?;
         let snapshot = self.store.snapshot().map_err(|e| in_simulation(&e))?;
-        let mut simulation = Simulation::new(snapshot, &self.chaincode);
+        let mut simulation = Simulation::new(snapshot, tx_id);
         let timestamp = proposal.channel.timestamp.as_ref().and_then(to_time);
         let call = Call {
-            args: &proposal.args,
-            tx_id,
-            timestamp: timestamp.expect("the filters let no proposal pass without a timestamp"),
+            proposal,
             creator: &creator,
-            named_in_proposal: &proposal.chaincode,
-            own_name: &self.chaincode,
+            timestamp: timestamp.expect("the filters let no proposal pass without a timestamp"),
         };
-        let mut answer = contract::invoke(&mut simulation, &call).map_err(|e| in_simulation(&e))?;
+        let answer = chaincode.invoke(&mut simulation, &call, &proposal.args);
+        let answer = answer.map_err(|e| in_simulation(&e))?;
         if answer.status >= ERROR_STATUS {
             return Err(chaincode_answer(answer.status, &answer.message));
         }
-        let read_write_set = simulation.read_write_set(std::mem::take(&mut answer.writes));
-        Ok(Simulated { answer, read_write_set })
+        let chaincode = Arc::clone(chaincode);
+        Ok(Simulated { answer, chaincode, results: simulation.finish() })
     }
 
     /// Simulates a proposal and signs what came of it: an envelope without the client's
@@ -103,14 +106,14 @@ impl Node {
     }
 
     fn transaction(&self, proposal: &Unpacked, simulated: Simulated) -> Envelope {
-        let Simulated { answer, read_write_set } = simulated;
+        let Simulated { answer, chaincode, results } = simulated;
         let events = answer.event.map(|(event_name, payload)| {
-            let chaincode_id = self.chaincode.clone();
+            let chaincode_id = chaincode.name.clone();
             let tx_id = proposal.channel.tx_id.clone();
             ChaincodeEvent { chaincode_id, tx_id, event_name, payload }.encode_to_vec()
         });
         let action = ChaincodeAction {
-            results: read_write_set,
+            results: results.public,
             events: events.unwrap_or_default(),
             response: Some(Response {
                 status: answer.status,
@@ -118,8 +121,8 @@ impl Node {
                 payload: answer.payload,
             }),
             chaincode_id: Some(ChaincodeId {
-                name: self.chaincode.clone(),
-                version: CHAINCODE_VERSION.to_owned(),
+                name: chaincode.name.clone(),
+                version: chaincode.version.clone(),
                 ..ChaincodeId::default()
             }),
         };

@@ -14,7 +14,7 @@
 //! What it deliberately lacks: gossip, private data, system chaincodes, other peers.
 
 mod access;
-mod contract;
+mod chaincode;
 mod deliver;
 mod devnet;
 mod endorser;

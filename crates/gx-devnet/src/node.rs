@@ -6,6 +6,7 @@ use gx_model::Clock;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::chaincode::Chaincodes;
 use crate::faults::Faults;
 use crate::ledger::{Judge, Orderer, Store};
 use crate::msp::{Msp, Signer};
@@ -18,7 +19,7 @@ pub(crate) const DELIVER_STREAMS: usize = 2_500;
 /// One peer with its orderer.
 pub(crate) struct Node {
     pub(crate) channel: String,
-    pub(crate) chaincode: String,
+    pub(crate) chaincodes: Arc<Chaincodes>,
     /// `host:port`, as it stands in error details.
     pub(crate) address: String,
     pub(crate) clock: Clock,

@@ -49,7 +49,7 @@ impl Gateway for GatewayService {
                  channel {channel}"
             )));
         }
-        if proposal.chaincode != node.chaincode {
+        if node.chaincodes.get(&proposal.chaincode).is_none() {
             return Err(Status::failed_precondition(format!(
                 "no peers available to evaluate chaincode {} in channel {}",
                 proposal.chaincode, node.channel
@@ -83,7 +83,7 @@ impl Gateway for GatewayService {
             )));
         }
         let channel = &proposal.channel.channel_id;
-        if *channel != node.channel || proposal.chaincode != node.chaincode {
+        if *channel != node.channel || node.chaincodes.get(&proposal.chaincode).is_none() {
             return Err(Status::failed_precondition(format!(
                 "no combination of peers can be derived which satisfy the endorsement policy: \
                  No metadata was found for chaincode {} in channel {channel}",

@@ -193,12 +193,21 @@ fn write_all(
 ) -> Result<(), StoreError> {
     for set in sets {
         for write in &set.keys.writes {
-            let value = (!write.is_delete).then(|| write.value.clone());
+            // An empty value deletes.
+            let deletes = write.is_delete || write.value.is_empty();
+            let value = (!deletes).then(|| write.value.clone());
             match &value {
                 Some(value) => batch.put(&set.namespace, &write.key, version, value)?,
                 None => batch.delete(&set.namespace, &write.key)?,
             }
             writes.record(&set.namespace, &write.key, version, value);
+        }
+        for metadata in &set.keys.metadata_writes {
+            // A key that does not exist, or was just deleted, has no metadata.
+            let Some(current) = batch.get(&set.namespace, &metadata.key)? else { continue };
+            batch.put(&set.namespace, &metadata.key, version, &current.value)?;
+            batch.put_metadata(&set.namespace, metadata)?;
+            writes.record(&set.namespace, &metadata.key, version, Some(current.value));
         }
     }
     Ok(())

@@ -19,6 +19,7 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 
 use super::mvcc::NamespaceSet;
+use crate::chaincode::Chaincodes;
 use crate::msp::{Msp, NodeRole, PEER_MSP_ID};
 
 /// An envelope with the verdict that does not depend on the state.
@@ -64,13 +65,13 @@ impl Opened {
 #[derive(Clone)]
 pub(crate) struct Judge {
     channel: String,
-    chaincode: String,
+    chaincodes: Arc<Chaincodes>,
     msp: Arc<Msp>,
 }
 
 impl Judge {
-    pub(crate) fn new(channel: &str, chaincode: &str, msp: Arc<Msp>) -> Self {
-        Self { channel: channel.to_owned(), chaincode: chaincode.to_owned(), msp }
+    pub(crate) fn new(channel: &str, chaincodes: Arc<Chaincodes>, msp: Arc<Msp>) -> Self {
+        Self { channel: channel.to_owned(), chaincodes, msp }
     }
 
     /// Judges an envelope as a peer does before the state decides. The creator's signature
@@ -113,8 +114,8 @@ impl Judge {
         }
         let action = ChaincodeAction::decode(response.extension.as_slice())
             .map_err(|_| TxValidationCode::BadResponsePayload)?;
-        let named = action.chaincode_id.as_ref().map(|id| id.name.as_str());
-        if named != Some(self.chaincode.as_str()) {
+        let named = action.chaincode_id.as_ref();
+        if named.and_then(|id| self.chaincodes.get(&id.name)).is_none() {
             return Err(TxValidationCode::InvalidChaincode);
         }
         self.read_write_sets(&action.results)
@@ -141,7 +142,8 @@ impl Judge {
             .into_iter()
             .map(|set| {
                 let keys = KvrwSet::decode(set.rwset.as_slice()).map_err(bad)?;
-                if set.namespace != self.chaincode && !keys.writes.is_empty() {
+                let writes = !keys.writes.is_empty() || !keys.metadata_writes.is_empty();
+                if writes && self.chaincodes.get(&set.namespace).is_none() {
                     return Err(TxValidationCode::IllegalWriteset);
                 }
                 Ok(NamespaceSet { namespace: set.namespace, keys })

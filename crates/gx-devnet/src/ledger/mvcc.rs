@@ -3,7 +3,7 @@
 use gx_fabric_proto::kvrwset::{KvrwSet, RangeQueryInfo, range_query_info::ReadsInfo};
 use gx_fabric_proto::protos::TxValidationCode;
 
-use super::simulation::{reads, to_wire};
+use super::simulation::{to_read, to_wire};
 use super::store::{Batch, StoreError};
 
 /// One namespace of a transaction's read and write set.
@@ -34,8 +34,8 @@ pub(super) fn conflict(
     Ok(None)
 }
 
-/// A range read to its end must give the same keys and versions again. One that was not
-/// read to its end counts up to its last key.
+/// A range must give the same keys and versions again: one that was read to its end before
+/// that end, another one up to and with its last key.
 fn range_changed(
     state: &Batch<'_>,
     namespace: &str,
@@ -45,9 +45,15 @@ fn range_changed(
         // Summaries by hash are never made here: what cannot be checked has changed.
         return Ok(true);
     };
-    let mut current = state.range(namespace, &query.start_key, &query.end_key)?;
-    if !query.itr_exhausted {
-        current.truncate(recorded.kv_reads.len());
-    }
-    Ok(reads(&current) != recorded.kv_reads)
+    // The text that follows a key immediately is the key with a zero character.
+    let after_last;
+    let end = if query.itr_exhausted {
+        &query.end_key
+    } else {
+        after_last = format!("{}\0", query.end_key);
+        &after_last
+    };
+    let current = state.range(namespace, &query.start_key, end)?;
+    let current = current.into_iter().map(|(key, found)| to_read(key, Some(found.version)));
+    Ok(!current.eq(recorded.kv_reads.iter().cloned()))
 }

@@ -1,86 +1,257 @@
-//! A transaction being simulated: reads come from a snapshot and are recorded.
+//! A transaction being simulated: reads come from a snapshot and are recorded, writes are
+//! collected, per namespace. A read does not see the transaction's own writes.
 
 use std::collections::BTreeMap;
 
 use gx_fabric_proto::kvrwset::{
-    self, KvRead, KvWrite, KvrwSet, QueryReads, RangeQueryInfo, range_query_info::ReadsInfo,
+    self, KvMetadataEntry, KvMetadataWrite, KvRead, KvWrite, KvrwSet, RangeQueryInfo,
 };
 use gx_fabric_proto::rwset::{NsReadWriteSet, TxReadWriteSet, tx_read_write_set::DataModel};
 use prost::Message;
 
-use super::store::{Snapshot, StoreError, Version, Versioned};
+use super::scan::Scan;
+use super::store::{Snapshot, StoreError, Version};
 
-/// One chaincode's view of the state during one transaction.
+/// Named bytes that stand beside a key's value.
+pub(crate) type Metadata = BTreeMap<String, Vec<u8>>;
+
+/// Why a transaction may not go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SimulationError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// In a peer's own words, spelling included.
+    #[error(
+        "txid [{0}]: unsuppored transaction. Paginated queries are supported only in a read-only \
+         transaction"
+    )]
+    PageAfterWrite(String),
+    /// The same.
+    #[error(
+        "txid [{0}]: unsuppored transaction. Transaction has already performed a paginated query. \
+         Writes are not allowed"
+    )]
+    WriteAfterPage(String),
+}
+
+/// A range that is being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ScanId(usize);
+
+/// All namespaces' state as one transaction sees it.
 pub(crate) struct Simulation {
+    tx_id: String,
     snapshot: Snapshot,
-    namespace: String,
+    namespaces: BTreeMap<String, Namespace>,
+    /// In the order in which they were opened, which is the order in the read set.
+    scans: Vec<Scan>,
+    has_written: bool,
+    has_paged: bool,
+}
+
+/// What the transaction did in one namespace.
+#[derive(Default)]
+struct Namespace {
     reads: BTreeMap<String, Option<Version>>,
-    ranges: Vec<RangeQueryInfo>,
+    /// None deletes.
+    writes: BTreeMap<String, Option<Vec<u8>>>,
+    metadata_writes: BTreeMap<String, Metadata>,
+}
+
+/// What came of a simulation.
+pub(crate) struct Results {
+    /// An encoded `TxReadWriteSet`: what goes into the transaction.
+    pub(crate) public: Vec<u8>,
 }
 
 impl Simulation {
-    pub(crate) fn new(snapshot: Snapshot, namespace: &str) -> Self {
-        let namespace = namespace.to_owned();
-        Self { snapshot, namespace, reads: BTreeMap::new(), ranges: Vec::new() }
+    pub(crate) fn new(snapshot: Snapshot, tx_id: &str) -> Self {
+        Self {
+            tx_id: tx_id.to_owned(),
+            snapshot,
+            namespaces: BTreeMap::new(),
+            scans: Vec::new(),
+            has_written: false,
+            has_paged: false,
+        }
     }
 
     /// One value, as it was committed when the simulation began.
-    pub(crate) fn get(&mut self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let found = self.snapshot.get(&self.namespace, key)?;
-        self.reads.insert(key.to_owned(), found.as_ref().map(|found| found.version));
+    pub(crate) fn get(
+        &mut self,
+        namespace: &str,
+        key: &str,
+    ) -> Result<Option<Vec<u8>>, SimulationError> {
+        let found = self.snapshot.get(namespace, key)?;
+        let version = found.as_ref().map(|found| found.version);
+        self.namespace(namespace).reads.insert(key.to_owned(), version);
         Ok(found.map(|found| found.value))
     }
 
-    /// The keys from `start` on and before `end`. The result is checked again at commit.
-    pub(crate) fn range(
+    /// A key's metadata. Counts as a read of the key.
+    pub(crate) fn metadata(
         &mut self,
-        start: &str,
-        end: &str,
-    ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let found = self.snapshot.range(&self.namespace, start, end)?;
-        self.ranges.push(RangeQueryInfo {
-            start_key: start.to_owned(),
-            end_key: end.to_owned(),
-            itr_exhausted: true,
-            reads_info: Some(ReadsInfo::RawReads(QueryReads { kv_reads: reads(&found) })),
-        });
-        Ok(found.into_iter().map(|(key, found)| (key, found.value)).collect())
+        namespace: &str,
+        key: &str,
+    ) -> Result<Metadata, SimulationError> {
+        self.get(namespace, key)?;
+        Ok(self.snapshot.metadata(namespace, key)?)
     }
 
-    /// The encoded `TxReadWriteSet` of what was read and of these writes.
-    pub(crate) fn read_write_set(self, writes: Vec<(String, Option<Vec<u8>>)>) -> Vec<u8> {
-        let reads = self
-            .reads
-            .into_iter()
-            .map(|(key, version)| KvRead { key, version: version.map(to_wire) });
-        let writes: BTreeMap<_, _> = writes.into_iter().collect();
-        let writes = writes.into_iter().map(|(key, value)| KvWrite {
+    /// Replaces a value. An empty one deletes the key, as it does on a peer.
+    pub(crate) fn put(
+        &mut self,
+        namespace: &str,
+        key: &str,
+        value: Vec<u8>,
+    ) -> Result<(), SimulationError> {
+        self.write(namespace, key, Some(value).filter(|value| !value.is_empty()))
+    }
+
+    /// Deletes a key, whether it exists or not.
+    pub(crate) fn delete(&mut self, namespace: &str, key: &str) -> Result<(), SimulationError> {
+        self.write(namespace, key, None)
+    }
+
+    fn write(
+        &mut self,
+        namespace: &str,
+        key: &str,
+        value: Option<Vec<u8>>,
+    ) -> Result<(), SimulationError> {
+        self.check_writable()?;
+        self.namespace(namespace).writes.insert(key.to_owned(), value);
+        Ok(())
+    }
+
+    /// Replaces all of a key's metadata.
+    pub(crate) fn put_metadata(
+        &mut self,
+        namespace: &str,
+        key: &str,
+        metadata: Metadata,
+    ) -> Result<(), SimulationError> {
+        self.check_writable()?;
+        self.namespace(namespace).metadata_writes.insert(key.to_owned(), metadata);
+        Ok(())
+    }
+
+    /// Begins to read the keys from `start` on and before `end`; an empty `end` is no end.
+    /// What is read is checked again at commit.
+    pub(crate) fn open_range(
+        &mut self,
+        namespace: &str,
+        start: &str,
+        end: &str,
+    ) -> Result<ScanId, SimulationError> {
+        let rows = self.snapshot.rows(namespace, start, end)?;
+        self.scans.push(Scan::new(namespace, start, end, rows));
+        Ok(ScanId(self.scans.len() - 1))
+    }
+
+    /// The same for one page of a range, which only a transaction without writes may read.
+    pub(crate) fn open_page(
+        &mut self,
+        namespace: &str,
+        start: &str,
+        end: &str,
+    ) -> Result<ScanId, SimulationError> {
+        if self.has_written {
+            return Err(SimulationError::PageAfterWrite(self.tx_id.clone()));
+        }
+        self.has_paged = true;
+        self.open_range(namespace, start, end)
+    }
+
+    /// The next key and value of a range; none at its end.
+    pub(crate) fn next(
+        &mut self,
+        scan: ScanId,
+    ) -> Result<Option<(String, Vec<u8>)>, SimulationError> {
+        Ok(self.scans[scan.0].next()?)
+    }
+
+    /// Where the next page of a range starts; empty where there is none.
+    pub(crate) fn bookmark(&mut self, scan: ScanId) -> Result<String, SimulationError> {
+        Ok(self.scans[scan.0].bookmark()?)
+    }
+
+    /// Everything read and written.
+    pub(crate) fn finish(mut self) -> Results {
+        let mut ranges: BTreeMap<String, Vec<RangeQueryInfo>> = BTreeMap::new();
+        for scan in std::mem::take(&mut self.scans) {
+            let (namespace, range) = scan.finish();
+            self.namespace(&namespace);
+            let ranges = ranges.entry(namespace).or_default();
+            if !ranges.iter().any(|seen| is_same_range(seen, &range)) {
+                ranges.push(range);
+            }
+        }
+        let ns_rwset = self.namespaces.into_iter().map(|(namespace, keys)| {
+            let ranges = ranges.remove(&namespace).unwrap_or_default();
+            NsReadWriteSet {
+                rwset: keys.into_set(ranges).encode_to_vec(),
+                namespace,
+                collection_hashed_rwset: Vec::new(),
+            }
+        });
+        let public =
+            TxReadWriteSet { data_model: DataModel::Kv.into(), ns_rwset: ns_rwset.collect() };
+        Results { public: public.encode_to_vec() }
+    }
+
+    fn check_writable(&mut self) -> Result<(), SimulationError> {
+        if self.has_paged {
+            return Err(SimulationError::WriteAfterPage(self.tx_id.clone()));
+        }
+        self.has_written = true;
+        Ok(())
+    }
+
+    fn namespace(&mut self, name: &str) -> &mut Namespace {
+        // Looked up twice at worst, so that the common case allocates nothing.
+        if !self.namespaces.contains_key(name) {
+            self.namespaces.insert(name.to_owned(), Namespace::default());
+        }
+        self.namespaces.get_mut(name).expect("it is there or was just made")
+    }
+}
+
+impl Namespace {
+    fn into_set(self, range_queries_info: Vec<RangeQueryInfo>) -> KvrwSet {
+        let reads = self.reads.into_iter().map(|(key, version)| to_read(key, version));
+        let writes = self.writes.into_iter().map(|(key, value)| KvWrite {
             key,
             is_delete: value.is_none(),
             value: value.unwrap_or_default(),
         });
-        let keys = KvrwSet {
+        let metadata_writes = self
+            .metadata_writes
+            .into_iter()
+            .map(|(key, metadata)| KvMetadataWrite { key, entries: to_entries(metadata) });
+        KvrwSet {
             reads: reads.collect(),
-            range_queries_info: self.ranges,
+            range_queries_info,
             writes: writes.collect(),
-            metadata_writes: Vec::new(),
-        };
-        let namespace = NsReadWriteSet {
-            namespace: self.namespace,
-            rwset: keys.encode_to_vec(),
-            collection_hashed_rwset: Vec::new(),
-        };
-        TxReadWriteSet { data_model: DataModel::Kv.into(), ns_rwset: vec![namespace] }
-            .encode_to_vec()
+            metadata_writes: metadata_writes.collect(),
+        }
     }
 }
 
-/// A range's result as it is recorded.
-pub(super) fn reads(found: &[(String, Versioned)]) -> Vec<KvRead> {
-    found
-        .iter()
-        .map(|(key, found)| KvRead { key: key.clone(), version: Some(to_wire(found.version)) })
-        .collect()
+/// A range that is read twice is checked once, as the first reading saw it.
+fn is_same_range(one: &RangeQueryInfo, other: &RangeQueryInfo) -> bool {
+    one.start_key == other.start_key
+        && one.end_key == other.end_key
+        && one.itr_exhausted == other.itr_exhausted
+}
+
+fn to_entries(metadata: Metadata) -> Vec<KvMetadataEntry> {
+    metadata.into_iter().map(|(name, value)| KvMetadataEntry { name, value }).collect()
+}
+
+/// A read as it is recorded.
+pub(super) fn to_read(key: String, version: Option<Version>) -> KvRead {
+    KvRead { key, version: version.map(to_wire) }
 }
 
 /// A version as it stands in read sets.

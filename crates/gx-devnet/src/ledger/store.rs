@@ -3,8 +3,11 @@
 
 use std::path::Path;
 
-use redb::{ReadOnlyTable, ReadableDatabase, ReadableTable, Table, TableDefinition};
+use gx_fabric_proto::kvrwset::KvMetadataWrite;
+use prost::Message;
+use redb::{OwnedRange, ReadOnlyTable, ReadableDatabase, ReadableTable, Table, TableDefinition};
 
+use super::simulation::Metadata;
 use super::store_file::open_database;
 use crate::DevnetError;
 
@@ -12,6 +15,8 @@ use crate::DevnetError;
 const BLOCKS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("blocks");
 /// Namespace, zero byte and key to version and value.
 const STATE: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("state");
+/// The keys that have metadata, with their entries: few have, and only they pay for it.
+const METADATA: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("metadata");
 /// Transaction id to the place of its first appearance and its validation code.
 const TRANSACTIONS: TableDefinition<'static, &str, (u64, u32, u8)> =
     TableDefinition::new("transactions");
@@ -98,7 +103,11 @@ impl Store {
 
     /// The committed state of this moment; later commits do not change it.
     pub(crate) fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot { state: self.database.begin_read()?.open_table(STATE)? })
+        let transaction = self.database.begin_read()?;
+        Ok(Snapshot {
+            state: transaction.open_table(STATE)?,
+            metadata: transaction.open_table(METADATA)?,
+        })
     }
 
     /// Runs `change` and makes all of it durable at once, or none of it.
@@ -114,6 +123,7 @@ impl Store {
             let mut batch = Batch {
                 blocks: transaction.open_table(BLOCKS)?,
                 state: transaction.open_table(STATE)?,
+                metadata: transaction.open_table(METADATA)?,
                 transactions: transaction.open_table(TRANSACTIONS)?,
             };
             change(&mut batch)?
@@ -126,6 +136,7 @@ impl Store {
 /// A frozen view of the state.
 pub(crate) struct Snapshot {
     state: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    metadata: ReadOnlyTable<&'static [u8], &'static [u8]>,
 }
 
 impl Snapshot {
@@ -133,13 +144,39 @@ impl Snapshot {
         get(&self.state, namespace, key)
     }
 
-    pub(crate) fn range(
-        &self,
-        namespace: &str,
-        start: &str,
-        end: &str,
-    ) -> Result<Vec<(String, Versioned)>, StoreError> {
-        range(&self.state, namespace, start, end)
+    /// The entries of a key's metadata.
+    pub(crate) fn metadata(&self, namespace: &str, key: &str) -> Result<Metadata, StoreError> {
+        let stored = self.metadata.get(state_key(namespace, key).as_slice())?;
+        let Some(stored) = stored else { return Ok(Metadata::new()) };
+        let stored = KvMetadataWrite::decode(stored.value())
+            .expect("the store holds the metadata that was put there");
+        Ok(stored.entries.into_iter().map(|entry| (entry.name, entry.value)).collect())
+    }
+
+    /// The keys from `start` on and before `end`, in byte order; an empty `end` is no end.
+    pub(crate) fn rows(&self, namespace: &str, start: &str, end: &str) -> Result<Rows, StoreError> {
+        let (first, past) = bounds(namespace, start, end);
+        let range = self.state.range_owned(first.as_slice()..past.as_slice())?;
+        Ok(Rows { range, key_at: namespace.len() + 1 })
+    }
+}
+
+/// Keys and values of a range, read as they are asked for.
+pub(crate) struct Rows {
+    range: OwnedRange<&'static [u8], &'static [u8]>,
+    key_at: usize,
+}
+
+impl Iterator for Rows {
+    type Item = Result<(String, Versioned), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let entry = self.range.next()?;
+        Some(
+            entry.map_err(StoreError::from).map(|(key, stored)| {
+                (key_text(key.value(), self.key_at), versioned(stored.value()))
+            }),
+        )
     }
 }
 
@@ -147,6 +184,7 @@ impl Snapshot {
 pub(crate) struct Batch<'t> {
     blocks: Table<'t, u64, &'static [u8]>,
     state: Table<'t, &'static [u8], &'static [u8]>,
+    metadata: Table<'t, &'static [u8], &'static [u8]>,
     transactions: Table<'t, &'static str, (u64, u32, u8)>,
 }
 
@@ -180,7 +218,24 @@ impl Batch<'_> {
     }
 
     pub(crate) fn delete(&mut self, namespace: &str, key: &str) -> Result<(), StoreError> {
-        self.state.remove(state_key(namespace, key).as_slice())?;
+        let key = state_key(namespace, key);
+        self.state.remove(key.as_slice())?;
+        self.metadata.remove(key.as_slice())?;
+        Ok(())
+    }
+
+    /// Replaces all of a key's metadata; no entries remove it.
+    pub(crate) fn put_metadata(
+        &mut self,
+        namespace: &str,
+        metadata: &KvMetadataWrite,
+    ) -> Result<(), StoreError> {
+        let key = state_key(namespace, &metadata.key);
+        if metadata.entries.is_empty() {
+            self.metadata.remove(key.as_slice())?;
+        } else {
+            self.metadata.insert(key.as_slice(), metadata.encode_to_vec().as_slice())?;
+        }
         Ok(())
     }
 
@@ -232,28 +287,34 @@ fn get(
     Ok(stored.map(|stored| versioned(stored.value())))
 }
 
-/// The keys from `start` on and before `end`, in byte order; an empty `end` is no end.
 fn range(
     state: &impl ReadableTable<&'static [u8], &'static [u8]>,
     namespace: &str,
     start: &str,
     end: &str,
 ) -> Result<Vec<(String, Versioned)>, StoreError> {
+    let (first, past) = bounds(namespace, start, end);
+    let mut found = Vec::new();
+    for entry in state.range(first.as_slice()..past.as_slice())? {
+        let (key, stored) = entry?;
+        found.push((key_text(key.value(), namespace.len() + 1), versioned(stored.value())));
+    }
+    Ok(found)
+}
+
+/// The first stored key of a range and the one past its last.
+fn bounds(namespace: &str, start: &str, end: &str) -> (Vec<u8>, Vec<u8>) {
     let first = state_key(namespace, start);
     let past = if end.is_empty() {
         [namespace.as_bytes(), &[1]].concat()
     } else {
         state_key(namespace, end)
     };
-    if first >= past {
-        return Ok(Vec::new());
-    }
-    let key_at = namespace.len() + 1;
-    let mut found = Vec::new();
-    for entry in state.range(first.as_slice()..past.as_slice())? {
-        let (key, stored) = entry?;
-        let key = std::str::from_utf8(&key.value()[key_at..]).expect("keys are stored from texts");
-        found.push((key.to_owned(), versioned(stored.value())));
-    }
-    Ok(found)
+    let past = past.max(first.clone());
+    (first, past)
+}
+
+fn key_text(stored: &[u8], key_at: usize) -> String {
+    let key = std::str::from_utf8(&stored[key_at..]).expect("keys are stored from texts");
+    key.to_owned()
 }
