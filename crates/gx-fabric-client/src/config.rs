@@ -86,7 +86,7 @@ impl Default for LedgerLimits {
         Self {
             evaluate_timeout: Duration::from_secs(10),
             endorse_timeout: Duration::from_secs(40),
-            submit_timeout: Duration::from_secs(10),
+            submit_timeout: Duration::from_secs(5),
             commit_status_timeout: Duration::from_secs(60),
             block_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(3),
@@ -94,9 +94,9 @@ impl Default for LedgerLimits {
             height_interval: Duration::from_secs(1),
             silence_deadline: Duration::from_secs(3),
             backoff_first: Duration::from_millis(100),
-            backoff_cap: Duration::from_secs(10),
+            backoff_cap: Duration::from_secs(3),
             breaker_failures: 5,
-            breaker_open: Duration::from_secs(5),
+            breaker_open: Duration::from_secs(2),
             read_ahead_blocks: 16,
         }
     }

@@ -77,12 +77,12 @@ impl Default for RetryPolicy {
         Self {
             base: Duration::from_millis(100),
             cap: Duration::from_secs(60),
-            unavailable_cap: Duration::from_secs(10),
+            unavailable_cap: Duration::from_secs(3),
             interrupted: 8,
             refused: 10,
             conflict: 30,
             unknown: 12,
-            unavailable: 5_000,
+            unavailable: 15_000,
             invalid: 5,
         }
     }

@@ -11,6 +11,7 @@ mod block;
 mod compare;
 mod dead;
 mod error;
+mod history;
 mod leader;
 mod money;
 mod place;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gx_db::PgPool;
-use gx_fabric_client::{Block, BlockId, ChainError, Follower, Ledger};
+use gx_fabric_client::{Block, BlockId, ChainError, FollowState, Follower, Ledger};
 use gx_model::{BatchEvent, Clock};
 use gx_outbox::{Checkpoint, Waker};
 use rand::rngs::StdRng;
@@ -106,6 +106,11 @@ impl Projector {
             Err(_) => {}
         }
         applied.map(Progress::Applied)
+    }
+
+    /// How the stream of blocks fares, once there is one.
+    pub fn stream(&self) -> Option<FollowState> {
+        self.follower.as_ref().map(|follower| follower.state().borrow().clone())
     }
 
     /// Frees the lead, so that a standby takes over at once.

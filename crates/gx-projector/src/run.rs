@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::compare::differences;
 use crate::error::{Halt, ProjectorError};
+use crate::history::History;
 use crate::projector::{Parts, Progress, Projector};
 use crate::settings::ProjectorSettings;
 use crate::store::dead;
@@ -23,7 +24,7 @@ const HEART_DEADLINE: Duration = Duration::from_secs(120);
 /// The first pause after a failed step is at most this long; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// Writer's name in the height samples.
 const WRITER: &str = "projector";
 
@@ -43,7 +44,7 @@ pub async fn run(
     let heart = board.heart("projector", HEART_DEADLINE);
     let watch = watch_tip(projector.parts().clone(), settings.clone(), health.clone());
     let watch = tokio::spawn(shutdown.clone().run_until_cancelled_owned(watch));
-    let mut failures = 0_u32;
+    let (mut failures, mut history) = (0_u32, History::default());
     let ended = loop {
         heart.beat();
         let step = shutdown.run_until_cancelled(projector.step(STEP_WAIT)).await;
@@ -51,7 +52,8 @@ pub async fn run(
             None => break Ok(()),
             Some(Ok(progress)) => {
                 failures = 0;
-                health.progress(&progress);
+                history.add(&progress, projector.stream());
+                health.progress(&progress, &history);
                 match progress {
                     Progress::Standby => settings.standby_poll(),
                     Progress::Began { .. } | Progress::Applied(_) | Progress::Idle => continue,
@@ -112,12 +114,16 @@ impl Health {
         }
     }
 
-    fn progress(&self, progress: &Progress) {
+    fn progress(&self, progress: &Progress, history: &History) {
         self.database.healthy();
         let leads = *progress != Progress::Standby;
         metrics::gauge!("gx_projector_leads").set(f64::from(u8::from(leads)));
         let role = if leads { "leader" } else { "standby" };
-        self.projection.set(Verdict::healthy().with_value(json!({ "role": role })));
+        self.projection.set(Verdict::healthy().with_value(json!({
+            "role": role,
+            "stream": history.stream(),
+            "lastInvalid": history.last_invalid(),
+        })));
         match progress {
             Progress::Began { number } => {
                 self.ledger.healthy();

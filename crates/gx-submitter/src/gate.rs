@@ -48,6 +48,8 @@ impl Submitter {
             Gate::Closed | Gate::Recheck | Gate::Open => {
                 self.compare_chain(&mut conn, checkpoint.as_ref()).await?;
                 if matches!(self.gate, Gate::Recheck) {
+                    // What was put off during the outage need not wait any longer.
+                    gx_outbox::hasten_open(&mut conn, self.now()).await?;
                     self.gate = Gate::Open;
                     return Ok(None);
                 }

@@ -13,6 +13,7 @@ mod run;
 mod send;
 mod settings;
 mod submitter;
+mod trouble;
 
 pub use error::{Halt, SubmitterError};
 pub use run::run;

@@ -7,7 +7,7 @@ use gx_outbox::Reply;
 use rand::RngExt;
 
 use crate::error::SubmitterError;
-use crate::submitter::{Submitter, count_failure};
+use crate::submitter::Submitter;
 
 /// Most envelopes sent again in one step.
 const MAX_RESENT: i64 = 32;
@@ -50,13 +50,13 @@ impl Submitter {
     ) -> Result<(), SubmitterError> {
         let error = match self.parts.ledger.submit(tx_id, envelope).await {
             Ok(()) => {
-                self.ledger_answered();
+                self.ledger_answered(Phase::Submit);
                 let after = self.resend_after(sends);
                 return self.record(tx_id, after, None, None).await;
             }
             Err(error) => error,
         };
-        count_failure(&error);
+        self.ledger_failed(Phase::Submit, &error);
         tracing::warn!(tx_id, error = %error, "an envelope was not acknowledged");
         if error.orderer_refused {
             return self.refused(tx_id, &error, refused_at).await;

@@ -53,12 +53,11 @@ pub async fn run(
             () = grace_after(&shutdown) => break Ok(()),
         };
         let wait = match step {
-            Ok(Progress::Worked { .. }) => {
-                health.working();
-                continue;
-            }
             Ok(progress) => {
-                health.progress(&progress);
+                health.progress(&submitter, &progress);
+                if matches!(progress, Progress::Worked { .. }) {
+                    continue;
+                }
                 wait_after(&submitter, &progress).await
             }
             Err(SubmitterError::Halted(halt)) if is_for_good(&halt) => {
@@ -152,24 +151,22 @@ impl Health {
         }
     }
 
-    fn working(&self) {
+    fn progress(&self, submitter: &Submitter, progress: &Progress) {
         self.database.healthy();
-        self.submission.healthy();
-    }
-
-    fn progress(&self, progress: &Progress) {
-        self.database.healthy();
-        match progress {
-            Progress::Waiting { height, applied } => self.submission.set(
-                Verdict::unhealthy("waiting until the projector has reached the ledger's tip")
-                    .with_value(json!({ "height": height, "applied": applied })),
-            ),
-            Progress::Paused { why, .. } => {
-                let message = format!("the ledger is left alone for a moment: {why}");
-                self.submission.set(Verdict::unhealthy(message));
+        let troubles = &submitter.troubles;
+        let verdict = match (progress, troubles.now()) {
+            (Progress::Waiting { height, applied }, _) => {
+                let message = "waiting until the projector has reached the ledger's tip";
+                let value = json!({ "height": height, "applied": applied });
+                return self.submission.set(Verdict::unhealthy(message).with_value(value));
             }
-            Progress::Idle | Progress::Worked { .. } => self.submission.healthy(),
-        }
+            (_, Some(trouble)) => Verdict::unhealthy(trouble),
+            (Progress::Paused { why, .. }, None) => {
+                Verdict::unhealthy(format!("the ledger is left alone for a moment: {why}"))
+            }
+            (Progress::Idle | Progress::Worked { .. }, None) => Verdict::healthy(),
+        };
+        self.submission.set(verdict.with_value(json!({ "lastFailure": troubles.last() })));
     }
 
     fn failure(&self, error: &SubmitterError) {

@@ -7,7 +7,7 @@ use gx_outbox::{Batch, Due, FailureClass, Fate, Lease, NewAttempt};
 
 use crate::envelope;
 use crate::error::SubmitterError;
-use crate::submitter::{Submitter, count_failure};
+use crate::submitter::Submitter;
 
 /// What became of one piece of a batch.
 enum Sent {
@@ -86,7 +86,7 @@ impl Submitter {
         let signer = self.parts.signers.of(piece.signer);
         match self.parts.ledger.endorse(signer, call.function, &call.args).await {
             Ok(endorsed) => {
-                self.ledger_answered();
+                self.ledger_answered(Phase::Endorse);
                 self.store_and_submit(piece, lease, &endorsed).await
             }
             Err(error) => self.not_endorsed(piece, &error).await,
@@ -99,7 +99,7 @@ impl Submitter {
         piece: &Batch,
         error: &LedgerError,
     ) -> Result<Sent, SubmitterError> {
-        count_failure(error);
+        self.ledger_failed(Phase::Endorse, error);
         let message = error.to_string();
         let ids = piece.ids();
         let class = match error.class {

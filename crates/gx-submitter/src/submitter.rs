@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gx_db::{PgConnection, PgPool};
-use gx_fabric_client::{Identity, Ledger, LedgerError};
+use gx_fabric_client::{Identity, Ledger, LedgerError, Phase};
 use gx_model::{Clock, SignerRole};
 use gx_outbox::{FailureClass, Fate, Purpose, RetryPolicy};
 use rand::RngExt;
@@ -13,11 +13,12 @@ use time::OffsetDateTime;
 use crate::error::SubmitterError;
 use crate::gate::Gate;
 use crate::settings::{SettingsError, SubmitterSettings};
+use crate::trouble::Troubles;
 
 /// The first pause after the ledger was unavailable is at most this long; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// Most commands looked at to form one batch.
 const MAX_LOOKED_AT: i64 = 2_000;
 
@@ -62,6 +63,7 @@ pub struct Submitter {
     pub(crate) settings: SubmitterSettings,
     pub(crate) rng: StdRng,
     pub(crate) gate: Gate,
+    pub(crate) troubles: Troubles,
     pause: Option<Pause>,
     swept_at: Option<OffsetDateTime>,
     /// Lanes may be leased under this name although no step is under way.
@@ -120,6 +122,7 @@ impl Submitter {
             settings,
             rng,
             gate: Gate::default(),
+            troubles: Troubles::default(),
             pause: None,
             swept_at: None,
             lanes_astray: false,
@@ -204,9 +207,18 @@ impl Submitter {
         self.gate.recheck();
     }
 
-    /// The ledger answered.
-    pub(crate) fn ledger_answered(&mut self) {
+    /// The ledger carried out what this phase asks of it.
+    pub(crate) fn ledger_answered(&mut self, phase: Phase) {
         self.pause = None;
+        self.troubles.over(phase);
+    }
+
+    /// Counts a failed call by phase and class, and remembers it for whoever looks.
+    pub(crate) fn ledger_failed(&mut self, phase: Phase, error: &LedgerError) {
+        metrics::counter!("gx_submitter_failures_total",
+            "phase" => error.phase.name(), "class" => error.class.name())
+        .increment(1);
+        self.troubles.add(phase, error, self.parts.clock.now());
     }
 
     /// Leases lanes, forms a batch and sends it; how many commands were tried.
@@ -291,11 +303,4 @@ impl Submitter {
         gx_outbox::release_held(conn, now).await?;
         Ok(())
     }
-}
-
-/// Counts a failed call by phase and class.
-pub(crate) fn count_failure(error: &LedgerError) {
-    metrics::counter!("gx_submitter_failures_total",
-        "phase" => error.phase.name(), "class" => error.class.name())
-    .increment(1);
 }
