@@ -15,8 +15,9 @@ use tonic::{Code, Status, Streaming};
 
 use crate::block::Block;
 use crate::chain::ChainError;
-use crate::error::{LedgerError, OutcomeClass, Phase};
+use crate::error::{Cause, LedgerError, OutcomeClass, Phase};
 use crate::peer::Peer;
+use crate::telemetry::count_failure;
 
 /// Blocks as one peer delivers them, until the stream ends.
 pub struct BlockStream {
@@ -108,13 +109,26 @@ pub(crate) async fn height_of(
             _ => Err(unexpected(peer.endpoint())),
         }
     };
-    match tokio::time::timeout_at(deadline, ask).await {
-        Ok(outcome) => outcome.map_err(|error| error.at(peer.endpoint())),
+    let height = match tokio::time::timeout_at(deadline, ask).await {
+        Ok(outcome) => outcome,
         Err(_) => {
             peer.renew();
-            Err(LedgerError::timed_out(Phase::Stream).at(peer.endpoint()))
+            Err(LedgerError::timed_out(Phase::Stream))
         }
-    }
+    };
+    height.map_err(|error| {
+        // Every channel has a newest block.
+        let error = match error.code {
+            Code::NotFound => {
+                let error = LedgerError { class: OutcomeClass::Misconfigured, ..error };
+                error.because(Cause::NoChannel)
+            }
+            _ => error,
+        }
+        .at(peer.endpoint());
+        count_failure(&error);
+        error
+    })
 }
 
 /// The one request, on a stream that stays open: some peers end with their clients' side.
@@ -145,26 +159,29 @@ async fn next_answer(
 
 /// A Deliver service says no with a number of its own instead of a gRPC status.
 fn refused(status: i32) -> LedgerError {
-    let (class, code, meaning) = match DeliverStatus::try_from(status) {
+    let (class, code, cause, meaning) = match DeliverStatus::try_from(status) {
         Ok(DeliverStatus::NotFound) => (
             OutcomeClass::Unavailable,
             Code::NotFound,
+            None,
             "the peer does not have the block, or not the channel",
         ),
         Ok(DeliverStatus::Forbidden) => (
             OutcomeClass::Misconfigured,
             Code::PermissionDenied,
+            Some(Cause::Denied),
             "the identity may not read blocks of the channel",
         ),
         Ok(DeliverStatus::BadRequest) => (
             OutcomeClass::Misconfigured,
             Code::InvalidArgument,
+            None,
             "the peer does not accept the request; check the clocks and the TLS client certificate",
         ),
-        _ => (OutcomeClass::Unavailable, Code::Unavailable, "the peer cannot deliver"),
+        _ => (OutcomeClass::Unavailable, Code::Unavailable, None, "the peer cannot deliver"),
     };
     let message = format!("deliver status {status}: {meaning}");
-    LedgerError { code, ..LedgerError::local(Phase::Stream, class, message) }
+    LedgerError { code, cause, ..LedgerError::local(Phase::Stream, class, message) }
 }
 
 fn unexpected(peer: &str) -> LedgerError {

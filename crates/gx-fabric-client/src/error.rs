@@ -1,5 +1,6 @@
 //! Failures of the ledger, typed by phase and by what can be done about them.
 
+mod cause;
 mod classify;
 
 use gx_fabric_proto::gateway::ErrorDetail;
@@ -8,6 +9,7 @@ use prost::Message;
 use tonic::{Code, Status};
 
 use crate::connect::{self, ConnectFault, TransportStory};
+pub use cause::Cause;
 use classify::{Judgement, judge};
 
 /// Where in the life of a call it failed.
@@ -98,6 +100,8 @@ pub struct LedgerError {
     pub peer: Option<String>,
     /// Why there was no connection, if that was it.
     pub connect: Option<ConnectFault>,
+    /// What must be set right, where the answer tells.
+    pub cause: Option<Cause>,
     /// The orderer refuses these bytes for good. If no peer has the transaction, the
     /// attempt can be abandoned.
     pub orderer_refused: bool,
@@ -119,6 +123,7 @@ impl LedgerError {
             details: Vec::new(),
             peer: None,
             connect: None,
+            cause: None,
             orderer_refused: false,
         }
     }
@@ -139,7 +144,7 @@ impl LedgerError {
             };
         }
         let details = decode_details(status.details());
-        let Judgement { class, orderer_refused } =
+        let Judgement { class, cause, orderer_refused } =
             judge(phase, status.code(), status.message(), &details);
         Self {
             phase,
@@ -149,6 +154,7 @@ impl LedgerError {
             details,
             peer: None,
             connect: None,
+            cause,
             orderer_refused,
         }
     }
@@ -156,6 +162,21 @@ impl LedgerError {
     pub(crate) fn at(mut self, peer: &str) -> Self {
         self.peer = Some(peer.to_owned());
         self
+    }
+
+    pub(crate) fn because(mut self, cause: Cause) -> Self {
+        self.cause = Some(cause);
+        self
+    }
+
+    /// The failure in one word, the same in metrics, logs and health checks: the connection's
+    /// fault, what must be set right, or else the class.
+    pub fn kind(&self) -> &'static str {
+        match (self.connect, self.cause) {
+            (Some(fault), _) => fault.name(),
+            (None, Some(cause)) => cause.name(),
+            (None, None) => self.class.name(),
+        }
     }
 
     /// The chaincode's status, if it was the chaincode that refused: 400 for a rule, 500
@@ -169,7 +190,7 @@ impl LedgerError {
     pub fn hint(&self) -> Option<&'static str> {
         match self.connect {
             Some(fault) => Some(fault.hint()),
-            None => classify::hint(&self.message, &self.details),
+            None => self.cause.map(Cause::hint),
         }
     }
 

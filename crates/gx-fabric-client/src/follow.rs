@@ -12,9 +12,10 @@ use crate::block::{Block, BlockId};
 use crate::chain::{ChainError, check_follows, check_same};
 use crate::deliver::{BlockStream, StreamError};
 use crate::error::{LedgerError, OutcomeClass, Phase};
-use crate::heights::{PeerHeight, tip, watch_heights};
+use crate::heights::{PeerHeight, own_tip, watch_heights};
 use crate::ledger::Ledger;
 use crate::peer::Peer;
+use crate::telemetry::count_failure;
 
 /// Delivers each block after a known one exactly once and in order.
 ///
@@ -145,11 +146,14 @@ impl Reader {
             if self.at != started_at {
                 self.backoff.reset();
             }
+            if let Some(error) = &error {
+                count_failure(error);
+            }
             let pause = self.ledger.with_rng(|rng| self.backoff.next(rng));
             match &error {
                 Some(error) => tracing::warn!(
                     peer = peer.endpoint(), block = self.at.number, error = %error,
-                    pause_ms = pause.as_millis(), "lost the block stream"
+                    phase = error.phase.name(), class = error.kind(), pause_ms = pause.as_millis(), "lost the block stream"
                 ),
                 None => tracing::info!(
                     peer = peer.endpoint(),
@@ -211,7 +215,7 @@ impl Reader {
     ) -> ControlFlow<End, Block> {
         let mut silent_at: Option<Instant> = None;
         loop {
-            let exists = tip(&self.heights.borrow_and_update()).is_some_and(|tip| tip > due);
+            let exists = own_tip(&self.heights.borrow_and_update()).is_some_and(|tip| tip > due);
             if exists && silent_at.is_none() {
                 silent_at = Some(Instant::now() + self.ledger.limits().silence_deadline);
             }

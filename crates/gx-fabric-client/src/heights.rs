@@ -11,13 +11,38 @@ use crate::ledger::Ledger;
 pub struct PeerHeight {
     /// The peer's endpoint.
     pub peer: String,
+    /// The peer's organisation.
+    pub msp_id: String,
+    /// Whether it belongs to the reader's organisation, so that its word counts.
+    pub own: bool,
     /// The number of its newest block plus one, or why it did not say.
     pub height: Result<u64, LedgerError>,
 }
 
-/// The greatest height that any peer named.
-pub(crate) fn tip(heights: &[PeerHeight]) -> Option<u64> {
-    heights.iter().filter_map(|peer| peer.height.as_ref().ok().copied()).max()
+impl PeerHeight {
+    /// The greatest height that a peer of the reader's organisation names, or why none does.
+    /// Another organisation's word alone is not believed: with it a foreign peer could stop
+    /// the submitter, which waits for the tip, or hide that our own peers are away.
+    pub fn tip(heights: &[Self]) -> Result<u64, LedgerError> {
+        own_tip(heights).ok_or_else(|| {
+            let mut own = heights.iter().filter(|peer| peer.own);
+            let failure = own.find_map(|peer| peer.height.as_ref().err());
+            failure.expect("a configuration has at least one own peer").clone()
+        })
+    }
+
+    /// How many blocks other organisations' peers have that ours have not, by their word.
+    pub fn behind_others(heights: &[Self]) -> u64 {
+        let others = heights.iter().filter(|peer| !peer.own);
+        let most = others.filter_map(|peer| peer.height.as_ref().ok().copied()).max();
+        most.unwrap_or(0).saturating_sub(own_tip(heights).unwrap_or(u64::MAX))
+    }
+}
+
+/// The greatest height that a peer of the reader's organisation names.
+pub(crate) fn own_tip(heights: &[PeerHeight]) -> Option<u64> {
+    let own = heights.iter().filter(|peer| peer.own);
+    own.filter_map(|peer| peer.height.as_ref().ok().copied()).max()
 }
 
 /// Asks all peers again and again, until nobody listens.

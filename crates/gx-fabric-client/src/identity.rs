@@ -6,10 +6,12 @@ use std::sync::Arc;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use gx_fabric_proto::msp::SerializedIdentity;
+use gx_model::SignerRole;
 use prost::Message;
 use time::OffsetDateTime;
 use x509_parser::pem::Pem;
 
+use crate::certificate::CertificateFacts;
 use crate::signature::low_s_der;
 
 /// An MSP id with a certificate and the private key that belongs to it. Clones share the key.
@@ -20,8 +22,7 @@ struct Inner {
     msp_id: String,
     key: EcdsaKeyPair,
     creator: Vec<u8>,
-    subject: String,
-    not_after: OffsetDateTime,
+    facts: CertificateFacts,
 }
 
 /// Why a certificate and a key are no identity.
@@ -70,9 +71,9 @@ impl Identity {
             .map_err(|error| IdentityError::UnreadableCertificate(error.to_string()))?;
         let key = read_key(private_key_pem)?;
 
-        let subject = certificate.subject().to_string();
+        let facts = CertificateFacts::of(&certificate);
         if certificate.public_key().subject_public_key.data != key.public_key().as_ref() {
-            return Err(IdentityError::KeyMismatch { subject });
+            return Err(IdentityError::KeyMismatch { subject: facts.subject });
         }
         let creator = SerializedIdentity {
             mspid: msp_id.to_owned(),
@@ -82,8 +83,7 @@ impl Identity {
             msp_id: msp_id.to_owned(),
             key,
             creator: creator.encode_to_vec(),
-            subject,
-            not_after: certificate.validity().not_after.to_datetime(),
+            facts,
         })))
     }
 
@@ -94,12 +94,21 @@ impl Identity {
 
     /// The certificate's subject, as people write it.
     pub fn subject(&self) -> &str {
-        &self.0.subject
+        &self.0.facts.subject
     }
 
     /// When the certificate ends.
     pub fn not_after(&self) -> OffsetDateTime {
-        self.0.not_after
+        self.0.facts.not_after
+    }
+
+    /// The role that the contracts see in the certificate, if any.
+    pub fn role(&self) -> Option<SignerRole> {
+        self.0.facts.role
+    }
+
+    pub(crate) fn facts(&self) -> &CertificateFacts {
+        &self.0.facts
     }
 
     /// The bytes that stand for this identity in signed headers.
@@ -125,8 +134,8 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")
             .field("msp_id", &self.0.msp_id)
-            .field("subject", &self.0.subject)
-            .field("not_after", &self.0.not_after)
+            .field("subject", &self.0.facts.subject)
+            .field("not_after", &self.0.facts.not_after)
             .finish_non_exhaustive()
     }
 }

@@ -16,7 +16,7 @@ use x509_parser::pem::Pem;
 pub use gateway::{CommitStatus, Endorsed, Rights};
 
 use crate::config::{ClientTls, ConfigError, LedgerConfig, LedgerLimits};
-use crate::error::{LedgerError, OutcomeClass, Phase};
+use crate::error::{Cause, LedgerError, OutcomeClass, Phase};
 use crate::identity::Identity;
 use crate::peer::{Peer, PeerState};
 use crate::proposal::{NONCE_BYTES, SignedCall, SigningContext};
@@ -123,7 +123,8 @@ impl Ledger {
                 signer.subject(),
                 signer.not_after()
             );
-            return Err(LedgerError::local(phase, OutcomeClass::Misconfigured, reason));
+            return Err(LedgerError::local(phase, OutcomeClass::Misconfigured, reason)
+                .because(Cause::CertificateExpired));
         }
         Ok(SignedCall::new(signer, &context, &self.0.chaincode, function, args))
     }

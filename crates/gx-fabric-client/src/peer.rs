@@ -19,6 +19,7 @@ use crate::breaker::{Breaker, Circuit};
 use crate::config::{ConfigError, LedgerConfig, PeerConfig};
 use crate::connect::dial;
 use crate::error::{LedgerError, OutcomeClass, Phase};
+use crate::telemetry::count_failure;
 
 /// How a peer fares, for people and health checks.
 #[derive(Clone, Debug)]
@@ -60,6 +61,10 @@ impl Peer {
 
     pub(crate) fn endpoint(&self) -> &str {
         &self.config.endpoint
+    }
+
+    pub(crate) fn msp_id(&self) -> &str {
+        &self.config.msp_id
     }
 
     pub(crate) fn state(&self) -> PeerState {
@@ -112,6 +117,9 @@ impl Peer {
             Err(error) if counts(error) => lock(&self.circuit).failed(error, Instant::now()),
             _ => lock(&self.circuit).answered(),
         }
+        if let Err(error) = &outcome {
+            count_failure(error);
+        }
         outcome
     }
 }
@@ -159,7 +167,7 @@ fn tls_endpoint(peer: &PeerConfig, ledger: &LedgerConfig) -> Result<Endpoint, Co
         })
 }
 
-fn host_of(endpoint: &str) -> Result<&str, ConfigError> {
+pub(crate) fn host_of(endpoint: &str) -> Result<&str, ConfigError> {
     let malformed = || ConfigError::Endpoint { endpoint: endpoint.to_owned() };
     let (host, port) = endpoint.rsplit_once(':').ok_or_else(malformed)?;
     let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);

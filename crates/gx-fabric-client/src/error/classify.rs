@@ -2,28 +2,14 @@
 
 use tonic::Code;
 
+use super::cause::{Cause, cause_in};
 use super::{EndorserDetail, OutcomeClass, Phase};
 
 pub(super) struct Judgement {
     pub(super) class: OutcomeClass,
+    pub(super) cause: Option<Cause>,
     pub(super) orderer_refused: bool,
 }
-
-/// Words that stay true until somebody changes a setting, with what to look at.
-const MISCONFIGURED: [(&str, &str); 12] = [
-    ("identity expired", "the signer's certificate has expired; enrol it again"),
-    ("incorrect timestamp", "the clocks of this machine and the peer differ by over 15 minutes"),
-    ("creator org unknown", "the MSP id is not in the channel, or the certificate is not its"),
-    ("access denied: channel", "the key is not the certificate's, or its issuer is not the MSP's"),
-    ("Failed evaluating policy on signed data", "the identity lacks the right in the channel"),
-    ("Failed to get policy manager", "the channel does not exist on this peer"),
-    ("No metadata was found for chaincode", "the chaincode or the channel does not exist"),
-    ("no peers available to evaluate chaincode", "the chaincode is not installed on any peer"),
-    ("could not get last config for channel", "the channel does not exist on this peer"),
-    ("failed to find any endorsing peers for org", "a named organisation has no peer"),
-    ("unknown service", "the endpoint is not a peer with a gateway"),
-    ("unknown method", "the endpoint is not a peer with a gateway"),
-];
 
 const ORDERER_ANSWER: &str = "received unsuccessful response from orderer: status=";
 
@@ -43,9 +29,11 @@ pub(super) fn judge(
     if phase == Phase::Submit && message.contains(ORDERER_ANSWER) {
         return judge_orderer(message);
     }
-    let class = if said("too many requests") {
-        OutcomeClass::Unavailable
-    } else if MISCONFIGURED.iter().any(|(words, _)| said(words)) {
+    if said("too many requests") {
+        return Judgement { class: OutcomeClass::Unavailable, cause: None, orderer_refused: false };
+    }
+    let cause = cause_in(texts());
+    let class = if cause.is_some() {
         OutcomeClass::Misconfigured
     } else if said("ProposalResponsePayloads do not match") || said("duplicate transaction found") {
         OutcomeClass::Conflict
@@ -56,7 +44,7 @@ pub(super) fn judge(
     } else {
         by_code(phase, code, message)
     };
-    Judgement { class, orderer_refused: false }
+    Judgement { class, cause, orderer_refused: false }
 }
 
 fn judge_orderer(message: &str) -> Judgement {
@@ -69,7 +57,7 @@ fn judge_orderer(message: &str) -> Judgement {
     } else {
         OutcomeClass::Unavailable
     };
-    Judgement { class, orderer_refused }
+    Judgement { class, cause: None, orderer_refused }
 }
 
 fn by_code(phase: Phase, code: Code, message: &str) -> OutcomeClass {
@@ -99,13 +87,4 @@ pub(super) fn chaincode_status(text: &str) -> Option<i32> {
     let after = text.split("chaincode response ").nth(1)?;
     let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
     digits.parse().ok().filter(|status| *status >= 400)
-}
-
-pub(super) fn hint(message: &str, details: &[EndorserDetail]) -> Option<&'static str> {
-    MISCONFIGURED
-        .iter()
-        .find(|(words, _)| {
-            message.contains(words) || details.iter().any(|d| d.message.contains(words))
-        })
-        .map(|(_, hint)| *hint)
 }

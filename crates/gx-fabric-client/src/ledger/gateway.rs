@@ -16,7 +16,6 @@ use tonic::{Response, Status};
 
 use super::Ledger;
 use crate::block::ValidationCode;
-use crate::deliver;
 use crate::error::{LedgerError, OutcomeClass, Phase};
 use crate::identity::Identity;
 
@@ -172,11 +171,9 @@ impl Ledger {
     /// then endorsed but not submitted (a peer asks for the same right as for a
     /// submission), and the newest block is asked for.
     pub async fn rights(&self, signer: &Identity, query: &str) -> Rights {
-        let evaluate = self.evaluate_as(signer, query, &[]).await.map(|_| ());
-        let submit = self.endorse(signer, query, &[]).await.map(|_| ());
-        let deadline = Instant::now() + self.0.limits.height_timeout;
-        let seek = self.seek(signer, deliver::newest());
-        let blocks = deliver::height_of(self.first_trusted(), seek, deadline).await.map(|_| ());
+        let evaluate = self.may_evaluate(signer, query).await;
+        let submit = self.may_submit(signer, query).await;
+        let blocks = self.may_read_blocks(signer).await;
         Rights { evaluate, submit, blocks }
     }
 

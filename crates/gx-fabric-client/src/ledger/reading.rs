@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::Ledger;
 use crate::block::{Block, BlockId};
 use crate::chain::ChainError;
+use crate::commit_hash::{CommitHashes, PeerCommitHash};
 use crate::deliver::{self, BlockStream, StreamError};
 use crate::error::{LedgerError, OutcomeClass, Phase};
 use crate::follow::Follower;
@@ -18,6 +19,7 @@ use crate::heights::PeerHeight;
 use crate::identity::Identity;
 use crate::peer::Peer;
 use crate::proposal::seek_envelope;
+use crate::telemetry::show_heights;
 
 impl Ledger {
     /// The genesis block's number and hash: the chain's identity.
@@ -47,18 +49,27 @@ impl Ledger {
         Err(failure.expect("a configuration has at least one trusted peer"))
     }
 
-    /// Every peer's commit hash of a block, to compare them across organisations: validity
-    /// is a peer's own judgement, and nothing signed covers it.
-    pub async fn commit_hashes(
-        &self,
-        number: u64,
-    ) -> Vec<(String, Result<Option<Vec<u8>>, StreamError>)> {
-        let mut answers = Vec::with_capacity(self.0.peers.len());
-        for peer in &self.0.peers {
-            let block = self.block_from(peer, number).await;
-            answers.push((peer.endpoint().to_owned(), block.map(|block| block.commit_hash)));
+    /// Compares our peers' commit hash of a block with other organisations': validity is a
+    /// peer's own judgement, and nothing signed covers it.
+    pub async fn compare_commit_hashes(&self, number: u64) -> CommitHashes {
+        let mut questions = JoinSet::new();
+        for (index, peer) in self.0.peers.iter().enumerate() {
+            let (ledger, peer) = (self.clone(), Arc::clone(peer));
+            questions.spawn(async move {
+                let block = ledger.block_from(&peer, number).await;
+                (index, block.map(|block| block.commit_hash))
+            });
         }
-        answers
+        let mut answers = questions.join_all().await;
+        answers.sort_by_key(|(index, _)| *index);
+        let answers = self.0.peers.iter().zip(answers).enumerate();
+        let answers = answers.map(|(index, (peer, (_, hash)))| PeerCommitHash {
+            peer: peer.endpoint().to_owned(),
+            msp_id: peer.msp_id().to_owned(),
+            own: index < self.0.own,
+            hash,
+        });
+        CommitHashes { number, answers: answers.collect() }
     }
 
     /// How far every peer is; all are asked at once.
@@ -67,15 +78,18 @@ impl Ledger {
         let mut questions = JoinSet::new();
         for (index, peer) in self.0.peers.iter().enumerate() {
             let seek = self.seek(&self.0.reader, deliver::newest());
-            let peer = Arc::clone(peer);
+            let (peer, own) = (Arc::clone(peer), index < self.0.own);
             questions.spawn(async move {
                 let height = deliver::height_of(&peer, seek, deadline).await;
-                (index, PeerHeight { peer: peer.endpoint().to_owned(), height })
+                let (msp_id, peer) = (peer.msp_id().to_owned(), peer.endpoint().to_owned());
+                (index, PeerHeight { peer, msp_id, own, height })
             });
         }
         let mut answers = questions.join_all().await;
         answers.sort_by_key(|(index, _)| *index);
-        answers.into_iter().map(|(_, height)| height).collect()
+        let heights: Vec<_> = answers.into_iter().map(|(_, height)| height).collect();
+        show_heights(&heights);
+        heights
     }
 
     /// The blocks from a number on, as the first trusted peer delivers them, unverified

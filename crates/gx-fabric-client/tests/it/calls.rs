@@ -41,8 +41,9 @@ async fn a_transaction_travels_from_proposal_to_block() {
     assert_eq!(event.tx_id, endorsed.tx_id);
     assert_eq!(ledger.block(1).await.unwrap().id(), block.id());
     assert!(block.commit_hash.is_some());
-    let hashes = ledger.commit_hashes(1).await;
-    assert_eq!(hashes[0].1.as_ref().unwrap(), &block.commit_hash);
+    let hashes = ledger.compare_commit_hashes(1).await;
+    assert_eq!(hashes.answers[0].hash.as_ref().unwrap(), &block.commit_hash);
+    assert!(hashes.differing().is_empty());
 
     let heights = ledger.heights().await;
     assert_eq!(*heights[0].height.as_ref().unwrap(), 2);

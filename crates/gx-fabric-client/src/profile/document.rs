@@ -1,0 +1,120 @@
+//! The connection profile as it is written.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+/// Fabric's common connection profile: other software reads the same file, so that names which
+/// mean nothing here are passed over.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Document {
+    pub(super) client: Client,
+    pub(super) organizations: BTreeMap<String, Organization>,
+    pub(super) peers: BTreeMap<String, PeerEntry>,
+    pub(super) channels: BTreeMap<String, ChannelEntry>,
+    #[serde(rename = "x-gx")]
+    pub(super) gx: GxSection,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Client {
+    pub(super) organization: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Organization {
+    pub(super) mspid: String,
+    pub(super) peers: Vec<String>,
+    pub(super) signed_cert: Option<PemEntry>,
+    pub(super) admin_private_key: Option<PemEntry>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct PeerEntry {
+    pub(super) url: String,
+    #[serde(rename = "tlsCACerts")]
+    pub(super) tls_ca_certs: Option<PemEntry>,
+    pub(super) grpc_options: GrpcOptions,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct GrpcOptions {
+    #[serde(rename = "ssl-target-name-override")]
+    pub(super) ssl_target_name_override: Option<String>,
+    #[serde(rename = "hostnameOverride")]
+    pub(super) hostname_override: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ChannelEntry {
+    pub(super) peers: Option<Names>,
+}
+
+/// Some write the peers of a channel as names with options, some as names.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Names {
+    WithOptions(BTreeMap<String, IgnoredAny>),
+    Alone(Vec<String>),
+}
+
+/// The section that nobody else reads: here an unknown name is a mistake.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct GxSection {
+    pub(super) channel: Option<String>,
+    pub(super) chaincode: Option<String>,
+    pub(super) signers: Signers,
+    pub(super) tls_client: Option<Credential>,
+    pub(super) timeouts: Timeouts,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Signers {
+    pub(super) admin: Option<Credential>,
+    pub(super) super_admin: Option<Credential>,
+    pub(super) partner_api: Option<Credential>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Credential {
+    pub(super) certificate: PemEntry,
+    pub(super) private_key: PemEntry,
+}
+
+/// A PEM text, or the file that holds it.
+#[derive(Debug, Deserialize)]
+pub(super) struct PemEntry {
+    pub(super) path: Option<String>,
+    pub(super) pem: Option<Lines>,
+}
+
+/// Some write several certificates as one text, some as a list.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Lines {
+    Text(String),
+    List(Vec<String>),
+}
+
+/// Milliseconds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Timeouts {
+    pub(super) connect_ms: Option<u64>,
+    pub(super) evaluate_ms: Option<u64>,
+    pub(super) endorse_ms: Option<u64>,
+    pub(super) submit_ms: Option<u64>,
+    pub(super) commit_status_ms: Option<u64>,
+    pub(super) block_ms: Option<u64>,
+    pub(super) height_ms: Option<u64>,
+}
