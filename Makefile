@@ -1,12 +1,14 @@
 # Everything a person types here, in two words.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint
+.PHONY: help run test test-official lint
 
 help:
 	@echo 'make run    build gx and start the whole system on this machine (Ctrl-C stops it)'
 	@echo '            ARGS="--fresh" starts over, ARGS="--data-dir DIR" keeps its data in DIR'
 	@echo 'make test   every test, against a PostgreSQL that the tests start by themselves'
+	@echo 'make test-official   only those that run Fabric'"'"'s own Node software; ARGS=--lab: against'
+	@echo '            a network of Fabric'"'"'s binaries (tests/node/README.md)'
 	@echo 'make lint   formatting, lints, licences and sources of dependencies'
 	@echo 'Each installs what is missing first; see scripts/setup.'
 
@@ -16,6 +18,9 @@ run:
 test:
 	@scripts/setup
 	@. scripts/environment && exec cargo test --workspace --locked
+
+test-official:
+	@scripts/test-official $(ARGS)
 
 lint:
 	@exec scripts/lint

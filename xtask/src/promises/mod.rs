@@ -3,11 +3,12 @@
 
 mod coverage;
 mod ids;
+mod javascript;
 mod lists;
 mod report;
 
 use crate::error::Error;
-use crate::repo::Repo;
+use crate::repo::{Repo, TextFile};
 use crate::rust_source::{functions, tokens};
 
 use self::coverage::{Coverage, Quoting};
@@ -27,18 +28,28 @@ fn coverage(repo: &Repo) -> Result<Coverage, Error> {
 /// Every test of the repository.
 fn quoting_tests(repo: &Repo) -> Result<Vec<Quoting>, Error> {
     let mut tests = Vec::new();
-    for file in repo.rust_files()? {
-        let stream = tokens(&file.path, &file.text)?;
-        for function in functions(&stream).into_iter().filter(|function| function.is_test) {
-            tests.push(Quoting {
-                place: format!("{}:{}", file.path, function.line),
-                name: function.name,
-                doc: function.doc,
-                ignored: function.is_ignored,
-            });
+    for file in repo.text_files()? {
+        if file.is_rust() {
+            tests.extend(rust_tests(&file)?);
+        } else if javascript::has_tests(&file) {
+            tests.extend(javascript::tests(&file));
         }
     }
     Ok(tests)
+}
+
+/// Every test of a file of Rust source.
+fn rust_tests(file: &TextFile) -> Result<Vec<Quoting>, Error> {
+    let stream = tokens(&file.path, &file.text)?;
+    let tests = functions(&stream).into_iter().filter(|function| function.is_test);
+    Ok(tests
+        .map(|function| Quoting {
+            place: format!("{}:{}", file.path, function.line),
+            name: function.name,
+            doc: function.doc,
+            ignored: function.is_ignored,
+        })
+        .collect())
 }
 
 #[cfg(test)]

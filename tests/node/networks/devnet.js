@@ -1,0 +1,36 @@
+// The development ledger, started from a built `gx`.
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { freePort } from './ports.js';
+import { Service } from './service.js';
+
+const START_MS = 10_000;
+
+/** Starts a development ledger in a folder, with the chaincodes. */
+export async function startDevnet(folder, chaincodes) {
+  const bin = process.env.GX_BIN ?? fileURLToPath(new URL('../../../target/debug/gx', import.meta.url));
+  if (!existsSync(bin)) {
+    throw new Error(`${bin} is not there: build it with 'cargo build -p gx', or set GX_BIN`);
+  }
+  const args = ['devnet', '--data-dir', folder, '--listen', `127.0.0.1:${await freePort()}`, '--cut', 'batch:500:2097152:50'];
+  for (const chaincode of chaincodes) {
+    chaincode.id = `${chaincode.name}:any`;
+    args.push('--chaincode', `${chaincode.name}=${chaincode.address}`);
+    if (chaincode.policy !== undefined) {
+      args.push('--policy', `${chaincode.name}=${chaincode.policy}`);
+    }
+    if (chaincode.collections !== undefined) {
+      args.push('--collections', `${chaincode.name}=${chaincode.collections}`);
+    }
+  }
+  const network = join(folder, 'network.json');
+  const service = new Service('gx devnet', bin, args, { logFile: join(folder, 'devnet.log') });
+  await service.until(`wrote ${network}`, () => existsSync(network), START_MS);
+  return {
+    describe: () => ({ kind: 'devnet', network }),
+    stop: () => service.stop(),
+  };
+}

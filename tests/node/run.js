@@ -1,0 +1,73 @@
+// Runs the scenarios:
+//
+//   node run.js                      against a development ledger of their own (GX_BIN names `gx`)
+//   node run.js --lab                against a network of Fabric's binaries (FABRIC_BIN, FABRIC_LAB)
+//   node run.js ... NAME...          only the files whose names begin so
+//
+// Chaincode services run beside it. Everything is stopped at the end; what it left is removed
+// when all went well, and named when not.
+
+import { spawn } from 'node:child_process';
+import { mkdtemp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { placeChaincodes, startChaincode } from './networks/chaincodes.js';
+import { startDevnet } from './networks/devnet.js';
+import { startLab } from './networks/lab.js';
+
+const SCENARIOS = fileURLToPath(new URL('scenarios', import.meta.url));
+
+/** Break the network for everybody, so they run alone and last. */
+const DISRUPTIVE = ['faults.test.js'];
+const AT_ONCE = 2;
+
+const names = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
+const start = process.argv.includes('--lab') ? startLab : startDevnet;
+const folder = await mkdtemp(join(tmpdir(), 'gx-official-'));
+const stops = [];
+try {
+  process.exitCode = await runAll();
+} finally {
+  for (const stop of stops.reverse()) {
+    await stop();
+  }
+  if (process.exitCode === 0) {
+    await rm(folder, { recursive: true });
+  } else {
+    console.error(`logs and ledger are in ${folder}`);
+  }
+}
+
+async function runAll() {
+  const ledgerFolder = join(folder, 'ledger');
+  await mkdir(ledgerFolder);
+  const chaincodes = await placeChaincodes();
+  const ledger = await start(ledgerFolder, chaincodes);
+  stops.push(() => ledger.stop());
+  const running = chaincodes.filter((chaincode) => !chaincode.byScenario);
+  const services = await Promise.all(running.map((chaincode) => startChaincode(chaincode, join(folder, `${chaincode.name}.log`))));
+  stops.push(() => Promise.all(services.map((service) => service.stop())));
+
+  const world = join(folder, 'world.json');
+  await writeFile(world, JSON.stringify({ ...ledger.describe(), folder, chaincodes }));
+  const files = (await readdir(SCENARIOS)).filter((file) => file.endsWith('.test.js') && isChosen(file));
+  const [disruptive, others] = [files.filter((file) => DISRUPTIVE.includes(file)), files.filter((file) => !DISRUPTIVE.includes(file))];
+  const codes = [await runFiles(others, AT_ONCE, world), await runFiles(disruptive, 1, world)];
+  return Math.max(...codes);
+}
+
+function isChosen(file) {
+  return names.length === 0 || names.some((name) => basename(file).startsWith(name));
+}
+
+/** The exit code of the test runner. */
+async function runFiles(files, concurrency, world) {
+  if (files.length === 0) {
+    return 0;
+  }
+  const args = ['--no-deprecation', '--test', '--test-reporter=spec', `--test-concurrency=${concurrency}`, ...files.map((file) => join(SCENARIOS, file))];
+  const runner = spawn(process.execPath, args, { stdio: 'inherit', env: { ...process.env, GX_WORLD: world } });
+  return new Promise((resolve, reject) => runner.once('error', reject).once('exit', (code) => resolve(code ?? 1)));
+}
