@@ -2,6 +2,7 @@
 
 mod administrator;
 mod audit;
+mod chaincode;
 mod database;
 #[cfg(feature = "dev")]
 mod dev;
@@ -61,6 +62,8 @@ enum Command {
     OutboxSubmitter(Box<WorkerRole<SubmitterSettings>>),
     /// Run the worker that turns blocks into the read model
     Projector(Box<WorkerRole<ProjectorSettings>>),
+    /// Serve the GX contracts to Fabric peers as chaincode-as-a-service
+    Chaincode(chaincode::ChaincodeRole),
     /// Administrators
     #[command(subcommand)]
     Admin(administrator::AdminCommand),
@@ -135,6 +138,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::SvcAdmin(role) => roles::service(*role, 3006, gx_admin::service).await,
         Command::OutboxSubmitter(role) => roles::outbox_submitter(*role).await,
         Command::Projector(role) => roles::projector(*role).await,
+        Command::Chaincode(role) => chaincode::run(role, format).await,
         Command::Admin(command) => administrator::run(command, format).await,
         Command::Audit(command) => audit::run(command, format).await,
         Command::Id(command) => id::run(command, format),

@@ -9,7 +9,7 @@ use super::workspace::{Dependency, Kind, TEST_FEATURE, Workspace};
 
 /// Every crate with its layer. A crate depends on lower layers only, so that crates of one
 /// layer (two services, say) cannot know each other.
-const LAYERS: [(&str, u8); 18] = [
+const LAYERS: [(&str, u8); 19] = [
     ("gx-model", 0),
     ("gx-contract", 1),
     ("gx-db", 1),
@@ -19,6 +19,7 @@ const LAYERS: [(&str, u8); 18] = [
     ("gx-serve", 2),
     ("gx-auth", 3),
     ("gx-admin", 4),
+    ("gx-chaincode", 4),
     ("gx-devnet", 4),
     ("gx-identity", 4),
     ("gx-projector", 4),
@@ -41,7 +42,7 @@ const WALLS: [(&[&str], &[&str], &str); 3] = [
         "a service reaches the ledger through the outbox only",
     ),
     (
-        &["gx-fabric-client", "gx-contract", "gx-devnet"],
+        &["gx-fabric-client", "gx-contract", "gx-chaincode", "gx-devnet"],
         &["gx-db", "gx-outbox", "gx-serve"],
         "the ledger's side knows no database and no HTTP service",
     ),

@@ -1,0 +1,134 @@
+//! `gx chaincode`: the contracts as a service that Fabric peers dial, and the package by which
+//! a peer learns of it.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use gx_chaincode::{ChaincodeOptions, ChaincodeServer, Connection, Package, TlsFiles};
+use gx_serve::CancellationToken;
+use gx_serve::shutdown::shutdown_signal;
+use gx_serve::telemetry::{self, LogSettings};
+use serde_json::json;
+
+use crate::Failure;
+use crate::print::Format;
+
+/// The service, unless a subcommand is given.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct ChaincodeRole {
+    #[command(subcommand)]
+    command: Option<ChaincodeCommand>,
+    #[command(flatten)]
+    service: ServiceSettings,
+}
+
+#[derive(Debug, Subcommand)]
+enum ChaincodeCommand {
+    /// Write the package that `peer lifecycle chaincode install` takes, and print its id
+    Package(PackageArgs),
+}
+
+/// Under which id and where the service is found.
+#[derive(Debug, Args)]
+struct ServiceSettings {
+    /// Id of the installed package, as `peer lifecycle chaincode install` prints it
+    #[arg(long, env = "CHAINCODE_ID", required = true)]
+    chaincode_id: Option<String>,
+    /// Address to listen on, as host:port
+    #[arg(long, env = "CHAINCODE_SERVER_ADDRESS", default_value = "0.0.0.0:7052")]
+    chaincode_server_address: String,
+    /// Name under which the chaincode is committed to the channel; changes are refused when
+    /// a proposal names another
+    #[arg(long, env = "FABRIC_CHAINCODE_NAME", default_value = "gxtv3")]
+    fabric_chaincode_name: String,
+    /// PEM certificate of the service; without it connections are plain
+    #[arg(long, env = "CHAINCODE_TLS_CERT_FILE", requires = "chaincode_tls_key_file")]
+    chaincode_tls_cert_file: Option<PathBuf>,
+    /// PEM private key of that certificate
+    #[arg(long, env = "CHAINCODE_TLS_KEY_FILE", requires = "chaincode_tls_cert_file")]
+    chaincode_tls_key_file: Option<PathBuf>,
+    /// PEM roots of the certificates that peers must present
+    #[arg(long, env = "CHAINCODE_TLS_CLIENT_CACERT_FILE", requires = "chaincode_tls_cert_file")]
+    chaincode_tls_client_cacert_file: Option<PathBuf>,
+    #[command(flatten)]
+    log: LogSettings,
+}
+
+/// What the package says. No setting of the environment: it goes to somebody else's machine.
+#[derive(Debug, Args)]
+struct PackageArgs {
+    /// File to write, such as gxtv3.tar.gz
+    #[arg(long)]
+    output: PathBuf,
+    /// host:port under which peers reach the service
+    #[arg(long)]
+    address: String,
+    /// Label, by convention the chaincode's name and version
+    #[arg(long, default_value = concat!("gxtv3_", env!("CARGO_PKG_VERSION")))]
+    label: String,
+    /// PEM roots of the service's certificate; peers then use TLS
+    #[arg(long)]
+    root_cert: Option<PathBuf>,
+    /// PEM certificate that peers present to the service
+    #[arg(long, requires_all = ["client_key", "root_cert"])]
+    client_cert: Option<PathBuf>,
+    /// PEM private key of that certificate; it can be read by whoever has the package
+    #[arg(long, requires = "client_cert")]
+    client_key: Option<PathBuf>,
+}
+
+/// Serves until SIGTERM or SIGINT, or writes the package.
+pub(crate) async fn run(role: ChaincodeRole, format: Format) -> Result<(), Failure> {
+    match role.command {
+        Some(ChaincodeCommand::Package(args)) => package(&args, format),
+        None => serve(role.service).await,
+    }
+}
+
+async fn serve(settings: ServiceSettings) -> Result<(), Failure> {
+    let Some(package_id) = settings.chaincode_id else {
+        return Err(Failure::say("CHAINCODE_ID is required and not set"));
+    };
+    telemetry::init(&settings.log)?;
+    let tls = match (settings.chaincode_tls_cert_file, settings.chaincode_tls_key_file) {
+        (Some(certificate), Some(key)) => {
+            let client_roots = settings.chaincode_tls_client_cacert_file;
+            Some(TlsFiles { certificate, key, client_roots })
+        }
+        _ => None,
+    };
+    let options = ChaincodeOptions { package_id, name: settings.fabric_chaincode_name, tls };
+    let is_encrypted = options.tls.is_some();
+    let server = ChaincodeServer::bind(&settings.chaincode_server_address, options).await?;
+    tracing::info!(address = %server.address(), tls = is_encrypted, "listening");
+    let stop = CancellationToken::new();
+    let serving = server.serve(stop.clone());
+    tokio::pin!(serving);
+    tokio::select! {
+        ended = &mut serving => return Ok(ended?),
+        signal = shutdown_signal() => tracing::info!(signal = signal?, "stopping"),
+    }
+    stop.cancel();
+    Ok(serving.await?)
+}
+
+fn package(args: &PackageArgs, format: Format) -> Result<(), Failure> {
+    let root_pem = args.root_cert.as_deref().map(read_pem).transpose()?;
+    let client = match (&args.client_cert, &args.client_key) {
+        (Some(certificate), Some(key)) => Some((read_pem(certificate)?, read_pem(key)?)),
+        _ => None,
+    };
+    let connection = Connection { address: args.address.clone(), root_pem, client };
+    let package = Package::new(&args.label, &connection)?;
+    std::fs::write(&args.output, &package.bytes).map_err(|why| {
+        Failure::say(format!("{} cannot be written: {why}", args.output.display()))
+    })?;
+    format.line(&package.id, &json!({ "packageId": package.id }));
+    Ok(())
+}
+
+fn read_pem(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path)
+        .map_err(|why| Failure::say(format!("{} cannot be read: {why}", path.display())))
+}
