@@ -179,6 +179,13 @@ impl LedgerError {
         }
     }
 
+    /// Phase, kind and peer, as a health check shows them beside the words.
+    pub fn labels(&self) -> serde_json::Value {
+        serde_json::json!({
+            "phase": self.phase.name(), "class": self.kind(), "peer": self.peer,
+        })
+    }
+
     /// The chaincode's status, if it was the chaincode that refused: 400 for a rule, 500
     /// for a failure inside the contract.
     pub fn chaincode_status(&self) -> Option<i32> {

@@ -6,6 +6,7 @@
 //! rebuild gives equal rows. An event that cannot be applied becomes a dead letter that
 //! holds back its aggregates only; losing every peer is a state, not an exit.
 
+mod agreement;
 mod apply;
 mod block;
 mod compare;

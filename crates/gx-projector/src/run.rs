@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gx_fabric_client::{ChainError, Ledger};
+use gx_fabric_client::{ChainError, Ledger, LedgerError, PeerHeight};
 use gx_outbox::tip::{self, Lag};
 use gx_serve::{CheckHandle, HealthBoard, Verdict};
 use rand::RngExt;
@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use crate::agreement::Agreement;
 use crate::compare::differences;
 use crate::error::{Halt, ProjectorError};
 use crate::history::History;
@@ -44,6 +45,9 @@ pub async fn run(
     let heart = board.heart("projector", HEART_DEADLINE);
     let watch = watch_tip(projector.parts().clone(), settings.clone(), health.clone());
     let watch = tokio::spawn(shutdown.clone().run_until_cancelled_owned(watch));
+    let agreement = Agreement::new(projector.parts().clone(), &board);
+    let agreement = agreement.watch(settings.commit_hash_interval());
+    let agreement = tokio::spawn(shutdown.clone().run_until_cancelled_owned(agreement));
     let (mut failures, mut history) = (0_u32, History::default());
     let ended = loop {
         heart.beat();
@@ -75,6 +79,7 @@ pub async fn run(
     };
     projector.stop();
     watch.abort();
+    agreement.abort();
     ended
 }
 
@@ -159,8 +164,11 @@ impl Health {
                 self.projection.unhealthy(halt.to_string(), value);
             }
             ProjectorError::Ledger(error) => {
-                tracing::warn!(error = %error, "the ledger cannot be reached");
-                self.ledger.set(Verdict::unhealthy(error.to_string()));
+                tracing::warn!(
+                    error = %error, phase = error.phase.name(), class = error.kind(),
+                    "the ledger cannot be reached"
+                );
+                self.ledger.set(lost(error));
             }
             ProjectorError::Database(error) => {
                 tracing::warn!(error = %error, "the database failed");
@@ -187,16 +195,23 @@ async fn watch_tip(parts: Parts, settings: ProjectorSettings, health: Health) {
     }
 }
 
-/// The greatest height that any peer names; says what went wrong where none does.
+/// The greatest height that a peer of our organisation names; says what went wrong where
+/// none does, and how far others are ahead.
 async fn newest_height(ledger: &Ledger, check: &CheckHandle) -> Option<i64> {
-    let answers = ledger.heights().await;
-    let height = answers.iter().filter_map(|peer| peer.height.as_ref().ok()).max();
-    match (height, answers.iter().find_map(|peer| peer.height.as_ref().err())) {
-        (Some(_), _) => check.healthy(),
-        (None, Some(error)) => check.set(Verdict::unhealthy(error.to_string())),
-        (None, None) => check.unknown("no peer is configured"),
-    }
-    height.and_then(|height| i64::try_from(*height).ok())
+    let heights = ledger.heights().await;
+    metrics::gauge!("gx_ledger_blocks_behind_others")
+        .set(as_gauge(PeerHeight::behind_others(&heights)));
+    let tip = PeerHeight::tip(&heights);
+    check.set(match &tip {
+        Ok(_) => Verdict::healthy(),
+        Err(error) => lost(error),
+    });
+    tip.ok().and_then(|height| i64::try_from(height).ok())
+}
+
+/// Why the ledger does not serve, in words and as the metrics' class.
+fn lost(error: &LedgerError) -> Verdict {
+    Verdict::unhealthy(error.to_string()).with_value(error.labels())
 }
 
 async fn report(

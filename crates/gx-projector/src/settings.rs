@@ -18,11 +18,21 @@ pub struct ProjectorSettings {
     #[arg(long, env = "GX_STANDBY_POLL_MS", default_value_t = 500,
           value_parser = clap::value_parser!(u64).range(50..=60_000))]
     pub standby_poll_ms: u64,
+    /// How often the newest projected block's commit hash is compared with other
+    /// organisations' peers, in milliseconds.
+    #[arg(long, env = "GX_COMMIT_HASH_INTERVAL_MS", default_value_t = 60_000,
+          value_parser = clap::value_parser!(u64).range(50..=86_400_000))]
+    pub commit_hash_interval_ms: u64,
 }
 
 impl Default for ProjectorSettings {
     fn default() -> Self {
-        Self { tip_interval_ms: 1_000, tip_max_age_ms: 10_000, standby_poll_ms: 500 }
+        Self {
+            tip_interval_ms: 1_000,
+            tip_max_age_ms: 10_000,
+            standby_poll_ms: 500,
+            commit_hash_interval_ms: 60_000,
+        }
     }
 }
 
@@ -37,5 +47,9 @@ impl ProjectorSettings {
 
     pub(crate) fn standby_poll(&self) -> Duration {
         Duration::from_millis(self.standby_poll_ms)
+    }
+
+    pub(crate) fn commit_hash_interval(&self) -> Duration {
+        Duration::from_millis(self.commit_hash_interval_ms)
     }
 }

@@ -2,7 +2,7 @@
 //! reached its tip, so that a database restored from a backup knows what the chain holds.
 
 use gx_db::PgConnection;
-use gx_fabric_client::{BlockId, ChainError};
+use gx_fabric_client::{BlockId, ChainError, PeerHeight};
 use gx_outbox::Checkpoint;
 
 use crate::error::{Halt, SubmitterError};
@@ -88,21 +88,9 @@ impl Submitter {
         if tx_ids.is_empty() { Ok(()) } else { Err(Halt::ForeignAttempts { tx_ids }.into()) }
     }
 
-    /// The greatest height that any peer names.
+    /// The greatest height that a peer of our organisation names.
     pub(crate) async fn tip(&self) -> Result<u64, SubmitterError> {
-        let mut best = None;
-        let mut failure = None;
-        for peer in self.parts.ledger.heights().await {
-            match peer.height {
-                Ok(height) => best = best.max(Some(height)),
-                Err(error) => failure = Some(error),
-            }
-        }
-        match (best, failure) {
-            (Some(height), _) => Ok(height),
-            (None, Some(error)) => Err(error.into()),
-            (None, None) => Ok(0),
-        }
+        Ok(PeerHeight::tip(&self.parts.ledger.heights().await)?)
     }
 
     /// The genesis hash under which attempts are stored.

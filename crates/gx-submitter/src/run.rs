@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gx_fabric_client::ChainError;
+use gx_fabric_client::{ChainError, LedgerError, PeerHeight};
 use gx_model::CommandStatus;
 use gx_outbox::{Listener, tip};
 use gx_serve::{CheckHandle, HealthBoard, Verdict};
@@ -176,8 +176,11 @@ impl Health {
                 self.submission.set(Verdict::unhealthy(halt.to_string()));
             }
             SubmitterError::Ledger(error) => {
-                tracing::warn!(error = %error, "the ledger cannot be reached");
-                self.ledger.set(Verdict::unhealthy(error.to_string()));
+                tracing::warn!(
+                    error = %error, phase = error.phase.name(), class = error.kind(),
+                    "the ledger cannot be reached"
+                );
+                self.ledger.set(lost(error));
             }
             SubmitterError::Database(error) => {
                 tracing::warn!(error = %error, "the database failed");
@@ -187,19 +190,23 @@ impl Health {
     }
 }
 
+/// Why the ledger does not serve, in words and as the metrics' class.
+fn lost(error: &LedgerError) -> Verdict {
+    Verdict::unhealthy(error.to_string()).with_value(error.labels())
+}
+
 /// Samples the ledger's height and counts the outbox, about once a second.
 async fn watch(parts: Parts, health: Health) {
     let mut tick = tokio::time::interval(WATCH_INTERVAL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        let answers = parts.ledger.heights().await;
-        let height = answers.iter().filter_map(|peer| peer.height.as_ref().ok().copied()).max();
-        match (height, answers.iter().find_map(|peer| peer.height.as_ref().err())) {
-            (None, Some(error)) => health.ledger.set(Verdict::unhealthy(error.to_string())),
-            (None, None) => health.ledger.unknown("no peer is configured"),
-            (Some(_), _) => health.ledger.healthy(),
-        }
+        let tip = PeerHeight::tip(&parts.ledger.heights().await);
+        health.ledger.set(match &tip {
+            Ok(_) => Verdict::healthy(),
+            Err(error) => lost(error),
+        });
+        let height = tip.ok();
         if let Err(error) = look(&parts, &health, height).await {
             tracing::debug!(error = %error, "the outbox was not counted");
         }

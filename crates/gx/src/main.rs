@@ -64,6 +64,9 @@ enum Command {
     Projector(Box<WorkerRole<ProjectorSettings>>),
     /// Serve the GX contracts to Fabric peers as chaincode-as-a-service
     Chaincode(chaincode::ChaincodeRole),
+    /// The Fabric network: connection profiles, and whether it serves us
+    #[command(subcommand)]
+    Fabric(fabric::FabricCommand),
     /// Administrators
     #[command(subcommand)]
     Admin(administrator::AdminCommand),
@@ -139,6 +142,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::OutboxSubmitter(role) => roles::outbox_submitter(*role).await,
         Command::Projector(role) => roles::projector(*role).await,
         Command::Chaincode(role) => chaincode::run(role, format).await,
+        Command::Fabric(command) => fabric::run(command, format).await,
         Command::Admin(command) => administrator::run(command, format).await,
         Command::Audit(command) => audit::run(command, format).await,
         Command::Id(command) => id::run(command, format),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use gx_auth::{Foundation, FoundationSettings};
 use gx_db::{Database, DatabaseSettings};
+use gx_fabric_client::Errand;
 use gx_model::Clock;
 use gx_projector::ProjectorSettings;
 use gx_serve::telemetry::{self, LogSettings};
@@ -13,7 +14,7 @@ use gx_serve::{Entropy, Service};
 use gx_submitter::SubmitterSettings;
 
 use crate::Failure;
-use crate::fabric::FabricSettings;
+use crate::fabric::{FabricSettings, LedgerAccess};
 use crate::process::Process;
 use crate::workers::Workplace;
 
@@ -111,7 +112,7 @@ pub(crate) async fn service<S: Args>(
 pub(crate) async fn outbox_submitter(
     settings: WorkerRole<SubmitterSettings>,
 ) -> Result<(), Failure> {
-    let (place, mut process) = (settings.workplace().await?, Process::default());
+    let (place, mut process) = (settings.workplace(Errand::Submit).await?, Process::default());
     let WorkerRole { role, worker, .. } = settings;
     place.start_submitter(&mut process, worker, role.address(9090)).await?;
     process.run_until_told(role.drain_notice()).await
@@ -119,18 +120,19 @@ pub(crate) async fn outbox_submitter(
 
 /// Runs the projector until told to stop.
 pub(crate) async fn projector(settings: WorkerRole<ProjectorSettings>) -> Result<(), Failure> {
-    let (place, mut process) = (settings.workplace().await?, Process::default());
+    let (place, mut process) = (settings.workplace(Errand::Read).await?, Process::default());
     let WorkerRole { role, worker, .. } = settings;
     place.start_projector(&mut process, worker, role.address(9091)).await?;
     process.run_until_told(role.drain_notice()).await
 }
 
 impl<S: Args> WorkerRole<S> {
-    async fn workplace(&self) -> Result<Workplace, Failure> {
+    async fn workplace(&self, errand: Errand) -> Result<Workplace, Failure> {
         let database = self.role.begin().await?;
-        let config = self.fabric.ledger(self.role.environment == Environment::Development)?;
         let (clock, entropy) = (Clock::system(), Entropy::system());
-        Workplace::new(database, config, self.fabric.signers()?, clock, entropy)
+        let development = self.role.environment == Environment::Development;
+        let access = LedgerAccess::read(self.fabric.profile()?, errand, development, &clock)?;
+        Workplace::open(database, access, clock, entropy).await
     }
 }
 

@@ -4,43 +4,44 @@
 use std::net::SocketAddr;
 
 use gx_db::Database;
-use gx_fabric_client::{Ledger, LedgerConfig};
+use gx_fabric_client::Ledger;
 use gx_model::{Clock, EventRecord};
 use gx_outbox::{RetryPolicy, Waker};
 use gx_projector::{Projector, ProjectorSettings, Rules};
 use gx_serve::{Entropy, Envelope, HealthBoard, worker_router};
-use gx_submitter::{Signers, Submitter, SubmitterSettings};
+use gx_submitter::{Submitter, SubmitterSettings};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use crate::Failure;
+use crate::fabric::LedgerAccess;
 use crate::process::Process;
 
 /// What both workers work with.
 #[derive(Clone)]
 pub(crate) struct Workplace {
     pub(crate) database: Database,
-    config: LedgerConfig,
+    access: LedgerAccess,
     ledger: Ledger,
-    signers: Signers,
     waker: Waker,
     clock: Clock,
     entropy: Entropy,
 }
 
 impl Workplace {
-    /// Needs neither the database nor the ledger to be there yet.
-    pub(crate) fn new(
+    /// Needs neither the database nor the ledger to be there yet. What can never work with
+    /// these settings is refused.
+    pub(crate) async fn open(
         database: Database,
-        config: LedgerConfig,
-        signers: Signers,
+        access: LedgerAccess,
         clock: Clock,
         entropy: Entropy,
     ) -> Result<Self, Failure> {
-        let ledger =
-            Ledger::new(config.clone(), signers.admin.clone(), clock.clone(), rng(&entropy))?;
+        let reader = access.reader();
+        let ledger = Ledger::new(access.config.clone(), reader, clock.clone(), rng(&entropy))?;
+        access.check_at_start(&ledger, &clock).await?;
         let waker = Waker::new(database.pool().clone());
-        Ok(Self { database, config, ledger, signers, waker, clock, entropy })
+        Ok(Self { database, access, ledger, waker, clock, entropy })
     }
 
     /// Adds the projector and its listener to the process.
@@ -54,8 +55,8 @@ impl Workplace {
             pool: self.database.pool().clone(),
             ledger: self.ledger.clone(),
             rules: Rules {
-                channel: self.config.channel.clone(),
-                chaincode: self.config.chaincode.clone(),
+                channel: self.access.config.channel.clone(),
+                chaincode: self.access.config.chaincode.clone(),
                 decode: EventRecord::decode,
                 retry: RetryPolicy::default(),
             },
@@ -82,11 +83,13 @@ impl Workplace {
         settings: SubmitterSettings,
         address: SocketAddr,
     ) -> Result<HealthBoard, Failure> {
+        let signers = self.access.submitters();
+        let signers = signers.ok_or_else(|| Failure::say("nobody signs transactions"))?;
         let parts = gx_submitter::Parts {
             pool: self.database.pool().clone(),
             ledger: self.ledger.clone(),
-            signers: self.signers.clone(),
-            channel: self.config.channel.clone(),
+            signers,
+            channel: self.access.config.channel.clone(),
             retry: RetryPolicy::default(),
             clock: self.clock.clone(),
         };
@@ -107,6 +110,13 @@ impl Workplace {
         let envelope = Envelope::new(role, self.clock.clone(), self.entropy.clone());
         process.watch(&board);
         process.listen(role, address, worker_router(&board, envelope)).await?;
+        let (access, ledger, clock) =
+            (self.access.clone(), self.ledger.clone(), self.clock.clone());
+        let watch = access.watch(ledger, clock, board.clone(), process.token());
+        process.run(async {
+            watch.await;
+            Ok(())
+        });
         Ok(board)
     }
 }

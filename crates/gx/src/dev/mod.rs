@@ -1,13 +1,14 @@
 //! `gx dev`: everything on one machine, in one process tree, with a private PostgreSQL.
 //!
-//! The roles are the ones that run alone elsewhere, put together in this process; the
-//! development ledger is reached through its wire only. PostgreSQL is a process of its own
+//! The roles are the ones that run alone elsewhere, put together in this process; the ledger,
+//! a development ledger unless settings name another, is reached through its wire only. PostgreSQL is a process of its own
 //! that survives a kill of this one; the next start adopts it.
 
 mod data_dir;
 mod edge;
 mod error;
 mod first_start;
+mod ledger;
 mod ports;
 mod readiness;
 mod stack;
@@ -60,7 +61,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
         start_over(&dir).await?;
     }
     let ports = Ports::with_offset(args.port_offset);
-    ports.check_free()?;
+    ports.check_free(!args.settings.fabric.names_a_ledger())?;
     let stack = Stack::start(&dir, ports, args.settings).await?;
     stack.run_until_told(Duration::ZERO).await
 }

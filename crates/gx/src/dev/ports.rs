@@ -60,15 +60,17 @@ impl Ports {
         SocketAddr::new(service.ip(), service.port() + INTERNAL_OFFSET)
     }
 
-    /// Finds out that every port is free before anything is started.
+    /// Finds out that every port is free before anything is started; the ledger's too, where
+    /// the stack brings its own.
     ///
     /// # Errors
     /// [`DevError::PortTaken`] names the first that is not.
-    pub(crate) fn check_free(self) -> Result<(), DevError> {
+    pub(crate) fn check_free(self, own_ledger: bool) -> Result<(), DevError> {
         let services = [self.identity(), self.tokenomics(), self.admin()];
-        let others = [self.edge(), self.devnet(), self.submitter(), self.projector()];
+        let others = [self.edge(), self.submitter(), self.projector()];
+        let ledger = own_ledger.then(|| self.devnet());
         let internal = services.map(Self::internal);
-        for address in services.into_iter().chain(others).chain(internal) {
+        for address in services.into_iter().chain(others).chain(internal).chain(ledger) {
             TcpListener::bind(address)
                 .map_err(|source| DevError::PortTaken { port: address.port(), source })?;
         }

@@ -8,20 +8,21 @@ use gx_admin::AdminSettings;
 use gx_auth::{Foundation, FoundationSettings};
 use gx_db::cluster::{ClusterOptions, PrivateCluster};
 use gx_db::{Database, DatabaseSettings};
-use gx_devnet::{Devnet, DevnetOptions};
-use gx_fabric_client::{Identity, LedgerConfig, LedgerLimits, PeerConfig};
+use gx_fabric_client::Errand;
 use gx_identity::IdentitySettings;
-use gx_model::{Clock, SignerRole};
+use gx_model::Clock;
 use gx_projector::ProjectorSettings;
 use gx_serve::shutdown::shutdown_signal;
 use gx_serve::{Entropy, Envelope, HealthBoard, Service, edge as edge_router, server};
-use gx_submitter::{Signers, SubmitterSettings};
+use gx_submitter::SubmitterSettings;
 
 use super::first_start::{self, TOKEN_KEY};
+use super::ledger::StackLedger;
 use super::readiness::all_serve;
 use super::words::{announce, environment};
 use super::{DataDir, Ports, edge};
 use crate::Failure;
+use crate::fabric::{FabricSettings, LedgerAccess};
 use crate::process::Process;
 use crate::workers::Workplace;
 
@@ -43,12 +44,14 @@ pub(crate) struct Settings {
     submitter: SubmitterSettings,
     #[command(flatten)]
     projector: ProjectorSettings,
+    #[command(flatten)]
+    pub(super) fabric: FabricSettings,
 }
 
 /// A running development stack.
 pub(crate) struct Stack {
     cluster: PrivateCluster,
-    devnet: Devnet,
+    ledger: StackLedger,
     process: Process,
     database: Database,
 }
@@ -63,16 +66,16 @@ impl Stack {
         settings: Settings,
     ) -> Result<Self, Failure> {
         let told = tokio::spawn(shutdown_signal());
-        let (cluster, devnet) = foundations(dir, ports).await?;
-        let rest = Rest::start(dir, ports, settings, &cluster, &devnet);
+        let (cluster, ledger) = foundations(dir, ports, &settings.fabric).await?;
+        let rest = Rest::start(dir, ports, settings, &cluster, &ledger);
         let started = tokio::select! {
             started = rest => started,
             _ = told => Err(Failure::say("stopped while starting")),
         };
         match started {
-            Ok(Rest { process, database }) => Ok(Self { cluster, devnet, process, database }),
+            Ok(Rest { process, database }) => Ok(Self { cluster, ledger, process, database }),
             Err(failure) => {
-                devnet.stop().await;
+                ledger.stop().await;
                 cluster.stop().await?;
                 Err(failure)
             }
@@ -82,7 +85,7 @@ impl Stack {
     /// Serves until Ctrl-C, then stops everything, PostgreSQL last.
     pub(crate) async fn run_until_told(self, notice: Duration) -> Result<(), Failure> {
         let outcome = self.process.run_until_told(notice).await;
-        self.devnet.stop().await;
+        self.ledger.stop().await;
         self.database.close().await;
         self.cluster.stop().await?;
         outcome
@@ -101,38 +104,42 @@ impl Rest {
         ports: Ports,
         mut settings: Settings,
         cluster: &PrivateCluster,
-        devnet: &Devnet,
+        ledger: &StackLedger,
     ) -> Result<Self, Failure> {
         let (clock, entropy) = (Clock::system(), Entropy::system());
         let database = migrated(cluster, &clock).await?;
         first_start::token_key(dir)?;
         settings.foundation.tokens.token_key_file.get_or_insert(dir.join(TOKEN_KEY));
         let process = Process::default();
-        let mut builder = Builder { dir, ports, settings, clock, entropy, process };
+        let mut builder = Builder { dir, ports, settings, ledger, clock, entropy, process };
         let password = builder.first_start(&database).await?;
         let mut boards = builder.services(&database).await?;
-        boards.extend(builder.workers(&database, devnet).await?);
+        boards.extend(builder.workers(&database).await?);
         let degraded = all_serve(&boards, &database).await?;
         dir.write_private(ENV, &environment(cluster, ports, &password))?;
-        announce(dir, ports, &degraded);
+        announce(dir, ports, &ledger.addresses(), &degraded);
         Ok(Self { process: builder.process, database })
     }
 }
 
 /// PostgreSQL and the ledger, or neither.
-async fn foundations(dir: &DataDir, ports: Ports) -> Result<(PrivateCluster, Devnet), Failure> {
-    let (cluster, devnet) = tokio::join!(
+async fn foundations(
+    dir: &DataDir,
+    ports: Ports,
+    fabric: &FabricSettings,
+) -> Result<(PrivateCluster, StackLedger), Failure> {
+    let (cluster, ledger) = tokio::join!(
         PrivateCluster::start(ClusterOptions::new(dir.join(POSTGRES))),
-        start_ledger(dir, ports, Clock::system()),
+        StackLedger::start(dir, ports, fabric, Clock::system()),
     );
-    match (cluster, devnet) {
-        (Ok(cluster), Ok(devnet)) => Ok((cluster, devnet)),
+    match (cluster, ledger) {
+        (Ok(cluster), Ok(ledger)) => Ok((cluster, ledger)),
         (Ok(cluster), Err(failure)) => {
             cluster.stop().await?;
             Err(failure)
         }
-        (Err(error), Ok(devnet)) => {
-            devnet.stop().await;
+        (Err(error), Ok(ledger)) => {
+            ledger.stop().await;
             Err(error.into())
         }
         (Err(error), Err(_)) => Err(error.into()),
@@ -156,6 +163,7 @@ struct Builder<'a> {
     dir: &'a DataDir,
     ports: Ports,
     settings: Settings,
+    ledger: &'a StackLedger,
     clock: Clock,
     entropy: Entropy,
     process: Process,
@@ -173,9 +181,9 @@ impl Builder<'_> {
 
     fn foundation(&self, database: &Database) -> Result<Foundation, Failure> {
         let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
-        let channel = DevnetOptions::new(self.dir.join(LEDGER), clock.clone()).channel;
+        let channel = &self.ledger.profile().channel;
         let settings = &self.settings.foundation;
-        Ok(Foundation::new(settings, &channel, database.clone(), clock, entropy)?)
+        Ok(Foundation::new(settings, channel, database.clone(), clock, entropy)?)
     }
 
     /// The three services, each on its two ports, and the public routes over HTTPS.
@@ -207,14 +215,11 @@ impl Builder<'_> {
         self.process.listen(service.name, Ports::internal(address), service.internal()).await
     }
 
-    async fn workers(
-        &mut self,
-        database: &Database,
-        devnet: &Devnet,
-    ) -> Result<Vec<HealthBoard>, Failure> {
-        let (config, signers) = client_of(devnet, self.dir)?;
+    async fn workers(&mut self, database: &Database) -> Result<Vec<HealthBoard>, Failure> {
         let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
-        let place = Workplace::new(database.clone(), config, signers, clock, entropy)?;
+        let profile = self.ledger.profile().clone();
+        let access = LedgerAccess::read(profile, Errand::Submit, true, &clock)?;
+        let place = Workplace::open(database.clone(), access, clock, entropy).await?;
         let process = &mut self.process;
         let projector = place
             .start_projector(process, self.settings.projector.clone(), self.ports.projector())
@@ -224,35 +229,4 @@ impl Builder<'_> {
             .await?;
         Ok(vec![projector, submitter])
     }
-}
-
-async fn start_ledger(dir: &DataDir, ports: Ports, clock: Clock) -> Result<Devnet, Failure> {
-    let options = DevnetOptions::new(dir.join(LEDGER), clock);
-    Ok(Devnet::start(DevnetOptions { listen: ports.devnet(), ..options }).await?)
-}
-
-/// How the ledger's client sees the development ledger.
-fn client_of(devnet: &Devnet, dir: &DataDir) -> Result<(LedgerConfig, Signers), Failure> {
-    let signer = |role| {
-        let pem = devnet.identity(role);
-        Identity::from_pem(&pem.msp_id, &pem.certificate_pem, &pem.private_key_pem)
-    };
-    let signers =
-        Signers { admin: signer(SignerRole::Admin)?, super_admin: signer(SignerRole::SuperAdmin)? };
-    let options = DevnetOptions::new(dir.join(LEDGER), Clock::system());
-    let peer = PeerConfig {
-        endpoint: devnet.endpoint(),
-        msp_id: devnet.identity(SignerRole::Admin).msp_id,
-        tls_root_pem: devnet.tls_root_pem(),
-        server_name: None,
-    };
-    let config = LedgerConfig {
-        peers: vec![peer],
-        channel: options.channel,
-        chaincode: options.chaincode,
-        client_tls: None,
-        development: true,
-        limits: LedgerLimits::default(),
-    };
-    Ok((config, signers))
 }

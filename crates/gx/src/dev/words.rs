@@ -21,7 +21,7 @@ pub(super) fn environment(cluster: &PrivateCluster, ports: Ports, password: &str
 }
 
 /// Says that all is ready, what is degraded even so, and where everything is.
-pub(super) fn announce(dir: &DataDir, ports: Ports, degraded: &[String]) {
+pub(super) fn announce(dir: &DataDir, ports: Ports, ledger: &str, degraded: &[String]) {
     println!("GX is ready.");
     for part in degraded {
         println!("  degraded        {part}");
@@ -30,7 +30,7 @@ pub(super) fn announce(dir: &DataDir, ports: Ports, degraded: &[String]) {
     println!("  svc-tokenomics  http://{}", ports.tokenomics());
     println!("  svc-admin       http://{}", ports.admin());
     println!("  public HTTPS    https://localhost:{}", ports.edge().port());
-    println!("  ledger          grpcs://{}", ports.devnet());
+    println!("  ledger          {ledger}");
     println!("  settings        . {}", dir.join(ENV).display());
     println!(
         "  administrator   {ADMIN_EMAIL}, password in {}",

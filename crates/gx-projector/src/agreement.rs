@@ -1,0 +1,77 @@
+//! Whether our peers came to the same state as other organisations' peers.
+//!
+//! Which transactions of a block were valid is a peer's own judgement: nothing that is signed
+//! covers it. Its running commit hash does, and from time to time it is compared.
+
+use std::time::Duration;
+
+use gx_serve::{CheckHandle, HealthBoard, Verdict};
+use serde_json::json;
+
+use crate::projector::Parts;
+
+/// Compares commit hashes and reports what it finds.
+pub(crate) struct Agreement {
+    parts: Parts,
+    check: CheckHandle,
+}
+
+impl Agreement {
+    pub(crate) fn new(parts: Parts, board: &HealthBoard) -> Self {
+        let check = board.check("commitHash", false);
+        check.set(Verdict::healthy().with_message("nothing was compared yet"));
+        Self { parts, check }
+    }
+
+    pub(crate) async fn watch(self, interval: Duration) {
+        let mut tick = tokio::time::interval(interval);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            if let Err(error) = self.compare().await {
+                tracing::debug!(error = %error, "the checkpoint was not read");
+            }
+        }
+    }
+
+    /// Compares the hashes of the last block that was applied: it and all before it are what
+    /// the read model rests on. An outage leaves the last verdict standing.
+    async fn compare(&self) -> Result<(), sqlx::Error> {
+        let mut conn = self.parts.pool.acquire().await?;
+        let known = gx_outbox::checkpoint(&mut conn, &self.parts.rules.channel).await?;
+        drop(conn);
+        let Some(number) = known.and_then(|known| u64::try_from(known.block_number).ok()) else {
+            return Ok(());
+        };
+        let hashes = self.parts.ledger.compare_commit_hashes(number).await;
+        let differing = hashes.differing();
+        let value = json!({ "block": number, "others": hashes.others() });
+        if differing.is_empty() {
+            if hashes.others() > 0 || hashes.answers.iter().all(|peer| peer.own) {
+                self.check.set(Verdict::healthy().with_value(value));
+            }
+            return Ok(());
+        }
+        for peer in &differing {
+            metrics::counter!(
+                "gx_commit_hash_mismatches_total",
+                "peer" => peer.peer.clone(), "msp" => peer.msp_id.clone()
+            )
+            .increment(1);
+            tracing::error!(
+                block = number,
+                peer = peer.peer,
+                msp = peer.msp_id,
+                "the peer came to another state than ours; find out which one is right"
+            );
+        }
+        let names: Vec<_> =
+            differing.iter().map(|peer| format!("{} ({})", peer.peer, peer.msp_id)).collect();
+        let message = format!(
+            "at block {number} our peer's state differs from that of {}: find out which is right",
+            names.join(", ")
+        );
+        self.check.unhealthy(message, value);
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! The variables over the profile: each wins over what the profile says in its place.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gx_fabric_client::{
+    CredentialSource, DEFAULT_CHAINCODE, DEFAULT_CHANNEL, LedgerLimits, PeerSource, PemSource,
+    Profile, SignerSources,
+};
+use gx_serve::settings::SettingsReport;
+
+use super::FabricSettings;
+use crate::Failure;
+
+impl FabricSettings {
+    /// What profile and variables say together.
+    pub(crate) fn profile(&self) -> Result<Profile, Failure> {
+        let mut profile = match &self.fabric_profile {
+            Some(path) => Profile::read(path)?,
+            None => self.without_profile()?,
+        };
+        self.overlay(&mut profile)?;
+        Ok(profile)
+    }
+
+    /// Nothing yet; everything that the variables must then say is there.
+    fn without_profile(&self) -> Result<Profile, SettingsReport> {
+        let required = [
+            ("FABRIC_PEER_ENDPOINT", !self.fabric_peer_endpoint.is_empty()),
+            ("FABRIC_PEER_TLS_CA_CERT_PATH", self.fabric_peer_tls_ca_cert_path.is_some()),
+            ("FABRIC_MSP_ID", self.fabric_msp_id.is_some()),
+            ("FABRIC_CERT_PATH", self.fabric_cert_path.is_some()),
+            ("FABRIC_KEY_PATH", self.fabric_key_path.is_some()),
+        ];
+        let missing = required.iter().filter(|(_, given)| !given).map(|(name, _)| {
+            format!("{name}: is required and not set, and GX_FABRIC_PROFILE names no profile")
+        });
+        SettingsReport::of(missing.collect())?;
+        Ok(Profile {
+            msp_id: String::new(),
+            peers: Vec::new(),
+            channel: DEFAULT_CHANNEL.to_owned(),
+            chaincode: DEFAULT_CHAINCODE.to_owned(),
+            signers: SignerSources::default(),
+            client_tls: None,
+            limits: LedgerLimits::default(),
+        })
+    }
+
+    fn overlay(&self, profile: &mut Profile) -> Result<(), SettingsReport> {
+        replace(&mut profile.msp_id, self.fabric_msp_id.as_ref());
+        replace(&mut profile.channel, self.fabric_channel_name.as_ref());
+        replace(&mut profile.chaincode, self.fabric_chaincode_name.as_ref());
+        self.overlay_peers(profile)?;
+        let signers = &mut profile.signers;
+        let pairs = [
+            (&mut signers.admin, &self.fabric_cert_path, &self.fabric_key_path, "FABRIC"),
+            (
+                &mut signers.super_admin,
+                &self.fabric_super_admin_cert_path,
+                &self.fabric_super_admin_key_path,
+                "FABRIC_SUPER_ADMIN",
+            ),
+            (
+                &mut signers.partner_api,
+                &self.fabric_partner_api_cert_path,
+                &self.fabric_partner_api_key_path,
+                "FABRIC_PARTNER_API",
+            ),
+            (
+                &mut profile.client_tls,
+                &self.fabric_tls_client_cert_path,
+                &self.fabric_tls_client_key_path,
+                "FABRIC_TLS_CLIENT",
+            ),
+        ];
+        for (place, certificate, key, prefix) in pairs {
+            if let Some(credential) = credential(prefix, certificate, key) {
+                *place = Some(credential);
+            }
+        }
+        let limits = &mut profile.limits;
+        for (limit, ms) in [
+            (&mut limits.connect_timeout, self.fabric_connect_timeout_ms),
+            (&mut limits.evaluate_timeout, self.fabric_evaluate_timeout_ms),
+            (&mut limits.endorse_timeout, self.fabric_endorse_timeout_ms),
+            (&mut limits.submit_timeout, self.fabric_submit_timeout_ms),
+        ] {
+            replace(limit, ms.map(Duration::from_millis).as_ref());
+        }
+        Ok(())
+    }
+
+    /// Endpoints replace the signers' organisation's peers; root and name go to each of them.
+    fn overlay_peers(&self, profile: &mut Profile) -> Result<(), SettingsReport> {
+        let root = self
+            .fabric_peer_tls_ca_cert_path
+            .as_ref()
+            .map(|path| PemSource::file("FABRIC_PEER_TLS_CA_CERT_PATH", path));
+        if !self.fabric_peer_endpoint.is_empty() {
+            let (own, others): (Vec<_>, Vec<_>) =
+                profile.peers.drain(..).partition(|peer| peer.msp_id == profile.msp_id);
+            let known = own.into_iter().next().map(|peer| peer.tls_root);
+            let Some(tls_root) = root.clone().or(known) else {
+                let line = "FABRIC_PEER_TLS_CA_CERT_PATH: is required for FABRIC_PEER_ENDPOINT, as \
+                            the profile has no peer of this organisation";
+                return SettingsReport::of(vec![line.to_owned()]);
+            };
+            let endpoints = self.fabric_peer_endpoint.iter().map(|endpoint| PeerSource {
+                endpoint: endpoint.clone(),
+                msp_id: profile.msp_id.clone(),
+                tls_root: tls_root.clone(),
+                server_name: None,
+            });
+            profile.peers = endpoints.chain(others).collect();
+        }
+        let own = profile.peers.iter_mut().filter(|peer| peer.msp_id == profile.msp_id);
+        for peer in own {
+            replace(&mut peer.tls_root, root.as_ref());
+            if let Some(name) = &self.fabric_tls_server_name_override {
+                peer.server_name = Some(name.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn replace<T: Clone>(place: &mut T, value: Option<&T>) {
+    if let Some(value) = value {
+        value.clone_into(place);
+    }
+}
+
+fn credential(
+    prefix: &str,
+    certificate: &Option<PathBuf>,
+    key: &Option<PathBuf>,
+) -> Option<CredentialSource> {
+    Some(CredentialSource {
+        certificate: PemSource::file(format!("{prefix}_CERT_PATH"), certificate.as_ref()?),
+        private_key: PemSource::file(format!("{prefix}_KEY_PATH"), key.as_ref()?),
+    })
+}
