@@ -11,12 +11,13 @@ use gx_fabric_proto::gateway::gateway_server::GatewayServer;
 use gx_fabric_proto::protos::deliver_server::DeliverServer;
 use gx_model::SignerRole;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::server::Router;
 use tonic::transport::{Identity as TlsIdentity, Server, ServerTlsConfig};
 
-use crate::chaincode::{Chaincode, Chaincodes};
+use crate::chaincode::{Chaincode, Chaincodes, Surroundings};
 use crate::deliver::DeliverService;
 use crate::faults::Faults;
 use crate::gateway::GatewayService;
@@ -159,7 +160,7 @@ fn build_node(
         Orderer::start(options.cutting.clone(), faults, committer, Arc::clone(&store), published)
             .map_err(|reason| DevnetError::Thread { reason })?;
     let msp = Arc::new(organizations.msp()?);
-    let chaincodes = Arc::new(Chaincodes::new([Chaincode::built_in(&options.chaincode)]));
+    let chaincodes = Arc::new(chaincodes(options, stopping));
     let node = Node {
         channel: options.channel.clone(),
         address: endpoint(address),
@@ -177,6 +178,19 @@ fn build_node(
         deliver_streams: Arc::new(Semaphore::new(DELIVER_STREAMS)),
     };
     Ok((Arc::new(node), thread))
+}
+
+/// What is deployed: the GX contracts and the services.
+fn chaincodes(options: &DevnetOptions, stopping: &CancellationToken) -> Chaincodes {
+    let surroundings = Surroundings {
+        runtime: Handle::current(),
+        stopping: stopping.clone(),
+        execute_timeout: options.execute_timeout,
+    };
+    let services = options.services.iter();
+    let services =
+        services.map(|service| Chaincode::service(service.clone(), surroundings.clone()));
+    Chaincodes::new(std::iter::once(Chaincode::built_in(&options.chaincode)).chain(services))
 }
 
 fn router(

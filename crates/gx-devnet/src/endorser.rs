@@ -75,8 +75,9 @@ impl Node {
             proposal,
             creator: &creator,
             timestamp: timestamp.expect("the filters let no proposal pass without a timestamp"),
+            peer: 0,
         };
-        let answer = chaincode.invoke(&mut simulation, &call, &proposal.args);
+        let answer = self.chaincodes.execute(&mut simulation, &call);
         let answer = answer.map_err(|e| in_simulation(&e))?;
         if answer.status >= ERROR_STATUS {
             return Err(chaincode_answer(answer.status, &answer.message));

@@ -29,6 +29,7 @@ mod proposal;
 mod status;
 mod transport;
 
+pub use chaincode::{ChaincodeService, ServiceTls};
 pub use devnet::Devnet;
 pub use error::DevnetError;
 pub use faults::Faults;

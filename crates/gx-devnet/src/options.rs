@@ -6,6 +6,11 @@ use std::time::Duration;
 
 use gx_model::Clock;
 
+use crate::chaincode::ChaincodeService;
+
+/// What a peer gives a chaincode (`chaincode.executetimeout`).
+const EXECUTE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Everything [`crate::Devnet::start`] needs to know.
 #[derive(Clone, Debug)]
 pub struct DevnetOptions {
@@ -17,6 +22,10 @@ pub struct DevnetOptions {
     pub channel: String,
     /// The name under which the GX contracts answer.
     pub chaincode: String,
+    /// Further chaincodes, which run as services and are dialled.
+    pub services: Vec<ChaincodeService>,
+    /// How long a service may take for one transaction.
+    pub execute_timeout: Duration,
     /// When a block is made.
     pub cutting: BlockCutting,
     /// Judges timestamps and certificates.
@@ -35,6 +44,8 @@ impl DevnetOptions {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             channel: "gxchannel".to_owned(),
             chaincode: "gxtv3".to_owned(),
+            services: Vec::new(),
+            execute_timeout: EXECUTE_TIMEOUT,
             cutting: BlockCutting::Immediate,
             clock,
             fsync: true,

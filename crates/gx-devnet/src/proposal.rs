@@ -24,6 +24,8 @@ pub(crate) struct Unpacked {
     /// The chaincode that the header's extension names: what the client signed for.
     pub(crate) chaincode: String,
     pub(crate) args: Vec<Vec<u8>>,
+    /// Whether the chaincode is called to be initialised.
+    pub(crate) is_init: bool,
     /// The payload without transient data, as it goes into the transaction.
     pub(crate) payload: Vec<u8>,
 }
@@ -60,6 +62,7 @@ impl Unpacked {
         if named != name {
             return Err(format!("the header names chaincode [{named}], the payload [{name}]"));
         }
+        let input = spec.input.unwrap_or_default();
         let payload = ChaincodeProposalPayload {
             input: payload.input,
             ..ChaincodeProposalPayload::default()
@@ -70,7 +73,8 @@ impl Unpacked {
             channel,
             signature_header,
             chaincode: name,
-            args: spec.input.map(|input| input.args).unwrap_or_default(),
+            args: input.args,
+            is_init: input.is_init,
             payload: payload.encode_to_vec(),
         })
     }

@@ -1,39 +1,39 @@
 //! The chaincodes of the channel, and how they are called.
 
 mod contracts;
+mod service;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use gx_fabric_proto::protos::ChaincodeInput;
 use time::OffsetDateTime;
 
 use crate::ledger::Simulation;
 use crate::msp::Identity;
 use crate::proposal::Unpacked;
+use service::{Kind, Service};
+
+pub(crate) use service::Surroundings;
+pub use service::{ChaincodeService, ServiceTls};
 
 /// The version that every deployed chaincode has.
 const VERSION: &str = "1.0";
+/// Says, where a chaincode must be initialised, for which version that was done. No key of a
+/// chaincode can begin like this one.
+const INITIALIZED_KEY: &str = "\0\u{10ffff}initialized";
 
 /// What is deployed on the channel, by name.
 #[derive(Debug)]
 pub(crate) struct Chaincodes(BTreeMap<String, Arc<Chaincode>>);
-
-impl Chaincodes {
-    pub(crate) fn new(chaincodes: impl IntoIterator<Item = Chaincode>) -> Self {
-        let chaincodes = chaincodes.into_iter();
-        Self(chaincodes.map(|chaincode| (chaincode.name.clone(), Arc::new(chaincode))).collect())
-    }
-
-    pub(crate) fn get(&self, name: &str) -> Option<&Arc<Chaincode>> {
-        self.0.get(name)
-    }
-}
 
 /// One chaincode's definition. Its name is its namespace in the state.
 #[derive(Debug)]
 pub(crate) struct Chaincode {
     pub(crate) name: String,
     pub(crate) version: String,
+    /// Whether a first transaction must initialise it.
+    init_required: bool,
     code: Code,
 }
 
@@ -42,6 +42,8 @@ pub(crate) struct Chaincode {
 enum Code {
     /// The GX contracts, in this process.
     BuiltIn,
+    /// A process that serves the shim protocol.
+    Service(Service),
 }
 
 /// A transaction that is being simulated.
@@ -49,6 +51,8 @@ pub(crate) struct Call<'a> {
     pub(crate) proposal: &'a Unpacked,
     pub(crate) creator: &'a Identity,
     pub(crate) timestamp: OffsetDateTime,
+    /// Which peer simulates it: each has connections of its own.
+    pub(crate) peer: usize,
 }
 
 /// What a chaincode answers, its writes aside.
@@ -61,22 +65,114 @@ pub(crate) struct Answer {
     pub(crate) event: Option<(String, Vec<u8>)>,
 }
 
-impl Chaincode {
-    /// The GX contracts under this name.
-    pub(crate) fn built_in(name: &str) -> Self {
-        Self { name: name.to_owned(), version: VERSION.to_owned(), code: Code::BuiltIn }
+/// How a call of a chaincode ended.
+#[derive(Debug)]
+enum Outcome {
+    Completed(Answer),
+    /// The chaincode could not carry it out, and says why.
+    Failed(Vec<u8>),
+}
+
+impl Chaincodes {
+    pub(crate) fn new(chaincodes: impl IntoIterator<Item = Chaincode>) -> Self {
+        let chaincodes = chaincodes.into_iter();
+        Self(chaincodes.map(|chaincode| (chaincode.name.clone(), Arc::new(chaincode))).collect())
     }
 
-    /// Calls the chaincode; its reads and writes go into the simulation, in the namespace of
-    /// its own name. The error is a failure of the peer's, not the chaincode's answer.
-    pub(crate) fn invoke(
+    pub(crate) fn get(&self, name: &str) -> Option<&Arc<Chaincode>> {
+        self.0.get(name)
+    }
+
+    /// Calls the chaincode that the proposal names. The error is a peer's, and not the
+    /// chaincode's answer.
+    pub(crate) fn execute(
         &self,
         simulation: &mut Simulation,
         call: &Call<'_>,
-        args: &[Vec<u8>],
     ) -> Result<Answer, String> {
-        match &self.code {
-            Code::BuiltIn => contracts::invoke(simulation, call, &self.name, args),
+        let Unpacked { chaincode, channel, args, is_init, .. } = call.proposal;
+        let input =
+            ChaincodeInput { args: args.clone(), is_init: *is_init, ..ChaincodeInput::default() };
+        let outcome = self.invoke(simulation, call, chaincode, &input);
+        match outcome {
+            Ok(Outcome::Completed(answer)) => Ok(answer),
+            Ok(Outcome::Failed(text)) => Err(format!(
+                "transaction returned with failure: {}",
+                String::from_utf8_lossy(&text)
+            )),
+            Err(error) => Err(format!("failed to execute transaction {}: {error}", channel.tx_id)),
+        }
+    }
+
+    /// Calls a chaincode, for a client or for another chaincode. Its reads and writes go into
+    /// the simulation, in the namespace of its own name.
+    fn invoke(
+        &self,
+        simulation: &mut Simulation,
+        call: &Call<'_>,
+        name: &str,
+        input: &ChaincodeInput,
+    ) -> Result<Outcome, String> {
+        let invalid = |error: String| format!("invalid invocation: {error}");
+        let chaincode = self.get(name).ok_or_else(|| {
+            let channel = &call.proposal.channel.channel_id;
+            invalid(format!(
+                "[channel {channel}] failed to get chaincode container info for {name}: chaincode \
+                 {name} not found"
+            ))
+        })?;
+        let kind = chaincode.kind(simulation, input.is_init).map_err(invalid)?;
+        match &chaincode.code {
+            Code::BuiltIn => {
+                contracts::invoke(simulation, call, name, &input.args).map(Outcome::Completed)
+            }
+            Code::Service(service) => service.invoke(self, simulation, call, kind, input),
+        }
+    }
+}
+
+impl Chaincode {
+    /// The GX contracts under this name.
+    pub(crate) fn built_in(name: &str) -> Self {
+        Self::new(name, false, Code::BuiltIn)
+    }
+
+    /// A chaincode that runs elsewhere.
+    pub(crate) fn service(service: ChaincodeService, surroundings: Surroundings) -> Self {
+        let name = service.name.clone();
+        let init_required = service.init_required;
+        Self::new(&name, init_required, Code::Service(Service::new(service, surroundings)))
+    }
+
+    fn new(name: &str, init_required: bool, code: Code) -> Self {
+        Self { name: name.to_owned(), version: VERSION.to_owned(), init_required, code }
+    }
+
+    /// Whether this call initialises the chaincode; where it must be initialised, that is the
+    /// first call, once.
+    fn kind(&self, simulation: &mut Simulation, is_init: bool) -> Result<Kind, String> {
+        let name = &self.name;
+        let is_due = self.init_required && {
+            let done = simulation.get(name, INITIALIZED_KEY).map_err(|error| error.to_string())?;
+            done.as_deref() != Some(self.version.as_bytes())
+        };
+        match (is_init, is_due) {
+            (false, false) => Ok(Kind::Transaction),
+            (false, true) => Err(format!(
+                "chaincode '{name}' has not been initialized for this version, must call as init \
+                 first"
+            )),
+            (true, false) if self.init_required => {
+                Err(format!("chaincode '{name}' is already initialized but called as init"))
+            }
+            (true, false) => Err(format!(
+                "chaincode '{name}' does not require initialization but called as init"
+            )),
+            (true, true) => {
+                let version = self.version.clone().into_bytes();
+                let set = simulation.put(name, INITIALIZED_KEY, version);
+                set.map(|()| Kind::Init).map_err(|error| error.to_string())
+            }
         }
     }
 }

@@ -7,11 +7,8 @@ mod config;
 mod envelope;
 mod mvcc;
 mod orderer;
-#[allow(dead_code, reason = "chaincode services will call the rest")]
 mod scan;
-#[allow(dead_code, reason = "chaincode services will call the rest")]
 mod simulation;
-#[allow(dead_code, reason = "chaincode services will call the rest")]
 mod store;
 mod store_file;
 
@@ -19,5 +16,5 @@ pub(crate) use block::transactions;
 pub(crate) use commit::{Committer, Genesis, OtherChannel};
 pub(crate) use envelope::{Judge, Judged, Opened};
 pub(crate) use orderer::{Orderer, OrdererGone};
-pub(crate) use simulation::{Results, Simulation, SimulationError};
+pub(crate) use simulation::{Metadata, Results, ScanId, Simulation, SimulationError};
 pub(crate) use store::{Store, StoreError};

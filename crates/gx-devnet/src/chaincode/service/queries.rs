@@ -1,0 +1,132 @@
+//! Results of ranges and histories, handed to the chaincode in portions.
+
+use std::collections::HashMap;
+
+use gx_fabric_proto::protos::{QueryResponse, QueryResponseMetadata, QueryResultBytes};
+use gx_fabric_proto::queryresult::{KeyModification, Kv};
+use prost::Message;
+
+use crate::ledger::{ScanId, Simulation, SimulationError};
+
+/// Results in one message.
+const PORTION: usize = 100;
+/// Results of one query (`ledger.state.totalQueryLimit`).
+const TOTAL_LIMIT: usize = 100_000;
+
+/// The queries that a transaction has open.
+#[derive(Default)]
+pub(super) struct Queries {
+    opened: u64,
+    open: HashMap<String, Query>,
+}
+
+struct Query {
+    rows: Rows,
+    /// Read already, but not sent yet.
+    pending: Option<QueryResultBytes>,
+    /// Results read so far.
+    count: usize,
+}
+
+/// Where results come from.
+pub(super) struct Rows {
+    source: Source,
+    /// How many results there may be; a page says what comes after them.
+    page_size: Option<usize>,
+}
+
+enum Source {
+    Scan(ScanId),
+    History(std::vec::IntoIter<KeyModification>),
+}
+
+impl Rows {
+    pub(super) fn range(scan: ScanId) -> Self {
+        Self { source: Source::Scan(scan), page_size: None }
+    }
+
+    /// A page of a range; a size of zero is the most that there can be.
+    pub(super) fn page(scan: ScanId, size: i32) -> Self {
+        let size = usize::try_from(size).ok().filter(|size| (1..TOTAL_LIMIT).contains(size));
+        Self { source: Source::Scan(scan), page_size: Some(size.unwrap_or(TOTAL_LIMIT)) }
+    }
+
+    pub(super) fn history(changes: Vec<KeyModification>) -> Self {
+        Self { source: Source::History(changes.into_iter()), page_size: None }
+    }
+
+    fn next(
+        &mut self,
+        namespace: &str,
+        simulation: &mut Simulation,
+    ) -> Result<Option<QueryResultBytes>, SimulationError> {
+        let bytes = match &mut self.source {
+            Source::Scan(scan) => simulation.next(*scan)?.map(|(key, value)| {
+                Kv { namespace: namespace.to_owned(), key, value }.encode_to_vec()
+            }),
+            Source::History(changes) => changes.next().map(|change| change.encode_to_vec()),
+        };
+        Ok(bytes.map(|result_bytes| QueryResultBytes { result_bytes }))
+    }
+}
+
+impl Queries {
+    /// Begins a query and answers with its first portion.
+    pub(super) fn open(
+        &mut self,
+        rows: Rows,
+        namespace: &str,
+        simulation: &mut Simulation,
+    ) -> Result<QueryResponse, SimulationError> {
+        self.opened += 1;
+        let id = self.opened.to_string();
+        self.portion(id, Query { rows, pending: None, count: 0 }, namespace, simulation)
+    }
+
+    /// The next portion; none where no such query is open.
+    pub(super) fn next(
+        &mut self,
+        id: &str,
+        namespace: &str,
+        simulation: &mut Simulation,
+    ) -> Result<Option<QueryResponse>, SimulationError> {
+        let Some((id, query)) = self.open.remove_entry(id) else { return Ok(None) };
+        self.portion(id, query, namespace, simulation).map(Some)
+    }
+
+    pub(super) fn close(&mut self, id: &str) {
+        self.open.remove(id);
+    }
+
+    /// Reads one result more than it sends, as a peer does, to know whether there are more. A
+    /// page is sent whole.
+    fn portion(
+        &mut self,
+        id: String,
+        mut query: Query,
+        namespace: &str,
+        simulation: &mut Simulation,
+    ) -> Result<QueryResponse, SimulationError> {
+        let mut results: Vec<_> = query.pending.take().into_iter().collect();
+        let page_size = query.rows.page_size;
+        while query.count < page_size.unwrap_or(TOTAL_LIMIT) {
+            let Some(next) = query.rows.next(namespace, simulation)? else { break };
+            query.count += 1;
+            if page_size.is_none() && results.len() == PORTION {
+                query.pending = Some(next);
+                self.open.insert(id.clone(), query);
+                return Ok(QueryResponse { results, has_more: true, id, metadata: Vec::new() });
+            }
+            results.push(next);
+        }
+        let metadata = match (page_size, &query.rows.source) {
+            (Some(_), Source::Scan(scan)) => QueryResponseMetadata {
+                fetched_records_count: i32::try_from(query.count).expect("a page has a limit"),
+                bookmark: simulation.bookmark(*scan)?,
+            }
+            .encode_to_vec(),
+            _ => Vec::new(),
+        };
+        Ok(QueryResponse { results, has_more: false, id, metadata })
+    }
+}

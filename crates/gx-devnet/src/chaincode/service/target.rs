@@ -1,0 +1,152 @@
+//! Where a chaincode service is, and how it is dialled.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use gx_fabric_proto::MAX_MESSAGE_BYTES;
+use gx_fabric_proto::protos::chaincode_client::ChaincodeClient;
+use serde::Deserialize;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+
+/// How long a connection may take where the service's description does not say.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// After so much silence the service is asked whether it is there, and how long it has.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_mins(1);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A chaincode that runs as a service and is dialled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChaincodeService {
+    /// The name by which clients call it. It may register with any id.
+    pub name: String,
+    /// `host:port`.
+    pub address: String,
+    /// None: no TLS.
+    pub tls: Option<ServiceTls>,
+    /// How long a connection may take.
+    pub dial_timeout: Duration,
+    /// Whether a first transaction must initialise it (`--init-required`).
+    pub init_required: bool,
+}
+
+/// How the service is recognised, and how we show who we are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceTls {
+    /// The certificates that may have signed the service's.
+    pub roots_pem: String,
+    /// Our certificate and key, where the service asks for them.
+    pub client_pem: Option<(String, String)>,
+}
+
+impl ChaincodeService {
+    /// A service without TLS.
+    pub fn new(name: impl Into<String>, address: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            address: address.into(),
+            tls: None,
+            dial_timeout: DIAL_TIMEOUT,
+            init_required: false,
+        }
+    }
+
+    /// A service as the `connection.json` of a Fabric package describes it.
+    ///
+    /// # Errors
+    /// Says which field is missing or wrong.
+    pub fn from_connection_json(name: &str, json: &str) -> Result<Self, String> {
+        let description: ConnectionJson =
+            serde_json::from_str(json).map_err(|error| format!("no connection.json: {error}"))?;
+        let dial_timeout = match description.dial_timeout.as_str() {
+            "" => DIAL_TIMEOUT,
+            text => duration(text).ok_or_else(|| {
+                format!("dial_timeout {text:?} is not a number of seconds (10s) or milliseconds")
+            })?,
+        };
+        let tls = if description.tls_required {
+            let client = (description.client_cert, description.client_key);
+            Some(ServiceTls {
+                roots_pem: description.root_cert,
+                client_pem: description.client_auth_required.then_some(client),
+            })
+        } else {
+            None
+        };
+        Ok(Self { tls, dial_timeout, ..Self::new(name, description.address) })
+    }
+
+    /// Connects. The error is what the transport says.
+    pub(super) async fn dial(&self) -> Result<ChaincodeClient<Channel>, String> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let mut endpoint = Endpoint::from_shared(format!("{scheme}://{}", self.address))
+            .map_err(|error| chain(&error))?
+            .connect_timeout(self.dial_timeout)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .keep_alive_while_idle(true);
+        if let Some(tls) = &self.tls {
+            let mut config =
+                ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&tls.roots_pem));
+            if let Some((certificate, key)) = &tls.client_pem {
+                config = config.identity(Identity::from_pem(certificate, key));
+            }
+            endpoint = endpoint.tls_config(config).map_err(|error| chain(&error))?;
+        }
+        let channel = endpoint.connect().await.map_err(|error| chain(&error))?;
+        Ok(ChaincodeClient::new(channel)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES))
+    }
+}
+
+/// `NAME=HOST:PORT`.
+impl FromStr for ChaincodeService {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('=').filter(|(name, _)| !name.is_empty());
+        let (name, address) = parts.ok_or_else(|| format!("{text:?} is not NAME=HOST:PORT"))?;
+        let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+        if port.is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+            return Err(format!("{address:?} is not HOST:PORT"));
+        }
+        Ok(Self::new(name, address))
+    }
+}
+
+/// The file beside the code in a package of a chaincode service.
+#[derive(Deserialize)]
+struct ConnectionJson {
+    address: String,
+    #[serde(default)]
+    dial_timeout: String,
+    #[serde(default)]
+    tls_required: bool,
+    #[serde(default)]
+    client_auth_required: bool,
+    #[serde(default)]
+    client_key: String,
+    #[serde(default)]
+    client_cert: String,
+    #[serde(default)]
+    root_cert: String,
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    if let Some(millis) = text.strip_suffix("ms") {
+        return millis.parse().ok().map(Duration::from_millis);
+    }
+    text.strip_suffix('s')?.parse().ok().map(Duration::from_secs)
+}
+
+/// An error with everything that led to it: the transport's own text says little.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
