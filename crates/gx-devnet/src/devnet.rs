@@ -18,19 +18,22 @@ use tonic::transport::server::Router;
 use tonic::transport::{Identity as TlsIdentity, Server, ServerTlsConfig};
 
 use crate::chaincode::{Chaincode, Chaincodes, Surroundings};
+use crate::control::{self, Controls};
 use crate::deliver::DeliverService;
 use crate::faults::Faults;
 use crate::gateway::GatewayService;
-use crate::ledger::{Committer, Genesis, Judge, Orderer, OtherChannel, Store, StoreError};
+use crate::ledger::{
+    Committer, Genesis, Judge, Orderer, OrdererGone, OtherChannel, Store, StoreError,
+};
 use crate::msp::{IdentityRequest, Organizations, PemIdentity};
 use crate::node::{DELIVER_STREAMS, GATEWAY_CALLS, Node};
 use crate::transport::{connections, endpoint};
-use crate::{DevnetError, DevnetOptions};
+use crate::{DevnetError, DevnetOptions, DumpError, DumpSummary, LedgerSnapshot, SnapshotError};
 
 /// How long calls under way may take when the ledger stops.
 const CLOSING_GRACE: Duration = Duration::from_secs(2);
 
-const LEDGER_FILE: &str = "ledger.redb";
+pub(crate) const LEDGER_FILE: &str = "ledger.redb";
 
 /// A running development ledger. Dropping it stops it without waiting; the data folder can
 /// be opened again only after [`Devnet::stop`].
@@ -39,6 +42,8 @@ pub struct Devnet {
     organizations: Organizations,
     users: [(SignerRole, PemIdentity); 3],
     faults: Faults,
+    controls: Arc<Controls>,
+    control: Option<SocketAddr>,
     /// Cancels everything when dropped.
     stopping: DropGuard,
     server: tokio::task::JoinHandle<()>,
@@ -56,6 +61,10 @@ impl Devnet {
         let cannot_listen = |reason| DevnetError::Listen { address: options.listen, reason };
         let listener = TcpListener::bind(options.listen).await.map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
+        let control_listener = match options.control {
+            None => None,
+            Some(address) => Some(control::listen(address).await?),
+        };
         let path = options.data_dir.join(LEDGER_FILE);
         let store = Arc::new(Store::open(&path, options.fsync)?);
         let organizations = Organizations::open_or_create(&options.data_dir, options.fsync)?;
@@ -64,6 +73,15 @@ impl Devnet {
         let (node, committer) =
             build_node(&options, &path, &organizations, store, &faults, address, &stopping)?;
         let endpoint = node.address.clone();
+        let controls = Arc::new(controls(&node, &options.data_dir));
+        let control = match control_listener {
+            None => None,
+            Some(listener) => {
+                let address = listener.local_addr().map_err(cannot_listen)?;
+                control::serve(listener, Arc::downgrade(&controls), stopping.clone());
+                Some(address)
+            }
+        };
         let router = router(node, &organizations, address)?;
         let incoming = connections(listener, faults.clone());
         let shutdown = stopping.clone().cancelled_owned();
@@ -79,7 +97,17 @@ impl Devnet {
             (users[2], organizations.user(users[2])?),
         ];
         let stopping = stopping.drop_guard();
-        Ok(Self { endpoint, organizations, users, faults, stopping, server, committer })
+        Ok(Self {
+            endpoint,
+            organizations,
+            users,
+            faults,
+            controls,
+            control,
+            stopping,
+            server,
+            committer,
+        })
     }
 
     /// `host:port` to connect to.
@@ -116,10 +144,52 @@ impl Devnet {
         self.faults.clone()
     }
 
+    /// Where the ledger is steered over HTTP, if it was started with such an address.
+    pub fn control_endpoint(&self) -> Option<SocketAddr> {
+        self.control
+    }
+
+    /// Makes a block now of everything submitted so far, whatever the cutting rule, and tells
+    /// the height once it is committed. None: the ledger has failed.
+    pub async fn cut_block(&self) -> Option<u64> {
+        self.controls.cut_block().await.map_err(|OrdererGone| ()).ok()
+    }
+
+    /// Remembers the ledger as it is.
+    ///
+    /// # Errors
+    /// Where there are too many snapshots, or the store has failed.
+    pub async fn take_snapshot(&self) -> Result<LedgerSnapshot, SnapshotError> {
+        self.controls.take_snapshot().await
+    }
+
+    /// Makes the ledger as it was at a snapshot, which can be returned to again. Later blocks
+    /// and snapshots are gone, and so is what was submitted and stands in no block. Open
+    /// streams end.
+    ///
+    /// # Errors
+    /// Where there is no such snapshot, or the store has failed.
+    pub async fn revert(&self, snapshot: u64) -> Result<LedgerSnapshot, SnapshotError> {
+        self.controls.revert(snapshot).await
+    }
+
+    /// Writes the whole ledger, keys included, to a new file from which [`crate::load`] makes
+    /// the same ledger elsewhere. Blocks go on being committed meanwhile.
+    ///
+    /// # Errors
+    /// Where the file cannot be written, or the store has failed.
+    pub async fn dump(&self, file: &Path) -> Result<DumpSummary, DumpError> {
+        let (controls, file) = (Arc::clone(&self.controls), file.to_owned());
+        let written = tokio::task::spawn_blocking(move || {
+            crate::dump::write_new_file(&file, |out| controls.dumper(out)())
+        });
+        written.await.unwrap_or_else(|error| Err(DumpError::Store(error.to_string())))
+    }
+
     /// Refuses new calls, ends streams, commits what was submitted and closes the store.
     pub async fn stop(self) {
-        let Self { stopping, mut server, committer, faults, .. } = self;
-        drop(stopping);
+        let Self { stopping, mut server, committer, faults, controls, .. } = self;
+        drop((stopping, controls));
         if tokio::time::timeout(CLOSING_GRACE, &mut server).await.is_err() {
             // A client that keeps its connection open must not keep the ledger open.
             faults.reset_connections();
@@ -191,6 +261,18 @@ fn chaincodes(options: &DevnetOptions, stopping: &CancellationToken) -> Chaincod
     let services =
         services.map(|service| Chaincode::service(service.clone(), surroundings.clone()));
     Chaincodes::new(std::iter::once(Chaincode::built_in(&options.chaincode)).chain(services))
+}
+
+fn controls(node: &Node, data_dir: &Path) -> Controls {
+    Controls {
+        channel: node.channel.clone(),
+        data_dir: data_dir.to_owned(),
+        clock: node.clock.clone(),
+        faults: node.faults.clone(),
+        store: Arc::clone(&node.store),
+        orderer: node.orderer.clone(),
+        height: node.height.clone(),
+    }
 }
 
 fn router(

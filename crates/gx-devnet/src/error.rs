@@ -54,6 +54,12 @@ pub enum DevnetError {
         /// What the system says.
         reason: std::io::Error,
     },
+    /// Other machines could steer the ledger.
+    #[error("the control endpoint cannot be at {address}: it must be on the loopback interface")]
+    ControlNotLocal {
+        /// The address asked for.
+        address: SocketAddr,
+    },
     /// The TLS configuration was refused.
     #[error("TLS cannot be set up with the certificates of this ledger")]
     Tls(#[source] tonic::transport::Error),

@@ -15,8 +15,10 @@
 
 mod access;
 mod chaincode;
+mod control;
 mod deliver;
 mod devnet;
+mod dump;
 mod endorser;
 mod error;
 mod faults;
@@ -31,9 +33,11 @@ mod transport;
 
 pub use chaincode::{ChaincodeService, ServiceTls};
 pub use devnet::Devnet;
+pub use dump::{DumpError, DumpSummary, dump, load};
 pub use error::DevnetError;
 pub use faults::Faults;
 pub use gx_fabric_proto::protos::TxValidationCode;
+pub use ledger::{LedgerSnapshot, SnapshotError};
 pub use msp::{IdentityRequest, PemIdentity};
 pub use options::{BlockCutting, DevnetOptions};
 

@@ -18,6 +18,9 @@ pub struct DevnetOptions {
     pub data_dir: PathBuf,
     /// Where to listen; port 0 takes any free port.
     pub listen: SocketAddr,
+    /// Where to listen for whoever steers the ledger (see `docs/devnet.md`): an address on the
+    /// loopback interface. None: it is steered through [`crate::Devnet`] only.
+    pub control: Option<SocketAddr>,
     /// The one channel.
     pub channel: String,
     /// The name under which the GX contracts answer.
@@ -42,6 +45,7 @@ impl DevnetOptions {
         Self {
             data_dir: data_dir.into(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            control: None,
             channel: "gxchannel".to_owned(),
             chaincode: "gxtv3".to_owned(),
             services: Vec::new(),

@@ -12,6 +12,7 @@ pub struct Clock(Source);
 #[derive(Clone, Debug)]
 enum Source {
     System,
+    Ahead(Arc<Mutex<Duration>>),
     Manual(Arc<Mutex<OffsetDateTime>>),
 }
 
@@ -19,6 +20,11 @@ impl Clock {
     /// The machine's clock, in UTC.
     pub fn system() -> Self {
         Self(Source::System)
+    }
+
+    /// The machine's clock, until [`Clock::advance`] puts it ahead.
+    pub fn adjustable() -> Self {
+        Self(Source::Ahead(Arc::default()))
     }
 
     /// A clock that stands still until [`Clock::advance`] moves it.
@@ -31,15 +37,21 @@ impl Clock {
     pub fn now(&self) -> OffsetDateTime {
         let now = match &self.0 {
             Source::System => OffsetDateTime::now_utc(),
+            Source::Ahead(by) => {
+                OffsetDateTime::now_utc() + *by.lock().expect("no holder of this lock can panic")
+            }
             Source::Manual(at) => *at.lock().expect("no holder of this lock can panic"),
         };
         now.replace_millisecond(now.millisecond()).expect("a millisecond read from a time is valid")
     }
 
-    /// Moves a manual clock forward. Clones move with it. The machine's clock is not moved.
+    /// Moves a manual or adjustable clock forward. Clones move with it. The machine's clock is
+    /// not moved.
     pub fn advance(&self, by: Duration) {
-        if let Source::Manual(at) = &self.0 {
-            *at.lock().expect("no holder of this lock can panic") += by;
+        match &self.0 {
+            Source::System => {}
+            Source::Ahead(ahead) => *ahead.lock().expect("no holder of this lock can panic") += by,
+            Source::Manual(at) => *at.lock().expect("no holder of this lock can panic") += by,
         }
     }
 }

@@ -60,6 +60,14 @@ impl Committer {
         self.tip.height
     }
 
+    /// Goes on from the end of the chain that the store holds now.
+    pub(super) fn resume(&mut self, store: &Store) -> Result<(), StoreError> {
+        if let Some((number, block)) = store.newest_block()? {
+            self.tip = tip_of(number, &block);
+        }
+        Ok(())
+    }
+
     /// Makes a block of each batch; all become durable together.
     pub(crate) fn commit(
         &mut self,

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::commit::Committer;
 use super::envelope::Judged;
+use super::errand::{Errand, First, Task};
 use super::store::Store;
 use crate::faults::Faults;
 use crate::options::BlockCutting;
@@ -15,6 +16,8 @@ use crate::options::BlockCutting;
 const QUEUED_ENVELOPES: usize = 10_000;
 /// Cut blocks that wait to be committed.
 const QUEUED_BLOCKS: usize = 64;
+/// Errands that wait for the cutter.
+const QUEUED_ERRANDS: usize = 16;
 /// Blocks that share one wait for the disk.
 const BLOCKS_PER_COMMIT: usize = 64;
 /// Transactions in a block that is cut by hand or after a pause.
@@ -28,6 +31,13 @@ pub(crate) struct OrdererGone;
 #[derive(Clone)]
 pub(crate) struct Orderer {
     queue: mpsc::Sender<Judged>,
+    errands: mpsc::Sender<Errand>,
+}
+
+/// What the committing thread does, in this order.
+enum Work {
+    Block(Vec<Judged>),
+    Task(Task),
 }
 
 impl Orderer {
@@ -41,11 +51,13 @@ impl Orderer {
         height: watch::Sender<u64>,
     ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
         let (queue, submitted) = mpsc::channel(QUEUED_ENVELOPES);
-        let (blocks, cut) = mpsc::channel(QUEUED_BLOCKS);
+        let (work, cut) = mpsc::channel(QUEUED_BLOCKS);
+        let (errands, errands_to_do) = mpsc::channel(QUEUED_ERRANDS);
         let cutter = Cutter {
             rule: Rule::from(cutting),
             submitted,
-            blocks,
+            errands: errands_to_do,
+            work,
             pending: Vec::new(),
             pending_bytes: 0,
             deadline: None,
@@ -56,38 +68,53 @@ impl Orderer {
             .name("devnet-commit".to_owned())
             .spawn(move || commit_blocks(committer, &store, cut, &height))?;
         tokio::spawn(cutter.run());
-        Ok((Self { queue }, thread))
+        Ok((Self { queue, errands }, thread))
     }
 
     /// Queues an envelope. The acknowledgement is no promise: it is kept in memory.
     pub(crate) async fn submit(&self, envelope: Judged) -> Result<(), OrdererGone> {
         self.queue.send(envelope).await.map_err(|_| OrdererGone)
     }
+
+    /// Sends an errand on its way to the committing thread.
+    pub(super) async fn send(&self, errand: Errand) -> Result<(), OrdererGone> {
+        self.errands.send(errand).await.map_err(|_| OrdererGone)
+    }
 }
 
 fn commit_blocks(
     mut committer: Committer,
     store: &Store,
-    mut cut: mpsc::Receiver<Vec<Judged>>,
+    mut cut: mpsc::Receiver<Work>,
     height: &watch::Sender<u64>,
 ) {
     while let Some(first) = cut.blocking_recv() {
-        let mut batches = vec![first];
-        while batches.len() < BLOCKS_PER_COMMIT
-            && let Ok(next) = cut.try_recv()
-        {
-            batches.push(next);
-        }
-        match committer.commit(store, batches) {
-            Ok(reached) => {
-                height.send_replace(reached);
-            }
-            Err(error) => {
+        let (batches, task) = commit_group(first, &mut cut);
+        if !batches.is_empty() {
+            if let Err(error) = committer.commit(store, batches) {
                 tracing::error!(%error, "the ledger can commit no more blocks; restart it");
                 return;
             }
+            height.send_replace(committer.height());
+        }
+        if let Some(task) = task {
+            task(&mut committer, store, height);
         }
     }
+}
+
+/// The blocks that are committed together, and the task that waits behind them.
+fn commit_group(first: Work, cut: &mut mpsc::Receiver<Work>) -> (Vec<Vec<Judged>>, Option<Task>) {
+    let mut batches = Vec::new();
+    let mut next = Some(first);
+    while let Some(work) = next {
+        match work {
+            Work::Task(task) => return (batches, Some(task)),
+            Work::Block(batch) => batches.push(batch),
+        }
+        next = if batches.len() < BLOCKS_PER_COMMIT { cut.try_recv().ok() } else { None };
+    }
+    (batches, None)
 }
 
 /// The limits of a block.
@@ -119,7 +146,8 @@ impl From<BlockCutting> for Rule {
 struct Cutter {
     rule: Rule,
     submitted: mpsc::Receiver<Judged>,
-    blocks: mpsc::Sender<Vec<Judged>>,
+    errands: mpsc::Receiver<Errand>,
+    work: mpsc::Sender<Work>,
     pending: Vec<Judged>,
     pending_bytes: usize,
     deadline: Option<Instant>,
@@ -131,8 +159,9 @@ impl Cutter {
     /// Ends when nobody can submit any more, or when nobody commits.
     async fn run(mut self) {
         loop {
+            // Seen before the cut: a release after it wakes us.
             let held = *self.held.borrow_and_update();
-            if !held && self.cut_what_is_due().await.is_none() {
+            if self.cut_what_is_due().await.is_none() {
                 return;
             }
             let deadline = self.deadline.filter(|_| !held);
@@ -148,10 +177,13 @@ impl Cutter {
                 }
                 Ok(()) = self.held.changed() => {}
                 Ok(()) = self.cut_requests.changed() => {
-                    while let Ok(envelope) = self.submitted.try_recv() {
-                        self.take(envelope);
-                    }
+                    self.take_submitted();
                     if self.cut_all().await.is_none() {
+                        return;
+                    }
+                }
+                Some(errand) = self.errands.recv() => {
+                    if self.run_errand(errand).await.is_none() {
                         return;
                     }
                 }
@@ -159,6 +191,26 @@ impl Cutter {
         }
         if !*self.held.borrow() {
             let _gone = self.cut_all().await;
+        }
+    }
+
+    async fn run_errand(&mut self, errand: Errand) -> Option<()> {
+        self.take_submitted();
+        match errand.first {
+            First::CutDue => self.cut_what_is_due().await?,
+            First::CutAll => self.cut_all().await?,
+            First::ForgetPending => {
+                self.pending.clear();
+                self.pending_bytes = 0;
+                self.deadline = None;
+            }
+        }
+        self.work.send(Work::Task(errand.task)).await.ok()
+    }
+
+    fn take_submitted(&mut self) {
+        while let Ok(envelope) = self.submitted.try_recv() {
+            self.take(envelope);
         }
     }
 
@@ -170,8 +222,12 @@ impl Cutter {
         self.pending.push(envelope);
     }
 
-    /// Cuts as long as the pending envelopes reach a limit. None: nobody commits any more.
+    /// Cuts as long as the pending envelopes reach a limit, unless commits are held. None:
+    /// nobody commits any more.
     async fn cut_what_is_due(&mut self) -> Option<()> {
+        if *self.held.borrow() {
+            return Some(());
+        }
         while let Some(count) = self.due() {
             self.cut(count).await?;
         }
@@ -212,7 +268,7 @@ impl Cutter {
         if self.pending.is_empty() {
             self.deadline = None;
         }
-        self.blocks.send(block).await.ok()
+        self.work.send(Work::Block(block)).await.ok()
     }
 }
 

@@ -5,14 +5,16 @@ use std::path::Path;
 
 use gx_fabric_proto::kvrwset::KvMetadataWrite;
 use prost::Message;
-use redb::{OwnedRange, ReadOnlyTable, ReadableDatabase, ReadableTable, Table, TableDefinition};
+use redb::{
+    Key, OwnedRange, ReadOnlyTable, ReadableDatabase, ReadableTable, Table, TableDefinition, Value,
+};
 
 use super::simulation::Metadata;
 use super::store_file::open_database;
 use crate::DevnetError;
 
 /// Block number to encoded block.
-const BLOCKS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("blocks");
+pub(super) const BLOCKS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("blocks");
 /// Namespace, zero byte and key to version and value.
 const STATE: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("state");
 /// The keys that have metadata, with their entries: few have, and only they pay for it.
@@ -22,6 +24,24 @@ const TRANSACTIONS: TableDefinition<'static, &str, (u64, u32, u8)> =
     TableDefinition::new("transactions");
 
 const VERSION_BYTES: usize = 12;
+
+/// Something that is done to each table of a ledger in the same way.
+pub(super) trait TableVisitor {
+    type Error;
+
+    fn visit<K: Key + 'static, V: Value + 'static>(
+        &mut self,
+        table: TableDefinition<'static, K, V>,
+    ) -> Result<(), Self::Error>;
+}
+
+/// Shows the visitor every table that makes up the ledger, always in this order.
+pub(super) fn visit_tables<T: TableVisitor>(visitor: &mut T) -> Result<(), T::Error> {
+    visitor.visit(BLOCKS)?;
+    visitor.visit(STATE)?;
+    visitor.visit(METADATA)?;
+    visitor.visit(TRANSACTIONS)
+}
 
 /// The disk or the store's file failed.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +62,7 @@ from_store_errors!(
     redb::TableError,
     redb::StorageError,
     redb::CommitError,
+    redb::SavepointError,
     redb::SetDurabilityError
 );
 
@@ -69,7 +90,7 @@ pub(crate) struct Location {
 
 /// The durable ledger.
 pub(crate) struct Store {
-    database: redb::Database,
+    pub(super) database: redb::Database,
 }
 
 impl Store {

@@ -18,7 +18,8 @@ use super::layout::{
 use super::{IdentityRequest, Msp, ORDERER_MSP_ID, PEER_MSP_ID, PemIdentity, Signer};
 use crate::DevnetError;
 
-const FOLDER: &str = "organizations";
+/// The identities' folder in the data folder.
+pub(crate) const ORGANIZATIONS_FOLDER: &str = "organizations";
 
 /// Tells Fabric's tools that the organisational unit decides a certificate's role.
 const NODE_UNITS: &str = "\
@@ -45,9 +46,9 @@ pub(crate) struct Organizations {
 impl Organizations {
     /// Loads the identities of this data folder, or makes them at the first start.
     pub(crate) fn open_or_create(data_dir: &Path, fsync: bool) -> Result<Self, DevnetError> {
-        let root = data_dir.join(FOLDER);
+        let root = data_dir.join(ORGANIZATIONS_FOLDER);
         if !root.exists() {
-            let aside = data_dir.join(format!("{FOLDER}.new"));
+            let aside = data_dir.join(format!("{ORGANIZATIONS_FOLDER}.new"));
             if aside.exists() {
                 std::fs::remove_dir_all(&aside).map_err(|e| unusable(&aside, e))?;
             }

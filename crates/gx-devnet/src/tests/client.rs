@@ -49,7 +49,7 @@ pub(super) struct Draft {
 }
 
 /// An endorsed transaction with the client's signature.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Signed {
     pub(super) tx_id: String,
     pub(super) envelope: Envelope,

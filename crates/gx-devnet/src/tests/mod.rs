@@ -6,9 +6,11 @@ mod chain;
 mod client;
 mod commits;
 mod contracts;
+mod control;
 mod cutting;
 mod durability;
 mod faults;
+mod snapshots;
 mod streams;
 
 use std::path::Path;
@@ -37,14 +39,15 @@ impl Ledger {
     }
 
     async fn cutting(cutting: BlockCutting) -> Self {
+        Self::with(|options| DevnetOptions { cutting, ..options }).await
+    }
+
+    async fn with(change: impl FnOnce(DevnetOptions) -> DevnetOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(datetime!(2026-01-01 12:00 UTC));
-        let options = DevnetOptions {
-            cutting,
-            fsync: false,
-            ..DevnetOptions::new(folder.path(), clock.clone())
-        };
-        Self { devnet: Devnet::start(options).await.unwrap(), clock, folder }
+        let options =
+            DevnetOptions { fsync: false, ..DevnetOptions::new(folder.path(), clock.clone()) };
+        Self { devnet: Devnet::start(change(options)).await.unwrap(), clock, folder }
     }
 
     /// A client that signs with this role.
