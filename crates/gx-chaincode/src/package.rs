@@ -4,11 +4,13 @@
 //! machine and with every version of a compressor: times and owners are zero, and nothing is
 //! compressed.
 
-use serde_json::json;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 /// Longest label that a peer takes for a name in its file system.
 const MAX_LABEL_BYTES: usize = 100;
+/// How long a peer tries to connect before it fails a transaction.
+const DIAL_TIMEOUT: &str = "10s";
 /// Size of a tar header and the unit of its contents.
 const TAR_BLOCK: usize = 512;
 /// Most bytes that a stored block of deflate holds.
@@ -61,31 +63,54 @@ impl Package {
             return Err(PackageError::ClientWithoutTls);
         }
         let code = gzip(&tar(&[("connection.json", &connection.json())]));
-        let metadata = json!({ "path": "", "type": "ccaas", "label": label }).to_string();
-        let bytes = gzip(&tar(&[("metadata.json", metadata.as_bytes()), ("code.tar.gz", &code)]));
+        let metadata = json(&Metadata { path: "", kind: "ccaas", label });
+        let bytes = gzip(&tar(&[("metadata.json", &metadata), ("code.tar.gz", &code)]));
         let hash = Sha256::digest(&bytes);
         let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self { id: format!("{label}:{hash}"), bytes })
     }
 }
 
+/// What a peer reads first. The order of the fields is part of the package's hash.
+#[derive(Serialize)]
+struct Metadata<'a> {
+    path: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    label: &'a str,
+}
+
+/// What a peer dials by, in a fixed order too.
+#[derive(Serialize)]
+struct ConnectionFile<'a> {
+    address: &'a str,
+    dial_timeout: &'a str,
+    tls_required: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    root_cert: Option<&'a str>,
+    client_auth_required: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_cert: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_key: Option<&'a str>,
+}
+
 impl Connection {
     fn json(&self) -> Vec<u8> {
-        let mut json = json!({
-            "address": self.address,
-            "dial_timeout": "10s",
-            "tls_required": self.root_pem.is_some(),
-        });
-        if let Some(root) = &self.root_pem {
-            json["root_cert"] = root.as_str().into();
-        }
-        if let Some((certificate, key)) = &self.client {
-            json["client_auth_required"] = true.into();
-            json["client_cert"] = certificate.as_str().into();
-            json["client_key"] = key.as_str().into();
-        }
-        json.to_string().into_bytes()
+        json(&ConnectionFile {
+            address: &self.address,
+            dial_timeout: DIAL_TIMEOUT,
+            tls_required: self.root_pem.is_some(),
+            root_cert: self.root_pem.as_deref(),
+            client_auth_required: self.client.is_some(),
+            client_cert: self.client.as_ref().map(|(certificate, _)| certificate.as_str()),
+            client_key: self.client.as_ref().map(|(_, key)| key.as_str()),
+        })
     }
+}
+
+fn json(file: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(file).expect("the files have only text keys")
 }
 
 fn is_label(label: &str) -> bool {
@@ -156,4 +181,14 @@ fn crc32(bytes: &[u8]) -> u32 {
         }
     }
     !crc
+}
+
+#[cfg(test)]
+mod tests {
+    use super::crc32;
+
+    #[test]
+    fn the_checksum_is_the_one_of_gzip() {
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+    }
 }

@@ -1,5 +1,7 @@
 //! One transaction: from the peer's message to the chaincode's last word on it.
 
+use std::time::Instant;
+
 use gx_contract::{Invocation, Response, StateError};
 use gx_fabric_proto::common::{ChannelHeader, Header, SignatureHeader};
 use gx_fabric_proto::protos::chaincode_message::Type;
@@ -39,17 +41,25 @@ pub(crate) fn run(
     own_name: &str,
     mut peer: PeerState,
 ) -> ChaincodeMessage {
+    let start = Instant::now();
     let outcome = invoke(message, own_name, &mut peer)
         .map_err(|why| why.to_string())
         .and_then(|answer| answer.map_err(|why| why.to_string()));
     let (tx_id, round_trips) = (&message.txid, peer.round_trips);
+    let elapsed_ms = start.elapsed().as_millis();
     match outcome {
         Ok(response) => {
-            tracing::debug!(tx_id, round_trips, status = response.status, "transaction completed");
+            tracing::debug!(
+                tx_id,
+                round_trips,
+                elapsed_ms,
+                status = response.status,
+                "transaction completed"
+            );
             completed(&peer, own_name, response)
         }
         Err(reason) => {
-            tracing::warn!(tx_id, round_trips, reason, "transaction failed");
+            tracing::warn!(tx_id, round_trips, elapsed_ms, reason, "transaction failed");
             peer.key.message(Type::Error, reason.into_bytes())
         }
     }

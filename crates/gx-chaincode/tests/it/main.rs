@@ -1,0 +1,10 @@
+//! The chaincode service as a peer sees it.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "these are tests")]
+
+mod package;
+mod peer;
+mod service;
+mod streams;
+mod tls;
+mod transactions;
