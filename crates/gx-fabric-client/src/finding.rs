@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::config::ConfigError;
 use crate::error::{LedgerError, OutcomeClass};
 use crate::identity::IdentityError;
 
@@ -88,6 +89,22 @@ impl fmt::Display for Finding {
             write!(f, ", peer {peer}")?;
         }
         write!(f, ": {}", self.message)
+    }
+}
+
+impl ConfigError {
+    /// The error as a finding that refuses the start.
+    pub fn finding(&self) -> Finding {
+        let code = match self {
+            Self::NoPeers | Self::NoOwnPeer { .. } => "no_own_peer",
+            Self::Unnamed(_) => "name_missing",
+            Self::Endpoint { .. } => "endpoint_malformed",
+            Self::LiteralAddress { .. } => "literal_address",
+            Self::TlsRoot { .. } => "tls_root_unreadable",
+            Self::Tls { .. } => "tls_settings",
+            Self::ZeroLimit(_) => "zero_limit",
+        };
+        Finding::refused(code, self.to_string())
     }
 }
 

@@ -54,3 +54,26 @@ pub(crate) async fn watch_heights(ledger: Ledger, heights: watch::Sender<Vec<Pee
         heights.send_replace(ledger.heights().await);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{OutcomeClass, Phase};
+
+    fn peer(own: bool, height: Option<u64>) -> PeerHeight {
+        let (peer, msp_id) = ("peer:7051".to_owned(), "MSP".to_owned());
+        let away = || LedgerError::local(Phase::Stream, OutcomeClass::Unavailable, "away");
+        PeerHeight { peer, msp_id, own, height: height.ok_or_else(away) }
+    }
+
+    #[test]
+    fn another_organisations_height_alone_is_not_believed() {
+        let heights = [peer(true, Some(7)), peer(true, None), peer(false, Some(9))];
+        assert_eq!(PeerHeight::tip(&heights).unwrap(), 7);
+        assert_eq!(PeerHeight::behind_others(&heights), 2);
+
+        let heights = [peer(true, None), peer(false, Some(9))];
+        assert_eq!(PeerHeight::tip(&heights).unwrap_err().message, "away");
+        assert_eq!(PeerHeight::behind_others(&heights), 0, "not behind: away");
+    }
+}

@@ -7,6 +7,7 @@ use crate::connect::ConnectFault;
 use crate::deliver;
 use crate::error::{Cause, LedgerError, Phase};
 use crate::finding::{Finding, Severity};
+use crate::heights::PeerHeight;
 use crate::identity::Identity;
 use crate::ledger::Ledger;
 
@@ -44,9 +45,15 @@ impl Ledger {
             .filter(|(_, error)| error.phase == Phase::Connect || is_about_peer(error))
             .map(|(peer, error)| peer_finding(error, peer.own))
             .collect();
-        if heights.iter().any(|peer| peer.own && !is_away(&peer.height)) {
+        let serves = |peer: &PeerHeight| !is_away(&peer.height) && !lacks_channel(&peer.height);
+        if heights.iter().any(|peer| peer.own && serves(peer)) {
             for signer in signers {
-                findings.extend(self.signer_findings(signer, query).await);
+                for finding in self.signer_findings(signer, query).await {
+                    // What is nobody's fault in particular is said once.
+                    if findings.iter().all(|known| !is_same_trouble(known, &finding)) {
+                        findings.push(finding);
+                    }
+                }
             }
         }
         findings.sort_by_key(|finding| finding.severity);
@@ -55,20 +62,22 @@ impl Ledger {
 
     async fn signer_findings(&self, signer: &Signer, query: &str) -> Vec<Finding> {
         let identity = &signer.identity;
-        let (evaluate, other) = match signer.errand {
-            Errand::Read => {
-                tokio::join!(self.may_evaluate(identity, query), self.may_read_blocks(identity))
-            }
-            Errand::Submit => {
-                tokio::join!(self.may_evaluate(identity, query), self.may_submit(identity, query))
-            }
+        let evaluate = self.may_evaluate(identity, query).await;
+        let other = match signer.errand {
+            Errand::Read => self.may_read_blocks(identity).await,
+            Errand::Submit => self.may_submit(identity, query).await,
         };
         let mut findings: Vec<Finding> = Vec::new();
         for error in [evaluate.err(), other.err()].into_iter().flatten() {
             let finding = signer_finding(&error);
+            let finding = match finding.severity {
+                Severity::Refused => {
+                    finding.of_identity(signer.role.attribute()).in_setting(&signer.setting)
+                }
+                Severity::Waiting | Severity::Warning => finding,
+            };
             if findings.iter().all(|known| known.code != finding.code) {
-                findings
-                    .push(finding.of_identity(signer.role.attribute()).in_setting(&signer.setting));
+                findings.push(finding);
             }
         }
         findings
@@ -108,6 +117,14 @@ impl Ledger {
 
 fn is_away<T>(answer: &Result<T, LedgerError>) -> bool {
     answer.as_ref().is_err_and(|error| error.phase == Phase::Connect)
+}
+
+fn lacks_channel<T>(answer: &Result<T, LedgerError>) -> bool {
+    answer.as_ref().is_err_and(is_about_peer)
+}
+
+fn is_same_trouble(known: &Finding, new: &Finding) -> bool {
+    known.code == new.code && new.identity.is_none()
 }
 
 fn is_about_peer(error: &LedgerError) -> bool {

@@ -120,7 +120,7 @@ fn unknown(service: &'static str, reason: String) -> Verdict {
     for name in ["gx_projection_lag_ms", "gx_projection_lag_blocks"] {
         metrics::gauge!(name, "service" => service).set(f64::NAN);
     }
-    Verdict::unknown(reason)
+    Verdict::unknown(reason).with_value(json!({ "ledger": "unavailable" }))
 }
 
 /// Gauges are doubles; a lag beyond 2^53 would be one of 285 000 years.

@@ -37,8 +37,7 @@ impl Workplace {
         clock: Clock,
         entropy: Entropy,
     ) -> Result<Self, Failure> {
-        let reader = access.reader();
-        let ledger = Ledger::new(access.config.clone(), reader, clock.clone(), rng(&entropy))?;
+        let ledger = access.ledger(&clock, rng(&entropy))?;
         access.check_at_start(&ledger, &clock).await?;
         let waker = Waker::new(database.pool().clone());
         Ok(Self { database, access, ledger, waker, clock, entropy })

@@ -1,9 +1,113 @@
 use std::path::Path;
+use std::time::Duration;
+
+use gx_model::SignerRole;
 
 use super::{Profile, ProfileError};
 
+fn parse(text: &str) -> Result<Profile, ProfileError> {
+    Profile::parse(text, Path::new("conf"))
+}
+
 #[test]
-fn the_example_is_a_profile() {
-    let profile = Profile::parse(Profile::EXAMPLE, Path::new("conf")).unwrap();
+fn the_example_says_everything_that_is_read() {
+    let profile = parse(Profile::EXAMPLE).unwrap();
     assert_eq!(profile.msp_id, "Org1MSP");
+    assert_eq!((profile.channel.as_str(), profile.chaincode.as_str()), ("gxchannel", "gxtv3"));
+    let peers: Vec<_> = profile
+        .peers
+        .iter()
+        .map(|peer| (peer.msp_id.as_str(), peer.endpoint.as_str(), peer.server_name.as_deref()))
+        .collect();
+    assert_eq!(
+        peers,
+        [
+            ("Org1MSP", "peer0.org1.example.com:7051", Some("peer0.org1.example.com")),
+            ("Org2MSP", "peer0.org2.example.com:7051", None),
+        ]
+    );
+    let roots = profile.peers.iter().map(|peer| peer.tls_root.name());
+    assert_eq!(
+        roots.collect::<Vec<_>>(),
+        [
+            "peers.peer0.org1.example.com.tlsCACerts (conf/tls/org1.pem)",
+            "peers.peer0.org2.example.com.tlsCACerts (conf/tls/org2.pem)",
+        ]
+    );
+    for (role, file) in [
+        (SignerRole::Admin, "conf/users/admin/key.pem"),
+        (SignerRole::SuperAdmin, "conf/users/super-admin/key.pem"),
+        (SignerRole::PartnerApi, "conf/users/partner-api/key.pem"),
+    ] {
+        let key = profile.signer(role).unwrap().private_key.name();
+        assert!(key.contains(file), "{key}");
+    }
+    assert!(profile.client_tls.is_some());
+    assert_eq!(profile.limits.endorse_timeout, Duration::from_secs(40));
+}
+
+/// As Fabric's own samples write it: JSON, certificates as text, an administrator per
+/// organisation, and much that is not for us.
+#[test]
+fn a_profile_of_other_software_is_read_as_far_as_it_goes() {
+    let profile = parse(
+        r#"{
+          "name": "test-network-org1", "version": "1.0.0",
+          "client": { "organization": "Org1", "connection": { "timeout": { "peer": {} } } },
+          "organizations": { "Org1": {
+            "mspid": "Org1MSP", "peers": ["p1"], "certificateAuthorities": ["ca1"],
+            "signedCert": { "pem": "the certificate" }, "adminPrivateKey": { "path": "/k.pem" }
+          } },
+          "peers": { "p1": {
+            "url": "grpcs://localhost:7051", "tlsCACerts": { "pem": ["one", "two"] },
+            "grpcOptions": { "hostnameOverride": "p1", "keepAlive": 600 }
+          } },
+          "channels": { "trade": { "peers": ["p1"] } },
+          "certificateAuthorities": { "ca1": { "url": "https://localhost:7054" } }
+        }"#,
+    )
+    .unwrap();
+    assert_eq!(profile.channel, "trade", "the only one");
+    assert_eq!(profile.peers[0].server_name.as_deref(), Some("p1"));
+    assert_eq!(profile.peers[0].tls_root.read().unwrap(), "one\ntwo");
+    let admin = profile.signer(SignerRole::SuperAdmin).unwrap();
+    assert_eq!(admin.certificate.read().unwrap(), "the certificate");
+    assert_eq!(admin.private_key.name(), "organizations.Org1.adminPrivateKey (/k.pem)");
+}
+
+#[test]
+fn everything_that_is_wrong_is_named_at_once() {
+    let Err(ProfileError::Wrong(wrong)) = parse(
+        "
+organizations:
+  One: {mspid: OneMSP, peers: [a, lost]}
+  Two: {mspid: TwoMSP}
+peers:
+  a: {url: 'grpc://a:7051', tlsCACerts: {pem: x}}
+  b: {url: 'grpcs://b:7051'}
+x-gx:
+  signers: {admin: {certificate: {path: a, pem: b}, privateKey: {path: c}}}
+  timeouts: {endorseMs: 0}
+",
+    ) else {
+        panic!("it is refused")
+    };
+    for part in [
+        "client.organization: name the organisation",
+        "peers.a.url: must begin with grpcs://",
+        "organizations.One.peers: lost is not among",
+        "peers.b: no organisation names it",
+        "x-gx.signers.admin.certificate: give either path or pem",
+        "x-gx.timeouts.endorseMs: must be from 1",
+    ] {
+        assert!(wrong.iter().any(|line| line.contains(part)), "{part} is missing in {wrong:?}");
+    }
+    assert_eq!(wrong.len(), 6);
+}
+
+#[test]
+fn a_misspelt_name_in_our_section_is_refused_with_its_place() {
+    let error = parse("x-gx:\n  channel: gxchannel\n  chaincod: gxtv3\n").unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("chaincod") && text.contains('3'), "{text}");
 }

@@ -7,6 +7,7 @@ mod calls;
 mod connect;
 mod contracts;
 mod follow;
+mod preflight;
 mod proxy;
 mod scripted;
 mod world;

@@ -5,12 +5,13 @@ use std::fs;
 use std::time::Duration;
 
 use gx_fabric_client::{
-    Errand, Finding, Identity, Ledger, LedgerConfig, Profile, Severity, Signer, pinned_names,
+    Errand, Finding, Ledger, LedgerConfig, Profile, Severity, Signer, pinned_names,
 };
 use gx_model::{Clock, SignerRole};
 use gx_serve::settings::SettingsReport;
 use gx_serve::{CancellationToken, HealthBoard, Verdict};
 use gx_submitter::Signers;
+use rand::rngs::StdRng;
 use serde_json::json;
 
 use crate::Failure;
@@ -76,10 +77,12 @@ impl LedgerAccess {
         Ok(access)
     }
 
-    /// Who signs evaluations and requests for blocks.
-    pub(crate) fn reader(&self) -> Identity {
+    /// The client; connects when a call needs it.
+    pub(crate) fn ledger(&self, clock: &Clock, rng: StdRng) -> Result<Ledger, Failure> {
         let reader = self.signers.iter().find(|signer| signer.role == SignerRole::PartnerApi);
-        reader.expect("a reader is read for every errand").identity.clone()
+        let reader = reader.expect("a reader is read for every errand").identity.clone();
+        Ledger::new(self.config.clone(), reader, clock.clone(), rng)
+            .map_err(|wrong| refusal(&[wrong.finding()]))
     }
 
     /// Who signs transactions, if that was asked for.

@@ -1,7 +1,7 @@
 //! `gx fabric`: connection profiles, and whether the ledger serves us.
 
 use clap::{Args, Subcommand};
-use gx_fabric_client::{Errand, Ledger, Profile, Severity};
+use gx_fabric_client::{Errand, Profile, Severity};
 use gx_model::Clock;
 use gx_serve::Entropy;
 use rand::SeedableRng as _;
@@ -55,7 +55,7 @@ async fn run_check(check: Check, format: Format) -> Result<(), Failure> {
     let (clock, development) = (Clock::system(), check.environment == Environment::Development);
     let access = LedgerAccess::read(check.fabric.profile()?, Errand::Submit, development, &clock)?;
     let rng = StdRng::from_seed(Entropy::system().bytes());
-    let ledger = Ledger::new(access.config.clone(), access.reader(), clock.clone(), rng)?;
+    let ledger = access.ledger(&clock, rng)?;
     let findings = access.findings(&ledger, &clock).await;
     let heights = ledger.heights().await;
     let peers = heights.iter().map(|peer| {

@@ -1,0 +1,280 @@
+//! What is wrong with the settings is found before anything depends on them.
+
+use std::time::Duration;
+
+use gx_devnet::IdentityRequest;
+use gx_fabric_client::{
+    CredentialSource, Errand, Finding, Identity, LedgerConfig, LedgerLimits, PeerSource, PemSource,
+    Profile, Severity, Signer, SignerSources, pinned_names,
+};
+use gx_model::{Clock, SignerRole};
+use time::macros::datetime;
+
+use crate::world::{World, ledger};
+
+const STATUS: &str = "AdminContract:GetSystemStatus";
+
+/// How a world is described in settings, its files in a folder.
+fn profile(world: &World, folder: &std::path::Path) -> Profile {
+    let write = |name: &str, text: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        PemSource::file(name, path)
+    };
+    let signer = |role: SignerRole| {
+        let pem = world.devnet().identity(role);
+        Some(CredentialSource {
+            certificate: write(&format!("{}-cert", role.name()), pem.certificate_pem),
+            private_key: write(&format!("{}-key", role.name()), pem.private_key_pem),
+        })
+    };
+    let msp_id = world.identity(SignerRole::Admin).msp_id().to_owned();
+    Profile {
+        peers: vec![PeerSource {
+            endpoint: world.devnet().endpoint(),
+            msp_id: msp_id.clone(),
+            tls_root: write("tls-root", world.devnet().tls_root_pem()),
+            server_name: Some("localhost".to_owned()),
+        }],
+        msp_id,
+        channel: "gxchannel".to_owned(),
+        chaincode: "gxtv3".to_owned(),
+        signers: SignerSources {
+            admin: signer(SignerRole::Admin),
+            super_admin: signer(SignerRole::SuperAdmin),
+            partner_api: signer(SignerRole::PartnerApi),
+        },
+        client_tls: None,
+        limits: LedgerLimits { connect_timeout: Duration::from_secs(2), ..LedgerLimits::default() },
+    }
+}
+
+fn signers_of(profile: &Profile) -> Vec<Signer> {
+    [(SignerRole::PartnerApi, Errand::Read), (SignerRole::Admin, Errand::Submit)]
+        .into_iter()
+        .map(|(role, errand)| Signer {
+            role,
+            setting: profile.signer(role).unwrap().certificate.name(),
+            identity: profile.identity(role).unwrap(),
+            errand,
+        })
+        .collect()
+}
+
+async fn findings_with(config: LedgerConfig, profile: &Profile) -> Vec<Finding> {
+    let signers = signers_of(profile);
+    ledger(config, signers[0].identity.clone()).preflight(&signers, STATUS).await
+}
+
+async fn findings(profile: &Profile) -> Vec<Finding> {
+    findings_with(profile.ledger_config(true).unwrap(), profile).await
+}
+
+/// The one finding there is, which refuses the start.
+fn only_refusal(findings: &[Finding]) -> &Finding {
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!(findings[0].severity, Severity::Refused, "{findings:?}");
+    &findings[0]
+}
+
+/// FAB-01: with the key removed, another authority for TLS, or a certificate of an authority
+/// that the channel no longer knows, each gives a code of its own that names setting and
+/// identity; nothing is found where all is well.
+#[tokio::test]
+async fn fab_01_each_wrong_credential_has_its_own_code() {
+    let (world, other) = (World::start().await, World::start().await);
+    let folder = tempfile::tempdir().unwrap();
+    let good = profile(&world, folder.path());
+    assert_eq!(findings(&good).await, []);
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut no_key = profile(&world, elsewhere.path());
+    no_key.signers.partner_api = None;
+    std::fs::remove_file(elsewhere.path().join("ADMIN-key")).unwrap();
+    let wrong = no_key.identity(SignerRole::Admin).unwrap_err();
+    let finding = only_refusal(&wrong);
+    assert_eq!((finding.code, finding.identity.as_deref()), ("file_missing", Some("gx_admin")));
+    assert!(finding.setting.as_ref().unwrap().starts_with("ADMIN-key ("), "{finding}");
+
+    let mut other_key = good.clone();
+    other_key.signers.admin = Some(CredentialSource {
+        certificate: good.signer(SignerRole::Admin).unwrap().certificate.clone(),
+        private_key: good.signer(SignerRole::SuperAdmin).unwrap().private_key.clone(),
+    });
+    let wrong = other_key.identity(SignerRole::Admin).unwrap_err();
+    assert_eq!(only_refusal(&wrong).code, "key_mismatch");
+
+    let mut other_root = good.clone();
+    other_root.peers[0].tls_root = PemSource::text("root", other.devnet().tls_root_pem());
+    let found = findings(&other_root).await;
+    assert_eq!(only_refusal(&found).code, "untrusted_issuer");
+
+    // The same organisation's name, another authority's signature.
+    let stranger = other.devnet().identity(SignerRole::PartnerApi);
+    let mut old_issuer = good.clone();
+    old_issuer.signers.partner_api = Some(CredentialSource {
+        certificate: PemSource::text("old certificate", stranger.certificate_pem),
+        private_key: PemSource::text("old key", stranger.private_key_pem),
+    });
+    let found = findings(&old_issuer).await;
+    assert_eq!(found.len(), 2, "neither evaluate nor blocks: {found:?}");
+    for finding in &found {
+        assert_eq!(finding.severity, Severity::Refused);
+        assert_eq!(finding.identity.as_deref(), Some("gx_partner_api"));
+        assert_eq!(finding.setting.as_deref(), Some("old certificate"));
+    }
+    let mut codes: Vec<_> = found.iter().map(|finding| finding.code).collect();
+    codes.sort_unstable();
+    assert_eq!(codes[0], "denied", "the right to blocks");
+    assert!(["signature_refused", "unknown_identity"].contains(&codes[1]), "{codes:?}");
+}
+
+/// What a certificate says by itself: its end, its role.
+#[tokio::test]
+async fn a_certificate_that_cannot_serve_is_refused_before_anybody_is_asked() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut profile = profile(&world, folder.path());
+    let issue = |gxc_role: Option<&str>, not_after| {
+        let request = IdentityRequest {
+            common_name: "somebody".to_owned(),
+            unit: "client".to_owned(),
+            gxc_role: gxc_role.map(str::to_owned),
+            not_after,
+        };
+        let pem = world.devnet().issue_identity(&request).unwrap();
+        CredentialSource {
+            certificate: PemSource::text("certificate", pem.certificate_pem),
+            private_key: PemSource::text("key", pem.private_key_pem),
+        }
+    };
+    let (past, far) = (datetime!(2020-01-01 00:00 UTC), datetime!(2090-01-01 00:00 UTC));
+    for (role, attribute, ends, code) in [
+        (SignerRole::Admin, Some("gx_admin"), past, "certificate_expired"),
+        (SignerRole::Admin, Some("gx_partner_api"), far, "role_missing"),
+        (SignerRole::SuperAdmin, None, far, "role_missing"),
+    ] {
+        let source = Some(issue(attribute, ends));
+        match role {
+            SignerRole::SuperAdmin => profile.signers.super_admin = source,
+            _ => profile.signers.admin = source,
+        }
+        let identity = profile.identity(role).unwrap();
+        let now = Clock::system().now();
+        let found = profile.certificate_findings(role, &identity, now, true);
+        assert_eq!(only_refusal(&found).code, code);
+    }
+    let soon = datetime!(2089-12-20 00:00 UTC);
+    profile.signers.admin = Some(issue(Some("gx_admin"), far));
+    let identity = profile.identity(SignerRole::Admin).unwrap();
+    let found = profile.certificate_findings(SignerRole::Admin, &identity, soon, true);
+    assert_eq!((found[0].severity, found[0].code), (Severity::Warning, "certificate_expires_soon"));
+}
+
+/// FAB-04: each item of a second network mixed into the settings of the first is named.
+#[tokio::test]
+async fn fab_04_what_belongs_to_another_network_is_named() {
+    let (world, other) = (World::start().await, World::start().await);
+    let folder = tempfile::tempdir().unwrap();
+    let good = profile(&world, folder.path());
+
+    let mut organisation = good.clone();
+    organisation.msp_id = "OtherMSP".to_owned();
+    organisation.peers[0].msp_id = "OtherMSP".to_owned();
+    let found = findings(&organisation).await;
+    assert!(
+        found.iter().any(|finding| {
+            finding.code == "unknown_identity" && finding.identity.as_deref() == Some("gx_admin")
+        }),
+        "{found:?}"
+    );
+
+    let mut channel = good.clone();
+    channel.channel = "otherchannel".to_owned();
+    let found = findings(&channel).await;
+    let finding = only_refusal(&found);
+    assert_eq!(finding.code, "no_channel");
+    assert_eq!(finding.peer.as_deref(), Some(world.devnet().endpoint().as_str()));
+
+    let mut root = good.clone();
+    root.peers[0].tls_root = PemSource::text("root", other.devnet().tls_root_pem());
+    assert_eq!(only_refusal(&findings(&root).await).code, "untrusted_issuer");
+
+    let mut endpoint = good.clone();
+    endpoint.peers[0].endpoint = other.devnet().endpoint();
+    let found = findings(&endpoint).await;
+    let finding = only_refusal(&found);
+    assert_eq!(finding.code, "untrusted_issuer");
+    assert_eq!(finding.peer.as_deref(), Some(other.devnet().endpoint().as_str()));
+}
+
+/// CFG-04, FAB-03: what is fine in development is refused outside it: a name that leads to
+/// this machine, a literal address, a name from the table of hosts, and the identities of a
+/// development ledger.
+#[tokio::test]
+async fn cfg_04_production_refuses_what_only_development_may_have() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let profile = profile(&world, folder.path());
+    assert_eq!(findings(&profile).await, []);
+
+    let config = profile.ledger_config(false).unwrap();
+    let found = findings_with(config.clone(), &profile).await;
+    let finding = only_refusal(&found);
+    assert_eq!(finding.code, "loopback");
+    assert_eq!(finding.peer.as_deref(), Some(world.devnet().endpoint().as_str()));
+
+    let hosts = "# names\n127.0.0.1 localhost # ourselves\n10.1.2.3\tpeer0.example.com Peer1\n";
+    let mut pinned = config.peers.clone();
+    for (endpoint, address) in [
+        ("localhost:7051", Some("127.0.0.1")),
+        ("peer1:7051", Some("10.1.2.3")),
+        ("peer2.example.com:7051", None),
+    ] {
+        pinned[0].endpoint = endpoint.to_owned();
+        let found = pinned_names(hosts, &pinned);
+        let named =
+            found.first().map(|finding| (finding.code, finding.message.contains(address.unwrap())));
+        assert_eq!(named, address.map(|_| ("pinned_name", true)), "{endpoint}");
+    }
+
+    let identity = profile.identity(SignerRole::Admin).unwrap();
+    let now = Clock::system().now();
+    assert_eq!(profile.certificate_findings(SignerRole::Admin, &identity, now, true), []);
+    let found = profile.certificate_findings(SignerRole::Admin, &identity, now, false);
+    assert_eq!(only_refusal(&found).code, "development_identity");
+}
+
+/// RDY-07: a ledger that is away is waited for, not refused.
+#[tokio::test]
+async fn a_ledger_that_is_away_is_no_reason_to_refuse_the_start() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let profile = profile(&world, folder.path());
+    let _folder = world.stop().await;
+    let found = findings(&profile).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].severity, found[0].code), (Severity::Waiting, "refused"));
+
+    let world = World::start().await;
+    let other = World::start().await;
+    let mut config = world.config();
+    let mut foreign = other.peer(&other.devnet().endpoint());
+    foreign.msp_id = "OtherMSP".to_owned();
+    foreign.tls_root_pem = world.devnet().tls_root_pem();
+    config.peers.push(foreign);
+    let identity: Identity = world.identity(SignerRole::Admin);
+    let signer = Signer {
+        role: SignerRole::Admin,
+        setting: "admin".to_owned(),
+        identity: identity.clone(),
+        errand: Errand::Submit,
+    };
+    let found = ledger(config, identity).preflight(&[signer], STATUS).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(
+        (found[0].severity, found[0].code),
+        (Severity::Warning, "untrusted_issuer"),
+        "another organisation's peer keeps nobody from starting"
+    );
+}
