@@ -278,6 +278,19 @@ impl Client {
 }
 
 impl Draft {
+    pub(super) fn transient(&mut self, name: &str, value: &[u8]) {
+        self.payload.transient_map.insert(name.to_owned(), value.to_vec());
+    }
+
+    /// Makes it a call that initialises the chaincode.
+    pub(super) fn is_init(&mut self) {
+        let mut invocation =
+            ChaincodeInvocationSpec::decode(self.payload.input.as_slice()).unwrap();
+        let spec = invocation.chaincode_spec.as_mut().unwrap();
+        spec.input.as_mut().unwrap().is_init = true;
+        self.payload.input = invocation.encode_to_vec();
+    }
+
     pub(super) fn signed(&self, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> SignedProposal {
         let header = Header {
             channel_header: self.channel_header.encode_to_vec(),

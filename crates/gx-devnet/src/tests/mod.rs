@@ -10,6 +10,7 @@ mod control;
 mod cutting;
 mod durability;
 mod faults;
+mod services;
 mod snapshots;
 mod streams;
 

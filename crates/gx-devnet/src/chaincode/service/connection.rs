@@ -97,8 +97,7 @@ impl Failed {
         match self {
             Self::Dial { address, error } => format!(
                 "connection to {id} failed: error cannot create connection for {id}: error creating \
-                 grpc connection to {address}: failed to create new connection: connection error: \
-                 desc = \"transport: {error}\""
+                 grpc connection to {address}: failed to create new connection: {error}"
             ),
             Self::Stream(error) => format!(
                 "connection to {id} failed: error handling chaincode stream for {id}: {error}"

@@ -205,6 +205,7 @@ fn decode<M: Message + Default>(payload: &[u8]) -> Result<M, String> {
     M::decode(payload).map_err(|error| format!("unmarshal failed: {error}"))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "errors are handed over to be mapped")]
 fn said(error: impl ToString) -> String {
     error.to_string()
 }

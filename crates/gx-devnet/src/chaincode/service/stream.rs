@@ -113,8 +113,7 @@ async fn receive(
         };
         match message {
             Ok(Some(message)) => {
-                if let Err(message) = stream.route(message) {
-                    let kind = message.r#type().as_str_name();
+                if let Err(kind) = stream.route(message) {
                     tracing::warn!(chaincode = %id, kind, "unknown message, ending the stream");
                     break;
                 }
@@ -152,13 +151,13 @@ impl Stream {
         Ok(Talk { stream: Arc::clone(self), key, incoming, is_busy })
     }
 
-    /// Gives the message back where a peer would end the stream on it.
-    fn route(&self, message: ChaincodeMessage) -> Result<(), ChaincodeMessage> {
+    /// The error is the kind of a message that a peer ends the stream on.
+    fn route(&self, message: ChaincodeMessage) -> Result<(), &'static str> {
         let is_answer = match message.r#type() {
             Type::Keepalive => return Ok(()),
             Type::Completed | Type::Error => true,
             kind if is_request(kind) => false,
-            _ => return Err(message),
+            other => return Err(other.as_str_name()),
         };
         let key = (message.channel_id.clone(), message.txid.clone());
         let errands = self.errands();

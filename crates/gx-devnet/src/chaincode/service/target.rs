@@ -1,5 +1,7 @@
 //! Where a chaincode service is, and how it is dialled.
 
+use std::error::Error;
+use std::io;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -75,12 +77,23 @@ impl ChaincodeService {
         Ok(Self { tls, dial_timeout, ..Self::new(name, description.address) })
     }
 
-    /// Connects. The error is what the transport says.
+    /// Connects. The error is in the words of a peer.
     pub(super) async fn dial(&self) -> Result<ChaincodeClient<Channel>, String> {
+        match tokio::time::timeout(self.dial_timeout, self.connect()).await {
+            Ok(Ok(channel)) => Ok(ChaincodeClient::new(channel)
+                .max_decoding_message_size(MAX_MESSAGE_BYTES)
+                .max_encoding_message_size(MAX_MESSAGE_BYTES)),
+            Ok(Err(error)) => Err(format!(
+                "connection error: desc = \"transport: {}\"",
+                transport_error(&error, &self.address)
+            )),
+            Err(_) => Err("context deadline exceeded".to_owned()),
+        }
+    }
+
+    async fn connect(&self) -> Result<Channel, tonic::transport::Error> {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let mut endpoint = Endpoint::from_shared(format!("{scheme}://{}", self.address))
-            .map_err(|error| chain(&error))?
-            .connect_timeout(self.dial_timeout)
+        let mut endpoint = Endpoint::from_shared(format!("{scheme}://{}", self.address))?
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
@@ -91,12 +104,9 @@ impl ChaincodeService {
             if let Some((certificate, key)) = &tls.client_pem {
                 config = config.identity(Identity::from_pem(certificate, key));
             }
-            endpoint = endpoint.tls_config(config).map_err(|error| chain(&error))?;
+            endpoint = endpoint.tls_config(config)?;
         }
-        let channel = endpoint.connect().await.map_err(|error| chain(&error))?;
-        Ok(ChaincodeClient::new(channel)
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(MAX_MESSAGE_BYTES))
+        endpoint.connect().await
     }
 }
 
@@ -140,11 +150,16 @@ fn duration(text: &str) -> Option<Duration> {
     text.strip_suffix('s')?.parse().ok().map(Duration::from_secs)
 }
 
-/// An error with everything that led to it: the transport's own text says little.
-fn chain(error: &dyn std::error::Error) -> String {
+/// What a peer says of a port where nobody listens; else the error with all that led to it,
+/// because the transport's own text says little.
+fn transport_error(error: &tonic::transport::Error, address: &str) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
+        let io = cause.downcast_ref::<io::Error>();
+        if io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused) {
+            return format!("error while dialing: dial tcp {address}: connect: connection refused");
+        }
         text = format!("{text}: {cause}");
         source = cause.source();
     }

@@ -1,0 +1,53 @@
+//! Chaincodes that run as services and are dialled, as their callers see them.
+
+mod calls;
+mod chaincode;
+mod launching;
+mod script;
+mod state;
+
+use std::time::Duration;
+
+use tonic::Status;
+
+use super::Ledger;
+use super::client::{Client, said};
+use crate::{ChaincodeService, DevnetOptions};
+use chaincode::Service;
+
+/// Longer than a chaincode that does as it should takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A ledger on which one service is deployed as `basic`.
+async fn ledger_with(service: &Service) -> Ledger {
+    ledger(vec![ChaincodeService::new("basic", &service.address)], PATIENCE).await
+}
+
+async fn ledger(services: Vec<ChaincodeService>, execute_timeout: Duration) -> Ledger {
+    Ledger::with(|options| DevnetOptions { services, execute_timeout, ..options }).await
+}
+
+/// A client that calls `basic`.
+fn caller(ledger: &Ledger) -> Client {
+    let mut client = ledger.admin();
+    client.chaincode = "basic".to_owned();
+    client
+}
+
+async fn evaluated(client: &Client, function: &str, args: &[&str]) -> String {
+    String::from_utf8(client.evaluate(function, args).await.unwrap()).unwrap()
+}
+
+/// What the peer says in the details of a refusal.
+fn detail(refused: &Status) -> String {
+    said(refused).2.expect("the refusal has a detail")
+}
+
+/// The refusal of an evaluation whose peer has refused the chaincode's request.
+async fn request_refused(client: &Client, function: &str, args: &[&str]) -> String {
+    let draft = client.draft(function, args);
+    let tx_id = draft.tx_id.clone();
+    let signed = draft.signed(|bytes| client.sign(bytes));
+    let refused = client.evaluate_proposal(signed).await.unwrap_err();
+    detail(&refused).replace(&tx_id, "<txid>")
+}
