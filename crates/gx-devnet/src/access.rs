@@ -7,7 +7,7 @@ use prost_types::Timestamp;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::msp::{Identity, NodeRole, PEER_MSP_ID};
+use crate::msp::{CHANNEL_MSP_IDS, Identity, NodeRole};
 use crate::node::Node;
 
 /// How far a client's clock may be off (`peer.authentication.timewindow`).
@@ -28,7 +28,7 @@ impl Policy {
             Some(NodeRole::Peer) => self == Self::Readers,
             Some(NodeRole::Orderer) | None => false,
         };
-        identity.msp_id == PEER_MSP_ID && role_suffices
+        CHANNEL_MSP_IDS.contains(&identity.msp_id.as_str()) && role_suffices
     }
 
     const fn name(self) -> &'static str {

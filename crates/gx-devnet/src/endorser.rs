@@ -11,8 +11,9 @@ use prost::Message;
 
 use crate::access::to_time;
 use crate::chaincode::{Answer, Call, Chaincode};
+use crate::faults::RawEvent;
 use crate::ledger::{Results, Simulation};
-use crate::node::Node;
+use crate::node::{Node, Peer};
 use crate::proposal::Unpacked;
 
 /// From this status on a chaincode's answer is an error and is not endorsed.
@@ -31,26 +32,44 @@ pub(crate) enum Refusal {
     Chaincode(String),
 }
 
+impl Refusal {
+    /// A chaincode has answered with an error.
+    pub(crate) fn chaincode(status: i32, message: &str) -> Self {
+        Self::Chaincode(format!("chaincode response {status}, {message}"))
+    }
+
+    /// The words.
+    pub(crate) fn said(&self) -> &str {
+        match self {
+            Self::Filtered(said)
+            | Self::Proposal(said)
+            | Self::Peer(said)
+            | Self::Chaincode(said) => said,
+        }
+    }
+}
+
 /// A simulated transaction.
 pub(crate) struct Simulated {
     pub(crate) answer: Answer,
-    chaincode: Arc<Chaincode>,
+    pub(crate) chaincode: Arc<Chaincode>,
     results: Results,
 }
 
 impl Node {
-    /// Checks a proposal and runs it on the newest committed state.
+    /// Checks a proposal and runs it on the newest committed state, as this peer.
     pub(crate) async fn simulate(
         self: &Arc<Self>,
+        peer: &Peer,
         proposal: &Arc<Unpacked>,
     ) -> Result<Simulated, Refusal> {
-        let node = Arc::clone(self);
+        let (node, place) = (Arc::clone(self), peer.place);
         let proposal = Arc::clone(proposal);
-        let simulation = tokio::task::spawn_blocking(move || node.simulate_here(&proposal));
+        let simulation = tokio::task::spawn_blocking(move || node.simulate_here(place, &proposal));
         simulation.await.unwrap_or_else(|error| Err(in_simulation(&error)))
     }
 
-    fn simulate_here(&self, proposal: &Unpacked) -> Result<Simulated, Refusal> {
+    fn simulate_here(&self, peer: usize, proposal: &Unpacked) -> Result<Simulated, Refusal> {
         proposal.check_filters(self).map_err(Refusal::Filtered)?;
         let creator = proposal.check(self).map_err(Refusal::Proposal)?;
         let tx_id = &proposal.channel.tx_id;
@@ -75,51 +94,41 @@ impl Node {
             proposal,
             creator: &creator,
             timestamp: timestamp.expect("the filters let no proposal pass without a timestamp"),
-            peer: 0,
+            peer,
         };
         let answer = self.chaincodes.execute(&mut simulation, &call);
         let answer = answer.map_err(|e| in_simulation(&e))?;
         if answer.status >= ERROR_STATUS {
-            return Err(chaincode_answer(answer.status, &answer.message));
+            return Err(Refusal::chaincode(answer.status, &answer.message));
         }
         let chaincode = Arc::clone(chaincode);
         Ok(Simulated { answer, chaincode, results: simulation.finish() })
     }
+}
 
-    /// Simulates a proposal and signs what came of it: an envelope without the client's
-    /// signature.
-    pub(crate) async fn endorse(
-        self: &Arc<Self>,
-        proposal: Arc<Unpacked>,
-    ) -> Result<Envelope, Refusal> {
-        let delay = self.faults.endorse_delay();
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
-        }
-        let mut simulated = self.simulate(&proposal).await?;
-        if let Some((status, message)) = self.faults.take_endorsement_failure() {
-            return Err(chaincode_answer(status, &message));
-        }
-        if let Some(event) = self.faults.take_event() {
-            simulated.answer.event = Some((event.name, event.payload));
-        }
-        Ok(self.transaction(&proposal, simulated))
-    }
-
-    fn transaction(&self, proposal: &Unpacked, simulated: Simulated) -> Envelope {
-        let Simulated { answer, chaincode, results } = simulated;
-        let events = answer.event.map(|(event_name, payload)| {
+impl Simulated {
+    /// What a peer signs: the results in answer to this proposal, with another event where a
+    /// fault wants one.
+    pub(crate) fn response(&self, proposal: &Unpacked, event: Option<&RawEvent>) -> Vec<u8> {
+        let Self { answer, chaincode, results } = self;
+        let event = match (event, &answer.event) {
+            (Some(RawEvent { name, payload }), _) | (None, Some((name, payload))) => {
+                Some((name.clone(), payload.clone()))
+            }
+            (None, None) => None,
+        };
+        let events = event.map(|(event_name, payload)| {
             let chaincode_id = chaincode.name.clone();
             let tx_id = proposal.channel.tx_id.clone();
             ChaincodeEvent { chaincode_id, tx_id, event_name, payload }.encode_to_vec()
         });
         let action = ChaincodeAction {
-            results: results.public,
+            results: results.public.clone(),
             events: events.unwrap_or_default(),
             response: Some(Response {
                 status: answer.status,
-                message: answer.message,
-                payload: answer.payload,
+                message: answer.message.clone(),
+                payload: answer.payload.clone(),
             }),
             chaincode_id: Some(ChaincodeId {
                 name: chaincode.name.clone(),
@@ -127,27 +136,32 @@ impl Node {
                 ..ChaincodeId::default()
             }),
         };
-        let response = ProposalResponsePayload {
+        ProposalResponsePayload {
             proposal_hash: proposal.hash(),
             extension: action.encode_to_vec(),
         }
-        .encode_to_vec();
-        let signed = [response.as_slice(), self.peer.creator()].concat();
-        let endorsement = Endorsement {
-            endorser: self.peer.creator().to_vec(),
-            signature: self.peer.sign(&signed),
-        };
-        envelope(proposal, response, endorsement)
+        .encode_to_vec()
     }
 }
 
-fn envelope(proposal: &Unpacked, response: Vec<u8>, endorsement: Endorsement) -> Envelope {
+impl Peer {
+    /// This peer's signature over what it has simulated.
+    pub(crate) fn endorse(&self, response: &[u8]) -> Endorsement {
+        let endorser = self.signer.creator();
+        let signature = self.signer.sign(&[response, endorser].concat());
+        Endorsement { endorser: endorser.to_vec(), signature }
+    }
+}
+
+/// The endorsed transaction, without the client's signature.
+pub(crate) fn envelope(
+    proposal: &Unpacked,
+    response: Vec<u8>,
+    endorsements: Vec<Endorsement>,
+) -> Envelope {
     let action = ChaincodeActionPayload {
         chaincode_proposal_payload: proposal.payload.clone(),
-        action: Some(ChaincodeEndorsedAction {
-            proposal_response_payload: response,
-            endorsements: vec![endorsement],
-        }),
+        action: Some(ChaincodeEndorsedAction { proposal_response_payload: response, endorsements }),
     };
     let transaction = Transaction {
         actions: vec![TransactionAction {
@@ -158,10 +172,6 @@ fn envelope(proposal: &Unpacked, response: Vec<u8>, endorsement: Endorsement) ->
     let payload =
         Payload { header: Some(proposal.header.clone()), data: transaction.encode_to_vec() };
     Envelope { payload: payload.encode_to_vec(), signature: Vec::new() }
-}
-
-fn chaincode_answer(status: i32, message: &str) -> Refusal {
-    Refusal::Chaincode(format!("chaincode response {status}, {message}"))
 }
 
 fn in_simulation(error: &impl ToString) -> Refusal {

@@ -11,9 +11,10 @@
 //! Deliver, ChaincodeEvents, CommitStatus ◄─ store, woken by the height
 //! ```
 //!
-//! What it deliberately lacks: gossip, private data, system chaincodes, other peers.
+//! What it deliberately lacks: gossip, private data, system chaincodes.
 
 mod access;
+mod build;
 mod chaincode;
 mod control;
 mod deliver;
@@ -27,19 +28,22 @@ mod ledger;
 mod msp;
 mod node;
 mod options;
+mod policy;
 mod proposal;
+mod servers;
 mod status;
 mod transport;
 
 pub use chaincode::{ChaincodeService, ServiceTls};
-pub use devnet::Devnet;
+pub use devnet::{Devnet, PeerEndpoint};
 pub use dump::{DumpError, DumpSummary, dump, load};
 pub use error::DevnetError;
-pub use faults::Faults;
+pub use faults::{Faults, NodeFaults};
 pub use gx_fabric_proto::protos::TxValidationCode;
 pub use ledger::{LedgerSnapshot, SnapshotError};
 pub use msp::{IdentityRequest, PemIdentity};
 pub use options::{BlockCutting, DevnetOptions};
+pub use policy::{PolicyError, Principal, PrincipalRole, SignaturePolicy};
 
 #[cfg(test)]
 mod tests;

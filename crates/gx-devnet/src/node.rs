@@ -1,4 +1,4 @@
-//! What every service of the process shares.
+//! What every service of the process shares, and what each peer has of its own.
 
 use std::sync::Arc;
 
@@ -7,30 +7,44 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::chaincode::Chaincodes;
-use crate::faults::Faults;
+use crate::faults::{Faults, NodeFaults};
 use crate::ledger::{Judge, Orderer, Store};
-use crate::msp::{Msp, Signer};
+use crate::msp::{Identity, Msp, Signer};
 
 /// Gateway calls at once, open event streams and waits for a commit included.
 pub(crate) const GATEWAY_CALLS: usize = 500;
 /// Deliver streams at once.
 pub(crate) const DELIVER_STREAMS: usize = 2_500;
 
-/// One peer with its orderer.
+/// The peers with their orderer: one ledger, which all of them show.
 pub(crate) struct Node {
     pub(crate) channel: String,
     pub(crate) chaincodes: Arc<Chaincodes>,
-    /// `host:port`, as it stands in error details.
-    pub(crate) address: String,
+    /// In the order of their organisations in the channel.
+    pub(crate) peers: Vec<Arc<Peer>>,
+    /// `host:port` of the orderer, as it stands in error details.
+    pub(crate) orderer_address: String,
     pub(crate) clock: Clock,
     pub(crate) msp: Arc<Msp>,
-    pub(crate) peer: Signer,
     pub(crate) store: Arc<Store>,
     pub(crate) judge: Judge,
     pub(crate) orderer: Orderer,
     pub(crate) height: watch::Receiver<u64>,
     pub(crate) faults: Faults,
     pub(crate) stopping: CancellationToken,
+}
+
+/// One organisation's peer.
+pub(crate) struct Peer {
+    /// Its place among the peers.
+    pub(crate) place: usize,
+    pub(crate) msp_id: &'static str,
+    /// `host:port`, as it stands in error details.
+    pub(crate) address: String,
+    /// Signs its endorsements.
+    pub(crate) signer: Signer,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) faults: NodeFaults,
     pub(crate) gateway_calls: Arc<Semaphore>,
     pub(crate) deliver_streams: Arc<Semaphore>,
 }

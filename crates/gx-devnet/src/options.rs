@@ -1,11 +1,13 @@
 //! What a development ledger is started with.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use gx_model::Clock;
 
+use crate::SignaturePolicy;
 use crate::chaincode::ChaincodeService;
 
 /// What a peer gives a chaincode (`chaincode.executetimeout`).
@@ -16,8 +18,12 @@ const EXECUTE_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct DevnetOptions {
     /// Keys, certificates and the ledger are kept here, and made here at the first start.
     pub data_dir: PathBuf,
-    /// Where to listen; port 0 takes any free port.
+    /// Where the peer of Org1MSP listens; port 0 takes any free port.
     pub listen: SocketAddr,
+    /// Where the peer of Org2MSP listens.
+    pub listen_org2: SocketAddr,
+    /// Where the orderer listens.
+    pub listen_orderer: SocketAddr,
     /// Where to listen for whoever steers the ledger (see `docs/devnet.md`): an address on the
     /// loopback interface. None: it is steered through [`crate::Devnet`] only.
     pub control: Option<SocketAddr>,
@@ -29,6 +35,9 @@ pub struct DevnetOptions {
     pub services: Vec<ChaincodeService>,
     /// How long a service may take for one transaction.
     pub execute_timeout: Duration,
+    /// Whose endorsements a chaincode's transactions need, by its name. Where none is given it
+    /// is a peer of more than half of the channel's organisations, that is, of both.
+    pub policies: BTreeMap<String, SignaturePolicy>,
     /// When a block is made.
     pub cutting: BlockCutting,
     /// Judges timestamps and certificates.
@@ -39,17 +48,22 @@ pub struct DevnetOptions {
 }
 
 impl DevnetOptions {
-    /// The defaults of `gx dev`: channel `gxchannel`, chaincode `gxtv3`, a free port on
-    /// the loopback interface, a block at once for every transaction, fsync on.
+    /// The defaults of `gx dev`: channel `gxchannel`, chaincode `gxtv3`, free ports on the
+    /// loopback interface, endorsement by both organisations, a block at once for every
+    /// transaction, fsync on.
     pub fn new(data_dir: impl Into<PathBuf>, clock: Clock) -> Self {
+        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self {
             data_dir: data_dir.into(),
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            listen: any_port,
+            listen_org2: any_port,
+            listen_orderer: any_port,
             control: None,
             channel: "gxchannel".to_owned(),
             chaincode: "gxtv3".to_owned(),
             services: Vec::new(),
             execute_timeout: EXECUTE_TIMEOUT,
+            policies: BTreeMap::new(),
             cutting: BlockCutting::Immediate,
             clock,
             fsync: true,

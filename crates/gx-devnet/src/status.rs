@@ -7,31 +7,33 @@ use prost::Message;
 use prost_types::Any;
 use tonic::{Code, Status};
 
-use crate::msp::PEER_MSP_ID;
-use crate::node::{DELIVER_STREAMS, GATEWAY_CALLS, Node};
+use crate::node::{DELIVER_STREAMS, GATEWAY_CALLS};
 
-/// A status that carries what this peer said.
-pub(crate) fn with_detail(node: &Node, code: Code, message: &str, said: &str) -> Status {
-    detailed(code, message, &node.address, PEER_MSP_ID, said)
+/// What one node said.
+pub(crate) fn error_detail(address: &str, msp_id: &str, said: &str) -> ErrorDetail {
+    ErrorDetail { address: address.to_owned(), msp_id: msp_id.to_owned(), message: said.to_owned() }
 }
 
-/// A status that carries what somebody else said.
-pub(crate) fn detailed(
-    code: Code,
-    message: &str,
-    address: &str,
-    msp_id: &str,
-    said: &str,
-) -> Status {
-    let detail = ErrorDetail {
-        address: address.to_owned(),
-        msp_id: msp_id.to_owned(),
-        message: said.to_owned(),
+/// A status that carries what several nodes said.
+pub(crate) fn detailed(code: Code, message: &str, details: &[ErrorDetail]) -> Status {
+    let details = details.iter().map(|detail| Any {
+        type_url: ERROR_DETAIL_TYPE_URL.to_owned(),
+        value: detail.encode_to_vec(),
+    });
+    let status = rpc::Status {
+        code: i32::from(code),
+        message: message.to_owned(),
+        details: details.collect(),
     };
-    let details = Any { type_url: ERROR_DETAIL_TYPE_URL.to_owned(), value: detail.encode_to_vec() };
-    let status =
-        rpc::Status { code: i32::from(code), message: message.to_owned(), details: vec![details] };
     Status::with_details(code, message, status.encode_to_vec().into())
+}
+
+/// What one node's connection to another says of one that does not listen.
+pub(crate) fn connection_refused(address: &str) -> String {
+    format!(
+        "rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while \
+         dialing: dial tcp {address}: connect: connection refused\""
+    )
 }
 
 /// What a gateway says above its limit of calls. A retry does help.

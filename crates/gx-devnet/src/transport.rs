@@ -3,48 +3,57 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-use crate::faults::Faults;
+use crate::faults::{Link, NodeFaults};
 
-/// The connections that arrive at the listener.
+/// The connections that arrive at a node's listener.
 pub(crate) fn connections(
     listener: TcpListener,
-    faults: Faults,
-) -> impl Stream<Item = io::Result<Connection>> {
+    faults: &NodeFaults,
+) -> impl Stream<Item = io::Result<Connection>> + use<> {
+    let link = faults.link();
     TcpListenerStream::new(listener).filter_map(move |accepted| match accepted {
-        Ok(_) if faults.refuses_connections() => None,
-        Ok(socket) => Some(Connection::new(socket, &faults)),
+        Ok(_) if link.borrow().is_down() => None,
+        Ok(socket) => Some(Connection::new(socket, &link)),
         Err(error) => Some(Err(error)),
     })
 }
 
-/// A connection that a fault can reset.
+/// A connection that a fault can reset or silence.
 pub(crate) struct Connection {
     socket: TcpStream,
-    reset: WatchStream<u64>,
-    is_reset: bool,
+    changes: WatchStream<Link>,
+    link: Link,
+    /// The link's resets when this connection was made.
+    resets: u64,
 }
 
 impl Connection {
-    fn new(socket: TcpStream, faults: &Faults) -> io::Result<Self> {
+    fn new(socket: TcpStream, link: &watch::Receiver<Link>) -> io::Result<Self> {
         socket.set_nodelay(true)?;
-        let reset = WatchStream::from_changes(faults.connections_reset());
-        Ok(Self { socket, reset, is_reset: false })
+        let now = *link.borrow();
+        let changes = WatchStream::new(link.clone());
+        Ok(Self { socket, changes, link: now, resets: now.resets })
     }
 
-    /// Fails from the moment of the reset on; until then the task is woken by it.
-    fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        if !self.is_reset && Pin::new(&mut self.reset).poll_next(context).is_ready() {
-            self.is_reset = true;
+    /// Fails from the moment of a reset on and waits in a black hole; the task is woken by
+    /// every change.
+    fn poll_link(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Poll::Ready(Some(link)) = Pin::new(&mut self.changes).poll_next(context) {
+            self.link = link;
         }
-        if self.is_reset { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+        if self.link.resets != self.resets {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        if self.link.black_hole { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 }
 
@@ -62,7 +71,7 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.check(context)?;
+        ready!(self.poll_link(context))?;
         Pin::new(&mut self.socket).poll_read(context, buffer)
     }
 }
@@ -73,7 +82,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.check(context)?;
+        ready!(self.poll_link(context))?;
         Pin::new(&mut self.socket).poll_write(context, bytes)
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use gx_fabric_proto::protos::ChaincodeInput;
 use time::OffsetDateTime;
 
+use crate::SignaturePolicy;
 use crate::ledger::Simulation;
 use crate::msp::Identity;
 use crate::proposal::Unpacked;
@@ -34,6 +35,8 @@ pub(crate) struct Chaincode {
     pub(crate) version: String,
     /// Whether a first transaction must initialise it.
     init_required: bool,
+    /// Whose endorsements its transactions need.
+    pub(crate) policy: SignaturePolicy,
     code: Code,
 }
 
@@ -133,19 +136,28 @@ impl Chaincodes {
 
 impl Chaincode {
     /// The GX contracts under this name.
-    pub(crate) fn built_in(name: &str) -> Self {
-        Self::new(name, false, Code::BuiltIn)
+    pub(crate) fn built_in(name: &str, policy: SignaturePolicy) -> Self {
+        Self::new(name, false, policy, Code::BuiltIn)
     }
 
     /// A chaincode that runs elsewhere.
-    pub(crate) fn service(service: ChaincodeService, surroundings: Surroundings) -> Self {
-        let name = service.name.clone();
-        let init_required = service.init_required;
-        Self::new(&name, init_required, Code::Service(Service::new(service, surroundings)))
+    pub(crate) fn service(
+        service: ChaincodeService,
+        policy: SignaturePolicy,
+        surroundings: Surroundings,
+    ) -> Self {
+        let (name, init_required) = (service.name.clone(), service.init_required);
+        Self::new(&name, init_required, policy, Code::Service(Service::new(service, surroundings)))
     }
 
-    fn new(name: &str, init_required: bool, code: Code) -> Self {
-        Self { name: name.to_owned(), version: VERSION.to_owned(), init_required, code }
+    fn new(name: &str, init_required: bool, policy: SignaturePolicy, code: Code) -> Self {
+        let (name, version) = (name.to_owned(), VERSION.to_owned());
+        Self { name, version, init_required, policy, code }
+    }
+
+    /// Whether every peer that runs it gets the same, so that running it once will do.
+    pub(crate) fn is_alike_everywhere(&self) -> bool {
+        matches!(self.code, Code::BuiltIn)
     }
 
     /// Whether this call initialises the chaincode; where it must be initialised, that is the

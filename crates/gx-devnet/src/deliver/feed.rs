@@ -7,6 +7,7 @@ use prost::Message;
 use tokio::sync::watch;
 use tonic::Status;
 
+use crate::faults::NodeFaults;
 use crate::node::Node;
 use crate::status::{connection_dropped, store_failed};
 
@@ -21,6 +22,7 @@ pub(crate) enum Ended {
 /// Reads the chain from a position on.
 pub(crate) struct BlockFeed {
     node: Arc<Node>,
+    faults: NodeFaults,
     position: u64,
     height: watch::Receiver<u64>,
     ended: watch::Receiver<u64>,
@@ -29,11 +31,12 @@ pub(crate) struct BlockFeed {
 }
 
 impl BlockFeed {
-    pub(crate) fn new(node: Arc<Node>, start: u64) -> Self {
+    /// The faults are those of the node that the reader listens to.
+    pub(crate) fn new(node: Arc<Node>, faults: &NodeFaults, start: u64) -> Self {
         let height = node.height.clone();
-        let ended = node.faults.streams_ended();
-        let muted = Some(node.faults.streams_muted());
-        Self { node, position: start, height, ended, muted }
+        let ended = faults.streams_ended();
+        let muted = Some(faults.streams_muted());
+        Self { node, faults: faults.clone(), position: start, height, ended, muted }
     }
 
     /// The fault that silences streams does not concern this one.
@@ -74,10 +77,6 @@ impl BlockFeed {
     }
 
     fn end(&self) -> Ended {
-        if self.node.faults.is_unavailable() {
-            Ended::By(connection_dropped())
-        } else {
-            Ended::Cleanly
-        }
+        if self.faults.is_unavailable() { Ended::By(connection_dropped()) } else { Ended::Cleanly }
     }
 }

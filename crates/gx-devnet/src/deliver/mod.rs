@@ -21,8 +21,9 @@ use tonic::{Request, Response, Status, Streaming};
 
 pub(crate) use feed::{BlockFeed, Ended};
 
+use crate::faults::NodeFaults;
 use crate::ledger::transactions;
-use crate::node::Node;
+use crate::node::{Node, Peer};
 use crate::status::{connection_dropped, too_many_deliver_streams, validation_code};
 use seek::Seek;
 
@@ -32,7 +33,10 @@ const BUFFERED_BLOCKS: usize = 16;
 type Answers = Pin<Box<dyn Stream<Item = Result<DeliverResponse, Status>> + Send>>;
 
 /// Serves the blocks of one peer.
-pub(crate) struct DeliverService(pub(crate) Arc<Node>);
+pub(crate) struct DeliverService {
+    pub(crate) node: Arc<Node>,
+    pub(crate) peer: Arc<Peer>,
+}
 
 /// What of a block is sent.
 #[derive(Clone, Copy)]
@@ -72,13 +76,14 @@ impl Deliver for DeliverService {
 
 impl DeliverService {
     fn open(&self, requests: Streaming<Envelope>, form: Form) -> Result<Response<Answers>, Status> {
-        if self.0.faults.is_unavailable() {
+        if self.peer.faults.is_unavailable() {
             return Err(connection_dropped());
         }
-        let streams = Arc::clone(&self.0.deliver_streams);
+        let streams = Arc::clone(&self.peer.deliver_streams);
         let permit = streams.try_acquire_owned().map_err(|_| too_many_deliver_streams())?;
         let (answers, stream) = mpsc::channel(BUFFERED_BLOCKS);
-        let session = Session { node: Arc::clone(&self.0), form, answers };
+        let (node, faults) = (Arc::clone(&self.node), self.peer.faults.clone());
+        let session = Session { node, faults, form, answers };
         tokio::spawn(async move {
             session.serve(requests).await;
             drop(permit);
@@ -93,6 +98,7 @@ struct Gone;
 /// One caller's stream: a seek after the other.
 struct Session {
     node: Arc<Node>,
+    faults: NodeFaults,
     form: Form,
     answers: mpsc::Sender<Result<DeliverResponse, Status>>,
 }
@@ -120,7 +126,7 @@ impl Session {
             Ok(seek) => seek,
             Err(status) => return Ok(status),
         };
-        let mut feed = BlockFeed::new(Arc::clone(&self.node), seek.start);
+        let mut feed = BlockFeed::new(Arc::clone(&self.node), &self.faults, seek.start);
         if !seek.waits_for(*self.node.height.borrow()) {
             feed.never_mute();
         }

@@ -17,7 +17,7 @@ use super::check_channel;
 use crate::access::Policy;
 use crate::deliver::{BlockFeed, Ended};
 use crate::ledger::transactions;
-use crate::node::Node;
+use crate::node::{Node, Peer};
 use crate::status::{store_failed, validation_code};
 
 /// Answers that wait for a slow reader.
@@ -26,6 +26,7 @@ const BUFFERED_ANSWERS: usize = 16;
 /// Starts a stream that ends with the caller, with the ledger, or by a fault.
 pub(super) fn open(
     node: &Arc<Node>,
+    own: &Peer,
     signed: &SignedChaincodeEventsRequest,
     permit: OwnedSemaphorePermit,
 ) -> Result<ReceiverStream<Result<ChaincodeEventsResponse, Status>>, Status> {
@@ -39,7 +40,7 @@ pub(super) fn open(
     node.check_signed(Policy::Readers, &request.identity, &signed.request, &signed.signature)
         .map_err(Status::permission_denied)?;
     let start = start_block(node, &request)?;
-    let feed = BlockFeed::new(Arc::clone(node), start);
+    let feed = BlockFeed::new(Arc::clone(node), &own.faults, start);
     let (answers, stream) = mpsc::channel(BUFFERED_ANSWERS);
     tokio::spawn(async move {
         send_events(feed, Matcher::from(request), answers).await;

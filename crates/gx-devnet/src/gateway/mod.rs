@@ -1,6 +1,9 @@
 //! The Gateway service: what clients evaluate, endorse, submit and ask.
 
+mod endorse;
+mod evaluate;
 mod events;
+mod peers;
 mod submit;
 
 use std::pin::Pin;
@@ -12,23 +15,23 @@ use gx_fabric_proto::gateway::{
     EndorseResponse, EvaluateRequest, EvaluateResponse, SignedChaincodeEventsRequest,
     SignedCommitStatusRequest, SubmitRequest, SubmitResponse,
 };
-use gx_fabric_proto::protos::{Response as ChaincodeResponse, SignedProposal};
+use gx_fabric_proto::protos::SignedProposal;
 use prost::Message;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_stream::Stream;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
 use crate::access::Policy;
-use crate::endorser::Refusal;
 use crate::ledger::Store;
-use crate::node::Node;
+use crate::node::{Node, Peer};
 use crate::proposal::Unpacked;
-use crate::status::{
-    connection_dropped, store_failed, too_many_gateway_calls, validation_code, with_detail,
-};
+use crate::status::{connection_dropped, store_failed, too_many_gateway_calls, validation_code};
 
 /// Serves the gateway of one peer.
-pub(crate) struct GatewayService(pub(crate) Arc<Node>);
+pub(crate) struct GatewayService {
+    pub(crate) node: Arc<Node>,
+    pub(crate) peer: Arc<Peer>,
+}
 
 #[tonic::async_trait]
 impl Gateway for GatewayService {
@@ -40,29 +43,8 @@ impl Gateway for GatewayService {
         request: Request<EvaluateRequest>,
     ) -> Result<Response<EvaluateResponse>, Status> {
         let _permit = self.admit()?;
-        let node = &self.0;
-        let proposal = unpack(request.into_inner().proposed_transaction)?;
-        if proposal.channel.channel_id != node.channel {
-            let channel = &proposal.channel.channel_id;
-            return Err(Status::unavailable(format!(
-                "failed to get config for channel [{channel}]: could not get last config for \
-                 channel {channel}"
-            )));
-        }
-        if node.chaincodes.get(&proposal.chaincode).is_none() {
-            return Err(Status::failed_precondition(format!(
-                "no peers available to evaluate chaincode {} in channel {}",
-                proposal.chaincode, node.channel
-            )));
-        }
-        let simulated = node.simulate(&Arc::new(proposal)).await;
-        let answer = simulated.map_err(|refusal| evaluate_refused(node, &refusal))?.answer;
-        let result = ChaincodeResponse {
-            status: answer.status,
-            message: answer.message,
-            payload: answer.payload,
-        };
-        Ok(Response::new(EvaluateResponse { result: Some(result) }))
+        let answer = evaluate::evaluate(&self.node, &self.peer, request.into_inner()).await?;
+        Ok(Response::new(answer))
     }
 
     async fn endorse(
@@ -70,29 +52,8 @@ impl Gateway for GatewayService {
         request: Request<EndorseRequest>,
     ) -> Result<Response<EndorseResponse>, Status> {
         let _permit = self.admit()?;
-        let node = &self.0;
-        let request = request.into_inner();
-        let proposal = unpack(request.proposed_transaction)?;
-        let organizations = request.endorsing_organizations;
-        let strangers: Vec<_> =
-            organizations.into_iter().filter(|org| org != crate::msp::PEER_MSP_ID).collect();
-        if !strangers.is_empty() {
-            let strangers = strangers.join(", ");
-            return Err(Status::unavailable(format!(
-                "failed to find any endorsing peers for org(s): {strangers}"
-            )));
-        }
-        let channel = &proposal.channel.channel_id;
-        if *channel != node.channel || node.chaincodes.get(&proposal.chaincode).is_none() {
-            return Err(Status::failed_precondition(format!(
-                "no combination of peers can be derived which satisfy the endorsement policy: \
-                 No metadata was found for chaincode {} in channel {channel}",
-                proposal.chaincode
-            )));
-        }
-        let envelope = node.endorse(Arc::new(proposal)).await;
-        let envelope = envelope.map_err(|refusal| endorse_refused(node, &refusal))?;
-        Ok(Response::new(EndorseResponse { prepared_transaction: Some(envelope) }))
+        let endorsed = endorse::endorse(&self.node, &self.peer, request.into_inner()).await?;
+        Ok(Response::new(endorsed))
     }
 
     async fn submit(
@@ -100,7 +61,7 @@ impl Gateway for GatewayService {
         request: Request<SubmitRequest>,
     ) -> Result<Response<SubmitResponse>, Status> {
         let _permit = self.admit()?;
-        submit::submit(&self.0, request.into_inner()).await?;
+        submit::submit(&self.node, request.into_inner()).await?;
         Ok(Response::new(SubmitResponse {}))
     }
 
@@ -109,13 +70,13 @@ impl Gateway for GatewayService {
         request: Request<SignedCommitStatusRequest>,
     ) -> Result<Response<CommitStatusResponse>, Status> {
         let _permit = self.admit()?;
-        let node = &self.0;
+        let node = &self.node;
         let signed = request.into_inner();
         let asked = commit_status_request(&signed.request)?;
         check_channel(node, &asked.channel_id)?;
         node.check_signed(Policy::Readers, &asked.identity, &signed.request, &signed.signature)
             .map_err(Status::permission_denied)?;
-        let committed = wait_for_commit(node, &asked.transaction_id).await?;
+        let committed = wait_for_commit(node, &self.peer, &asked.transaction_id).await?;
         Ok(Response::new(committed))
     }
 
@@ -124,7 +85,7 @@ impl Gateway for GatewayService {
         request: Request<SignedChaincodeEventsRequest>,
     ) -> Result<Response<Self::ChaincodeEventsStream>, Status> {
         let permit = self.admit()?;
-        let stream = events::open(&self.0, &request.into_inner(), permit)?;
+        let stream = events::open(&self.node, &self.peer, &request.into_inner(), permit)?;
         Ok(Response::new(Box::pin(stream)))
     }
 }
@@ -132,13 +93,13 @@ impl Gateway for GatewayService {
 impl GatewayService {
     /// One of the calls that may run at once.
     fn admit(&self) -> Result<OwnedSemaphorePermit, Status> {
-        if self.0.faults.is_unavailable() {
+        if self.peer.faults.is_unavailable() {
             return Err(connection_dropped());
         }
-        if self.0.faults.refuses_requests() {
+        if self.peer.faults.refuses_requests() {
             return Err(too_many_gateway_calls());
         }
-        let calls = Arc::clone(&self.0.gateway_calls);
+        let calls = Arc::clone(&self.peer.gateway_calls);
         calls.try_acquire_owned().map_err(|_| too_many_gateway_calls())
     }
 }
@@ -147,31 +108,6 @@ fn unpack(proposal: Option<SignedProposal>) -> Result<Unpacked, Status> {
     Unpacked::from_signed(proposal).map_err(|reason| {
         Status::invalid_argument(format!("failed to unpack transaction proposal: {reason}"))
     })
-}
-
-fn evaluate_refused(node: &Node, refusal: &Refusal) -> Status {
-    let retried = "failed to evaluate transaction, see attached details for more info";
-    let (code, said, final_answer) = match refusal {
-        Refusal::Filtered(said) => (Code::Unavailable, said, false),
-        Refusal::Peer(said) => (Code::Aborted, said, false),
-        Refusal::Proposal(said) => (Code::FailedPrecondition, said, true),
-        Refusal::Chaincode(said) => (Code::Unknown, said, true),
-    };
-    if final_answer {
-        let message = format!("evaluate call to endorser returned error: {said}");
-        with_detail(node, code, &message, said)
-    } else {
-        with_detail(node, code, retried, said)
-    }
-}
-
-fn endorse_refused(node: &Node, refusal: &Refusal) -> Status {
-    let (Refusal::Filtered(said)
-    | Refusal::Proposal(said)
-    | Refusal::Peer(said)
-    | Refusal::Chaincode(said)) = refusal;
-    let message = "failed to endorse transaction, see attached details for more info";
-    with_detail(node, Code::Aborted, message, said)
 }
 
 fn commit_status_request(bytes: &[u8]) -> Result<CommitStatusRequest, Status> {
@@ -200,9 +136,13 @@ fn check_channel(node: &Node, channel: &str) -> Result<(), Status> {
 }
 
 /// Answers when the transaction stands in a block; the caller's deadline is the only limit.
-async fn wait_for_commit(node: &Node, tx_id: &str) -> Result<CommitStatusResponse, Status> {
+async fn wait_for_commit(
+    node: &Node,
+    own: &Peer,
+    tx_id: &str,
+) -> Result<CommitStatusResponse, Status> {
     let mut height = node.height.clone();
-    let mut ended = node.faults.streams_ended();
+    let mut ended = own.faults.streams_ended();
     loop {
         // Seen before the look: a block that is published after it wakes us. A block that is
         // committed but not published yet is not told, for Deliver would not have it.
@@ -215,7 +155,7 @@ async fn wait_for_commit(node: &Node, tx_id: &str) -> Result<CommitStatusRespons
             changed = height.changed() => changed.map_err(|_| connection_dropped())?,
             () = node.stopping.cancelled() => return Err(connection_dropped()),
             Ok(()) = ended.changed() => {
-                if node.faults.is_unavailable() {
+                if own.faults.is_unavailable() {
                     return Err(connection_dropped());
                 }
             }

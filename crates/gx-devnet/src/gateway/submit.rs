@@ -7,11 +7,11 @@ use gx_fabric_proto::gateway::SubmitRequest;
 use tonic::{Code, Status};
 
 use crate::access::Policy;
-use crate::faults::SubmitFault;
+use crate::faults::{SubmitFault, Unreachable};
 use crate::ledger::{Judged, Opened, OrdererGone};
 use crate::msp::ORDERER_MSP_ID;
 use crate::node::Node;
-use crate::status::{connection_dropped, detailed};
+use crate::status::{connection_dropped, connection_refused, detailed, error_detail};
 
 /// The largest envelope that the orderer takes (`AbsoluteMaxBytes`).
 const MAX_ENVELOPE_BYTES: usize = 10 * 1024 * 1024;
@@ -32,11 +32,10 @@ pub(super) async fn submit(node: &Arc<Node>, request: SubmitRequest) -> Result<(
             "no orderers known for channel {channel}"
         )));
     }
-    if node.faults.is_orderer_down() {
-        let said = "rpc error: code = Unavailable desc = connection error: desc = \"transport: \
-                    Error while dialing: connect: connection refused\"";
-        let code = Code::Unavailable;
-        return Err(detailed(code, NO_ORDERER, &node.address, ORDERER_MSP_ID, said));
+    if node.faults.orderer().reached().await == Err(Unreachable) {
+        let said = connection_refused(&node.orderer_address);
+        let detail = error_detail(&node.orderer_address, ORDERER_MSP_ID, &said);
+        return Err(detailed(Code::Unavailable, NO_ORDERER, &[detail]));
     }
     let orderer = Arc::clone(node);
     let checked = tokio::task::spawn_blocking(move || check(&orderer, envelope));

@@ -10,7 +10,7 @@ use gx_fabric_proto::common::{
 };
 use gx_fabric_proto::kvrwset::KvrwSet;
 use gx_fabric_proto::protos::{
-    ChaincodeAction, ChaincodeActionPayload, ProposalResponsePayload, Transaction,
+    ChaincodeAction, ChaincodeActionPayload, Endorsement, ProposalResponsePayload, Transaction,
     TransactionAction, TxValidationCode,
 };
 use gx_fabric_proto::rwset::TxReadWriteSet;
@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::mvcc::NamespaceSet;
 use crate::chaincode::Chaincodes;
-use crate::msp::{Msp, NodeRole, PEER_MSP_ID};
+use crate::msp::{Identity, Msp};
 
 /// An envelope with the verdict that does not depend on the state.
 #[derive(Clone, Debug)]
@@ -109,30 +109,36 @@ impl Judge {
         let transaction = Transaction::decode(data).map_err(|_| invalid)?;
         let [action] = transaction.actions.as_slice() else { return Err(invalid) };
         let (endorsed, response) = endorsed_action(channel_header, action).ok_or(invalid)?;
-        if !self.is_endorsed(&endorsed) {
-            return Err(TxValidationCode::EndorsementPolicyFailure);
-        }
         let action = ChaincodeAction::decode(response.extension.as_slice())
             .map_err(|_| TxValidationCode::BadResponsePayload)?;
-        let named = action.chaincode_id.as_ref();
-        if named.and_then(|id| self.chaincodes.get(&id.name)).is_none() {
-            return Err(TxValidationCode::InvalidChaincode);
+        let named = action.chaincode_id.as_ref().map_or("", |id| id.name.as_str());
+        let sets = self.read_write_sets(&action.results)?;
+        let written = sets.iter().filter(|set| set.has_writes()).map(|set| set.namespace.as_str());
+        let signers = self.signers(&endorsed);
+        for namespace in std::iter::once(named).chain(written.filter(|written| *written != named)) {
+            let chaincode = self.chaincodes.get(namespace);
+            let chaincode = chaincode.ok_or(TxValidationCode::InvalidChaincode)?;
+            if !chaincode.policy.is_satisfied_by(&signers) {
+                return Err(TxValidationCode::EndorsementPolicyFailure);
+            }
         }
-        self.read_write_sets(&action.results)
+        Ok(sets)
     }
 
-    /// The policy: a valid signature of one peer of the channel's organisation.
-    fn is_endorsed(&self, action: &ChaincodeActionPayload) -> bool {
-        let Some(action) = &action.action else { return false };
-        action.endorsements.iter().any(|endorsement| {
-            let signed =
-                [action.proposal_response_payload.as_slice(), &endorsement.endorser].concat();
-            self.msp.identity(&endorsement.endorser).is_ok_and(|endorser| {
-                endorser.msp_id == PEER_MSP_ID
-                    && endorser.role == Some(NodeRole::Peer)
-                    && endorser.has_signed(&signed, &endorsement.signature)
-            })
-        })
+    /// Those who have really signed. A signature that is none is as if it were not there, and
+    /// who signs twice counts once.
+    fn signers(&self, action: &ChaincodeActionPayload) -> Vec<Arc<Identity>> {
+        let Some(action) = &action.action else { return Vec::new() };
+        let mut signers: Vec<(&[u8], Arc<Identity>)> = Vec::new();
+        for Endorsement { endorser, signature } in &action.endorsements {
+            let known = signers.iter().any(|(signer, _)| signer == endorser);
+            let Ok(identity) = self.msp.identity(endorser) else { continue };
+            let signed = [action.proposal_response_payload.as_slice(), endorser].concat();
+            if !known && identity.has_signed(&signed, signature) {
+                signers.push((endorser, identity));
+            }
+        }
+        signers.into_iter().map(|(_, signer)| signer).collect()
     }
 
     fn read_write_sets(&self, results: &[u8]) -> Result<Vec<NamespaceSet>, TxValidationCode> {
@@ -142,11 +148,11 @@ impl Judge {
             .into_iter()
             .map(|set| {
                 let keys = KvrwSet::decode(set.rwset.as_slice()).map_err(bad)?;
-                let writes = !keys.writes.is_empty() || !keys.metadata_writes.is_empty();
-                if writes && self.chaincodes.get(&set.namespace).is_none() {
+                let set = NamespaceSet { namespace: set.namespace, keys };
+                if set.has_writes() && self.chaincodes.get(&set.namespace).is_none() {
                     return Err(TxValidationCode::IllegalWriteset);
                 }
-                Ok(NamespaceSet { namespace: set.namespace, keys })
+                Ok(set)
             })
             .collect()
     }

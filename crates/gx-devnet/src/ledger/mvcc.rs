@@ -13,6 +13,13 @@ pub(super) struct NamespaceSet {
     pub(super) keys: KvrwSet,
 }
 
+impl NamespaceSet {
+    /// Whether the transaction changes anything here.
+    pub(super) fn has_writes(&self) -> bool {
+        !self.keys.writes.is_empty() || !self.keys.metadata_writes.is_empty()
+    }
+}
+
 /// Compares reads with the state that includes the block's transactions before this one.
 pub(super) fn conflict(
     state: &Batch<'_>,

@@ -1,9 +1,11 @@
 //! Who may do what: certificates made, kept in Fabric's folder layout, and verified.
 
 mod authority;
+mod files;
 mod folder;
 mod identity;
 mod layout;
+mod organization;
 mod signature;
 mod signer;
 mod trust;
@@ -20,10 +22,17 @@ pub(crate) use trust::{IdentityRefused, Msp};
 
 use time::OffsetDateTime;
 
-/// The MSP id of the organisation whose peer this is.
-pub(crate) const PEER_MSP_ID: &str = "Org1MSP";
+/// The MSP ids of the organisations that have a peer in the channel.
+pub(crate) const CHANNEL_MSP_IDS: [&str; 2] = ["Org1MSP", "Org2MSP"];
+/// The MSP id of the organisation that has keys, but no place in the channel.
+pub(crate) const OUTSIDE_MSP_ID: &str = "Org3MSP";
 /// The MSP id of the organisation that orders.
 pub(crate) const ORDERER_MSP_ID: &str = "OrdererMSP";
+
+/// The name of the user who signs with this role, the same in every organisation.
+pub(crate) fn user_name(role: gx_model::SignerRole) -> &'static str {
+    layout::user_name(role)
+}
 
 /// A certificate with its key, as PEM texts.
 #[derive(Clone)]

@@ -1,11 +1,18 @@
 //! Faults on request, so that a client's behaviour in each can be tested.
 
+mod node;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use gx_fabric_proto::protos::TxValidationCode;
 use tokio::sync::watch;
+
+pub use node::NodeFaults;
+pub(crate) use node::{Link, Unreachable};
+
+use crate::msp::CHANNEL_MSP_IDS;
 
 /// A handle that makes a running development ledger misbehave. Clones act on the same ledger.
 #[derive(Clone, Debug)]
@@ -18,19 +25,16 @@ struct Inner {
     plan: Mutex<Plan>,
     commits_held: watch::Sender<bool>,
     cut_requests: watch::Sender<u64>,
-    streams_muted: watch::Sender<bool>,
-    streams_ended: watch::Sender<u64>,
-    connections_reset: watch::Sender<u64>,
+    /// By the MSP ids of their organisations.
+    peers: Vec<(&'static str, NodeFaults)>,
+    orderer: NodeFaults,
 }
 
 #[derive(Debug, Default)]
 struct Plan {
-    unavailable: bool,
-    too_many_requests: bool,
-    orderer_down: bool,
-    connections_refused: bool,
     endorse_delay: Duration,
     endorsement_failures: VecDeque<(i32, String)>,
+    mismatches: usize,
     submits: VecDeque<SubmitFault>,
     validation_codes: VecDeque<TxValidationCode>,
     events: VecDeque<RawEvent>,
@@ -60,11 +64,21 @@ impl Faults {
             plan: Mutex::default(),
             commits_held: watch::Sender::new(false),
             cut_requests: watch::Sender::new(0),
-            streams_muted: watch::Sender::new(false),
-            streams_ended: watch::Sender::new(0),
-            connections_reset: watch::Sender::new(0),
+            peers: CHANNEL_MSP_IDS.map(|msp_id| (msp_id, NodeFaults::new())).into(),
+            orderer: NodeFaults::new(),
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Makes the peer of one organisation misbehave; none where it has no peer in the channel.
+    pub fn peer(&self, msp_id: &str) -> Option<NodeFaults> {
+        let found = self.inner.peers.iter().find(|(peer, _)| *peer == msp_id);
+        found.map(|(_, faults)| faults.clone())
+    }
+
+    /// Makes the orderer misbehave.
+    pub fn orderer(&self) -> NodeFaults {
+        self.inner.orderer.clone()
     }
 
     /// The orderer takes envelopes but makes no block until [`Faults::release_commits`].
@@ -103,6 +117,11 @@ impl Faults {
         self.plan().endorsement_failures.extend(std::iter::repeat_n(failure, count));
     }
 
+    /// The next `count` endorsements beyond the first one of their transaction differ from it.
+    pub fn mismatch_endorsements(&self, count: usize) {
+        self.plan().mismatches += count;
+    }
+
     /// Every endorsement takes this much longer; zero ends it.
     pub fn slow_endorsements(&self, delay: Duration) {
         self.plan().endorse_delay = delay;
@@ -122,62 +141,45 @@ impl Faults {
         self.plan().events.push_back(event);
     }
 
-    /// Every open stream ends now, without an error; new ones are served.
+    /// [`NodeFaults::end_streams`] of every peer.
     pub fn end_streams(&self) {
-        self.inner.streams_ended.send_modify(|count| *count += 1);
+        self.each_peer(NodeFaults::end_streams);
     }
 
-    /// Streams that wait for blocks to come stay open and silent while this is on. A
-    /// request for a block that exists is still answered.
+    /// [`NodeFaults::mute_streams`] of every peer.
     pub fn mute_streams(&self, muted: bool) {
-        self.inner.streams_muted.send_replace(muted);
+        self.each_peer(|peer| peer.mute_streams(muted));
     }
 
-    /// Every call is refused as UNAVAILABLE while this is on; open streams end so at once.
+    /// [`NodeFaults::unavailable`] of every peer.
     pub fn unavailable(&self, unavailable: bool) {
-        self.plan().unavailable = unavailable;
-        if unavailable {
-            self.end_streams();
-        }
+        self.each_peer(|peer| peer.unavailable(unavailable));
     }
 
-    /// Gateway calls are refused as they are above the concurrency limit while this is on.
+    /// [`NodeFaults::too_many_requests`] of every peer.
     pub fn too_many_requests(&self, refused: bool) {
-        self.plan().too_many_requests = refused;
+        self.each_peer(|peer| peer.too_many_requests(refused));
     }
 
-    /// Submit finds no orderer while this is on.
+    /// [`NodeFaults::down`] of the orderer: Submit finds none while this is on.
     pub fn orderer_down(&self, down: bool) {
-        self.plan().orderer_down = down;
+        self.inner.orderer.down(down);
     }
 
-    /// Drops every connection, and each new one at once, while this is on.
+    /// [`NodeFaults::down`] of every peer: drops every connection, and each new one at once,
+    /// while this is on.
     pub fn refuse_connections(&self, refused: bool) {
-        self.plan().connections_refused = refused;
-        if refused {
-            self.reset_connections();
-        }
+        self.each_peer(|peer| peer.down(refused));
     }
 
     /// Drops every open connection; new ones are served.
     pub fn reset_connections(&self) {
-        self.inner.connections_reset.send_modify(|count| *count += 1);
+        self.each_peer(NodeFaults::reset_connections);
+        self.inner.orderer.reset_connections();
     }
 
-    pub(crate) fn is_unavailable(&self) -> bool {
-        self.plan().unavailable
-    }
-
-    pub(crate) fn refuses_requests(&self) -> bool {
-        self.plan().too_many_requests
-    }
-
-    pub(crate) fn is_orderer_down(&self) -> bool {
-        self.plan().orderer_down
-    }
-
-    pub(crate) fn refuses_connections(&self) -> bool {
-        self.plan().connections_refused
+    fn each_peer(&self, make: impl Fn(&NodeFaults)) {
+        self.inner.peers.iter().for_each(|(_, peer)| make(peer));
     }
 
     pub(crate) fn endorse_delay(&self) -> Duration {
@@ -186,6 +188,13 @@ impl Faults {
 
     pub(crate) fn take_endorsement_failure(&self) -> Option<(i32, String)> {
         self.plan().endorsement_failures.pop_front()
+    }
+
+    pub(crate) fn take_mismatch(&self) -> bool {
+        let mismatches = &mut self.plan().mismatches;
+        let taken = *mismatches > 0;
+        *mismatches = mismatches.saturating_sub(1);
+        taken
     }
 
     pub(crate) fn take_submit_fault(&self) -> Option<SubmitFault> {
@@ -206,18 +215,6 @@ impl Faults {
 
     pub(crate) fn cut_requests(&self) -> watch::Receiver<u64> {
         self.inner.cut_requests.subscribe()
-    }
-
-    pub(crate) fn streams_muted(&self) -> watch::Receiver<bool> {
-        self.inner.streams_muted.subscribe()
-    }
-
-    pub(crate) fn streams_ended(&self) -> watch::Receiver<u64> {
-        self.inner.streams_ended.subscribe()
-    }
-
-    pub(crate) fn connections_reset(&self) -> watch::Receiver<u64> {
-        self.inner.connections_reset.subscribe()
     }
 
     fn plan(&self) -> MutexGuard<'_, Plan> {

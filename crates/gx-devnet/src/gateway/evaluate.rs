@@ -1,0 +1,61 @@
+//! Evaluate: one peer's answer, of the own organisation if possible.
+
+use std::sync::Arc;
+
+use gx_fabric_proto::gateway::{EvaluateRequest, EvaluateResponse};
+use gx_fabric_proto::protos::Response as ChaincodeResponse;
+use tonic::Status;
+
+use super::peers::{counted_on, process};
+use super::unpack;
+use crate::node::{Node, Peer};
+use crate::status::detailed;
+
+/// Asks one peer after the other until one gives an answer that is not a failure of its own.
+pub(super) async fn evaluate(
+    node: &Arc<Node>,
+    own: &Arc<Peer>,
+    request: EvaluateRequest,
+) -> Result<EvaluateResponse, Status> {
+    let proposal = Arc::new(unpack(request.proposed_transaction)?);
+    let channel = &proposal.channel.channel_id;
+    if *channel != node.channel {
+        return Err(Status::unavailable(format!(
+            "failed to get config for channel [{channel}]: could not get last config for channel \
+             {channel}"
+        )));
+    }
+    let targets = &request.target_organizations;
+    let mut peers = counted_on(node, own);
+    peers.retain(|peer| targets.is_empty() || targets.iter().any(|org| org == peer.msp_id));
+    if peers.is_empty() || node.chaincodes.get(&proposal.chaincode).is_none() {
+        return Err(Status::failed_precondition(format!(
+            "no peers available to evaluate chaincode {} in channel {channel}",
+            proposal.chaincode
+        )));
+    }
+    let (mut details, mut code) = (Vec::new(), tonic::Code::Unavailable);
+    for peer in &peers {
+        let failure = match process(node, own, peer, &proposal, None).await {
+            Ok(simulated) => {
+                let answer = &simulated.answer;
+                let result = ChaincodeResponse {
+                    status: answer.status,
+                    message: answer.message.clone(),
+                    payload: answer.payload.clone(),
+                };
+                return Ok(EvaluateResponse { result: Some(result) });
+            }
+            Err(failure) => failure,
+        };
+        code = failure.code;
+        let said = failure.detail.message.clone();
+        details.push(failure.detail);
+        if !failure.retry {
+            let message = format!("evaluate call to endorser returned error: {said}");
+            return Err(detailed(code, &message, &details));
+        }
+    }
+    let message = "failed to evaluate transaction, see attached details for more info";
+    Err(detailed(code, message, &details))
+}

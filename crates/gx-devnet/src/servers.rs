@@ -1,0 +1,127 @@
+//! The listeners of peers and orderer, and what is served on them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use gx_fabric_proto::MAX_MESSAGE_BYTES;
+use gx_fabric_proto::gateway::gateway_server::GatewayServer;
+use gx_fabric_proto::protos::deliver_server::DeliverServer;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tonic::transport::server::Router;
+use tonic::transport::{Identity as TlsIdentity, Server, ServerTlsConfig};
+
+use crate::deliver::DeliverService;
+use crate::faults::{Faults, NodeFaults};
+use crate::gateway::GatewayService;
+use crate::msp::{CHANNEL_MSP_IDS, Msp, Organizations, PemIdentity};
+use crate::node::{DELIVER_STREAMS, GATEWAY_CALLS, Node, Peer};
+use crate::transport::{connections, endpoint};
+use crate::{DevnetError, DevnetOptions};
+
+/// Where the nodes will be reached; nobody is served yet.
+pub(crate) struct Listeners {
+    /// In the order of [`CHANNEL_MSP_IDS`].
+    peers: Vec<Bound>,
+    orderer: Bound,
+}
+
+struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Bound {
+    async fn bind(address: SocketAddr) -> Result<Self, DevnetError> {
+        let cannot_listen = |reason| DevnetError::Listen { address, reason };
+        let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
+        let address = listener.local_addr().map_err(cannot_listen)?;
+        Ok(Self { listener, address })
+    }
+}
+
+impl Listeners {
+    pub(crate) async fn bind(options: &DevnetOptions) -> Result<Self, DevnetError> {
+        let peers =
+            vec![Bound::bind(options.listen).await?, Bound::bind(options.listen_org2).await?];
+        Ok(Self { peers, orderer: Bound::bind(options.listen_orderer).await? })
+    }
+
+    pub(crate) fn orderer_address(&self) -> String {
+        endpoint(self.orderer.address)
+    }
+
+    /// The peers that will be reached here.
+    pub(crate) fn peers(
+        &self,
+        organizations: &Organizations,
+        msp: &Msp,
+        faults: &Faults,
+    ) -> Result<Vec<Arc<Peer>>, DevnetError> {
+        let peers = CHANNEL_MSP_IDS.into_iter().zip(&self.peers).enumerate();
+        let peers = peers.map(|(place, (msp_id, bound))| {
+            let signer = organizations.peer_signer(msp_id)?;
+            let identity = msp.identity(signer.creator()).map_err(|_refused| {
+                organizations.broken("a peer's certificate is not its organisation's")
+            })?;
+            Ok(Arc::new(Peer {
+                place,
+                msp_id,
+                address: endpoint(bound.address),
+                signer,
+                identity,
+                faults: faults.peer(msp_id).expect("there are faults for every peer"),
+                gateway_calls: Arc::new(Semaphore::new(GATEWAY_CALLS)),
+                deliver_streams: Arc::new(Semaphore::new(DELIVER_STREAMS)),
+            }))
+        });
+        peers.collect()
+    }
+}
+
+/// What is served.
+pub(crate) struct Servers<'a> {
+    pub(crate) node: Arc<Node>,
+    pub(crate) organizations: &'a Organizations,
+}
+
+impl Servers<'_> {
+    /// Serves every node until the process stops.
+    pub(crate) fn start(&self, listeners: Listeners) -> Result<Vec<JoinHandle<()>>, DevnetError> {
+        let mut servers = Vec::new();
+        for (peer, bound) in self.node.peers.iter().zip(listeners.peers) {
+            let tls = self.organizations.issue_peer_tls(peer.msp_id, bound.address.ip())?;
+            let router = self.peer_router(peer, &tls)?;
+            servers.push(self.serve(router, bound.listener, &peer.faults));
+        }
+        Ok(servers)
+    }
+
+    fn serve(&self, router: Router, listener: TcpListener, faults: &NodeFaults) -> JoinHandle<()> {
+        let incoming = connections(listener, faults);
+        let shutdown = self.node.stopping.clone().cancelled_owned();
+        tokio::spawn(async move {
+            if let Err(error) = router.serve_with_incoming_shutdown(incoming, shutdown).await {
+                tracing::error!(%error, "the development ledger has stopped serving");
+            }
+        })
+    }
+
+    fn peer_router(&self, peer: &Arc<Peer>, tls: &PemIdentity) -> Result<Router, DevnetError> {
+        let (node, peer) = (|| Arc::clone(&self.node), || Arc::clone(peer));
+        let gateway = GatewayServer::new(GatewayService { node: node(), peer: peer() })
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let deliver = DeliverServer::new(DeliverService { node: node(), peer: peer() })
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        Ok(server(tls)?.add_service(gateway).add_service(deliver))
+    }
+}
+
+fn server(tls: &PemIdentity) -> Result<Server, DevnetError> {
+    let tls = TlsIdentity::from_pem(&tls.certificate_pem, &tls.private_key_pem);
+    let server = Server::builder().tls_config(ServerTlsConfig::new().identity(tls));
+    server.map_err(DevnetError::Tls)
+}
