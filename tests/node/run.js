@@ -27,12 +27,13 @@ const names = process.argv.slice(2).filter((argument) => !argument.startsWith('-
 const start = process.argv.includes('--lab') ? startLab : startDevnet;
 const folder = await mkdtemp(join(tmpdir(), 'gx-official-'));
 const stops = [];
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, () => stopAll().then(() => process.exit(130)));
+}
 try {
   process.exitCode = await runAll();
 } finally {
-  for (const stop of stops.reverse()) {
-    await stop();
-  }
+  await stopAll();
   if (process.exitCode === 0) {
     await rm(folder, { recursive: true });
   } else {
@@ -40,19 +41,27 @@ try {
   }
 }
 
+/** Stops what was started, the last first. */
+async function stopAll() {
+  while (stops.length > 0) {
+    await stops.pop()();
+  }
+}
+
 async function runAll() {
   const ledgerFolder = join(folder, 'ledger');
   await mkdir(ledgerFolder);
   const chaincodes = await placeChaincodes();
-  const ledger = await start(ledgerFolder, chaincodes);
-  stops.push(() => ledger.stop());
+  const ledger = await start(ledgerFolder, chaincodes, stops);
   const running = chaincodes.filter((chaincode) => !chaincode.byScenario);
-  const services = await Promise.all(running.map((chaincode) => startChaincode(chaincode, join(folder, `${chaincode.name}.log`))));
-  stops.push(() => Promise.all(services.map((service) => service.stop())));
+  await Promise.all(running.map((chaincode) => startChaincode(chaincode, join(folder, `${chaincode.name}.log`), stops)));
 
   const world = join(folder, 'world.json');
   await writeFile(world, JSON.stringify({ ...ledger.describe(), folder, chaincodes }));
   const files = (await readdir(SCENARIOS)).filter((file) => file.endsWith('.test.js') && isChosen(file));
+  if (files.length === 0) {
+    throw new Error(`no file of ${SCENARIOS} begins with ${names.join(' or ')}`);
+  }
   const [disruptive, others] = [files.filter((file) => DISRUPTIVE.includes(file)), files.filter((file) => !DISRUPTIVE.includes(file))];
   const codes = [await runFiles(others, AT_ONCE, world), await runFiles(disruptive, 1, world)];
   return Math.max(...codes);

@@ -24,12 +24,13 @@ export async function placeChaincodes() {
   return Promise.all(DEFINITIONS.map(async (definition) => ({ ...definition, address: `127.0.0.1:${await freePort()}` })));
 }
 
-/** Starts the service of a chaincode, and waits until it listens. */
-export async function startChaincode({ name, address, id }, logFile) {
+/** Starts the service of a chaincode, and waits until it listens. `stops` learns how to end it. */
+export async function startChaincode({ name, address, id }, logFile, stops) {
   const cli = here('../node_modules/fabric-shim/cli.js');
   const args = [cli, 'server', '--chaincode-address', address, '--chaincode-id', id, '--module-path', here('../chaincode')];
   const env = { ...process.env, CORE_CHAINCODE_LOGGING_LEVEL: 'ERROR', CORE_CHAINCODE_LOGGING_SHIM: 'ERROR' };
   const service = new Service(`chaincode ${name}`, process.execPath, args, { env, logFile });
+  stops.push(() => service.stop());
   await service.listening(address, START_MS);
   return service;
 }

@@ -9,8 +9,8 @@ import { Service } from './service.js';
 
 const START_MS = 10_000;
 
-/** Starts a development ledger in a folder, with the chaincodes. */
-export async function startDevnet(folder, chaincodes) {
+/** Starts a development ledger in a folder, with the chaincodes. `stops` learns how to end it. */
+export async function startDevnet(folder, chaincodes, stops) {
   const bin = process.env.GX_BIN ?? fileURLToPath(new URL('../../../target/debug/gx', import.meta.url));
   if (!existsSync(bin)) {
     throw new Error(`${bin} is not there: build it with 'cargo build -p gx', or set GX_BIN`);
@@ -28,9 +28,7 @@ export async function startDevnet(folder, chaincodes) {
   }
   const network = join(folder, 'network.json');
   const service = new Service('gx devnet', bin, args, { logFile: join(folder, 'devnet.log') });
+  stops.push(() => service.stop());
   await service.until(`wrote ${network}`, () => existsSync(network), START_MS);
-  return {
-    describe: () => ({ kind: 'devnet', network }),
-    stop: () => service.stop(),
-  };
+  return { describe: () => ({ kind: 'devnet', network }) };
 }

@@ -12,19 +12,15 @@ const run = promisify(execFile);
 const PORTS = 40;
 const ORGANIZATIONS = [1, 2];
 
-/** Starts a network in a folder and deploys the chaincodes to it. */
-export async function startLab(folder, chaincodes) {
+/** Starts a network in a folder and deploys the chaincodes to it. `stops` learns how to end it. */
+export async function startLab(folder, chaincodes, stops) {
   const lab = new Lab(folder, await freeRange(PORTS));
-  try {
-    await lab.script('net', 'up');
-    for (const chaincode of chaincodes) {
-      await lab.deploy(chaincode);
-    }
-    return lab;
-  } catch (error) {
-    await lab.stop();
-    throw error;
+  stops.push(() => lab.script('net', 'down'));
+  await lab.script('net', 'up');
+  for (const chaincode of chaincodes) {
+    await lab.deploy(chaincode);
   }
+  return lab;
 }
 
 class Lab {
@@ -86,10 +82,6 @@ class Lab {
 
   async script(name, ...args) {
     return (await run(join(this.#scripts, name), args, { env: this.#env })).stdout;
-  }
-
-  async stop() {
-    await this.script('net', 'down');
   }
 }
 

@@ -35,7 +35,7 @@ export class Service {
   async until(what, condition, limitMs) {
     const deadline = Date.now() + limitMs;
     while (!(await condition())) {
-      if (this.#ended()) {
+      if (this.#isOver()) {
         throw new Error(`${this.#name} ended before it ${what}:\n${this.#logTail()}`);
       }
       if (Date.now() > deadline) {
@@ -52,7 +52,7 @@ export class Service {
 
   /** Ends the process: in order, or at once with SIGKILL. */
   async stop(signal = 'SIGTERM') {
-    if (!this.#ended()) {
+    if (!this.#isOver()) {
       this.#child.kill(signal);
       const killer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_MS);
       await this.#exit;
@@ -60,7 +60,7 @@ export class Service {
     }
   }
 
-  #ended() {
+  #isOver() {
     return this.#child.exitCode !== null || this.#child.signalCode !== null || this.#child.pid === undefined;
   }
 

@@ -42,12 +42,10 @@ async function recovers(call) {
 describe('a chaincode service', { skip: world.kind === 'other' && 'its service is not ours' }, () => {
   const chaincode = world.chaincodes.find(({ name }) => name === 'fragile');
   const fragile = network.getContract('fragile');
-  const services = [];
-  const start = async () => {
-    services.push(await startChaincode(chaincode, join(world.folder, 'fragile.log')));
-    return services.at(-1);
-  };
-  after(() => Promise.all(services.map((service) => service.stop())));
+  let service;
+  const stops = [];
+  const start = () => startChaincode(chaincode, join(world.folder, 'fragile.log'), stops);
+  after(() => Promise.all(stops.map((stop) => stop())));
 
   const words = (reason) => new RegExp(`^error in simulation: failed to execute transaction [0-9a-f]{64}: ${reason}$`);
   const UNREACHABLE = words('could not launch chaincode (\\S+): connection to \\1 failed: error cannot create connection for \\1: ' +
@@ -66,7 +64,7 @@ describe('a chaincode service', { skip: world.kind === 'other' && 'its service i
   });
 
   it('is found when it starts later', async () => {
-    await start();
+    service = await start();
     assert.equal(text(await recovers(() => fragile.evaluateTransaction('echo', 'late'))), 'late');
     assert.equal(text(await fragile.submitTransaction('echo', 'late')), 'late');
   });
@@ -76,7 +74,7 @@ describe('a chaincode service', { skip: world.kind === 'other' && 'its service i
     // What the other peer finds depends on whether it had a connection, and on when the port is closed.
     const other = words(`(${died}|could not launch chaincode .*)`);
     await refused(network.getContract('fragile', 'faulty').evaluateTransaction('crash'), notEvaluatedByAny(words(died), other));
-    await services.at(-1).ended();
+    await service.ended();
   });
 
   it('is found again when it comes back', async () => {
