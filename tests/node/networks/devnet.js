@@ -1,6 +1,7 @@
 // The development ledger, started from a built `gx`.
 
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -26,9 +27,19 @@ export async function startDevnet(folder, chaincodes, stops) {
       args.push('--collections', `${chaincode.name}=${chaincode.collections}`);
     }
   }
-  const network = join(folder, 'network.json');
+  const control = join(folder, 'control.json');
   const service = new Service('gx devnet', bin, args, { logFile: join(folder, 'devnet.log') });
   stops.push(() => service.stop());
-  await service.until(`wrote ${network}`, () => existsSync(network), START_MS);
-  return { describe: () => ({ kind: 'devnet', network }) };
+  let steered;
+  await service.until(`wrote ${control}`, async () => (steered = await readJson(control)) !== undefined, START_MS);
+  return { describe: () => ({ kind: 'devnet', network: join(folder, 'network.json'), control: steered.url }) };
+}
+
+/** What a file says, once it is there and whole. */
+async function readJson(path) {
+  try {
+    return JSON.parse(await readFile(path));
+  } catch {
+    return undefined;
+  }
 }

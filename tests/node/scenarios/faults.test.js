@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { StatusCode } from '@hyperledger/fabric-gateway';
+import { StatusCode, checkpointers } from '@hyperledger/fabric-gateway';
 
 import { startChaincode } from '../networks/chaincodes.js';
 import { unbreakable, without } from '../support/faults.js';
+import { listening } from '../support/listen.js';
 import { from, isRefusal, refusal, refused } from '../support/refusal.js';
 import { noCombination, notCollected, notEndorsed } from '../support/words.js';
 import { channel, gateway, network as settings, org1, org2, text, unique, world } from '../support/world.js';
@@ -86,7 +87,7 @@ describe('a chaincode service', { skip: world.kind === 'other' && 'its service i
 describe('the peer of the other organisation', { skip: unbreakable }, () => {
   /** FAB-06: what could not be asked is named. */
   it('is named when it does not answer', async () => {
-    await without('peer', async () => {
+    await without('otherPeer', async () => {
       const seen = await refusal(contract.submitTransaction('echo', 'x'));
       // The gateway forgets a peer some time after it last heard of it; until then it tries.
       const forgotten = seen.code === 'FAILED_PRECONDITION';
@@ -112,6 +113,29 @@ describe('the orderer', { skip: unbreakable }, () => {
     });
     const commit = await recovers(() => transaction.submit());
     assert.equal((await commit.getStatus()).code, StatusCode.VALID);
+  });
+});
+
+describe("the gateway's peer", { skip: unbreakable }, () => {
+  const lost = { type: 'GatewayError', code: 'UNAVAILABLE' };
+
+  it('takes its streams with it, which resume from their checkpoint', async () => {
+    const name = unique('interrupted');
+    const checkpoint = checkpointers.inMemory();
+    const emit = (payload) => recovers(() => contract.submitTransaction('event', name, payload));
+    const ours = ({ eventName }) => eventName === name;
+    await listening(network.getChaincodeEvents('both', { checkpoint }), async (events) => {
+      await emit('before');
+      await checkpoint.checkpointChaincodeEvent(await events.find(ours));
+      await without('gateway', async () => {
+        await refused(events.next(), lost);
+        await refused(contract.evaluateTransaction('echo', 'x'), lost);
+      });
+    });
+    await emit('after');
+    await listening(network.getChaincodeEvents('both', { checkpoint }), async (events) => {
+      assert.equal(text((await events.find(ours)).payload), 'after');
+    });
   });
 });
 

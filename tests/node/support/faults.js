@@ -1,5 +1,6 @@
 // Breaking the network under test on purpose.
 
+import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -9,20 +10,34 @@ import { world } from './world.js';
 const run = promisify(execFile);
 
 /** Why faults cannot be made here; false where they can. */
-export const unbreakable = world.kind === 'lab' || world.control !== undefined ? false : 'nobody can break this network from here';
+export const unbreakable = world.kind === 'other' && 'nobody can break this network from here';
 
-const node = { peer: 'peer2', orderer: 'orderer1' };
+/** What can fail, by its name in the lab's scripts and at the control endpoint of devnet. */
+const NODES = {
+  gateway: { lab: 'peer1', devnet: 'Org1MSP' },
+  otherPeer: { lab: 'peer2', devnet: 'Org2MSP' },
+  orderer: { lab: 'orderer1', devnet: 'OrdererMSP' },
+};
 
-/** Ends the peer of Org2MSP or the orderer at once, runs `use`, and brings it back whatever happens. */
-export async function without(what, use) {
-  await lab('kill', node[what]);
+/** Takes a node away without warning, runs `use`, and brings the node back whatever happens. */
+export async function without(node, use) {
+  await setDown(NODES[node], true);
   try {
     return await use();
   } finally {
-    await lab('start', node[what]);
+    await setDown(NODES[node], false);
   }
 }
 
-async function lab(...args) {
-  await run(join(world.scripts, 'fault'), args, { env: { ...process.env, ...world.env } });
+async function setDown(node, on) {
+  if (world.kind === 'lab') {
+    await run(join(world.scripts, 'fault'), [on ? 'kill' : 'start', node.lab], { env: { ...process.env, ...world.env } });
+    return;
+  }
+  const answer = await fetch(new URL('/faults', world.control), {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ fault: 'down', node: node.devnet, on }),
+  });
+  assert.ok(answer.ok, `${answer.status} ${await answer.text()}`);
 }
