@@ -32,6 +32,9 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
 }
 try {
   process.exitCode = await runAll();
+} catch (error) {
+  console.error(error.stderr || error.message);
+  process.exitCode = 1;
 } finally {
   await stopAll();
   if (process.exitCode === 0) {

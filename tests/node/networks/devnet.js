@@ -1,9 +1,7 @@
 // The development ledger, started from a built `gx`.
 
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 import { freePort } from './ports.js';
 import { Service } from './service.js';
@@ -12,9 +10,9 @@ const START_MS = 10_000;
 
 /** Starts a development ledger in a folder, with the chaincodes. `stops` learns how to end it. */
 export async function startDevnet(folder, chaincodes, stops) {
-  const bin = process.env.GX_BIN ?? fileURLToPath(new URL('../../../target/debug/gx', import.meta.url));
-  if (!existsSync(bin)) {
-    throw new Error(`${bin} is not there: build it with 'cargo build -p gx', or set GX_BIN`);
+  const bin = process.env.GX_BIN;
+  if (!bin) {
+    throw new Error('set GX_BIN to a built `gx`, or run scripts/test-official, which builds one');
   }
   const args = ['devnet', '--data-dir', folder, '--listen', `127.0.0.1:${await freePort()}`, '--cut', 'batch:500:2097152:50'];
   for (const chaincode of chaincodes) {
