@@ -91,7 +91,7 @@ async fn g4_the_supply_is_whole_after_bootstrap_grants_and_a_transfer() {
     assert_eq!(held, Qirat::SUPPLY.get());
 }
 
-fn transfer(from: &FabricUserId, to: &FabricUserId) -> Command {
+pub(super) fn transfer(from: &FabricUserId, to: &FabricUserId) -> Command {
     Command::Transfer {
         from: gx_model::AccountId::User(from.clone()),
         to: gx_model::AccountId::User(to.clone()),

@@ -2,6 +2,7 @@
 
 mod calls;
 mod chaincode;
+mod gx;
 mod launching;
 mod script;
 mod state;
@@ -43,11 +44,11 @@ fn detail(refused: &Status) -> String {
     said(refused).2.expect("the refusal has a detail")
 }
 
-/// The refusal of an evaluation whose peer has refused the chaincode's request.
+/// Why an endorsement is refused, which one peer alone decides; an evaluation would try others.
 async fn request_refused(client: &Client, function: &str, args: &[&str]) -> String {
     let draft = client.draft(function, args);
     let tx_id = draft.tx_id.clone();
     let signed = draft.signed(|bytes| client.sign(bytes));
-    let refused = client.evaluate_proposal(signed).await.unwrap_err();
+    let refused = client.endorse_proposal(tx_id.clone(), signed).await.unwrap_err();
     detail(&refused).replace(&tx_id, "<txid>")
 }
