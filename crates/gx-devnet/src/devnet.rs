@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::build::{build_node, controls};
+use crate::clients;
 use crate::control::{self, Controls};
 use crate::faults::Faults;
 use crate::ledger::{OrdererGone, Store};
@@ -27,6 +28,7 @@ pub(crate) const LEDGER_FILE: &str = "ledger.redb";
 /// be opened again only after [`Devnet::stop`].
 pub struct Devnet {
     peers: Vec<PeerEndpoint>,
+    orderer_endpoint: String,
     organizations: Organizations,
     users: [(SignerRole, PemIdentity); 3],
     faults: Faults,
@@ -85,7 +87,9 @@ impl Devnet {
                 tls_root_pem: organization.tls_root_pem().to_owned(),
             });
         let peers = peers.collect();
-        let servers = Servers { node, organizations: &organizations }.start(listeners)?;
+        let servers = Servers { node: Arc::clone(&node), organizations: &organizations };
+        let servers = servers.start(listeners)?;
+        clients::write(&options, &node, &organizations)?;
         let own = |role| organizations.user(CHANNEL_MSP_IDS[0], user_name(role));
         let roles = [SignerRole::PartnerApi, SignerRole::Admin, SignerRole::SuperAdmin];
         let users =
@@ -93,6 +97,7 @@ impl Devnet {
         let stopping = stopping.drop_guard();
         Ok(Self {
             peers,
+            orderer_endpoint: node.orderer_address.clone(),
             organizations,
             users,
             faults,
@@ -107,6 +112,11 @@ impl Devnet {
     /// The peers of the channel, one of each organisation.
     pub fn peers(&self) -> &[PeerEndpoint] {
         &self.peers
+    }
+
+    /// `host:port` of the orderer.
+    pub fn orderer_endpoint(&self) -> String {
+        self.orderer_endpoint.clone()
     }
 
     /// `host:port` of the peer of Org1MSP.

@@ -16,6 +16,7 @@
 mod access;
 mod build;
 mod chaincode;
+mod clients;
 mod control;
 mod deliver;
 mod devnet;
@@ -28,6 +29,7 @@ mod ledger;
 mod msp;
 mod node;
 mod options;
+mod ordering;
 mod policy;
 mod proposal;
 mod servers;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use gx_fabric_proto::MAX_MESSAGE_BYTES;
 use gx_fabric_proto::gateway::gateway_server::GatewayServer;
+use gx_fabric_proto::orderer::atomic_broadcast_server::AtomicBroadcastServer;
 use gx_fabric_proto::protos::deliver_server::DeliverServer;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -17,6 +18,7 @@ use crate::faults::{Faults, NodeFaults};
 use crate::gateway::GatewayService;
 use crate::msp::{CHANNEL_MSP_IDS, Msp, Organizations, PemIdentity};
 use crate::node::{DELIVER_STREAMS, GATEWAY_CALLS, Node, Peer};
+use crate::ordering::OrderingService;
 use crate::transport::{connections, endpoint};
 use crate::{DevnetError, DevnetOptions};
 
@@ -95,6 +97,11 @@ impl Servers<'_> {
             let router = self.peer_router(peer, &tls)?;
             servers.push(self.serve(router, bound.listener, &peer.faults));
         }
+        let orderer = listeners.orderer;
+        let tls = self.organizations.issue_orderer_tls(orderer.address.ip())?;
+        let faults = self.node.faults.orderer();
+        let router = self.orderer_router(&faults, &tls)?;
+        servers.push(self.serve(router, orderer.listener, &faults));
         Ok(servers)
     }
 
@@ -117,6 +124,18 @@ impl Servers<'_> {
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
         Ok(server(tls)?.add_service(gateway).add_service(deliver))
+    }
+
+    fn orderer_router(
+        &self,
+        faults: &NodeFaults,
+        tls: &PemIdentity,
+    ) -> Result<Router, DevnetError> {
+        let (node, faults) = (Arc::clone(&self.node), faults.clone());
+        let ordering = AtomicBroadcastServer::new(OrderingService { node, faults })
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        Ok(server(tls)?.add_service(ordering))
     }
 }
 

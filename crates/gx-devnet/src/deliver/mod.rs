@@ -20,12 +20,12 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 pub(crate) use feed::{BlockFeed, Ended};
+pub(crate) use seek::Seek;
 
 use crate::faults::NodeFaults;
 use crate::ledger::transactions;
 use crate::node::{Node, Peer};
 use crate::status::{connection_dropped, too_many_deliver_streams, validation_code};
-use seek::Seek;
 
 /// Blocks that wait for a slow reader.
 const BUFFERED_BLOCKS: usize = 16;

@@ -10,16 +10,16 @@ use crate::access::Policy;
 use crate::node::Node;
 
 /// A range of blocks that the caller may have.
-pub(super) struct Seek {
-    pub(super) start: u64,
+pub(crate) struct Seek {
+    pub(crate) start: u64,
     /// The last block wanted; `u64::MAX` is for ever.
-    pub(super) stop: u64,
-    pub(super) fail_if_not_ready: bool,
+    pub(crate) stop: u64,
+    pub(crate) fail_if_not_ready: bool,
 }
 
 impl Seek {
     /// The error is the status with which a peer answers.
-    pub(super) fn from_envelope(node: &Node, envelope: &Envelope) -> Result<Self, Status> {
+    pub(crate) fn from_envelope(node: &Node, envelope: &Envelope) -> Result<Self, Status> {
         let payload = Payload::decode(envelope.payload.as_slice());
         let payload = payload.map_err(|_| Status::BadRequest)?;
         let header = payload.header.ok_or(Status::BadRequest)?;
@@ -59,7 +59,7 @@ impl Seek {
     }
 
     /// Whether this seek goes on beyond the chain of this height.
-    pub(super) fn waits_for(&self, height: u64) -> bool {
+    pub(crate) fn waits_for(&self, height: u64) -> bool {
         !self.fail_if_not_ready && self.stop >= height
     }
 }

@@ -125,6 +125,11 @@ fn event_of(envelope: &Envelope) -> Option<ChaincodeEvent> {
     (!event.event_name.is_empty()).then_some(event)
 }
 
+/// Takes out what somebody has added to a block.
+pub(crate) fn clear_metadata(block: &mut Block, index: BlockMetadataIndex) {
+    set_metadata(block, index, Vec::new());
+}
+
 fn metadata(block: &Block, index: BlockMetadataIndex) -> Option<&[u8]> {
     let slots = &block.metadata.as_ref()?.metadata;
     slots.get(usize::try_from(i32::from(index)).ok()?).map(Vec::as_slice)

@@ -15,7 +15,7 @@ mod snapshot;
 mod store;
 mod store_file;
 
-pub(crate) use block::transactions;
+pub(crate) use block::{clear_metadata, transactions};
 pub(crate) use commit::{Committer, Genesis, OtherChannel};
 pub(crate) use copy::{Chain, OwnedPiece, Piece};
 pub(crate) use envelope::{Judge, Judged, Opened};

@@ -6,10 +6,10 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use super::files::{identities, sync_tree, unusable};
+use super::files::{identities, sync_tree, unusable, write};
 use super::layout::{
-    ORDERER_DOMAIN, PEER_ORGANIZATIONS, PeerOrganization, USERS, orderer_dir, orderer_name,
-    orderer_organization,
+    ORDERER_DOMAIN, PEER_ORGANIZATIONS, PeerOrganization, USERS, certificate, key, orderer_dir,
+    orderer_name, orderer_organization,
 };
 use super::organization::{Member, Organization};
 use super::{CHANNEL_MSP_IDS, IdentityRequest, Msp, ORDERER_MSP_ID, PemIdentity, Signer};
@@ -17,6 +17,39 @@ use crate::DevnetError;
 
 /// The identities' folder in the data folder.
 pub(crate) const ORGANIZATIONS_FOLDER: &str = "organizations";
+
+/// Where a node's folder has the root of its TLS certificate.
+const TLS_ROOT: &str = "tls/ca.crt";
+
+/// The files of one organisation that clients need.
+pub(crate) struct PeerFiles {
+    pub(crate) msp_id: &'static str,
+    pub(crate) peer_name: String,
+    names: PeerOrganization,
+    root: PathBuf,
+}
+
+impl PeerFiles {
+    fn new(names: PeerOrganization, root: &Path) -> Self {
+        let peer_name = names.peer_name();
+        Self { msp_id: names.msp_id, peer_name, names, root: root.to_owned() }
+    }
+
+    /// The root that a TLS client of the peer must trust.
+    pub(crate) fn tls_root(&self) -> PathBuf {
+        self.names.peer_dir(&self.root).join(TLS_ROOT)
+    }
+
+    /// A user's certificate.
+    pub(crate) fn certificate(&self, user: &str) -> PathBuf {
+        certificate(&self.names.user_dir(&self.root, user).join("msp"))
+    }
+
+    /// A user's key.
+    pub(crate) fn key(&self, user: &str) -> PathBuf {
+        key(&self.names.user_dir(&self.root, user).join("msp"))
+    }
+}
 
 /// All organisations, loaded or newly made.
 pub(crate) struct Organizations {
@@ -54,11 +87,6 @@ impl Organizations {
         Ok(Self { root, orderer, peers })
     }
 
-    /// The organisation that orders.
-    pub(crate) fn orderer(&self) -> &Organization {
-        &self.orderer
-    }
-
     /// The organisations whose peers are in the channel.
     pub(crate) fn in_channel(&self) -> impl Iterator<Item = &Organization> {
         self.peers.iter().filter(|organization| CHANNEL_MSP_IDS.contains(&organization.msp_id))
@@ -70,6 +98,16 @@ impl Organizations {
             .chain(self.in_channel())
             .map(|organization| (organization.msp_id, organization.root_pem()))
             .collect()
+    }
+
+    /// Where the files of each organisation that holds peers are, those of the channel first.
+    pub(crate) fn peer_files(&self) -> Vec<PeerFiles> {
+        PEER_ORGANIZATIONS.map(|names| PeerFiles::new(names, &self.root)).into()
+    }
+
+    /// The file with the root that a TLS client of the orderer must trust.
+    pub(crate) fn orderer_tls_root(&self) -> PathBuf {
+        orderer_dir(&self.root).join(TLS_ROOT)
     }
 
     /// Verifies against the roots of the channel.
@@ -146,6 +184,7 @@ fn create(root: &Path) -> Result<(), DevnetError> {
         let organization = Organization::create(names.dir(root), names.msp_id, names.domain)?;
         let (dir, name) = (names.peer_dir(root), names.peer_name());
         organization.create_member(&Member { dir: &dir, name: &name, unit: "peer", role: None })?;
+        write(&dir.join(TLS_ROOT), organization.tls_root_pem())?;
         for user in &USERS {
             organization.create_member(&Member {
                 dir: &names.user_dir(root, user.name),

@@ -13,7 +13,7 @@ mod trust;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use folder::{ORGANIZATIONS_FOLDER, Organizations};
+pub(crate) use folder::{ORGANIZATIONS_FOLDER, Organizations, PeerFiles};
 pub(crate) use identity::{Identity, NodeRole};
 #[cfg(test)]
 pub(crate) use signature::high_s_der;

@@ -1,0 +1,55 @@
+//! What the orderer looks at before it takes an envelope.
+
+use std::sync::Arc;
+
+use gx_fabric_proto::common::{Envelope, Status as OrdererStatus};
+
+use crate::access::Policy;
+use crate::ledger::{Judged, Opened};
+use crate::node::Node;
+
+/// The largest envelope that the orderer takes (`AbsoluteMaxBytes`).
+const MAX_ENVELOPE_BYTES: usize = 10 * 1024 * 1024;
+
+/// The orderer's status and its words.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) status: OrdererStatus,
+    pub(crate) info: String,
+}
+
+/// Checks an envelope for the queue. What a peer finds wrong with it becomes its verdict.
+pub(crate) async fn admit(node: &Arc<Node>, envelope: Envelope) -> Result<Judged, Refused> {
+    let node = Arc::clone(node);
+    let checked = tokio::task::spawn_blocking(move || check(&node, envelope)).await;
+    checked.unwrap_or_else(|error| {
+        Err(Refused { status: OrdererStatus::InternalServerError, info: error.to_string() })
+    })
+}
+
+/// The orderer looks at size, channel and signature, and at nothing else.
+fn check(node: &Node, envelope: Envelope) -> Result<Judged, Refused> {
+    let refused = |status, info| Refused { status, info };
+    let bytes = envelope.payload.len() + envelope.signature.len();
+    if bytes > MAX_ENVELOPE_BYTES {
+        let info = format!(
+            "message payload is {bytes} bytes and exceeds maximum allowed {MAX_ENVELOPE_BYTES} bytes"
+        );
+        return Err(refused(OrdererStatus::BadRequest, info));
+    }
+    let opened = Opened::from_envelope(envelope).ok_or_else(|| {
+        let info = "could not determine the envelope's channel".to_owned();
+        refused(OrdererStatus::BadRequest, info)
+    })?;
+    let Opened { envelope, channel, signature, .. } = &opened;
+    if channel.channel_id != node.channel {
+        let info = format!("channel {} does not exist", channel.channel_id);
+        return Err(refused(OrdererStatus::NotFound, info));
+    }
+    node.check_signed(Policy::Writers, &signature.creator, &envelope.payload, &envelope.signature)
+        .map_err(|_said_as_a_peer| {
+            let info = format!("{}: permission denied", Policy::Writers.unsatisfied());
+            refused(OrdererStatus::Forbidden, info)
+        })?;
+    Ok(node.judge.judge(opened))
+}
