@@ -10,6 +10,7 @@ use gx_fabric_proto::gateway::{
     SignedCommitStatusRequest, SubmitRequest,
 };
 use gx_fabric_proto::google::rpc;
+use gx_fabric_proto::orderer::atomic_broadcast_client::AtomicBroadcastClient;
 use gx_fabric_proto::orderer::seek_info::SeekBehavior;
 use gx_fabric_proto::orderer::seek_position::Type as Position;
 use gx_fabric_proto::orderer::{SeekInfo, SeekPosition, SeekSpecified};
@@ -57,9 +58,13 @@ pub(super) struct Signed {
 
 impl Client {
     pub(super) fn new(devnet: &Devnet, identity: &PemIdentity, clock: &Clock) -> Self {
-        let tls =
-            ClientTlsConfig::new().ca_certificate(Certificate::from_pem(devnet.tls_root_pem()));
-        let endpoint = Endpoint::from_shared(format!("https://{}", devnet.endpoint())).unwrap();
+        Self::at(&devnet.endpoint(), &devnet.tls_root_pem(), identity, clock)
+    }
+
+    /// A client of any node.
+    pub(super) fn at(address: &str, tls_root: &str, identity: &PemIdentity, clock: &Clock) -> Self {
+        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(tls_root));
+        let endpoint = Endpoint::from_shared(format!("https://{address}")).unwrap();
         Self {
             connection: endpoint.tls_config(tls).unwrap().connect_lazy(),
             signer: Signer::from_pem(identity).unwrap(),
@@ -118,6 +123,22 @@ impl Client {
         Ok(response.into_inner().result.unwrap().payload)
     }
 
+    /// Evaluates at a peer of one of these organisations.
+    pub(super) async fn evaluate_at(
+        &self,
+        function: &str,
+        organizations: &[&str],
+    ) -> Result<Vec<u8>, Status> {
+        let signed = self.draft(function, &[]).signed(|bytes| self.sign(bytes));
+        let request = EvaluateRequest {
+            proposed_transaction: Some(signed),
+            target_organizations: organizations.iter().map(|org| (*org).to_owned()).collect(),
+            ..EvaluateRequest::default()
+        };
+        let response = bounded("evaluate", self.gateway().evaluate(request)).await?;
+        Ok(response.into_inner().result.unwrap().payload)
+    }
+
     pub(super) async fn endorse(&self, function: &str, args: &[&str]) -> Result<Signed, Status> {
         let draft = self.draft(function, args);
         let tx_id = draft.tx_id.clone();
@@ -129,11 +150,21 @@ impl Client {
         tx_id: String,
         signed: SignedProposal,
     ) -> Result<Signed, Status> {
+        self.endorse_by(tx_id, signed, &[]).await
+    }
+
+    /// Endorses by one peer of each of these organisations.
+    pub(super) async fn endorse_by(
+        &self,
+        tx_id: String,
+        signed: SignedProposal,
+        organizations: &[&str],
+    ) -> Result<Signed, Status> {
         let request = EndorseRequest {
             transaction_id: tx_id.clone(),
             channel_id: self.channel.clone(),
             proposed_transaction: Some(signed),
-            endorsing_organizations: Vec::new(),
+            endorsing_organizations: organizations.iter().map(|org| (*org).to_owned()).collect(),
         };
         let response = bounded("endorse", self.gateway().endorse(request)).await?;
         let mut envelope = response.into_inner().prepared_transaction.unwrap();
@@ -246,7 +277,11 @@ impl Client {
         next_block(&mut stream).await
     }
 
-    fn seek(&self, start: Position, stop: Position, behavior: SeekBehavior) -> Envelope {
+    pub(super) fn orderer(&self) -> AtomicBroadcastClient<Channel> {
+        AtomicBroadcastClient::new(self.connection.clone())
+    }
+
+    pub(super) fn seek(&self, start: Position, stop: Position, behavior: SeekBehavior) -> Envelope {
         let seek = SeekInfo {
             start: Some(SeekPosition { r#type: Some(start) }),
             stop: Some(SeekPosition { r#type: Some(stop) }),
@@ -343,14 +378,20 @@ pub(super) async fn next_block(stream: &mut Streaming<DeliverResponse>) -> Block
     }
 }
 
-/// Code, message, and what the peer said in the details.
+/// Code, message, and what the first node said in the details.
 pub(super) fn said(status: &Status) -> (tonic::Code, String, Option<String>) {
-    let details = rpc::Status::decode(status.details()).unwrap();
-    let detail = details.details.first().map(|detail| {
+    let detail = details(status).into_iter().next();
+    (status.code(), status.message().to_owned(), detail.map(|detail| detail.message))
+}
+
+/// What the nodes said.
+pub(super) fn details(status: &Status) -> Vec<ErrorDetail> {
+    let details = rpc::Status::decode(status.details()).unwrap().details;
+    let details = details.into_iter().map(|detail| {
         assert_eq!(detail.type_url, "type.googleapis.com/gateway.ErrorDetail");
         let detail = ErrorDetail::decode(detail.value.as_slice()).unwrap();
         assert!(!detail.address.is_empty() && !detail.msp_id.is_empty());
-        detail.message
+        detail
     });
-    (status.code(), status.message().to_owned(), detail)
+    details.collect()
 }

@@ -10,6 +10,9 @@ mod control;
 mod cutting;
 mod durability;
 mod faults;
+mod network;
+mod orderer;
+mod peers;
 mod services;
 mod snapshots;
 mod streams;
@@ -58,6 +61,13 @@ impl Ledger {
 
     fn admin(&self) -> Client {
         self.client(SignerRole::SuperAdmin)
+    }
+
+    /// A client of the other organisation's peer, with its own user.
+    fn second(&self) -> Client {
+        let identity = self.devnet.user("Org2MSP", "User1").unwrap();
+        let peer = &self.devnet.peers()[1];
+        Client::at(&peer.endpoint, &peer.tls_root_pem, &identity, &self.clock)
     }
 
     fn folder(&self) -> &Path {
