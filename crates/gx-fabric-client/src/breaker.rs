@@ -81,6 +81,11 @@ impl Circuit {
         }
     }
 
+    /// Says more of the last failure.
+    pub(crate) fn remember(&mut self, error: &LedgerError) {
+        self.last_error = Some(error.clone());
+    }
+
     pub(crate) fn last_error(&self) -> Option<&LedgerError> {
         self.last_error.as_ref()
     }

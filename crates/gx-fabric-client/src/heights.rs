@@ -31,6 +31,15 @@ impl PeerHeight {
         })
     }
 
+    /// The peers that do not say how far they are, each with its organisation and the reason.
+    pub fn silent(heights: &[Self]) -> Vec<String> {
+        let why = |peer: &Self| {
+            let error = peer.height.as_ref().err()?;
+            Some(format!("{} {}: {}", peer.msp_id, peer.peer, error.message))
+        };
+        heights.iter().filter_map(why).collect()
+    }
+
     /// How many blocks other organisations' peers have that ours have not, by their word.
     pub fn behind_others(heights: &[Self]) -> u64 {
         let others = heights.iter().filter(|peer| !peer.own);

@@ -2,6 +2,7 @@
 
 mod gateway;
 mod reading;
+mod silent;
 
 use std::fmt;
 use std::sync::atomic::AtomicUsize;

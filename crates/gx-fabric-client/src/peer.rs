@@ -88,6 +88,11 @@ impl Peer {
             connect_lazily(&self.endpoint, self.connect_timeout, self.loopback_allowed);
     }
 
+    /// Keeps a failure that was already counted, now that more is known of it.
+    pub(crate) fn remember(&self, error: &LedgerError) {
+        lock(&self.circuit).remember(error);
+    }
+
     pub(crate) fn deliver_client(&self) -> DeliverClient<Channel> {
         DeliverClient::new(lock(&self.channel).clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }

@@ -101,6 +101,7 @@ fn pause_after(failures: u32, rng: &mut StdRng) -> Duration {
 struct Health {
     database: CheckHandle,
     ledger: CheckHandle,
+    peers: CheckHandle,
     projection: CheckHandle,
     lag: CheckHandle,
     dead: CheckHandle,
@@ -112,6 +113,7 @@ impl Health {
         Self {
             database: board.check("database", true),
             ledger: board.check("ledger", true),
+            peers: board.check("peers", false),
             projection: board.check("projection", true),
             lag: board.check("projectionLag", false),
             dead: board.check("deadEvents", false),
@@ -187,7 +189,7 @@ async fn watch_tip(parts: Parts, settings: ProjectorSettings, health: Health) {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        let height = newest_height(&parts.ledger, &health.ledger).await;
+        let height = newest_height(&parts.ledger, &health).await;
         if let Err(error) = report(&parts, &settings, height, &health).await {
             tracing::debug!(error = %error, "the height was not recorded");
             health.lag.unknown("the database cannot be reached");
@@ -197,12 +199,17 @@ async fn watch_tip(parts: Parts, settings: ProjectorSettings, health: Health) {
 
 /// The greatest height that a peer of our organisation names; says what went wrong where
 /// none does, and how far others are ahead.
-async fn newest_height(ledger: &Ledger, check: &CheckHandle) -> Option<i64> {
+async fn newest_height(ledger: &Ledger, health: &Health) -> Option<i64> {
     let heights = ledger.heights().await;
+    let silent = PeerHeight::silent(&heights);
+    health.peers.set(match silent.as_slice() {
+        [] => Verdict::healthy(),
+        _ => Verdict::unhealthy(silent.join("; ")),
+    });
     metrics::gauge!("gx_ledger_blocks_behind_others")
         .set(as_gauge(PeerHeight::behind_others(&heights)));
     let tip = PeerHeight::tip(&heights);
-    check.set(match &tip {
+    health.ledger.set(match &tip {
         Ok(_) => Verdict::healthy(),
         Err(error) => lost(error),
     });

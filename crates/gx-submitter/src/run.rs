@@ -137,6 +137,7 @@ async fn next_due(submitter: &Submitter) -> Option<time::OffsetDateTime> {
 struct Health {
     database: CheckHandle,
     ledger: CheckHandle,
+    peers: CheckHandle,
     submission: CheckHandle,
     dead: CheckHandle,
 }
@@ -146,6 +147,7 @@ impl Health {
         Self {
             database: board.check("database", true),
             ledger: board.check("ledger", true),
+            peers: board.check("peers", false),
             submission: board.check("submission", false),
             dead: board.check("deadCommands", false),
         }
@@ -201,7 +203,13 @@ async fn watch(parts: Parts, health: Health) {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        let tip = PeerHeight::tip(&parts.ledger.heights().await);
+        let heights = parts.ledger.heights().await;
+        let silent = PeerHeight::silent(&heights);
+        health.peers.set(match silent.as_slice() {
+            [] => Verdict::healthy(),
+            _ => Verdict::unhealthy(silent.join("; ")),
+        });
+        let tip = PeerHeight::tip(&heights);
         health.ledger.set(match &tip {
             Ok(_) => Verdict::healthy(),
             Err(error) => lost(error),

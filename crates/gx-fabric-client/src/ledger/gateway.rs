@@ -107,7 +107,11 @@ impl Ledger {
                 let request = request.clone();
                 async move { gateway.endorse(request).await }
             })
-            .await?;
+            .await;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.name_silent(error).await),
+        };
         let prepared = answer.prepared_transaction.unwrap_or_default();
         let (envelope, response) = call.seal(signer, prepared).map_err(|error| {
             LedgerError::local(Phase::Endorse, OutcomeClass::Misconfigured, error.to_string())

@@ -19,7 +19,7 @@ use crate::heights::PeerHeight;
 use crate::identity::Identity;
 use crate::peer::Peer;
 use crate::proposal::seek_envelope;
-use crate::telemetry::show_heights;
+use crate::telemetry::{count_failure, show_heights};
 
 impl Ledger {
     /// The genesis block's number and hash: the chain's identity.
@@ -108,6 +108,14 @@ impl Ledger {
     }
 
     async fn block_from(&self, peer: &Peer, number: u64) -> Result<Block, StreamError> {
+        let block = self.try_block_from(peer, number).await;
+        if let Err(StreamError::Ledger(error)) = &block {
+            count_failure(error);
+        }
+        block
+    }
+
+    async fn try_block_from(&self, peer: &Peer, number: u64) -> Result<Block, StreamError> {
         let deadline = Instant::now() + self.0.limits.block_timeout;
         let mut stream = BlockStream::open(peer, self.seek(&self.0.reader, deliver::one(number)));
         let answer = tokio::time::timeout_at(deadline, stream.next()).await.map_err(|_| {
