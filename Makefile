@@ -1,7 +1,7 @@
 # Everything a person types here, in two words.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-official lint
+.PHONY: help run test test-official bench lint
 
 help:
 	@echo 'make run    build gx and start the whole system on this machine (Ctrl-C stops it)'
@@ -9,6 +9,8 @@ help:
 	@echo 'make test   every test, against a PostgreSQL that the tests start by themselves'
 	@echo 'make test-official   only those that run Fabric'"'"'s own Node software; ARGS=--lab: against'
 	@echo '            a network of Fabric'"'"'s binaries (tests/node/README.md)'
+	@echo 'make bench  how close GX is to what this machine can do; ROWS=a,b chooses rows,'
+	@echo '            COMPARE=FILE shows what has changed since an earlier results.json'
 	@echo 'make lint   formatting, lints, licences and sources of dependencies'
 	@echo 'Each installs what is missing first; see scripts/setup.'
 
@@ -21,6 +23,9 @@ test:
 
 test-official:
 	@scripts/test-official $(ARGS)
+
+bench:
+	@ROWS='$(ROWS)' COMPARE='$(COMPARE)' exec scripts/bench $(ARGS)
 
 lint:
 	@exec scripts/lint

@@ -1,0 +1,36 @@
+//! Why a benchmark comes to no figure.
+
+use std::path::PathBuf;
+
+/// Whatever keeps a row from being measured.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BenchError {
+    #[error("there is no row {name}; there are {known}")]
+    UnknownRow { name: String, known: String },
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("{}: {source}", path.display())]
+    Results { path: PathBuf, source: serde_json::Error },
+    #[error("{part} has ended early; what it said stands above")]
+    Ended { part: &'static str },
+    #[error("{part} said something else than expected: {line}")]
+    Babble { part: &'static str, line: String },
+    #[error("a message cannot be passed on: {0}")]
+    Message(#[from] serde_json::Error),
+    #[error("input or output failed: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("the ledger: {0}")]
+    Ledger(#[from] gx_fabric_client::LedgerError),
+    #[error("blocks: {0}")]
+    Blocks(String),
+    #[error("transaction {tx_id} was judged {code}")]
+    Invalid { tx_id: String, code: String },
+    #[error("the development ledger: {0}")]
+    Devnet(#[from] gx_devnet::DevnetError),
+    #[error("the empty server: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    #[error("the empty server answered {0}")]
+    Status(#[from] tonic::Status),
+    #[error("keys or certificates: {0}")]
+    Keys(String),
+}

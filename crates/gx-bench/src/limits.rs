@@ -1,0 +1,89 @@
+//! What this machine can do at best, measured in the same run.
+
+use std::io::Write;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair, ParsedPublicKey,
+};
+
+use crate::error::BenchError;
+
+/// About what a proposal or a proposal's answer weighs.
+const SIGNED_BYTES: usize = 2_048;
+/// What is written between two waits for the disk.
+const SYNCED_BYTES: usize = 65_536;
+
+/// The signatures that one operation needs on both ends together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signatures {
+    pub(crate) made: u64,
+    pub(crate) checked: u64,
+}
+
+/// Operations a second if they were their signatures only, on all cores.
+pub(crate) fn signatures(per_operation: Signatures, during: Duration) -> Result<f64, BenchError> {
+    let cores = thread::available_parallelism()?.get();
+    let workers: Vec<_> =
+        (0..cores).map(|_| thread::spawn(move || sign_for(per_operation, during))).collect();
+    let mut rate = 0.0;
+    for worker in workers {
+        rate += worker.join().map_err(|_| BenchError::Keys("a worker panicked".to_owned()))??;
+    }
+    Ok(rate)
+}
+
+fn sign_for(per_operation: Signatures, during: Duration) -> Result<f64, BenchError> {
+    let broken = |what: &str| BenchError::Keys(format!("P-256 {what} failed"));
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)
+        .map_err(|_| broken("key generation"))?;
+    let public = ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, pair.public_key())
+        .map_err(|_| broken("key parsing"))?;
+    let (random, message) = (SystemRandom::new(), [7; SIGNED_BYTES]);
+    let sign = || pair.sign(&random, &message).map_err(|_| broken("signing"));
+    let signature = sign()?;
+    let (start, mut operations) = (Instant::now(), 0_u32);
+    while start.elapsed() < during {
+        for _ in 0..per_operation.made {
+            sign()?;
+        }
+        for _ in 0..per_operation.checked {
+            public.verify_sig(&message, signature.as_ref()).map_err(|_| broken("verification"))?;
+        }
+        operations += 1;
+    }
+    Ok(f64::from(operations) / start.elapsed().as_secs_f64())
+}
+
+/// How often a second a file in this folder can be written to and waited for.
+pub(crate) fn fsyncs(folder: &Path, during: Duration) -> Result<f64, BenchError> {
+    let path = folder.join("fsync");
+    let mut file = std::fs::File::create(&path)?;
+    let (start, mut count, bytes) = (Instant::now(), 0_u32, [7; SYNCED_BYTES]);
+    while start.elapsed() < during {
+        file.write_all(&bytes)?;
+        file.sync_data()?;
+        count += 1;
+    }
+    let rate = f64::from(count) / start.elapsed().as_secs_f64();
+    std::fs::remove_file(&path)?;
+    Ok(rate)
+}
+
+/// The rate of operations that each need both: the cores are the same, so the times add.
+pub(crate) fn both(one: f64, other: f64) -> f64 {
+    1.0 / (1.0 / one + 1.0 / other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::both;
+
+    #[test]
+    fn times_on_the_same_cores_add() {
+        assert!((both(3_000.0, 6_000.0) - 2_000.0).abs() < 1e-6);
+    }
+}

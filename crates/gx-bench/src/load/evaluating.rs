@@ -1,0 +1,28 @@
+//! Questions to the contracts, without transactions.
+
+use gx_fabric_client::Ledger;
+
+use super::{ledger, signers, spread, user_id};
+use crate::error::BenchError;
+use crate::server::Target;
+
+pub(super) struct Evaluating(Ledger);
+
+impl Evaluating {
+    pub(super) fn prepare(target: &Target) -> Result<Self, BenchError> {
+        let (_, reader) = signers(target)?;
+        Ok(Self(ledger(target, reader)?))
+    }
+
+    pub(super) async fn carry_out(&self, operations: u64) -> Result<(), BenchError> {
+        let ledger = self.0.clone();
+        let ask = move |number| {
+            let ledger = ledger.clone();
+            async move {
+                ledger.evaluate("IdentityContract:UserExists", &[user_id(number)]).await?;
+                Ok(())
+            }
+        };
+        spread(0, operations, ask).await
+    }
+}

@@ -1,0 +1,151 @@
+//! What load is put on. Each server says on its first line how it is reached, and ends with its
+//! standard input.
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::Duration;
+
+use gx_devnet::{BlockCutting, Devnet, DevnetOptions};
+use gx_fabric_proto::gateway::gateway_server::{Gateway, GatewayServer};
+use gx_fabric_proto::gateway::{
+    ChaincodeEventsResponse, CommitStatusResponse, EndorseRequest, EndorseResponse,
+    EvaluateRequest, EvaluateResponse, SignedChaincodeEventsRequest, SignedCommitStatusRequest,
+    SubmitRequest, SubmitResponse,
+};
+use gx_model::{Clock, SignerRole};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio_stream::Stream;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
+use tonic::{Request, Response, Status};
+
+use crate::error::BenchError;
+use crate::orders;
+
+/// Blocks as an orderer cuts them, with less waiting for company than a network would do.
+const BLOCK_TRANSACTIONS: usize = 500;
+const BLOCK_BYTES: usize = 2 * 1024 * 1024;
+const BLOCK_WAIT: Duration = Duration::from_millis(10);
+
+/// How a server is reached.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Target {
+    pub(crate) endpoint: String,
+    pub(crate) tls_root_pem: String,
+    /// Who may sign; the empty server asks nobody.
+    pub(crate) signers: Option<Signers>,
+}
+
+/// Who changes the ledger.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Signers {
+    pub(crate) super_admin: Signer,
+    pub(crate) admin: Signer,
+}
+
+/// An identity in PEM.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Signer {
+    pub(crate) msp_id: String,
+    pub(crate) certificate_pem: String,
+    pub(crate) private_key_pem: String,
+}
+
+/// A development ledger that waits for the disk at every block.
+pub(crate) async fn devnet(data_dir: PathBuf) -> Result<(), BenchError> {
+    let cutting = BlockCutting::Batch {
+        max_count: BLOCK_TRANSACTIONS,
+        max_bytes: BLOCK_BYTES,
+        max_wait: BLOCK_WAIT,
+    };
+    let options = DevnetOptions { cutting, ..DevnetOptions::new(data_dir, Clock::system()) };
+    let devnet = Devnet::start(options).await?;
+    let signer = |role| {
+        let pem = devnet.identity(role);
+        Signer {
+            msp_id: pem.msp_id,
+            certificate_pem: pem.certificate_pem,
+            private_key_pem: pem.private_key_pem,
+        }
+    };
+    let signers =
+        Signers { super_admin: signer(SignerRole::SuperAdmin), admin: signer(SignerRole::Admin) };
+    introduce(&Target {
+        endpoint: devnet.endpoint(),
+        tls_root_pem: devnet.tls_root_pem(),
+        signers: Some(signers),
+    })?;
+    until_input_ends().await;
+    devnet.stop().await;
+    Ok(())
+}
+
+/// A gateway over TLS that answers submissions without looking at them.
+pub(crate) async fn empty() -> Result<(), BenchError> {
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()])
+        .map_err(|why| BenchError::Keys(why.to_string()))?;
+    let pem = certified.cert.pem();
+    let identity = Identity::from_pem(&pem, certified.signing_key.serialize_pem());
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let endpoint = format!("localhost:{}", listener.local_addr()?.port());
+    introduce(&Target { endpoint, tls_root_pem: pem, signers: None })?;
+    let serving = Server::builder()
+        .tls_config(ServerTlsConfig::new().identity(identity))?
+        .add_service(GatewayServer::new(EmptyGateway))
+        .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
+    tokio::select! {
+        served = serving => Ok(served?),
+        () = until_input_ends() => Ok(()),
+    }
+}
+
+fn introduce(target: &Target) -> Result<(), BenchError> {
+    println!("{}", serde_json::to_string(target)?);
+    Ok(())
+}
+
+async fn until_input_ends() {
+    let mut orders = orders::lines();
+    while orders.recv().await.is_some() {}
+}
+
+struct EmptyGateway;
+
+#[tonic::async_trait]
+impl Gateway for EmptyGateway {
+    type ChaincodeEventsStream =
+        Pin<Box<dyn Stream<Item = Result<ChaincodeEventsResponse, Status>> + Send>>;
+
+    async fn submit(&self, _: Request<SubmitRequest>) -> Result<Response<SubmitResponse>, Status> {
+        Ok(Response::new(SubmitResponse {}))
+    }
+
+    async fn evaluate(
+        &self,
+        _: Request<EvaluateRequest>,
+    ) -> Result<Response<EvaluateResponse>, Status> {
+        Err(Status::unimplemented("only submissions are answered"))
+    }
+
+    async fn endorse(
+        &self,
+        _: Request<EndorseRequest>,
+    ) -> Result<Response<EndorseResponse>, Status> {
+        Err(Status::unimplemented("only submissions are answered"))
+    }
+
+    async fn commit_status(
+        &self,
+        _: Request<SignedCommitStatusRequest>,
+    ) -> Result<Response<CommitStatusResponse>, Status> {
+        Err(Status::unimplemented("only submissions are answered"))
+    }
+
+    async fn chaincode_events(
+        &self,
+        _: Request<SignedChaincodeEventsRequest>,
+    ) -> Result<Response<Self::ChaincodeEventsStream>, Status> {
+        Err(Status::unimplemented("only submissions are answered"))
+    }
+}
