@@ -1,13 +1,15 @@
 //! Following a chain through ends, silence and lies.
 
-use gx_fabric_client::{ChainError, StreamError};
+use gx_fabric_client::{ChainError, PeerConfig, StreamError};
+use gx_fabric_proto::common::Metadata;
 use gx_fabric_proto::orderer::seek_info::SeekBehavior;
 use gx_model::SignerRole;
+use prost::Message as _;
 
 use crate::contracts::{EXECUTE, batch, bootstrap, create, person};
 use crate::proxy::Proxy;
-use crate::scripted::{End, Script, ScriptedPeer, block, block_of, chain, client, id};
-use crate::world::{BOUND, World, genesis, next_within_bound};
+use crate::scripted::{End, Script, ScriptedPeer, block, block_of, chain, client, client_with, id};
+use crate::world::{BOUND, World, config, genesis, next_within_bound};
 
 /// PRJ-11: the stream ends cleanly, then a new one falls silent while the peer's height
 /// grows. Both times the next block arrives, and each stream asks for the last known
@@ -154,4 +156,31 @@ async fn a_stream_from_one_peer_ends_visibly() {
     assert!(end.unwrap().is_none());
     world.devnet().faults().unavailable(true);
     assert!(matches!(ledger.blocks(0).next().await, Err(StreamError::Ledger(_))));
+}
+
+/// A peer of another organisation that came to another state is found by its commit hash;
+/// one that keeps none, or is away, is not held against it.
+#[tokio::test]
+async fn another_state_at_another_organisations_peer_is_found() {
+    let known = chain("ours", 1).remove(0);
+    let with_hash = |hash: &[u8]| {
+        let mut block = known.clone();
+        let value = Metadata { value: hash.to_vec(), ..Metadata::default() }.encode_to_vec();
+        block.metadata.as_mut().unwrap().metadata.extend([vec![], value]);
+        vec![Script { blocks: vec![block], end: End::Clean }]
+    };
+    let without_hash = vec![Script { blocks: vec![known.clone()], end: End::Clean }];
+    let ours = ScriptedPeer::start(0, with_hash(b"one state")).await;
+    let same = ScriptedPeer::start(0, with_hash(b"one state")).await;
+    let other = ScriptedPeer::start(0, with_hash(b"another state")).await;
+    let silent = ScriptedPeer::start(0, without_hash).await;
+    let away = ScriptedPeer::start(0, vec![Script { blocks: vec![], end: End::Clean }]).await;
+    let foreign =
+        |peer: &ScriptedPeer| PeerConfig { msp_id: "Org2MSP".to_owned(), ..peer.config() };
+    let peers =
+        vec![ours.config(), foreign(&same), foreign(&other), foreign(&silent), foreign(&away)];
+    let hashes = client_with(config(peers)).compare_commit_hashes(0).await;
+    let differing: Vec<_> = hashes.differing().iter().map(|peer| peer.peer.clone()).collect();
+    assert_eq!(differing, [other.config().endpoint]);
+    assert_eq!(hashes.others(), 2);
 }

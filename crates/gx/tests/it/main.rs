@@ -3,6 +3,7 @@
 
 mod journey;
 mod kill;
+mod ledger;
 mod operator;
 mod readme;
 mod refusals;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use gx_devnet::{Devnet, DevnetOptions, Faults};
@@ -26,6 +26,10 @@ impl Ledger {
         let devnet = Devnet::start(DevnetOptions { fsync: false, ..options }).await.unwrap();
         std::fs::write(folder.path().join("root.pem"), devnet.tls_root_pem()).unwrap();
         Self { devnet, folder }
+    }
+
+    pub(crate) fn devnet(&self) -> &Devnet {
+        &self.devnet
     }
 
     pub(crate) fn faults(&self) -> Faults {
@@ -73,7 +77,7 @@ impl Role {
             .env("GX_DRAIN_NOTICE_MS", "500")
             .env("DATABASE_URL", database)
             .stdin(Stdio::null())
-            .stderr(log(name, address));
+            .stderr(File::create(log(name, address)).unwrap());
         match name {
             "outbox-submitter" | "projector" => {
                 command.envs(ledger.iter().cloned());
@@ -98,6 +102,11 @@ impl Role {
             (reply.status == status).then_some(())
         })
         .await;
+    }
+
+    /// What it has said so far.
+    pub(crate) fn said(&self) -> String {
+        std::fs::read_to_string(log(self.name, self.address)).unwrap()
     }
 
     pub(crate) fn is_alive(&mut self) -> bool {
@@ -134,12 +143,10 @@ impl Drop for Role {
 }
 
 /// What the role says is kept beside the build, for whoever looks into a failure.
-fn log(name: &str, address: SocketAddr) -> File {
-    let path =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.log", address.port()));
-    File::create(path).unwrap()
+fn log(name: &str, address: SocketAddr) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.log", address.port()))
 }
 
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }

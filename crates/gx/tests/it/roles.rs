@@ -169,7 +169,7 @@ fn a_secret_on_the_command_line_is_refused() {
     assert!(!said.contains("hunter2"), "{said}");
 }
 
-async fn migrated_server() -> TestServer {
+pub(crate) async fn migrated_server() -> TestServer {
     let server = TestServer::start().await;
     let migrated = gx(&server, &["db", "migrate"]);
     assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));

@@ -1,0 +1,278 @@
+//! Settings of the ledger: what is refused at the start, what is waited for, and how either
+//! shows.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use gx_devnet::IdentityRequest;
+use gx_model::SignerRole;
+use gx_testkit::eventually;
+use serde_json::Value;
+use time::macros::datetime;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::role::{Ledger, Role, free_address};
+use crate::roles::migrated_server;
+use crate::stack::{BOUND, get};
+
+/// A database that nobody asks: these starts end before.
+const NO_DATABASE: &str = "postgres://gx@127.0.0.1:1/gx";
+
+/// `gx` with these settings, until it ends.
+fn gx(arguments: &[&str], settings: &[(String, String)], changes: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gx"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("GX_ENV", "development")
+        .env("DATABASE_URL", NO_DATABASE)
+        .env("GX_LISTEN", free_address().to_string())
+        .envs(settings.iter().cloned())
+        .envs(changes.iter().copied());
+    command.output().unwrap()
+}
+
+/// What a worker says that refuses its settings.
+fn refusal(ledger: &Ledger, changes: &[(&str, &str)]) -> String {
+    let output = gx(&["outbox-submitter"], &ledger.env(), changes);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    said
+}
+
+fn write(folder: &Path, name: &str, content: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, content).unwrap();
+    path.display().to_string()
+}
+
+/// FAB-01, FAB-02, FAB-04: a worker does not start with credentials, authorities or names that
+/// cannot serve: it says which setting, and logs the same class.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_refuses_settings_that_cannot_work() {
+    let (ledger, other) = (Ledger::start().await, Ledger::start().await);
+    let folder = tempfile::tempdir().unwrap();
+    let other_root = write(folder.path(), "other-root.pem", &other.devnet().tls_root_pem());
+    let stranger = other.devnet().identity(SignerRole::Admin);
+    let old_cert = write(folder.path(), "old-cert.pem", &stranger.certificate_pem);
+    let old_key = write(folder.path(), "old-key.pem", &stranger.private_key_pem);
+    let expired = ledger.devnet().issue_identity(&IdentityRequest {
+        common_name: "late".to_owned(),
+        unit: "client".to_owned(),
+        gxc_role: Some("gx_admin".to_owned()),
+        not_after: datetime!(2020-01-01 00:00 UTC),
+    });
+    let expired = expired.unwrap();
+    let late_cert = write(folder.path(), "late-cert.pem", &expired.certificate_pem);
+    let late_key = write(folder.path(), "late-key.pem", &expired.private_key_pem);
+
+    let cases: [(&str, &str, &[(&str, &str)]); 8] = [
+        ("file_missing", "FABRIC_KEY_PATH", &[("FABRIC_KEY_PATH", "/nonexistent")]),
+        ("key_mismatch", "FABRIC_KEY_PATH", &[("FABRIC_KEY_PATH", &old_key)]),
+        (
+            "certificate_expired",
+            "FABRIC_CERT_PATH",
+            &[("FABRIC_CERT_PATH", &late_cert), ("FABRIC_KEY_PATH", &late_key)],
+        ),
+        (
+            "denied",
+            "FABRIC_CERT_PATH",
+            &[("FABRIC_CERT_PATH", &old_cert), ("FABRIC_KEY_PATH", &old_key)],
+        ),
+        ("untrusted_issuer", "localhost:", &[("FABRIC_PEER_TLS_CA_CERT_PATH", &other_root)]),
+        ("certificate_name", "localhost:", &[("FABRIC_TLS_SERVER_NAME_OVERRIDE", "peer.example")]),
+        ("unknown_identity", "FABRIC_CERT_PATH", &[("FABRIC_MSP_ID", "OtherMSP")]),
+        ("no_channel", "localhost:", &[("FABRIC_CHANNEL_NAME", "otherchannel")]),
+    ];
+    for (class, place, changes) in cases {
+        let said = refusal(&ledger, changes);
+        let sentence = said.lines().find(|line| line.trim_start().starts_with(class));
+        let sentence = sentence.unwrap_or_else(|| panic!("{class} is not named in:\n{said}"));
+        assert!(sentence.contains(place), "{place} is not named in: {sentence}");
+        assert!(said.contains(&format!("\"class\":\"{class}\"")), "not logged:\n{said}");
+    }
+    let nothing = gx(&["projector"], &[], &[]);
+    let said = String::from_utf8(nothing.stderr).unwrap();
+    assert!(said.contains("FABRIC_MSP_ID: is required and not set"), "{said}");
+    assert!(said.contains("GX_FABRIC_PROFILE"), "{said}");
+}
+
+/// CFG-04, FAB-03: what `gx dev` lives on is refused in production.
+#[tokio::test(flavor = "multi_thread")]
+async fn cfg_04_a_development_ledger_is_refused_in_production() {
+    let ledger = Ledger::start().await;
+    let said = refusal(&ledger, &[("GX_ENV", "production")]);
+    assert!(said.contains("development_identity, FABRIC_CERT_PATH"), "{said}");
+    let port = ledger.devnet().endpoint().rsplit_once(':').unwrap().1.to_owned();
+    let literal = format!("127.0.0.1:{port}");
+    let check = |changes: &[(&str, &str)]| {
+        let output = gx(&["fabric", "check"], &ledger.env(), changes);
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert!(check(&[]).0, "in development all is well");
+    assert!(check(&[("FABRIC_PEER_ENDPOINT", &literal)]).0, "an address too");
+    assert!(!check(&[("GX_ENV", "production")]).0);
+}
+
+/// A connection profile alone is enough to work and to check; a wrong one is refused with
+/// everything that is wrong in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_profile_leads_to_the_ledger() {
+    let (server, ledger) = (migrated_server().await, Ledger::start().await);
+    let folder = tempfile::tempdir().unwrap();
+    let env = ledger.env();
+    let of = |name: &str| env.iter().find(|(known, _)| known == name).unwrap().1.clone();
+    let profile = format!(
+        "client: {{organization: Ours}}
+organizations: {{Ours: {{mspid: {msp}, peers: [one]}}}}
+peers:
+  one: {{url: 'grpcs://{endpoint}', tlsCACerts: {{path: {root}}}}}
+x-gx:
+  signers:
+    admin: {{certificate: {{path: {cert}}}, privateKey: {{path: {key}}}}}
+  timeouts: {{connectMs: 2000}}
+",
+        msp = of("FABRIC_MSP_ID"),
+        endpoint = of("FABRIC_PEER_ENDPOINT"),
+        root = of("FABRIC_PEER_TLS_CA_CERT_PATH"),
+        cert = of("FABRIC_CERT_PATH"),
+        key = of("FABRIC_KEY_PATH"),
+    );
+    let path = write(folder.path(), "profile.yaml", &profile);
+    let settings = [("GX_FABRIC_PROFILE".to_owned(), path.clone())];
+    let projector = Role::start("projector", &server.url(), &settings);
+    projector.becomes(200).await;
+
+    let checked = gx(&["fabric", "check", "--json"], &settings, &[]);
+    let answer: Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert!(checked.status.success(), "{answer}");
+    assert_eq!(
+        (&answer["channel"], &answer["peers"][0]["height"]),
+        (&"gxchannel".into(), &1.into())
+    );
+    let codes = answer["findings"].as_array().unwrap().iter().map(|finding| &finding["code"]);
+    assert_eq!(codes.collect::<Vec<_>>(), ["role_missing"], "only the super admin, as a warning");
+
+    // The variables win.
+    let elsewhere = [("FABRIC_PEER_ENDPOINT", "localhost:1")];
+    let checked = gx(&["fabric", "check", "--json"], &settings, &elsewhere);
+    let answer: Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!(
+        (checked.status.success(), &answer["peers"][0]["class"]),
+        (false, &"refused".into())
+    );
+
+    let path = write(folder.path(), "wrong.yaml", &profile.replace("grpcs", "grpc"));
+    let wrong = gx(&["projector"], &[("GX_FABRIC_PROFILE".to_owned(), path)], &[]);
+    let said = String::from_utf8(wrong.stderr).unwrap();
+    assert!(said.contains("peers.one.url: must begin with grpcs://"), "{said}");
+    let example = gx(&["fabric", "profile", "--example"], &[], &[]);
+    assert!(String::from_utf8(example.stdout).unwrap().contains("x-gx:"));
+}
+
+/// FAB-02: while a worker runs, each fault of the connection shows as the same class in
+/// readiness, in metrics and in the log, and passes with its cause.
+#[tokio::test(flavor = "multi_thread")]
+async fn fab_02_a_fault_of_the_connection_shows_its_class_everywhere() {
+    let (server, ledger) = (migrated_server().await, Ledger::start().await);
+    let other = Ledger::start().await;
+    let door = Door::at(free_address().port());
+    let mut settings = ledger.env();
+    settings.retain(|(name, _)| name != "FABRIC_PEER_ENDPOINT");
+    settings.push(("FABRIC_PEER_ENDPOINT".to_owned(), format!("localhost:{}", door.port)));
+    settings.push(("FABRIC_CONNECT_TIMEOUT_MS".to_owned(), "500".to_owned()));
+    let mut projector = Role::start("projector", &server.url(), &settings);
+    projector.becomes(503).await;
+    let faults = [
+        ("refused", Behind::Nobody),
+        ("no_tls", Behind::PlainText),
+        ("untrusted_issuer", Behind::Peer(port_of(&other))),
+        ("timeout", Behind::Silence),
+        ("broken", Behind::Goodbye),
+    ];
+    for (class, behind) in faults {
+        let _open = door.open(behind).await;
+        eventually(class, BOUND, async || {
+            let ready = get(projector.address, "/readyz").await;
+            let seen = &ready.json["checks"]["ledger"]["value"]["class"];
+            (ready.status == 503 && seen == class).then_some(())
+        })
+        .await;
+        let metrics = get(projector.address, "/metrics").await.text;
+        let counted = metrics.lines().any(|line| {
+            line.starts_with("gx_ledger_failures_total")
+                && line.contains(&format!("class=\"{class}\""))
+        });
+        assert!(counted, "{class} is not counted in:\n{metrics}");
+        let logged = format!("\"class\":\"{class}\"");
+        eventually("it is logged", BOUND, async || {
+            projector.said().contains(&logged).then_some(())
+        })
+        .await;
+    }
+    let _open = door.open(Behind::Peer(port_of(&ledger))).await;
+    projector.becomes(200).await;
+    assert!(projector.is_alive());
+}
+
+fn port_of(ledger: &Ledger) -> u16 {
+    ledger.devnet().endpoint().rsplit_once(':').unwrap().1.parse().unwrap()
+}
+
+/// One port, and whoever is behind it.
+struct Door {
+    port: u16,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    Nobody,
+    PlainText,
+    Silence,
+    Goodbye,
+    Peer(u16),
+}
+
+impl Door {
+    fn at(port: u16) -> Self {
+        Self { port }
+    }
+
+    /// Answers as `behind` does, until it is dropped.
+    async fn open(&self, behind: Behind) -> JoinSet<()> {
+        let mut answering = JoinSet::new();
+        if behind == Behind::Nobody {
+            return answering;
+        }
+        let address = ("127.0.0.1", self.port);
+        let listener =
+            eventually("the port is free", BOUND, async || TcpListener::bind(address).await.ok())
+                .await;
+        answering.spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                connections.spawn(answer(client, behind));
+            }
+        });
+        answering
+    }
+}
+
+async fn answer(mut client: TcpStream, behind: Behind) {
+    match behind {
+        Behind::Nobody | Behind::Goodbye => {}
+        Behind::Silence => std::future::pending().await,
+        Behind::PlainText => {
+            // Whether the client has gone already does not matter.
+            let _ = client.try_write(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+            std::future::pending().await
+        }
+        Behind::Peer(port) => {
+            let mut peer = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let _ = copy_bidirectional(&mut client, &mut peer).await;
+        }
+    }
+}
