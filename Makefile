@@ -1,12 +1,14 @@
 # Everything a person types here, in two words.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-official bench lint
+.PHONY: help run test test-fabric test-official bench lint
 
 help:
 	@echo 'make run    build gx and start the whole system on this machine (Ctrl-C stops it)'
 	@echo '            ARGS="--fresh" starts over, ARGS="--data-dir DIR" keeps its data in DIR'
 	@echo 'make test   every test, against a PostgreSQL that the tests start by themselves'
+	@echo 'make test-fabric   the scenarios of ledger and workers on a real Fabric network; FABRIC_BIN'
+	@echo '            names the folder with its programs, FABRIC_LAB the one with its scripts'
 	@echo 'make test-official   only those that run Fabric'"'"'s own Node software; ARGS=--lab: against'
 	@echo '            a network of Fabric'"'"'s binaries (tests/node/README.md)'
 	@echo 'make bench  how close GX is to what this machine can do; ROWS=a,b chooses rows,'
@@ -20,6 +22,9 @@ run:
 test:
 	@scripts/setup
 	@. scripts/environment && exec cargo test --workspace --locked
+
+test-fabric:
+	@exec scripts/test-fabric
 
 test-official:
 	@scripts/test-official $(ARGS)

@@ -4,6 +4,7 @@
 mod journey;
 mod kill;
 mod ledger;
+mod network;
 mod operator;
 mod readme;
 mod refusals;

@@ -13,7 +13,11 @@ const LIMIT_S: &str = "60";
 /// ledger who holds 500 GX.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_journey_of_the_readme_works_as_pasted_and_again() {
-    let stack = Stack::start().await;
+    works_as_pasted(&Stack::start().await).await;
+}
+
+/// Pastes the lines twice.
+pub(crate) async fn works_as_pasted(stack: &Stack) {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     symlink(stack.data_dir(), folder.path().join(".gx")).unwrap();
     let journey = journey();

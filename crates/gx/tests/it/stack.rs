@@ -23,18 +23,25 @@ pub(crate) const BOUND: Duration = Duration::from_secs(60);
 pub(crate) struct Stack {
     dir: TempDir,
     offset: u16,
+    /// Where another ledger is than the stack's own.
+    ledger: Vec<(String, String)>,
     child: Option<Child>,
 }
 
 impl Stack {
     /// A folder and ports for a stack that is not running yet.
     pub(crate) fn prepare() -> Self {
+        Self::on(Vec::new())
+    }
+
+    /// The same, for a ledger that these settings lead to.
+    pub(crate) fn on(ledger: Vec<(String, String)>) -> Self {
         let everybody_may_look_in = fs::Permissions::from_mode(0o755);
         let dir = tempfile::Builder::new()
             .permissions(everybody_may_look_in)
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
             .unwrap();
-        Self { dir, offset: free_offset(), child: None }
+        Self { dir, offset: free_offset(), ledger, child: None }
     }
 
     /// A running stack that answers everywhere.
@@ -72,6 +79,7 @@ impl Stack {
             .arg("--data-dir")
             .arg(self.data_dir())
             .env_remove("DATABASE_URL")
+            .envs(self.ledger.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command
     }
