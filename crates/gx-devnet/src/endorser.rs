@@ -9,10 +9,11 @@ use gx_fabric_proto::protos::{
 };
 use prost::Message;
 
+use crate::SignaturePolicy;
 use crate::access::to_time;
-use crate::chaincode::{Answer, Call, Chaincode};
+use crate::chaincode::{Answer, Call, Chaincode, Chaincodes};
 use crate::faults::RawEvent;
-use crate::ledger::{Results, Simulation};
+use crate::ledger::{Needs, Results, Simulation};
 use crate::node::{Node, Peer};
 use crate::proposal::Unpacked;
 
@@ -102,11 +103,25 @@ impl Node {
             return Err(Refusal::chaincode(answer.status, &answer.message));
         }
         let chaincode = Arc::clone(chaincode);
-        Ok(Simulated { answer, chaincode, results: simulation.finish() })
+        let results = simulation.finish().map_err(|e| in_simulation(&e))?;
+        Ok(Simulated { answer, chaincode, results })
     }
 }
 
 impl Simulated {
+    /// The policies that endorsements of this must satisfy: of the keys that are written and
+    /// of the chaincodes that take part, the called one's where none does.
+    pub(crate) fn policies(&self, chaincodes: &Chaincodes) -> Vec<SignaturePolicy> {
+        let Needs { chaincodes: named, keys } = &self.results.needs;
+        let own = named.iter().filter_map(|name| chaincodes.get(name));
+        let mut policies: Vec<_> = own.map(|chaincode| chaincode.policy.clone()).collect();
+        policies.extend(keys.iter().cloned());
+        if policies.is_empty() {
+            policies.push(self.chaincode.policy.clone());
+        }
+        policies
+    }
+
     /// What a peer signs: the results in answer to this proposal, with another event where a
     /// fault wants one.
     pub(crate) fn response(&self, proposal: &Unpacked, event: Option<&RawEvent>) -> Vec<u8> {

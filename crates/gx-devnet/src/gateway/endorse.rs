@@ -106,7 +106,7 @@ impl Collection {
         let Some(simulated) = &self.simulated else {
             return Err(detailed(Code::Aborted, FIRST_FAILED, &self.details));
         };
-        let layouts = self.layouts(&simulated.chaincode.policy);
+        let layouts = self.layouts(&simulated.policies(&self.node.chaincodes));
         if layouts.is_empty() {
             return Err(Status::failed_precondition(format!(
                 "{NO_COMBINATION}: no peer combination can satisfy the endorsement policy"
@@ -131,9 +131,9 @@ impl Collection {
             && self.node.chaincodes.get(&self.proposal.chaincode).is_some()
     }
 
-    /// The sets of peers that satisfy the policy and of which none can be spared, those with
+    /// The sets of peers that satisfy the policies and of which none can be spared, those with
     /// the own peer first.
-    fn layouts(&self, policy: &SignaturePolicy) -> Vec<Vec<Arc<Peer>>> {
+    fn layouts(&self, policies: &[SignaturePolicy]) -> Vec<Vec<Arc<Peer>>> {
         let peers = counted_on(&self.node, &self.own);
         let mut sets = subsets(&peers);
         sets.sort_by_key(Vec::len);
@@ -141,7 +141,7 @@ impl Collection {
         for set in sets {
             let signers: Vec<_> = set.iter().map(|peer| Arc::clone(&peer.identity)).collect();
             let spares = layouts.iter().any(|known| known.iter().all(|peer| contains(&set, peer)));
-            if !spares && policy.is_satisfied_by(&signers) {
+            if !spares && policies.iter().all(|policy| policy.is_satisfied_by(&signers)) {
                 layouts.push(set);
             }
         }

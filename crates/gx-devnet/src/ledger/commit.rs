@@ -11,6 +11,7 @@ use prost_types::Timestamp;
 use super::block::{channel_of, commit_hash, next_block, set_codes, set_commit_hash, sign};
 use super::commit_hash::BlockWrites;
 use super::config::{Organization, config_envelope};
+use super::endorsement::{ChangedPolicies, Endorsed};
 use super::envelope::Judged;
 use super::mvcc::{NamespaceSet, conflict};
 use super::store::{Batch, Location, Store, StoreError, Version};
@@ -93,12 +94,13 @@ impl Committer {
     ) -> Result<Tip, StoreError> {
         let number = tip.height;
         let mut writes = BlockWrites::default();
+        let mut changed = ChangedPolicies::default();
         let mut codes = Vec::with_capacity(transactions.len());
         let mut envelopes = Vec::with_capacity(transactions.len());
         for (index, transaction) in transactions.into_iter().enumerate() {
             let index = u32::try_from(index).expect("a block holds fewer than 2^32 transactions");
             let version = Version { block: number, transaction: index };
-            let code = self.apply(batch, &mut writes, version, &transaction)?;
+            let code = self.apply(batch, &mut writes, &mut changed, version, &transaction)?;
             codes.push(code_byte(code));
             envelopes.push(transaction.bytes);
         }
@@ -117,6 +119,7 @@ impl Committer {
         &self,
         batch: &mut Batch<'_>,
         writes: &mut BlockWrites,
+        changed: &mut ChangedPolicies,
         version: Version,
         transaction: &Judged,
     ) -> Result<TxValidationCode, StoreError> {
@@ -127,13 +130,19 @@ impl Committer {
         let code = match (&transaction.verdict, forced) {
             (_, Some(code)) => code,
             (Err(code), None) => *code,
-            (Ok(sets), None) => match conflict(batch, sets)? {
-                Some(code) => code,
-                None => {
-                    write_all(batch, writes, version, sets)?;
-                    TxValidationCode::Valid
+            (Ok(endorsed), None) if !endorsed.is_enough(batch, changed)? => {
+                TxValidationCode::EndorsementPolicyFailure
+            }
+            (Ok(Endorsed { sets, .. }), None) => {
+                changed.add(sets);
+                match conflict(batch, sets)? {
+                    Some(code) => code,
+                    None => {
+                        write_all(batch, writes, version, sets)?;
+                        TxValidationCode::Valid
+                    }
                 }
-            },
+            }
         };
         if !transaction.tx_id.is_empty() {
             let Version { block, transaction: index } = version;

@@ -18,6 +18,7 @@ use gx_fabric_proto::transaction_id;
 use prost::Message;
 use sha2::{Digest, Sha256};
 
+use super::endorsement::Endorsed;
 use super::mvcc::NamespaceSet;
 use crate::chaincode::Chaincodes;
 use crate::msp::{Identity, Msp};
@@ -28,7 +29,7 @@ pub(crate) struct Judged {
     pub(super) bytes: Vec<u8>,
     /// May be empty where the envelope is malformed.
     pub(super) tx_id: String,
-    pub(super) verdict: Result<Vec<NamespaceSet>, TxValidationCode>,
+    pub(super) verdict: Result<Endorsed, TxValidationCode>,
 }
 
 impl Judged {
@@ -104,7 +105,7 @@ impl Judge {
         &self,
         channel_header: &[u8],
         data: &[u8],
-    ) -> Result<Vec<NamespaceSet>, TxValidationCode> {
+    ) -> Result<Endorsed, TxValidationCode> {
         let invalid = TxValidationCode::InvalidEndorserTransaction;
         let transaction = Transaction::decode(data).map_err(|_| invalid)?;
         let [action] = transaction.actions.as_slice() else { return Err(invalid) };
@@ -115,14 +116,15 @@ impl Judge {
         let sets = self.read_write_sets(&action.results)?;
         let written = sets.iter().filter(|set| set.has_writes()).map(|set| set.namespace.as_str());
         let signers = self.signers(&endorsed);
+        let mut unsatisfied = Vec::new();
         for namespace in std::iter::once(named).chain(written.filter(|written| *written != named)) {
             let chaincode = self.chaincodes.get(namespace);
             let chaincode = chaincode.ok_or(TxValidationCode::InvalidChaincode)?;
             if !chaincode.policy.is_satisfied_by(&signers) {
-                return Err(TxValidationCode::EndorsementPolicyFailure);
+                unsatisfied.push(namespace.to_owned());
             }
         }
-        Ok(sets)
+        Ok(Endorsed { chaincode: named.to_owned(), sets, signers, unsatisfied })
     }
 
     /// Those who have really signed. A signature that is none is as if it were not there, and

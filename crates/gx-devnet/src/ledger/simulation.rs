@@ -1,7 +1,7 @@
 //! A transaction being simulated: reads come from a snapshot and are recorded, writes are
 //! collected, per namespace. A read does not see the transaction's own writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gx_fabric_proto::kvrwset::{
     self, KvMetadataEntry, KvMetadataWrite, KvRead, KvWrite, KvrwSet, RangeQueryInfo,
@@ -9,6 +9,7 @@ use gx_fabric_proto::kvrwset::{
 use gx_fabric_proto::rwset::{NsReadWriteSet, TxReadWriteSet, tx_read_write_set::DataModel};
 use prost::Message;
 
+use super::endorsement::{BadPolicy, Needs, key_policy};
 use super::scan::Scan;
 use super::store::{Snapshot, StoreError, Version};
 
@@ -32,6 +33,9 @@ pub(crate) enum SimulationError {
          Writes are not allowed"
     )]
     WriteAfterPage(String),
+    /// A key's policy is no policy.
+    #[error("failed to unmarshal signature policy")]
+    BadPolicy,
 }
 
 /// A range that is being read.
@@ -62,6 +66,8 @@ struct Namespace {
 pub(crate) struct Results {
     /// An encoded `TxReadWriteSet`: what goes into the transaction.
     pub(crate) public: Vec<u8>,
+    /// Whose endorsements it needs.
+    pub(crate) needs: Needs,
 }
 
 impl Simulation {
@@ -186,7 +192,7 @@ impl Simulation {
     }
 
     /// Everything read and written.
-    pub(crate) fn finish(mut self) -> Results {
+    pub(crate) fn finish(mut self) -> Result<Results, SimulationError> {
         let mut ranges: BTreeMap<String, Vec<RangeQueryInfo>> = BTreeMap::new();
         for scan in std::mem::take(&mut self.scans) {
             let (namespace, range) = scan.finish();
@@ -196,6 +202,7 @@ impl Simulation {
                 ranges.push(range);
             }
         }
+        let needs = self.needs()?;
         let ns_rwset = self.namespaces.into_iter().map(|(namespace, keys)| {
             let ranges = ranges.remove(&namespace).unwrap_or_default();
             NsReadWriteSet {
@@ -206,7 +213,28 @@ impl Simulation {
         });
         let public =
             TxReadWriteSet { data_model: DataModel::Kv.into(), ns_rwset: ns_rwset.collect() };
-        Results { public: public.encode_to_vec() }
+        Ok(Results { public: public.encode_to_vec(), needs })
+    }
+
+    /// A chaincode's own policy counts where a key without one is written, or where nothing is.
+    fn needs(&self) -> Result<Needs, SimulationError> {
+        let mut needs = Needs::default();
+        for (namespace, keys) in &self.namespaces {
+            let written: BTreeSet<_> =
+                keys.writes.keys().chain(keys.metadata_writes.keys()).collect();
+            let mut is_own = written.is_empty();
+            for key in written {
+                match key_policy(&self.snapshot.metadata(namespace, key)?) {
+                    Some(Ok(policy)) => needs.keys.push(policy),
+                    Some(Err(BadPolicy)) => return Err(SimulationError::BadPolicy),
+                    None => is_own = true,
+                }
+            }
+            if is_own {
+                needs.chaincodes.push(namespace.clone());
+            }
+        }
+        Ok(needs)
     }
 
     fn check_writable(&mut self) -> Result<(), SimulationError> {

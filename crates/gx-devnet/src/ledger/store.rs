@@ -6,7 +6,8 @@ use std::path::Path;
 use gx_fabric_proto::kvrwset::KvMetadataWrite;
 use prost::Message;
 use redb::{
-    Key, OwnedRange, ReadOnlyTable, ReadableDatabase, ReadableTable, Table, TableDefinition, Value,
+    Key, OwnedRange, ReadOnlyTable, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table,
+    TableDefinition, Value,
 };
 
 use super::simulation::Metadata;
@@ -167,11 +168,7 @@ impl Snapshot {
 
     /// The entries of a key's metadata.
     pub(crate) fn metadata(&self, namespace: &str, key: &str) -> Result<Metadata, StoreError> {
-        let stored = self.metadata.get(state_key(namespace, key).as_slice())?;
-        let Some(stored) = stored else { return Ok(Metadata::new()) };
-        let stored = KvMetadataWrite::decode(stored.value())
-            .expect("the store holds the metadata that was put there");
-        Ok(stored.entries.into_iter().map(|entry| (entry.name, entry.value)).collect())
+        metadata(&self.metadata, namespace, key)
     }
 
     /// The keys from `start` on and before `end`, in byte order; an empty `end` is no end.
@@ -245,6 +242,15 @@ impl Batch<'_> {
         Ok(())
     }
 
+    /// Whether any key has metadata: most ledgers have none, and need not look for it.
+    pub(crate) fn has_metadata(&self) -> Result<bool, StoreError> {
+        Ok(!self.metadata.is_empty()?)
+    }
+
+    pub(crate) fn metadata(&self, namespace: &str, key: &str) -> Result<Metadata, StoreError> {
+        metadata(&self.metadata, namespace, key)
+    }
+
     /// Replaces all of a key's metadata; no entries remove it.
     pub(crate) fn put_metadata(
         &mut self,
@@ -306,6 +312,18 @@ fn get(
 ) -> Result<Option<Versioned>, StoreError> {
     let stored = state.get(state_key(namespace, key).as_slice())?;
     Ok(stored.map(|stored| versioned(stored.value())))
+}
+
+fn metadata(
+    table: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    namespace: &str,
+    key: &str,
+) -> Result<Metadata, StoreError> {
+    let stored = table.get(state_key(namespace, key).as_slice())?;
+    let Some(stored) = stored else { return Ok(Metadata::new()) };
+    let stored = KvMetadataWrite::decode(stored.value())
+        .expect("the store holds the metadata that was put there");
+    Ok(stored.entries.into_iter().map(|entry| (entry.name, entry.value)).collect())
 }
 
 fn range(

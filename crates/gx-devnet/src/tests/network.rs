@@ -26,7 +26,7 @@ impl Ledger {
 }
 
 /// The MSP ids of those who have endorsed.
-fn endorsers(transaction: &Signed) -> Vec<String> {
+pub(super) fn endorsers(transaction: &Signed) -> Vec<String> {
     let payload = Payload::decode(transaction.envelope.payload.as_slice()).unwrap();
     let transaction = Transaction::decode(payload.data.as_slice()).unwrap();
     let action = &transaction.actions[0];
@@ -45,7 +45,7 @@ async fn endorsed_by(client: &Client, organizations: &[&str]) -> Signed {
     client.endorse_by(draft.tx_id.clone(), proposal, organizations).await.unwrap()
 }
 
-async fn code(client: &Client, transaction: &Signed) -> TxValidationCode {
+pub(super) async fn code(client: &Client, transaction: &Signed) -> TxValidationCode {
     client.submit(transaction).await.unwrap();
     client.commit_status(&transaction.tx_id).await.unwrap().result()
 }

@@ -4,6 +4,7 @@ mod calls;
 mod chaincode;
 mod gx;
 mod launching;
+mod policies;
 mod script;
 mod state;
 

@@ -12,6 +12,10 @@ use gx_fabric_proto::queryresult::Kv;
 use prost::Message;
 
 use super::chaincode::Stub;
+use crate::SignaturePolicy;
+
+/// The name of the metadata that is a key's policy.
+const VALIDATION_PARAMETER: &str = "VALIDATION_PARAMETER";
 
 /// The error is the message of a response with status 500.
 pub(super) async fn run(
@@ -58,7 +62,12 @@ pub(super) async fn run(
             stub.ask(Type::GetQueryResult, &query).await
         }
         ["label", key, name, value] => {
-            stub.ask(Type::PutStateMetadata, &label(key, name, value)).await
+            stub.ask(Type::PutStateMetadata, &label(key, name, value.as_bytes())).await
+        }
+        ["require", key, policy] => {
+            let policy: SignaturePolicy = policy.parse().unwrap();
+            let policy = policy.to_envelope().encode_to_vec();
+            stub.ask(Type::PutStateMetadata, &label(key, VALIDATION_PARAMETER, &policy)).await
         }
         ["label of", key, name] => label_of(stub, key, name).await,
         ["call", chaincode, args @ ..] => call(stub, chaincode, args).await,
@@ -109,8 +118,8 @@ fn delete(key: &str) -> DelState {
     DelState { key: key.to_owned(), collection: String::new() }
 }
 
-fn label(key: &str, name: &str, value: &str) -> PutStateMetadata {
-    let metadata = StateMetadata { metakey: name.to_owned(), value: value.as_bytes().to_vec() };
+fn label(key: &str, name: &str, value: &[u8]) -> PutStateMetadata {
+    let metadata = StateMetadata { metakey: name.to_owned(), value: value.to_vec() };
     PutStateMetadata { key: key.to_owned(), metadata: Some(metadata), ..Default::default() }
 }
 
