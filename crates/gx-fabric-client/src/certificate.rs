@@ -1,12 +1,10 @@
 //! What a signer's certificate says about its holder and its authority.
 
+use gx_fabric_proto::attribute;
 use gx_model::SignerRole;
 use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::oid_registry::Oid;
 
-/// Where Fabric CA puts a certificate's attributes.
-const ATTRIBUTES_OID: [u64; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 1];
 /// The unit that stands for a super admin where there is no attribute.
 const ADMIN_UNIT: &str = "admin";
 /// Domain of the development ledger's organisations; nobody can own it.
@@ -47,16 +45,8 @@ impl CertificateFacts {
 
 /// The role that the contracts see: the attribute `gxc_role`, or OU=admin without it.
 fn role_of(certificate: &X509Certificate<'_>) -> Option<SignerRole> {
-    let oid = Oid::from(&ATTRIBUTES_OID).expect("the constant is an object identifier");
-    let attribute = match certificate.get_extension_unique(&oid).ok()? {
-        None => None,
-        Some(extension) => {
-            let value: serde_json::Value = serde_json::from_slice(extension.value).ok()?;
-            value.get("attrs").and_then(|attributes| attributes.get("gxc_role")).cloned()
-        }
-    };
-    match attribute {
-        Some(role) => SignerRole::from_attribute(role.as_str()?),
+    match attribute(certificate, "gxc_role").ok()? {
+        Some(role) => SignerRole::from_attribute(&role),
         None => {
             let mut units = certificate.subject().iter_organizational_unit();
             let is_admin = units.any(|unit| unit.as_str() == Ok(ADMIN_UNIT));

@@ -1,10 +1,12 @@
-//! Fabric messages and services as generated code, with transaction id and header helpers.
+//! Fabric messages and services as generated code, with transaction id, header and certificate helpers.
 //!
 //! The texts in `proto/` are our own; package, message and field names and numbers are
 //! those of Fabric, so that real peers and the development ledger understand each other.
 
+mod attributes;
 mod hashing;
 
+pub use attributes::{ATTRIBUTES_OID, MalformedAttributes, attribute};
 pub use hashing::{block_data_hash, block_header_bytes, block_header_hash, transaction_id};
 
 /// The largest message either end accepts: a peer sends up to 100 MB.

@@ -1,14 +1,12 @@
 //! A certificate authority of one organisation.
 
+use gx_fabric_proto::ATTRIBUTES_OID;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
 use time::OffsetDateTime;
 use time::macros::datetime;
-
-/// Where Fabric CA puts a certificate's attributes.
-pub(crate) const ATTRIBUTES_OID: [u64; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 1];
 
 /// Certificates of a development network outlive every test's clock on both sides.
 const NOT_BEFORE: OffsetDateTime = datetime!(2000-01-01 00:00 UTC);

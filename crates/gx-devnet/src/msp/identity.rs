@@ -1,11 +1,10 @@
 //! A verified certificate: what it says, and its public key.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ParsedPublicKey};
+use gx_fabric_proto::attribute;
 use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::oid_registry::Oid;
 
-use super::authority::ATTRIBUTES_OID;
 use super::signature::has_low_s;
 
 /// What the organisational unit makes of a certificate in its organisation.
@@ -45,7 +44,7 @@ impl Identity {
             msp_id: msp_id.to_owned(),
             role: node_role(&units),
             units,
-            gxc_role: gxc_role(certificate)?,
+            gxc_role: attribute(certificate, "gxc_role").ok()?,
             not_after: certificate.validity().not_after.to_datetime(),
             key,
         })
@@ -72,16 +71,4 @@ fn node_role(units: &[String]) -> Option<NodeRole> {
     });
     let role = roles.next()?;
     roles.next().is_none().then_some(role)
-}
-
-/// The attribute, if there is one; the outer None stands for attributes that are malformed.
-#[allow(clippy::option_option, reason = "absent and malformed are different answers")]
-fn gxc_role(certificate: &X509Certificate<'_>) -> Option<Option<String>> {
-    let oid = Oid::from(&ATTRIBUTES_OID).expect("the constant is an object identifier");
-    let Some(extension) = certificate.get_extension_unique(&oid).ok()? else { return Some(None) };
-    let value: serde_json::Value = serde_json::from_slice(extension.value).ok()?;
-    match value.get("attrs").and_then(|attributes| attributes.get("gxc_role")) {
-        None => Some(None),
-        Some(role) => Some(Some(role.as_str()?.to_owned())),
-    }
 }

@@ -1,0 +1,30 @@
+//! What an authority of Fabric writes into a certificate beside its subject.
+
+use x509_parser::certificate::X509Certificate;
+use x509_parser::oid_registry::Oid;
+
+/// The extension that holds a certificate's attributes, as JSON.
+pub const ATTRIBUTES_OID: [u64; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 1];
+
+/// The attributes are not what an authority writes, so nothing can be said about them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MalformedAttributes;
+
+/// An attribute's value; none where the certificate does not have it.
+///
+/// # Errors
+/// [`MalformedAttributes`]; a certificate without any is fine.
+pub fn attribute(
+    certificate: &X509Certificate<'_>,
+    name: &str,
+) -> Result<Option<String>, MalformedAttributes> {
+    let oid = Oid::from(&ATTRIBUTES_OID).expect("the constant is an object identifier");
+    let extension = certificate.get_extension_unique(&oid).map_err(|_| MalformedAttributes)?;
+    let Some(extension) = extension else { return Ok(None) };
+    let value: serde_json::Value =
+        serde_json::from_slice(extension.value).map_err(|_| MalformedAttributes)?;
+    match value.get("attrs").and_then(|attributes| attributes.get(name)) {
+        None => Ok(None),
+        Some(value) => Ok(Some(value.as_str().ok_or(MalformedAttributes)?.to_owned())),
+    }
+}
