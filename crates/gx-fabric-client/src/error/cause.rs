@@ -76,9 +76,12 @@ const WORDS: [(&str, Cause); 12] = [
 ];
 
 /// The first cause that any of the words names.
-pub(super) fn cause_in<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> Option<Cause> {
+pub(super) fn cause_in<'a, I>(texts: impl Fn() -> I) -> Option<Cause>
+where
+    I: Iterator<Item = &'a str>,
+{
     WORDS
         .iter()
-        .find(|(words, _)| texts.clone().any(|text| text.contains(words)))
+        .find(|(words, _)| texts().any(|text| text.contains(words)))
         .map(|(_, cause)| *cause)
 }

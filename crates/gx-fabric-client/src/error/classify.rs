@@ -32,7 +32,7 @@ pub(super) fn judge(
     if said("too many requests") {
         return Judgement { class: OutcomeClass::Unavailable, cause: None, orderer_refused: false };
     }
-    let cause = cause_in(texts());
+    let cause = cause_in(texts);
     let class = if cause.is_some() {
         OutcomeClass::Misconfigured
     } else if said("ProposalResponsePayloads do not match") || said("duplicate transaction found") {

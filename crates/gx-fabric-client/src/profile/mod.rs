@@ -144,7 +144,7 @@ impl Profile {
                     client_tls = Some(ClientTls { certificate_pem, private_key_pem });
                 }
                 (certificate, key) => {
-                    findings.extend([certificate.err(), key.err()].into_iter().flatten())
+                    findings.extend([certificate.err(), key.err()].into_iter().flatten());
                 }
             }
         }
