@@ -30,7 +30,11 @@ pub(super) async fn endorse(
     own: &Arc<Peer>,
     request: EndorseRequest,
 ) -> Result<EndorseResponse, Status> {
-    let proposal = Arc::new(unpack(request.proposed_transaction)?);
+    let signed = request.proposed_transaction.filter(|signed| !signed.proposal_bytes.is_empty());
+    let signed = signed.ok_or_else(|| {
+        Status::invalid_argument("the proposed transaction must contain a signed proposal")
+    })?;
+    let proposal = Arc::new(unpack(Some(signed))?);
     let delay = node.faults.endorse_delay();
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
