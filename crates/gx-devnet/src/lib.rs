@@ -35,6 +35,7 @@ mod proposal;
 mod servers;
 mod status;
 mod transport;
+mod unimplemented;
 
 pub use chaincode::{ChaincodeService, ServiceTls};
 pub use devnet::{Devnet, PeerEndpoint};

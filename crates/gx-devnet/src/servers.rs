@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gx_fabric_proto::MAX_MESSAGE_BYTES;
-use gx_fabric_proto::gateway::gateway_server::GatewayServer;
-use gx_fabric_proto::orderer::atomic_broadcast_server::AtomicBroadcastServer;
-use gx_fabric_proto::protos::deliver_server::DeliverServer;
+use gx_fabric_proto::gateway::gateway_server::{self, GatewayServer};
+use gx_fabric_proto::orderer::atomic_broadcast_server::{self, AtomicBroadcastServer};
+use gx_fabric_proto::protos::deliver_server::{self, DeliverServer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tonic::service::Routes;
 use tonic::transport::server::Router;
 use tonic::transport::{Identity as TlsIdentity, Server, ServerTlsConfig};
 
@@ -20,6 +21,7 @@ use crate::msp::{CHANNEL_MSP_IDS, Msp, Organizations, PemIdentity};
 use crate::node::{DELIVER_STREAMS, GATEWAY_CALLS, Node, Peer};
 use crate::ordering::OrderingService;
 use crate::transport::{connections, endpoint};
+use crate::unimplemented::named;
 use crate::{DevnetError, DevnetOptions};
 
 /// Where the nodes will be reached; nobody is served yet.
@@ -123,7 +125,11 @@ impl Servers<'_> {
         let deliver = DeliverServer::new(DeliverService { node: node(), peer: peer() })
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(server(tls)?.add_service(gateway).add_service(deliver))
+        let routes = Routes::new(gateway).add_service(deliver);
+        Ok(server(tls)?.add_routes(named(
+            routes,
+            &[gateway_server::SERVICE_NAME, deliver_server::SERVICE_NAME],
+        )))
     }
 
     fn orderer_router(
@@ -135,7 +141,8 @@ impl Servers<'_> {
         let ordering = AtomicBroadcastServer::new(OrderingService { node, faults })
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(server(tls)?.add_service(ordering))
+        let routes = named(Routes::new(ordering), &[atomic_broadcast_server::SERVICE_NAME]);
+        Ok(server(tls)?.add_routes(routes))
     }
 }
 

@@ -237,6 +237,22 @@ async fn an_empty_request_is_an_invalid_argument() {
     let refused = bounded("evaluate", gateway.evaluate(request)).await.unwrap_err();
     let words = "failed to unpack transaction proposal: a signed proposal is required";
     assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, words));
+    let request = gx_fabric_proto::gateway::EndorseRequest::default();
+    let refused = bounded("endorse", gateway.endorse(request)).await.unwrap_err();
+    let words = "the proposed transaction must contain a signed proposal";
+    assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, words));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn methods_and_services_that_are_not_there_are_named() {
+    let ledger = Ledger::start().await;
+    for (path, words) in [
+        ("/gateway.Gateway/Nosuch", "unknown method Nosuch for service gateway.Gateway"),
+        ("/orderer.AtomicBroadcast/Broadcast", "unknown service orderer.AtomicBroadcast"),
+    ] {
+        let refused = ledger.admin().call(path).await.unwrap_err();
+        assert_eq!((refused.code(), refused.message()), (Code::Unimplemented, words));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

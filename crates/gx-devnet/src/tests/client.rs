@@ -277,6 +277,16 @@ impl Client {
         next_block(&mut stream).await
     }
 
+    /// Calls any method with an empty message.
+    pub(super) async fn call(&self, path: &'static str) -> Result<(), Status> {
+        let mut grpc = tonic::client::Grpc::new(self.connection.clone());
+        grpc.ready().await.unwrap();
+        let codec = tonic_prost::ProstCodec::<EvaluateRequest, EvaluateRequest>::default();
+        let request = tonic::Request::new(EvaluateRequest::default());
+        let path = path.parse().unwrap();
+        bounded("the call", grpc.unary(request, path, codec)).await.map(|_| ())
+    }
+
     pub(super) fn orderer(&self) -> AtomicBroadcastClient<Channel> {
         AtomicBroadcastClient::new(self.connection.clone())
     }
