@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::chaincode::{Chaincode, Chaincodes, Surroundings};
+use crate::chaincode::{Chaincode, Chaincodes, Surroundings, definitions};
 use crate::control::Controls;
 use crate::faults::Faults;
 use crate::ledger::{Committer, Genesis, Judge, Orderer, OtherChannel, Store, StoreError};
@@ -27,6 +27,7 @@ pub(crate) fn build_node(
     listeners: &Listeners,
     stopping: &CancellationToken,
 ) -> Result<(Arc<Node>, JoinHandle<()>), DevnetError> {
+    definitions::check(options)?;
     let broken =
         |error: StoreError| DevnetError::Store { path: path.to_owned(), reason: error.to_string() };
     let genesis =

@@ -1,6 +1,7 @@
 //! The chaincodes of the channel, and how they are called.
 
 mod contracts;
+pub(crate) mod definitions;
 mod service;
 
 use std::collections::BTreeMap;
