@@ -16,6 +16,7 @@ mod peers;
 mod services;
 mod snapshots;
 mod streams;
+mod system;
 
 use std::path::Path;
 use std::time::Duration;
