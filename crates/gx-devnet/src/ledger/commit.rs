@@ -12,14 +12,14 @@ use super::block::{
     channel_of, commit_hash, next_block, set_codes, set_commit_hash, sign, transactions,
 };
 use super::commit_hash::BlockWrites;
-use super::config::{Organization, config_envelope};
+use super::config::{ChannelConfig, config_envelope};
 use super::endorsement::{ChangedPolicies, Endorsed};
 use super::envelope::Judged;
 use super::mvcc::{NamespaceSet, conflict};
 use super::private::{self, Turn};
 use super::store::{Batch, Location, Store, StoreError, Version};
 use crate::faults::Faults;
-use crate::msp::{ORDERER_MSP_ID, Signer};
+use crate::msp::Signer;
 
 /// For how many blocks an endorsed transaction's private data waits for its commit
 /// (`peer.gossip.pvtData.transientstoreMaxBlockRetention`).
@@ -54,7 +54,7 @@ impl Committer {
     ) -> Result<Result<Self, OtherChannel>, StoreError> {
         let tip = match store.newest_block()? {
             Some((number, block)) => {
-                if let Some(found) = other_channel(store, genesis.channel)? {
+                if let Some(found) = other_channel(store, &genesis.config.channel)? {
                     return Ok(Err(OtherChannel(found)));
                 }
                 tip_of(number, &block)
@@ -172,28 +172,18 @@ pub(crate) struct OtherChannel(pub(crate) String);
 
 /// What the first block of a new chain says.
 pub(crate) struct Genesis<'a> {
-    pub(crate) channel: &'a str,
-    pub(crate) roots: &'a [(&'a str, &'a str)],
+    pub(crate) config: &'a ChannelConfig,
     pub(crate) clock: &'a Clock,
 }
 
 impl Genesis<'_> {
     fn commit(&self, batch: &mut Batch<'_>) -> Result<Tip, StoreError> {
-        let organizations: Vec<_> = self
-            .roots
-            .iter()
-            .map(|(msp_id, root_pem)| Organization {
-                msp_id,
-                root_pem,
-                orders: *msp_id == ORDERER_MSP_ID,
-            })
-            .collect();
         let now = self.clock.now();
         let timestamp = Timestamp {
             seconds: now.unix_timestamp(),
             nanos: i32::try_from(now.nanosecond()).expect("nanoseconds are below 10^9"),
         };
-        let envelope = config_envelope(self.channel, &organizations, timestamp);
+        let envelope = config_envelope(self.config, timestamp);
         let mut block = next_block(0, &[], vec![envelope.encode_to_vec()]);
         set_codes(&mut block, vec![code_byte(TxValidationCode::Valid)]);
         let bytes = block.encode_to_vec();

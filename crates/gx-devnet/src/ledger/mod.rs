@@ -19,6 +19,7 @@ mod store;
 
 pub(crate) use block::{clear_metadata, transactions};
 pub(crate) use commit::{Committer, Genesis, OtherChannel};
+pub(crate) use config::{ChannelConfig, OrganizationConfig};
 pub(crate) use copy::{Chain, OwnedPiece, Piece};
 pub(crate) use endorsement::Needs;
 pub(crate) use envelope::{Judge, Judged, Opened};

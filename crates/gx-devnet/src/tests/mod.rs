@@ -10,6 +10,7 @@ mod control;
 mod cutting;
 mod durability;
 mod faults;
+mod genesis;
 mod network;
 mod orderer;
 mod peers;
