@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use gx_model::Clock;
@@ -85,6 +86,30 @@ pub enum BlockCutting {
         /// How long the first transaction waits for company.
         max_wait: Duration,
     },
-    /// When [`crate::Faults::cut_block`] says so.
+    /// When [`crate::Devnet::cut_block`] says so.
     Manual,
+}
+
+/// `at-once`, `by-hand`, or `batch:COUNT:BYTES:MILLISECONDS`.
+impl FromStr for BlockCutting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let batch = || {
+            let mut limits = text.strip_prefix("batch:")?.split(':');
+            let cutting = Self::Batch {
+                max_count: limits.next()?.parse().ok().filter(|count| *count > 0)?,
+                max_bytes: limits.next()?.parse().ok().filter(|bytes| *bytes > 0)?,
+                max_wait: Duration::from_millis(limits.next()?.parse().ok()?),
+            };
+            limits.next().is_none().then_some(cutting)
+        };
+        match text {
+            "at-once" => Ok(Self::Immediate),
+            "by-hand" => Ok(Self::Manual),
+            _ => batch().ok_or_else(|| {
+                format!("{text:?} is not at-once, by-hand or batch:COUNT:BYTES:MILLISECONDS")
+            }),
+        }
+    }
 }

@@ -51,7 +51,7 @@ enum Command {
     Dev(Box<dev::DevArgs>),
     /// Run a development ledger alone
     #[cfg(feature = "dev")]
-    Devnet(devnet::DevnetArgs),
+    Devnet(Box<devnet::DevnetRole>),
     /// Run the service of registration, sessions and profiles
     SvcIdentity(Box<ServiceRole<IdentitySettings>>),
     /// Run the service of wallets and balances
@@ -133,7 +133,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         #[cfg(feature = "dev")]
         Command::Dev(args) => dev::run(*args).await,
         #[cfg(feature = "dev")]
-        Command::Devnet(args) => devnet::run(args).await,
+        Command::Devnet(role) => devnet::run(*role, format).await,
         Command::SvcIdentity(role) => roles::service(*role, 3001, gx_identity::service).await,
         Command::SvcTokenomics(role) => {
             roles::service(*role, 3002, |_, base| gx_tokenomics::service(base)).await

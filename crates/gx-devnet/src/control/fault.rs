@@ -5,7 +5,8 @@ use std::time::Duration;
 use gx_fabric_proto::protos::TxValidationCode;
 use serde::Deserialize;
 
-use crate::faults::Faults;
+use crate::faults::{Faults, NodeFaults};
+use crate::msp::{CHANNEL_MSP_IDS, ORDERER_MSP_ID};
 
 /// The body of `POST /faults`: `{"fault": "fail-endorsements", "count": 2, …}`. The variants
 /// without fields have braces, without which fields that nobody knows would be let through.
@@ -40,21 +41,37 @@ pub(super) enum Fault {
         count: usize,
         code: String,
     },
-    EndStreams {},
-    MuteStreams {
+    MismatchEndorsements {
+        #[serde(default = "once")]
+        count: usize,
+    },
+    Down {
+        node: Option<String>,
         on: bool,
     },
-    ResetConnections {},
-    RefuseConnections {
+    CountOut {
+        node: Option<String>,
+    },
+    BlackHole {
+        node: Option<String>,
+        on: bool,
+    },
+    ResetConnections {
+        node: Option<String>,
+    },
+    EndStreams {
+        node: Option<String>,
+    },
+    MuteStreams {
+        node: Option<String>,
         on: bool,
     },
     Unavailable {
+        node: Option<String>,
         on: bool,
     },
     TooManyRequests {
-        on: bool,
-    },
-    OrdererDown {
+        node: Option<String>,
         on: bool,
     },
 }
@@ -88,16 +105,39 @@ impl Fault {
                 })?;
                 faults.force_validation_code(checked(count)?, code);
             }
-            Self::EndStreams {} => faults.end_streams(),
-            Self::MuteStreams { on } => faults.mute_streams(on),
-            Self::ResetConnections {} => faults.reset_connections(),
-            Self::RefuseConnections { on } => faults.refuse_connections(on),
-            Self::Unavailable { on } => faults.unavailable(on),
-            Self::TooManyRequests { on } => faults.too_many_requests(on),
-            Self::OrdererDown { on } => faults.orderer_down(on),
+            Self::MismatchEndorsements { count } => faults.mismatch_endorsements(checked(count)?),
+            Self::Down { node, on } => each(faults, node, |node| node.down(on))?,
+            Self::CountOut { node } => each(faults, node, NodeFaults::count_out)?,
+            Self::BlackHole { node, on } => each(faults, node, |node| node.black_hole(on))?,
+            Self::ResetConnections { node } => each(faults, node, NodeFaults::reset_connections)?,
+            Self::EndStreams { node } => each(faults, node, NodeFaults::end_streams)?,
+            Self::MuteStreams { node, on } => each(faults, node, |node| node.mute_streams(on))?,
+            Self::Unavailable { node, on } => each(faults, node, |node| node.unavailable(on))?,
+            Self::TooManyRequests { node, on } => {
+                each(faults, node, |node| node.too_many_requests(on))?;
+            }
         }
         Ok(())
     }
+}
+
+/// Makes the named node misbehave, or every peer where none is named.
+fn each(faults: &Faults, msp_id: Option<String>, make: impl Fn(&NodeFaults)) -> Result<(), String> {
+    match msp_id.as_deref() {
+        None => {
+            let peers = CHANNEL_MSP_IDS.into_iter().filter_map(|msp_id| faults.peer(msp_id));
+            peers.for_each(|peer| make(&peer));
+        }
+        Some(ORDERER_MSP_ID) => make(&faults.orderer()),
+        Some(msp_id) => {
+            let peer = faults.peer(msp_id);
+            make(&peer.ok_or_else(|| {
+                let [first, second] = CHANNEL_MSP_IDS;
+                format!("no node is of {msp_id}; name {first}, {second} or {ORDERER_MSP_ID}")
+            })?);
+        }
+    }
+    Ok(())
 }
 
 fn checked(count: usize) -> Result<usize, String> {

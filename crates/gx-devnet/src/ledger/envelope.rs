@@ -150,8 +150,7 @@ impl Judge {
             .into_iter()
             .map(|set| {
                 let keys = KvrwSet::decode(set.rwset.as_slice()).map_err(bad)?;
-                let collections = Vec::new();
-                let set = NamespaceSet { namespace: set.namespace, keys, collections };
+                let set = NamespaceSet { namespace: set.namespace, keys };
                 if set.has_writes() && self.chaincodes.get(&set.namespace).is_none() {
                     return Err(TxValidationCode::IllegalWriteset);
                 }

@@ -124,6 +124,25 @@ async fn replies_are_dropped_endorsements_fail_and_codes_are_forced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_node_fails_and_comes_back() {
+    let steered = Steered::start(BlockCutting::Immediate).await;
+    let admin = steered.ledger.admin();
+    let transaction = admin.endorse(QUERY, &[]).await.unwrap();
+    steered.fault(json!({ "fault": "down", "node": "OrdererMSP", "on": true })).await;
+    assert_eq!(admin.submit(&transaction).await.unwrap_err().code(), Code::Unavailable);
+    steered.fault(json!({ "fault": "down", "node": "OrdererMSP", "on": false })).await;
+    admin.submit(&transaction).await.unwrap();
+
+    steered.fault(json!({ "fault": "down", "node": "Org2MSP", "on": true })).await;
+    assert_eq!(admin.endorse(QUERY, &[]).await.unwrap_err().code(), Code::Aborted);
+    steered.fault(json!({ "fault": "down", "node": "Org2MSP", "on": false })).await;
+    admin.endorse(QUERY, &[]).await.unwrap();
+    let nobody = json!({ "fault": "down", "node": "Org3MSP", "on": true });
+    let (status, _) = steered.call(Method::POST, "/faults", Some(nobody)).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_clock_is_put_ahead_and_an_honest_client_is_refused() {
     let steered = Steered::start(BlockCutting::Immediate).await;
     let behind = gx_model::Clock::manual(steered.ledger.clock.now());

@@ -127,3 +127,18 @@ async fn what_was_submitted_is_committed_at_an_orderly_stop() {
     let status = admin.commit_status(&transaction.tx_id).await.unwrap();
     assert_eq!(status.block_number, 1);
 }
+
+#[test]
+fn a_rule_is_read_from_its_text() {
+    let batch = BlockCutting::Batch {
+        max_count: 500,
+        max_bytes: 2_097_152,
+        max_wait: Duration::from_millis(50),
+    };
+    assert_eq!("batch:500:2097152:50".parse(), Ok(batch));
+    assert_eq!("at-once".parse(), Ok(BlockCutting::Immediate));
+    assert_eq!("by-hand".parse(), Ok(BlockCutting::Manual));
+    for wrong in ["", "batch", "batch:1:2", "batch:0:1:1", "batch:1:1:1:1", "batch:1:-1:1"] {
+        assert!(wrong.parse::<BlockCutting>().is_err(), "{wrong}");
+    }
+}

@@ -1,0 +1,109 @@
+//! What `gx devnet` is told on its command line.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::Args;
+use gx_devnet::{BlockCutting, ChaincodeService, DevnetOptions, SignaturePolicy};
+use gx_model::Clock;
+use gx_serve::telemetry::LogSettings;
+
+use crate::Failure;
+
+/// Where the ledger is kept unless another folder is named.
+pub(super) const DATA_DIR: &str = ".gx/devnet";
+
+/// Where the ledger is kept and reached, what it runs and when it makes blocks.
+#[derive(Debug, Args)]
+pub(super) struct LedgerSettings {
+    /// Folder for keys, certificates and blocks
+    #[arg(long, default_value = DATA_DIR)]
+    data_dir: PathBuf,
+    /// Address of the peer of Org1MSP
+    #[arg(long, default_value = "127.0.0.1:7051")]
+    listen: SocketAddr,
+    /// Address of the peer of Org2MSP [default: any free port beside --listen]
+    #[arg(long)]
+    listen_org2: Option<SocketAddr>,
+    /// Address of the orderer [default: any free port beside --listen]
+    #[arg(long)]
+    listen_orderer: Option<SocketAddr>,
+    /// Address to steer the ledger at, on the loopback interface [default: any free port there
+    /// if --listen is on it too, else none]
+    #[arg(long)]
+    control: Option<SocketAddr>,
+    /// Do not let the ledger be steered
+    #[arg(long, conflicts_with = "control")]
+    no_control: bool,
+    /// Name of the channel
+    #[arg(long, default_value = "gxchannel")]
+    channel: String,
+    /// Run a chaincode service under this name; may be given several times
+    #[arg(long = "chaincode", value_name = "NAME=HOST:PORT")]
+    chaincodes: Vec<ChaincodeService>,
+    /// Who must endorse a chaincode's transactions, such as
+    /// basic=OR('Org1MSP.peer','Org2MSP.peer') [default: both organisations]
+    #[arg(long = "policy", value_name = "NAME=POLICY", value_parser = named::<SignaturePolicy>)]
+    policies: Vec<(String, SignaturePolicy)>,
+    /// When a block is made: at-once, by-hand (at the control endpoint), or
+    /// batch:COUNT:BYTES:MILLISECONDS as soon as one of these is reached
+    #[arg(long, default_value = "at-once")]
+    cut: BlockCutting,
+    #[command(flatten)]
+    pub(super) log: LogSettings,
+}
+
+impl LedgerSettings {
+    /// The ledger that is asked for.
+    pub(super) fn into_options(self) -> Result<DevnetOptions, Failure> {
+        let beside = SocketAddr::new(self.listen.ip(), 0);
+        let control = match self.control {
+            None if self.no_control || !self.listen.ip().is_loopback() => None,
+            None => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            given => given,
+        };
+        let defaults = DevnetOptions::new(self.data_dir, Clock::adjustable());
+        let built_in = std::iter::once(defaults.chaincode.clone());
+        let names: Vec<String> =
+            built_in.chain(self.chaincodes.iter().map(|service| service.name.clone())).collect();
+        check_names(&names, &self.policies)?;
+        Ok(DevnetOptions {
+            listen: self.listen,
+            listen_org2: self.listen_org2.unwrap_or(beside),
+            listen_orderer: self.listen_orderer.unwrap_or(beside),
+            control,
+            channel: self.channel,
+            services: self.chaincodes,
+            policies: self.policies.into_iter().collect::<BTreeMap<_, _>>(),
+            cutting: self.cut,
+            ..defaults
+        })
+    }
+}
+
+/// Each chaincode has one name, and what is said about chaincodes is about one of them.
+fn check_names<T>(chaincodes: &[String], said: &[(String, T)]) -> Result<(), Failure> {
+    for (at, name) in chaincodes.iter().enumerate() {
+        if chaincodes[..at].contains(name) {
+            return Err(Failure::say(format!("there are two chaincodes with the name {name}")));
+        }
+    }
+    match said.iter().find(|(name, _)| !chaincodes.contains(name)) {
+        None => Ok(()),
+        Some((name, _)) => Err(Failure::say(format!(
+            "there is no chaincode {name}: give --chaincode {name}=HOST:PORT too"
+        ))),
+    }
+}
+
+/// `NAME=VALUE`.
+fn named<T>(text: &str) -> Result<(String, T), String>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    let parts = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, value) = parts.ok_or_else(|| format!("{text:?} is not NAME=VALUE"))?;
+    let value = value.parse().map_err(|error: T::Err| error.to_string())?;
+    Ok((name.to_owned(), value))
+}
