@@ -8,11 +8,14 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::chaincode::{Chaincode, Chaincodes, Surroundings};
+use crate::chaincode::{Chaincode, Chaincodes, Surroundings, definitions};
 use crate::control::Controls;
 use crate::faults::Faults;
-use crate::ledger::{Committer, Genesis, Judge, Orderer, OtherChannel, Store, StoreError};
-use crate::msp::{CHANNEL_MSP_IDS, Organizations};
+use crate::ledger::{
+    ChannelConfig, Committer, Genesis, Judge, Orderer, OrganizationConfig, OtherChannel, Store,
+    StoreError,
+};
+use crate::msp::{CHANNEL_MSP_IDS, Organization, Organizations};
 use crate::node::Node;
 use crate::servers::Listeners;
 use crate::{DevnetError, DevnetOptions, SignaturePolicy};
@@ -27,10 +30,11 @@ pub(crate) fn build_node(
     listeners: &Listeners,
     stopping: &CancellationToken,
 ) -> Result<(Arc<Node>, JoinHandle<()>), DevnetError> {
+    definitions::check(options)?;
     let broken =
         |error: StoreError| DevnetError::Store { path: path.to_owned(), reason: error.to_string() };
-    let genesis =
-        Genesis { channel: &options.channel, roots: &organizations.roots(), clock: &options.clock };
+    let config = channel_config(options, organizations, listeners);
+    let genesis = Genesis { config: &config, clock: &options.clock };
     let orderer_signer = organizations.orderer_signer()?;
     let committer = Committer::open(&store, &genesis, orderer_signer, faults.clone())
         .map_err(broken)?
@@ -79,6 +83,27 @@ fn chaincodes(options: &DevnetOptions, stopping: &CancellationToken) -> Chaincod
         Chaincode::service(service.clone(), policy(&service.name), surroundings.clone())
     });
     Chaincodes::new(std::iter::once(built_in).chain(services))
+}
+
+/// How the channel begins, where it does not exist yet.
+fn channel_config(
+    options: &DevnetOptions,
+    organizations: &Organizations,
+    listeners: &Listeners,
+) -> ChannelConfig {
+    let describe = |organization: &Organization, address| OrganizationConfig {
+        msp_id: organization.msp_id,
+        root_pem: organization.root_pem().to_owned(),
+        tls_root_pem: organization.tls_root_pem().to_owned(),
+        address,
+    };
+    let peers = organizations.in_channel().zip(listeners.peer_addresses());
+    ChannelConfig {
+        channel: options.channel.clone(),
+        orderer: describe(organizations.orderer(), listeners.orderer_address()),
+        organizations: peers.map(|(peer, address)| describe(peer, address)).collect(),
+        cutting: options.cutting.clone(),
+    }
 }
 
 /// What can be steered.

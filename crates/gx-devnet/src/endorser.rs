@@ -14,8 +14,10 @@ use crate::access::to_time;
 use crate::chaincode::{Answer, Call, Chaincode, Chaincodes};
 use crate::faults::RawEvent;
 use crate::ledger::{Needs, Results, Simulation};
+use crate::msp::Identity;
 use crate::node::{Node, Peer};
 use crate::proposal::Unpacked;
+use crate::system;
 
 /// From this status on a chaincode's answer is an error and is not endorsed.
 const ERROR_STATUS: i32 = 400;
@@ -71,15 +73,11 @@ impl Node {
     }
 
     fn simulate_here(&self, peer: usize, proposal: &Unpacked) -> Result<Simulated, Refusal> {
-        proposal.check_filters(self).map_err(Refusal::Filtered)?;
-        let creator = proposal.check(self).map_err(Refusal::Proposal)?;
-        let tx_id = &proposal.channel.tx_id;
-        if self.store.transaction(tx_id).map_err(|e| in_simulation(&e))?.is_some() {
-            return Err(Refusal::Proposal(format!(
-                "duplicate transaction found [{tx_id}]. Creator [{}]",
-                hex::encode(&proposal.signature_header.creator)
-            )));
+        let creator = self.check_proposal(proposal)?;
+        if system::is_system(&proposal.chaincode) {
+            return self.query_system(peer, proposal, &creator);
         }
+        let tx_id = &proposal.channel.tx_id;
         proposal.check_policy(&creator).map_err(Refusal::Proposal)?;
         let chaincode = self.chaincodes.get(&proposal.chaincode).ok_or_else(|| {
             let (name, channel) = (&proposal.chaincode, &self.channel);
@@ -105,6 +103,36 @@ impl Node {
         let chaincode = Arc::clone(chaincode);
         let results = simulation.finish().map_err(|e| in_simulation(&e))?;
         Ok(Simulated { answer, chaincode, results })
+    }
+
+    /// Everything that comes before the chaincode's own rules.
+    fn check_proposal(&self, proposal: &Unpacked) -> Result<Arc<Identity>, Refusal> {
+        proposal.check_filters(self).map_err(Refusal::Filtered)?;
+        let creator = proposal.check(self).map_err(Refusal::Proposal)?;
+        let tx_id = &proposal.channel.tx_id;
+        if self.store.transaction(tx_id).map_err(|e| in_simulation(&e))?.is_some() {
+            return Err(Refusal::Proposal(format!(
+                "duplicate transaction found [{tx_id}]. Creator [{}]",
+                hex::encode(&proposal.signature_header.creator)
+            )));
+        }
+        Ok(creator)
+    }
+
+    /// A system chaincode's answer. These have policies of their own, in place of Writers.
+    fn query_system(
+        &self,
+        peer: usize,
+        proposal: &Unpacked,
+        creator: &Identity,
+    ) -> Result<Simulated, Refusal> {
+        let msp_id = self.peers[peer].msp_id;
+        let query = system::Query { node: self, msp_id, creator, args: &proposal.args };
+        let payload = system::answer(&proposal.chaincode, &query)
+            .map_err(|message| Refusal::chaincode(system::REFUSED, &message))?;
+        let answer = Answer { status: system::OK, message: String::new(), payload, event: None };
+        let chaincode = Arc::new(Chaincode::system(&proposal.chaincode));
+        Ok(Simulated { answer, chaincode, results: Results::default() })
     }
 }
 

@@ -60,6 +60,12 @@ pub enum DevnetError {
         /// The address asked for.
         address: SocketAddr,
     },
+    /// A chaincode cannot be deployed as it was asked for.
+    #[error("the chaincodes are not right: {reason}")]
+    Chaincode {
+        /// Which one, and what to do.
+        reason: String,
+    },
     /// The TLS configuration was refused.
     #[error("TLS cannot be set up with the certificates of this ledger")]
     Tls(#[source] tonic::transport::Error),

@@ -11,7 +11,7 @@
 //! Deliver, ChaincodeEvents, CommitStatus ◄─ store, woken by the height
 //! ```
 //!
-//! What it deliberately lacks: gossip, private data, system chaincodes.
+//! What it deliberately lacks: gossip, rich queries, changes of the channel's configuration.
 
 mod access;
 mod build;
@@ -34,6 +34,7 @@ mod policy;
 mod proposal;
 mod servers;
 mod status;
+mod system;
 mod transport;
 mod unimplemented;
 

@@ -52,6 +52,10 @@ impl Listeners {
         Ok(Self { peers, orderer: Bound::bind(options.listen_orderer).await? })
     }
 
+    pub(crate) fn peer_addresses(&self) -> impl Iterator<Item = String> {
+        self.peers.iter().map(|bound| endpoint(bound.address))
+    }
+
     pub(crate) fn orderer_address(&self) -> String {
         endpoint(self.orderer.address)
     }

@@ -1,6 +1,7 @@
 //! The chaincodes of the channel, and how they are called.
 
 mod contracts;
+pub(crate) mod definitions;
 mod service;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use crate::SignaturePolicy;
 use crate::ledger::Simulation;
 use crate::msp::Identity;
 use crate::proposal::Unpacked;
+use crate::system;
 use service::{Kind, Service};
 
 pub(crate) use service::Surroundings;
@@ -20,6 +22,8 @@ pub use service::{ChaincodeService, ServiceTls};
 
 /// The version that every deployed chaincode has.
 const VERSION: &str = "1.0";
+/// The version that every system chaincode has.
+const SYSTEM_VERSION: &str = "syscc";
 /// Says, where a chaincode must be initialised, for which version that was done. No key of a
 /// chaincode can begin like this one.
 const INITIALIZED_KEY: &str = "\0\u{10ffff}initialized";
@@ -47,6 +51,8 @@ enum Code {
     BuiltIn,
     /// A process that serves the shim protocol.
     Service(Service),
+    /// The peer itself, which answers clients only.
+    System,
 }
 
 /// A transaction that is being simulated.
@@ -117,6 +123,9 @@ impl Chaincodes {
         input: &ChaincodeInput,
     ) -> Result<Outcome, String> {
         let invalid = |error: String| format!("invalid invocation: {error}");
+        if system::is_system(name) {
+            return Ok(Outcome::Completed(refused_by_system(name, call)));
+        }
         let chaincode = self.get(name).ok_or_else(|| {
             let channel = &call.proposal.channel.channel_id;
             invalid(format!(
@@ -130,6 +139,7 @@ impl Chaincodes {
                 contracts::invoke(simulation, call, name, &input.args).map(Outcome::Completed)
             }
             Code::Service(service) => service.invoke(self, simulation, call, kind, input),
+            Code::System => Ok(Outcome::Completed(refused_by_system(name, call))),
         }
     }
 }
@@ -138,6 +148,13 @@ impl Chaincode {
     /// The GX contracts under this name.
     pub(crate) fn built_in(name: &str, policy: SignaturePolicy) -> Self {
         Self::new(name, false, policy, Code::BuiltIn)
+    }
+
+    /// A system chaincode, which nobody's endorsement makes a transaction of.
+    pub(crate) fn system(name: &str) -> Self {
+        let nobody = SignaturePolicy::OutOf(1, Vec::new());
+        let version = SYSTEM_VERSION.to_owned();
+        Self { version, ..Self::new(name, false, nobody, Code::System) }
     }
 
     /// A chaincode that runs elsewhere.
@@ -186,5 +203,14 @@ impl Chaincode {
                 set.map(|()| Kind::Init).map_err(|error| error.to_string())
             }
         }
+    }
+}
+
+fn refused_by_system(name: &str, call: &Call<'_>) -> Answer {
+    Answer {
+        status: system::REFUSED,
+        message: system::refusal_to_chaincodes(name, &call.proposal.chaincode),
+        payload: Vec::new(),
+        event: None,
     }
 }

@@ -10,6 +10,7 @@ use super::peers::{counted_on, process};
 use super::unpack;
 use crate::node::{Node, Peer};
 use crate::status::detailed;
+use crate::system::is_system;
 
 /// Asks one peer after the other until one gives an answer that is not a failure of its own.
 pub(super) async fn evaluate(
@@ -28,10 +29,11 @@ pub(super) async fn evaluate(
     let targets = &request.target_organizations;
     let mut peers = counted_on(node, own);
     peers.retain(|peer| targets.is_empty() || targets.iter().any(|org| org == peer.msp_id));
-    if peers.is_empty() || node.chaincodes.get(&proposal.chaincode).is_none() {
+    let name = &proposal.chaincode;
+    let is_there = node.chaincodes.get(name).is_some() || is_system(name);
+    if peers.is_empty() || !is_there {
         return Err(Status::failed_precondition(format!(
-            "no peers available to evaluate chaincode {} in channel {channel}",
-            proposal.chaincode
+            "no peers available to evaluate chaincode {name} in channel {channel}"
         )));
     }
     let (mut details, mut code) = (Vec::new(), tonic::Code::Unavailable);

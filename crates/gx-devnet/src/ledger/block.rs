@@ -75,8 +75,8 @@ pub(super) fn commit_hash(block: &Block) -> Option<Vec<u8>> {
 
 /// The channel that a block's first transaction names.
 pub(super) fn channel_of(block: &Block) -> Option<String> {
-    let envelope = Envelope::decode(block.data.as_ref()?.data.first()?.as_slice()).ok()?;
-    Some(channel_header(&envelope)?.channel_id)
+    let (header, _) = opened(block.data.as_ref()?.data.first()?)?;
+    Some(header.channel_id)
 }
 
 /// One transaction of a block, as event streams show it.
@@ -95,32 +95,47 @@ pub(crate) fn transactions(block: &Block) -> Vec<CommittedTransaction> {
     entries
         .zip(codes)
         .map(|(entry, code)| {
-            let envelope = Envelope::decode(entry.as_slice()).unwrap_or_default();
-            let header = channel_header(&envelope).unwrap_or_default();
+            let (header, data) = opened(entry).unwrap_or_default();
             let endorsed = header.r#type == i32::from(HeaderType::EndorserTransaction);
             CommittedTransaction {
-                id: header.tx_id,
                 kind: header.r#type,
                 code: *code,
-                event: if endorsed { event_of(&envelope) } else { None },
+                event: if endorsed { action_of(&data).and_then(|a| event_of(&a)) } else { None },
+                id: header.tx_id,
             }
         })
         .collect()
 }
 
-fn channel_header(envelope: &Envelope) -> Option<ChannelHeader> {
-    let header = Payload::decode(envelope.payload.as_slice()).ok()?.header?;
-    ChannelHeader::decode(header.channel_header.as_slice()).ok()
+/// What a chaincode did, and in whose transaction.
+pub(super) struct EndorsedTransaction {
+    pub(super) channel: ChannelHeader,
+    pub(super) action: ChaincodeAction,
 }
 
-fn event_of(envelope: &Envelope) -> Option<ChaincodeEvent> {
+/// The endorsed transaction in an entry of a block, if it is one.
+pub(super) fn endorsed_transaction(entry: &[u8]) -> Option<EndorsedTransaction> {
+    let (channel, data) = opened(entry)?;
+    Some(EndorsedTransaction { channel, action: action_of(&data)? })
+}
+
+/// Header and data of an entry.
+fn opened(entry: &[u8]) -> Option<(ChannelHeader, Vec<u8>)> {
+    let envelope = Envelope::decode(entry).ok()?;
     let payload = Payload::decode(envelope.payload.as_slice()).ok()?;
-    let transaction = Transaction::decode(payload.data.as_slice()).ok()?;
-    let action = transaction.actions.into_iter().next()?;
+    let header = ChannelHeader::decode(payload.header?.channel_header.as_slice()).ok()?;
+    Some((header, payload.data))
+}
+
+fn action_of(data: &[u8]) -> Option<ChaincodeAction> {
+    let action = Transaction::decode(data).ok()?.actions.into_iter().next()?;
     let action = ChaincodeActionPayload::decode(action.payload.as_slice()).ok()?.action?;
     let response =
         ProposalResponsePayload::decode(action.proposal_response_payload.as_slice()).ok()?;
-    let action = ChaincodeAction::decode(response.extension.as_slice()).ok()?;
+    ChaincodeAction::decode(response.extension.as_slice()).ok()
+}
+
+fn event_of(action: &ChaincodeAction) -> Option<ChaincodeEvent> {
     let event = ChaincodeEvent::decode(action.events.as_slice()).ok()?;
     (!event.event_name.is_empty()).then_some(event)
 }

@@ -2,21 +2,28 @@
 //! of blocks with one wait for the disk.
 
 use gx_fabric_proto::block_header_hash;
-use gx_fabric_proto::common::Block;
+use gx_fabric_proto::common::{Block, BlockHeader};
 use gx_fabric_proto::protos::TxValidationCode;
 use gx_model::Clock;
 use prost::Message;
 use prost_types::Timestamp;
 
-use super::block::{channel_of, commit_hash, next_block, set_codes, set_commit_hash, sign};
+use super::block::{
+    channel_of, commit_hash, next_block, set_codes, set_commit_hash, sign, transactions,
+};
 use super::commit_hash::BlockWrites;
-use super::config::{Organization, config_envelope};
+use super::config::{ChannelConfig, config_envelope};
 use super::endorsement::{ChangedPolicies, Endorsed};
 use super::envelope::Judged;
 use super::mvcc::{NamespaceSet, conflict};
+use super::private::{self, Turn};
 use super::store::{Batch, Location, Store, StoreError, Version};
 use crate::faults::Faults;
-use crate::msp::{ORDERER_MSP_ID, Signer};
+use crate::msp::Signer;
+
+/// For how many blocks an endorsed transaction's private data waits for its commit
+/// (`peer.gossip.pvtData.transientstoreMaxBlockRetention`).
+const TRANSIENT_BLOCKS: u64 = 20_000;
 
 /// The end of the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +54,7 @@ impl Committer {
     ) -> Result<Result<Self, OtherChannel>, StoreError> {
         let tip = match store.newest_block()? {
             Some((number, block)) => {
-                if let Some(found) = other_channel(store, genesis.channel)? {
+                if let Some(found) = other_channel(store, &genesis.config.channel)? {
                     return Ok(Err(OtherChannel(found)));
                 }
                 tip_of(number, &block)
@@ -104,13 +111,18 @@ impl Committer {
             codes.push(code_byte(code));
             envelopes.push(transaction.bytes);
         }
+        batch.expire(number)?;
+        if number.is_multiple_of(TRANSIENT_BLOCKS) {
+            batch.private()?.forget_transient_below(number.saturating_sub(TRANSIENT_BLOCKS))?;
+        }
         let mut block = next_block(number, &tip.hash, envelopes);
         sign(&mut block, &self.orderer);
         let commit_hash = writes.commit_hash(&codes, &tip.commit_hash).to_vec();
         set_codes(&mut block, codes);
         set_commit_hash(&mut block, &commit_hash);
-        batch.put_block(number, &block.encode_to_vec())?;
-        let hash = block_header_hash(&block.header.unwrap_or_default()).to_vec();
+        let hash = block_header_hash(block.header.as_ref().unwrap_or(&BlockHeader::default()));
+        let hash = hash.to_vec();
+        batch.put_block(number, &hash, &block.encode_to_vec())?;
         Ok(Tip { height: number + 1, hash, commit_hash })
     }
 
@@ -135,13 +147,14 @@ impl Committer {
             }
             (Ok(Endorsed { sets, .. }), None) => {
                 changed.add(sets);
-                match conflict(batch, sets)? {
-                    Some(code) => code,
-                    None => {
-                        write_all(batch, writes, version, sets)?;
-                        TxValidationCode::Valid
-                    }
+                let conflict = conflict(batch, sets)?;
+                let valid = conflict.is_none();
+                if valid {
+                    write_all(batch, writes, version, sets)?;
                 }
+                let turn = Turn { tx_id: &transaction.tx_id, at: version, valid };
+                private::commit(batch, writes, &turn, sets)?;
+                conflict.unwrap_or(TxValidationCode::Valid)
             }
         };
         if !transaction.tx_id.is_empty() {
@@ -159,33 +172,28 @@ pub(crate) struct OtherChannel(pub(crate) String);
 
 /// What the first block of a new chain says.
 pub(crate) struct Genesis<'a> {
-    pub(crate) channel: &'a str,
-    pub(crate) roots: &'a [(&'a str, &'a str)],
+    pub(crate) config: &'a ChannelConfig,
     pub(crate) clock: &'a Clock,
 }
 
 impl Genesis<'_> {
     fn commit(&self, batch: &mut Batch<'_>) -> Result<Tip, StoreError> {
-        let organizations: Vec<_> = self
-            .roots
-            .iter()
-            .map(|(msp_id, root_pem)| Organization {
-                msp_id,
-                root_pem,
-                orders: *msp_id == ORDERER_MSP_ID,
-            })
-            .collect();
         let now = self.clock.now();
         let timestamp = Timestamp {
             seconds: now.unix_timestamp(),
             nanos: i32::try_from(now.nanosecond()).expect("nanoseconds are below 10^9"),
         };
-        let envelope = config_envelope(self.channel, &organizations, timestamp);
+        let envelope = config_envelope(self.config, timestamp);
         let mut block = next_block(0, &[], vec![envelope.encode_to_vec()]);
         set_codes(&mut block, vec![code_byte(TxValidationCode::Valid)]);
         let bytes = block.encode_to_vec();
-        batch.put_block(0, &bytes)?;
-        Ok(tip_of(0, &bytes))
+        let tip = tip_of(0, &bytes);
+        batch.put_block(0, &tip.hash, &bytes)?;
+        for transaction in transactions(&block) {
+            let at = Location { block: 0, transaction: 0, code: transaction.code };
+            batch.put_transaction(&transaction.id, at)?;
+        }
+        Ok(tip)
     }
 }
 
@@ -217,6 +225,7 @@ fn write_all(
                 Some(value) => batch.put(&set.namespace, &write.key, version, value)?,
                 None => batch.delete(&set.namespace, &write.key)?,
             }
+            batch.put_place(&set.namespace, &write.key, version)?;
             writes.record(&set.namespace, &write.key, version, value);
         }
         for metadata in &set.keys.metadata_writes {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use super::store::Version;
+use super::store::{CollectionName, Version};
 
 #[derive(Clone, PartialEq, Message)]
 struct Updates {
@@ -32,7 +32,17 @@ struct Write {
 
 /// What a block's valid transactions leave behind, a key's last write only.
 #[derive(Default)]
-pub(super) struct BlockWrites(BTreeMap<(String, String), LastWrite>);
+pub(super) struct BlockWrites(BTreeMap<Place, LastWrite>);
+
+/// Sorts as the writes are hashed: a namespace's public keys stand before its collections.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    namespace: String,
+    /// Empty for public keys.
+    collection: String,
+    /// A key, or in a collection its hash.
+    key: Vec<u8>,
+}
 
 struct LastWrite {
     version: Version,
@@ -48,7 +58,25 @@ impl BlockWrites {
         version: Version,
         value: Option<Vec<u8>>,
     ) {
-        self.0.insert((namespace.to_owned(), key.to_owned()), LastWrite { version, value });
+        let (namespace, key) = (namespace.to_owned(), key.as_bytes().to_vec());
+        let place = Place { namespace, collection: String::new(), key };
+        self.0.insert(place, LastWrite { version, value });
+    }
+
+    /// The same for a key of a collection, where hashes stand for key and value.
+    pub(super) fn record_hash(
+        &mut self,
+        collection: CollectionName<'_>,
+        key_hash: &[u8],
+        version: Version,
+        value: Option<Vec<u8>>,
+    ) {
+        let place = Place {
+            namespace: collection.namespace.to_owned(),
+            collection: collection.name.to_owned(),
+            key: key_hash.to_vec(),
+        };
+        self.0.insert(place, LastWrite { version, value });
     }
 
     /// SHA-256 over the number of codes, the codes, the writes and the previous hash.
@@ -62,15 +90,16 @@ impl BlockWrites {
     }
 
     fn into_bytes(self) -> Vec<u8> {
-        let mut last_namespace = None;
-        let writes = self.0.into_iter().map(|((namespace, key), LastWrite { version, value })| {
-            // The namespace stands at the first of its keys only.
-            let first = last_namespace.as_ref() != Some(&namespace);
-            last_namespace = Some(namespace.clone());
+        let mut last = (String::new(), String::new());
+        let writes = self.0.into_iter().map(|(place, LastWrite { version, value })| {
+            // Namespace and collection stand at the first of their keys only.
+            let is_same_namespace = place.namespace == last.0;
+            let is_same_collection = is_same_namespace && place.collection == last.1;
+            last = (place.namespace.clone(), place.collection.clone());
             Write {
-                namespace: if first { namespace } else { String::new() },
-                collection: String::new(),
-                key: key.into_bytes(),
+                namespace: if is_same_namespace { String::new() } else { place.namespace },
+                collection: if is_same_collection { String::new() } else { place.collection },
+                key: place.key,
                 is_delete: value.is_none(),
                 value: value.unwrap_or_default(),
                 version: version_bytes(version),

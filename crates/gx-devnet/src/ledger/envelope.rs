@@ -150,7 +150,8 @@ impl Judge {
             .into_iter()
             .map(|set| {
                 let keys = KvrwSet::decode(set.rwset.as_slice()).map_err(bad)?;
-                let set = NamespaceSet { namespace: set.namespace, keys };
+                let collections = Vec::new();
+                let set = NamespaceSet { namespace: set.namespace, keys, collections };
                 if set.has_writes() && self.chaincodes.get(&set.namespace).is_none() {
                     return Err(TxValidationCode::IllegalWriteset);
                 }

@@ -3,14 +3,16 @@
 use gx_fabric_proto::kvrwset::{KvrwSet, RangeQueryInfo, range_query_info::ReadsInfo};
 use gx_fabric_proto::protos::TxValidationCode;
 
+use super::private::CollectionSet;
 use super::simulation::{to_read, to_wire};
-use super::store::{Batch, StoreError};
+use super::store::{Batch, CollectionName, StoreError};
 
 /// One namespace of a transaction's read and write set.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct NamespaceSet {
     pub(super) namespace: String,
     pub(super) keys: KvrwSet,
+    pub(super) collections: Vec<CollectionSet>,
 }
 
 impl NamespaceSet {
@@ -22,7 +24,7 @@ impl NamespaceSet {
 
 /// Compares reads with the state that includes the block's transactions before this one.
 pub(super) fn conflict(
-    state: &Batch<'_>,
+    state: &mut Batch<'_>,
     sets: &[NamespaceSet],
 ) -> Result<Option<TxValidationCode>, StoreError> {
     for set in sets {
@@ -35,6 +37,15 @@ pub(super) fn conflict(
         for query in &set.keys.range_queries_info {
             if range_changed(state, &set.namespace, query)? {
                 return Ok(Some(TxValidationCode::PhantomReadConflict));
+            }
+        }
+        for changes in &set.collections {
+            let collection = CollectionName { namespace: &set.namespace, name: &changes.name };
+            for read in &changes.keys.hashed_reads {
+                let current = state.private()?.version(collection, &read.key_hash)?;
+                if current.map(to_wire) != read.version {
+                    return Ok(Some(TxValidationCode::MvccReadConflict));
+                }
             }
         }
     }

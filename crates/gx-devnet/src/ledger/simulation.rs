@@ -2,6 +2,7 @@
 //! collected, per namespace. A read does not see the transaction's own writes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use gx_fabric_proto::kvrwset::{
     self, KvMetadataEntry, KvMetadataWrite, KvRead, KvWrite, KvrwSet, RangeQueryInfo,
@@ -10,6 +11,7 @@ use gx_fabric_proto::rwset::{NsReadWriteSet, TxReadWriteSet, tx_read_write_set::
 use prost::Message;
 
 use super::endorsement::{BadPolicy, Needs, key_policy};
+use super::history::History;
 use super::scan::Scan;
 use super::store::{Snapshot, StoreError, Version};
 
@@ -45,7 +47,7 @@ pub(crate) struct ScanId(usize);
 /// All namespaces' state as one transaction sees it.
 pub(crate) struct Simulation {
     tx_id: String,
-    snapshot: Snapshot,
+    snapshot: Arc<Snapshot>,
     namespaces: BTreeMap<String, Namespace>,
     /// In the order in which they were opened, which is the order in the read set.
     scans: Vec<Scan>,
@@ -63,6 +65,7 @@ struct Namespace {
 }
 
 /// What came of a simulation.
+#[derive(Default)]
 pub(crate) struct Results {
     /// An encoded `TxReadWriteSet`: what goes into the transaction.
     pub(crate) public: Vec<u8>,
@@ -74,7 +77,7 @@ impl Simulation {
     pub(crate) fn new(snapshot: Snapshot, tx_id: &str) -> Self {
         Self {
             tx_id: tx_id.to_owned(),
-            snapshot,
+            snapshot: Arc::new(snapshot),
             namespaces: BTreeMap::new(),
             scans: Vec::new(),
             has_written: false,
@@ -182,13 +185,9 @@ impl Simulation {
         Ok(self.scans[scan.0].bookmark()?)
     }
 
-    /// What became of a key, the newest change first.
-    pub(crate) fn history(
-        &mut self,
-        _namespace: &str,
-        _key: &str,
-    ) -> Result<Vec<gx_fabric_proto::queryresult::KeyModification>, SimulationError> {
-        Ok(Vec::new())
+    /// A key's writes so far, the newest first.
+    pub(crate) fn history(&self, namespace: &str, key: &str) -> Result<History, SimulationError> {
+        Ok(History::new(Arc::clone(&self.snapshot), namespace, key)?)
     }
 
     /// Everything read and written.

@@ -87,13 +87,18 @@ impl Organizations {
         Ok(Self { root, orderer, peers })
     }
 
+    /// The organisation that orders.
+    pub(crate) fn orderer(&self) -> &Organization {
+        &self.orderer
+    }
+
     /// The organisations whose peers are in the channel.
     pub(crate) fn in_channel(&self) -> impl Iterator<Item = &Organization> {
         self.peers.iter().filter(|organization| CHANNEL_MSP_IDS.contains(&organization.msp_id))
     }
 
     /// The channel's root certificates by MSP id, in a fixed order.
-    pub(crate) fn roots(&self) -> Vec<(&'static str, &str)> {
+    fn roots(&self) -> Vec<(&'static str, &str)> {
         std::iter::once(&self.orderer)
             .chain(self.in_channel())
             .map(|organization| (organization.msp_id, organization.root_pem()))

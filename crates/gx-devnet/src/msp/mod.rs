@@ -15,6 +15,7 @@ mod tests;
 
 pub(crate) use folder::{ORGANIZATIONS_FOLDER, Organizations, PeerFiles};
 pub(crate) use identity::{Identity, NodeRole};
+pub(crate) use organization::Organization;
 #[cfg(test)]
 pub(crate) use signature::high_s_der;
 pub(crate) use signer::Signer;

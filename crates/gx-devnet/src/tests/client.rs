@@ -83,6 +83,11 @@ impl Client {
     }
 
     pub(super) fn draft(&self, function: &str, args: &[&str]) -> Draft {
+        let args: Vec<_> = args.iter().map(|arg| arg.as_bytes().to_vec()).collect();
+        self.draft_bytes(function, &args)
+    }
+
+    fn draft_bytes(&self, function: &str, args: &[Vec<u8>]) -> Draft {
         let mut nonce = vec![0; 24];
         aws_lc_rs::rand::fill(&mut nonce).unwrap();
         let signature_header = SignatureHeader { creator: self.creator(), nonce };
@@ -97,8 +102,8 @@ impl Client {
             extension: extension.encode_to_vec(),
             ..ChannelHeader::default()
         };
-        let args = std::iter::once(&function).chain(args).map(|arg| arg.as_bytes().to_vec());
-        let input = ChaincodeInput { args: args.collect(), ..ChaincodeInput::default() };
+        let args = [&[function.as_bytes().to_vec()], args].concat();
+        let input = ChaincodeInput { args, ..ChaincodeInput::default() };
         let spec = ChaincodeSpec {
             chaincode_id: Some(id),
             input: Some(input),
@@ -111,6 +116,15 @@ impl Client {
 
     pub(super) async fn evaluate(&self, function: &str, args: &[&str]) -> Result<Vec<u8>, Status> {
         self.evaluate_proposal(self.draft(function, args).signed(|bytes| self.sign(bytes))).await
+    }
+
+    pub(super) async fn evaluate_bytes(
+        &self,
+        function: &str,
+        args: &[Vec<u8>],
+    ) -> Result<Vec<u8>, Status> {
+        let draft = self.draft_bytes(function, args);
+        self.evaluate_proposal(draft.signed(|bytes| self.sign(bytes))).await
     }
 
     pub(super) async fn evaluate_proposal(

@@ -10,12 +10,14 @@ mod control;
 mod cutting;
 mod durability;
 mod faults;
+mod genesis;
 mod network;
 mod orderer;
 mod peers;
 mod services;
 mod snapshots;
 mod streams;
+mod system;
 
 use std::path::Path;
 use std::time::Duration;

@@ -32,6 +32,11 @@ impl Ledger {
         &self.devnet
     }
 
+    /// Where it keeps its files.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub(crate) fn faults(&self) -> Faults {
         self.devnet.faults()
     }
@@ -124,11 +129,21 @@ impl Role {
             .await
     }
 
-    /// SIGKILL, and a new process in its place.
-    pub(crate) async fn kill_and_restart(&mut self) {
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// A new process in the place of one that has ended, without waiting for it.
+    pub(crate) fn restart(&mut self) {
         self.child = self.command.spawn().unwrap();
+    }
+
+    /// SIGKILL, and a new process in its place.
+    pub(crate) async fn kill_and_restart(&mut self) {
+        self.kill();
+        self.restart();
         self.becomes(200).await;
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use gx_fabric_proto::protos::{QueryResponse, QueryResponseMetadata, QueryResultBytes};
-use gx_fabric_proto::queryresult::{KeyModification, Kv};
+use gx_fabric_proto::queryresult::Kv;
 use prost::Message;
 
-use crate::ledger::{ScanId, Simulation, SimulationError};
+use crate::ledger::{History, ScanId, Simulation, SimulationError};
 
 /// Results in one message.
 const PORTION: usize = 100;
@@ -37,7 +37,7 @@ pub(super) struct Rows {
 
 enum Source {
     Scan(ScanId),
-    History(std::vec::IntoIter<KeyModification>),
+    History(Box<History>),
 }
 
 impl Rows {
@@ -51,8 +51,8 @@ impl Rows {
         Self { source: Source::Scan(scan), page_size: Some(size.unwrap_or(TOTAL_LIMIT)) }
     }
 
-    pub(super) fn history(changes: Vec<KeyModification>) -> Self {
-        Self { source: Source::History(changes.into_iter()), page_size: None }
+    pub(super) fn history(history: History) -> Self {
+        Self { source: Source::History(Box::new(history)), page_size: None }
     }
 
     fn next(
@@ -64,7 +64,7 @@ impl Rows {
             Source::Scan(scan) => simulation.next(*scan)?.map(|(key, value)| {
                 Kv { namespace: namespace.to_owned(), key, value }.encode_to_vec()
             }),
-            Source::History(changes) => changes.next().map(|change| change.encode_to_vec()),
+            Source::History(history) => history.next()?.map(|change| change.encode_to_vec()),
         };
         Ok(bytes.map(|result_bytes| QueryResultBytes { result_bytes }))
     }

@@ -144,8 +144,8 @@ impl<'a> Requests<'a> {
 
     fn history(&mut self, asked: &GetHistoryForKey) -> Result<Vec<u8>, String> {
         let namespace = self.errand.namespace;
-        let changes = self.simulation.history(namespace, &asked.key).map_err(said)?;
-        let response = self.queries.open(Rows::history(changes), namespace, self.simulation);
+        let history = self.simulation.history(namespace, &asked.key).map_err(said)?;
+        let response = self.queries.open(Rows::history(history), namespace, self.simulation);
         Ok(response.map_err(said)?.encode_to_vec())
     }
 

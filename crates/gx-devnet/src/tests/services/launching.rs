@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gx_fabric_proto::protos::TxValidationCode;
+use gx_model::Clock;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tokio::task::JoinSet;
 use tonic::Code;
@@ -11,9 +12,9 @@ use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use super::chaincode::Service;
 use super::{PATIENCE, caller, detail, evaluated, ledger, ledger_with, request_refused};
-use crate::ChaincodeService;
 use crate::tests::bounded;
 use crate::tests::client::said;
+use crate::{ChaincodeService, Devnet, DevnetOptions};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_may_start_late_stop_and_come_back() {
@@ -158,4 +159,27 @@ fn a_wrong_connection_json_is_refused_with_the_reason() {
     let plain = r#"{"address":"host:1","dial_timeout":"250ms","tls_required":false}"#;
     let plain = ChaincodeService::from_connection_json("basic", plain).unwrap();
     assert_eq!((plain.tls, plain.dial_timeout), (None, Duration::from_millis(250)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chaincodes_that_cannot_be_are_refused_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = async |names: &[&str], policy: &str| {
+        let services = names.iter().map(|name| ChaincodeService::new(*name, "localhost:1"));
+        let options = DevnetOptions {
+            services: services.collect(),
+            policies: [(policy.to_owned(), "'Org1MSP.peer'".parse().unwrap())].into(),
+            ..DevnetOptions::new(folder.path(), Clock::system())
+        };
+        match Devnet::start(options).await {
+            Ok(_) => panic!("the ledger has started"),
+            Err(error) => error.to_string(),
+        }
+    };
+    for wrong in ["", "qscc", "_lifecycle", "a/b", "-a", "a__b"] {
+        assert!(refused(&[wrong], "gxtv3").await.contains("is no chaincode's name"), "{wrong}");
+    }
+    assert!(refused(&["basic", "basic"], "basic").await.contains("basic is given twice"));
+    let stray = refused(&["basic"], "basics").await;
+    assert!(stray.ends_with("but no such chaincode; there are basic, gxtv3"), "{stray}");
 }

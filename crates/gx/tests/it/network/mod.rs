@@ -6,6 +6,7 @@
 //! a proxy that swallows bytes. The workers are processes on both, and see peers and nothing
 //! else.
 
+mod breaker;
 mod certificates;
 mod chaincode;
 mod conflicts;

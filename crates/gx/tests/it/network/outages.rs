@@ -57,7 +57,12 @@ on_both_ledgers! {
     /// it is named.
     #[test]
     async fn the_other_organisations_peer_is_killed(network) {
-        outlives(network, Fault::OtherPeerDown).await;
+        let world = outlives(network, Fault::OtherPeerDown).await;
+        world
+            .is_true(
+                r#"SELECT EXISTS (SELECT FROM "OutboxCommand" WHERE "lastError" LIKE '%Org2MSP%')"#,
+            )
+            .await;
     }
 
     /// RDY-07: the contracts' process is killed, and started again.
@@ -68,7 +73,7 @@ on_both_ledgers! {
 }
 
 /// People pay each other before, during and after the fault.
-async fn outlives<N: Network>(network: N, fault: Fault) {
+async fn outlives<N: Network>(network: N, fault: Fault) -> World<N> {
     let mut world = World::start(network).await;
     let payments = world.payments();
     let begun = Instant::now();
@@ -89,4 +94,5 @@ async fn outlives<N: Network>(network: N, fault: Fault) {
          {settled:.1?} and all well {well:.1?} after its end",
         N::NAME,
     );
+    world
 }

@@ -1,0 +1,57 @@
+//! What became of one key over time.
+
+use std::sync::Arc;
+
+use gx_fabric_proto::common::Block;
+use gx_fabric_proto::kvrwset::KvrwSet;
+use gx_fabric_proto::queryresult::KeyModification;
+use gx_fabric_proto::rwset::TxReadWriteSet;
+use prost::Message;
+
+use super::block::{EndorsedTransaction, endorsed_transaction};
+use super::store::{Places, Snapshot, StoreError, Version};
+
+/// A key's valid writes, the newest first. Reading them counts as no read: nobody checks at
+/// commit that they are still all.
+pub(crate) struct History {
+    snapshot: Arc<Snapshot>,
+    namespace: String,
+    key: String,
+    places: Places,
+}
+
+impl History {
+    pub(super) fn new(
+        snapshot: Arc<Snapshot>,
+        namespace: &str,
+        key: &str,
+    ) -> Result<Self, StoreError> {
+        let places = snapshot.places(namespace, key)?;
+        Ok(Self { snapshot, namespace: namespace.to_owned(), key: key.to_owned(), places })
+    }
+
+    /// The write before the last one told.
+    pub(crate) fn next(&mut self) -> Result<Option<KeyModification>, StoreError> {
+        let Some(at) = self.places.next().transpose()? else { return Ok(None) };
+        let block = self.snapshot.block(at.block)?;
+        let written = block.and_then(|block| self.modification(&block, at));
+        Ok(Some(written.expect("the index names writes of stored blocks only")))
+    }
+
+    fn modification(&self, block: &[u8], at: Version) -> Option<KeyModification> {
+        let block = Block::decode(block).ok()?;
+        let entry = block.data?.data.into_iter().nth(usize::try_from(at.transaction).ok()?)?;
+        let EndorsedTransaction { channel, action } = endorsed_transaction(&entry)?;
+        let results = TxReadWriteSet::decode(action.results.as_slice()).ok()?;
+        let mut sets = results.ns_rwset.into_iter();
+        let set = sets.find(|set| set.namespace == self.namespace)?;
+        let keys = KvrwSet::decode(set.rwset.as_slice()).ok()?;
+        let write = keys.writes.into_iter().find(|write| write.key == self.key)?;
+        Some(KeyModification {
+            tx_id: channel.tx_id,
+            value: write.value,
+            timestamp: channel.timestamp,
+            is_delete: write.is_delete,
+        })
+    }
+}
