@@ -10,7 +10,8 @@ const START_MS = 10_000;
 
 /** Starts a development ledger in a folder, with the chaincodes. `stops` learns how to end it. */
 export async function startDevnet(folder, chaincodes, stops) {
-  const bin = process.env.GX_BIN;
+  // `gx` refuses variables of its own prefix that it does not know.
+  const { GX_BIN: bin, ...env } = process.env;
   if (!bin) {
     throw new Error('set GX_BIN to a built `gx`, or run scripts/test-official, which builds one');
   }
@@ -26,7 +27,7 @@ export async function startDevnet(folder, chaincodes, stops) {
     }
   }
   const control = join(folder, 'control.json');
-  const service = new Service('gx devnet', bin, args, { logFile: join(folder, 'devnet.log') });
+  const service = new Service('gx devnet', bin, args, { env, logFile: join(folder, 'devnet.log') });
   stops.push(() => service.stop());
   let steered;
   await service.until(`wrote ${control}`, async () => (steered = await readJson(control)) !== undefined, START_MS);
