@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use gx_fabric_client::CommitHashes;
 use gx_serve::{CheckHandle, HealthBoard, Verdict};
 use serde_json::json;
 
@@ -44,15 +45,7 @@ impl Agreement {
             return Ok(());
         };
         let hashes = self.parts.ledger.compare_commit_hashes(number).await;
-        let differing = hashes.differing();
-        let value = json!({ "block": number, "others": hashes.others() });
-        if differing.is_empty() {
-            if hashes.others() > 0 || hashes.answers.iter().all(|peer| peer.own) {
-                self.check.set(Verdict::healthy().with_value(value));
-            }
-            return Ok(());
-        }
-        for peer in &differing {
+        for peer in hashes.differing() {
             metrics::counter!(
                 "gx_commit_hash_mismatches_total",
                 "peer" => peer.peer.clone(), "msp" => peer.msp_id.clone()
@@ -65,13 +58,55 @@ impl Agreement {
                 "the peer came to another state than ours; find out which one is right"
             );
         }
-        let names: Vec<_> =
-            differing.iter().map(|peer| format!("{} ({})", peer.peer, peer.msp_id)).collect();
-        let message = format!(
-            "at block {number} our peer's state differs from that of {}: find out which is right",
-            names.join(", ")
-        );
-        self.check.unhealthy(message, value);
+        if let Some(verdict) = verdict_of(&hashes) {
+            self.check.set(verdict);
+        }
         Ok(())
+    }
+}
+
+/// None where nobody could be compared with who should have been.
+fn verdict_of(hashes: &CommitHashes) -> Option<Verdict> {
+    let (number, others) = (hashes.number, hashes.others());
+    let value = json!({ "block": number, "others": others });
+    let differing = hashes.differing();
+    if differing.is_empty() {
+        let alone = hashes.answers.iter().all(|peer| peer.own);
+        return (alone || others > 0).then(|| Verdict::healthy().with_value(value));
+    }
+    let names: Vec<_> =
+        differing.iter().map(|peer| format!("{} ({})", peer.peer, peer.msp_id)).collect();
+    let message = format!(
+        "at block {number} our peer's state differs from that of {}: find out which is right",
+        names.join(", ")
+    );
+    Some(Verdict::unhealthy(message).with_value(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use gx_fabric_client::PeerCommitHash;
+    use gx_serve::health::CheckStatus;
+
+    use super::*;
+
+    fn peer(own: bool, hash: Option<&str>) -> PeerCommitHash {
+        let (peer, msp_id) = ("peer".to_owned(), if own { "Org1MSP" } else { "Org2MSP" });
+        let hash = Ok(hash.map(|hash| hash.as_bytes().to_vec()));
+        PeerCommitHash { peer, msp_id: msp_id.to_owned(), own, hash }
+    }
+
+    #[test]
+    fn only_another_state_is_held_against_a_peer() {
+        let verdict = |answers: &[PeerCommitHash]| {
+            let hashes = CommitHashes { number: 7, answers: answers.to_vec() };
+            verdict_of(&hashes).map(|verdict| verdict.status())
+        };
+        let ours = peer(true, Some("one"));
+        let with = |other: PeerCommitHash| verdict(&[ours.clone(), other]);
+        assert_eq!(with(peer(false, Some("one"))), Some(CheckStatus::Healthy));
+        assert_eq!(with(peer(false, Some("two"))), Some(CheckStatus::Unhealthy));
+        assert_eq!(with(peer(false, None)), None, "what was known before stands");
+        assert_eq!(verdict(&[ours.clone()]), Some(CheckStatus::Healthy), "nobody to ask");
     }
 }

@@ -1,15 +1,16 @@
 //! The ledger of the development stack: its own, or one that settings name.
 
 use gx_devnet::{Devnet, DevnetOptions};
-use gx_fabric_client::{
-    CredentialSource, LedgerLimits, PeerSource, PemSource, Profile, SignerSources,
-};
-use gx_model::{Clock, SignerRole};
+use gx_fabric_client::Profile;
+use gx_model::Clock;
 
 use super::stack::LEDGER;
 use super::{DataDir, Ports};
 use crate::Failure;
 use crate::fabric::FabricSettings;
+
+/// The profile that a development ledger writes into its folder.
+const OWN_PROFILE: &str = "connection-profile.yaml";
 
 /// How the ledger is reached, and the ledger itself where it is the stack's own.
 pub(super) struct StackLedger {
@@ -28,11 +29,16 @@ impl StackLedger {
         if fabric.names_a_ledger() {
             return Ok(Self { devnet: None, profile: fabric.profile()? });
         }
-        let options = DevnetOptions::new(dir.join(LEDGER), clock);
-        let (channel, chaincode) = (options.channel.clone(), options.chaincode.clone());
+        let folder = dir.join(LEDGER);
+        let options = DevnetOptions::new(&folder, clock);
         let devnet = Devnet::start(DevnetOptions { listen: ports.devnet(), ..options }).await?;
-        let profile = profile_of(&devnet, channel, chaincode);
-        Ok(Self { devnet: Some(devnet), profile })
+        match Profile::read(&folder.join(OWN_PROFILE)) {
+            Ok(profile) => Ok(Self { devnet: Some(devnet), profile }),
+            Err(wrong) => {
+                devnet.stop().await;
+                Err(wrong.into())
+            }
+        }
     }
 
     pub(super) fn profile(&self) -> &Profile {
@@ -49,37 +55,5 @@ impl StackLedger {
         if let Some(devnet) = self.devnet {
             devnet.stop().await;
         }
-    }
-}
-
-/// The development ledger as a client's settings would describe it.
-fn profile_of(devnet: &Devnet, channel: String, chaincode: String) -> Profile {
-    let signer = |role: SignerRole| {
-        let pem = devnet.identity(role);
-        let name = role.attribute();
-        Some(CredentialSource {
-            certificate: PemSource::text(format!("{name}'s certificate"), pem.certificate_pem),
-            private_key: PemSource::text(format!("{name}'s key"), pem.private_key_pem),
-        })
-    };
-    let msp_id = devnet.identity(SignerRole::Admin).msp_id;
-    let peer = PeerSource {
-        endpoint: devnet.endpoint(),
-        msp_id: msp_id.clone(),
-        tls_root: PemSource::text("the ledger's TLS root", devnet.tls_root_pem()),
-        server_name: None,
-    };
-    Profile {
-        msp_id,
-        peers: vec![peer],
-        channel,
-        chaincode,
-        signers: SignerSources {
-            admin: signer(SignerRole::Admin),
-            super_admin: signer(SignerRole::SuperAdmin),
-            partner_api: signer(SignerRole::PartnerApi),
-        },
-        client_tls: None,
-        limits: LedgerLimits::default(),
     }
 }

@@ -185,7 +185,7 @@ fn gx(server: &TestServer, args: &[&str]) -> std::process::Output {
 }
 
 /// Wants supply and countries, as an operator's first commands do.
-async fn bring_to_life(server: &TestServer) {
+pub(crate) async fn bring_to_life(server: &TestServer) {
     use gx_model::{Clock, Command, CommandId, CountryList};
     let countries = CountryList::embedded().iter().cloned().collect();
     let mut sql = PgConnection::connect(&server.url()).await.unwrap();
