@@ -101,18 +101,18 @@ impl Servers<'_> {
         for (peer, bound) in self.node.peers.iter().zip(listeners.peers) {
             let tls = self.organizations.issue_peer_tls(peer.msp_id, bound.address.ip())?;
             let router = self.peer_router(peer, &tls)?;
-            servers.push(self.serve(router, bound.listener, &peer.faults));
+            servers.push(self.serve(router, bound, &peer.faults));
         }
         let orderer = listeners.orderer;
         let tls = self.organizations.issue_orderer_tls(orderer.address.ip())?;
         let faults = self.node.faults.orderer();
         let router = self.orderer_router(&faults, &tls)?;
-        servers.push(self.serve(router, orderer.listener, &faults));
+        servers.push(self.serve(router, orderer, &faults));
         Ok(servers)
     }
 
-    fn serve(&self, router: Router, listener: TcpListener, faults: &NodeFaults) -> JoinHandle<()> {
-        let incoming = connections(listener, faults);
+    fn serve(&self, router: Router, bound: Bound, faults: &NodeFaults) -> JoinHandle<()> {
+        let incoming = connections(bound.listener, bound.address, faults);
         let shutdown = self.node.stopping.clone().cancelled_owned();
         tokio::spawn(async move {
             if let Err(error) = router.serve_with_incoming_shutdown(incoming, shutdown).await {

@@ -36,6 +36,10 @@ pub(crate) fn connection_refused(address: &str) -> String {
     )
 }
 
+/// What one node's client says of another node that takes too long.
+pub(crate) const DEADLINE_EXCEEDED: &str =
+    "rpc error: code = DeadlineExceeded desc = context deadline exceeded";
+
 /// What a gateway says above its limit of calls. A retry does help.
 pub(crate) fn too_many_gateway_calls() -> Status {
     Status::unknown(format!(

@@ -7,24 +7,77 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
-use tokio_stream::{Stream, StreamExt};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::Stream;
+use tokio_stream::wrappers::{ReceiverStream, WatchStream};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use crate::faults::{Link, NodeFaults};
 
-/// The connections that arrive at a node's listener.
+/// The connections that arrive at a node's listener. While the node is down there is no
+/// listener, so that the system refuses connections as it does for a process that is gone.
 pub(crate) fn connections(
     listener: TcpListener,
+    address: SocketAddr,
     faults: &NodeFaults,
-) -> impl Stream<Item = io::Result<Connection>> + use<> {
-    let link = faults.link();
-    TcpListenerStream::new(listener).filter_map(move |accepted| match accepted {
-        Ok(_) if link.borrow().is_down() => None,
-        Ok(socket) => Some(Connection::new(socket, &link)),
-        Err(error) => Some(Err(error)),
-    })
+) -> ReceiverStream<io::Result<Connection>> {
+    faults.listens_at(address);
+    let (accepted, stream) = mpsc::channel(1);
+    tokio::spawn(accept(listener, address, faults.clone(), accepted));
+    ReceiverStream::new(stream)
+}
+
+/// Ends when nobody takes connections any more.
+async fn accept(
+    listener: TcpListener,
+    address: SocketAddr,
+    faults: NodeFaults,
+    accepted: mpsc::Sender<io::Result<Connection>>,
+) {
+    let (mut link, mut changes) = (faults.link(), faults.link());
+    let mut listener = Some(listener);
+    loop {
+        if changes.borrow_and_update().is_down() {
+            listener = None;
+        } else if listener.is_none() {
+            listener = listen_again(address, &faults);
+        }
+        tokio::select! {
+            next = next_connection(listener.as_ref(), &link) => {
+                if link.borrow_and_update().is_down() {
+                    continue;
+                }
+                if accepted.send(next).await.is_err() {
+                    return;
+                }
+            }
+            Ok(()) = changes.changed() => {}
+            () = accepted.closed() => return,
+        }
+    }
+}
+
+async fn next_connection(
+    listener: Option<&TcpListener>,
+    link: &watch::Receiver<Link>,
+) -> io::Result<Connection> {
+    match listener {
+        Some(listener) => Connection::new(listener.accept().await?.0, link),
+        None => std::future::pending().await,
+    }
+}
+
+/// The port was ours a moment ago. If somebody has taken it since, the node stays down.
+fn listen_again(address: SocketAddr, faults: &NodeFaults) -> Option<TcpListener> {
+    let bound = match faults.take_listener() {
+        Some(listener) => Ok(listener),
+        None => std::net::TcpListener::bind(address),
+    };
+    let listening = bound.and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    });
+    listening.inspect_err(|error| tracing::error!(%error, %address, "a node cannot come back")).ok()
 }
 
 /// A connection that a fault can reset or silence.

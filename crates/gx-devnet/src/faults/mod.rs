@@ -166,8 +166,8 @@ impl Faults {
         self.inner.orderer.down(down);
     }
 
-    /// [`NodeFaults::down`] of every peer: drops every connection, and each new one at once,
-    /// while this is on.
+    /// [`NodeFaults::down`] of every peer: drops every connection and refuses new ones while
+    /// this is on.
     pub fn refuse_connections(&self, refused: bool) {
         self.each_peer(|peer| peer.down(refused));
     }

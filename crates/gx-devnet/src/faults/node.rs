@@ -1,5 +1,6 @@
 //! Faults of one node: a peer or the orderer.
 
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -28,6 +29,10 @@ struct Inner {
 struct Plan {
     unavailable: bool,
     too_many_requests: bool,
+    /// Where the node listens.
+    address: Option<SocketAddr>,
+    /// What a node that came back listens with.
+    listener: Option<TcpListener>,
 }
 
 /// What a node's connections do.
@@ -67,6 +72,12 @@ impl NodeFaults {
     /// and other nodes' calls to it too. The peers count it out after a while, or at once
     /// with [`NodeFaults::count_out`].
     pub fn down(&self, down: bool) {
+        if !down && self.inner.link.borrow().is_down() {
+            // Bound here and not by the server's task, so that whoever connects after this is
+            // not refused any more.
+            let mut plan = self.plan();
+            plan.listener = plan.address.and_then(|address| TcpListener::bind(address).ok());
+        }
         self.inner.link.send_modify(|link| {
             link.resets += u64::from(down);
             link.down_since = down.then(Instant::now);
@@ -120,6 +131,16 @@ impl NodeFaults {
 
     pub(crate) fn refuses_requests(&self) -> bool {
         self.plan().too_many_requests
+    }
+
+    /// Says where the node listens.
+    pub(crate) fn listens_at(&self, address: SocketAddr) {
+        self.plan().address = Some(address);
+    }
+
+    /// The listener with which a node comes back.
+    pub(crate) fn take_listener(&self) -> Option<TcpListener> {
+        self.plan().listener.take()
     }
 
     pub(crate) fn link(&self) -> watch::Receiver<Link> {

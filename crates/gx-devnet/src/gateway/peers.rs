@@ -10,7 +10,7 @@ use crate::endorser::{Refusal, Simulated};
 use crate::faults::Unreachable;
 use crate::node::{Node, Peer};
 use crate::proposal::Unpacked;
-use crate::status::{connection_refused, error_detail};
+use crate::status::{DEADLINE_EXCEEDED, connection_refused, error_detail};
 
 /// How long another peer may take (`peer.gateway.endorsementTimeout`).
 const ENDORSEMENT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -55,10 +55,8 @@ pub(super) async fn process(
             Err(Unreachable) => Err(unreached(peer, &connection_refused(&peer.address))),
         }
     };
-    tokio::time::timeout(ENDORSEMENT_TIMEOUT, call).await.unwrap_or_else(|_| {
-        let said = "rpc error: code = DeadlineExceeded desc = context deadline exceeded";
-        Err(unreached(peer, said))
-    })
+    let answer = tokio::time::timeout(ENDORSEMENT_TIMEOUT, call).await;
+    answer.unwrap_or_else(|_elapsed| Err(unreached(peer, DEADLINE_EXCEEDED)))
 }
 
 /// The chaincode answered the peer with an error.

@@ -1,8 +1,10 @@
 //! Submit: hands an envelope to the orderer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gx_fabric_proto::gateway::SubmitRequest;
+use tokio::time::timeout;
 use tonic::{Code, Status};
 
 use crate::faults::{SubmitFault, Unreachable};
@@ -10,7 +12,12 @@ use crate::ledger::OrdererGone;
 use crate::msp::ORDERER_MSP_ID;
 use crate::node::Node;
 use crate::ordering::{Refused, admit};
-use crate::status::{connection_dropped, connection_refused, detailed, error_detail};
+use crate::status::{
+    DEADLINE_EXCEEDED, connection_dropped, connection_refused, detailed, error_detail,
+};
+
+/// How long the orderer may take (`peer.gateway.broadcastTimeout`).
+const BROADCAST_TIMEOUT: Duration = Duration::from_secs(30);
 
 const NO_ORDERER: &str = "no orderers could successfully process transaction";
 
@@ -28,8 +35,13 @@ pub(super) async fn submit(node: &Arc<Node>, request: SubmitRequest) -> Result<(
             "no orderers known for channel {channel}"
         )));
     }
-    if node.faults.orderer().reached().await == Err(Unreachable) {
-        let said = connection_refused(&node.orderer_address);
+    let faults = node.faults.orderer();
+    let unreached = match timeout(BROADCAST_TIMEOUT, faults.reached()).await {
+        Ok(Ok(())) => None,
+        Ok(Err(Unreachable)) => Some(connection_refused(&node.orderer_address)),
+        Err(_elapsed) => Some(DEADLINE_EXCEEDED.to_owned()),
+    };
+    if let Some(said) = unreached {
         let detail = error_detail(&node.orderer_address, ORDERER_MSP_ID, &said);
         return Err(detailed(Code::Unavailable, NO_ORDERER, &[detail]));
     }

@@ -1,5 +1,6 @@
 //! What each peer does when another one fails.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use gx_fabric_proto::protos::TxValidationCode;
@@ -93,6 +94,45 @@ async fn endorsements_that_differ_are_told_apart() {
     let words = Some("ProposalResponsePayloads do not match".to_owned());
     assert_eq!(said(&differing), (Code::Aborted, TOO_FEW.to_owned(), words));
     assert!(ledger.admin().endorse(QUERY, &[]).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_listens_at_a_dead_peer_until_it_comes_back() {
+    let ledger = Ledger::start().await;
+    let port = ledger.devnet.endpoint().rsplit_once(':').unwrap().1.parse().unwrap();
+    let connect = || tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+    peer(&ledger, "Org1MSP").down(true);
+    bounded("the refusal", async {
+        while connect().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let refused = connect().await.err().unwrap();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    peer(&ledger, "Org1MSP").down(false);
+    bounded("the return", async {
+        while connect().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(ledger.admin().evaluate(QUERY, &[]).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_orderer_holds_a_submission_up_and_then_takes_it() {
+    let ledger = Ledger::start().await;
+    let admin = ledger.admin();
+    let transaction = admin.endorse(QUERY, &[]).await.unwrap();
+    ledger.devnet.faults().orderer().black_hole(true);
+    let waiting = admin.submit(&transaction);
+    tokio::pin!(waiting);
+    let waited = tokio::time::timeout(Duration::from_millis(100), &mut waiting).await;
+    assert!(waited.is_err());
+    ledger.devnet.faults().orderer().black_hole(false);
+    bounded("the answer", waiting).await.unwrap();
+    admin.commit_status(&transaction.tx_id).await.unwrap();
 }
 
 /// What the first peer filters out is tried at the next one, which refuses in its own words.
