@@ -2,9 +2,12 @@
 
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::DevnetError;
+
+/// How many wait for the disk at once.
+const SYNCING_THREADS: usize = 32;
 
 pub(super) fn read(path: &Path) -> Result<String, DevnetError> {
     std::fs::read_to_string(path).map_err(|e| identities(path, &e))
@@ -28,17 +31,36 @@ fn write_with_mode(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     io::Write::write_all(&mut file, text.as_bytes())
 }
 
-/// A ledger whose keys a crash has emptied could not be used again.
+/// Waits for the disk: a ledger whose keys a crash has emptied could not be used again. File by
+/// file that would take long, so that many wait at once and share the file system's commits.
 pub(super) fn sync_tree(folder: &Path) -> io::Result<()> {
+    let mut paths = vec![folder.to_owned()];
+    list(folder, &mut paths)?;
+    let share = paths.len().div_ceil(SYNCING_THREADS);
+    std::thread::scope(|scope| {
+        let shares: Vec<_> = paths
+            .chunks(share)
+            .map(|paths| scope.spawn(move || paths.iter().try_for_each(|path| sync(path))))
+            .collect();
+        shares.into_iter().try_for_each(|share| {
+            share.join().unwrap_or_else(|_panic| Err(io::Error::other("a thread ended badly")))
+        })
+    })
+}
+
+fn list(folder: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            sync_tree(&path)?;
-        } else {
-            std::fs::File::open(&path)?.sync_all()?;
+            list(&path, paths)?;
         }
+        paths.push(path);
     }
-    std::fs::File::open(folder)?.sync_all()
+    Ok(())
+}
+
+fn sync(path: &Path) -> io::Result<()> {
+    std::fs::File::open(path)?.sync_all()
 }
 
 /// The system refuses the file or folder.
