@@ -106,15 +106,23 @@ impl Fault {
                 faults.force_validation_code(checked(count)?, code);
             }
             Self::MismatchEndorsements { count } => faults.mismatch_endorsements(checked(count)?),
-            Self::Down { node, on } => each(faults, node, |node| node.down(on))?,
-            Self::CountOut { node } => each(faults, node, NodeFaults::count_out)?,
-            Self::BlackHole { node, on } => each(faults, node, |node| node.black_hole(on))?,
-            Self::ResetConnections { node } => each(faults, node, NodeFaults::reset_connections)?,
-            Self::EndStreams { node } => each(faults, node, NodeFaults::end_streams)?,
-            Self::MuteStreams { node, on } => each(faults, node, |node| node.mute_streams(on))?,
-            Self::Unavailable { node, on } => each(faults, node, |node| node.unavailable(on))?,
+            Self::Down { node, on } => each(faults, node.as_deref(), |node| node.down(on))?,
+            Self::CountOut { node } => each(faults, node.as_deref(), NodeFaults::count_out)?,
+            Self::BlackHole { node, on } => {
+                each(faults, node.as_deref(), |node| node.black_hole(on))?;
+            }
+            Self::ResetConnections { node } => {
+                each(faults, node.as_deref(), NodeFaults::reset_connections)?;
+            }
+            Self::EndStreams { node } => each(faults, node.as_deref(), NodeFaults::end_streams)?,
+            Self::MuteStreams { node, on } => {
+                each(faults, node.as_deref(), |node| node.mute_streams(on))?;
+            }
+            Self::Unavailable { node, on } => {
+                each(faults, node.as_deref(), |node| node.unavailable(on))?;
+            }
             Self::TooManyRequests { node, on } => {
-                each(faults, node, |node| node.too_many_requests(on))?;
+                each(faults, node.as_deref(), |node| node.too_many_requests(on))?;
             }
         }
         Ok(())
@@ -122,8 +130,8 @@ impl Fault {
 }
 
 /// Makes the named node misbehave, or every peer where none is named.
-fn each(faults: &Faults, msp_id: Option<String>, make: impl Fn(&NodeFaults)) -> Result<(), String> {
-    match msp_id.as_deref() {
+fn each(faults: &Faults, msp_id: Option<&str>, make: impl Fn(&NodeFaults)) -> Result<(), String> {
+    match msp_id {
         None => {
             let peers = CHANNEL_MSP_IDS.into_iter().filter_map(|msp_id| faults.peer(msp_id));
             peers.for_each(|peer| make(&peer));

@@ -5,6 +5,7 @@ use gx_fabric_proto::attribute;
 use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
 
+use super::own_signatures::OwnSignatures;
 use super::signature::has_low_s;
 
 /// What the organisational unit makes of a certificate in its organisation.
@@ -26,6 +27,7 @@ pub(crate) struct Identity {
     pub(crate) gxc_role: Option<String>,
     not_after: OffsetDateTime,
     key: ParsedPublicKey,
+    own: OwnSignatures,
 }
 
 impl Identity {
@@ -47,6 +49,7 @@ impl Identity {
             gxc_role: attribute(certificate, "gxc_role").ok()?,
             not_after: certificate.validity().not_after.to_datetime(),
             key,
+            own: OwnSignatures::default(),
         })
     }
 
@@ -57,7 +60,14 @@ impl Identity {
 
     /// Whether the signature over the message is this identity's, with a low S.
     pub(crate) fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
-        has_low_s(signature) && self.key.verify_sig(message, signature).is_ok()
+        self.own.contain(message, signature)
+            || (has_low_s(signature) && self.key.verify_sig(message, signature).is_ok())
+    }
+
+    /// This process has just made that signature with the identity's own key, so that it need
+    /// not be verified when it comes back.
+    pub(crate) fn remember_signature(&self, message: &[u8], signature: &[u8]) {
+        self.own.remember(message, signature);
     }
 }
 

@@ -6,6 +6,7 @@ mod folder;
 mod identity;
 mod layout;
 mod organization;
+mod own_signatures;
 mod signature;
 mod signer;
 mod trust;

@@ -7,6 +7,7 @@ use aws_lc_rs::signature::{
 };
 
 use super::high_s_der;
+use super::own_signatures::OwnSignatures;
 use super::signature::{has_low_s, low_s_der};
 
 #[test]
@@ -29,4 +30,17 @@ fn what_is_no_signature_has_no_low_s() {
         assert!(!has_low_s(bytes), "{bytes:?}");
     }
     assert!(has_low_s(&[0x30, 6, 2, 1, 1, 2, 1, 1]));
+}
+
+#[test]
+fn own_signatures_are_known_for_their_message_alone_and_not_for_ever() {
+    let own = OwnSignatures::default();
+    own.remember(b"message", b"signature");
+    assert!(own.contain(b"message", b"signature"));
+    assert!(!own.contain(b"messages", b"ignature") && !own.contain(b"message", b"other"));
+    for n in 0..20_000_u32 {
+        own.remember(&n.to_be_bytes(), b"signature");
+    }
+    assert!(!own.contain(b"message", b"signature"));
+    assert!(own.contain(&19_999_u32.to_be_bytes(), b"signature"));
 }

@@ -11,6 +11,9 @@ use crate::node::Node;
 /// The largest envelope that the orderer takes (`AbsoluteMaxBytes`).
 const MAX_ENVELOPE_BYTES: usize = 10 * 1024 * 1024;
 
+/// An envelope up to this size is checked before another thread would have taken it over.
+const QUICK_ENVELOPE_BYTES: usize = 64 * 1024;
+
 /// The orderer's status and its words.
 #[derive(Debug)]
 pub(crate) struct Refused {
@@ -20,6 +23,9 @@ pub(crate) struct Refused {
 
 /// Checks an envelope for the queue. What a peer finds wrong with it becomes its verdict.
 pub(crate) async fn admit(node: &Arc<Node>, envelope: Envelope) -> Result<Judged, Refused> {
+    if envelope.payload.len() <= QUICK_ENVELOPE_BYTES {
+        return check(node, envelope);
+    }
     let node = Arc::clone(node);
     let checked = tokio::task::spawn_blocking(move || check(&node, envelope)).await;
     checked.unwrap_or_else(|error| {

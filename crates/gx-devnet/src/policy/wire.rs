@@ -13,7 +13,7 @@ impl SignaturePolicy {
     pub(crate) fn to_envelope(&self) -> SignaturePolicyEnvelope {
         let mut principals = Vec::new();
         let rule = self.to_rule(&mut principals);
-        let identities = principals.into_iter().map(Principal::to_message).collect();
+        let identities = principals.into_iter().map(Principal::into_message).collect();
         SignaturePolicyEnvelope { version: 0, rule: Some(rule), identities }
     }
 
@@ -58,7 +58,7 @@ impl SignaturePolicy {
 }
 
 impl Principal {
-    fn to_message(self) -> MspPrincipal {
+    fn into_message(self) -> MspPrincipal {
         let role = match self.role {
             PrincipalRole::Member => MspRoleType::Member,
             PrincipalRole::Admin => MspRoleType::Admin,

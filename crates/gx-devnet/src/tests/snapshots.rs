@@ -39,7 +39,8 @@ async fn a_revert_brings_back_state_chain_and_history_and_can_be_repeated() {
         admin.submit(&pause).await.unwrap();
         assert_eq!(admin.commit_status(&pause.tx_id).await.unwrap().block_number, 2);
         assert!(is_paused(&admin).await);
-        let mut stream = admin.follow(3).await;
+        let mut stream = admin.follow(2).await;
+        next_block(&mut stream).await;
 
         assert_eq!(ledger.devnet.revert(snapshot.id).await.unwrap(), snapshot);
         assert!(bounded("the stream's end", stream.message()).await.unwrap().is_none());
