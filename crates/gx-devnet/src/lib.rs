@@ -1,6 +1,6 @@
 //! A one-process development ledger that speaks the Fabric Gateway and Deliver protocols.
 //!
-//! It stands where a peer and an orderer stand and is used through the wire only: whoever
+//! It stands where peers and an orderer stand and is used through the wire only: whoever
 //! talks to it cannot tell from the protocol that it is one process. An endorsement runs
 //! the contracts on a snapshot of the committed state; an envelope is checked and queued;
 //! one thread validates, commits and publishes blocks:
