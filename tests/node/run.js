@@ -1,6 +1,6 @@
 // Runs the scenarios:
 //
-//   node run.js                      against a development ledger of their own (GX_BIN names `gx`)
+//   node run.js --gx=FILE            against a development ledger of their own, from this `gx`
 //   node run.js --lab                against a network of Fabric's binaries (FABRIC_BIN, FABRIC_LAB)
 //   node run.js ... NAME...          only the files whose names begin so
 //
@@ -12,6 +12,7 @@ import { mkdtemp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 
 import { placeChaincodes, startChaincode } from './networks/chaincodes.js';
 import { startDevnet } from './networks/devnet.js';
@@ -23,8 +24,10 @@ const SCENARIOS = fileURLToPath(new URL('scenarios', import.meta.url));
 const DISRUPTIVE = ['faults.test.js'];
 const AT_ONCE = 2;
 
-const names = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
-const start = process.argv.includes('--lab') ? startLab : startDevnet;
+const { values: options, positionals: names } = parseArgs({
+  options: { gx: { type: 'string' }, lab: { type: 'boolean' } },
+  allowPositionals: true,
+});
 const folder = await mkdtemp(join(tmpdir(), 'gx-official-'));
 const stops = [];
 for (const signal of ['SIGINT', 'SIGTERM']) {
@@ -55,7 +58,9 @@ async function runAll() {
   const ledgerFolder = join(folder, 'ledger');
   await mkdir(ledgerFolder);
   const chaincodes = await placeChaincodes();
-  const ledger = await start(ledgerFolder, chaincodes, stops);
+  const ledger = options.lab
+    ? await startLab(ledgerFolder, chaincodes, stops)
+    : await startDevnet(options.gx, ledgerFolder, chaincodes, stops);
   const running = chaincodes.filter((chaincode) => !chaincode.byScenario);
   await Promise.all(running.map((chaincode) => startChaincode(chaincode, join(folder, `${chaincode.name}.log`), stops)));
 

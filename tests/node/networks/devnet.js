@@ -9,11 +9,9 @@ import { Service } from './service.js';
 const START_MS = 10_000;
 
 /** Starts a development ledger in a folder, with the chaincodes. `stops` learns how to end it. */
-export async function startDevnet(folder, chaincodes, stops) {
-  // `gx` refuses variables of its own prefix that it does not know.
-  const { GX_BIN: bin, ...env } = process.env;
-  if (!bin) {
-    throw new Error('set GX_BIN to a built `gx`, or run scripts/test-official, which builds one');
+export async function startDevnet(gx, folder, chaincodes, stops) {
+  if (gx === undefined) {
+    throw new Error('name a built `gx` with --gx=FILE, or run scripts/test-official, which builds one');
   }
   const args = ['devnet', '--data-dir', folder, '--listen', `127.0.0.1:${await freePort()}`, '--cut', 'batch:500:2097152:50'];
   for (const chaincode of chaincodes) {
@@ -27,7 +25,7 @@ export async function startDevnet(folder, chaincodes, stops) {
     }
   }
   const control = join(folder, 'control.json');
-  const service = new Service('gx devnet', bin, args, { env, logFile: join(folder, 'devnet.log') });
+  const service = new Service('gx devnet', gx, args, { logFile: join(folder, 'devnet.log') });
   stops.push(() => service.stop());
   let steered;
   await service.until(`wrote ${control}`, async () => (steered = await readJson(control)) !== undefined, START_MS);
