@@ -78,9 +78,11 @@ fn chaincodes(options: &DevnetOptions, stopping: &CancellationToken) -> Chaincod
         stopping: stopping.clone(),
         execute_timeout: options.execute_timeout,
     };
+    let collections = |name: &str| options.collections.get(name).cloned().unwrap_or_default();
     let built_in = Chaincode::built_in(&options.chaincode, policy(&options.chaincode));
     let services = options.services.iter().map(|service| {
         Chaincode::service(service.clone(), policy(&service.name), surroundings.clone())
+            .with_collections(collections(&service.name))
     });
     Chaincodes::new(std::iter::once(built_in).chain(services))
 }

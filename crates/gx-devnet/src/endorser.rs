@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gx_fabric_proto::common::{Envelope, Payload};
+use gx_fabric_proto::common::{ChannelHeader, Envelope, Payload};
 use gx_fabric_proto::protos::{
     ChaincodeAction, ChaincodeActionPayload, ChaincodeEndorsedAction, ChaincodeEvent, ChaincodeId,
     Endorsement, ProposalResponsePayload, Response, Transaction, TransactionAction,
@@ -13,7 +13,7 @@ use crate::SignaturePolicy;
 use crate::access::to_time;
 use crate::chaincode::{Answer, Call, Chaincode, Chaincodes};
 use crate::faults::RawEvent;
-use crate::ledger::{Needs, Results, Simulation};
+use crate::ledger::{CollectionUse, Needs, Results, Simulation, StoreError};
 use crate::msp::Identity;
 use crate::node::{Node, Peer};
 use crate::proposal::Unpacked;
@@ -107,6 +107,7 @@ impl Node {
             creator: &creator,
             timestamp: timestamp.expect("the filters let no proposal pass without a timestamp"),
             peer,
+            msp_id: self.peers[peer].msp_id,
         };
         let answer = self.chaincodes.execute(&mut simulation, &call);
         let answer = answer.map_err(|e| in_simulation(&e))?;
@@ -115,7 +116,54 @@ impl Node {
         }
         let chaincode = Arc::clone(chaincode);
         let results = simulation.finish().map_err(|e| in_simulation(&e))?;
+        self.check_dissemination(peer, proposal, &results)?;
         Ok(Simulated { answer, chaincode, results })
+    }
+
+    /// Whether so many other peers can have the private writes as their collections want.
+    fn check_dissemination(
+        &self,
+        peer: usize,
+        proposal: &Unpacked,
+        results: &Results,
+    ) -> Result<(), Refusal> {
+        for part in results.needs.collections.iter().filter(|part| part.is_written) {
+            let chaincode = self.chaincodes.get(&part.namespace);
+            let Some(collection) = chaincode.and_then(|it| it.collections.get(&part.name)) else {
+                continue;
+            };
+            let others = self.peers.iter().filter(|other| {
+                other.place != peer
+                    && other.faults.is_counted_on()
+                    && collection.is_held_by(other.msp_id)
+            });
+            let (required, found) = (collection.required_peers, others.count());
+            if found < required {
+                let ChannelHeader { tx_id, channel_id, .. } = &proposal.channel;
+                return Err(in_simulation(&format!(
+                    "failed to distribute private collection, txID {tx_id}, channel {channel_id}: \
+                     could not build private data dissemination plan for chaincode {} and \
+                     collection {}: required to disseminate to at least {required} peers, but \
+                     know of only {found} eligible peers",
+                    part.namespace, part.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps private writes here until the transaction that has their hashes is committed.
+    pub(crate) async fn keep_private(
+        self: &Arc<Self>,
+        proposal: &Unpacked,
+        simulated: &Simulated,
+    ) -> Result<(), StoreError> {
+        let Some(private) = simulated.results.private.clone() else { return Ok(()) };
+        let (node, tx_id) = (Arc::clone(self), proposal.channel.tx_id.clone());
+        let height = *self.height.borrow();
+        let kept =
+            tokio::task::spawn_blocking(move || node.store.put_transient(&tx_id, height, &private));
+        kept.await.expect("writing to the store does not panic")
     }
 
     /// Everything that comes before the chaincode's own rules.
@@ -153,14 +201,27 @@ impl Simulated {
     /// The policies that endorsements of this must satisfy: of the keys that are written and
     /// of the chaincodes that take part, the called one's where none does.
     pub(crate) fn policies(&self, chaincodes: &Chaincodes) -> Vec<SignaturePolicy> {
-        let Needs { chaincodes: named, keys } = &self.results.needs;
+        let Needs { chaincodes: named, keys, collections } = &self.results.needs;
         let own = named.iter().filter_map(|name| chaincodes.get(name));
         let mut policies: Vec<_> = own.map(|chaincode| chaincode.policy.clone()).collect();
         policies.extend(keys.iter().cloned());
+        for part in collections.iter().filter(|part| part.is_written) {
+            let Some(chaincode) = chaincodes.get(&part.namespace) else { continue };
+            let own = chaincode.collections.get(&part.name);
+            let own = own.and_then(|collection| collection.endorsement.clone());
+            policies.push(own.unwrap_or_else(|| chaincode.policy.clone()));
+        }
         if policies.is_empty() {
             policies.push(self.chaincode.policy.clone());
         }
         policies
+    }
+
+    /// The collections that only their holders can endorse: those that are read, and with
+    /// transient data, which nobody else shall see, those that are written.
+    pub(crate) fn guarded(&self, with_transient: bool) -> Vec<&CollectionUse> {
+        let parts = self.results.needs.collections.iter();
+        parts.filter(|part| part.is_read || with_transient).collect()
     }
 
     /// What a peer signs: the results in answer to this proposal, with another event where a

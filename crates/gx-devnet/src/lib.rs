@@ -17,6 +17,7 @@ mod access;
 mod build;
 mod chaincode;
 mod clients;
+mod collections;
 mod control;
 mod deliver;
 mod devnet;
@@ -39,6 +40,7 @@ mod transport;
 mod unimplemented;
 
 pub use chaincode::{ChaincodeService, ServiceTls};
+pub use collections::{Collections, CollectionsError};
 pub use devnet::{Devnet, PeerEndpoint};
 pub use dump::{DumpError, DumpSummary, dump, load};
 pub use error::DevnetError;

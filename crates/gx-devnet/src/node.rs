@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::chaincode::Chaincodes;
 use crate::faults::{Faults, NodeFaults};
-use crate::ledger::{Judge, Orderer, Store};
+use crate::ledger::{CollectionUse, Judge, Orderer, Store};
 use crate::msp::{Identity, Msp, Signer};
 
 /// Gateway calls at once, open event streams and waits for a commit included.
@@ -32,6 +32,15 @@ pub(crate) struct Node {
     pub(crate) height: watch::Receiver<u64>,
     pub(crate) faults: Faults,
     pub(crate) stopping: CancellationToken,
+}
+
+impl Node {
+    /// Whether a peer holds the private data that a transaction takes part in.
+    pub(crate) fn holds(&self, peer: &Peer, part: &CollectionUse) -> bool {
+        let chaincode = self.chaincodes.get(&part.namespace);
+        let collection = chaincode.and_then(|it| it.collections.get(&part.name));
+        collection.is_some_and(|collection| collection.is_held_by(peer.msp_id))
+    }
 }
 
 /// One organisation's peer.

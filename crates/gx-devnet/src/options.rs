@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use gx_model::Clock;
 
-use crate::SignaturePolicy;
 use crate::chaincode::ChaincodeService;
+use crate::{Collections, SignaturePolicy};
 
 /// What a peer gives a chaincode (`chaincode.executetimeout`).
 const EXECUTE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,6 +39,8 @@ pub struct DevnetOptions {
     /// Whose endorsements a chaincode's transactions need, by its name. Where none is given it
     /// is a peer of more than half of the channel's organisations, that is, of both.
     pub policies: BTreeMap<String, SignaturePolicy>,
+    /// The collections of private data that a chaincode has, by its name.
+    pub collections: BTreeMap<String, Collections>,
     /// When a block is made.
     pub cutting: BlockCutting,
     /// Judges timestamps and certificates.
@@ -65,6 +67,7 @@ impl DevnetOptions {
             services: Vec::new(),
             execute_timeout: EXECUTE_TIMEOUT,
             policies: BTreeMap::new(),
+            collections: BTreeMap::new(),
             cutting: BlockCutting::Immediate,
             clock,
             fsync: true,

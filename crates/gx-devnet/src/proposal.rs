@@ -26,6 +26,8 @@ pub(crate) struct Unpacked {
     pub(crate) args: Vec<Vec<u8>>,
     /// Whether the chaincode is called to be initialised.
     pub(crate) is_init: bool,
+    /// Whether there are data that only endorsing peers shall see.
+    pub(crate) has_transient: bool,
     /// The payload without transient data, as it goes into the transaction.
     pub(crate) payload: Vec<u8>,
 }
@@ -63,6 +65,7 @@ impl Unpacked {
             return Err(format!("the header names chaincode [{named}], the payload [{name}]"));
         }
         let input = spec.input.unwrap_or_default();
+        let has_transient = !payload.transient_map.is_empty();
         let payload = ChaincodeProposalPayload {
             input: payload.input,
             ..ChaincodeProposalPayload::default()
@@ -75,6 +78,7 @@ impl Unpacked {
             chaincode: name,
             args: input.args,
             is_init: input.is_init,
+            has_transient,
             payload: payload.encode_to_vec(),
         })
     }

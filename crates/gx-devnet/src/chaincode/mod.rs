@@ -11,6 +11,7 @@ use gx_fabric_proto::protos::ChaincodeInput;
 use time::OffsetDateTime;
 
 use crate::SignaturePolicy;
+use crate::collections::Collections;
 use crate::ledger::Simulation;
 use crate::msp::Identity;
 use crate::proposal::Unpacked;
@@ -41,6 +42,8 @@ pub(crate) struct Chaincode {
     init_required: bool,
     /// Whose endorsements its transactions need.
     pub(crate) policy: SignaturePolicy,
+    /// Its private data.
+    pub(crate) collections: Collections,
     code: Code,
 }
 
@@ -62,6 +65,8 @@ pub(crate) struct Call<'a> {
     pub(crate) timestamp: OffsetDateTime,
     /// Which peer simulates it: each has connections of its own.
     pub(crate) peer: usize,
+    /// That peer's organisation, which may hold private data.
+    pub(crate) msp_id: &'a str,
 }
 
 /// What a chaincode answers, its writes aside.
@@ -167,9 +172,15 @@ impl Chaincode {
         Self::new(&name, init_required, policy, Code::Service(Service::new(service, surroundings)))
     }
 
+    /// With these collections.
+    pub(crate) fn with_collections(self, collections: Collections) -> Self {
+        Self { collections, ..self }
+    }
+
     fn new(name: &str, init_required: bool, policy: SignaturePolicy, code: Code) -> Self {
         let (name, version) = (name.to_owned(), VERSION.to_owned());
-        Self { name, version, init_required, policy, code }
+        let collections = Collections::default();
+        Self { name, version, init_required, policy, collections, code }
     }
 
     /// Whether every peer that runs it gets the same, so that running it once will do.

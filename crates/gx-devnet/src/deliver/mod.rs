@@ -1,6 +1,7 @@
 //! The peer's Deliver service: full and filtered blocks from any position on.
 
 mod feed;
+mod private;
 mod seek;
 
 use std::pin::Pin;
@@ -22,10 +23,10 @@ use tonic::{Request, Response, Status, Streaming};
 pub(crate) use feed::{BlockFeed, Ended};
 pub(crate) use seek::Seek;
 
-use crate::faults::NodeFaults;
-use crate::ledger::transactions;
+use crate::ledger::{StoreError, transactions};
 use crate::node::{Node, Peer};
-use crate::status::{connection_dropped, too_many_deliver_streams, validation_code};
+use crate::status::{connection_dropped, store_failed, too_many_deliver_streams, validation_code};
+use private::private_data;
 
 /// Blocks that wait for a slow reader.
 const BUFFERED_BLOCKS: usize = 16;
@@ -82,8 +83,8 @@ impl DeliverService {
         let streams = Arc::clone(&self.peer.deliver_streams);
         let permit = streams.try_acquire_owned().map_err(|_| too_many_deliver_streams())?;
         let (answers, stream) = mpsc::channel(BUFFERED_BLOCKS);
-        let (node, faults) = (Arc::clone(&self.node), self.peer.faults.clone());
-        let session = Session { node, faults, form, answers };
+        let (node, peer) = (Arc::clone(&self.node), Arc::clone(&self.peer));
+        let session = Session { node, peer, form, answers };
         tokio::spawn(async move {
             session.serve(requests).await;
             drop(permit);
@@ -98,7 +99,7 @@ struct Gone;
 /// One caller's stream: a seek after the other.
 struct Session {
     node: Arc<Node>,
-    faults: NodeFaults,
+    peer: Arc<Peer>,
     form: Form,
     answers: mpsc::Sender<Result<DeliverResponse, Status>>,
 }
@@ -126,7 +127,7 @@ impl Session {
             Ok(seek) => seek,
             Err(status) => return Ok(status),
         };
-        let mut feed = BlockFeed::new(Arc::clone(&self.node), &self.faults, seek.start);
+        let mut feed = BlockFeed::new(Arc::clone(&self.node), &self.peer.faults, seek.start);
         if !seek.waits_for(*self.node.height.borrow()) {
             feed.never_mute();
         }
@@ -141,16 +142,17 @@ impl Session {
             match next {
                 Ok(block) => {
                     let number = feed.position() - 1;
-                    self.send(self.form(block)).await?;
+                    let formed = match self.form(&seek, block) {
+                        Ok(formed) => formed,
+                        Err(error) => return self.fail(store_failed(&error)).await,
+                    };
+                    self.send(formed).await?;
                     if number == seek.stop {
                         return Ok(DeliverStatus::Success);
                     }
                 }
                 Err(Ended::Cleanly) => return Err(Gone),
-                Err(Ended::By(status)) => {
-                    let _gone = self.answers.send(Err(status)).await;
-                    return Err(Gone);
-                }
+                Err(Ended::By(status)) => return self.fail(status).await,
             }
         }
     }
@@ -160,15 +162,27 @@ impl Session {
         self.answers.send(Ok(response)).await.map_err(|_| Gone)
     }
 
-    fn form(&self, block: Block) -> Answer {
-        match self.form {
+    /// Ends the stream with an error.
+    async fn fail<T>(&self, status: Status) -> Result<T, Gone> {
+        let _gone = self.answers.send(Err(status)).await;
+        Err(Gone)
+    }
+
+    fn form(&self, seek: &Seek, mut block: Block) -> Result<Answer, StoreError> {
+        if seek.headers_only && !is_config(&block) {
+            block.data = None;
+        }
+        Ok(match self.form {
             Form::Full => Answer::Block(block),
             Form::Filtered => Answer::FilteredBlock(filtered(&self.node.channel, &block)),
-            Form::WithPrivateData => Answer::BlockAndPrivateData(BlockAndPrivateData {
-                block: Some(block),
-                ..BlockAndPrivateData::default()
-            }),
-        }
+            Form::WithPrivateData => {
+                let number = block.header.as_ref().map_or(0, |header| header.number);
+                Answer::BlockAndPrivateData(BlockAndPrivateData {
+                    private_data_map: private_data(&self.node, &self.peer, &seek.reader, number)?,
+                    block: Some(block),
+                })
+            }
+        })
     }
 }
 
@@ -197,4 +211,9 @@ fn filtered(channel: &str, block: &Block) -> FilteredBlock {
         .collect();
     let number = block.header.as_ref().map(|header| header.number).unwrap_or_default();
     FilteredBlock { channel_id: channel.to_owned(), number, filtered_transactions }
+}
+
+fn is_config(block: &Block) -> bool {
+    let first = transactions(block).into_iter().next();
+    first.is_some_and(|transaction| transaction.kind == i32::from(HeaderType::Config))
 }

@@ -1,12 +1,15 @@
 //! What a Deliver request asks for, checked in a peer's order.
 
+use std::sync::Arc;
+
 use gx_fabric_proto::common::{ChannelHeader, Envelope, Payload, SignatureHeader, Status};
-use gx_fabric_proto::orderer::seek_info::SeekBehavior;
+use gx_fabric_proto::orderer::seek_info::{SeekBehavior, SeekContentType};
 use gx_fabric_proto::orderer::seek_position::Type as Position;
 use gx_fabric_proto::orderer::{SeekInfo, SeekPosition};
 use prost::Message;
 
 use crate::access::Policy;
+use crate::msp::Identity;
 use crate::node::Node;
 
 /// A range of blocks that the caller may have.
@@ -15,6 +18,10 @@ pub(crate) struct Seek {
     /// The last block wanted; `u64::MAX` is for ever.
     pub(crate) stop: u64,
     pub(crate) fail_if_not_ready: bool,
+    /// Blocks come without their transactions, configurations aside.
+    pub(crate) headers_only: bool,
+    /// Who asks.
+    pub(crate) reader: Arc<Identity>,
 }
 
 impl Seek {
@@ -35,10 +42,11 @@ impl Seek {
         let creator = &signature.creator;
         node.check_signed(Policy::Readers, creator, &envelope.payload, &envelope.signature)
             .map_err(|_| Status::Forbidden)?;
-        Self::from_info(&seek, *node.height.borrow())
+        let reader = node.msp.identity(creator).map_err(|_| Status::Forbidden)?;
+        Self::from_info(&seek, *node.height.borrow(), reader)
     }
 
-    fn from_info(seek: &SeekInfo, height: u64) -> Result<Self, Status> {
+    fn from_info(seek: &SeekInfo, height: u64, reader: Arc<Identity>) -> Result<Self, Status> {
         let newest = height.saturating_sub(1);
         let start = match position(seek.start.as_ref())? {
             Position::Newest(_) => newest,
@@ -55,7 +63,8 @@ impl Seek {
             Position::Specified(at) => at.number,
         };
         let fail_if_not_ready = seek.behavior == i32::from(SeekBehavior::FailIfNotReady);
-        Ok(Self { start, stop, fail_if_not_ready })
+        let headers_only = seek.content_type == i32::from(SeekContentType::HeaderWithSig);
+        Ok(Self { start, stop, fail_if_not_ready, headers_only, reader })
     }
 
     /// Whether this seek goes on beyond the chain of this height.

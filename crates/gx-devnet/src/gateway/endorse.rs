@@ -12,10 +12,11 @@ use super::peers::{Failure, chaincode_failed, counted_on, process};
 use super::unpack;
 use crate::endorser::{Simulated, envelope};
 use crate::faults::RawEvent;
+use crate::ledger::CollectionUse;
 use crate::node::{Node, Peer};
 use crate::policy::SignaturePolicy;
 use crate::proposal::Unpacked;
-use crate::status::{detailed, error_detail};
+use crate::status::{detailed, error_detail, store_failed};
 
 const FIRST_FAILED: &str = "failed to endorse transaction, see attached details for more info";
 const TOO_FEW: &str =
@@ -44,6 +45,10 @@ pub(super) async fn endorse(
         collection.by_policy().await?;
     } else {
         collection.by_organizations(&request.endorsing_organizations).await?;
+    }
+    if let Some(simulated) = &collection.simulated {
+        let kept = node.keep_private(&collection.proposal, simulated).await;
+        kept.map_err(|error| store_failed(&error))?;
     }
     Ok(EndorseResponse { prepared_transaction: Some(collection.into_envelope()) })
 }
@@ -110,11 +115,25 @@ impl Collection {
         let Some(simulated) = &self.simulated else {
             return Err(detailed(Code::Aborted, FIRST_FAILED, &self.details));
         };
-        let layouts = self.layouts(&simulated.policies(&self.node.chaincodes));
+        let policies = simulated.policies(&self.node.chaincodes);
+        let has_transient = self.proposal.has_transient;
+        let layouts = self.layouts(&policies, &simulated.guarded(has_transient));
         if layouts.is_empty() {
-            return Err(Status::failed_precondition(format!(
-                "{NO_COMBINATION}: no peer combination can satisfy the endorsement policy"
-            )));
+            let for_reads = simulated.guarded(false);
+            let reason = if has_transient && !self.layouts(&policies, &for_reads).is_empty() {
+                let protected = simulated.guarded(true);
+                let protected = protected.iter().filter(|part| !part.is_read);
+                let protected: Vec<_> = protected.map(|part| part.name.as_str()).collect();
+                format!(
+                    "requires endorsement from organisation(s) that are not in the distribution \
+                     policy of the private data collection(s): [{}]; retry specifying trusted \
+                     endorsing organizations to protect transient data",
+                    protected.join(" ")
+                )
+            } else {
+                format!("{NO_COMBINATION}: no peer combination can satisfy the endorsement policy")
+            };
+            return Err(Status::failed_precondition(reason));
         }
         for layout in layouts {
             let lost = layout.iter().any(|peer| contains(&self.failed, peer));
@@ -135,10 +154,15 @@ impl Collection {
             && self.node.chaincodes.get(&self.proposal.chaincode).is_some()
     }
 
-    /// The sets of peers that satisfy the policies and of which none can be spared, those with
+    /// The sets of peers that hold what is guarded and satisfy the policies, and of which none can be spared, those with
     /// the own peer first.
-    fn layouts(&self, policies: &[SignaturePolicy]) -> Vec<Vec<Arc<Peer>>> {
-        let peers = counted_on(&self.node, &self.own);
+    fn layouts(
+        &self,
+        policies: &[SignaturePolicy],
+        guarded: &[&CollectionUse],
+    ) -> Vec<Vec<Arc<Peer>>> {
+        let mut peers = counted_on(&self.node, &self.own);
+        peers.retain(|peer| guarded.iter().all(|part| self.node.holds(peer, part)));
         let mut sets = subsets(&peers);
         sets.sort_by_key(Vec::len);
         let mut layouts: Vec<Vec<Arc<Peer>>> = Vec::new();

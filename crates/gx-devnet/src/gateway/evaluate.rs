@@ -26,7 +26,11 @@ pub(super) async fn evaluate(
              {channel}"
         )));
     }
-    let targets = &request.target_organizations;
+    let mut targets = request.target_organizations;
+    let protects_transient = proposal.has_transient && targets.is_empty();
+    if protects_transient {
+        targets.push(own.msp_id.to_owned());
+    }
     let mut peers = counted_on(node, own);
     peers.retain(|peer| targets.is_empty() || targets.iter().any(|org| org == peer.msp_id));
     let name = &proposal.chaincode;

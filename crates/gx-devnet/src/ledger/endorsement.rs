@@ -10,6 +10,7 @@ use prost::Message;
 
 use super::mvcc::NamespaceSet;
 use super::simulation::Metadata;
+use super::simulation_private::CollectionUse;
 use super::store::{Batch, StoreError};
 use crate::SignaturePolicy;
 use crate::msp::Identity;
@@ -26,6 +27,8 @@ pub(super) struct Endorsed {
     pub(super) signers: Vec<Arc<Identity>>,
     /// The chaincodes whose own policies these signers do not satisfy.
     pub(super) unsatisfied: Vec<String>,
+    /// Whether they satisfy the policies that written collections have of their own.
+    pub(super) collections_endorsed: bool,
 }
 
 /// The keys whose policies a block has changed so far: nobody can have endorsed by the new
@@ -39,6 +42,8 @@ pub(crate) struct Needs {
     /// Chaincodes whose own policies count.
     pub(crate) chaincodes: Vec<String>,
     pub(crate) keys: Vec<SignaturePolicy>,
+    /// Whose collections count, which only the registry of chaincodes can tell.
+    pub(crate) collections: Vec<CollectionUse>,
 }
 
 /// The policy in a key's metadata; none where its chaincode's counts. The error is one that
@@ -60,6 +65,9 @@ impl Endorsed {
         state: &Batch<'_>,
         changed: &ChangedPolicies,
     ) -> Result<bool, StoreError> {
+        if !self.collections_endorsed {
+            return Ok(false);
+        }
         if !state.has_metadata()? {
             return Ok(self.unsatisfied.is_empty());
         }
@@ -68,6 +76,9 @@ impl Endorsed {
             own_policies.insert(&self.chaincode);
         }
         for set in &self.sets {
+            if set.collections.iter().any(|it| it.is_written() && !it.has_own_policy) {
+                own_policies.insert(&set.namespace);
+            }
             for key in written(&set.keys) {
                 if changed.0.contains(&(set.namespace.clone(), key.to_owned())) {
                     return Ok(false);

@@ -8,18 +8,19 @@ use std::sync::Arc;
 use gx_fabric_proto::common::{
     ChannelHeader, Envelope, Header, HeaderType, Payload, SignatureHeader,
 };
-use gx_fabric_proto::kvrwset::KvrwSet;
+use gx_fabric_proto::kvrwset::{HashedRwSet, KvrwSet};
 use gx_fabric_proto::protos::{
     ChaincodeAction, ChaincodeActionPayload, Endorsement, ProposalResponsePayload, Transaction,
     TransactionAction, TxValidationCode,
 };
-use gx_fabric_proto::rwset::TxReadWriteSet;
+use gx_fabric_proto::rwset::{CollectionHashedReadWriteSet, TxReadWriteSet};
 use gx_fabric_proto::transaction_id;
 use prost::Message;
 use sha2::{Digest, Sha256};
 
 use super::endorsement::Endorsed;
 use super::mvcc::NamespaceSet;
+use super::private::CollectionSet;
 use crate::chaincode::Chaincodes;
 use crate::msp::{Identity, Msp};
 
@@ -120,11 +121,47 @@ impl Judge {
         for namespace in std::iter::once(named).chain(written.filter(|written| *written != named)) {
             let chaincode = self.chaincodes.get(namespace);
             let chaincode = chaincode.ok_or(TxValidationCode::InvalidChaincode)?;
-            if !chaincode.policy.is_satisfied_by(&signers) {
+            let set = sets.iter().find(|set| set.namespace == namespace);
+            let counts = set.is_none_or(NamespaceSet::needs_own_policy);
+            if counts && !chaincode.policy.is_satisfied_by(&signers) {
                 unsatisfied.push(namespace.to_owned());
             }
         }
-        Ok(Endorsed { chaincode: named.to_owned(), sets, signers, unsatisfied })
+        let chaincode = named.to_owned();
+        let collections_endorsed = self.are_collections_endorsed(&sets, &signers);
+        Ok(Endorsed { chaincode, sets, signers, unsatisfied, collections_endorsed })
+    }
+
+    /// Whether the policies that written collections have of their own are satisfied.
+    fn are_collections_endorsed(&self, sets: &[NamespaceSet], signers: &[Arc<Identity>]) -> bool {
+        sets.iter().all(|set| {
+            let Some(chaincode) = self.chaincodes.get(&set.namespace) else { return false };
+            set.collections.iter().filter(|changes| changes.is_written()).all(|changes| {
+                let policy = chaincode.collections.get(&changes.name);
+                let policy = policy.as_ref().and_then(|it| it.endorsement.as_ref());
+                policy.is_none_or(|policy| policy.is_satisfied_by(signers))
+            })
+        })
+    }
+
+    /// A collection that the chaincode does not have is an illegal write set.
+    fn collection_set(
+        &self,
+        namespace: &str,
+        set: CollectionHashedReadWriteSet,
+    ) -> Result<CollectionSet, TxValidationCode> {
+        let keys = HashedRwSet::decode(set.hashed_rwset.as_slice())
+            .map_err(|_| TxValidationCode::BadRwset)?;
+        let chaincode = self.chaincodes.get(namespace);
+        let defined = chaincode.and_then(|it| it.collections.get(&set.collection_name));
+        let defined = defined.ok_or(TxValidationCode::IllegalWriteset)?;
+        Ok(CollectionSet {
+            block_to_live: defined.block_to_live,
+            has_own_policy: defined.endorsement.is_some(),
+            name: set.collection_name,
+            keys,
+            private_hash: set.pvt_rwset_hash,
+        })
     }
 
     /// Those who have really signed. A signature that is none is as if it were not there, and
@@ -150,7 +187,10 @@ impl Judge {
             .into_iter()
             .map(|set| {
                 let keys = KvrwSet::decode(set.rwset.as_slice()).map_err(bad)?;
-                let collections = Vec::new();
+                let hashed = set.collection_hashed_rwset.into_iter();
+                let collections = hashed
+                    .map(|it| self.collection_set(&set.namespace, it))
+                    .collect::<Result<_, _>>()?;
                 let set = NamespaceSet { namespace: set.namespace, keys, collections };
                 if set.has_writes() && self.chaincodes.get(&set.namespace).is_none() {
                     return Err(TxValidationCode::IllegalWriteset);

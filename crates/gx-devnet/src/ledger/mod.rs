@@ -14,6 +14,7 @@ mod orderer;
 mod private;
 mod scan;
 mod simulation;
+mod simulation_private;
 mod snapshot;
 mod store;
 
@@ -26,5 +27,6 @@ pub(crate) use envelope::{Judge, Judged, Opened};
 pub(crate) use history::History;
 pub(crate) use orderer::{Orderer, OrdererGone};
 pub(crate) use simulation::{Metadata, Results, ScanId, Simulation, SimulationError};
+pub(crate) use simulation_private::CollectionUse;
 pub use snapshot::{LedgerSnapshot, SnapshotError};
-pub(crate) use store::{Location, Store, StoreError};
+pub(crate) use store::{CollectionName, Location, PrivateWrites, Store, StoreError};

@@ -18,6 +18,16 @@ pub(super) struct NamespaceSet {
 impl NamespaceSet {
     /// Whether the transaction changes anything here.
     pub(super) fn has_writes(&self) -> bool {
+        self.has_public_writes() || self.collections.iter().any(CollectionSet::is_written)
+    }
+
+    /// Whether the chaincode's own policy counts: not where all that is written has another.
+    pub(super) fn needs_own_policy(&self) -> bool {
+        let by_default = |set: &CollectionSet| set.is_written() && !set.has_own_policy;
+        self.has_public_writes() || self.collections.iter().any(by_default) || !self.has_writes()
+    }
+
+    fn has_public_writes(&self) -> bool {
         !self.keys.writes.is_empty() || !self.keys.metadata_writes.is_empty()
     }
 }

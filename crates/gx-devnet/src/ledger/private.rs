@@ -17,6 +17,14 @@ pub(super) struct CollectionSet {
     pub(super) private_hash: Vec<u8>,
     /// In blocks; 0 keeps for ever.
     pub(super) block_to_live: u64,
+    /// Whether a policy of the collection counts in place of the chaincode's.
+    pub(super) has_own_policy: bool,
+}
+
+impl CollectionSet {
+    pub(super) fn is_written(&self) -> bool {
+        !self.keys.hashed_writes.is_empty() || !self.keys.metadata_writes.is_empty()
+    }
 }
 
 /// A transaction at its turn in the block.

@@ -7,12 +7,15 @@ use std::sync::Arc;
 use gx_fabric_proto::kvrwset::{
     self, KvMetadataEntry, KvMetadataWrite, KvRead, KvWrite, KvrwSet, RangeQueryInfo,
 };
-use gx_fabric_proto::rwset::{NsReadWriteSet, TxReadWriteSet, tx_read_write_set::DataModel};
+use gx_fabric_proto::rwset::{
+    NsReadWriteSet, TxPvtReadWriteSet, TxReadWriteSet, tx_read_write_set::DataModel,
+};
 use prost::Message;
 
 use super::endorsement::{BadPolicy, Needs, key_policy};
 use super::history::History;
 use super::scan::Scan;
+use super::simulation_private::{CollectionUse, PrivateKeys, PrivateResults};
 use super::store::{Snapshot, StoreError, Version};
 
 /// Named bytes that stand beside a key's value.
@@ -35,8 +38,28 @@ pub(crate) enum SimulationError {
          Writes are not allowed"
     )]
     WriteAfterPage(String),
+    /// The same.
+    #[error(
+        "txid [{0}]: unsuppored transaction. Queries on pvt data is supported only in a read-only \
+         transaction"
+    )]
+    PrivateQueryAfterWrite(String),
+    /// The same.
+    #[error(
+        "txid [{0}]: unsuppored transaction. Transaction has already performed queries on pvt \
+         data. Writes are not allowed"
+    )]
+    WriteAfterPrivateQuery(String),
+    /// The peer holds another version of private data than everybody knows of, or none.
+    #[error(
+        "private data matching public hash version is not available. Public hash version = {0}, \
+         Private data version = {1}"
+    )]
+    PrivateDataMissing(String, String),
     /// A key's policy is no policy.
-    #[error("failed to unmarshal signature policy")]
+    #[error(
+        "error unmarshalling SignaturePolicyEnvelope: proto: cannot parse invalid wire-format data"
+    )]
     BadPolicy,
 }
 
@@ -46,22 +69,24 @@ pub(crate) struct ScanId(usize);
 
 /// All namespaces' state as one transaction sees it.
 pub(crate) struct Simulation {
-    tx_id: String,
-    snapshot: Arc<Snapshot>,
+    pub(super) tx_id: String,
+    pub(super) snapshot: Arc<Snapshot>,
     namespaces: BTreeMap<String, Namespace>,
     /// In the order in which they were opened, which is the order in the read set.
     scans: Vec<Scan>,
-    has_written: bool,
+    pub(super) has_written: bool,
     has_paged: bool,
+    pub(super) has_queried_private: bool,
 }
 
 /// What the transaction did in one namespace.
 #[derive(Default)]
-struct Namespace {
+pub(super) struct Namespace {
     reads: BTreeMap<String, Option<Version>>,
     /// None deletes.
     writes: BTreeMap<String, Option<Vec<u8>>>,
     metadata_writes: BTreeMap<String, Metadata>,
+    pub(super) collections: BTreeMap<String, PrivateKeys>,
 }
 
 /// What came of a simulation.
@@ -69,6 +94,8 @@ struct Namespace {
 pub(crate) struct Results {
     /// An encoded `TxReadWriteSet`: what goes into the transaction.
     pub(crate) public: Vec<u8>,
+    /// Private writes, which go another way; none where there are none.
+    pub(crate) private: Option<TxPvtReadWriteSet>,
     /// Whose endorsements it needs.
     pub(crate) needs: Needs,
 }
@@ -82,6 +109,7 @@ impl Simulation {
             scans: Vec::new(),
             has_written: false,
             has_paged: false,
+            has_queried_private: false,
         }
     }
 
@@ -202,17 +230,19 @@ impl Simulation {
             }
         }
         let needs = self.needs()?;
-        let ns_rwset = self.namespaces.into_iter().map(|(namespace, keys)| {
+        let mut private = PrivateResults::new();
+        let ns_rwset = self.namespaces.into_iter().map(|(namespace, mut keys)| {
             let ranges = ranges.remove(&namespace).unwrap_or_default();
+            let collections = std::mem::take(&mut keys.collections);
             NsReadWriteSet {
                 rwset: keys.into_set(ranges).encode_to_vec(),
+                collection_hashed_rwset: private.take(&namespace, collections),
                 namespace,
-                collection_hashed_rwset: Vec::new(),
             }
         });
         let public =
             TxReadWriteSet { data_model: DataModel::Kv.into(), ns_rwset: ns_rwset.collect() };
-        Ok(Results { public: public.encode_to_vec(), needs })
+        Ok(Results { public: public.encode_to_vec(), private: private.finish(), needs })
     }
 
     /// A chaincode's own policy counts where a key without one is written, or where nothing is.
@@ -221,7 +251,16 @@ impl Simulation {
         for (namespace, keys) in &self.namespaces {
             let written: BTreeSet<_> =
                 keys.writes.keys().chain(keys.metadata_writes.keys()).collect();
-            let mut is_own = written.is_empty();
+            for (name, keys) in &keys.collections {
+                needs.collections.push(CollectionUse {
+                    namespace: namespace.clone(),
+                    name: name.clone(),
+                    is_read: keys.is_read,
+                    is_written: keys.is_written(),
+                });
+            }
+            let has_private_writes = keys.collections.values().any(PrivateKeys::is_written);
+            let mut is_own = written.is_empty() && !has_private_writes;
             for key in written {
                 match key_policy(&self.snapshot.metadata(namespace, key)?) {
                     Some(Ok(policy)) => needs.keys.push(policy),
@@ -236,7 +275,10 @@ impl Simulation {
         Ok(needs)
     }
 
-    fn check_writable(&mut self) -> Result<(), SimulationError> {
+    pub(super) fn check_writable(&mut self) -> Result<(), SimulationError> {
+        if self.has_queried_private {
+            return Err(SimulationError::WriteAfterPrivateQuery(self.tx_id.clone()));
+        }
         if self.has_paged {
             return Err(SimulationError::WriteAfterPage(self.tx_id.clone()));
         }
@@ -244,7 +286,7 @@ impl Simulation {
         Ok(())
     }
 
-    fn namespace(&mut self, name: &str) -> &mut Namespace {
+    pub(super) fn namespace(&mut self, name: &str) -> &mut Namespace {
         // Looked up twice at worst, so that the common case allocates nothing.
         if !self.namespaces.contains_key(name) {
             self.namespaces.insert(name.to_owned(), Namespace::default());
@@ -281,7 +323,7 @@ fn is_same_range(one: &RangeQueryInfo, other: &RangeQueryInfo) -> bool {
         && one.itr_exhausted == other.itr_exhausted
 }
 
-fn to_entries(metadata: Metadata) -> Vec<KvMetadataEntry> {
+pub(super) fn to_entries(metadata: Metadata) -> Vec<KvMetadataEntry> {
     metadata.into_iter().map(|(name, value)| KvMetadataEntry { name, value }).collect()
 }
 

@@ -94,7 +94,7 @@ impl SignaturePolicy {
 }
 
 impl Principal {
-    fn is(&self, identity: &Identity) -> bool {
+    pub(crate) fn is(&self, identity: &Identity) -> bool {
         self.msp_id == identity.msp_id
             && match (self.role, identity.role) {
                 // A certificate without a role is not valid in its organisation.

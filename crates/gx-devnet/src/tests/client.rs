@@ -264,6 +264,14 @@ impl Client {
         bounded("deliver", self.delivery().deliver_filtered(requests)).await.unwrap().into_inner()
     }
 
+    pub(super) async fn deliver_private(&self) -> Streaming<DeliverResponse> {
+        let envelope = self.seek(number(0), number(u64::MAX), SeekBehavior::BlockUntilReady);
+        let requests = tokio_stream::once(envelope).chain(tokio_stream::pending());
+        let mut delivery = self.delivery();
+        let stream = bounded("deliver", delivery.deliver_with_private_data(requests)).await;
+        stream.unwrap().into_inner()
+    }
+
     /// All blocks from this one on, for ever.
     pub(super) async fn follow(&self, from: u64) -> Streaming<DeliverResponse> {
         let (start, stop) = (number(from), number(u64::MAX));

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args;
-use gx_devnet::{BlockCutting, ChaincodeService, DevnetOptions, SignaturePolicy};
+use gx_devnet::{BlockCutting, ChaincodeService, Collections, DevnetOptions, SignaturePolicy};
 use gx_model::Clock;
 use gx_serve::telemetry::LogSettings;
 
@@ -46,6 +46,10 @@ pub(super) struct LedgerSettings {
     /// basic=OR('Org1MSP.peer','Org2MSP.peer') [default: both organisations]
     #[arg(long = "policy", value_name = "NAME=POLICY", value_parser = named::<SignaturePolicy>)]
     policies: Vec<(String, SignaturePolicy)>,
+    /// The collections of private data that a chaincode has, from a file as
+    /// `peer lifecycle chaincode approveformyorg --collections-config` takes it
+    #[arg(long = "collections", value_name = "NAME=FILE.json", value_parser = collections)]
+    collections: Vec<(String, Collections)>,
     /// When a block is made: at-once, by-hand (at the control endpoint), or
     /// batch:COUNT:BYTES:MILLISECONDS as soon as one of these is reached
     #[arg(long, default_value = "at-once")]
@@ -68,6 +72,7 @@ impl LedgerSettings {
         let names: Vec<String> =
             built_in.chain(self.chaincodes.iter().map(|service| service.name.clone())).collect();
         check_names(&names, &self.policies)?;
+        check_names(&names, &self.collections)?;
         Ok(DevnetOptions {
             listen: self.listen,
             listen_org2: self.listen_org2.unwrap_or(beside),
@@ -76,6 +81,7 @@ impl LedgerSettings {
             channel: self.channel,
             services: self.chaincodes,
             policies: self.policies.into_iter().collect::<BTreeMap<_, _>>(),
+            collections: self.collections.into_iter().collect::<BTreeMap<_, _>>(),
             cutting: self.cut,
             ..defaults
         })
@@ -106,4 +112,12 @@ where
     let (name, value) = parts.ok_or_else(|| format!("{text:?} is not NAME=VALUE"))?;
     let value = value.parse().map_err(|error: T::Err| error.to_string())?;
     Ok((name.to_owned(), value))
+}
+
+/// `NAME=FILE`, read.
+fn collections(text: &str) -> Result<(String, Collections), String> {
+    let (name, path) = named::<String>(text)?;
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    let read = Collections::from_json(&text).map_err(|error| format!("{path}: {error}"))?;
+    Ok((name, read))
 }

@@ -38,6 +38,7 @@ pub(super) struct Rows {
 enum Source {
     Scan(ScanId),
     History(Box<History>),
+    Private(std::vec::IntoIter<(String, Vec<u8>)>),
 }
 
 impl Rows {
@@ -55,16 +56,20 @@ impl Rows {
         Self { source: Source::History(Box::new(history)), page_size: None }
     }
 
+    pub(super) fn private(found: Vec<(String, Vec<u8>)>) -> Self {
+        Self { source: Source::Private(found.into_iter()), page_size: None }
+    }
+
     fn next(
         &mut self,
         namespace: &str,
         simulation: &mut Simulation,
     ) -> Result<Option<QueryResultBytes>, SimulationError> {
+        let row = |(key, value)| Kv { namespace: namespace.to_owned(), key, value }.encode_to_vec();
         let bytes = match &mut self.source {
-            Source::Scan(scan) => simulation.next(*scan)?.map(|(key, value)| {
-                Kv { namespace: namespace.to_owned(), key, value }.encode_to_vec()
-            }),
+            Source::Scan(scan) => simulation.next(*scan)?.map(row),
             Source::History(history) => history.next()?.map(|change| change.encode_to_vec()),
+            Source::Private(found) => found.next().map(row),
         };
         Ok(bytes.map(|result_bytes| QueryResultBytes { result_bytes }))
     }

@@ -1,5 +1,7 @@
 //! What a chaincode asks for while it carries out a transaction.
 
+use std::borrow::Cow;
+
 use gx_fabric_proto::protos::chaincode_message::Type;
 use gx_fabric_proto::protos::write_record::Type as Write;
 use gx_fabric_proto::protos::{
@@ -10,10 +12,12 @@ use gx_fabric_proto::protos::{
 };
 use prost::Message;
 
+use super::Kind;
 use super::errand::Errand;
 use super::queries::{Queries, Rows};
 use crate::chaincode::Outcome;
-use crate::ledger::{Metadata, Simulation};
+use crate::collections::Collection;
+use crate::ledger::{CollectionName, Metadata, Simulation};
 
 /// The requests of one transaction to one chaincode.
 pub(super) struct Requests<'a> {
@@ -32,7 +36,7 @@ impl<'a> Requests<'a> {
         let payload = request.payload.as_slice();
         match request.r#type() {
             Type::GetState => self.get(&decode(payload)?),
-            Type::GetStateMultiple => self.get_multiple(&decode(payload)?),
+            Type::GetStateMultiple => self.get_multiple(decode(payload)?),
             Type::PutState => self.put(decode(payload)?).map(|()| Vec::new()),
             Type::DelState => self.delete(&decode(payload)?).map(|()| Vec::new()),
             Type::WriteBatchState => self.write_batch(decode(payload)?).map(|()| Vec::new()),
@@ -50,62 +54,155 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// Interim: no chaincode has collections yet.
-    fn public_only(&self, collection: &str) -> Result<(), String> {
-        if collection.is_empty() {
-            return Ok(());
-        }
-        Err(format!(
-            "collection {}/{}/{collection} could not be found",
-            self.errand.call.proposal.channel.channel_id, self.errand.namespace
-        ))
-    }
-
-    fn private_hash(&mut self, asked: &GetState) -> Result<Vec<u8>, String> {
-        self.public_only(&asked.collection).map(|()| Vec::new())
-    }
-
-    fn purge(&mut self, asked: &PurgePrivateState) -> Result<(), String> {
-        self.public_only(&asked.collection)
-    }
-
     fn get(&mut self, asked: &GetState) -> Result<Vec<u8>, String> {
-        self.public_only(&asked.collection)?;
-        let found = self.simulation.get(self.errand.namespace, &asked.key);
+        let namespace = self.errand.namespace;
+        let found = if asked.collection.is_empty() {
+            self.simulation.get(namespace, &asked.key)
+        } else {
+            let is_held = self.readable(&asked.collection)?;
+            let collection = CollectionName { namespace, name: &asked.collection };
+            self.simulation.private_get(collection, &asked.key, is_held)
+        };
         Ok(found.map_err(said)?.unwrap_or_default())
     }
 
-    fn get_multiple(&mut self, asked: &GetStateMultiple) -> Result<Vec<u8>, String> {
-        self.public_only(&asked.collection)?;
-        let keys = asked.keys.iter();
-        let values: Result<Vec<_>, _> =
-            keys.map(|key| self.simulation.get(self.errand.namespace, key)).collect();
-        let values = values.map_err(said)?.into_iter().map(Option::unwrap_or_default);
-        Ok(GetStateMultipleResult { values: values.collect() }.encode_to_vec())
+    fn get_multiple(&mut self, asked: GetStateMultiple) -> Result<Vec<u8>, String> {
+        let values: Result<Vec<_>, _> = asked
+            .keys
+            .into_iter()
+            .map(|key| self.get(&GetState { key, collection: asked.collection.clone() }))
+            .collect();
+        Ok(GetStateMultipleResult { values: values? }.encode_to_vec())
+    }
+
+    fn private_hash(&mut self, asked: &GetState) -> Result<Vec<u8>, String> {
+        let namespace = self.errand.namespace;
+        self.defined(&asked.collection)?;
+        let collection = CollectionName { namespace, name: &asked.collection };
+        let found = self.simulation.private_hash(collection, &asked.key);
+        Ok(found.map_err(said)?.unwrap_or_default())
     }
 
     fn put(&mut self, asked: PutState) -> Result<(), String> {
-        self.public_only(&asked.collection)?;
-        self.simulation.put(self.errand.namespace, &asked.key, asked.value).map_err(said)
+        let namespace = self.errand.namespace;
+        if asked.collection.is_empty() {
+            return self.simulation.put(namespace, &asked.key, asked.value).map_err(said);
+        }
+        self.check_writable(&asked.collection)?;
+        let collection = CollectionName { namespace, name: &asked.collection };
+        let put = self.simulation.private_put(collection, &asked.key, asked.value);
+        put.map_err(said)
     }
 
     fn delete(&mut self, asked: &DelState) -> Result<(), String> {
-        self.public_only(&asked.collection)?;
-        self.simulation.delete(self.errand.namespace, &asked.key).map_err(said)
+        let namespace = self.errand.namespace;
+        if asked.collection.is_empty() {
+            return self.simulation.delete(namespace, &asked.key).map_err(said);
+        }
+        self.check_writable(&asked.collection)?;
+        let collection = CollectionName { namespace, name: &asked.collection };
+        self.simulation.private_delete(collection, &asked.key).map_err(said)
+    }
+
+    fn purge(&mut self, asked: &PurgePrivateState) -> Result<(), String> {
+        if asked.collection.is_empty() {
+            return Err("only applicable for private data".to_owned());
+        }
+        self.check_writable(&asked.collection)?;
+        let namespace = self.errand.namespace;
+        let collection = CollectionName { namespace, name: &asked.collection };
+        self.simulation.private_purge(collection, &asked.key).map_err(said)
     }
 
     fn metadata(&mut self, asked: &GetStateMetadata) -> Result<Vec<u8>, String> {
-        self.public_only(&asked.collection)?;
-        let found = self.simulation.metadata(self.errand.namespace, &asked.key).map_err(said)?;
-        let entries = found.into_iter().map(|(metakey, value)| StateMetadata { metakey, value });
+        let namespace = self.errand.namespace;
+        let found = if asked.collection.is_empty() {
+            self.simulation.metadata(namespace, &asked.key)
+        } else {
+            self.readable(&asked.collection)?;
+            let collection = CollectionName { namespace, name: &asked.collection };
+            self.simulation.private_metadata(collection, &asked.key)
+        };
+        let entries = found.map_err(said)?.into_iter();
+        let entries = entries.map(|(metakey, value)| StateMetadata { metakey, value });
         Ok(StateMetadataResult { entries: entries.collect() }.encode_to_vec())
     }
 
     fn put_metadata(&mut self, asked: PutStateMetadata) -> Result<(), String> {
-        self.public_only(&asked.collection)?;
+        let namespace = self.errand.namespace;
         let entry = asked.metadata.unwrap_or_default();
         let metadata = Metadata::from([(entry.metakey, entry.value)]);
-        self.simulation.put_metadata(self.errand.namespace, &asked.key, metadata).map_err(said)
+        let put = if asked.collection.is_empty() {
+            self.simulation.put_metadata(namespace, &asked.key, metadata)
+        } else {
+            self.check_writable(&asked.collection)?;
+            let collection = CollectionName { namespace, name: &asked.collection };
+            self.simulation.private_put_metadata(collection, &asked.key, metadata)
+        };
+        put.map_err(said)
+    }
+
+    /// Whether the peer holds this collection, which the creator may read.
+    fn readable(&self, name: &str) -> Result<bool, String> {
+        let collection = self.collection(name)?;
+        if !collection.admits_reader(self.errand.call.creator) {
+            return Err(self.denied("read", name));
+        }
+        Ok(collection.is_held_by(self.errand.call.msp_id))
+    }
+
+    fn check_writable(&self, name: &str) -> Result<(), String> {
+        if self.collection(name)?.admits_writer(self.errand.call.creator) {
+            Ok(())
+        } else {
+            Err(self.denied("write", name))
+        }
+    }
+
+    /// A collection that the creator asks for by its rights.
+    fn collection(&self, name: &str) -> Result<Cow<'_, Collection>, String> {
+        self.check_no_init()?;
+        if let Some(found) = self.find(name) {
+            return Ok(found);
+        }
+        if name.starts_with("_implicit_org_") {
+            return Err(self.undefined(name));
+        }
+        let (channel, namespace) =
+            (&self.errand.call.proposal.channel.channel_id, self.errand.namespace);
+        Err(format!("collection {channel}/{namespace}/{name} could not be found"))
+    }
+
+    /// The same where everybody has the right.
+    fn defined(&self, name: &str) -> Result<(), String> {
+        self.check_no_init()?;
+        self.find(name).map(|_| ()).ok_or_else(|| self.undefined(name))
+    }
+
+    fn find(&self, name: &str) -> Option<Cow<'_, Collection>> {
+        self.errand.chaincodes.get(self.errand.namespace)?.collections.get(name)
+    }
+
+    fn check_no_init(&self) -> Result<(), String> {
+        match self.errand.kind {
+            Kind::Transaction => Ok(()),
+            Kind::Init => Err("private data APIs are not allowed in chaincode Init()".to_owned()),
+        }
+    }
+
+    fn undefined(&self, name: &str) -> String {
+        let namespace = self.errand.namespace;
+        format!(
+            "collection [{name}] not defined in the collection config for chaincode [{namespace}]"
+        )
+    }
+
+    fn denied(&self, right: &str, name: &str) -> String {
+        let namespace = self.errand.namespace;
+        format!(
+            "tx creator does not have {right} access permission on privatedata in \
+             chaincodeName:{namespace} collectionName: {name}"
+        )
     }
 
     fn write_batch(&mut self, batch: WriteBatchState) -> Result<(), String> {
@@ -127,7 +224,9 @@ impl<'a> Requests<'a> {
     }
 
     fn range(&mut self, asked: &GetStateByRange) -> Result<Vec<u8>, String> {
-        self.public_only(&asked.collection)?;
+        if !asked.collection.is_empty() {
+            return self.private_range(asked);
+        }
         let page: QueryMetadata = decode(&asked.metadata)?;
         let namespace = self.errand.namespace;
         let rows = if page.page_size == 0 && page.bookmark.is_empty() {
@@ -140,6 +239,18 @@ impl<'a> Requests<'a> {
         };
         let response = self.queries.open(rows, namespace, self.simulation).map_err(said)?;
         Ok(response.encode_to_vec())
+    }
+
+    fn private_range(&mut self, asked: &GetStateByRange) -> Result<Vec<u8>, String> {
+        let namespace = self.errand.namespace;
+        let is_held = self.readable(&asked.collection)?;
+        let collection = CollectionName { namespace, name: &asked.collection };
+        let found = self
+            .simulation
+            .private_range(collection, &asked.start_key, &asked.end_key, is_held)
+            .map_err(said)?;
+        let response = self.queries.open(Rows::private(found), namespace, self.simulation);
+        Ok(response.map_err(said)?.encode_to_vec())
     }
 
     fn history(&mut self, asked: &GetHistoryForKey) -> Result<Vec<u8>, String> {

@@ -4,7 +4,6 @@
 mod expiry;
 mod file;
 mod history;
-#[allow(dead_code, reason = "collections of private data will call the rest")]
 mod private;
 mod state;
 
@@ -20,7 +19,6 @@ use expiry::EXPIRIES;
 use file::open_database;
 
 pub(super) use history::Places;
-#[allow(unused_imports, reason = "collections of private data will use the rest")]
 pub(crate) use private::{CollectionName, PrivateTables, PrivateWrites, hash_of};
 pub(super) use state::Rows;
 

@@ -5,6 +5,8 @@ mod chaincode;
 mod gx;
 mod launching;
 mod policies;
+mod private;
+mod private_script;
 mod script;
 mod state;
 

@@ -12,6 +12,7 @@ use gx_fabric_proto::queryresult::Kv;
 use prost::Message;
 
 use super::chaincode::Stub;
+use super::private_script;
 use crate::SignaturePolicy;
 
 /// The name of the metadata that is a key's policy.
@@ -70,6 +71,8 @@ pub(super) async fn run(
             stub.ask(Type::PutStateMetadata, &label(key, VALIDATION_PARAMETER, &policy)).await
         }
         ["label of", key, name] => label_of(stub, key, name).await,
+        ["private", args @ ..] => private_script::run(stub, args).await,
+        ["history", key] => private_script::history(stub, key).await,
         ["call", chaincode, args @ ..] => call(stub, chaincode, args).await,
         misbehaviour => misbehave(stub, misbehaviour).await,
     }
