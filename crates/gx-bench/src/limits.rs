@@ -17,6 +17,10 @@ const SIGNED_BYTES: usize = 2_048;
 /// What is written between two waits for the disk.
 const SYNCED_BYTES: usize = 65_536;
 
+/// Threads a core that make signatures. Servers have several too, and only so does a machine
+/// that is busy with other things give both the same share.
+const THREADS_PER_CORE: usize = 4;
+
 /// The signatures that one operation needs on both ends together.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Signatures {
@@ -26,9 +30,9 @@ pub(crate) struct Signatures {
 
 /// Operations a second if they were their signatures only, on all cores.
 pub(crate) fn signatures(per_operation: Signatures, during: Duration) -> Result<f64, BenchError> {
-    let cores = thread::available_parallelism()?.get();
+    let threads = thread::available_parallelism()?.get() * THREADS_PER_CORE;
     let workers: Vec<_> =
-        (0..cores).map(|_| thread::spawn(move || sign_for(per_operation, during))).collect();
+        (0..threads).map(|_| thread::spawn(move || sign_for(per_operation, during))).collect();
     let mut rate = 0.0;
     for worker in workers {
         rate += worker.join().map_err(|_| BenchError::Keys("a worker panicked".to_owned()))??;

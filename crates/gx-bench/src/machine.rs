@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Machine {
     cpu: String,
-    cores: usize,
+    pub(crate) cores: usize,
     memory_mib: u64,
     kernel: String,
 }

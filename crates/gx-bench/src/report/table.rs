@@ -22,7 +22,7 @@ pub(super) fn write(report: &Report, earlier: Option<&Report>) -> String {
         text.push('\n');
     }
     for row in &report.rows {
-        text.push_str(&details(row));
+        text.push_str(&details(row, report.machine.cores));
     }
     if report.smoke {
         text.push_str("\nThis was a smoke run; its figures mean nothing.\n");
@@ -54,7 +54,7 @@ fn change(row: &RowResult, earlier: Option<&Report>) -> String {
 }
 
 /// What survives a noisy machine better than rates do.
-fn details(row: &RowResult) -> String {
+fn details(row: &RowResult, cores: usize) -> String {
     let mut text = format!("\n{}: {}\n  limit: {}\n", row.name, row.about, row.limited_by);
     let Some(last) = row.measurement.repetitions.last() else { return text };
     for (name, rate) in &last.limit_parts {
@@ -63,6 +63,11 @@ fn details(row: &RowResult) -> String {
     for (name, cpu_us) in &last.cpu_us {
         let peak_mib = row.measurement.peak_kib.get(name).unwrap_or(&0) / 1_024;
         let _ = writeln!(text, "  {name}: {cpu_us:.0} us CPU an operation, peak {peak_mib} MiB");
+    }
+    let cpu_us: f64 = last.cpu_us.values().sum();
+    if let (Ok(cores), true) = (u32::try_from(cores), cpu_us > 0.0) {
+        let rate = f64::from(cores) * 1e6 / cpu_us;
+        let _ = writeln!(text, "  processor time alone allows {rate:.0}/s on a free machine");
     }
     for (name, value) in &row.measurement.settings {
         let _ = writeln!(text, "  {name}: {value}");
