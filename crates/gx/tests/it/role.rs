@@ -158,7 +158,7 @@ impl Drop for Role {
 }
 
 /// What the role says is kept beside the build, for whoever looks into a failure.
-fn log(name: &str, address: SocketAddr) -> PathBuf {
+pub(crate) fn log(name: &str, address: SocketAddr) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.log", address.port()))
 }
 

@@ -1,8 +1,10 @@
 //! The GX contracts as a process that peers dial.
 
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 
+use crate::role::log;
 use crate::stack::signal;
 
 /// `gx chaincode`, killed when dropped.
@@ -22,7 +24,8 @@ impl Chaincode {
             .env("FABRIC_CHAINCODE_NAME", name)
             .env("GX_LOG", "warn")
             .stdin(Stdio::null())
-            .stdout(Stdio::null());
+            .stdout(Stdio::null())
+            .stderr(File::create(log("chaincode", address)).unwrap());
         let child = command.spawn().unwrap();
         Self { command, child }
     }

@@ -8,6 +8,10 @@ use super::{Fault, Network, on_both_ledgers};
 
 /// All that was wanted while a fault lasted is done, and all is well, this soon after its end.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(10);
+/// Payments while a fault lasts, about.
+const PAYMENTS: u32 = 80;
+/// Nobody pays more often than this.
+const SHORTEST_PACE: Duration = Duration::from_millis(100);
 
 on_both_ledgers! {
     /// PRJ-11: connections are reset in the middle of the stream.
@@ -75,7 +79,9 @@ on_both_ledgers! {
 /// People pay each other before, during and after the fault.
 async fn outlives<N: Network>(network: N, fault: Fault) -> World<N> {
     let mut world = World::start(network).await;
-    let payments = world.payments();
+    // How long a crowd takes is another story.
+    let pace = SHORTEST_PACE.max(world.network.lasts(fault) / PAYMENTS);
+    let payments = world.payments(pace);
     let begun = Instant::now();
     world.network.begin(fault).await;
     world.shows(fault.sign()).await;

@@ -19,8 +19,6 @@ use crate::stack::BOUND;
 const PEOPLE: u32 = 8;
 /// The longest that workers and ledger may take to come to life on a busy machine.
 const ALIVE_WITHIN: Duration = Duration::from_secs(60);
-/// How often somebody pays.
-const PACE: Duration = Duration::from_millis(100);
 /// What nobody's command may be once all is done.
 const UNSETTLED: &str = r#"SELECT (SELECT count(*) FROM "OutboxCommand" WHERE status <> 'COMMITTED')
            + (SELECT count(*) FROM "LedgerAttempt" WHERE state = 'OPEN')"#;
@@ -124,13 +122,13 @@ impl<N: Network> World<N> {
         payment(&self.people, n)
     }
 
-    /// People who pay each other, ten times a second.
-    pub(crate) fn payments(&self) -> Payments {
+    /// People who pay each other, one payment each `pace`.
+    pub(crate) fn payments(&self, pace: Duration) -> Payments {
         let going = Arc::new(AtomicBool::new(true));
         let (pool, people, goes_on) =
             (self.database.pool().clone(), self.people.clone(), Arc::clone(&going));
         let task = tokio::spawn(async move {
-            let mut pace = tokio::time::interval(PACE);
+            let mut pace = tokio::time::interval(pace);
             let mut count = 0;
             while goes_on.load(Ordering::Relaxed) {
                 pace.tick().await;
