@@ -70,80 +70,82 @@ async fn cscc_tells_the_channel_and_its_configuration() {
     assert!(groups.contains_key("Application") && groups.contains_key("Orderer"));
 }
 
-/// Every answer here was seen on a real peer.
+/// Chaincode, function and arguments, and what a real peer said to them.
+const REFUSALS: &[(&str, &str, &[&str], &str)] = &[
+    ("qscc", "GetChainInfo", &[], "Incorrect number of arguments, 1"),
+    ("qscc", "GetChainInfo", &["nochannel"], "Invalid chain ID, nochannel"),
+    ("qscc", "Nope", &[CHANNEL], "missing 3rd argument for Nope"),
+    (
+        "qscc",
+        "Nope",
+        &[CHANNEL, "x"],
+        "access denied for [Nope][gxchannel]: [Unmapped policy for qscc/Nope]",
+    ),
+    (
+        "qscc",
+        "GetBlockByNumber",
+        &[CHANNEL, "9"],
+        "Failed to get block number 9, error no such block number [9] in index",
+    ),
+    (
+        "qscc",
+        "GetBlockByNumber",
+        &[CHANNEL, "-1"],
+        "Failed to parse block number with error strconv.ParseUint: parsing \"-1\": invalid \
+         syntax",
+    ),
+    (
+        "qscc",
+        "GetBlockByNumber",
+        &[CHANNEL, "99999999999999999999999"],
+        "Failed to parse block number with error strconv.ParseUint: parsing \
+         \"99999999999999999999999\": value out of range",
+    ),
+    (
+        "qscc",
+        "GetBlockByHash",
+        &[CHANNEL, "x"],
+        "Failed to get block hash x, error no such block hash [78] in index",
+    ),
+    (
+        "qscc",
+        "GetBlockByTxID",
+        &[CHANNEL, "nosuch"],
+        "Failed to get block for txID nosuch, error no such transaction ID [nosuch] in index",
+    ),
+    (
+        "qscc",
+        "GetTransactionByID",
+        &[CHANNEL, ""],
+        "Failed to get transaction with id , error no such transaction ID [] in index",
+    ),
+    ("cscc", "GetConfigBlock", &[], "Incorrect number of arguments, 1"),
+    ("cscc", "GetChannelConfig", &[""], "empty channel name provided"),
+    (
+        "cscc",
+        "GetChannelConfig",
+        &["nochannel"],
+        "access denied for [GetChannelConfig][nochannel]: Failed to get policy manager for \
+         channel [nochannel]",
+    ),
+    ("cscc", "Nope", &["x"], "Requested function Nope not found."),
+    (
+        "cscc",
+        "JoinBySnapshotStatus",
+        &[],
+        "access denied for [JoinBySnapshotStatus]: Failed verifying that proposal's creator \
+         satisfies local MSP principal during channelless check policy with policy [Admins]: \
+         [The identity is not an admin under this MSP [Org1MSP]: The identity does not \
+         contain OU [ADMIN], MSP: [Org1MSP]]",
+    ),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn system_chaincodes_refuse_in_a_peers_words() {
     let ledger = Ledger::start().await;
-    for (chaincode, function, args, words) in [
-        ("qscc", "GetChainInfo", vec![], "Incorrect number of arguments, 1"),
-        ("qscc", "GetChainInfo", vec!["nochannel"], "Invalid chain ID, nochannel"),
-        ("qscc", "Nope", vec![CHANNEL], "missing 3rd argument for Nope"),
-        (
-            "qscc",
-            "Nope",
-            vec![CHANNEL, "x"],
-            "access denied for [Nope][gxchannel]: [Unmapped policy for qscc/Nope]",
-        ),
-        (
-            "qscc",
-            "GetBlockByNumber",
-            vec![CHANNEL, "9"],
-            "Failed to get block number 9, error no such block number [9] in index",
-        ),
-        (
-            "qscc",
-            "GetBlockByNumber",
-            vec![CHANNEL, "-1"],
-            "Failed to parse block number with error strconv.ParseUint: parsing \"-1\": invalid \
-             syntax",
-        ),
-        (
-            "qscc",
-            "GetBlockByNumber",
-            vec![CHANNEL, "99999999999999999999999"],
-            "Failed to parse block number with error strconv.ParseUint: parsing \
-             \"99999999999999999999999\": value out of range",
-        ),
-        (
-            "qscc",
-            "GetBlockByHash",
-            vec![CHANNEL, "x"],
-            "Failed to get block hash x, error no such block hash [78] in index",
-        ),
-        (
-            "qscc",
-            "GetBlockByTxID",
-            vec![CHANNEL, "nosuch"],
-            "Failed to get block for txID nosuch, error no such transaction ID [nosuch] in index",
-        ),
-        (
-            "qscc",
-            "GetTransactionByID",
-            vec![CHANNEL, ""],
-            "Failed to get transaction with id , error no such transaction ID [] in index",
-        ),
-        ("cscc", "GetConfigBlock", vec![], "Incorrect number of arguments, 1"),
-        ("cscc", "GetChannelConfig", vec![""], "empty channel name provided"),
-        (
-            "cscc",
-            "GetChannelConfig",
-            vec!["nochannel"],
-            "access denied for [GetChannelConfig][nochannel]: Failed to get policy manager for \
-             channel [nochannel]",
-        ),
-        ("cscc", "Nope", vec!["x"], "Requested function Nope not found."),
-        (
-            "cscc",
-            "JoinBySnapshotStatus",
-            vec![],
-            "access denied for [JoinBySnapshotStatus]: Failed verifying that proposal's creator \
-             satisfies local MSP principal during channelless check policy with policy [Admins]: \
-             [The identity is not an admin under this MSP [Org1MSP]: The identity does not \
-             contain OU [ADMIN], MSP: [Org1MSP]]",
-        ),
-    ] {
+    for (chaincode, function, args, words) in REFUSALS {
         let client = asking(&ledger, chaincode);
-        let refused = client.evaluate(function, &args).await.unwrap_err();
+        let refused = client.evaluate(function, args).await.unwrap_err();
         let detail = format!("chaincode response 500, {words}");
         let message = format!("evaluate call to endorser returned error: {detail}");
         assert_eq!(said(&refused), (Code::Unknown, message, Some(detail)), "{function}");
