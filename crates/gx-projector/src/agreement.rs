@@ -107,6 +107,10 @@ mod tests {
         assert_eq!(with(peer(false, Some("one"))), Some(CheckStatus::Healthy));
         assert_eq!(with(peer(false, Some("two"))), Some(CheckStatus::Unhealthy));
         assert_eq!(with(peer(false, None)), None, "what was known before stands");
-        assert_eq!(verdict(&[ours.clone()]), Some(CheckStatus::Healthy), "nobody to ask");
+        assert_eq!(
+            verdict(std::slice::from_ref(&ours)),
+            Some(CheckStatus::Healthy),
+            "nobody to ask"
+        );
     }
 }

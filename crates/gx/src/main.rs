@@ -131,7 +131,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     let format = if cli.json { Format::Json } else { Format::Text };
     match cli.command {
         #[cfg(feature = "dev")]
-        Command::Dev(args) => dev::run(*args).await,
+        Command::Dev(args) => Box::pin(dev::run(*args)).await,
         #[cfg(feature = "dev")]
         Command::Devnet(role) => devnet::run(*role, format).await,
         Command::SvcIdentity(role) => roles::service(*role, 3001, gx_identity::service).await,

@@ -20,8 +20,11 @@ use crate::stack::{BOUND, get};
 /// A database that nobody asks: these starts end before.
 const NO_DATABASE: &str = "postgres://gx@127.0.0.1:1/gx";
 
+/// Settings that differ.
+type Changes<'a> = &'a [(&'a str, &'a str)];
+
 /// `gx` with these settings, until it ends.
-fn gx(arguments: &[&str], settings: &[(String, String)], changes: &[(&str, &str)]) -> Output {
+fn gx(arguments: &[&str], settings: &[(String, String)], changes: Changes<'_>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gx"));
     command
         .args(arguments)
@@ -35,7 +38,7 @@ fn gx(arguments: &[&str], settings: &[(String, String)], changes: &[(&str, &str)
 }
 
 /// What a worker says that refuses its settings.
-fn refusal(ledger: &Ledger, changes: &[(&str, &str)]) -> String {
+fn refusal(ledger: &Ledger, changes: Changes<'_>) -> String {
     let output = gx(&["outbox-submitter"], &ledger.env(), changes);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -68,7 +71,7 @@ async fn a_worker_refuses_settings_that_cannot_work() {
     let late_cert = write(folder.path(), "late-cert.pem", &expired.certificate_pem);
     let late_key = write(folder.path(), "late-key.pem", &expired.private_key_pem);
 
-    let cases: [(&str, &str, &[(&str, &str)]); 8] = [
+    let cases: [(&str, &str, Changes<'_>); 8] = [
         ("file_missing", "FABRIC_KEY_PATH", &[("FABRIC_KEY_PATH", "/nonexistent")]),
         ("key_mismatch", "FABRIC_KEY_PATH", &[("FABRIC_KEY_PATH", &old_key)]),
         (
@@ -107,7 +110,7 @@ async fn cfg_04_a_development_ledger_is_refused_in_production() {
     assert!(said.contains("development_identity, FABRIC_CERT_PATH"), "{said}");
     let port = ledger.devnet().endpoint().rsplit_once(':').unwrap().1.to_owned();
     let literal = format!("127.0.0.1:{port}");
-    let check = |changes: &[(&str, &str)]| {
+    let check = |changes: Changes<'_>| {
         let output = gx(&["fabric", "check"], &ledger.env(), changes);
         (output.status.success(), String::from_utf8(output.stderr).unwrap())
     };
@@ -290,7 +293,7 @@ async fn answer(mut client: TcpStream, behind: Behind) {
         Behind::PlainText => {
             // Whether the client has gone already does not matter.
             let _ = client.try_write(b"HTTP/1.1 400 Bad Request\r\n\r\n");
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         Behind::Peer(port) => {
             let mut peer = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
