@@ -111,7 +111,8 @@ impl<N: Network> World<N> {
             line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
                 && line.contains(label)
         });
-        let values = samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
-        values.reduce(|sum, value| sum + value)
+        let value = |line: &str| line.rsplit_once(' ')?.1.parse::<f64>().ok();
+        let values: Vec<f64> = samples.filter_map(value).collect();
+        (!values.is_empty()).then(|| values.iter().sum())
     }
 }
