@@ -158,28 +158,6 @@ x-gx:
     let codes = answer["findings"].as_array().unwrap().iter().map(|finding| &finding["code"]);
     assert_eq!(codes.collect::<Vec<_>>(), ["role_missing"], "only the super admin, as a warning");
 
-    for own in ["connection-profile.yaml", "connection-profile.json"] {
-        let own = ledger.folder().join(own).display().to_string();
-        let checked = gx(&["fabric", "check", "--json", "--fabric", &own], &[], &[]);
-        let answer: Value = serde_json::from_slice(&checked.stdout).unwrap();
-        assert!(checked.status.success(), "{answer}");
-        assert_eq!(answer["findings"].as_array().map(Vec::len), Some(0), "{answer}");
-        assert_eq!(answer["peers"].as_array().map(Vec::len), Some(2), "{answer}");
-    }
-
-    let own = ledger.folder().join("connection-profile.yaml").display().to_string();
-    let often = ("GX_COMMIT_HASH_INTERVAL_MS".to_owned(), "100".to_owned());
-    let settings_of_own = [("GX_FABRIC_PROFILE".to_owned(), own), often];
-    let standby = Role::start("projector", &server.url(), &settings_of_own);
-    standby.becomes(200).await;
-    let _submitter = Role::start("outbox-submitter", &server.url(), &settings_of_own);
-    bring_to_life(&server).await;
-    eventually("states are compared with the other organisation", BOUND, async || {
-        let health = get(standby.address, "/health").await.json;
-        (health["checks"]["commitHash"]["value"]["others"] == 1).then_some(())
-    })
-    .await;
-
     // The variables win.
     let elsewhere = [("FABRIC_PEER_ENDPOINT", "localhost:1")];
     let checked = gx(&["fabric", "check", "--json"], &settings, &elsewhere);
@@ -195,6 +173,34 @@ x-gx:
     assert!(said.contains("peers.one.url: must begin with grpcs://"), "{said}");
     let example = gx(&["fabric", "profile", "--example"], &[], &[]);
     assert!(String::from_utf8(example.stdout).unwrap().contains("x-gx:"));
+}
+
+/// The profiles that a development ledger writes lead to both organisations' peers; the
+/// projector compares their states.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_development_ledgers_own_profile_leads_to_both_organisations() {
+    let (server, ledger) = (migrated_server().await, Ledger::start().await);
+    for own in ["connection-profile.yaml", "connection-profile.json"] {
+        let own = ledger.folder().join(own).display().to_string();
+        let checked = gx(&["fabric", "check", "--json", "--fabric", &own], &[], &[]);
+        let answer: Value = serde_json::from_slice(&checked.stdout).unwrap();
+        assert!(checked.status.success(), "{answer}");
+        assert_eq!(answer["findings"].as_array().map(Vec::len), Some(0), "{answer}");
+        assert_eq!(answer["peers"].as_array().map(Vec::len), Some(2), "{answer}");
+    }
+
+    let own = ledger.folder().join("connection-profile.yaml").display().to_string();
+    let often = ("GX_COMMIT_HASH_INTERVAL_MS".to_owned(), "100".to_owned());
+    let settings_of_own = [("GX_FABRIC_PROFILE".to_owned(), own), often];
+    let projector = Role::start("projector", &server.url(), &settings_of_own);
+    projector.becomes(200).await;
+    let _submitter = Role::start("outbox-submitter", &server.url(), &settings_of_own);
+    bring_to_life(&server).await;
+    eventually("states are compared with the other organisation", BOUND, async || {
+        let health = get(projector.address, "/health").await.json;
+        (health["checks"]["commitHash"]["value"]["others"] == 1).then_some(())
+    })
+    .await;
 }
 
 /// FAB-02: while a worker runs, each fault of the connection shows as the same class in
