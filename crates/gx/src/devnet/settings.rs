@@ -121,3 +121,60 @@ fn collections(text: &str) -> Result<(String, Collections), String> {
     let read = Collections::from_json(&text).map_err(|error| format!("{path}: {error}"))?;
     Ok((name, read))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        ledger: LedgerSettings,
+    }
+
+    fn options(arguments: &[&str]) -> Result<DevnetOptions, String> {
+        let line = std::iter::once("devnet").chain(arguments.iter().copied());
+        let line = Line::try_parse_from(line).map_err(|error| error.to_string())?;
+        line.ledger.into_options().map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn it_is_steered_on_loopback_only_and_where_it_serves_loopback_unless_asked() {
+        assert!(options(&[]).unwrap().control.unwrap().ip().is_loopback());
+        assert_eq!(options(&["--no-control"]).unwrap().control, None);
+        assert_eq!(options(&["--listen", "0.0.0.0:7051"]).unwrap().control, None);
+        let both = ["--listen", "0.0.0.0:7051", "--control", "127.0.0.1:7059"];
+        assert_eq!(options(&both).unwrap().control, Some("127.0.0.1:7059".parse().unwrap()));
+    }
+
+    #[test]
+    fn nodes_that_are_not_placed_stand_beside_the_first() {
+        let options = options(&["--listen", "[::1]:7051"]).unwrap();
+        for address in [options.listen_org2, options.listen_orderer] {
+            assert_eq!(address, "[::1]:0".parse().unwrap());
+        }
+    }
+
+    #[test]
+    fn a_policy_is_of_a_chaincode_and_a_name_is_of_one() {
+        let policy = "OR('Org1MSP.peer','Org2MSP.peer')";
+        let basic = ["--chaincode", "basic=127.0.0.1:9999"];
+        let named = format!("basic={policy}");
+        let with_policy = options(&[&basic[..], &["--policy", &named]].concat()).unwrap();
+        assert!(with_policy.policies.contains_key("basic"));
+        assert!(options(&["--policy", &format!("gxtv3={policy}")]).is_ok());
+        for (wrong, named) in [
+            (vec!["--policy", &named], "there is no chaincode basic"),
+            ([&basic[..], &basic].concat(), "two chaincodes with the name basic"),
+            (vec!["--chaincode", "gxtv3=127.0.0.1:9999"], "two chaincodes with the name gxtv3"),
+            (vec!["--chaincode", "basic"], "NAME=HOST:PORT"),
+            (vec!["--policy", "gxtv3=OR("], "--policy"),
+            (vec!["--cut", "sometimes"], "by-hand"),
+        ] {
+            let refused = options(&wrong).unwrap_err();
+            assert!(refused.contains(named), "{refused}");
+        }
+    }
+}
