@@ -3,7 +3,6 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use gx_fabric_proto::common::Envelope;
 use gx_fabric_proto::protos::TxValidationCode;
@@ -162,25 +161,6 @@ async fn a_folder_in_use_a_taken_port_and_another_channel_are_named() {
     let elsewhere = DevnetOptions { channel: "other".to_owned(), ..options(folder.path()) };
     let refused = Devnet::start(elsewhere).await.err().unwrap();
     assert!(matches!(refused, DevnetError::OtherChannel { .. }), "{refused}");
-}
-
-/// A machine that is busy with other things may be slow, but not always.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_first_start_and_a_later_one_take_less_than_a_second() {
-    let mut fastest = [Duration::MAX; 2];
-    for _ in 0..10 {
-        let folder = tempfile::tempdir().unwrap();
-        for took in &mut fastest {
-            let begin = Instant::now();
-            let devnet = Devnet::start(options(folder.path())).await.unwrap();
-            *took = begin.elapsed().min(*took);
-            bounded("stop", devnet.stop()).await;
-        }
-        if fastest.iter().all(|took| *took < Duration::from_secs(1)) {
-            return;
-        }
-    }
-    panic!("the fastest first start and later start: {fastest:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
