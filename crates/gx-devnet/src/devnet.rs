@@ -32,7 +32,7 @@ pub struct Devnet {
     organizations: Organizations,
     users: [(SignerRole, PemIdentity); 3],
     faults: Faults,
-    controls: Arc<Controls>,
+    pub(crate) controls: Arc<Controls>,
     control: Option<SocketAddr>,
     /// Cancels everything when dropped.
     stopping: DropGuard,
@@ -69,6 +69,8 @@ impl Devnet {
         let organizations = Organizations::open_or_create(&options.data_dir, options.fsync)?;
         let faults = Faults::new();
         let stopping = CancellationToken::new();
+        // From here on whatever fails must not leave half a ledger running.
+        let stop_all = stopping.clone().drop_guard();
         let (node, committer) =
             build_node(&options, &path, &organizations, store, &faults, &listeners, &stopping)?;
         let controls = Arc::new(controls(&node, &options.data_dir));
@@ -94,7 +96,6 @@ impl Devnet {
         let roles = [SignerRole::PartnerApi, SignerRole::Admin, SignerRole::SuperAdmin];
         let users =
             [(roles[0], own(roles[0])?), (roles[1], own(roles[1])?), (roles[2], own(roles[2])?)];
-        let stopping = stopping.drop_guard();
         Ok(Self {
             peers,
             orderer_endpoint: node.orderer_address.clone(),
@@ -103,7 +104,7 @@ impl Devnet {
             faults,
             controls,
             control,
-            stopping,
+            stopping: stop_all,
             servers,
             committer,
         })

@@ -49,13 +49,10 @@ impl Controls {
 
     /// See [`crate::Devnet::revert`].
     pub(crate) async fn revert(&self, id: u64) -> Result<LedgerSnapshot, SnapshotError> {
-        let snapshot = self.orderer.revert(id).await?;
-        // A reader that has seen more than there is now must begin again.
-        self.faults.end_streams();
-        Ok(snapshot)
+        self.orderer.revert(id).await
     }
 
-    async fn delete_snapshot(&self, id: u64) -> Result<(), SnapshotError> {
+    pub(crate) async fn delete_snapshot(&self, id: u64) -> Result<(), SnapshotError> {
         self.orderer.delete_snapshot(id).await
     }
 

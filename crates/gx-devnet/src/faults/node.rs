@@ -85,7 +85,7 @@ impl NodeFaults {
         });
     }
 
-    /// The other peers notice at once that this one is down.
+    /// The other peers notice at once that this one is down. No effect on one that is not.
     pub fn count_out(&self) {
         self.inner.link.send_modify(|link| link.noticed = true);
     }
@@ -150,7 +150,7 @@ impl NodeFaults {
     /// Whether the other peers still count on this one.
     pub(crate) fn is_counted_on(&self) -> bool {
         let link = *self.inner.link.borrow();
-        !link.noticed && link.down_since.is_none_or(|since| since.elapsed() < NOTICED_AFTER)
+        link.down_since.is_none_or(|since| !link.noticed && since.elapsed() < NOTICED_AFTER)
     }
 
     /// Waits until another node's call gets through to this one.

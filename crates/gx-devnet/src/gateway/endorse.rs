@@ -96,7 +96,12 @@ impl Collection {
                 missing.join(", ")
             )));
         }
-        let chosen: Vec<_> = organizations.iter().filter_map(find).collect();
+        let mut chosen = Vec::new();
+        for peer in organizations.iter().filter_map(find) {
+            if !contains(&chosen, &peer) {
+                chosen.push(peer);
+            }
+        }
         self.collect(&chosen).await;
         self.is_complete(&chosen).then_some(()).ok_or_else(|| self.too_few())
     }

@@ -76,6 +76,12 @@ impl Committer {
         Ok(())
     }
 
+    /// Ends the streams of those who may have read more than there is now.
+    pub(super) fn end_streams(&self) {
+        self.faults.end_streams();
+        self.faults.orderer().end_streams();
+    }
+
     /// Makes a block of each batch; all become durable together.
     pub(crate) fn commit(
         &mut self,

@@ -50,6 +50,8 @@ impl Orderer {
         self.run(First::ForgetPending, move |committer, store, height| {
             let snapshot = store.revert(id)?;
             committer.resume(store)?;
+            // Before the height, so that nobody reads on into another chain.
+            committer.end_streams();
             height.send_replace(committer.height());
             Ok(snapshot)
         })

@@ -3,6 +3,8 @@
 //! A snapshot is a savepoint of the store: it costs nothing to take, keeps the pages that
 //! later blocks replace, and survives a restart.
 
+use std::collections::BTreeSet;
+
 use redb::{ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::store::{Store, StoreError};
@@ -90,8 +92,14 @@ impl Store {
         transaction.set_quick_repair(true);
         let savepoint = transaction.get_persistent_savepoint(id).map_err(StoreError::from)?;
         transaction.restore_savepoint(&savepoint).map_err(StoreError::from)?;
-        // Its entry was made after its moment.
-        transaction.open_table(SNAPSHOTS)?.insert(id, snapshot.height)?;
+        let kept: BTreeSet<u64> =
+            transaction.list_persistent_savepoints().map_err(StoreError::from)?.collect();
+        {
+            let mut snapshots = transaction.open_table(SNAPSHOTS)?;
+            // Its entry was made after its moment, and an older one may be deleted since.
+            snapshots.insert(id, snapshot.height)?;
+            snapshots.retain(|id, _| kept.contains(&id))?;
+        }
         transaction.commit()?;
         Ok(snapshot)
     }

@@ -154,6 +154,14 @@ async fn the_clock_is_put_ahead_and_an_honest_client_is_refused() {
     let (code, _, detail) = said(&client.evaluate(QUERY, &[]).await.unwrap_err());
     assert_eq!(code, Code::Unavailable);
     assert!(detail.unwrap().contains("incorrect timestamp 2026-01-01T12:00:00Z"));
+
+    let century = json!({ "advance_seconds": 100 * 365 * 24 * 3_600_u64 });
+    for status in [StatusCode::OK, StatusCode::OK, StatusCode::BAD_REQUEST] {
+        assert_eq!(steered.call(Method::POST, "/clock", Some(century.clone())).await.0, status);
+    }
+    let never = json!({ "advance_seconds": u64::MAX });
+    let refused = steered.call(Method::POST, "/clock", Some(never)).await.0;
+    assert_eq!(refused, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,12 @@
 //! The orderer, without a gateway before it.
 
 use gx_fabric_proto::common::{Block, Envelope, Status as OrdererStatus};
+use gx_fabric_proto::orderer::DeliverResponse;
 use gx_fabric_proto::orderer::deliver_response::Type as Answer;
 use gx_fabric_proto::orderer::seek_info::SeekBehavior;
 use gx_fabric_proto::protos::TxValidationCode;
 use tokio_stream::StreamExt;
-use tonic::Code;
+use tonic::{Code, Streaming};
 
 use super::client::{Client, number, said};
 use super::{Ledger, bounded};
@@ -32,10 +33,14 @@ async fn broadcast(client: &Client, envelopes: Vec<Envelope>) -> Vec<(OrdererSta
     bounded("the answers", answers.collect()).await
 }
 
-async fn blocks(client: &Client, from: u64, to: u64) -> Vec<Block> {
+async fn follow(client: &Client, from: u64, to: u64) -> Streaming<DeliverResponse> {
     let seek = client.seek(number(from), number(to), SeekBehavior::BlockUntilReady);
     let requests = tokio_stream::once(seek).chain(tokio_stream::pending());
-    let mut answers = client.orderer().deliver(requests).await.unwrap().into_inner();
+    client.orderer().deliver(requests).await.unwrap().into_inner()
+}
+
+async fn blocks(client: &Client, from: u64, to: u64) -> Vec<Block> {
+    let mut answers = follow(client, from, to).await;
     let mut blocks = Vec::new();
     loop {
         match bounded("a block", answers.message()).await.unwrap().unwrap().r#type.unwrap() {
@@ -80,6 +85,17 @@ async fn the_orderers_blocks_are_not_judged_yet() {
         assert_eq!(ordered[0], judged[0], "the orderer's signature");
         assert!(ordered[2].is_empty() && ordered[4].is_empty());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revert_ends_the_orderers_streams_too() {
+    let ledger = Ledger::start().await;
+    let snapshot = ledger.devnet.take_snapshot().await.unwrap();
+    ledger.admin().invoke(QUERY, &[]).await.unwrap();
+    let mut stream = follow(&ledger.orderer(), 1, u64::MAX).await;
+    assert!(bounded("a block", stream.message()).await.unwrap().is_some());
+    ledger.devnet.revert(snapshot.id).await.unwrap();
+    assert!(bounded("the stream's end", stream.message()).await.unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,6 +27,8 @@ async fn a_dead_peer_is_missed_at_first_and_counted_out_later() {
     let ledger = Ledger::start().await;
     let admin = ledger.admin();
     let second = ledger.devnet.peers()[1].endpoint.clone();
+    peer(&ledger, "Org2MSP").count_out();
+    assert!(admin.endorse(QUERY, &[]).await.is_ok(), "a peer that is there is not counted out");
     peer(&ledger, "Org2MSP").down(true);
     let refused_at_once = refused(&admin).await;
     let words = format!(

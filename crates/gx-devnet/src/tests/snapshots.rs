@@ -72,6 +72,19 @@ async fn a_revert_ends_later_snapshots_and_forgets_what_stands_in_no_block() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_revert_does_not_bring_back_deleted_snapshots() {
+    let ledger = Ledger::start().await;
+    let controls = &ledger.devnet.controls;
+    let deleted = ledger.devnet.take_snapshot().await.unwrap();
+    let kept = ledger.devnet.take_snapshot().await.unwrap();
+    controls.delete_snapshot(deleted.id).await.unwrap();
+    ledger.devnet.revert(kept.id).await.unwrap();
+    assert_eq!(controls.store.snapshots().unwrap(), [kept]);
+    let refused = ledger.devnet.revert(deleted.id).await.unwrap_err();
+    assert!(matches!(refused, SnapshotError::Unknown(id) if id == deleted.id), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_survives_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let options = || DevnetOptions::new(folder.path(), Clock::system());
