@@ -7,8 +7,8 @@ use crate::{DevnetError, DevnetOptions};
 /// Names that a peer keeps for itself.
 const SYSTEM_NAMES: [&str; 4] = ["_lifecycle", "cscc", "lscc", "qscc"];
 
-/// Refuses names that no chaincode can have, that two services have, and policies that belong
-/// to no chaincode. A service may take the name of the GX contracts, which it then replaces.
+/// Refuses names that no chaincode can have, that two services have, and policies and
+/// collections that belong to no chaincode which can have them. A service may take the name of the GX contracts, which it then replaces.
 pub(crate) fn check(options: &DevnetOptions) -> Result<(), DevnetError> {
     let wrong = |reason: String| Err(DevnetError::Chaincode { reason });
     let mut names = BTreeSet::new();
@@ -22,6 +22,11 @@ pub(crate) fn check(options: &DevnetOptions) -> Result<(), DevnetError> {
         if !names.insert(service.name.as_str()) {
             return wrong(format!("{} is given twice; leave one out", service.name));
         }
+    }
+    if let Some(name) = options.collections.keys().find(|name| !names.contains(name.as_str())) {
+        return wrong(format!(
+            "there are collections for {name}, but no such service; only services have private data"
+        ));
     }
     names.insert(&options.chaincode);
     for name in options.policies.keys() {

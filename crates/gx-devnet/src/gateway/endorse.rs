@@ -159,8 +159,8 @@ impl Collection {
             && self.node.chaincodes.get(&self.proposal.chaincode).is_some()
     }
 
-    /// The sets of peers that hold what is guarded and satisfy the policies, and of which none can be spared, those with
-    /// the own peer first.
+    /// The sets of peers that hold what is guarded and satisfy the policies, and of which none
+    /// can be spared, those with the own peer first.
     fn layouts(
         &self,
         policies: &[SignaturePolicy],

@@ -85,8 +85,8 @@ async fn another_organisation_endorses_alone_where_the_policy_wants_it() {
 async fn fab_07_too_few_endorsements_make_a_transaction_invalid() {
     let ledger = Ledger::start().await;
     let admin = ledger.admin();
-    let transaction = endorsed_by(&admin, &["Org1MSP"]).await;
-    assert_eq!(endorsers(&transaction), ["Org1MSP"]);
+    let transaction = endorsed_by(&admin, &["Org1MSP", "Org1MSP"]).await;
+    assert_eq!(endorsers(&transaction), ["Org1MSP"], "who is named twice endorses once");
     assert_eq!(code(&admin, &transaction).await, TxValidationCode::EndorsementPolicyFailure);
     let transaction = endorsed_by(&admin, &["Org2MSP", "Org1MSP"]).await;
     assert_eq!(code(&admin, &transaction).await, TxValidationCode::Valid);

@@ -68,11 +68,6 @@ impl LedgerSettings {
             given => given,
         };
         let defaults = DevnetOptions::new(self.data_dir, Clock::adjustable());
-        let built_in = std::iter::once(defaults.chaincode.clone());
-        let names: Vec<String> =
-            built_in.chain(self.chaincodes.iter().map(|service| service.name.clone())).collect();
-        check_names(&names, &self.policies)?;
-        check_names(&names, &self.collections)?;
         Ok(DevnetOptions {
             listen: self.listen,
             listen_org2: self.listen_org2.unwrap_or(beside),
@@ -80,27 +75,23 @@ impl LedgerSettings {
             control,
             channel: self.channel,
             services: self.chaincodes,
-            policies: self.policies.into_iter().collect::<BTreeMap<_, _>>(),
-            collections: self.collections.into_iter().collect::<BTreeMap<_, _>>(),
+            policies: by_name("--policy", self.policies)?,
+            collections: by_name("--collections", self.collections)?,
             cutting: self.cut,
             ..defaults
         })
     }
 }
 
-/// Each chaincode has one name, and what is said about chaincodes is about one of them.
-fn check_names<T>(chaincodes: &[String], said: &[(String, T)]) -> Result<(), Failure> {
-    for (at, name) in chaincodes.iter().enumerate() {
-        if chaincodes[..at].contains(name) {
-            return Err(Failure::say(format!("there are two chaincodes with the name {name}")));
+/// What an option says of each chaincode; it says it once.
+fn by_name<T>(option: &str, said: Vec<(String, T)>) -> Result<BTreeMap<String, T>, Failure> {
+    let mut by_name = BTreeMap::new();
+    for (name, value) in said {
+        if by_name.insert(name.clone(), value).is_some() {
+            return Err(Failure::say(format!("{option} is given twice for {name}")));
         }
     }
-    match said.iter().find(|(name, _)| !chaincodes.contains(name)) {
-        None => Ok(()),
-        Some((name, _)) => Err(Failure::say(format!(
-            "there is no chaincode {name}: give --chaincode {name}=HOST:PORT too"
-        ))),
-    }
+    Ok(by_name)
 }
 
 /// `NAME=VALUE`.
@@ -158,17 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_is_of_a_chaincode_and_a_name_is_of_one() {
-        let policy = "OR('Org1MSP.peer','Org2MSP.peer')";
-        let basic = ["--chaincode", "basic=127.0.0.1:9999"];
-        let named = format!("basic={policy}");
-        let with_policy = options(&[&basic[..], &["--policy", &named]].concat()).unwrap();
-        assert!(with_policy.policies.contains_key("basic"));
-        assert!(options(&["--policy", &format!("gxtv3={policy}")]).is_ok());
+    fn what_is_said_of_a_chaincode_is_read_and_said_once() {
+        let policy = ["--policy", "basic=OR('Org1MSP.peer','Org2MSP.peer')"];
+        let service = ["--chaincode", "basic=127.0.0.1:9999"];
+        let read = options(&[service, policy].concat()).unwrap();
+        assert_eq!(read.services[0].name, "basic");
+        assert!(read.policies.contains_key("basic"));
         for (wrong, named) in [
-            (vec!["--policy", &named], "there is no chaincode basic"),
-            ([&basic[..], &basic].concat(), "two chaincodes with the name basic"),
-            (vec!["--chaincode", "gxtv3=127.0.0.1:9999"], "two chaincodes with the name gxtv3"),
+            ([policy, policy].concat(), "--policy is given twice for basic"),
             (vec!["--chaincode", "basic"], "NAME=HOST:PORT"),
             (vec!["--policy", "gxtv3=OR("], "--policy"),
             (vec!["--cut", "sometimes"], "by-hand"),

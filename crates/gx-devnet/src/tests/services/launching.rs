@@ -14,7 +14,7 @@ use super::chaincode::Service;
 use super::{PATIENCE, caller, detail, evaluated, ledger, ledger_with, request_refused};
 use crate::tests::bounded;
 use crate::tests::client::said;
-use crate::{ChaincodeService, Devnet, DevnetOptions};
+use crate::{ChaincodeService, Collections, Devnet, DevnetOptions};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_may_start_late_stop_and_come_back() {
@@ -182,4 +182,11 @@ async fn chaincodes_that_cannot_be_are_refused_at_the_start() {
     assert!(refused(&["basic", "basic"], "basic").await.contains("basic is given twice"));
     let stray = refused(&["basic"], "basics").await;
     assert!(stray.ends_with("but no such chaincode; there are basic, gxtv3"), "{stray}");
+
+    let options = DevnetOptions {
+        collections: [("gxtv3".to_owned(), Collections::default())].into(),
+        ..DevnetOptions::new(folder.path(), Clock::system())
+    };
+    let stray = Devnet::start(options).await.err().unwrap().to_string();
+    assert!(stray.contains("there are collections for gxtv3, but no such service"), "{stray}");
 }
