@@ -1,6 +1,9 @@
 //! `gx chaincode`: the contracts as a service that Fabric peers dial, and the package by which
 //! a peer learns of it.
 
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -121,11 +124,19 @@ fn package(args: &PackageArgs, format: Format) -> Result<(), Failure> {
     };
     let connection = Connection { address: args.address.clone(), root_pem, client };
     let package = Package::new(&args.label, &connection)?;
-    std::fs::write(&args.output, &package.bytes).map_err(|why| {
+    write_private(&args.output, &package.bytes).map_err(|why| {
         Failure::say(format!("{} cannot be written: {why}", args.output.display()))
     })?;
     format.line(&package.id, &json!({ "packageId": package.id }));
     Ok(())
+}
+
+/// There may be a client's key in it: who else may read it is for its owner to say.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = File::options();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    file.write_all(bytes)
 }
 
 fn read_pem(path: &Path) -> Result<String, Failure> {

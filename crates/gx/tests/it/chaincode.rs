@@ -2,6 +2,7 @@
 //! networks.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 const PACKAGE_ID: &str = "gxtv3_1:0123";
@@ -34,6 +35,8 @@ fn the_package_is_written_and_its_id_printed() {
     let id = String::from_utf8(printed.stdout).unwrap();
     let (label, hash) = id.trim().split_once(':').unwrap();
     assert_eq!((label, hash.len()), ("gxtv3_1", 64));
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "a client's key may be in it");
     let written = std::fs::read(&file).unwrap();
     assert_eq!(written[..2], [0x1f, 0x8b], "a gzip file");
 }

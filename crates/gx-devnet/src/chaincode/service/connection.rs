@@ -17,8 +17,8 @@ const REGISTRATION_TIMEOUT: Duration = Duration::from_mins(5);
 pub(super) struct Connection {
     target: Arc<ChaincodeService>,
     surroundings: Surroundings,
-    /// Attempts to connect that have ended.
-    attempts: AtomicU64,
+    /// Attempts to connect that have failed.
+    failures: AtomicU64,
     /// Held while connecting, so that there is one attempt at a time.
     launch: Mutex<Launch>,
 }
@@ -34,22 +34,21 @@ struct Launch {
 impl Connection {
     pub(super) fn new(target: Arc<ChaincodeService>, surroundings: Surroundings) -> Self {
         let launch = Mutex::default();
-        Self { target, surroundings, attempts: AtomicU64::new(0), launch }
+        Self { target, surroundings, failures: AtomicU64::new(0), launch }
     }
 
     /// The stream to the chaincode, which is dialled where there is none. Whoever comes while
-    /// an attempt is under way shares its result.
+    /// an attempt is under way shares its stream or its failure.
     pub(super) fn stream(&self) -> Result<Arc<Stream>, String> {
-        let before = self.attempts.load(Ordering::SeqCst);
+        let before = self.failures.load(Ordering::SeqCst);
         let mut launch = self.launch.lock().expect("no holder of this lock can panic");
         if let Some(stream) = launch.stream.as_ref().filter(|stream| stream.is_open()) {
             return Ok(Arc::clone(stream));
         }
-        if self.attempts.load(Ordering::SeqCst) != before {
+        if self.failures.load(Ordering::SeqCst) != before {
             return Err(launch.last_error.clone());
         }
-        let launched = self.surroundings.runtime.block_on(self.launch());
-        let result = match launched {
+        match self.surroundings.runtime.block_on(self.launch()) {
             Ok(stream) => {
                 launch.id = Some(stream.id.clone());
                 launch.stream = Some(Arc::clone(&stream));
@@ -58,11 +57,10 @@ impl Connection {
             Err(failed) => {
                 let id = launch.id.as_ref().unwrap_or(&self.target.name);
                 launch.last_error = format!("could not launch chaincode {id}: {}", failed.said(id));
+                self.failures.fetch_add(1, Ordering::SeqCst);
                 Err(launch.last_error.clone())
             }
-        };
-        self.attempts.fetch_add(1, Ordering::SeqCst);
-        result
+        }
     }
 
     async fn launch(&self) -> Result<Arc<Stream>, Failed> {
