@@ -15,6 +15,12 @@ pub struct PeerCommitHash {
     pub hash: Result<Option<Vec<u8>>, StreamError>,
 }
 
+impl PeerCommitHash {
+    fn known(&self) -> Option<&[u8]> {
+        self.hash.as_ref().ok()?.as_deref()
+    }
+}
+
 /// What the peers say of one block.
 #[derive(Clone, Debug)]
 pub struct CommitHashes {
@@ -28,17 +34,19 @@ impl CommitHashes {
     /// The peers that came to another state than the first of ours that answered; none when
     /// there is nothing to compare.
     pub fn differing(&self) -> Vec<&PeerCommitHash> {
-        let hash = |peer: &PeerCommitHash| peer.hash.as_ref().ok().and_then(Clone::clone);
-        let Some(ours) = self.answers.iter().filter(|peer| peer.own).find_map(hash) else {
-            return Vec::new();
-        };
-        let differs = |peer: &&PeerCommitHash| hash(peer).is_some_and(|theirs| theirs != ours);
+        let Some(ours) = self.ours() else { return Vec::new() };
+        let differs = |peer: &&PeerCommitHash| peer.known().is_some_and(|theirs| theirs != ours);
         self.answers.iter().filter(differs).collect()
+    }
+
+    /// The hash of the first of our peers that gave one: what others' are compared with.
+    pub fn ours(&self) -> Option<&[u8]> {
+        self.answers.iter().filter(|peer| peer.own).find_map(PeerCommitHash::known)
     }
 
     /// How many peers of other organisations gave a hash.
     pub fn others(&self) -> usize {
         let others = self.answers.iter().filter(|peer| !peer.own);
-        others.filter(|peer| matches!(peer.hash, Ok(Some(_)))).count()
+        others.filter(|peer| peer.known().is_some()).count()
     }
 }

@@ -67,6 +67,8 @@ impl Agreement {
 
 /// None where nobody could be compared with who should have been.
 fn verdict_of(hashes: &CommitHashes) -> Option<Verdict> {
+    // Without ours there is nothing that others' hashes could agree with.
+    hashes.ours()?;
     let (number, others) = (hashes.number, hashes.others());
     let value = json!({ "block": number, "others": others });
     let differing = hashes.differing();
@@ -107,6 +109,8 @@ mod tests {
         assert_eq!(with(peer(false, Some("one"))), Some(CheckStatus::Healthy));
         assert_eq!(with(peer(false, Some("two"))), Some(CheckStatus::Unhealthy));
         assert_eq!(with(peer(false, None)), None, "what was known before stands");
+        let without_ours = [peer(true, None), peer(false, Some("one"))];
+        assert_eq!(verdict(&without_ours), None, "nothing to agree with");
         assert_eq!(
             verdict(std::slice::from_ref(&ours)),
             Some(CheckStatus::Healthy),

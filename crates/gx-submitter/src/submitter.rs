@@ -168,12 +168,28 @@ impl Submitter {
         if let Some(waiting) = self.pass_gate().await? {
             return Ok(waiting);
         }
+        let began_at = self.now();
         let resent = self.resend_due().await?;
         let tried = self.send_due().await?;
         if resent == 0 && tried == 0 {
+            self.forget_what_is_settled(began_at).await?;
             return Ok(Progress::Idle);
         }
         Ok(Progress::Worked { tried, resent })
+    }
+
+    /// No later call of the same kind may come to tell that a trouble is over.
+    async fn forget_what_is_settled(
+        &mut self,
+        began_at: OffsetDateTime,
+    ) -> Result<(), sqlx::Error> {
+        if self.troubles.now().is_some() {
+            let mut conn = self.parts.pool.acquire().await?;
+            if gx_outbox::next_due(&mut conn, began_at).await?.is_none() {
+                self.troubles.all_over();
+            }
+        }
+        Ok(())
     }
 
     /// Gives back all lanes, so that others go on at once.

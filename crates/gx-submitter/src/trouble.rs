@@ -38,6 +38,12 @@ impl Troubles {
         *self.of(phase) = None;
     }
 
+    /// Nothing is left that the ledger should do: what it did not do has been seen on the chain
+    /// since, or was given up.
+    pub(crate) fn all_over(&mut self) {
+        (self.endorse, self.submit) = (None, None);
+    }
+
     /// What does not work now.
     pub(crate) fn now(&self) -> Option<&str> {
         self.submit.as_deref().or(self.endorse.as_deref())

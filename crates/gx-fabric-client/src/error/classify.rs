@@ -13,6 +13,9 @@ pub(super) struct Judgement {
 
 const ORDERER_ANSWER: &str = "received unsuccessful response from orderer: status=";
 
+/// What a peer puts before the status and the words of a contract.
+const CHAINCODE_ANSWER: &str = "chaincode response ";
+
 /// The orderer's answers about the bytes themselves; others may pass.
 const FINAL_ORDERER_STATUSES: [&str; 3] = ["BAD_REQUEST", "FORBIDDEN", "REQUEST_ENTITY_TOO_LARGE"];
 
@@ -24,7 +27,9 @@ pub(super) fn judge(
 ) -> Judgement {
     // An answer from behind a gateway may wrap the reason, so every text is searched.
     let texts = || std::iter::once(message).chain(details.iter().map(|d| d.message.as_str()));
-    let said = |words: &str| texts().any(|text| text.contains(words));
+    // What a contract says may quote what a user sent: only the ledger's own words count.
+    let own_words = || texts().map(|text| text.split(CHAINCODE_ANSWER).next().unwrap_or_default());
+    let said = |words: &str| own_words().any(|text| text.contains(words));
 
     if phase == Phase::Submit && message.contains(ORDERER_ANSWER) {
         return judge_orderer(message);
@@ -32,7 +37,7 @@ pub(super) fn judge(
     if said("too many requests") {
         return Judgement { class: OutcomeClass::Unavailable, cause: None, orderer_refused: false };
     }
-    let cause = cause_in(texts);
+    let cause = cause_in(own_words);
     let class = if cause.is_some() {
         OutcomeClass::Misconfigured
     } else if said("ProposalResponsePayloads do not match") || said("duplicate transaction found") {
@@ -84,7 +89,7 @@ fn by_code(phase: Phase, code: Code, message: &str) -> OutcomeClass {
 
 /// Reads "chaincode response 400, …"; below 400 it would have been endorsed.
 pub(super) fn chaincode_status(text: &str) -> Option<i32> {
-    let after = text.split("chaincode response ").nth(1)?;
+    let after = text.split(CHAINCODE_ANSWER).nth(1)?;
     let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
     digits.parse().ok().filter(|status| *status >= 400)
 }

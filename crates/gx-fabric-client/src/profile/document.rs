@@ -91,11 +91,20 @@ pub(super) struct Credential {
     pub(super) private_key: PemEntry,
 }
 
-/// A PEM text, or the file that holds it.
-#[derive(Debug, Deserialize)]
-pub(super) struct PemEntry {
-    pub(super) path: Option<String>,
-    pub(super) pem: Option<Lines>,
+/// A PEM text, or the file that holds it. Whatever else stands here may be a key in the wrong
+/// place, which serde's own complaint would quote.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum PemEntry {
+    Given { path: Option<String>, pem: Option<Lines> },
+    SomethingElse(IgnoredAny),
+}
+
+/// Never shows a text: it may be a key.
+impl std::fmt::Debug for PemEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PemEntry")
+    }
 }
 
 /// Some write several certificates as one text, some as a list.

@@ -113,7 +113,10 @@ impl Profile {
         let document = if text.trim_start().starts_with('{') {
             serde_json::from_str(text).map_err(|error| error.to_string())
         } else {
-            serde_saphyr::from_str(text).map_err(|error| error.to_string())
+            // The lines around a mistake may be a key's.
+            let without_text = serde_saphyr::options! { with_snippet: false };
+            serde_saphyr::from_str_with_options(text, without_text)
+                .map_err(|error| error.to_string())
         };
         reading::profile_of(document.map_err(ProfileError::Malformed)?, folder)
     }

@@ -21,6 +21,10 @@ pub(super) fn profile_of(document: Document, folder: &Path) -> Result<Profile, P
     let channel = channel.or_else(|| only_name(&channels)).unwrap_or(DEFAULT_CHANNEL.to_owned());
     let own = reader.own_organization(client.organization, &organizations);
     let serving = channels.get(&channel).and_then(|entry| entry.peers.as_ref()).map(names);
+    for name in serving.iter().flatten().filter(|name| !peers.contains_key(*name)) {
+        let unknown = format!("channels.{channel}.peers: {name} is not among the peers");
+        reader.wrong.push(unknown);
+    }
     let sources = reader.peers(own.as_deref(), &organizations, &peers, serving.as_ref());
     let mut signers = SignerSources {
         admin: reader.credential("x-gx.signers.admin", signers.admin),
@@ -139,14 +143,18 @@ impl Reader<'_> {
     }
 
     fn pem(&mut self, setting: String, entry: &PemEntry) -> Option<PemSource> {
-        match (&entry.path, &entry.pem) {
-            (Some(path), None) => {
+        match entry {
+            PemEntry::Given { path: Some(path), pem: None } => {
                 let path = self.folder.join(path);
                 Some(PemSource::file(setting, path))
             }
-            (None, Some(Lines::Text(text))) => Some(PemSource::text(setting, text)),
-            (None, Some(Lines::List(texts))) => Some(PemSource::text(setting, texts.join("\n"))),
-            (Some(_), Some(_)) | (None, None) => {
+            PemEntry::Given { path: None, pem: Some(Lines::Text(text)) } => {
+                Some(PemSource::text(setting, text))
+            }
+            PemEntry::Given { path: None, pem: Some(Lines::List(texts)) } => {
+                Some(PemSource::text(setting, texts.join("\n")))
+            }
+            PemEntry::Given { .. } | PemEntry::SomethingElse(_) => {
                 self.wrong.push(format!("{setting}: give either path or pem"));
                 None
             }

@@ -1,9 +1,9 @@
 use std::path::Path;
-use std::time::Duration;
 
 use gx_model::SignerRole;
 
 use super::{Profile, ProfileError};
+use crate::config::LedgerLimits;
 
 fn parse(text: &str) -> Result<Profile, ProfileError> {
     Profile::parse(text, Path::new("conf"))
@@ -43,7 +43,8 @@ fn the_example_says_everything_that_is_read() {
         assert!(key.contains(file), "{key}");
     }
     assert!(profile.client_tls.is_some());
-    assert_eq!(profile.limits.endorse_timeout, Duration::from_secs(40));
+    let (said, usual) = (format!("{:?}", profile.limits), LedgerLimits::default());
+    assert_eq!(said, format!("{usual:?}"), "it shows the defaults");
 }
 
 /// As Fabric's own samples write it: JSON, certificates as text, an administrator per
@@ -85,6 +86,8 @@ organizations:
 peers:
   a: {url: 'grpc://a:7051', tlsCACerts: {pem: x}}
   b: {url: 'grpcs://b:7051'}
+channels:
+  gxchannel: {peers: {a: {}, mistyped: {}}}
 x-gx:
   signers: {admin: {certificate: {path: a, pem: b}, privateKey: {path: c}}}
   timeouts: {endorseMs: 0}
@@ -97,12 +100,13 @@ x-gx:
         "peers.a.url: must begin with grpcs://",
         "organizations.One.peers: lost is not among",
         "peers.b: no organisation names it",
+        "channels.gxchannel.peers: mistyped is not among the peers",
         "x-gx.signers.admin.certificate: give either path or pem",
         "x-gx.timeouts.endorseMs: must be from 1",
     ] {
         assert!(wrong.iter().any(|line| line.contains(part)), "{part} is missing in {wrong:?}");
     }
-    assert_eq!(wrong.len(), 6);
+    assert_eq!(wrong.len(), 7);
 }
 
 #[test]
@@ -110,4 +114,25 @@ fn a_misspelt_name_in_our_section_is_refused_with_its_place() {
     let error = parse("x-gx:\n  channel: gxchannel\n  chaincod: gxtv3\n").unwrap_err();
     let text = error.to_string();
     assert!(text.contains("chaincod") && text.contains('3'), "{text}");
+}
+
+/// A key may stand in the profile, and what is wrong with a profile is logged.
+#[test]
+fn no_complaint_shows_a_key() {
+    let key = "MIGHAgEAMBMGByqGSM49AgEG";
+    let json = format!(
+        r#"{{"x-gx": {{"signers": {{"admin": {{
+        "certificate": {{"path": "a"}}, "privateKey": "{key}"}}}}}}}}"#
+    );
+    let yaml = format!(
+        "x-gx:\n  signers:\n    admin:\n      certificate: {{path: a}}\n      privateKey:\n        \
+         pem: |\n          {key}\n      passphrase: x\n"
+    );
+    let bare = format!(
+        "x-gx:\n  signers:\n    admin:\n      certificate: {{path: a}}\n      privateKey: {key}\n"
+    );
+    for text in [json, yaml, bare] {
+        let said = parse(&text).unwrap_err().to_string();
+        assert!(!said.contains(key), "{said}");
+    }
 }

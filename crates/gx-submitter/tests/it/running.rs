@@ -94,6 +94,40 @@ async fn a_stop_in_the_middle_of_a_slow_endorsement_leaves_nothing_half_done() {
     assert_eq!(desk.chain.one(leased).await, "0");
 }
 
+/// A reply that was lost is no trouble any more once its transaction stands on the chain, though
+/// nothing is submitted after it.
+#[tokio::test]
+async fn a_lost_reply_is_no_trouble_once_its_transaction_is_settled() {
+    let mut desk = Desk::open().await;
+    let person = desk.chain.person(1).await;
+    let id = desk.enqueue_for(&person, &create(&person)).await;
+    desk.chain.devnet.faults().drop_submit_replies(1);
+    let stop = CancellationToken::new();
+    let board = HealthBoard::new("outbox-submitter", desk.chain.clock.clone());
+    // The transaction is settled long before it would be sent again.
+    let patient = SubmitterSettings { resend_ms: 600_000, ..settings("one") };
+    let submit = submitter(&desk.chain, patient);
+    let submit = tokio::spawn(gx_submitter::run(submit, stop.clone(), board.clone()));
+    let submission = || async {
+        let report = serde_json::to_value(board.report().await).unwrap();
+        report["checks"]["submission"].clone()
+    };
+    wait_until(&desk.chain, "a lost reply", || async {
+        submission().await["status"] == "unhealthy"
+    })
+    .await;
+    let projector = &mut desk.projector;
+    for _ in 0..20 {
+        projector.step(Duration::from_millis(100)).await.unwrap();
+    }
+    assert_eq!(desk.status(id).await, "COMMITTED");
+    wait_until(&desk.chain, "no trouble", || async { submission().await["status"] == "healthy" })
+        .await;
+    assert!(submission().await["value"]["lastFailure"]["message"].is_string());
+    stop.cancel();
+    assert!(tokio::time::timeout(BOUND, submit).await.unwrap().unwrap().is_ok());
+}
+
 /// RDY-07: every connection to the database is cut, several times, and the ledger goes
 /// away in between; both loops go on by themselves and the backlog drains.
 #[tokio::test]
