@@ -72,9 +72,17 @@ impl Node {
         if self.is_quick(proposal) {
             return self.simulate_here(peer.place, proposal);
         }
+        let permit = match self.chaincodes.get(&proposal.chaincode) {
+            Some(chaincode) => chaincode.admit().await,
+            None => None,
+        };
         let (node, place) = (Arc::clone(self), peer.place);
         let proposal = Arc::clone(proposal);
-        let simulation = tokio::task::spawn_blocking(move || node.simulate_here(place, &proposal));
+        let simulation = tokio::task::spawn_blocking(move || {
+            // Held by the thread: it works on when the client has gone.
+            let _permit = permit;
+            node.simulate_here(place, &proposal)
+        });
         simulation.await.unwrap_or_else(|error| Err(in_simulation(&error)))
     }
 

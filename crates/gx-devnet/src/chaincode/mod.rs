@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use gx_fabric_proto::protos::ChaincodeInput;
 use time::OffsetDateTime;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::SignaturePolicy;
 use crate::collections::Collections;
@@ -181,6 +182,14 @@ impl Chaincode {
         let (name, version) = (name.to_owned(), VERSION.to_owned());
         let collections = Collections::default();
         Self { name, version, init_required, policy, collections, code }
+    }
+
+    /// Waits until the chaincode may be called once more, where it runs elsewhere.
+    pub(crate) async fn admit(&self) -> Option<OwnedSemaphorePermit> {
+        match &self.code {
+            Code::Service(service) => Some(service.admit().await),
+            Code::BuiltIn | Code::System => None,
+        }
     }
 
     /// Whether every peer that runs it gets the same, so that running it once will do.

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use gx_fabric_proto::protos::ChaincodeInput;
 use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{Call, Chaincodes, Outcome};
@@ -27,6 +28,10 @@ use errand::Errand;
 
 pub use target::{ChaincodeService, ServiceTls};
 
+/// Calls of one service at once; more wait. Each holds a thread until the service answers, so
+/// that a service which does not answer would take every thread of the process.
+const CALLS_AT_ONCE: usize = 128;
+
 /// Where a service runs, and what connects us to it.
 #[derive(Debug)]
 pub(super) struct Service {
@@ -35,6 +40,7 @@ pub(super) struct Service {
     /// Each endorsing peer has a stream of its own, so that they may simulate the same
     /// transaction at the same time.
     connections: Mutex<BTreeMap<usize, Arc<Connection>>>,
+    calls: Arc<Semaphore>,
 }
 
 /// What a service needs of the process that it is part of.
@@ -55,7 +61,14 @@ pub(super) enum Kind {
 
 impl Service {
     pub(super) fn new(target: ChaincodeService, surroundings: Surroundings) -> Self {
-        Self { target: Arc::new(target), surroundings, connections: Mutex::default() }
+        let calls = Arc::new(Semaphore::new(CALLS_AT_ONCE));
+        Self { target: Arc::new(target), surroundings, connections: Mutex::default(), calls }
+    }
+
+    /// Waits for its turn; the turn ends with the permit.
+    pub(super) async fn admit(&self) -> OwnedSemaphorePermit {
+        let calls = Arc::clone(&self.calls);
+        calls.acquire_owned().await.expect("nothing closes the semaphore of a service")
     }
 
     /// Has the chaincode carry out one call. The error is in the words of a peer.

@@ -190,3 +190,34 @@ async fn chaincodes_that_cannot_be_are_refused_at_the_start() {
     let stray = Devnet::start(options).await.err().unwrap().to_string();
     assert!(stray.contains("there are collections for gxtv3, but no such service"), "{stray}");
 }
+
+/// A service that does not answer keeps its own callers waiting and nobody else's.
+#[test]
+fn a_service_that_hangs_does_not_take_every_thread() {
+    // Fewer than the calls that hang, more than may hang at once.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(200)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (hanging, working) = (Service::start().await, Service::start().await);
+        let services = vec![
+            ChaincodeService::new("basic", &hanging.address),
+            ChaincodeService::new("other", &working.address),
+        ];
+        let ledger = ledger(services, PATIENCE).await;
+        let client = Arc::new(caller(&ledger));
+        let mut calls = JoinSet::new();
+        for _ in 0..300 {
+            let client = Arc::clone(&client);
+            calls.spawn(async move { client.evaluate("hang", &[]).await.map(drop) });
+        }
+        hanging.hangs().await;
+        let mut other = caller(&ledger);
+        other.chaincode = "other".to_owned();
+        let answer = bounded("the other service", evaluated(&other, "kind", &[])).await;
+        assert_eq!(answer, "TRANSACTION");
+    });
+    runtime.shutdown_background();
+}
