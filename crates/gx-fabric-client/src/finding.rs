@@ -66,10 +66,10 @@ impl Finding {
     pub(crate) fn from_error(error: &LedgerError) -> Self {
         let severity = match error.class {
             OutcomeClass::Misconfigured => Severity::Refused,
-            OutcomeClass::Refused => Severity::Warning,
-            OutcomeClass::Conflict | OutcomeClass::Unknown | OutcomeClass::Unavailable => {
-                Severity::Waiting
-            }
+            OutcomeClass::Refused
+            | OutcomeClass::Conflict
+            | OutcomeClass::Unknown
+            | OutcomeClass::Unavailable => Severity::Waiting,
         };
         let finding = Self::new(severity, error.kind(), error.to_string());
         Self { peer: error.peer.clone(), ..finding }

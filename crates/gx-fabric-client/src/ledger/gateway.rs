@@ -16,7 +16,7 @@ use tonic::{Response, Status};
 
 use super::Ledger;
 use crate::block::ValidationCode;
-use crate::error::{LedgerError, OutcomeClass, Phase};
+use crate::error::{Cause, LedgerError, OutcomeClass, Phase};
 use crate::identity::Identity;
 
 /// A transaction that is endorsed and signed, and not yet submitted.
@@ -207,10 +207,13 @@ impl Ledger {
                     self.0.preferred.store(index, Ordering::Relaxed);
                     return Ok(answer);
                 }
-                // Without a connection nothing was sent, and the next peer may be well.
+                // Without a connection nothing was sent, and the next peer may be well; one
+                // that has not joined the channel, or does not know of the chaincode yet,
+                // passes nothing on either.
                 Err(error)
                     if error.class == OutcomeClass::Unavailable
-                        || error.phase == Phase::Connect =>
+                        || error.phase == Phase::Connect
+                        || matches!(error.cause, Some(Cause::NoChannel | Cause::NoChaincode)) =>
                 {
                     failure = Some(error);
                 }

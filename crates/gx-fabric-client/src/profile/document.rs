@@ -96,7 +96,13 @@ pub(super) struct Credential {
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum PemEntry {
-    Given { path: Option<String>, pem: Option<Lines> },
+    Given {
+        path: Option<String>,
+        pem: Option<Lines>,
+        /// Names that mean nothing here.
+        #[serde(flatten)]
+        others: BTreeMap<String, IgnoredAny>,
+    },
     SomethingElse(IgnoredAny),
 }
 

@@ -98,18 +98,28 @@ impl Profile {
     /// # Errors
     /// [`ProfileError`].
     pub fn read(path: &Path) -> Result<Self, ProfileError> {
+        Self::read_for(path, None)
+    }
+
+    /// [`Profile::read`] for a channel that wins over the profile's own, with the peers that
+    /// serve it.
+    ///
+    /// # Errors
+    /// [`ProfileError`].
+    pub fn read_for(path: &Path, channel: Option<&str>) -> Result<Self, ProfileError> {
         let text = fs::read_to_string(path).map_err(|source| ProfileError::Unreadable {
             path: path.display().to_string(),
             source,
         })?;
-        Self::parse(&text, path.parent().unwrap_or(Path::new("")))
+        Self::parse(&text, path.parent().unwrap_or(Path::new("")), channel)
     }
 
-    /// Reads YAML, or JSON where the text begins like it.
+    /// Reads YAML, or JSON where the text begins like it. A channel that is given wins over the
+    /// profile's own.
     ///
     /// # Errors
     /// [`ProfileError`]; everything that is wrong with the content at once.
-    pub fn parse(text: &str, folder: &Path) -> Result<Self, ProfileError> {
+    pub fn parse(text: &str, folder: &Path, channel: Option<&str>) -> Result<Self, ProfileError> {
         let document = if text.trim_start().starts_with('{') {
             serde_json::from_str(text).map_err(|error| error.to_string())
         } else {
@@ -118,7 +128,7 @@ impl Profile {
             serde_saphyr::from_str_with_options(text, without_text)
                 .map_err(|error| error.to_string())
         };
-        reading::profile_of(document.map_err(ProfileError::Malformed)?, folder)
+        reading::profile_of(document.map_err(ProfileError::Malformed)?, folder, channel)
     }
 
     /// The client's configuration, with the files read. Loopback and literal addresses are

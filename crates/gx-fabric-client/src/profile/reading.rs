@@ -13,12 +13,20 @@ use super::{
 };
 use crate::config::LedgerLimits;
 
-pub(super) fn profile_of(document: Document, folder: &Path) -> Result<Profile, ProfileError> {
+pub(super) fn profile_of(
+    document: Document,
+    folder: &Path,
+    channel_that_wins: Option<&str>,
+) -> Result<Profile, ProfileError> {
     let mut reader = Reader { folder, wrong: Vec::new() };
     let Document { client, organizations, peers, channels, gx } = document;
     let GxSection { channel, chaincode, signers, tls_client, timeouts } = gx;
 
-    let channel = channel.or_else(|| only_name(&channels)).unwrap_or(DEFAULT_CHANNEL.to_owned());
+    let channel = channel_that_wins
+        .map(str::to_owned)
+        .or(channel)
+        .or_else(|| only_name(&channels))
+        .unwrap_or(DEFAULT_CHANNEL.to_owned());
     let own = reader.own_organization(client.organization, &organizations);
     let serving = channels.get(&channel).and_then(|entry| entry.peers.as_ref()).map(names);
     for name in serving.iter().flatten().filter(|name| !peers.contains_key(*name)) {
@@ -137,21 +145,32 @@ impl Reader<'_> {
 
     fn credential(&mut self, place: &str, entry: Option<Credential>) -> Option<CredentialSource> {
         let entry = entry?;
-        let certificate = self.pem(format!("{place}.certificate"), &entry.certificate);
-        let private_key = self.pem(format!("{place}.privateKey"), &entry.private_key);
+        let certificate = self.own_pem(format!("{place}.certificate"), &entry.certificate);
+        let private_key = self.own_pem(format!("{place}.privateKey"), &entry.private_key);
         Some(CredentialSource { certificate: certificate?, private_key: private_key? })
+    }
+
+    /// In our own section an unknown name is a mistake. It is not quoted: keys stand here.
+    fn own_pem(&mut self, setting: String, entry: &PemEntry) -> Option<PemSource> {
+        match entry {
+            PemEntry::Given { others, .. } if !others.is_empty() => {
+                self.wrong.push(format!("{setting}: give either path or pem, and nothing else"));
+                None
+            }
+            _ => self.pem(setting, entry),
+        }
     }
 
     fn pem(&mut self, setting: String, entry: &PemEntry) -> Option<PemSource> {
         match entry {
-            PemEntry::Given { path: Some(path), pem: None } => {
+            PemEntry::Given { path: Some(path), pem: None, .. } => {
                 let path = self.folder.join(path);
                 Some(PemSource::file(setting, path))
             }
-            PemEntry::Given { path: None, pem: Some(Lines::Text(text)) } => {
+            PemEntry::Given { path: None, pem: Some(Lines::Text(text)), .. } => {
                 Some(PemSource::text(setting, text))
             }
-            PemEntry::Given { path: None, pem: Some(Lines::List(texts)) } => {
+            PemEntry::Given { path: None, pem: Some(Lines::List(texts)), .. } => {
                 Some(PemSource::text(setting, texts.join("\n")))
             }
             PemEntry::Given { .. } | PemEntry::SomethingElse(_) => {

@@ -6,7 +6,7 @@ use super::{Profile, ProfileError};
 use crate::config::LedgerLimits;
 
 fn parse(text: &str) -> Result<Profile, ProfileError> {
-    Profile::parse(text, Path::new("conf"))
+    Profile::parse(text, Path::new("conf"), None)
 }
 
 #[test]
@@ -114,6 +114,47 @@ fn a_misspelt_name_in_our_section_is_refused_with_its_place() {
     let error = parse("x-gx:\n  channel: gxchannel\n  chaincod: gxtv3\n").unwrap_err();
     let text = error.to_string();
     assert!(text.contains("chaincod") && text.contains('3'), "{text}");
+}
+
+#[test]
+fn a_misspelt_name_beside_a_path_is_refused_in_our_section_alone() {
+    let text = "
+organizations: {One: {mspid: OneMSP, peers: [a]}}
+peers: {a: {url: 'grpcs://a:7051', tlsCACerts: {path: a, allowInsecure: true}}}
+x-gx:
+  signers:
+    admin: {certificate: {path: a, pme: b}, privateKey: {path: c, sekrit: 'x'}}
+";
+    let Err(ProfileError::Wrong(wrong)) = parse(text) else { panic!("it is refused") };
+    assert_eq!(
+        wrong,
+        [
+            "x-gx.signers.admin.certificate: give either path or pem, and nothing else",
+            "x-gx.signers.admin.privateKey: give either path or pem, and nothing else",
+        ]
+    );
+}
+
+#[test]
+fn the_channel_that_wins_decides_which_peers_serve() {
+    let text = "
+client: {organization: One}
+organizations: {One: {mspid: OneMSP, peers: [a, b]}}
+peers:
+  a: {url: 'grpcs://a:7051', tlsCACerts: {path: a}}
+  b: {url: 'grpcs://b:7051', tlsCACerts: {path: b}}
+channels: {first: {peers: {a: {}}}, second: {peers: {b: {}}}}
+x-gx: {channel: first}
+";
+    for (channel, name, serving) in [
+        (None, "first", vec!["a:7051"]),
+        (Some("second"), "second", vec!["b:7051"]),
+        (Some("unlisted"), "unlisted", vec!["a:7051", "b:7051"]),
+    ] {
+        let profile = Profile::parse(text, Path::new("conf"), channel).unwrap();
+        let peers = profile.peers.iter().map(|peer| peer.endpoint.as_str());
+        assert_eq!((profile.channel.as_str(), peers.collect::<Vec<_>>()), (name, serving));
+    }
 }
 
 /// A key may stand in the profile, and what is wrong with a profile is logged.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gx_devnet::IdentityRequest;
+use gx_devnet::{Devnet, DevnetOptions, IdentityRequest};
 use gx_fabric_client::{
     CredentialSource, Errand, Finding, Identity, LedgerConfig, LedgerLimits, PeerSource, PemSource,
     Profile, Severity, Signer, SignerSources, pinned_names,
@@ -243,6 +243,84 @@ async fn cfg_04_production_refuses_what_only_development_may_have() {
     assert_eq!(profile.certificate_findings(SignerRole::Admin, &identity, now, true), []);
     let found = profile.certificate_findings(SignerRole::Admin, &identity, now, false);
     assert_eq!(only_refusal(&found).code, "development_identity");
+}
+
+/// A chaincode that answers and has not the contracts is named; one that is not there may come.
+#[tokio::test]
+async fn a_chaincode_without_the_contracts_is_refused() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut profile = profile(&world, folder.path());
+    profile.chaincode = "absent".to_owned();
+    for finding in findings(&profile).await {
+        assert_eq!((finding.severity, finding.code), (Severity::Waiting, "no_chaincode"));
+    }
+
+    // As libraries for contracts say it, with a status of failures.
+    profile.chaincode = "gxtv3".to_owned();
+    for (status, words, expected) in [
+        (500, "Contract name is not known: AdminContract", Severity::Refused),
+        (500, "You've asked to invoke a function that does not exist: X", Severity::Refused),
+        (400, "there is no function X", Severity::Refused),
+        (500, "the state cannot be read", Severity::Waiting),
+    ] {
+        world.devnet().faults().fail_endorsements(1, status, words);
+        let found = findings(&profile).await;
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].severity, expected, "{found:?}");
+        assert_eq!(found[0].code == "no_contracts", expected == Severity::Refused, "{found:?}");
+    }
+}
+
+/// FAB-01: who stops waiting for a slow endorsement keeps what was found beside it.
+#[tokio::test]
+async fn a_slow_answer_hides_no_finding() {
+    let (world, other) = (World::start().await, World::start().await);
+    let folder = tempfile::tempdir().unwrap();
+    let good = profile(&world, folder.path());
+    let mut signers = signers_of(&good);
+    let stranger = other.identity(SignerRole::SuperAdmin);
+    signers.push(Signer {
+        role: SignerRole::SuperAdmin,
+        setting: "stranger".to_owned(),
+        identity: stranger,
+        errand: Errand::Submit,
+    });
+    world.devnet().faults().slow_endorsements(Duration::from_secs(60));
+    let ledger = ledger(good.ledger_config(true).unwrap(), signers[0].identity.clone());
+    let mut findings = Vec::new();
+    let asking = ledger.preflight_into(&signers, STATUS, &mut findings);
+    let patience = Duration::from_secs(3);
+    assert!(tokio::time::timeout(patience, asking).await.is_err(), "an endorsement is missing");
+    let finding = findings.iter().find(|one| one.severity == Severity::Refused);
+    let finding = finding.unwrap_or_else(|| panic!("the stranger is not named: {findings:?}"));
+    assert_eq!(finding.setting.as_deref(), Some("stranger"));
+}
+
+/// RDY-07: a peer that has not joined the channel yet is waited for while another one of the
+/// same organisation may serve it, and calls pass it by.
+#[tokio::test]
+async fn a_peer_that_lacks_the_channel_is_waited_for_beside_one_that_has_it() {
+    let world = World::start().await;
+    let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let options = DevnetOptions::new(elsewhere.path(), Clock::system());
+    let options = DevnetOptions { channel: "otherchannel".to_owned(), fsync: false, ..options };
+    let late = Devnet::start(options).await.unwrap();
+    let mut profile = profile(&world, folder.path());
+    let joining = PeerSource {
+        endpoint: late.endpoint(),
+        tls_root: PemSource::text("root", late.tls_root_pem()),
+        ..profile.peers[0].clone()
+    };
+    profile.peers.insert(0, joining);
+    let found = findings(&profile).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].severity, found[0].code), (Severity::Waiting, "no_channel"));
+    assert_eq!(found[0].peer.as_deref(), Some(late.endpoint().as_str()));
+
+    profile.peers.truncate(1);
+    assert_eq!(only_refusal(&findings(&profile).await).code, "no_channel");
+    late.stop().await;
 }
 
 /// RDY-07: a ledger that is away is waited for, not refused.

@@ -127,14 +127,21 @@ impl LedgerAccess {
     }
 
     /// Refuses the start where something will not work until a setting is changed. A ledger
-    /// that is away is no reason (RDY-07).
+    /// that is away is no reason (RDY-07), but what was found until it fell silent is one.
     pub(crate) async fn check_at_start(
         &self,
         ledger: &Ledger,
         clock: &Clock,
     ) -> Result<(), Failure> {
-        let asked = tokio::time::timeout(START_PATIENCE, self.findings(ledger, clock)).await;
-        refuse(&asked.unwrap_or_default())
+        let mut findings = self.offline_findings(clock);
+        let asking = ledger.preflight_into(&self.signers, HARMLESS_QUERY, &mut findings);
+        if tokio::time::timeout(START_PATIENCE, asking).await.is_err() {
+            tracing::warn!(
+                waited_s = START_PATIENCE.as_secs(),
+                "not every peer has answered about the signers yet; they are asked again"
+            );
+        }
+        refuse(&findings)
     }
 
     /// Looks again and again, and reports as the check `ledgerSettings`.

@@ -16,7 +16,7 @@ impl FabricSettings {
     /// What profile and variables say together.
     pub(crate) fn profile(&self) -> Result<Profile, Failure> {
         let mut profile = match &self.fabric_profile {
-            Some(path) => Profile::read(path)?,
+            Some(path) => Profile::read_for(path, self.fabric_channel_name.as_deref())?,
             None => self.without_profile()?,
         };
         self.overlay(&mut profile)?;
@@ -100,17 +100,21 @@ impl FabricSettings {
         if !self.fabric_peer_endpoint.is_empty() {
             let (own, others): (Vec<_>, Vec<_>) =
                 profile.peers.drain(..).partition(|peer| peer.msp_id == profile.msp_id);
-            let known = own.into_iter().next().map(|peer| peer.tls_root);
+            let known = own.first().map(|peer| peer.tls_root.clone());
             let Some(tls_root) = root.clone().or(known) else {
                 let line = "FABRIC_PEER_TLS_CA_CERT_PATH: is required for FABRIC_PEER_ENDPOINT, as \
                             the profile has no peer of this organisation";
                 return SettingsReport::of(vec![line.to_owned()]);
             };
-            let endpoints = self.fabric_peer_endpoint.iter().map(|endpoint| PeerSource {
-                endpoint: endpoint.clone(),
-                msp_id: profile.msp_id.clone(),
-                tls_root: tls_root.clone(),
-                server_name: None,
+            let endpoints = self.fabric_peer_endpoint.iter().map(|endpoint| {
+                // What the profile says of the very same peer stays true.
+                let same = own.iter().find(|peer| peer.endpoint == *endpoint);
+                same.cloned().unwrap_or_else(|| PeerSource {
+                    endpoint: endpoint.clone(),
+                    msp_id: profile.msp_id.clone(),
+                    tls_root: tls_root.clone(),
+                    server_name: None,
+                })
             });
             profile.peers = endpoints.chain(others).collect();
         }
@@ -140,4 +144,57 @@ fn credential(
         certificate: PemSource::file(format!("{prefix}_CERT_PATH"), certificate.as_ref()?),
         private_key: PemSource::file(format!("{prefix}_KEY_PATH"), key.as_ref()?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROFILE: &str = "
+client: {organization: One}
+organizations: {One: {mspid: OneMSP, peers: [a, b]}, Two: {mspid: TwoMSP, peers: [c]}}
+peers:
+  a: {url: 'grpcs://a:7051', tlsCACerts: {path: /a.pem}, grpcOptions: {hostnameOverride: a.one}}
+  b: {url: 'grpcs://b:7051', tlsCACerts: {path: /b.pem}, grpcOptions: {hostnameOverride: b.one}}
+  c: {url: 'grpcs://c:7051', tlsCACerts: {path: /c.pem}}
+channels: {first: {peers: [a, c]}, second: {peers: [b, c]}}
+x-gx: {channel: first}
+";
+
+    /// Endpoint, file of the root and server name of each peer.
+    fn peers_of(settings: FabricSettings) -> Vec<(String, String, Option<String>)> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("profile.yaml");
+        std::fs::write(&path, PROFILE).unwrap();
+        let settings = FabricSettings { fabric_profile: Some(path), ..settings };
+        let profile = settings.profile().unwrap_or_else(|_| panic!("the profile is good"));
+        let root = |source: &PemSource| source.name().split_once('/').unwrap().1.to_owned();
+        let peers = profile.peers.iter();
+        peers
+            .map(|peer| (peer.endpoint.clone(), root(&peer.tls_root), peer.server_name.clone()))
+            .collect()
+    }
+
+    fn peer(endpoint: &str, root: &str, name: Option<&str>) -> (String, String, Option<String>) {
+        (endpoint.to_owned(), root.to_owned(), name.map(str::to_owned))
+    }
+
+    #[test]
+    fn a_peer_that_the_profile_knows_keeps_its_root_and_name() {
+        let in_channel = |channel: &str, endpoints: &[&str]| FabricSettings {
+            fabric_channel_name: Some(channel.to_owned()),
+            fabric_peer_endpoint: endpoints.iter().map(|name| (*name).to_owned()).collect(),
+            ..FabricSettings::default()
+        };
+        let (b, c) = (peer("b:7051", "b.pem)", Some("b.one")), peer("c:7051", "c.pem)", None));
+        assert_eq!(peers_of(in_channel("second", &[])), [b.clone(), c.clone()]);
+        let new = peer("new:7051", "b.pem)", None);
+        assert_eq!(peers_of(in_channel("second", &["new:7051", "b:7051"])), [new, b, c.clone()]);
+
+        let overridden = FabricSettings {
+            fabric_tls_server_name_override: Some("other".to_owned()),
+            ..in_channel("first", &["a:7051"])
+        };
+        assert_eq!(peers_of(overridden), [peer("a:7051", "a.pem)", Some("other")), c]);
+    }
 }

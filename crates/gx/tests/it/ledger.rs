@@ -102,7 +102,7 @@ async fn a_worker_refuses_settings_that_cannot_work() {
     assert!(said.contains("GX_FABRIC_PROFILE"), "{said}");
 }
 
-/// CFG-04, FAB-03: what `gx dev` lives on is refused in production.
+/// CFG-04: what `gx dev` lives on is refused in production.
 #[tokio::test(flavor = "multi_thread")]
 async fn cfg_04_a_development_ledger_is_refused_in_production() {
     let ledger = Ledger::start().await;
@@ -116,7 +116,8 @@ async fn cfg_04_a_development_ledger_is_refused_in_production() {
     };
     assert!(check(&[]).0, "in development all is well");
     assert!(check(&[("FABRIC_PEER_ENDPOINT", &literal)]).0, "an address too");
-    assert!(!check(&[("GX_ENV", "production")]).0);
+    let (passed, said) = check(&[("GX_ENV", "production")]);
+    assert!(!passed && said.contains("development_identity, FABRIC_CERT_PATH"), "{said}");
 }
 
 /// A connection profile alone is enough to work and to check; a wrong one is refused with
