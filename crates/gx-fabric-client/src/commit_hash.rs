@@ -39,9 +39,22 @@ impl CommitHashes {
         self.answers.iter().filter(differs).collect()
     }
 
+    /// The peers that came to the same state as the first of ours that answered, which is not
+    /// among them: it agrees with nobody but itself.
+    pub fn agreeing(&self) -> Vec<&PeerCommitHash> {
+        let Some(first) = self.first_of_ours() else { return Vec::new() };
+        let ours = self.answers[first].known();
+        let others = self.answers.iter().enumerate().filter(|(index, _)| *index != first);
+        others.map(|(_, peer)| peer).filter(|peer| peer.known() == ours).collect()
+    }
+
     /// The hash of the first of our peers that gave one: what others' are compared with.
     pub fn ours(&self) -> Option<&[u8]> {
-        self.answers.iter().filter(|peer| peer.own).find_map(PeerCommitHash::known)
+        self.answers[self.first_of_ours()?].known()
+    }
+
+    fn first_of_ours(&self) -> Option<usize> {
+        self.answers.iter().position(|peer| peer.own && peer.known().is_some())
     }
 
     /// How many peers of other organisations gave a hash.

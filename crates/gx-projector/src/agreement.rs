@@ -3,6 +3,7 @@
 //! Which transactions of a block were valid is a peer's own judgement: nothing that is signed
 //! covers it. Its running commit hash does, and from time to time it is compared.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gx_fabric_client::CommitHashes;
@@ -15,16 +16,22 @@ use crate::projector::Parts;
 pub(crate) struct Agreement {
     parts: Parts,
     check: CheckHandle,
+    disputes: Disputes,
 }
+
+/// The peers that came to another state: organisation and the block at which it was last seen,
+/// by endpoint. Who goes away is not forgotten, whoever else agrees.
+#[derive(Default)]
+struct Disputes(BTreeMap<String, (String, u64)>);
 
 impl Agreement {
     pub(crate) fn new(parts: Parts, board: &HealthBoard) -> Self {
         let check = board.check("commitHash", false);
         check.set(Verdict::healthy().with_message("nothing was compared yet"));
-        Self { parts, check }
+        Self { parts, check, disputes: Disputes::default() }
     }
 
-    pub(crate) async fn watch(self, interval: Duration) {
+    pub(crate) async fn watch(mut self, interval: Duration) {
         let mut tick = tokio::time::interval(interval);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -37,7 +44,7 @@ impl Agreement {
 
     /// Compares the hashes of the last block that was applied: it and all before it are what
     /// the read model rests on. An outage leaves the last verdict standing.
-    async fn compare(&self) -> Result<(), sqlx::Error> {
+    async fn compare(&mut self) -> Result<(), sqlx::Error> {
         let mut conn = self.parts.pool.acquire().await?;
         let known = gx_outbox::checkpoint(&mut conn, &self.parts.rules.channel).await?;
         drop(conn);
@@ -58,31 +65,44 @@ impl Agreement {
                 "the peer came to another state than ours; find out which one is right"
             );
         }
-        if let Some(verdict) = verdict_of(&hashes) {
+        self.disputes.learn(&hashes);
+        if let Some(verdict) = self.disputes.verdict(&hashes) {
             self.check.set(verdict);
         }
         Ok(())
     }
 }
 
-/// None where nobody could be compared with who should have been.
-fn verdict_of(hashes: &CommitHashes) -> Option<Verdict> {
-    // Without ours there is nothing that others' hashes could agree with.
-    hashes.ours()?;
-    let (number, others) = (hashes.number, hashes.others());
-    let value = json!({ "block": number, "others": others });
-    let differing = hashes.differing();
-    if differing.is_empty() {
-        let alone = hashes.answers.iter().all(|peer| peer.own);
-        return (alone || others > 0).then(|| Verdict::healthy().with_value(value));
+impl Disputes {
+    fn learn(&mut self, hashes: &CommitHashes) {
+        for peer in hashes.agreeing() {
+            self.0.remove(&peer.peer);
+        }
+        for peer in hashes.differing() {
+            self.0.insert(peer.peer.clone(), (peer.msp_id.clone(), hashes.number));
+        }
     }
-    let names: Vec<_> =
-        differing.iter().map(|peer| format!("{} ({})", peer.peer, peer.msp_id)).collect();
-    let message = format!(
-        "at block {number} our peer's state differs from that of {}: find out which is right",
-        names.join(", ")
-    );
-    Some(Verdict::unhealthy(message).with_value(value))
+
+    /// None where nobody could be compared with who should have been.
+    fn verdict(&self, hashes: &CommitHashes) -> Option<Verdict> {
+        // Without ours there is nothing that others' hashes could agree with.
+        hashes.ours()?;
+        let (number, others) = (hashes.number, hashes.others());
+        let value = json!({ "block": number, "others": others });
+        if self.0.is_empty() {
+            let alone = hashes.answers.iter().all(|peer| peer.own);
+            return (alone || others > 0).then(|| Verdict::healthy().with_value(value));
+        }
+        let disputes = self.0.iter();
+        let names: Vec<_> = disputes
+            .map(|(peer, (msp_id, block))| format!("{peer} ({msp_id}) at block {block}"))
+            .collect();
+        let message = format!(
+            "our peer's state differs from that of {}: find out which is right",
+            names.join(", ")
+        );
+        Some(Verdict::unhealthy(message).with_value(value))
+    }
 }
 
 #[cfg(test)]
@@ -102,7 +122,9 @@ mod tests {
     fn only_another_state_is_held_against_a_peer() {
         let verdict = |answers: &[PeerCommitHash]| {
             let hashes = CommitHashes { number: 7, answers: answers.to_vec() };
-            verdict_of(&hashes).map(|verdict| verdict.status())
+            let mut disputes = Disputes::default();
+            disputes.learn(&hashes);
+            disputes.verdict(&hashes).map(|verdict| verdict.status())
         };
         let ours = peer(true, Some("one"));
         let with = |other: PeerCommitHash| verdict(&[ours.clone(), other]);
@@ -116,5 +138,33 @@ mod tests {
             Some(CheckStatus::Healthy),
             "nobody to ask"
         );
+    }
+
+    #[test]
+    fn a_dispute_lasts_until_the_very_peer_agrees() {
+        let named = |name: &str, peer: PeerCommitHash| {
+            let name = name.to_owned();
+            PeerCommitHash { peer: name, ..peer }
+        };
+        let ours = |hash| named("ours", peer(true, hash));
+        let ours_too = |hash| named("ours too", peer(true, hash));
+        let (second, third) =
+            (|hash| named("second", peer(false, hash)), |hash| named("third", peer(false, hash)));
+        let mut disputes = Disputes::default();
+        let mut status = |answers: &[PeerCommitHash]| {
+            let hashes = CommitHashes { number: 7, answers: answers.to_vec() };
+            disputes.learn(&hashes);
+            disputes.verdict(&hashes).map(|verdict| verdict.status())
+        };
+        let (healthy, unhealthy) = (Some(CheckStatus::Healthy), Some(CheckStatus::Unhealthy));
+        let (one, two) = (Some("one"), Some("two"));
+        assert_eq!(status(&[ours(one), second(two), third(one)]), unhealthy);
+        assert_eq!(status(&[ours(one), second(None), third(one)]), unhealthy, "it went away");
+        assert_eq!(status(&[ours(one), second(one), third(one)]), healthy, "it agrees");
+
+        assert_eq!(status(&[ours(one), ours_too(two), third(one)]), unhealthy);
+        let alone = [ours(None), ours_too(two), third(two)];
+        assert_eq!(status(&alone), unhealthy, "who is compared with agrees with nobody");
+        assert_eq!(status(&[ours(two), ours_too(two), third(two)]), healthy);
     }
 }
