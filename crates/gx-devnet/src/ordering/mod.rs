@@ -17,10 +17,12 @@ use tonic::{Request, Response, Status, Streaming};
 
 pub(crate) use admission::{Refused, admit};
 
+use crate::deliver::Session;
 use crate::faults::NodeFaults;
 use crate::ledger::OrdererGone;
 use crate::node::Node;
 use crate::status::connection_dropped;
+use blocks::OrdererBlocks;
 
 /// Answers that wait for a slow reader.
 const BUFFERED_ANSWERS: usize = 16;
@@ -54,9 +56,9 @@ impl AtomicBroadcast for OrderingService {
         request: Request<Streaming<Envelope>>,
     ) -> Result<Response<Self::DeliverStream>, Status> {
         self.check_available()?;
-        let (answers, stream) = mpsc::channel(BUFFERED_ANSWERS);
+        let (caller, stream) = mpsc::channel(BUFFERED_ANSWERS);
         let (node, faults) = (Arc::clone(&self.node), self.faults.clone());
-        let session = blocks::Session { node, faults, answers };
+        let session = Session { node, faults, answers: OrdererBlocks, caller };
         tokio::spawn(async move { session.serve(request.into_inner()).await });
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }

@@ -1,0 +1,107 @@
+//! One caller's stream of blocks, from a peer or from the orderer: a seek after the other.
+
+use std::sync::Arc;
+
+use gx_fabric_proto::common::{Block, Envelope, HeaderType, Status as DeliverStatus};
+use tokio::sync::mpsc;
+use tonic::{Status, Streaming};
+
+use super::{BlockFeed, Ended, Seek};
+use crate::faults::NodeFaults;
+use crate::ledger::{StoreError, transactions};
+use crate::node::Node;
+use crate::status::store_failed;
+
+/// What a service makes of blocks and of the statuses that end a seek.
+pub(crate) trait Answers: Sync {
+    /// A message of the stream.
+    type Answer: Send;
+
+    /// A block as this service shows it to who asks.
+    fn block(&self, seek: &Seek, block: Block) -> Result<Self::Answer, StoreError>;
+
+    fn status(&self, status: DeliverStatus) -> Self::Answer;
+}
+
+/// A caller and what it is served by.
+pub(crate) struct Session<A: Answers> {
+    pub(crate) node: Arc<Node>,
+    pub(crate) faults: NodeFaults,
+    pub(crate) answers: A,
+    pub(crate) caller: mpsc::Sender<Result<A::Answer, Status>>,
+}
+
+/// The caller does not listen any more, or must not be answered any more.
+struct Gone;
+
+impl<A: Answers> Session<A> {
+    /// Answers until the caller has gone, the node stops, or a seek fails.
+    pub(crate) async fn serve(&self, mut requests: Streaming<Envelope>) {
+        loop {
+            let request = tokio::select! {
+                request = requests.message() => request,
+                () = self.node.stopping.cancelled() => return,
+                () = self.caller.closed() => return,
+            };
+            let Ok(Some(envelope)) = request else { return };
+            let Ok(status) = self.answer(&envelope).await else { return };
+            let sent = self.send(self.answers.status(status)).await;
+            if sent.is_err() || status != DeliverStatus::Success {
+                return;
+            }
+        }
+    }
+
+    /// Sends the blocks of one seek. The status ends it.
+    async fn answer(&self, envelope: &Envelope) -> Result<DeliverStatus, Gone> {
+        let seek = match Seek::from_envelope(&self.node, envelope) {
+            Ok(seek) => seek,
+            Err(status) => return Ok(status),
+        };
+        let mut feed = BlockFeed::new(Arc::clone(&self.node), &self.faults, seek.start);
+        if !seek.waits_for(*self.node.height.borrow()) {
+            feed.never_mute();
+        }
+        loop {
+            if seek.fail_if_not_ready && feed.position() >= *self.node.height.borrow() {
+                return Ok(DeliverStatus::NotFound);
+            }
+            let next = tokio::select! {
+                next = feed.next() => next,
+                () = self.caller.closed() => return Err(Gone),
+            };
+            match next {
+                Ok(mut block) => {
+                    let number = feed.position() - 1;
+                    if seek.headers_only && !is_config(&block) {
+                        block.data = None;
+                    }
+                    match self.answers.block(&seek, block) {
+                        Ok(answer) => self.send(answer).await?,
+                        Err(error) => return self.fail(store_failed(&error)).await,
+                    }
+                    if number == seek.stop {
+                        return Ok(DeliverStatus::Success);
+                    }
+                }
+                Err(Ended::Cleanly) => return Err(Gone),
+                Err(Ended::By(status)) => return self.fail(status).await,
+            }
+        }
+    }
+
+    async fn send(&self, answer: A::Answer) -> Result<(), Gone> {
+        self.caller.send(Ok(answer)).await.map_err(|_| Gone)
+    }
+
+    /// Ends the stream with an error.
+    async fn fail<T>(&self, status: Status) -> Result<T, Gone> {
+        let _gone = self.caller.send(Err(status)).await;
+        Err(Gone)
+    }
+}
+
+fn is_config(block: &Block) -> bool {
+    let first = transactions(block).into_iter().next();
+    first.is_some_and(|transaction| transaction.kind == i32::from(HeaderType::Config))
+}
