@@ -1,6 +1,7 @@
 //! svc-admin: administrators, the review of people, and what operators look at.
 
 mod administrators;
+mod freezes;
 mod locks;
 mod operations;
 mod review;
@@ -51,6 +52,8 @@ const PROBLEMS: &[&ProblemKind] = &[
     &review::INCOMPLETE,
     &review::LOCKED,
     &locks::ALREADY_SO,
+    &freezes::NOT_ON_LEDGER,
+    &freezes::FREEZE_IN_PROGRESS,
 ];
 
 /// What the handlers share.
@@ -75,6 +78,8 @@ pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
         .admin(Reviewer, routes!(review::http::deny))
         .admin(Admin, routes!(locks::http::lock))
         .admin(Admin, routes!(locks::http::unlock))
+        .admin(Admin, routes!(freezes::http::freeze))
+        .admin(Admin, routes!(freezes::http::unfreeze))
         .admin(Auditor, routes!(operations::http::outbox))
         .admin(Auditor, routes!(operations::http::dead_events))
         .admin(Auditor, routes!(operations::http::projection))

@@ -267,18 +267,20 @@ CREATE TRIGGER "AuditLog_append_only" BEFORE UPDATE OR DELETE OR TRUNCATE ON "Au
 
 
 CREATE TABLE "HttpIdempotency" (
-    principal    text           NOT NULL,
-    route        text           NOT NULL,
-    key          text           NOT NULL,
-    fingerprint  bytea          NOT NULL,
-    status       integer,
-    "contentType" text,
-    body         bytea,
-    "createdAt"  timestamptz(3) NOT NULL,
-    "expiresAt"  timestamptz(3) NOT NULL,
-    PRIMARY KEY (principal, route, key),
-    CONSTRAINT "HttpIdempotency_finished" CHECK ((status IS NULL) = (body IS NULL))
+    principal     text           NOT NULL,
+    route         text           NOT NULL,
+    key           text           NOT NULL,
+    -- SHA-256 of the request: the same key with another request is a mistake.
+    fingerprint   bytea          NOT NULL,
+    status        smallint       NOT NULL,
+    "contentType" text           NOT NULL,
+    body          bytea          NOT NULL,
+    "createdAt"   timestamptz(3) NOT NULL,
+    "expiresAt"   timestamptz(3) NOT NULL,
+    PRIMARY KEY (principal, route, key)
 );
+COMMENT ON TABLE "HttpIdempotency" IS
+    'Answers to requests that had a key, written in the transaction of what they did.';
 CREATE INDEX "HttpIdempotency_expiresAt_idx" ON "HttpIdempotency" ("expiresAt");
 
 CREATE TABLE "Notification" (
@@ -364,6 +366,14 @@ CREATE TRIGGER "OutboxCommand_final" BEFORE UPDATE OF status ON "OutboxCommand"
     WHEN (OLD.status IN ('COMMITTED', 'COMMITTED_UNVERIFIED', 'REFUSED', 'DISCARDED')
           AND NEW.status IS DISTINCT FROM OLD.status)
     EXECUTE FUNCTION "OutboxCommand_final"();
+
+CREATE TABLE "TransferRemark" (
+    "commandId" text PRIMARY KEY,
+    remark      text NOT NULL,
+    CONSTRAINT "TransferRemark_remark_length" CHECK (length(remark) BETWEEN 1 AND 140)
+);
+COMMENT ON TABLE "TransferRemark" IS
+    'What a payer wrote to the receiver; it never goes to the ledger. Writer: tokenomics.';
 
 CREATE TABLE "OutboxLane" (
     lane         smallint PRIMARY KEY,

@@ -38,12 +38,51 @@ pub const AGES: RangeInclusive<u8> = 0..=150;
 /// No fee is above 10 %.
 pub const MAX_FEE_BASIS_POINTS: u16 = 1_000;
 
-/// Between two people of one country: nothing below, then the middle fee up to
-/// [`P2P_LARGE`], which counts as middle itself.
-pub const P2P_FREE_BELOW: Qirat = Qirat::gx(3);
+/// Rates of one class of transfers, by amount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FeeClass {
+    /// The class.
+    pub tx_type: TxType,
+    /// Whether both ids name the same country.
+    pub is_local: bool,
+    /// The steps, the lowest first; the first begins at zero.
+    pub tiers: &'static [FeeTier],
+}
 
-/// Above it, transfers between people pay the higher fee.
-pub const P2P_LARGE: Qirat = Qirat::gx(100);
+/// A step of the fee table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FeeTier {
+    /// Amounts from here on, up to the next step.
+    pub from: Qirat,
+    /// The rate in 1/10 000 of the whole amount.
+    pub basis_points: u16,
+}
+
+/// What transfers cost, every class and distance.
+pub const FEES: [FeeClass; 8] = [
+    fees(TxType::P2p, true, &[flat(0), above(2_999_999, 5), above(100_000_000, 10)]),
+    fees(TxType::P2p, false, &[flat(15), above(100_000_000, 25)]),
+    fees(TxType::Merchant, true, &[flat(15)]),
+    fees(TxType::Merchant, false, &[flat(30)]),
+    fees(TxType::Government, true, &[flat(10)]),
+    fees(TxType::Government, false, &[flat(20)]),
+    fees(TxType::B2b, true, &[flat(20)]),
+    fees(TxType::B2b, false, &[flat(40)]),
+];
+
+const fn fees(tx_type: TxType, is_local: bool, tiers: &'static [FeeTier]) -> FeeClass {
+    FeeClass { tx_type, is_local, tiers }
+}
+
+const fn flat(basis_points: u16) -> FeeTier {
+    above(-1, basis_points)
+}
+
+/// The rate of amounts above so many Qirat.
+const fn above(qirat: i64, basis_points: u16) -> FeeTier {
+    assert!(basis_points <= MAX_FEE_BASIS_POINTS, "no fee is above 10 %");
+    FeeTier { from: Qirat::of(qirat + 1), basis_points }
+}
 
 const fn phase(number: u8, users: u64, user: i64, treasury: i64) -> Phase {
     Phase { number, users, user: Qirat::gx(user), treasury: Qirat::gx(treasury) }
@@ -137,20 +176,9 @@ fn tx_type(from: AccountType, to: AccountType) -> Result<TxType, NoTxType> {
 }
 
 /// The rate in basis points.
-fn rate(tx_type: TxType, local: bool, amount: Qirat) -> u16 {
-    let rate = match (tx_type, local) {
-        (TxType::P2p, true) if amount < P2P_FREE_BELOW => 0,
-        (TxType::P2p, true) if amount <= P2P_LARGE => 5,
-        (TxType::P2p, true) => 10,
-        (TxType::P2p, false) if amount <= P2P_LARGE => 15,
-        (TxType::P2p, false) => 25,
-        (TxType::Merchant, true) => 15,
-        (TxType::Merchant, false) => 30,
-        (TxType::Government, true) => 10,
-        (TxType::Government, false) => 20,
-        (TxType::B2b, true) => 20,
-        (TxType::B2b, false) => 40,
-    };
-    debug_assert!(rate <= MAX_FEE_BASIS_POINTS, "no fee is above 10 %");
-    rate
+fn rate(tx_type: TxType, is_local: bool, amount: Qirat) -> u16 {
+    let class = FEES.iter().find(|class| class.tx_type == tx_type && class.is_local == is_local);
+    let tiers = class.expect("a test looks every class up").tiers;
+    let tier = tiers.iter().rfind(|tier| tier.from <= amount);
+    tier.expect("the first tier of each class begins at zero").basis_points
 }

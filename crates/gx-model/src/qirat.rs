@@ -59,6 +59,12 @@ impl Qirat {
         Self(gx * Self::PER_GX)
     }
 
+    /// An amount of a constant count of Qirat.
+    pub(crate) const fn of(qirat: i64) -> Self {
+        assert!(qirat >= 0 && qirat <= Self::SUPPLY.0, "within the supply");
+        Self(qirat)
+    }
+
     /// The count of Qirat.
     pub const fn get(self) -> i64 {
         self.0

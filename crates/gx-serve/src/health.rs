@@ -265,6 +265,11 @@ impl HealthBoard {
         self.0.draining.store(true, Ordering::Release);
     }
 
+    /// Whether the process is about to stop.
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Acquire)
+    }
+
     /// Makes every check and sums them up. Also sets the gauges `gx_health_check` (1 healthy,
     /// 0 unhealthy, -1 unknown) and `gx_ready`.
     pub async fn report(&self) -> HealthReport {
@@ -282,7 +287,7 @@ impl HealthBoard {
             json["critical"] = check.critical.into();
             by_name.insert(check.name.to_owned(), json);
         }
-        if self.0.draining.load(Ordering::Acquire) {
+        if self.is_draining() {
             status = Readiness::NotReady;
             let stopping = serde_json::json!({
                 "status": "unhealthy", "critical": true, "message": "the process is stopping",

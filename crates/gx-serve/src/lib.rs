@@ -13,6 +13,7 @@ pub mod envelope;
 pub mod extract;
 pub mod fields;
 pub mod health;
+pub mod idempotency;
 pub mod lag;
 pub mod limits;
 pub mod moment;

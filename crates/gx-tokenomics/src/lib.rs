@@ -1,10 +1,13 @@
-//! svc-tokenomics: wallets and balances, from the read model alone.
+//! svc-tokenomics: wallets, transfers and supply. It reads the read model and writes wishes.
 
 mod amount;
 mod supply;
+mod transfers;
 mod wallets;
 
 use gx_auth::{Api, Foundation};
+use gx_outbox::Waker;
+use gx_serve::idempotency;
 use gx_serve::{ProblemKind, Service};
 use utoipa_axum::routes;
 
@@ -12,21 +15,44 @@ use utoipa_axum::routes;
 pub const SERVICE: &str = "svc-tokenomics";
 
 /// The kinds of problems of this service.
-const PROBLEMS: &[&ProblemKind] = &[&wallets::NO_WALLET, &supply::NO_TREASURY];
+const PROBLEMS: &[&ProblemKind] = &[
+    &wallets::NO_WALLET,
+    &supply::NO_TREASURY,
+    &transfers::UNKNOWN_RECEIVER,
+    &transfers::SELF_TRANSFER,
+    &transfers::NOT_POSSIBLE,
+    &transfers::WALLET_FROZEN,
+    &transfers::INSUFFICIENT_BALANCE,
+    &transfers::TOO_MANY_PENDING,
+    &transfers::NO_TRANSFER,
+    &transfers::NOT_YOURS,
+    &idempotency::KEY_REQUIRED,
+    &idempotency::KEY_REUSED,
+    &idempotency::IN_PROGRESS,
+];
 
 /// What the handlers share.
 #[derive(Clone)]
 struct State {
     base: Foundation,
+    live: transfers::live::Live,
+    waker: Waker,
 }
 
-/// The service, ready for a router or a listener.
+/// The service, ready for a router or a listener. Runs inside a tokio runtime, for it starts
+/// the task that wakes the submitter.
 pub fn service(base: Foundation) -> Service {
     let parts = base.parts(SERVICE, PROBLEMS);
     let api = Api::new(SERVICE, base.auth.clone())
         .user(routes!(wallets::http::my_wallet))
         .user(routes!(wallets::http::my_transactions))
+        .public(routes!(transfers::http::fees))
+        .user(routes!(transfers::http::quote))
+        .user(routes!(transfers::http::order))
+        .user(routes!(transfers::http::follow))
         .public(routes!(supply::http::supply))
         .public(routes!(supply::http::treasury));
-    api.into_service(State { base }, parts)
+    let live = transfers::live::Live::new(base.clone(), parts.health.clone());
+    let waker = Waker::new(base.database.pool().clone());
+    api.into_service(State { base, live, waker }, parts)
 }

@@ -2,15 +2,8 @@
 
 use std::fmt::Write;
 
-use gx_model::economics::{
-    GENESIS_AGES, MAX_FEE_BASIS_POINTS, P2P_FREE_BELOW, P2P_LARGE, PHASES, fee,
-};
-use gx_model::{AccountId, CountryList, FabricUserId, Gx, Pool, Qirat};
-
-/// Account types whose digits stand for a class of payers and receivers.
-const PERSON: char = '0';
-const COMPANY: char = '1';
-const MINISTRY: char = '7';
+use gx_model::economics::{FEES, GENESIS_AGES, MAX_FEE_BASIS_POINTS, PHASES};
+use gx_model::{CountryList, Gx, Pool, Qirat, TxType};
 
 /// The page in Markdown.
 pub(super) fn page() -> String {
@@ -60,23 +53,15 @@ fn phases() -> String {
 
 fn fees() -> String {
     let mut rows = Vec::new();
-    let amounts = [
-        (format!("below {} GX", Gx(P2P_FREE_BELOW)), P2P_FREE_BELOW.checked_sub(smallest())),
-        (format!("{} to {} GX", Gx(P2P_FREE_BELOW), Gx(P2P_LARGE)), Some(P2P_LARGE)),
-        (format!("above {} GX", Gx(P2P_LARGE)), P2P_LARGE.checked_add(smallest())),
-    ];
-    for (range, amount) in amounts {
-        let amount = amount.expect("the tiers lie far from both ends");
-        rows.push(fee_row("person to person", &range, PERSON, PERSON, amount));
+    for class in &FEES {
+        let distance = if class.is_local { "one country" } else { "two countries" };
+        for tier in class.tiers {
+            let (name, from) = (class.tx_type.name(), Gx(tier.from));
+            let parties = parties(class.tx_type);
+            rows.push(format!("{name} | {parties} | {distance} | {from} | {}", tier.basis_points));
+        }
     }
-    for (name, payer, receiver) in [
-        ("person to organisation", PERSON, COMPANY),
-        ("either side a government", PERSON, MINISTRY),
-        ("organisation to organisation", COMPANY, COMPANY),
-    ] {
-        rows.push(fee_row(name, "any", payer, receiver, P2P_LARGE));
-    }
-    let header = "Transfer | Amount | Class | Basis points, local | Cross-border";
+    let header = "Class | Between | Within | From GX | Basis points";
     let mut text = table("Transfer fees", header, rows.into_iter());
     writeln!(
         text,
@@ -87,27 +72,13 @@ fn fees() -> String {
     text
 }
 
-fn fee_row(name: &str, range: &str, payer: char, receiver: char, amount: Qirat) -> String {
-    let rate = |country: &str| {
-        fee(&account("MY", payer), &account(country, receiver), amount)
-            .expect("each row of the table has a class")
-    };
-    let (local, abroad) = (rate("MY"), rate("SG"));
-    let class = local.tx_type.map_or("none", |tx_type| tx_type.name());
-    format!("{name} | {range} | {class} | {} | {}", local.basis_points, abroad.basis_points)
-}
-
-fn account(country: &str, account_type: char) -> AccountId {
-    // Organisations have another offset in the third block than people.
-    let born = if account_type == PERSON { "AUN834" } else { "BOD829" };
-    let id: FabricUserId = format!("{country} 463 {born} {account_type}QKZB 5821")
-        .parse()
-        .expect("the parts are well-formed");
-    AccountId::User(id)
-}
-
-fn smallest() -> Qirat {
-    Qirat::new(1).expect("one Qirat is an amount")
+fn parties(class: TxType) -> &'static str {
+    match class {
+        TxType::P2p => "two people",
+        TxType::Merchant => "a person and an organisation",
+        TxType::Government => "a government and anybody",
+        TxType::B2b => "two organisations",
+    }
 }
 
 fn countries() -> String {

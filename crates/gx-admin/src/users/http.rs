@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
 use super::ProfileId;
-use super::store::{self, Filter, UserDetail, UserItem, VerificationItem};
+use super::store::{self, Filter, Freeze, UserDetail, UserItem, VerificationItem};
 use crate::State;
 
 /// Which people.
@@ -91,10 +91,20 @@ impl UserPage {
     }
 }
 
+/// A person and what the ledger says of payments.
+#[derive(Serialize, ToSchema)]
+struct Person {
+    #[serde(flatten)]
+    detail: UserDetail,
+    /// Absent until the person is on the ledger.
+    #[schema(required)]
+    freeze: Option<Freeze>,
+}
+
 /// A person with every submission and decision.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct UserBody {
-    user: UserDetail,
+    user: Person,
     verifications: Vec<VerificationItem>,
 }
 
@@ -143,7 +153,8 @@ pub(crate) async fn get(
     ProfileId(id): ProfileId,
 ) -> Result<Reply<UserBody>, Problem> {
     let mut conn = state.base.connection().await?;
-    let user = store::get(&mut conn, &id).await?.ok_or_else(super::no_user)?;
+    let detail = store::get(&mut conn, &id).await?.ok_or_else(super::no_user)?;
+    let freeze = store::freeze(&mut conn, &id).await?;
     let verifications = store::verifications(&mut conn, &id).await?;
-    Ok(Reply::ok(UserBody { user, verifications }))
+    Ok(Reply::ok(UserBody { user: Person { detail, freeze }, verifications }))
 }

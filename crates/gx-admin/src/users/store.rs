@@ -83,6 +83,19 @@ pub(crate) struct UserDetail {
     pub(crate) updated_at: OffsetDateTime,
 }
 
+/// Whether a person may pay, as the ledger has it and as it may soon have it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Freeze {
+    is_frozen: bool,
+    /// `FREEZE_WALLET` or `UNFREEZE_WALLET` while it is on its way.
+    #[schema(required)]
+    pending: Option<String>,
+    /// Why the ledger refused the last of them, if it did.
+    #[schema(required)]
+    last_refusal: Option<String>,
+}
+
 /// One submission and its decision.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -159,6 +172,30 @@ pub(crate) async fn get(
                   "denialFinality" AS denial_finality, "createdAt" AS created_at,
                   "updatedAt" AS updated_at
            FROM "UserProfile" WHERE "profileId" = $1"#,
+        profile_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// `None` for people whom the ledger does not know.
+pub(crate) async fn freeze(
+    conn: &mut PgConnection,
+    profile_id: &str,
+) -> Result<Option<Freeze>, sqlx::Error> {
+    sqlx::query_as!(
+        Freeze,
+        r#"SELECT u."isFrozen" AS is_frozen,
+                  CASE WHEN last.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
+                       THEN last.kind END AS pending,
+                  CASE WHEN last.status = 'REFUSED'
+                       THEN last.outcome #>> '{rejection,code}' END AS last_refusal
+           FROM "LedgerUser" u LEFT JOIN LATERAL (
+               SELECT kind, status, outcome FROM "OutboxCommand" c
+               WHERE c."profileId" = u."profileId"
+                 AND c.kind IN ('FREEZE_WALLET', 'UNFREEZE_WALLET')
+               ORDER BY c.number DESC LIMIT 1) last ON true
+           WHERE u."profileId" = $1"#,
         profile_id,
     )
     .fetch_optional(conn)

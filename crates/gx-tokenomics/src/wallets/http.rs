@@ -52,6 +52,9 @@ pub(crate) struct TransactionBody {
     amount: Gx,
     #[schema(value_type = String, example = "0")]
     fee: Gx,
+    /// What the payer wrote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remark: Option<String>,
     #[serde(with = "gx_serve::moment")]
     at: OffsetDateTime,
 }
@@ -97,7 +100,8 @@ pub(crate) async fn my_wallet(
     Axum(state): Axum<State>,
     person: Person,
 ) -> Result<Reply<WalletBody>, Problem> {
-    let wallet = super::wallet(&state, &person).await?;
+    let mut conn = state.base.connection().await?;
+    let wallet = super::wallet(&mut conn, &person.profile_id).await?;
     Ok(Reply::ok(WalletBody {
         balance: gx(wallet.row.balance)?,
         pending_debits: Gx(wallet.pending_debits),
@@ -127,8 +131,8 @@ pub(crate) async fn my_transactions(
     Query(page): Query<HistoryPage>,
 ) -> Result<Reply<Page<TransactionBody>>, Problem> {
     let mut conn = state.base.connection().await?;
-    let wallet = store::wallet(&mut conn, &person.profile_id).await?;
-    let account = wallet.ok_or_else(super::no_wallet)?.fabric_user_id;
+    let account = store::account(&mut conn, &person.profile_id).await?;
+    let account = account.ok_or_else(super::no_wallet)?;
     let below = page.below.as_ref().map(|cursor| &cursor.0);
     let limit = page.limit.with_one_more();
     let rows = store::transactions(&mut conn, &account, below, limit).await?;
@@ -147,6 +151,7 @@ fn body(row: TransactionRow) -> Result<TransactionBody, Problem> {
         kind: row.kind,
         direction: row.direction,
         counterparty: row.counterparty,
+        remark: row.remark,
         at: row.at,
     })
 }

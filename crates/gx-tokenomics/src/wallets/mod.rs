@@ -5,12 +5,11 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use gx_auth::Person;
+use gx_db::PgConnection;
 use gx_model::{Command, CommandKind, Qirat, economics};
 use gx_serve::{Problem, ProblemKind};
 use serde_json::Value;
 
-use crate::State;
 pub(crate) use store::{TransactionRow, WalletRow};
 
 /// The person is not on the ledger yet.
@@ -20,23 +19,24 @@ pub(crate) const NO_WALLET: ProblemKind =
 /// A wallet with what is on its way out of it.
 pub(crate) struct Wallet {
     pub(crate) row: WalletRow,
+    pub(crate) pending_count: usize,
     pub(crate) pending_debits: Qirat,
     pub(crate) available: Qirat,
 }
 
 /// The person's wallet.
-pub(crate) async fn wallet(state: &State, person: &Person) -> Result<Wallet, Problem> {
-    let mut conn = state.base.connection().await?;
-    let row = store::wallet(&mut conn, &person.profile_id).await?.ok_or_else(no_wallet)?;
-    let pending = store::pending_transfers(&mut conn, &row.fabric_user_id).await?;
+pub(crate) async fn wallet(conn: &mut PgConnection, profile_id: &str) -> Result<Wallet, Problem> {
+    let row = store::wallet(conn, profile_id).await?.ok_or_else(no_wallet)?;
     let balance = Qirat::new(row.balance).map_err(|why| Problem::internal(&why))?;
+    let pending = row.pending_transfers.as_array().map_or(&[][..], Vec::as_slice);
     let pending_debits = pending.iter().try_fold(Qirat::ZERO, |sum, payload| {
         debit(payload).and_then(|debit| sum.checked_add(debit))
     });
     // A sum beyond the supply cannot be covered either: all of the balance is spoken for.
     let pending_debits = pending_debits.unwrap_or(balance);
     let available = balance.checked_sub(pending_debits).unwrap_or(Qirat::ZERO);
-    Ok(Wallet { row, pending_debits, available })
+    let pending_count = pending.len();
+    Ok(Wallet { row, pending_count, pending_debits, available })
 }
 
 /// What a transfer takes from its payer; nothing where no fee can be told, because the

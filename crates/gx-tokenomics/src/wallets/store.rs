@@ -11,6 +11,10 @@ pub(crate) struct WalletRow {
     pub(crate) balance: i64,
     pub(crate) updated_at: OffsetDateTime,
     pub(crate) as_of_block: i64,
+    /// Payloads of the transfers that are not settled.
+    pub(crate) pending_transfers: Value,
+    /// Whether the person is about to be frozen.
+    pub(crate) is_freezing: bool,
 }
 
 /// One movement in a wallet's history.
@@ -24,37 +28,43 @@ pub(crate) struct TransactionRow {
     pub(crate) counterparty: String,
     pub(crate) amount: i64,
     pub(crate) fee: i64,
+    pub(crate) remark: Option<String>,
     pub(crate) at: OffsetDateTime,
 }
 
+/// The wallet and what is on its way out of it, as of one moment: what a block takes from the
+/// balance leaves the pending transfers with it.
 pub(crate) async fn wallet(
     conn: &mut PgConnection,
     profile_id: &str,
 ) -> Result<Option<WalletRow>, sqlx::Error> {
     sqlx::query_as!(
         WalletRow,
-        r#"SELECT "walletId" AS wallet_id, "fabricUserId" AS "fabric_user_id!", balance,
-                  "updatedAt" AS updated_at, "asOfBlock" AS as_of_block
-           FROM "Wallet" WHERE "profileId" = $1"#,
+        r#"SELECT w."walletId" AS wallet_id, w."fabricUserId" AS "fabric_user_id!", w.balance,
+                  w."updatedAt" AS updated_at, w."asOfBlock" AS as_of_block,
+                  (SELECT coalesce(jsonb_agg(c.payload), '[]') FROM "OutboxCommand" c
+                   WHERE c."aggregateKey" = w."accountId" AND c.kind = 'TRANSFER'
+                     AND c.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
+                  ) AS "pending_transfers!",
+                  EXISTS (SELECT 1 FROM "OutboxCommand" c
+                   WHERE c."aggregateKey" = w."accountId" AND c.kind = 'FREEZE_WALLET'
+                     AND c.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
+                  ) AS "is_freezing!"
+           FROM "Wallet" w WHERE w."profileId" = $1"#,
         profile_id,
     )
     .fetch_optional(conn)
     .await
 }
 
-/// Payloads of the transfers from a person that are not settled.
-pub(crate) async fn pending_transfers(
+/// The person's account id.
+pub(crate) async fn account(
     conn: &mut PgConnection,
-    fabric_user_id: &str,
-) -> Result<Vec<Value>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT payload FROM "OutboxCommand"
-           WHERE "aggregateKey" = $1 AND kind = 'TRANSFER'
-             AND status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')"#,
-        fabric_user_id,
-    )
-    .fetch_all(conn)
-    .await
+    profile_id: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT "accountId" FROM "Wallet" WHERE "profileId" = $1"#, profile_id)
+        .fetch_optional(conn)
+        .await
 }
 
 /// Movements of an account, the newest first, from below a key on.
@@ -72,8 +82,8 @@ pub(crate) async fn transactions(
         TransactionRow,
         r#"SELECT id, "onChainTxId" AS on_chain_tx_id, "eventIndex" AS event_index,
                   "blockNumber" AS block_number, type AS kind, direction, counterparty, amount,
-                  fee, at
-           FROM "Transaction"
+                  fee, at, remark AS "remark?"
+           FROM "Transaction" LEFT JOIN "TransferRemark" USING ("commandId")
            WHERE "accountId" = $1 AND ("blockNumber", "eventIndex", id) < ($2, $3, $4)
            ORDER BY "blockNumber" DESC, "eventIndex" DESC, id DESC
            LIMIT $5"#,

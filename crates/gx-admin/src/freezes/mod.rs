@@ -1,0 +1,90 @@
+//! Freezes: a person may look and not pay. The ledger decides; a freeze that is on its way
+//! stops spending already (OUT-13), and one that the ledger refuses is undone by itself,
+//! because what is on its way is read from the outbox and written nowhere else.
+
+pub(crate) mod http;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use gx_auth::{Administrator, audit};
+use gx_model::{Command, CommandId, FabricUserId};
+use gx_outbox::{EnqueueError, NewCommand};
+use gx_serve::{Problem, ProblemKind};
+use serde_json::json;
+
+use crate::State;
+use crate::locks::ALREADY_SO;
+use crate::users::no_user;
+use http::FreezeRequest;
+
+/// Without an account on the ledger there is nothing to freeze.
+pub(crate) const NOT_ON_LEDGER: ProblemKind =
+    ProblemKind::new("not_on_ledger", 409, "The person is not on the ledger");
+/// The ledger has not answered the last one.
+pub(crate) const FREEZE_IN_PROGRESS: ProblemKind =
+    ProblemKind::new("freeze_in_progress", 409, "A freeze or its end is on its way");
+
+/// Sends a freeze, or the end of one, to the ledger.
+pub(crate) async fn send(
+    state: &State,
+    who: &Administrator,
+    profile_id: &str,
+    freeze: bool,
+    request: &FreezeRequest,
+    request_id: &str,
+) -> Result<CommandId, Problem> {
+    let base = &state.base;
+    let now = base.clock.now();
+    let mut tx = base.begin().await?;
+    store::lock(&mut tx, profile_id).await?.ok_or_else(no_user)?;
+    let standing = store::standing(&mut tx, profile_id).await?.ok_or_else(|| {
+        Problem::new(&NOT_ON_LEDGER, "It can be locked instead, which needs no ledger.")
+    })?;
+    if let Some(pending) = &standing.pending {
+        return Err(Problem::new(&FREEZE_IN_PROGRESS, format!("{pending} is on its way.")));
+    }
+    if standing.is_frozen == freeze {
+        let state = if freeze { "frozen" } else { "not frozen" };
+        return Err(Problem::new(&ALREADY_SO, format!("The wallet is {state}.")));
+    }
+    let user_id: FabricUserId =
+        standing.fabric_user_id.parse().map_err(|why| Problem::internal(&why))?;
+    let command = if freeze {
+        Command::FreezeWallet { user_id, reason_code: request.reason_code() }
+    } else {
+        Command::UnfreezeWallet { user_id }
+    };
+    let number = (standing.sent_before + 1).to_string();
+    let command_id = CommandId::derive(&[profile_id, "FREEZE", &number]);
+    let new = NewCommand {
+        command_id,
+        command: &command,
+        profile_id: Some(profile_id),
+        requested_by: &who.admin_id,
+        request_id: Some(request_id),
+    };
+    gx_outbox::enqueue(&mut tx, new, now).await.map_err(not_enqueued)?;
+    let entry = audit::Entry {
+        actor: audit::Actor::Admin(&who.admin_id),
+        action: if freeze { "user.freeze_sent" } else { "user.unfreeze_sent" },
+        target_type: "UserProfile",
+        target_id: Some(profile_id),
+        before: Some(json!({ "isFrozen": standing.is_frozen })),
+        after: Some(json!({
+            "commandId": command_id, "reason": request.reason(), "notes": request.notes(),
+        })),
+        request_id: Some(request_id),
+    };
+    audit::append(&mut tx, entry, now).await?;
+    tx.commit().await?;
+    state.waker.wake();
+    Ok(command_id)
+}
+
+fn not_enqueued(error: EnqueueError) -> Problem {
+    match error {
+        EnqueueError::Database(error) => error.into(),
+        mismatch @ EnqueueError::Mismatch(_) => Problem::internal(&mismatch),
+    }
+}

@@ -1,0 +1,49 @@
+//! SQL of freezes.
+
+use gx_db::PgConnection;
+
+/// How a person stands on the ledger, and what is on its way there.
+pub(super) struct Standing {
+    pub(super) fabric_user_id: String,
+    pub(super) is_frozen: bool,
+    /// Kind of the freezing command that is not settled.
+    pub(super) pending: Option<String>,
+    /// Freezing commands so far, refused ones included.
+    pub(super) sent_before: i64,
+}
+
+/// The account's row, locked. `None` when there is none.
+pub(super) async fn lock(
+    conn: &mut PgConnection,
+    profile_id: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT "profileId" FROM "UserProfile" WHERE "profileId" = $1 FOR NO KEY UPDATE"#,
+        profile_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// `None` when the person is not on the ledger.
+pub(super) async fn standing(
+    conn: &mut PgConnection,
+    profile_id: &str,
+) -> Result<Option<Standing>, sqlx::Error> {
+    sqlx::query_as!(
+        Standing,
+        r#"SELECT u."fabricUserId" AS fabric_user_id, u."isFrozen" AS is_frozen,
+                  (SELECT c.kind FROM "OutboxCommand" c
+                   WHERE c."aggregateKey" = u."fabricUserId"
+                     AND c.kind IN ('FREEZE_WALLET', 'UNFREEZE_WALLET')
+                     AND c.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
+                   ORDER BY c.number DESC LIMIT 1) AS pending,
+                  (SELECT count(*) FROM "OutboxCommand" c
+                   WHERE c."profileId" = u."profileId"
+                     AND c.kind IN ('FREEZE_WALLET', 'UNFREEZE_WALLET')) AS "sent_before!"
+           FROM "LedgerUser" u WHERE u."profileId" = $1"#,
+        profile_id,
+    )
+    .fetch_optional(conn)
+    .await
+}

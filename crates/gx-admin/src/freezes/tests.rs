@@ -1,0 +1,104 @@
+//! Freezes through the routers, on a read model written by hand.
+
+use gx_auth::AdminRole;
+use gx_auth::testing::{Answer, TestHost};
+use gx_model::AccountStatus;
+use serde_json::{Value, json};
+
+use crate::tests::host;
+
+const SARAH: &str = "MY 463 AUN834 0QKZB 5821";
+
+async fn add_ledger_user(host: &TestHost, profile_id: &str) {
+    sqlx::query(
+        r#"INSERT INTO "LedgerUser" ("fabricUserId", "profileId", "countryCode", "createdTxId",
+               "createdAt")
+           VALUES ($2, $1, 'MY', 'tx', now())"#,
+    )
+    .bind(profile_id)
+    .bind(SARAH)
+    .execute(host.database.pool())
+    .await
+    .unwrap();
+}
+
+async fn set(host: &TestHost, token: &str, id: &str, action: &str) -> Answer {
+    let body = json!({ "reason": "COURT_ORDER", "notes": "case 7" });
+    host.post(&format!("/api/v1/admin/users/{id}/{action}"), token, &body).await
+}
+
+async fn freeze_of(host: &TestHost, token: &str, id: &str) -> Value {
+    host.get(&format!("/api/v1/admin/users/{id}"), token).await.json["user"]["freeze"].clone()
+}
+
+async fn settle(host: &TestHost, status: &str, is_frozen: bool) {
+    sqlx::query(
+        r#"UPDATE "OutboxCommand" SET status = $1, "settledAt" = now(), outcome =
+               '{"status":"REFUSED","rejection":{"code":"ALREADY_FROZEN","detail":""}}'
+           WHERE status = 'PENDING'"#,
+    )
+    .bind(status)
+    .execute(host.database.pool())
+    .await
+    .unwrap();
+    sqlx::query(r#"UPDATE "LedgerUser" SET "isFrozen" = $1"#)
+        .bind(is_frozen)
+        .execute(host.database.pool())
+        .await
+        .unwrap();
+}
+
+/// OUT-13, API-02: a freeze is pending until the ledger answers, final when it confirms,
+/// visibly undone when it refuses; and the audit log says who wanted it.
+#[tokio::test]
+async fn a_freeze_is_pending_then_final_or_visibly_undone() {
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::Admin).await.access_token;
+    let id = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
+    assert_eq!(set(&host, &token, &id, "freeze").await.problem(), "not_on_ledger");
+    add_ledger_user(&host, &id).await;
+    assert_eq!(set(&host, &token, &id, "unfreeze").await.problem(), "already_so");
+
+    let answer = set(&host, &token, &id, "freeze").await;
+    assert_eq!(answer.code(), 202);
+    let pending = json!({ "isFrozen": false, "pending": "FREEZE_WALLET", "lastRefusal": null });
+    assert_eq!(freeze_of(&host, &token, &id).await, pending);
+    assert_eq!(set(&host, &token, &id, "freeze").await.problem(), "freeze_in_progress");
+
+    settle(&host, "REFUSED", false).await;
+    let undone = json!({ "isFrozen": false, "pending": null, "lastRefusal": "ALREADY_FROZEN" });
+    assert_eq!(freeze_of(&host, &token, &id).await, undone);
+
+    let again = set(&host, &token, &id, "freeze").await;
+    assert_eq!(again.code(), 202);
+    assert_ne!(again.json["commandId"], answer.json["commandId"]);
+    settle(&host, "COMMITTED", true).await;
+    let confirmed = json!({ "isFrozen": true, "pending": null, "lastRefusal": null });
+    assert_eq!(freeze_of(&host, &token, &id).await, confirmed);
+    assert_eq!(set(&host, &token, &id, "freeze").await.problem(), "already_so");
+    assert_eq!(set(&host, &token, &id, "unfreeze").await.code(), 202);
+
+    let log = host.get("/api/v1/admin/audit", &token).await;
+    let actions: Vec<_> =
+        log.json["items"].as_array().unwrap().iter().map(|row| row["action"].clone()).collect();
+    assert_eq!(actions.iter().filter(|action| **action == "user.freeze_sent").count(), 2);
+}
+
+/// G5: the ledger gets a code and never the notes.
+#[tokio::test]
+async fn the_ledger_gets_a_reason_code_alone() {
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::Admin).await.access_token;
+    let id = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
+    add_ledger_user(&host, &id).await;
+    let path = format!("/api/v1/admin/users/{id}/freeze");
+    let answer = host.post(&path, &token, &json!({ "reason": "BECAUSE" })).await;
+    assert_eq!((answer.code(), answer.pointers()), (400, vec!["/reason"]));
+    assert_eq!(set(&host, &token, &id, "freeze").await.code(), 202);
+    let payload: Value = sqlx::query_scalar(r#"SELECT payload FROM "OutboxCommand""#)
+        .fetch_one(host.database.pool())
+        .await
+        .unwrap();
+    assert_eq!(payload, json!({ "userId": SARAH, "reasonCode": "COURT_ORDER" }));
+    assert_eq!(set(&host, &token, "nobody", "freeze").await.problem(), "no_user");
+}

@@ -1,0 +1,35 @@
+//! Keys as clients write them. What they do to a route is tested with the routes that take them.
+
+use super::{IdempotencyKey, KEY_LIMIT, fingerprint, structured_string};
+use http::{HeaderMap, HeaderValue};
+
+fn read(values: &[&str]) -> Result<String, String> {
+    let mut headers = HeaderMap::new();
+    for value in values {
+        headers.append(super::HEADER, HeaderValue::from_str(value).unwrap());
+    }
+    let key = IdempotencyKey::from_headers(&headers);
+    key.map(|key| key.0).map_err(|problem| problem.kind().code.to_owned())
+}
+
+/// SEC-API-02: a key is an sf-string.
+#[test]
+fn a_key_is_a_quoted_text_of_bounded_length() {
+    assert_eq!(read(&[r#""8e03978e-40d5""#]).unwrap(), "8e03978e-40d5");
+    assert_eq!(read(&[r#""with \"quotes\" and \\""#]).unwrap(), r#"with "quotes" and \"#);
+    let longest = "k".repeat(KEY_LIMIT);
+    assert_eq!(read(&[&format!("\"{longest}\"")]).unwrap(), longest);
+    let too_long = format!("\"k{longest}\"");
+    for wrong in ["bare", "\"open", "\"\"", "\"a\"b\"", r#""\n""#, "\"a\\\"", &too_long] {
+        assert_eq!(read(&[wrong]).unwrap_err(), "idempotency_key_required", "{wrong}");
+    }
+    assert_eq!(read(&[]).unwrap_err(), "idempotency_key_required");
+    assert_eq!(read(&["\"a\"", "\"b\""]).unwrap_err(), "idempotency_key_required");
+    assert_eq!(structured_string("\"é\""), None);
+}
+
+#[test]
+fn a_fingerprint_tells_where_one_part_ends() {
+    assert_ne!(fingerprint(&["ab", "c"]), fingerprint(&["a", "bc"]));
+    assert_eq!(fingerprint(&["ab", "c"]), fingerprint(&["ab", "c"]));
+}

@@ -1,0 +1,86 @@
+//! Where a transfer stands, as its payer sees it.
+
+use gx_model::{CommandStatus, EntryOutcome};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::store::TransferRow;
+
+/// The states that a payer tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(crate) enum TransferState {
+    /// Waits for its turn, or for an operator.
+    Pending,
+    /// Sent to the ledger; no longer in our hands.
+    Submitted,
+    /// Stands in a block.
+    Confirmed,
+    /// Will never happen; the reason says why.
+    Failed,
+}
+
+impl TransferState {
+    /// Whether it stays as it is.
+    pub(crate) fn is_final(self) -> bool {
+        matches!(self, Self::Confirmed | Self::Failed)
+    }
+}
+
+/// Where a transfer stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Progress {
+    pub(crate) command_id: String,
+    pub(crate) status: TransferState,
+    /// Code of the rule that refused it, or of what it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "INSUFFICIENT_BALANCE")]
+    pub(crate) reason: Option<String>,
+    /// The transaction that carries it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tx_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) block_number: Option<i64>,
+}
+
+impl Progress {
+    pub(super) fn of(row: &TransferRow) -> Self {
+        let (status, reason) = state(row);
+        Self {
+            command_id: row.command_id.clone(),
+            status,
+            reason,
+            tx_id: row.tx_id.clone(),
+            block_number: row.block_number,
+        }
+    }
+}
+
+fn state(row: &TransferRow) -> (TransferState, Option<String>) {
+    match CommandStatus::from_name(&row.status) {
+        Some(CommandStatus::Submitted) => (TransferState::Submitted, None),
+        Some(CommandStatus::Committed | CommandStatus::CommittedUnverified) => {
+            (TransferState::Confirmed, None)
+        }
+        Some(CommandStatus::Refused) => (TransferState::Failed, Some(refusal(row))),
+        Some(CommandStatus::Discarded) => (TransferState::Failed, Some("CANCELLED".to_owned())),
+        Some(CommandStatus::Blocked) => (TransferState::Pending, prerequisite(row)),
+        Some(CommandStatus::Dead) => {
+            (TransferState::Pending, Some("WAITS_FOR_AN_OPERATOR".to_owned()))
+        }
+        Some(CommandStatus::Pending | CommandStatus::Held) | None => (TransferState::Pending, None),
+    }
+}
+
+fn refusal(row: &TransferRow) -> String {
+    let outcome = row.outcome.clone().unwrap_or_default();
+    match serde_json::from_value(outcome) {
+        Ok(EntryOutcome::Refused { rejection }) => rejection.code.name().to_owned(),
+        _ => "REFUSED".to_owned(),
+    }
+}
+
+fn prerequisite(row: &TransferRow) -> Option<String> {
+    row.prerequisite.as_ref()?.get("kind")?.as_str().map(str::to_owned)
+}
