@@ -14,6 +14,7 @@ mod failure;
 mod gate;
 mod lane;
 mod operate;
+mod probe;
 mod retry;
 mod settle;
 mod store;
@@ -34,6 +35,7 @@ pub use failure::{Fate, put_back, storable};
 pub use gate::{Checkpoint, checkpoint, foreign_attempts};
 pub use lane::{LANES, lane_of};
 pub use operate::{CommandRow, OperateError, command, count_by_status, discard, list, retry};
+pub use probe::{Pass, Probe};
 pub use retry::{FailureClass, RetryPolicy};
 pub use settle::{
     Settled, Settlement, prerequisites_arrived, settle_attempt_invalid, settle_attempt_valid,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use gx_db::PgPool;
 use gx_fabric_client::{Block, BlockId, ChainError, FollowState, Follower, Ledger};
 use gx_model::{BatchEvent, Clock};
-use gx_outbox::{Checkpoint, Waker};
+use gx_outbox::{Checkpoint, Probe, Waker};
 use rand::rngs::StdRng;
 
 use crate::block::{Applied, Rules, apply_block};
@@ -33,6 +33,7 @@ pub struct Projector {
     parts: Parts,
     rng: StdRng,
     leader: Leader,
+    probe: Probe,
     follower: Option<Follower>,
     /// A block that was received and not applied: it comes before all others.
     pending: Option<Block>,
@@ -57,7 +58,14 @@ pub enum Progress {
 impl Projector {
     /// A projector that has not done anything yet.
     pub fn new(parts: Parts, rng: StdRng) -> Self {
-        Self { parts, rng, leader: Leader::default(), follower: None, pending: None }
+        let probe = Probe::default();
+        Self { parts, rng, leader: Leader::default(), probe, follower: None, pending: None }
+    }
+
+    /// The same, held at each step until the probe lets it go on.
+    #[must_use]
+    pub fn with_probe(self, probe: Probe) -> Self {
+        Self { probe, ..self }
     }
 
     /// What it works with.
@@ -94,8 +102,10 @@ impl Projector {
                 }
             }
         }
+        self.probe.at("received").await;
         let block = self.pending.as_ref().expect("it was just received");
         let applied = apply_on(&self.parts, &mut self.rng, block).await;
+        self.probe.at("applied").await;
         match &applied {
             Ok(_) => self.pending = None,
             Err(ProjectorError::CheckpointMoved) => {
@@ -130,6 +140,7 @@ impl Projector {
         let mut conn = self.parts.pool.acquire().await?;
         let known = gx_outbox::checkpoint(&mut conn, &self.parts.rules.channel).await?;
         drop(conn);
+        self.probe.at("compared").await;
         let from = match known {
             Some(known) => self.resume(&known).await?,
             None => {

@@ -63,6 +63,7 @@ impl Submitter {
         if applied < height {
             return Ok(Some(Progress::Waiting { height, applied }));
         }
+        self.probe.at("caught up").await;
         // An earlier life under this name has ended, so its leases have too.
         gx_outbox::release_owner(&mut conn, &self.settings.instance, self.now()).await?;
         // Nobody knows whether what is open was sent. Sending it again is harmless.

@@ -25,6 +25,9 @@ impl Submitter {
         let mut conn = self.parts.pool.acquire().await?;
         let due = gx_outbox::take_due(&mut conn, MAX_RESENT, now, until).await?;
         drop(conn);
+        if !due.is_empty() {
+            self.probe.at("taken").await;
+        }
         let count = due.len();
         for attempt in due {
             tracing::info!(tx_id = attempt.tx_id, sends = attempt.sends, "sending again");
@@ -48,7 +51,9 @@ impl Submitter {
         sends: u32,
         refused_at: Option<i64>,
     ) -> Result<(), SubmitterError> {
-        let error = match self.parts.ledger.submit(tx_id, envelope).await {
+        let submitted = self.parts.ledger.submit(tx_id, envelope).await;
+        self.probe.at("submitted").await;
+        let error = match submitted {
             Ok(()) => {
                 self.ledger_answered(Phase::Submit);
                 let after = self.resend_after(sends);

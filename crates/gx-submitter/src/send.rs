@@ -87,6 +87,7 @@ impl Submitter {
         match self.parts.ledger.endorse(signer, call.function, &call.args).await {
             Ok(endorsed) => {
                 self.ledger_answered(Phase::Endorse);
+                self.probe.at("endorsed").await;
                 self.store_and_submit(piece, lease, &endorsed).await
             }
             Err(error) => self.not_endorsed(piece, &error).await,
@@ -163,7 +164,9 @@ impl Submitter {
         metrics::counter!("gx_submitter_batches_total").increment(1);
         metrics::counter!("gx_submitter_commands_total")
             .increment(u64::try_from(ids.len()).unwrap_or(u64::MAX));
+        self.probe.at("stored").await;
         self.submit(&endorsed.tx_id, &endorsed.envelope, 0, None).await?;
+        self.probe.at("recorded").await;
         Ok(Sent::Done)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use gx_db::{PgConnection, PgPool};
 use gx_fabric_client::{Identity, Ledger, LedgerError, Phase};
 use gx_model::{Clock, SignerRole};
-use gx_outbox::{FailureClass, Fate, Purpose, RetryPolicy};
+use gx_outbox::{FailureClass, Fate, Probe, Purpose, RetryPolicy};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use time::OffsetDateTime;
@@ -64,6 +64,7 @@ pub struct Submitter {
     pub(crate) rng: StdRng,
     pub(crate) gate: Gate,
     pub(crate) troubles: Troubles,
+    pub(crate) probe: Probe,
     pause: Option<Pause>,
     swept_at: Option<OffsetDateTime>,
     /// Lanes may be leased under this name although no step is under way.
@@ -123,10 +124,17 @@ impl Submitter {
             rng,
             gate: Gate::default(),
             troubles: Troubles::default(),
+            probe: Probe::default(),
             pause: None,
             swept_at: None,
             lanes_astray: false,
         })
+    }
+
+    /// The same, held at each step until the probe lets it go on.
+    #[must_use]
+    pub fn with_probe(self, probe: Probe) -> Self {
+        Self { probe, ..self }
     }
 
     /// What it works with.
@@ -253,6 +261,7 @@ impl Submitter {
         if lease.is_empty() {
             return Ok(0);
         }
+        self.probe.at("leased").await;
         let sent = self.send_leased(conn, &lease).await;
         let mut conn = pool.acquire().await?;
         gx_outbox::release(&mut conn, &lease, self.now()).await?;
@@ -277,6 +286,7 @@ impl Submitter {
             self.give_up_interrupted(&mut conn, &exhausted).await?;
             return Ok(exhausted.len());
         }
+        self.probe.at("looked").await;
         let busy = gx_outbox::open_touches(&mut conn).await?;
         let Some(batch) = gx_outbox::form(due, &busy, self.settings.batch_limits()) else {
             return Ok(0);
@@ -287,6 +297,7 @@ impl Submitter {
         }
         // The ledger may take long; the connection is for others meanwhile.
         drop(conn);
+        self.probe.at("counted").await;
         self.send(batch, lease).await?;
         Ok(count)
     }
