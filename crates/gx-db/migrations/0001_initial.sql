@@ -339,6 +339,8 @@ CREATE TABLE "OutboxCommand" (
         = ("settledAt" IS NOT NULL)),
     CONSTRAINT "OutboxCommand_attempts_range" CHECK (attempts >= 0)
 );
+COMMENT ON COLUMN "OutboxCommand".outcome IS
+    'What the ledger said. A SUBMITTED command has one while its declared result is looked for there.';
 COMMENT ON COLUMN "OutboxCommand".attempts IS
     'Counted before each try; a try that found a prerequisite missing or no ledger is given back.';
 COMMENT ON COLUMN "OutboxCommand".failures IS
@@ -352,6 +354,8 @@ CREATE INDEX "OutboxCommand_unsettled_idx" ON "OutboxCommand" ("aggregateKey", n
     WHERE status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD');
 CREATE INDEX "OutboxCommand_blocked_idx" ON "OutboxCommand" (prerequisite)
     WHERE status = 'BLOCKED';
+CREATE INDEX "OutboxCommand_unverified_idx" ON "OutboxCommand" (number)
+    WHERE status = 'COMMITTED_UNVERIFIED' OR (status = 'SUBMITTED' AND outcome IS NOT NULL);
 CREATE INDEX "OutboxCommand_txId_idx" ON "OutboxCommand" ("txId") WHERE "txId" IS NOT NULL;
 CREATE INDEX "OutboxCommand_profileId_idx" ON "OutboxCommand" ("profileId", number);
 
@@ -409,6 +413,7 @@ CREATE TABLE "LedgerAttempt" (
     CONSTRAINT "LedgerAttempt_settled" CHECK ((state = 'OPEN') = ("settledAt" IS NULL))
 );
 CREATE INDEX "LedgerAttempt_open_idx" ON "LedgerAttempt" ("nextSendAt") WHERE state = 'OPEN';
+CREATE INDEX "LedgerAttempt_createdAt_idx" ON "LedgerAttempt" ("createdAt");
 COMMENT ON COLUMN "LedgerAttempt"."refusedAtHeight" IS
     'Height of the ledger when the orderer refused the envelope; refused again after every block below it was applied, the attempt is abandoned.';
 
@@ -470,6 +475,26 @@ CREATE INDEX "EventDLQ_held_idx" ON "EventDLQ" USING gin (aggregates) WHERE stat
 COMMENT ON TABLE "EventDLQ" IS 'Writer: projector.';
 COMMENT ON COLUMN "EventDLQ".payload IS
     'As it stood on the wire; json and not jsonb, which refuses some valid texts.';
+
+CREATE TABLE "ProjectorTask" (
+    "taskId"      text PRIMARY KEY,
+    channel       text           NOT NULL,
+    kind          text           NOT NULL,
+    arguments     jsonb          NOT NULL,
+    "requestedBy" text           NOT NULL,
+    "requestedAt" timestamptz(3) NOT NULL,
+    state         text           NOT NULL DEFAULT 'WAITING',
+    report        jsonb,
+    "finishedAt"  timestamptz(3),
+    CONSTRAINT "ProjectorTask_kind_known" CHECK (kind IN ('REPLAY_DEAD_EVENTS')),
+    CONSTRAINT "ProjectorTask_state_known" CHECK (state IN ('WAITING', 'DONE')),
+    CONSTRAINT "ProjectorTask_finished" CHECK (
+        (state = 'WAITING') = ("finishedAt" IS NULL) AND (state = 'WAITING') = (report IS NULL))
+);
+CREATE INDEX "ProjectorTask_waiting_idx" ON "ProjectorTask" (channel, "requestedAt")
+    WHERE state = 'WAITING';
+COMMENT ON TABLE "ProjectorTask" IS
+    'What operators ask of the projector, because nobody else writes the read model. Writers: admin inserts; the projector says what came of it.';
 
 -- ---- The read model: a function of the chain. Only the projector writes below here ------
 

@@ -56,7 +56,35 @@ impl SignerRole {
     }
 }
 
+/// What must be found on the ledger once a command has committed. It stays true for ever
+/// after, so that it does not matter how late somebody looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PostCondition {
+    /// Every pool exists and holds something.
+    PoolsFilled,
+    /// Each country of the payload is known, with its share.
+    CountriesKnown,
+}
+
 impl CommandKind {
+    /// What is looked for on the ledger before the command counts as COMMITTED. Declared for
+    /// what is done once and all else stands on; what every person or payment needs has its
+    /// event alone.
+    pub const fn post_condition(self) -> Option<PostCondition> {
+        match self {
+            Self::BootstrapSystem => Some(PostCondition::PoolsFilled),
+            Self::InitializeCountryData => Some(PostCondition::CountriesKnown),
+            Self::PauseSystem
+            | Self::ResumeSystem
+            | Self::ActivateTreasury
+            | Self::CreateUser
+            | Self::DistributeGenesis
+            | Self::Transfer
+            | Self::FreezeWallet
+            | Self::UnfreezeWallet => None,
+        }
+    }
+
     /// The contract function that carries it out.
     pub const fn function(self) -> &'static str {
         match self {

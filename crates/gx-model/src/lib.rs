@@ -31,7 +31,7 @@ pub use country::{Country, CountryCode, CountryList, CountryListError, InvalidCo
 pub use event::{AccountBalance, DomainEvent, GrantRefusal};
 pub use fabric_id::{FabricUserId, Gender, IdMismatch, IdSubject, InvalidFabricUserId};
 pub use ids::{BiometricHash, CommandId, InvalidId, ReasonCode, TxType};
-pub use kind::{CommandKind, SignerRole};
+pub use kind::{CommandKind, PostCondition, SignerRole};
 pub use named::UnknownName;
 pub use qirat::{Gx, InvalidAmount, Qirat};
 pub use record::{EventRecord, UnreadableEvent};

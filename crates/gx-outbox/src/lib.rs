@@ -18,7 +18,9 @@ mod probe;
 mod retry;
 mod settle;
 mod store;
+pub mod tasks;
 pub mod tip;
+mod verification;
 mod wake;
 
 pub use attempt::{
@@ -34,11 +36,15 @@ pub use enqueue::{EnqueueError, Enqueued, NewCommand, enqueue};
 pub use failure::{Fate, put_back, storable};
 pub use gate::{Checkpoint, checkpoint, foreign_attempts};
 pub use lane::{LANES, lane_of};
-pub use operate::{CommandRow, OperateError, command, count_by_status, discard, list, retry};
+pub use operate::{
+    AttemptRow, Census, CommandFilter, CommandRow, Discarded, OperateError, attempts, census,
+    command, count_by_status, discard, list, retry,
+};
 pub use probe::{Pass, Probe};
 pub use retry::{FailureClass, RetryPolicy};
 pub use settle::{
     Settled, Settlement, prerequisites_arrived, settle_attempt_invalid, settle_attempt_valid,
     settle_entry,
 };
+pub use verification::{Unverified, unverified, verified};
 pub use wake::{Listener, Waker};

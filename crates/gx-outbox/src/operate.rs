@@ -1,7 +1,7 @@
 //! What an operator may see and do.
 
 use gx_db::PgConnection;
-use gx_model::{CommandId, CommandStatus};
+use gx_model::{CommandId, CommandKind, CommandStatus};
 use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -11,6 +11,18 @@ use crate::store::{commands, operators};
 
 /// Most rows that [`list`] gives.
 const MAX_LISTED: i64 = 1_000;
+/// Most envelopes that [`attempts`] gives.
+const MAX_ATTEMPTS: i64 = 100;
+/// Kinds that are wanted again under another id when the ledger has cancelled the first one.
+/// Of the others somebody asks anew: the reviewer, the payer, the administrator who freezes.
+const REISSUED: [CommandKind; 6] = [
+    CommandKind::BootstrapSystem,
+    CommandKind::InitializeCountryData,
+    CommandKind::PauseSystem,
+    CommandKind::ResumeSystem,
+    CommandKind::ActivateTreasury,
+    CommandKind::DistributeGenesis,
+];
 
 /// A command as operators see it.
 #[derive(Clone, Debug, Serialize)]
@@ -57,6 +69,74 @@ pub struct CommandRow {
     pub settled_at: Option<OffsetDateTime>,
 }
 
+/// An envelope as operators see it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptRow {
+    /// Its transaction.
+    pub tx_id: String,
+    /// EXECUTE or CANCEL.
+    pub purpose: String,
+    /// Where it stands.
+    pub state: String,
+    /// How often it was sent.
+    pub sends: i32,
+    /// When it is sent again, while it is OPEN.
+    #[serde(with = "time::serde::rfc3339")]
+    pub next_send_at: OffsetDateTime,
+    /// The class of the last sending's error.
+    pub error_class: Option<String>,
+    /// What the ledger said.
+    pub error_detail: Option<String>,
+    /// The code with which it stands in a block.
+    pub validation_code: Option<String>,
+    /// That block.
+    pub block_number: Option<i64>,
+    /// When it was stored.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When it ended.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub settled_at: Option<OffsetDateTime>,
+}
+
+/// Which commands to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CommandFilter<'a> {
+    /// In this status.
+    pub status: Option<CommandStatus>,
+    /// Of this kind.
+    pub kind: Option<CommandKind>,
+    /// Concerning this person.
+    pub profile_id: Option<&'a str>,
+    /// Of this aggregate: a Fabric User ID, `treasury_CC` or `SYSTEM`.
+    pub aggregate_key: Option<&'a str>,
+    /// With a smaller number: the last one of the page before.
+    pub below: Option<i64>,
+}
+
+/// How the outbox fares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Census {
+    /// How many commands stand where, as [`count_by_status`] names them.
+    pub commands: Vec<(CommandStatus, i64)>,
+    /// When the oldest command was wanted that is neither settled nor DEAD.
+    pub oldest_waiting: Option<OffsetDateTime>,
+    /// Envelopes that are in no block yet.
+    pub open_attempts: i64,
+    /// When the oldest of them was stored.
+    pub oldest_open_attempt: Option<OffsetDateTime>,
+}
+
+/// When a discarded command ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discarded {
+    /// It has.
+    Now,
+    /// When the ledger has cancelled its id.
+    OnceCancelled,
+}
+
 /// Why an operator's wish was not granted.
 #[derive(Debug, thiserror::Error)]
 pub enum OperateError {
@@ -89,48 +169,97 @@ pub async fn command(
     operators::get(conn, &id.to_string()).await
 }
 
-/// The newest commands, of one status or of all, at most 1 000.
+/// The envelopes that carried a command, the newest first, at most 100.
+///
+/// # Errors
+/// The database's.
+pub async fn attempts(
+    conn: &mut PgConnection,
+    id: CommandId,
+) -> Result<Vec<AttemptRow>, sqlx::Error> {
+    operators::attempts(conn, &id.to_string(), MAX_ATTEMPTS).await
+}
+
+/// Commands, the newest first, at most 1 000.
 ///
 /// # Errors
 /// The database's.
 pub async fn list(
     conn: &mut PgConnection,
-    status: Option<CommandStatus>,
+    filter: &CommandFilter<'_>,
     limit: i64,
 ) -> Result<Vec<CommandRow>, sqlx::Error> {
-    operators::list(conn, status.map(CommandStatus::name), limit.clamp(0, MAX_LISTED)).await
+    operators::list(conn, filter, limit.clamp(0, MAX_LISTED)).await
 }
 
-/// How many commands stand where; every status that is not final is named.
+/// How many commands stand where: every status that is not final, and
+/// COMMITTED_UNVERIFIED, at which somebody must look.
 ///
 /// # Errors
 /// The database's.
 pub async fn count_by_status(
     conn: &mut PgConnection,
 ) -> Result<Vec<(CommandStatus, i64)>, sqlx::Error> {
-    let counted = operators::count_unsettled(conn).await?;
-    let of = |status: CommandStatus| {
-        counted.iter().find(|(name, _)| name == status.name()).map_or(0, |(_, count)| *count)
-    };
-    use CommandStatus::{Blocked, Dead, Held, Pending, Submitted};
-    Ok([Pending, Held, Submitted, Blocked, Dead].map(|status| (status, of(status))).to_vec())
+    Ok(by_status(&operators::count_unsettled(conn).await?))
 }
 
-/// Sends a dead command again, with fresh budgets.
+fn by_status(counted: &[operators::CountRow]) -> Vec<(CommandStatus, i64)> {
+    let of = |status: CommandStatus| {
+        counted.iter().find(|row| row.status == status.name()).map_or(0, |row| row.count)
+    };
+    use CommandStatus::{Blocked, CommittedUnverified, Dead, Held, Pending, Submitted};
+    [Pending, Held, Submitted, Blocked, Dead, CommittedUnverified]
+        .map(|status| (status, of(status)))
+        .to_vec()
+}
+
+/// What the metrics say of the outbox.
 ///
 /// # Errors
-/// [`OperateError::NotNow`] unless it is DEAD, and where the ledger has fenced its id off.
+/// The database's.
+pub async fn census(conn: &mut PgConnection) -> Result<Census, sqlx::Error> {
+    let counted = operators::count_unsettled(conn).await?;
+    let (open_attempts, oldest_open_attempt) = operators::count_open(conn).await?;
+    let waits = |row: &&operators::CountRow| {
+        !["DEAD", "COMMITTED_UNVERIFIED"].contains(&row.status.as_str())
+    };
+    Ok(Census {
+        commands: by_status(&counted),
+        oldest_waiting: counted.iter().filter(waits).map(|row| row.oldest).min(),
+        open_attempts,
+        oldest_open_attempt,
+    })
+}
+
+/// Sends a dead command again, with fresh budgets; the id under which it goes. That is
+/// another one where the ledger has cancelled the first and nobody could ask anew.
+///
+/// # Errors
+/// [`OperateError::NotNow`] unless it is DEAD, and where somebody is to ask anew.
 pub async fn retry(
     conn: &mut PgConnection,
     id: CommandId,
     now: OffsetDateTime,
-) -> Result<(), OperateError> {
-    if operators::retry(conn, &id.to_string(), now).await? {
-        return Ok(());
+) -> Result<CommandId, OperateError> {
+    let text = id.to_string();
+    if operators::retry(conn, &text, now).await? {
+        return Ok(id);
+    }
+    let new_id = CommandId::derive(&["retry", &text]);
+    let why = serde_json::json!({ "to": "DISCARDED", "reason": format!("wanted again as {new_id}"),
+                                  "by": "retry" });
+    let kinds = REISSUED.map(|kind| kind.name().to_owned());
+    let reissued = operators::reissue(conn, &text, &new_id.to_string(), &why, &kinds, now).await?;
+    if let Some(aggregate_key) = reissued {
+        commands::release_held(conn, &aggregate_key, now).await?;
+        return Ok(new_id);
     }
     let row = command(conn, id).await?.ok_or(OperateError::Unknown(id))?;
-    let hint = match row.status.as_str() {
-        "DEAD" => "the ledger has cancelled its id, so ask for it anew under another id",
+    let hint = match (row.status.as_str(), row.kind.as_str()) {
+        ("DEAD", "CREATE_USER") => {
+            "the ledger has cancelled its id and the account is back in review, so approve it anew"
+        }
+        ("DEAD", _) => "the ledger has cancelled its id, so ask for it anew",
         _ => "only a dead command can be retried",
     };
     Err(OperateError::NotNow { id, status: row.status, hint })
@@ -148,15 +277,15 @@ pub async fn discard(
     reason: &str,
     by: &str,
     now: OffsetDateTime,
-) -> Result<(), OperateError> {
+) -> Result<Discarded, OperateError> {
     let text = id.to_string();
     let why = serde_json::json!({ "to": "DISCARDED", "reason": storable(reason), "by": by });
     if let Some(aggregate_key) = operators::discard_unsent(conn, &text, &why, now).await? {
         commands::release_held(conn, &aggregate_key, now).await?;
-        return Ok(());
+        return Ok(Discarded::Now);
     }
     if operators::discard_sent(conn, &text, &why, now).await? {
-        return Ok(());
+        return Ok(Discarded::OnceCancelled);
     }
     let row = command(conn, id).await?.ok_or(OperateError::Unknown(id))?;
     let hint = match row.status.as_str() {

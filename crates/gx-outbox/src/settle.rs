@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use crate::failure::{Fate, put_back, storable_json};
 use crate::retry::{FailureClass, RetryPolicy};
 use crate::store::{attempts, commands, settlement};
+use crate::verification::verified_kinds;
 
 /// Where a settlement comes from.
 #[derive(Clone, Copy, Debug)]
@@ -71,8 +72,10 @@ async fn settle(
     };
     let outcome = storable_json(serde_json::to_value(outcome).expect("outcomes have text keys"));
     let id = command_id.to_string();
-    let Some(row) = settlement::settle(conn, &id, status, decided_in, &outcome, &from).await?
-    else {
+    let looked_for = verified_kinds();
+    let settled =
+        settlement::settle(conn, &id, status, decided_in, &outcome, &looked_for, &from).await?;
+    let Some(row) = settled else {
         return Ok(Settled::Nothing);
     };
     // A dead one ends here only by a cancellation, and its id is fenced for good.
@@ -85,7 +88,8 @@ async fn settle(
         return Ok(Settled::UserNotCreated { profile_id: row.profile_id });
     }
     commands::release_held(conn, &row.aggregate_key, from.now).await?;
-    Ok(Settled::Moved { status })
+    let waits_for_a_look = row.status == "SUBMITTED";
+    Ok(Settled::Moved { status: if waits_for_a_look { "SUBMITTED" } else { status } })
 }
 
 /// A missing prerequisite costs no attempt: nobody did anything wrong.

@@ -5,4 +5,6 @@ pub(crate) mod commands;
 pub(crate) mod lanes;
 pub(crate) mod operators;
 pub(crate) mod settlement;
+pub(crate) mod tasks;
 pub(crate) mod tip;
+pub(crate) mod verification;

@@ -9,6 +9,7 @@
 mod agreement;
 mod apply;
 mod block;
+mod chores;
 mod compare;
 mod dead;
 mod error;
@@ -16,6 +17,7 @@ mod history;
 mod leader;
 mod money;
 mod place;
+mod postcondition;
 mod projector;
 mod replay;
 mod run;

@@ -9,9 +9,13 @@ use gx_outbox::{Checkpoint, Probe, Waker};
 use rand::rngs::StdRng;
 
 use crate::block::{Applied, Rules, apply_block};
+use crate::chores::do_chores;
 use crate::error::{Halt, ProjectorError};
 use crate::leader::Leader;
 use crate::store::checkpoint;
+
+/// Blocks after which the chores are done although more blocks are there.
+const BLOCKS_BETWEEN_CHORES: u32 = 64;
 
 /// What a projector works with.
 #[derive(Clone)]
@@ -37,6 +41,8 @@ pub struct Projector {
     follower: Option<Follower>,
     /// A block that was received and not applied: it comes before all others.
     pending: Option<Block>,
+    /// Blocks applied since the chores were done.
+    since_chores: u32,
 }
 
 /// What a step did.
@@ -59,7 +65,15 @@ impl Projector {
     /// A projector that has not done anything yet.
     pub fn new(parts: Parts, rng: StdRng) -> Self {
         let probe = Probe::default();
-        Self { parts, rng, leader: Leader::default(), probe, follower: None, pending: None }
+        Self {
+            parts,
+            rng,
+            leader: Leader::default(),
+            probe,
+            follower: None,
+            pending: None,
+            since_chores: 0,
+        }
     }
 
     /// The same, held at each step until the probe lets it go on.
@@ -84,12 +98,18 @@ impl Projector {
             self.forget();
             return Ok(Progress::Standby);
         }
+        if self.since_chores >= BLOCKS_BETWEEN_CHORES {
+            self.between_blocks().await?;
+        }
         let Some(follower) = &mut self.follower else {
             return self.begin().await;
         };
         if self.pending.is_none() {
             match tokio::time::timeout(wait, follower.next()).await {
-                Err(_elapsed) => return Ok(Progress::Idle),
+                Err(_elapsed) => {
+                    self.between_blocks().await?;
+                    return Ok(Progress::Idle);
+                }
                 Ok(Ok(block)) => self.pending = Some(block),
                 Ok(Err(ChainError::Stopped)) => {
                     self.forget();
@@ -107,7 +127,10 @@ impl Projector {
         let applied = apply_on(&self.parts, &mut self.rng, block).await;
         self.probe.at("applied").await;
         match &applied {
-            Ok(_) => self.pending = None,
+            Ok(_) => {
+                self.pending = None;
+                self.since_chores += 1;
+            }
             Err(ProjectorError::CheckpointMoved) => {
                 self.forget();
                 self.leader.give_up();
@@ -127,6 +150,12 @@ impl Projector {
     pub fn stop(&mut self) {
         self.forget();
         self.leader.give_up();
+    }
+
+    /// Does the chores. A chain that never rests must not put them off for ever.
+    async fn between_blocks(&mut self) -> Result<(), ProjectorError> {
+        self.since_chores = 0;
+        Ok(do_chores(&self.parts).await?)
     }
 
     fn forget(&mut self) {

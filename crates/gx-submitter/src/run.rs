@@ -7,6 +7,7 @@ use gx_model::CommandStatus;
 use gx_outbox::{Listener, tip};
 use gx_serve::{CheckHandle, HealthBoard, Verdict};
 use serde_json::json;
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Halt, SubmitterError};
@@ -140,6 +141,7 @@ struct Health {
     peers: CheckHandle,
     submission: CheckHandle,
     dead: CheckHandle,
+    unverified: CheckHandle,
 }
 
 impl Health {
@@ -150,6 +152,7 @@ impl Health {
             peers: board.check("peers", false),
             submission: board.check("submission", false),
             dead: board.check("deadCommands", false),
+            unverified: board.check("unverifiedCommands", false),
         }
     }
 
@@ -226,8 +229,22 @@ async fn look(parts: &Parts, health: &Health, height: Option<u64>) -> Result<(),
     if let Some(height) = height.and_then(|height| i64::try_from(height).ok()) {
         tip::record(&mut conn, &parts.channel, height, WRITER, parts.clock.now()).await?;
     }
-    for (status, count) in gx_outbox::count_by_status(&mut conn).await? {
+    let (census, now) = (gx_outbox::census(&mut conn).await?, parts.clock.now());
+    metrics::gauge!("gx_ledger_attempts_open").set(as_gauge(census.open_attempts));
+    metrics::gauge!("gx_ledger_attempt_oldest_open_age_seconds")
+        .set(age(census.oldest_open_attempt, now));
+    metrics::gauge!("gx_outbox_oldest_waiting_age_seconds").set(age(census.oldest_waiting, now));
+    for (status, count) in census.commands {
         metrics::gauge!("gx_outbox_commands", "status" => status.name()).set(as_gauge(count));
+        if status == CommandStatus::CommittedUnverified {
+            health.unverified.set(match count {
+                0 => Verdict::healthy(),
+                _ => Verdict::unhealthy(format!(
+                    "{count} commands have committed without their declared result"
+                ))
+                .with_value(json!({ "unverified": count })),
+            });
+        }
         if status == CommandStatus::Dead {
             health.dead.set(match count {
                 0 => Verdict::healthy(),
@@ -237,6 +254,11 @@ async fn look(parts: &Parts, health: &Health, height: Option<u64>) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Seconds since then; 0 where there is nothing.
+fn age(since: Option<OffsetDateTime>, now: OffsetDateTime) -> f64 {
+    since.map_or(0.0, |since| (now - since).as_seconds_f64().max(0.0))
 }
 
 /// Gauges are floating point; beyond 2^53 the last digits do not matter.

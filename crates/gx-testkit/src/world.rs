@@ -181,7 +181,8 @@ impl World {
         let (applied, open): (Option<i64>, i64) = sqlx::query_as(
             r#"SELECT (SELECT max("blockNumber") + 1 FROM "ProjectorState"),
                       (SELECT count(*) FROM "LedgerAttempt" WHERE state = 'OPEN')
-                    + (SELECT count(*) FROM "OutboxCommand" WHERE status = 'PENDING')"#,
+                    + (SELECT count(*) FROM "OutboxCommand"
+                       WHERE status IN ('PENDING', 'SUBMITTED'))"#,
         )
         .fetch_one(self.database.pool())
         .await

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use gx_db::DatabaseSettings;
 use gx_model::CommandStatus;
+use gx_outbox::CommandFilter;
 use serde_json::Value;
 
 use crate::Failure;
@@ -36,7 +37,8 @@ pub(crate) async fn run(command: OutboxCommand, format: Format) -> Result<(), Fa
     let OutboxCommand::List(List { database, status, limit }) = command;
     let database = gx_db::connect(&database).await?;
     let mut conn = database.connection().await?;
-    let commands = gx_outbox::list(&mut conn, status, limit).await?;
+    let filter = CommandFilter { status, ..CommandFilter::default() };
+    let commands = gx_outbox::list(&mut conn, &filter, limit).await?;
     let rows: Vec<Value> = commands
         .iter()
         .map(|command| serde_json::to_value(command).expect("a command has only text keys"))

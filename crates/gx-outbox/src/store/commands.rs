@@ -310,14 +310,16 @@ pub(crate) async fn fail(
     Ok(())
 }
 
-/// Locks the commands that an envelope carries and that are not settled.
+/// Locks the commands that an envelope carries and that are not settled. What waits for its
+/// result to be looked for has its outcome already.
 pub(crate) async fn submitted_in(
     conn: &mut PgConnection,
     tx_id: &str,
 ) -> Result<Vec<String>, sqlx::Error> {
     query_scalar!(
         r#"SELECT "commandId" FROM "OutboxCommand"
-           WHERE "txId" = $1 AND status = 'SUBMITTED' ORDER BY number FOR UPDATE"#,
+           WHERE "txId" = $1 AND status = 'SUBMITTED' AND outcome IS NULL
+           ORDER BY number FOR UPDATE"#,
         tx_id,
     )
     .fetch_all(conn)

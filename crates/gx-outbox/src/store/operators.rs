@@ -5,7 +5,14 @@ use serde_json::Value;
 use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
 
-use crate::operate::CommandRow;
+use crate::operate::{AttemptRow, CommandFilter, CommandRow};
+
+/// How many commands stand somewhere, and since when the oldest of them is wanted.
+pub(crate) struct CountRow {
+    pub(crate) status: String,
+    pub(crate) count: i64,
+    pub(crate) oldest: OffsetDateTime,
+}
 
 /// One command.
 pub(crate) async fn get(
@@ -27,10 +34,10 @@ pub(crate) async fn get(
     .await
 }
 
-/// The newest commands, of one status or of all.
+/// The newest commands that a filter lets through.
 pub(crate) async fn list(
     conn: &mut PgConnection,
-    status: Option<&str>,
+    filter: &CommandFilter<'_>,
     limit: i64,
 ) -> Result<Vec<CommandRow>, sqlx::Error> {
     query_as!(
@@ -41,27 +48,78 @@ pub(crate) async fn list(
                   "blockNumber" AS block_number, outcome, prerequisite,
                   "lastError" AS last_error, "giveUp" AS give_up, "createdAt" AS created_at,
                   "settledAt" AS settled_at
-           FROM "OutboxCommand" WHERE $1::text IS NULL OR status = $1
-           ORDER BY number DESC LIMIT $2"#,
-        status,
+           FROM "OutboxCommand"
+           WHERE ($1::text IS NULL OR status = $1)
+             AND ($2::text IS NULL OR kind = $2)
+             AND ($3::text IS NULL OR "profileId" = $3)
+             AND ($4::text IS NULL OR "aggregateKey" = $4)
+             AND ($5::bigint IS NULL OR number < $5)
+           ORDER BY number DESC LIMIT $6"#,
+        filter.status.map(|status| status.name()),
+        filter.kind.map(|kind| kind.name()),
+        filter.profile_id,
+        filter.aggregate_key,
+        filter.below,
         limit,
     )
     .fetch_all(conn)
     .await
 }
 
-/// Counts of the commands that are not settled.
-pub(crate) async fn count_unsettled(
+/// The newest envelopes that carried a command. They were made between its beginning and its
+/// last change, which bounds the search.
+pub(crate) async fn attempts(
     conn: &mut PgConnection,
-) -> Result<Vec<(String, i64)>, sqlx::Error> {
-    let rows = query!(
-        r#"SELECT status, count(*) AS "count!" FROM "OutboxCommand"
-           WHERE status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
-           GROUP BY status"#
+    command_id: &str,
+    limit: i64,
+) -> Result<Vec<AttemptRow>, sqlx::Error> {
+    query_as!(
+        AttemptRow,
+        r#"SELECT a."txId" AS tx_id, a.purpose, a.state, a.sends,
+                  a."nextSendAt" AS next_send_at, a."errorClass" AS error_class,
+                  a."errorDetail" AS error_detail, a."validationCode" AS validation_code,
+                  a."blockNumber" AS block_number, a."createdAt" AS created_at,
+                  a."settledAt" AS settled_at
+           FROM "OutboxCommand" c
+           JOIN "LedgerAttempt" a ON a."createdAt" BETWEEN c."createdAt" AND c."updatedAt"
+                                 AND a."commandIds" @> ARRAY[c."commandId"]
+           WHERE c."commandId" = $1
+           ORDER BY a."createdAt" DESC, a."txId" LIMIT $2"#,
+        command_id,
+        limit,
     )
     .fetch_all(conn)
+    .await
+}
+
+/// Counts of the commands that somebody may have to look at: what is not settled, and what
+/// took effect without its declared result.
+pub(crate) async fn count_unsettled(conn: &mut PgConnection) -> Result<Vec<CountRow>, sqlx::Error> {
+    query_as!(
+        CountRow,
+        r#"SELECT status AS "status!", count(*) AS "count!", min("createdAt") AS "oldest!"
+           FROM "OutboxCommand"
+           WHERE status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
+           GROUP BY status
+           UNION ALL
+           SELECT status, count(*), min("createdAt") FROM "OutboxCommand"
+           WHERE status = 'COMMITTED_UNVERIFIED' GROUP BY status"#
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// How many envelopes are in no block yet, and when the oldest of them was stored.
+pub(crate) async fn count_open(
+    conn: &mut PgConnection,
+) -> Result<(i64, Option<OffsetDateTime>), sqlx::Error> {
+    let row = query!(
+        r#"SELECT count(*) AS "count!", min("createdAt") AS oldest FROM "LedgerAttempt"
+           WHERE state = 'OPEN'"#
+    )
+    .fetch_one(conn)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.status, row.count)).collect())
+    Ok((row.count, row.oldest))
 }
 
 /// Makes a dead command pending with fresh budgets, unless the ledger cancelled its id.
@@ -81,6 +139,42 @@ pub(crate) async fn retry(
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Discards a dead command whose id the ledger has cancelled, and wants the same under
+/// another id; its aggregate.
+pub(crate) async fn reissue(
+    conn: &mut PgConnection,
+    command_id: &str,
+    new_id: &str,
+    why: &Value,
+    kinds: &[String],
+    now: OffsetDateTime,
+) -> Result<Option<String>, sqlx::Error> {
+    query_scalar!(
+        r#"WITH old AS (
+               UPDATE "OutboxCommand"
+               SET status = 'DISCARDED', "giveUp" = $3, "settledAt" = $5::timestamptz,
+                   "updatedAt" = $5
+               WHERE "commandId" = $1 AND status = 'DEAD' AND outcome IS NOT NULL
+                 AND kind = ANY($4)
+               RETURNING kind, payload, "signerRole", "aggregateKey", lane, touches, "profileId",
+                         "requestedBy", "requestId")
+           INSERT INTO "OutboxCommand" ("commandId", kind, payload, "signerRole", "aggregateKey",
+                                        lane, touches, "profileId", "requestedBy", "requestId",
+                                        "nextAttemptAt", "createdAt", "updatedAt")
+           SELECT $2, kind, payload, "signerRole", "aggregateKey", lane, touches, "profileId",
+                  "requestedBy", "requestId", 'epoch', $5, $5
+           FROM old
+           RETURNING "aggregateKey""#,
+        command_id,
+        new_id,
+        why,
+        kinds,
+        now,
+    )
+    .fetch_optional(conn)
+    .await
 }
 
 /// Discards a command that no envelope ever carried, or that the ledger has cancelled;

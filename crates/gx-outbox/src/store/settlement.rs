@@ -17,13 +17,15 @@ pub(crate) struct SettledRow {
 }
 
 /// Settles a command that is not settled. A cancelled one that was being given up as dead
-/// ends DEAD.
+/// ends DEAD; one of a kind whose result is looked for on the ledger stays SUBMITTED, with
+/// its outcome, until somebody has looked.
 pub(crate) async fn settle(
     conn: &mut PgConnection,
     command_id: &str,
     status: &str,
     decided_in: &str,
     outcome: &Value,
+    verified_kinds: &[String],
     from: &Settlement<'_>,
 ) -> Result<Option<SettledRow>, sqlx::Error> {
     query_as!(
@@ -31,9 +33,11 @@ pub(crate) async fn settle(
         r#"UPDATE "OutboxCommand" c
            SET status = next.status, "txId" = $3, "blockNumber" = $5, outcome = $4,
                prerequisite = NULL, "updatedAt" = $6::timestamptz,
-               "settledAt" = CASE WHEN next.status <> 'DEAD' THEN $6::timestamptz END
+               "settledAt" = CASE WHEN next.status NOT IN ('DEAD', 'SUBMITTED')
+                                  THEN $6::timestamptz END
            FROM (SELECT "commandId",
                         CASE WHEN $2 = 'DISCARDED' AND "giveUp" ->> 'to' = 'DEAD' THEN 'DEAD'
+                             WHEN $2 = 'COMMITTED' AND kind = ANY($7) THEN 'SUBMITTED'
                              ELSE $2 END AS status
                  FROM "OutboxCommand" WHERE "commandId" = $1 FOR UPDATE) AS next
            WHERE c."commandId" = next."commandId"
@@ -47,6 +51,7 @@ pub(crate) async fn settle(
         outcome,
         from.block_number,
         from.now,
+        verified_kinds,
     )
     .fetch_optional(conn)
     .await
@@ -67,7 +72,8 @@ pub(crate) async fn block(
                prerequisite = CASE WHEN "giveUp" IS NULL THEN $2::jsonb END,
                attempts = greatest(attempts - 1, 0), "updatedAt" = $4
            WHERE "commandId" = $1
-             AND (status IN ('PENDING', 'HELD') OR status = 'SUBMITTED' AND "txId" = $3)
+             AND (status IN ('PENDING', 'HELD')
+                  OR status = 'SUBMITTED' AND "txId" = $3 AND outcome IS NULL)
            RETURNING status = 'BLOCKED' AS "waits!""#,
         command_id,
         prerequisite,

@@ -35,7 +35,7 @@ async fn want(chain: &Chain, id: CommandId, command: &Command, of: &Person) {
 }
 
 /// Sends all that is due in one envelope, stored before it is sent, and projects its block.
-async fn send_due(chain: &Chain, projector: &mut Projector) -> String {
+pub(crate) async fn send_due(chain: &Chain, projector: &mut Projector) -> String {
     let mut conn = chain.db.connection().await;
     let now = chain.clock.now();
     let until = now + Duration::from_secs(60);

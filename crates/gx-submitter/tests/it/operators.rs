@@ -1,7 +1,7 @@
 //! Retry and discard, as operators ask for them.
 
 use gx_model::CommandStatus;
-use gx_outbox::OperateError;
+use gx_outbox::{CommandFilter, OperateError};
 
 use crate::chain::{create, grant};
 use crate::desk::Desk;
@@ -19,7 +19,8 @@ async fn a_dead_command_can_be_retried() {
         let _ = desk.submitter.step().await;
     }
     let mut conn = desk.conn().await;
-    let dead = gx_outbox::list(&mut conn, Some(CommandStatus::Dead), 10).await.unwrap();
+    let dead_ones = CommandFilter { status: Some(CommandStatus::Dead), ..CommandFilter::default() };
+    let dead = gx_outbox::list(&mut conn, &dead_ones, 10).await.unwrap();
     assert_eq!(dead.len(), 1);
     assert_eq!(dead[0].command_id, id.to_string());
     desk.drain().await;
