@@ -54,6 +54,7 @@ const PROBLEMS: &[&ProblemKind] = &[
     &locks::ALREADY_SO,
     &freezes::NOT_ON_LEDGER,
     &freezes::FREEZE_IN_PROGRESS,
+    &gx_auth::SYSTEM_PAUSED,
 ];
 
 /// What the handlers share.
@@ -76,6 +77,7 @@ pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
         .admin(Auditor, routes!(users::http::get))
         .admin(Reviewer, routes!(review::http::approve))
         .admin(Reviewer, routes!(review::http::deny))
+        .admin(Reviewer, routes!(review::batch::approve_batch))
         .admin(Admin, routes!(locks::http::lock))
         .admin(Admin, routes!(locks::http::unlock))
         .admin(Admin, routes!(freezes::http::freeze))

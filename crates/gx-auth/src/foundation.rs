@@ -1,11 +1,13 @@
 //! What each of the HTTP services is built on: the database, who may ask, what time it is,
 //! and the checks that all of them report.
 
-use gx_db::{Database, DbError, Health, Postgres, Transaction};
+use gx_db::{Database, DbError, Health, PgConnection, Postgres, Transaction};
 use gx_model::Clock;
+use gx_outbox::capability::{self, Capability};
 use gx_outbox::tip::{self, Lag};
 use gx_serve::lag::{self, LagReading, LagSettings};
 use gx_serve::{Entropy, Envelope, HealthBoard, Problem, ProblemKind, ServiceParts};
+use http::header::RETRY_AFTER;
 use sqlx::pool::PoolConnection;
 use time::OffsetDateTime;
 
@@ -13,6 +15,14 @@ use crate::gate::Auth;
 use crate::hashing::{Hasher, HashingSettings, InvalidParameters};
 use crate::sessions::Sessions;
 use crate::tokens::{TokenKeyError, TokenSettings, Tokens};
+
+/// The ledger refuses every change but its resume. A failure on our side and not an answer to
+/// be kept: the same request succeeds afterwards.
+pub const SYSTEM_PAUSED: ProblemKind =
+    ProblemKind::new("system_paused", 503, "The system is paused");
+
+/// Seconds after which a client may ask again while the system is paused.
+const PAUSED_RETRY_AFTER_S: &str = "60";
 
 /// The settings that every HTTP service has, besides the database's.
 #[derive(Clone, Debug, clap::Args)]
@@ -97,6 +107,31 @@ impl Foundation {
         } else {
             Err(unusable(&health))
         }
+    }
+
+    /// Refuses a change of the ledger while it is paused: what would only wait there is better
+    /// not taken (FAB-10).
+    ///
+    /// # Errors
+    /// [`SYSTEM_PAUSED`].
+    pub async fn require_running(&self, conn: &mut PgConnection) -> Result<(), Problem> {
+        match capability::pause_reason(conn, &self.channel).await? {
+            None => Ok(()),
+            Some(reason) => Err(Problem::new(
+                &SYSTEM_PAUSED,
+                format!("Nothing can be changed until it is resumed (reason {reason})."),
+            )
+            .with_header(RETRY_AFTER, PAUSED_RETRY_AFTER_S)),
+        }
+    }
+
+    /// What the ledger can do now.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn capability(&self, conn: &mut PgConnection) -> Result<Capability, Problem> {
+        let (limit, now) = (self.lag.contact_limit(), self.clock.now());
+        Ok(capability::capability(conn, &self.channel, limit, now).await?)
     }
 
     /// The checks and the envelope of a service.

@@ -17,7 +17,7 @@ pub mod testing;
 mod tests;
 mod tokens;
 
-pub use foundation::{Foundation, FoundationError, FoundationSettings};
+pub use foundation::{Foundation, FoundationError, FoundationSettings, SYSTEM_PAUSED};
 pub use gate::{Administrator, Api, Auth, Person};
 pub use hashing::{Hasher, HashingSettings, InvalidParameters, Verified};
 pub use password::{GivenPassword, NewPassword, PasswordRefusal, Subject};

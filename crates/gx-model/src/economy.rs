@@ -182,3 +182,24 @@ fn rate(tx_type: TxType, is_local: bool, amount: Qirat) -> u16 {
     let tier = tiers.iter().rfind(|tier| tier.from <= amount);
     tier.expect("the first tier of each class begins at zero").basis_points
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{FEES, MAX_FEE_BASIS_POINTS, flat};
+
+    /// FAB-12: the table cannot hold a rate above the limit; as a constant it would not compile.
+    #[test]
+    #[should_panic(expected = "no fee is above 10 %")]
+    fn an_excessive_rate_is_refused() {
+        flat(MAX_FEE_BASIS_POINTS + 1);
+    }
+
+    /// FAB-12: every class has rates for every amount, in order.
+    #[test]
+    fn the_steps_of_each_class_begin_at_zero_and_rise() {
+        for class in FEES {
+            assert_eq!(class.tiers[0].from.get(), 0, "{class:?}");
+            assert!(class.tiers.is_sorted_by_key(|tier| tier.from), "{class:?}");
+        }
+    }
+}

@@ -8,6 +8,7 @@
 
 mod attempt;
 mod batch;
+pub mod capability;
 mod claim;
 mod enqueue;
 mod failure;

@@ -216,6 +216,11 @@ impl Problem {
         self.kind
     }
 
+    /// What is wrong this time, and what to do.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The fields that are wrong.
     pub fn errors(&self) -> &[InvalidField] {
         &self.errors

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use ::http::{Method, Request};
+use ::http::{HeaderName, HeaderValue, Method, Request};
 use axum::Router;
 use axum::body::Body;
 use serde_json::{Value, json};
@@ -86,8 +86,19 @@ pub fn registration(n: u32) -> Value {
 impl Gx {
     /// Registers person number `n`.
     pub async fn register(&self, n: u32) -> Person {
+        self.register_as(&registration(n)).await
+    }
+
+    /// Registers person number `n` as a citizen of another country.
+    pub async fn register_in(&self, country: &str, n: u32) -> Person {
+        let mut registration = registration(n);
+        registration["nationalityCountryCode"] = country.into();
+        self.register_as(&registration).await
+    }
+
+    async fn register_as(&self, registration: &Value) -> Person {
         let reply =
-            self.identity.post("/api/v1/auth/register", None, &registration(n)).await.expect(200);
+            self.identity.post("/api/v1/auth/register", None, registration).await.expect(200);
         Person {
             profile_id: reply.str("/user/profileId").to_owned(),
             token: reply.str("/accessToken").to_owned(),
@@ -126,5 +137,26 @@ impl Gx {
     pub async fn wallet(&self, person: &Person) -> Option<Reply> {
         let reply = self.tokenomics.get("/api/v1/wallets/me", &person.token).await;
         (reply.status == 200).then_some(reply)
+    }
+
+    /// The person's Fabric User ID, once the ledger has confirmed it.
+    pub async fn id_of(&self, person: &Person) -> String {
+        let wallet = self.wallet(person).await.expect("on the ledger");
+        wallet.str("/fabricUserId").to_owned()
+    }
+
+    /// Asks to pay; whatever the answer.
+    pub async fn pay(&self, payer: &Person, key: &str, to: &str, amount: &str) -> Reply {
+        let order = json!({ "to": to, "amount": amount });
+        let path = "/api/v1/transfers";
+        let mut request = request(Method::POST, path, Some(&payer.token), Some(&order));
+        let key = HeaderValue::from_str(&format!("\"{key}\"")).unwrap();
+        request.headers_mut().insert(HeaderName::from_static("idempotency-key"), key);
+        self.tokenomics.send(request).await
+    }
+
+    /// Where a transfer stands, as that person may see it.
+    pub async fn follow(&self, person: &Person, command_id: &str) -> Reply {
+        self.tokenomics.get(&format!("/api/v1/transfers/{command_id}"), &person.token).await
     }
 }

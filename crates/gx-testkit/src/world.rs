@@ -162,11 +162,26 @@ impl World {
     /// Person number `n`, registered, approved and holding the genesis grant.
     pub async fn participant(&mut self, n: u32) -> Person {
         let person = self.gx.register(n).await;
-        self.gx.submit(&person).await;
-        let admin = self.admin_token().await;
-        self.gx.approve(&admin, &person).await.expect(200);
-        self.settle().await;
+        self.admit(std::slice::from_ref(&person)).await;
         person
+    }
+
+    /// Approves people who have registered, and sees them through to their grants.
+    pub async fn admit(&mut self, people: &[Person]) {
+        let admin = self.admin_token().await;
+        for person in people {
+            self.gx.submit(person).await;
+            self.gx.approve(&admin, person).await.expect(200);
+        }
+        self.settle().await;
+    }
+
+    /// What an account holds by the ledger's own word, in Qirat.
+    pub async fn balance_on_chain(&self, account: &str) -> i64 {
+        let account = [account.to_owned()];
+        let answer = self.ledger.evaluate("TokenomicsContract:GetBalance", &account).await.unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+        answer["balance"].as_str().unwrap().parse().unwrap()
     }
 
     /// Logs the administrator in.

@@ -1,6 +1,7 @@
-//! svc-tokenomics: wallets, transfers and supply. It reads the read model and writes wishes.
+//! svc-tokenomics: wallets, transfers, supply, and what the ledger can do. It reads the read model and writes wishes.
 
 mod amount;
+mod ledger;
 mod supply;
 mod transfers;
 mod wallets;
@@ -26,6 +27,7 @@ const PROBLEMS: &[&ProblemKind] = &[
     &transfers::TOO_MANY_PENDING,
     &transfers::NO_TRANSFER,
     &transfers::NOT_YOURS,
+    &gx_auth::SYSTEM_PAUSED,
     &idempotency::KEY_REQUIRED,
     &idempotency::KEY_REUSED,
     &idempotency::IN_PROGRESS,
@@ -51,7 +53,8 @@ pub fn service(base: Foundation) -> Service {
         .user(routes!(transfers::http::order))
         .user(routes!(transfers::http::follow))
         .public(routes!(supply::http::supply))
-        .public(routes!(supply::http::treasury));
+        .public(routes!(supply::http::treasury))
+        .public(routes!(ledger::http::ledger));
     let live = transfers::live::Live::new(base.clone(), parts.health.clone());
     let waker = Waker::new(base.database.pool().clone());
     api.into_service(State { base, live, waker }, parts)

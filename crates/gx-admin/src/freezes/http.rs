@@ -85,6 +85,8 @@ pub(crate) struct FreezeBody {
          content_type = "application/problem+json"),
         (status = 409, description = "`not_on_ledger`, `already_so` or `freeze_in_progress`.",
          body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`system_paused`: until the ledger is resumed.",
+         body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn freeze(
@@ -110,6 +112,8 @@ pub(crate) async fn freeze(
         (status = 404, description = "`no_user`.", body = ProblemBody,
          content_type = "application/problem+json"),
         (status = 409, description = "`not_on_ledger`, `already_so` or `freeze_in_progress`.",
+         body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`system_paused`: until the ledger is resumed.",
          body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

@@ -8,7 +8,7 @@ mod store;
 mod tests;
 
 use gx_auth::{Administrator, audit};
-use gx_model::{Command, CommandId, FabricUserId};
+use gx_model::{Command, CommandId, CommandKind, FabricUserId};
 use gx_outbox::{EnqueueError, NewCommand};
 use gx_serve::{Problem, ProblemKind};
 use serde_json::json;
@@ -25,7 +25,8 @@ pub(crate) const NOT_ON_LEDGER: ProblemKind =
 pub(crate) const FREEZE_IN_PROGRESS: ProblemKind =
     ProblemKind::new("freeze_in_progress", 409, "A freeze or its end is on its way");
 
-/// Sends a freeze, or the end of one, to the ledger.
+/// Sends a freeze, or the end of one, to the ledger. While one is on its way, wishing the same
+/// again gives its id.
 pub(crate) async fn send(
     state: &State,
     who: &Administrator,
@@ -41,7 +42,12 @@ pub(crate) async fn send(
     let standing = store::standing(&mut tx, profile_id).await?.ok_or_else(|| {
         Problem::new(&NOT_ON_LEDGER, "It can be locked instead, which needs no ledger.")
     })?;
-    if let Some(pending) = &standing.pending {
+    let kind = if freeze { CommandKind::FreezeWallet } else { CommandKind::UnfreezeWallet };
+    if let (Some(pending), Some(id)) = (&standing.pending_kind, &standing.pending_id) {
+        // Asked for again, it is the same command (OUT-07).
+        if pending == kind.name() {
+            return id.parse().map_err(|why| Problem::internal(&why));
+        }
         return Err(Problem::new(&FREEZE_IN_PROGRESS, format!("{pending} is on its way.")));
     }
     if standing.is_frozen == freeze {
@@ -55,8 +61,11 @@ pub(crate) async fn send(
     } else {
         Command::UnfreezeWallet { user_id }
     };
-    let number = (standing.sent_before + 1).to_string();
-    let command_id = CommandId::derive(&[profile_id, "FREEZE", &number]);
+    base.require_running(&mut tx).await?;
+    // A number of its own and not a count of earlier freezes: after a restore an older count
+    // would give an id that the ledger knows with another content.
+    let number = base.entropy.id(now).to_string();
+    let command_id = CommandId::derive(&[profile_id, kind.name(), &number]);
     let new = NewCommand {
         command_id,
         command: &command,

@@ -6,10 +6,9 @@ use gx_db::PgConnection;
 pub(super) struct Standing {
     pub(super) fabric_user_id: String,
     pub(super) is_frozen: bool,
-    /// Kind of the freezing command that is not settled.
-    pub(super) pending: Option<String>,
-    /// Freezing commands so far, refused ones included.
-    pub(super) sent_before: i64,
+    /// Kind and id of the freezing command that is not settled.
+    pub(super) pending_kind: Option<String>,
+    pub(super) pending_id: Option<String>,
 }
 
 /// The account's row, locked. `None` when there is none.
@@ -33,15 +32,14 @@ pub(super) async fn standing(
     sqlx::query_as!(
         Standing,
         r#"SELECT u."fabricUserId" AS fabric_user_id, u."isFrozen" AS is_frozen,
-                  (SELECT c.kind FROM "OutboxCommand" c
-                   WHERE c."aggregateKey" = u."fabricUserId"
-                     AND c.kind IN ('FREEZE_WALLET', 'UNFREEZE_WALLET')
-                     AND c.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
-                   ORDER BY c.number DESC LIMIT 1) AS pending,
-                  (SELECT count(*) FROM "OutboxCommand" c
-                   WHERE c."profileId" = u."profileId"
-                     AND c.kind IN ('FREEZE_WALLET', 'UNFREEZE_WALLET')) AS "sent_before!"
-           FROM "LedgerUser" u WHERE u."profileId" = $1"#,
+                  pending.kind AS "pending_kind?", pending."commandId" AS "pending_id?"
+           FROM "LedgerUser" u LEFT JOIN LATERAL (
+               SELECT c.kind, c."commandId" FROM "OutboxCommand" c
+               WHERE c."aggregateKey" = u."fabricUserId"
+                 AND c.kind IN ('FREEZE_WALLET', 'UNFREEZE_WALLET')
+                 AND c.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
+               ORDER BY c.number DESC LIMIT 1) pending ON true
+           WHERE u."profileId" = $1"#,
         profile_id,
     )
     .fetch_optional(conn)

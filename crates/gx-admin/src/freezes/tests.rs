@@ -1,7 +1,7 @@
 //! Freezes through the routers, on a read model written by hand.
 
 use gx_auth::AdminRole;
-use gx_auth::testing::{Answer, TestHost};
+use gx_auth::testing::{Answer, CHANNEL, TestHost};
 use gx_model::AccountStatus;
 use serde_json::{Value, json};
 
@@ -63,7 +63,9 @@ async fn a_freeze_is_pending_then_final_or_visibly_undone() {
     assert_eq!(answer.code(), 202);
     let pending = json!({ "isFrozen": false, "pending": "FREEZE_WALLET", "lastRefusal": null });
     assert_eq!(freeze_of(&host, &token, &id).await, pending);
-    assert_eq!(set(&host, &token, &id, "freeze").await.problem(), "freeze_in_progress");
+    let repeated = set(&host, &token, &id, "freeze").await;
+    assert_eq!((repeated.code(), &repeated.json), (202, &answer.json), "OUT-07");
+    assert_eq!(set(&host, &token, &id, "unfreeze").await.problem(), "freeze_in_progress");
 
     settle(&host, "REFUSED", false).await;
     let undone = json!({ "isFrozen": false, "pending": null, "lastRefusal": "ALREADY_FROZEN" });
@@ -82,6 +84,37 @@ async fn a_freeze_is_pending_then_final_or_visibly_undone() {
     let actions: Vec<_> =
         log.json["items"].as_array().unwrap().iter().map(|row| row["action"].clone()).collect();
     assert_eq!(actions.iter().filter(|action| **action == "user.freeze_sent").count(), 2);
+}
+
+/// FAB-10: while the ledger is paused, nobody is frozen, thawed or approved.
+#[tokio::test]
+async fn nothing_is_sent_while_the_system_is_paused() {
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::Admin).await.access_token;
+    let (active, waiting) = (AccountStatus::Active, AccountStatus::PendingAdminApproval);
+    let frozen = host.add_person("sarah@gxtest.com", active).await;
+    let new = host.add_person("wei@gxtest.com", waiting).await;
+    add_ledger_user(&host, &frozen).await;
+    sqlx::query(
+        r#"INSERT INTO "LedgerSystem" (channel, "isPaused", "pauseReason")
+           VALUES ($1, true, 'DRILL')
+           ON CONFLICT (channel) DO UPDATE SET "isPaused" = true, "pauseReason" = 'DRILL'"#,
+    )
+    .bind(CHANNEL)
+    .execute(host.database.pool())
+    .await
+    .unwrap();
+    assert_eq!(set(&host, &token, &frozen, "freeze").await.problem(), "system_paused");
+    let approve = format!("/api/v1/admin/users/{new}/approve");
+    assert_eq!(host.post(&approve, &token, &json!({})).await.problem(), "system_paused");
+    let batch = json!({ "profileIds": [new] });
+    let answer = host.post("/api/v1/admin/users/batch-approve", &token, &batch).await;
+    assert_eq!(answer.problem(), "system_paused");
+    let sent: i64 = sqlx::query_scalar(r#"SELECT count(*) FROM "OutboxCommand""#)
+        .fetch_one(host.database.pool())
+        .await
+        .unwrap();
+    assert_eq!(sent, 0);
 }
 
 /// G5: the ledger gets a code and never the notes.

@@ -115,6 +115,8 @@ pub(crate) struct StatusBody {
          body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "`incomplete`; `errors` lists what is missing.",
          body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`system_paused`: until the ledger is resumed.",
+         body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn approve(

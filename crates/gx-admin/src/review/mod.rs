@@ -1,5 +1,6 @@
 //! The review of a person: approval sends them to the ledger, denial does not.
 
+pub(crate) mod batch;
 pub(crate) mod http;
 mod reservation;
 mod store;
@@ -74,9 +75,8 @@ pub(crate) async fn approve(
         return Err(Problem::new(&LOCKED, "Unlock it first."));
     }
     let complete = complete(&candidate, now)?;
-    let number = (candidate.approval_count + 1).to_string();
-    let command_id = |kind: CommandKind| CommandId::derive(&[profile_id, kind.name(), &number]);
-    let create_id = command_id(CommandKind::CreateUser);
+    base.require_running(&mut tx).await?;
+    let [create_id, grant_id] = command_ids(profile_id, candidate.approval_count + 1);
     let mut draws = draws(&state.biometric_key, create_id);
     let fabric_user_id = reservation::reserve(&mut tx, profile_id, create_id, now, || {
         FabricUserId::generate(&complete.subject, &mut draws)
@@ -89,7 +89,7 @@ pub(crate) async fn approve(
     let commands = [
         (create_id, create_user(&state.biometric_key, profile_id, &fabric_user_id, &complete)),
         (
-            command_id(CommandKind::DistributeGenesis),
+            grant_id,
             Command::DistributeGenesis {
                 user_id: fabric_user_id.clone(),
                 nationality: complete.subject.country,
@@ -157,6 +157,13 @@ async fn under_review(conn: &mut PgConnection, profile_id: &str) -> Result<Candi
     Ok(candidate)
 }
 
+/// The commands of an approval: CREATE_USER, then DISTRIBUTE_GENESIS.
+fn command_ids(profile_id: &str, approval: i32) -> [CommandId; 2] {
+    let number = approval.to_string();
+    [CommandKind::CreateUser, CommandKind::DistributeGenesis]
+        .map(|kind| CommandId::derive(&[profile_id, kind.name(), &number]))
+}
+
 /// Everything that the ledger needs, or all that is missing.
 fn complete(candidate: &Candidate, now: OffsetDateTime) -> Result<Complete, Problem> {
     let country: Option<CountryCode> =
@@ -205,8 +212,6 @@ fn create_user(
     }
 }
 
-/// HMAC-SHA-256 of the profile's id under the biometric key: until a selfie is handed in,
-/// the profile stands for the person. The ledger sees nothing that leads back (G5).
 /// The draws of one approval's Fabric User ID. Nobody without the key can tell them; the same
 /// approval, made again on a database that was restored from before it, draws the same id, so
 /// that the ledger recognises the command and does not create the person a second time (G2).
@@ -216,6 +221,8 @@ fn draws(key: &SecretString, create_id: CommandId) -> StdRng {
     StdRng::from_seed(tag.as_ref().try_into().expect("an HMAC-SHA-256 tag has 32 bytes"))
 }
 
+/// HMAC-SHA-256 of the profile's id under the biometric key: until a selfie is handed in,
+/// the profile stands for the person. The ledger sees nothing that leads back (G5).
 fn biometric_hash(key: &SecretString, profile_id: &str) -> BiometricHash {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret().as_bytes());
     let tag = hmac::sign(&key, profile_id.as_bytes());

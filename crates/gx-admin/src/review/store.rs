@@ -71,6 +71,33 @@ pub(crate) async fn lock(
     .await
 }
 
+/// How often a person was approved whose last approval stands; `None` for everybody else.
+pub(crate) async fn standing_approval(
+    conn: &mut PgConnection,
+    profile_id: &str,
+) -> Result<Option<i32>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT "approvalCount" FROM "UserProfile"
+           WHERE "profileId" = $1 AND status IN ('APPROVED_PENDING_ONCHAIN', 'ACTIVE', 'FROZEN')"#,
+        profile_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// The id that was reserved for a CREATE_USER.
+pub(crate) async fn reserved_for(
+    conn: &mut PgConnection,
+    command_id: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT "fabricUserId" FROM "FabricIdReservation" WHERE "commandId" = $1"#,
+        command_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
 /// Holds an id; `false` when somebody has it already.
 pub(crate) async fn reserve(
     conn: &mut PgConnection,

@@ -290,3 +290,59 @@ async fn a_second_approval_has_commands_of_its_own() {
     assert_eq!(outbox.json["items"].as_array().unwrap().len(), 4);
     assert_eq!(outbox.json["items"][0]["status"], CommandStatus::Pending.name());
 }
+
+/// OUT-07, API-12: one batch, sent twice at once with one person who cannot be approved: one
+/// pair of commands for each of the others under the same ids, and one reason for a refusal.
+#[tokio::test]
+async fn a_batch_is_approved_member_by_member_and_once() {
+    let host = host().await;
+    let token = reviewer(&host).await;
+    let waiting = AccountStatus::PendingAdminApproval;
+    let sarah = host.add_person("sarah@gxtest.com", waiting).await;
+    let denied = host.add_person("denied@gxtest.com", AccountStatus::Denied).await;
+    let wei = host.add_person("wei@gxtest.com", waiting).await;
+    let body = json!({ "profileIds": [sarah, denied, wei], "note": "batch 7" });
+    let path = "/api/v1/admin/users/batch-approve";
+    let send = async || host.post(path, &token, &body).await;
+    let (one, other) = tokio::join!(send(), send());
+    assert_eq!((one.code(), other.code()), (200, 200), "{}{}", one.text, other.text);
+    assert_eq!(one.json, other.json);
+    assert_eq!(send().await.json, one.json, "and whenever it is repeated");
+    let results = &one.json["results"];
+    for (at, id) in [(0, &sarah), (2, &wei)] {
+        assert_eq!(results[at]["profileId"], **id);
+        let expected = ["CREATE_USER", "DISTRIBUTE_GENESIS"]
+            .map(|kind| CommandId::derive(&[id, kind, "1"]).to_string());
+        assert_eq!(results[at]["approved"]["commandIds"], json!(expected));
+    }
+    assert_eq!(results[1]["refused"]["code"], "not_under_review");
+    let commands: i64 = sqlx::query_scalar(r#"SELECT count(*) FROM "OutboxCommand""#)
+        .fetch_one(host.database.pool())
+        .await
+        .unwrap();
+    assert_eq!(commands, 4);
+    let mut conn = host.base.connection().await.unwrap();
+    assert_eq!(audit::verify(&mut conn).await.unwrap(), 2, "an audit row for each approval");
+}
+
+/// A batch is bounded, and says of each member what a single approval would have said.
+#[tokio::test]
+async fn a_batch_names_what_each_member_lacks() {
+    let host = host().await;
+    let token = reviewer(&host).await;
+    let sarah = host.add_person("sarah@gxtest.com", AccountStatus::PendingAdminApproval).await;
+    sqlx::query(r#"UPDATE "UserProfile" SET "phoneNum" = NULL"#)
+        .execute(host.database.pool())
+        .await
+        .unwrap();
+    let path = "/api/v1/admin/users/batch-approve";
+    let answer = host.post(path, &token, &json!({ "profileIds": [sarah, "nobody"] })).await;
+    let refusals = [0, 1].map(|member| &answer.json["results"][member]["refused"]);
+    assert_eq!(refusals[0]["missing"], json!(["/phoneNum"]));
+    assert_eq!(refusals.map(|refusal| &refusal["code"]), ["incomplete", "no_user"]);
+    let too_many = vec!["x"; 101];
+    for wrong in [json!([]), json!("x"), json!([1]), json!(["\u{0}"]), json!(too_many)] {
+        let answer = host.post(path, &token, &json!({ "profileIds": wrong })).await;
+        assert_eq!((answer.code(), answer.pointers()), (400, vec!["/profileIds"]), "{wrong}");
+    }
+}

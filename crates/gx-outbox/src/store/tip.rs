@@ -1,7 +1,7 @@
-//! SQL of `LedgerTip`.
+//! SQL of `LedgerTip`, and of the ledger's own state.
 
 use gx_db::PgConnection;
-use sqlx::{query, query_as};
+use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
 
 /// What the samples and the checkpoint say together.
@@ -10,6 +10,43 @@ pub(crate) struct Seen {
     pub(crate) height: Option<i64>,
     pub(crate) block_number: Option<i64>,
     pub(crate) oldest_unapplied_at: Option<OffsetDateTime>,
+}
+
+/// When the ledger was heard of, and what it said of itself.
+pub(crate) struct System {
+    pub(crate) contact_at: Option<OffsetDateTime>,
+    pub(crate) is_bootstrapped: bool,
+    pub(crate) pause_reason: Option<String>,
+}
+
+/// Reads the channel's last contact beside its state in the read model.
+pub(crate) async fn system(conn: &mut PgConnection, channel: &str) -> Result<System, sqlx::Error> {
+    query_as!(
+        System,
+        r#"SELECT (SELECT max("contactAt") FROM "LedgerTip" WHERE channel = $1) AS contact_at,
+                  EXISTS (SELECT FROM "LedgerSystem"
+                          WHERE channel = $1 AND "bootstrappedAt" IS NOT NULL)
+                      AS "is_bootstrapped!",
+                  (SELECT coalesce("pauseReason", '') FROM "LedgerSystem"
+                   WHERE channel = $1 AND "isPaused") AS pause_reason"#,
+        channel,
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// Why the channel is paused; `None` while it runs.
+pub(crate) async fn pause_reason(
+    conn: &mut PgConnection,
+    channel: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    query_scalar!(
+        r#"SELECT coalesce("pauseReason", '') AS "reason!" FROM "LedgerSystem"
+           WHERE channel = $1 AND "isPaused""#,
+        channel,
+    )
+    .fetch_optional(conn)
+    .await
 }
 
 /// Adds a sample, or notes the fresh contact at the same height.

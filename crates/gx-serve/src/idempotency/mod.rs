@@ -30,6 +30,8 @@ use store::Answer;
 
 /// The field that carries the key.
 pub const HEADER: &str = "idempotency-key";
+/// Its older name, under which clients also send the key without quotes.
+pub const OLDER_HEADER: &str = "x-idempotency-key";
 /// Longest key.
 pub const KEY_LIMIT: usize = 128;
 /// How long an answer is kept for repetition.
@@ -62,15 +64,19 @@ impl IdempotencyKey {
 
     fn from_headers(headers: &HeaderMap) -> Result<Self, Problem> {
         let refused = |detail: String| Problem::new(&KEY_REQUIRED, detail);
-        let mut given = headers.get_all(HEADER).iter();
-        let (Some(value), None) = (given.next(), given.next()) else {
+        let named = |name| headers.get_all(name).iter().map(move |value| (name, value));
+        let mut given = named(HEADER).chain(named(OLDER_HEADER));
+        let (Some((name, value)), None) = (given.next(), given.next()) else {
             return Err(refused(
                 "Send one Idempotency-Key, such as \"8e03978e-40d5-43dd-bc93-6894a57f9324\" with \
                  its quotes; repeat it when you repeat the request."
                     .to_owned(),
             ));
         };
-        let key = value.to_str().ok().and_then(structured_string);
+        let key = value.to_str().ok().and_then(|text| {
+            let bare = (name == OLDER_HEADER).then(|| bare_key(text)).flatten();
+            structured_string(text).or(bare)
+        });
         let key = key.filter(|key| (1..=KEY_LIMIT).contains(&key.len()));
         key.map(Self).ok_or_else(|| {
             refused(format!("The key is a text of 1 to {KEY_LIMIT} characters in double quotes."))
@@ -99,6 +105,12 @@ fn structured_string(value: &str) -> Option<String> {
         }
     }
     Some(content)
+}
+
+/// A key without quotes.
+fn bare_key(value: &str) -> Option<String> {
+    let text = value.trim();
+    text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"').then(|| text.to_owned())
 }
 
 /// Whose request it is, and what it asks for.

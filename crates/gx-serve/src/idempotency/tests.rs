@@ -1,7 +1,7 @@
 //! Keys as clients write them. What they do to a route is tested with the routes that take them.
 
 use super::{IdempotencyKey, KEY_LIMIT, fingerprint, structured_string};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 fn read(values: &[&str]) -> Result<String, String> {
     let mut headers = HeaderMap::new();
@@ -26,6 +26,27 @@ fn a_key_is_a_quoted_text_of_bounded_length() {
     assert_eq!(read(&[]).unwrap_err(), "idempotency_key_required");
     assert_eq!(read(&["\"a\"", "\"b\""]).unwrap_err(), "idempotency_key_required");
     assert_eq!(structured_string("\"é\""), None);
+}
+
+/// API-10: the older name of the field is read too, with quotes and without.
+#[test]
+fn the_older_field_takes_bare_keys_too() {
+    let read_older = |value: &'static str| {
+        let headers = [(super::OLDER_HEADER, value)];
+        let headers = headers
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let key = IdempotencyKey::from_headers(&HeaderMap::from_iter(headers));
+        key.map(|key| key.0).map_err(|problem| problem.kind().code)
+    };
+    assert_eq!(read_older("8e03978e-40d5").unwrap(), "8e03978e-40d5");
+    assert_eq!(read_older("\"8e03978e-40d5\"").unwrap(), "8e03978e-40d5");
+    for wrong in ["", "two words", "\"open"] {
+        assert_eq!(read_older(wrong).unwrap_err(), "idempotency_key_required", "{wrong}");
+    }
+    let mut both = HeaderMap::new();
+    both.insert(super::HEADER, HeaderValue::from_static("\"a\""));
+    both.insert(super::OLDER_HEADER, HeaderValue::from_static("a"));
+    assert!(IdempotencyKey::from_headers(&both).is_err(), "which of them counts?");
 }
 
 #[test]

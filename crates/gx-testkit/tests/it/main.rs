@@ -2,8 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
 
 mod exactly_once;
+mod fees;
+mod following;
+mod freezes;
 mod money;
 mod outage;
+mod overdraft;
+mod pause;
 mod prerequisites;
 mod privacy;
 mod restore;

@@ -231,6 +231,8 @@ pub(crate) async fn quote(
         (status = 422, description = "`unknown_receiver`, `self_transfer`, \
          `transfer_not_possible` or `idempotency_key_reused`.", body = ProblemBody,
          content_type = "application/problem+json"),
+        (status = 503, description = "`system_paused`: until the ledger is resumed.",
+         body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn order(

@@ -126,8 +126,9 @@ async fn enqueue(
     if let Some(row) = store::transfer(conn, &command_id.to_string()).await? {
         return again(order, &row, command_id);
     }
+    state.base.require_running(conn).await?;
     let wallet = wallets::wallet(conn, &person.profile_id).await?;
-    if status.as_deref() != Some(AccountStatus::Active.name()) || wallet.row.is_freezing {
+    if status.as_deref() != Some(AccountStatus::Active.name()) || wallet.row.is_frozen {
         let detail = "Nothing can be sent from it; ask for the reason.";
         return Err(Problem::new(&WALLET_FROZEN, detail));
     }

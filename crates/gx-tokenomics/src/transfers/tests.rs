@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use gx_auth::testing::{Answer, TestHost};
-use gx_model::AccountStatus;
+use gx_auth::testing::{Answer, CHANNEL, TestHost};
+use gx_model::{AccountStatus, DenialFinality};
 use serde_json::{Value, json};
 
+use super::http::TRANSFERS;
 use crate::service;
 
 const SARAH: &str = "MY 463 AUN834 0QKZB 5821";
@@ -46,6 +47,15 @@ impl Payers {
         assert_eq!(changed.unwrap().rows_affected(), 1, "{sql}");
     }
 
+    async fn set_status(&self, status: &str) {
+        sqlx::query(r#"UPDATE "UserProfile" SET status = $2 WHERE "profileId" = $1"#)
+            .bind(&self.sarah)
+            .bind(status)
+            .execute(self.host.database.pool())
+            .await
+            .unwrap();
+    }
+
     async fn commands(&self) -> i64 {
         sqlx::query_scalar(r#"SELECT count(*) FROM "OutboxCommand" WHERE kind = 'TRANSFER'"#)
             .fetch_one(self.host.database.pool())
@@ -69,7 +79,7 @@ async fn add_wallet(host: &TestHost, profile_id: &str, account: &str, qirat: i64
 }
 
 async fn order(host: &TestHost, token: &str, key: &str, body: &Value) -> Answer {
-    let ask = host.ask("POST", "/api/v1/transfers").token(token).json(body);
+    let ask = host.ask("POST", TRANSFERS).token(token).json(body);
     ask.header("idempotency-key", &format!("\"{key}\"")).send().await
 }
 
@@ -148,7 +158,7 @@ async fn an_order_that_is_repeated_is_one_transfer() {
     let remarked = json!({ "to": WEI, "amount": "1", "remark": "now with one" });
     let answer = payers.order("k1", &remarked).await;
     assert_eq!(refusal(&answer), (422, "idempotency_key_reused"));
-    let ask = payers.host.ask("POST", "/api/v1/transfers").token(&payers.token);
+    let ask = payers.host.ask("POST", TRANSFERS).token(&payers.token);
     let answer = ask.json(&json!({ "to": WEI, "amount": "1" })).send().await;
     assert_eq!(refusal(&answer), (400, "idempotency_key_required"));
     assert_eq!(payers.commands().await, 1);
@@ -198,6 +208,28 @@ async fn orders_at_the_same_moment_do_not_spend_twice() {
     assert_eq!(payers.commands().await, 2);
 }
 
+/// OUT-14, G4: however many orders come at once, through whichever process, what they take
+/// together is covered; those that were refused took nothing.
+#[tokio::test]
+async fn a_crowd_of_orders_never_spends_more_than_there_is() {
+    const ORDERS: u32 = 40;
+    let payers = Payers::with_balance(100_000_000).await;
+    let restarted = &service(payers.host.base.clone());
+    let asks = (0..ORDERS).map(|n| {
+        let ask = payers.host.ask("POST", TRANSFERS).token(&payers.token);
+        let ask = ask.json(&json!({ "to": WEI, "amount": "10" }));
+        let ask = ask.header("idempotency-key", &format!("\"{n}\""));
+        async move { if n % 2 == 0 { ask.send().await } else { ask.send_to(restarted).await } }
+    });
+    let answers = futures_util::future::join_all(asks).await;
+    let codes = answers.iter().map(refusal);
+    let (taken, refused): (Vec<_>, Vec<_>) = codes.partition(|answer| answer.0 == 202);
+    // Each takes 10.015 GX.
+    assert_eq!((taken.len(), payers.commands().await), (9, 9));
+    assert!(refused.iter().all(|answer| *answer == (409, "insufficient_balance")), "{refused:?}");
+    assert_eq!(payers.wallet().await["available"], "9.865");
+}
+
 /// OUT-14: amount and fee together must be covered, to the last Qirat.
 #[tokio::test]
 async fn the_fee_must_be_covered_too() {
@@ -230,15 +262,73 @@ async fn a_frozen_wallet_pays_nothing() {
         )
         .await;
     assert_eq!(payers.pay("k2", "1").await.code(), 202, "the refused freeze is undone");
-    payers
-        .run(r#"UPDATE "UserProfile" SET status = 'FROZEN' WHERE "profileId" = $1"#, &payers.sarah)
-        .await;
+    payers.set_status("FROZEN").await;
     assert_eq!(refusal(&payers.pay("k3", "1").await), (409, "wallet_frozen"));
     assert_eq!(payers.wallet().await["balance"], "100");
     payers
         .run(r#"UPDATE "UserProfile" SET "isLocked" = true WHERE "profileId" = $1"#, &payers.sarah)
         .await;
     assert_eq!(payers.pay("k4", "1").await.code(), 401);
+}
+
+/// G6: whom the ledger has frozen pays nothing, whatever the account's status says meanwhile.
+#[tokio::test]
+async fn the_ledgers_word_on_a_freeze_counts() {
+    let payers = Payers::with_balance(100_000_000).await;
+    payers
+        .run(
+            r#"INSERT INTO "LedgerUser" ("fabricUserId", "profileId", "countryCode", "isFrozen",
+                   "createdTxId", "createdAt")
+               SELECT "fabricUserId", "profileId", 'MY', true, 'tx', now() FROM "Wallet"
+               WHERE "accountId" = $1"#,
+            SARAH,
+        )
+        .await;
+    assert_eq!(refusal(&payers.pay("k1", "1").await), (409, "wallet_frozen"));
+}
+
+/// G6: whoever was denied, suspended or closed out pays nothing with a token of before.
+#[tokio::test]
+async fn an_account_that_lets_nobody_in_pays_nothing() {
+    let payers = Payers::with_balance(0).await;
+    for (number, status) in
+        [AccountStatus::Denied, AccountStatus::Suspended, AccountStatus::Closed].iter().enumerate()
+    {
+        let id = payers.host.add_person(&format!("{number}@gxtest.com"), *status).await;
+        let account = format!("MY 463 AUN834 0QKZB 583{number}");
+        add_wallet(&payers.host, &id, &account, 100_000_000).await;
+        let token = payers.host.session_of(&id).await.access_token;
+        let body = json!({ "to": WEI, "amount": "1" });
+        assert_eq!(order(&payers.host, &token, "k", &body).await.code(), 401, "{status}");
+        if *status == AccountStatus::Denied {
+            payers.host.set_denial(&id, DenialFinality::Retry).await;
+            assert_eq!(order(&payers.host, &token, "k", &body).await.code(), 403);
+        }
+    }
+    assert_eq!(payers.commands().await, 0);
+}
+
+/// FAB-10, API-10: while the ledger is paused an order is refused with a stable code, and
+/// taken when it is repeated after the resume; an order of before is still answered.
+#[tokio::test]
+async fn no_order_is_taken_while_the_system_is_paused() {
+    let payers = Payers::with_balance(100_000_000).await;
+    assert_eq!(payers.pay("before", "1").await.code(), 202);
+    payers
+        .run(
+            r#"INSERT INTO "LedgerSystem" (channel, "isPaused", "pauseReason")
+               VALUES ($1, true, 'DRILL')
+               ON CONFLICT (channel) DO UPDATE SET "isPaused" = true, "pauseReason" = 'DRILL'"#,
+            CHANNEL,
+        )
+        .await;
+    let answer = payers.pay("during", "1").await;
+    assert_eq!(refusal(&answer), (503, "system_paused"));
+    assert_eq!(answer.headers["retry-after"], "60");
+    assert_eq!(payers.pay("before", "1").await.code(), 202);
+    payers.run(r#"UPDATE "LedgerSystem" SET "isPaused" = false WHERE channel = $1"#, CHANNEL).await;
+    assert_eq!(payers.pay("during", "1").await.code(), 202);
+    assert_eq!(payers.commands().await, 2);
 }
 
 #[tokio::test]

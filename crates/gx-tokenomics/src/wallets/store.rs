@@ -13,8 +13,8 @@ pub(crate) struct WalletRow {
     pub(crate) as_of_block: i64,
     /// Payloads of the transfers that are not settled.
     pub(crate) pending_transfers: Value,
-    /// Whether the person is about to be frozen.
-    pub(crate) is_freezing: bool,
+    /// Whether the wallet is frozen on the ledger, or about to be.
+    pub(crate) is_frozen: bool,
 }
 
 /// One movement in a wallet's history.
@@ -46,10 +46,12 @@ pub(crate) async fn wallet(
                    WHERE c."aggregateKey" = w."accountId" AND c.kind = 'TRANSFER'
                      AND c.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
                   ) AS "pending_transfers!",
-                  EXISTS (SELECT 1 FROM "OutboxCommand" c
-                   WHERE c."aggregateKey" = w."accountId" AND c.kind = 'FREEZE_WALLET'
-                     AND c.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
-                  ) AS "is_freezing!"
+                  (EXISTS (SELECT 1 FROM "OutboxCommand" c
+                    WHERE c."aggregateKey" = w."accountId" AND c.kind = 'FREEZE_WALLET'
+                      AND c.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD'))
+                   OR EXISTS (SELECT 1 FROM "LedgerUser" u
+                    WHERE u."fabricUserId" = w."accountId" AND u."isFrozen")
+                  ) AS "is_frozen!"
            FROM "Wallet" w WHERE w."profileId" = $1"#,
         profile_id,
     )

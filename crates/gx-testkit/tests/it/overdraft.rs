@@ -1,0 +1,88 @@
+//! Nobody spends what is not there, however many try at once, and whatever the services believe.
+
+use futures_util::future::join_all;
+use gx_model::{AccountId, Command, Gx, TxType};
+use gx_testkit::World;
+use serde_json::json;
+
+/// OUT-14, G4: of many orders at once as many are taken as the balance covers with their fees.
+/// What is on its way stands beside the balance until the ledger has it, through a loss of what
+/// was sent; afterwards ledger and read model hold the same, and nothing is below zero.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_of_orders_takes_no_more_than_there_is() {
+    let mut world = World::start().await;
+    let (payer, receiver) = (world.gx.register(1).await, world.gx.register(2).await);
+    world.admit(&[payer.clone(), receiver.clone()]).await;
+    let (from, to) = (world.gx.id_of(&payer).await, world.gx.id_of(&receiver).await);
+
+    let keys: Vec<String> = (0..30).map(|n| n.to_string()).collect();
+    let answers = join_all(keys.iter().map(|key| world.gx.pay(&payer, key, &to, "50"))).await;
+    let taken = answers.iter().filter(|answer| answer.status == 202).count();
+    assert_eq!(taken, 9, "50.025 GX each, of 500");
+    let refused = answers.iter().filter(|answer| answer.status == 409);
+    assert!(refused.map(|answer| answer.str("/code")).all(|code| code == "insufficient_balance"));
+
+    let expect = async |world: &World, balance: &str, pending: &str| {
+        let wallet = world.gx.wallet(&payer).await.unwrap();
+        let shown =
+            [wallet.str("/balance"), wallet.str("/pendingDebits"), wallet.str("/available")];
+        assert_eq!(shown, [balance, pending, "49.775"]);
+    };
+    expect(&world, "500", "450.225").await;
+    world.devnet.faults().drop_submit_replies(1);
+    world.submit().await;
+    expect(&world, "500", "450.225").await;
+    world.settle().await;
+    expect(&world, "49.775", "0").await;
+
+    // A key of before is an order of before, whatever there is now.
+    let first = keys.iter().zip(&answers).find(|(_, answer)| answer.status == 202).unwrap().0;
+    let again = world.gx.pay(&payer, first, &to, "50").await.expect(202);
+    assert_eq!(world.gx.follow(&payer, again.str("/commandId")).await.str("/status"), "CONFIRMED");
+    world.settle().await;
+    for (account, qirat) in [(&from, 49_775_000), (&to, 950_000_000)] {
+        assert_eq!(world.balance_on_chain(account).await, qirat);
+    }
+}
+
+/// G4, OUT-11: the ledger has the last word: orders that came past the services, or that were
+/// taken on a wrong balance, are refused there, one by one, and say so.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ledger_itself_refuses_an_overdraft() {
+    let mut world = World::start().await;
+    let (payer, receiver) = (world.gx.register(1).await, world.gx.register(2).await);
+    world.admit(&[payer.clone(), receiver.clone()]).await;
+    let (from, to) = (world.gx.id_of(&payer).await, world.gx.id_of(&receiver).await);
+    sqlx::query(r#"UPDATE "Wallet" SET balance = 9000000000 WHERE "accountId" = $1"#)
+        .bind(&from)
+        .execute(world.database.pool())
+        .await
+        .unwrap();
+    let ordered = world.gx.pay(&payer, "too much", &to, "500").await.expect(202);
+    let mut unasked = Vec::new();
+    for amount in ["300", "200.000001", "200"] {
+        let Gx(amount) = amount.parse().unwrap();
+        let (from, to) = (from.parse().unwrap(), AccountId::User(to.parse().unwrap()));
+        let command = Command::Transfer { from, to, amount, tx_type: Some(TxType::P2p) };
+        unasked.push(world.want(&command).await.to_string());
+    }
+    world.settle().await;
+
+    let ended = world.gx.follow(&payer, ordered.str("/commandId")).await.expect(200);
+    let expected = json!({ "status": "FAILED", "reason": "INSUFFICIENT_BALANCE" });
+    assert_eq!(
+        [&ended.json["status"], &ended.json["reason"]],
+        [&expected["status"], &expected["reason"]]
+    );
+    let statuses: Vec<String> = sqlx::query_scalar(
+        r#"SELECT status FROM "OutboxCommand" WHERE "commandId" = ANY($1) ORDER BY number"#,
+    )
+    .bind(&unasked)
+    .fetch_all(world.database.pool())
+    .await
+    .unwrap();
+    // 300 and their 0.3 of fees leave 199.7: neither of the others is covered.
+    assert_eq!(statuses, ["COMMITTED", "REFUSED", "REFUSED"]);
+    assert_eq!(world.balance_on_chain(&from).await, 199_700_000);
+    assert_eq!(world.gx.wallet(&payer).await.unwrap().str("/balance"), "199.7");
+}
