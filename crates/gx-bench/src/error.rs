@@ -31,6 +31,22 @@ pub(crate) enum BenchError {
     Transport(#[from] tonic::transport::Error),
     #[error("the empty server answered {0}")]
     Status(#[from] tonic::Status),
+    #[error("the benchmarks' PostgreSQL: {0}")]
+    Cluster(#[from] gx_db::cluster::ClusterError),
+    #[error("the schema: {0}")]
+    Migrate(#[from] gx_db::MigrateError),
+    #[error("the database: {0}")]
+    Database(#[from] gx_db::DbError),
+    #[error("the outbox: {0}")]
+    Enqueue(#[from] gx_outbox::EnqueueError),
+    #[error("SQL: {0}")]
+    Sql(#[from] sqlx::Error),
+    #[error("a worker halted: {0}")]
+    Worker(String),
+    #[error("{what}: found {found} instead of {expected}")]
+    Wrong { what: &'static str, expected: u64, found: u64 },
+    #[error("{what} did not go on for {seconds} s")]
+    Stuck { what: &'static str, seconds: u64 },
     #[error("keys or certificates: {0}")]
     Keys(String),
 }

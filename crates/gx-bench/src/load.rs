@@ -1,9 +1,13 @@
 //! Load generators: closed loops of many workers, in a process of their own. Each order is a
 //! number of operations, each answer how long they took.
 
+pub(crate) mod chain;
 mod committing;
 mod empty;
 mod evaluating;
+pub(crate) mod paying;
+
+pub(crate) use empty::Empty as EmptyCaller;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +24,7 @@ use tokio::task::JoinSet;
 
 use crate::error::BenchError;
 use crate::orders;
-use crate::server::{Signer, Target};
+use crate::server::{CHAINCODE, CHANNEL, Signer, Target};
 
 /// Operations under way at once.
 pub(crate) const CONCURRENCY: u64 = 128;
@@ -63,8 +67,7 @@ enum Load {
 
 /// Serves orders until standard input ends.
 pub(crate) async fn run(kind: LoadKind, target: &Path) -> Result<(), BenchError> {
-    let text = std::fs::read_to_string(target)?;
-    let target: Target = serde_json::from_str(&text)?;
+    let target = Target::read(target)?;
     let (mut load, endorsements) = match kind {
         LoadKind::Commit => {
             let load = committing::Committing::prepare(&target).await?;
@@ -99,9 +102,22 @@ async fn spread<W>(
 where
     W: Future<Output = Result<(), BenchError>> + Send + 'static,
 {
+    spread_over(CONCURRENCY, from, operations, work).await
+}
+
+/// The same, with another number of workers.
+async fn spread_over<W>(
+    concurrency: u64,
+    from: u64,
+    operations: u64,
+    work: impl Fn(u64) -> W + Clone + Send + 'static,
+) -> Result<(), BenchError>
+where
+    W: Future<Output = Result<(), BenchError>> + Send + 'static,
+{
     let next = Arc::new(AtomicU64::new(from));
     let mut workers: JoinSet<Result<(), BenchError>> = JoinSet::new();
-    for _ in 0..CONCURRENCY.min(operations) {
+    for _ in 0..concurrency.min(operations) {
         let (next, work) = (Arc::clone(&next), work.clone());
         workers.spawn(async move {
             loop {
@@ -119,7 +135,7 @@ where
     Ok(())
 }
 
-fn signers(target: &Target) -> Result<(Identity, Identity), BenchError> {
+pub(crate) fn signers(target: &Target) -> Result<(Identity, Identity), BenchError> {
     let signers = target.signers.as_ref();
     let signers =
         signers.ok_or_else(|| BenchError::Keys("the server names no signer".to_owned()))?;
@@ -130,7 +146,7 @@ fn signers(target: &Target) -> Result<(Identity, Identity), BenchError> {
     Ok((identity(&signers.super_admin)?, identity(&signers.admin)?))
 }
 
-fn ledger(target: &Target, reader: Identity) -> Result<Ledger, BenchError> {
+pub(crate) fn ledger(target: &Target, reader: Identity) -> Result<Ledger, BenchError> {
     let peer = PeerConfig {
         endpoint: target.endpoint.clone(),
         msp_id: reader.msp_id().to_owned(),
@@ -139,8 +155,8 @@ fn ledger(target: &Target, reader: Identity) -> Result<Ledger, BenchError> {
     };
     let config = LedgerConfig {
         peers: vec![peer],
-        channel: "gxchannel".to_owned(),
-        chaincode: "gxtv3".to_owned(),
+        channel: CHANNEL.to_owned(),
+        chaincode: CHAINCODE.to_owned(),
         client_tls: None,
         development: true,
         limits: LedgerLimits::default(),
@@ -148,16 +164,4 @@ fn ledger(target: &Target, reader: Identity) -> Result<Ledger, BenchError> {
     let rng = StdRng::from_rng(&mut rand::rng());
     Ledger::new(config, reader, Clock::system(), rng)
         .map_err(|why| BenchError::Keys(why.to_string()))
-}
-
-/// A Fabric User ID for each number.
-fn user_id(number: u64) -> String {
-    const LETTERS: &[u8; 26] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    let (mut rest, mut letters) = (number / 10_000, String::new());
-    for _ in 0..4 {
-        let at = usize::try_from(rest % 26).expect("less than 26");
-        letters.push(char::from(LETTERS[at]));
-        rest /= 26;
-    }
-    format!("MY 463 AUN834 0{letters} {:04}", number % 10_000)
 }

@@ -6,15 +6,23 @@
 
 #![allow(clippy::float_arithmetic, reason = "rates and ratios are no money")]
 
+mod commands;
+mod enqueuer;
 mod error;
 mod limits;
 mod load;
 mod machine;
 mod orders;
 mod part;
+mod people;
+mod postgres;
+mod progress;
 mod report;
 mod rows;
+mod scene;
 mod server;
+mod store;
+mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,8 +31,11 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::error::BenchError;
 use crate::load::LoadKind;
+use crate::people::Recipe;
+use crate::postgres::Postgres;
 use crate::report::Report;
 use crate::rows::{Plan, ROWS, Row};
+use crate::server::Target;
 
 #[derive(Parser)]
 #[command(name = "gx-bench", about)]
@@ -48,6 +59,31 @@ enum Command {
     /// A load generator for the server whose first line is in a file
     #[command(hide = true)]
     Load { kind: LoadKind, target: PathBuf },
+    /// Fills a ledger with people and their transfers
+    #[command(hide = true)]
+    MakeChain { target: PathBuf, people: u64, transfers_each: u64 },
+    /// A projector, until standard input ends
+    #[command(hide = true)]
+    Projector {
+        place: PathBuf,
+        /// Say when each step of the protocol is reached
+        #[arg(long)]
+        watched: bool,
+    },
+    /// A submitter, until standard input ends
+    #[command(hide = true)]
+    Submitter {
+        place: PathBuf,
+        /// Say when each step of the protocol is reached
+        #[arg(long)]
+        watched: bool,
+    },
+    /// Puts commands into the outbox as services do, so many a second
+    #[command(hide = true)]
+    Enqueue(enqueuer::EnqueueArgs),
+    /// Has small transactions ordered, so many a second
+    #[command(hide = true)]
+    Pay { target: PathBuf, people: u64, per_second: u32, first: u64, count: u64 },
 }
 
 #[derive(Args)]
@@ -61,9 +97,15 @@ struct RunArgs {
     /// Folder for results.json and results.svg
     #[arg(long, default_value = "target/bench")]
     out: PathBuf,
-    /// Repetitions that count
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
-    repetitions: u32,
+    /// Repetitions that count; by default as many as each row names
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    repetitions: Option<u32>,
+    /// Sizes to measure, separated by commas, instead of each row's own
+    #[arg(long, value_delimiter = ',')]
+    sizes: Vec<u64>,
+    /// Folder in which long chains are kept for the next run
+    #[arg(long)]
+    chains: Option<PathBuf>,
     /// Only prove that every row still runs: a handful of operations, figures without meaning
     #[arg(long)]
     smoke: bool,
@@ -98,6 +140,19 @@ async fn run(command: Command) -> Result<(), BenchError> {
         Command::ServeDevnet { data_dir } => server::devnet(data_dir).await,
         Command::ServeEmpty => server::empty().await,
         Command::Load { kind, target } => load::run(kind, &target).await,
+        Command::MakeChain { target, people, transfers_each } => {
+            let recipe = Recipe { people, transfers_each };
+            let made = load::chain::make(&Target::read(&target)?, recipe).await?;
+            println!("{}", serde_json::to_string(&made)?);
+            Ok(())
+        }
+        Command::Projector { place, watched } => worker::projector(&place, watched).await,
+        Command::Submitter { place, watched } => worker::submitter(&place, watched).await,
+        Command::Enqueue(args) => enqueuer::run(&args).await,
+        Command::Pay { target, people, per_second, first, count } => {
+            let target = Target::read(&target)?;
+            load::paying::run(&target, people, per_second, (first, first + count)).await
+        }
     }
 }
 
@@ -105,17 +160,40 @@ async fn measure(args: &RunArgs) -> Result<(), BenchError> {
     let rows = chosen(&args.rows)?;
     let earlier = args.compare.as_deref().map(Report::read).transpose()?;
     let mut report = Report::new(args.smoke);
+    let postgres = Postgres::start().await?;
+    let measured = measure_all(args, &rows, &postgres, &mut report).await;
+    postgres.end().await?;
+    measured?;
+    report.write(&args.out)?;
+    print!("{}", report.table(earlier.as_ref()));
+    Ok(())
+}
+
+async fn measure_all(
+    args: &RunArgs,
+    rows: &[&Row],
+    postgres: &Postgres,
+    report: &mut Report,
+) -> Result<(), BenchError> {
     for row in rows {
-        for size in row.sizes {
-            let plan =
-                if args.smoke { Plan::smoke()? } else { Plan::full(*size, args.repetitions)? };
+        let sizes = match (args.smoke, args.sizes.as_slice()) {
+            (true, _) => &row.sizes[..1],
+            (false, []) => row.sizes,
+            (false, sizes) => sizes,
+        };
+        for size in sizes {
+            let plan = if args.smoke {
+                Plan::smoke(postgres)?
+            } else {
+                let repetitions = args.repetitions.unwrap_or(row.repetitions);
+                Plan::full(*size, repetitions, args.chains.clone(), postgres)?
+            };
             eprintln!("{}: {} operations a repetition", row.name, plan.operations);
             let measurement = (row.measure)(&plan).await?;
             report.add(row, &plan, measurement);
         }
+        report.check(row);
     }
-    report.write(&args.out)?;
-    print!("{}", report.table(earlier.as_ref()));
     Ok(())
 }
 

@@ -31,6 +31,24 @@ pub(crate) struct Usage {
     pub(crate) peak_kib: u64,
 }
 
+impl Usage {
+    /// What a process and its children have used, those that have ended included. Memory is
+    /// left out: most of it is shared.
+    pub(crate) fn of_family(pid: u32) -> Result<Self, BenchError> {
+        let own = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let mut ticks = cpu_ticks(&own, 4);
+        for entry in std::fs::read_dir("/proc")? {
+            let stat = entry?.path().join("stat");
+            // Most entries are no processes, and some end meanwhile.
+            let Ok(stat) = std::fs::read_to_string(stat) else { continue };
+            if parent(&stat) == Some(pid) {
+                ticks += cpu_ticks(&stat, 2);
+            }
+        }
+        Ok(Self { cpu_ms: ticks * MS_PER_TICK, peak_kib: 0 })
+    }
+}
+
 impl Part {
     /// Starts this binary with other arguments.
     pub(crate) fn start<A: AsRef<OsStr>>(
@@ -76,7 +94,7 @@ impl Part {
         let pid = self.child.id().ok_or(BenchError::Ended { part: self.name })?;
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        Ok(Usage { cpu_ms: cpu_ticks(&stat) * MS_PER_TICK, peak_kib: peak_kib(&status) })
+        Ok(Usage { cpu_ms: cpu_ticks(&stat, 2) * MS_PER_TICK, peak_kib: peak_kib(&status) })
     }
 
     /// Ends the process, by force where it takes too long.
@@ -90,10 +108,24 @@ impl Part {
     }
 }
 
-/// Time in user and kernel mode. The name in front may hold anything, even spaces.
-fn cpu_ticks(stat: &str) -> u64 {
-    let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-    after_name.split(' ').skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
+/// Time in user and kernel mode: two counters; with those of children that were waited for,
+/// four.
+fn cpu_ticks(stat: &str, counters: usize) -> u64 {
+    after_name(stat)
+        .split(' ')
+        .skip(11)
+        .take(counters)
+        .filter_map(|ticks| ticks.parse::<u64>().ok())
+        .sum()
+}
+
+fn parent(stat: &str) -> Option<u32> {
+    after_name(stat).split(' ').nth(1)?.parse().ok()
+}
+
+/// The name in front may hold anything, even spaces.
+fn after_name(stat: &str) -> &str {
+    stat.rsplit_once(") ").map_or("", |(_, rest)| rest)
 }
 
 fn peak_kib(status: &str) -> u64 {
@@ -103,12 +135,12 @@ fn peak_kib(status: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{cpu_ticks, peak_kib};
+    use super::{cpu_ticks, parent, peak_kib};
 
     #[test]
     fn usage_is_read_as_the_kernel_writes_it() {
-        let stat = "77 (gx ) bench) S 1 77 77 0 -1 4194560 9 0 0 0 120 35 0 0 20 0 3 0";
-        assert_eq!(cpu_ticks(stat), 155);
+        let stat = "77 (gx ) bench) S 1 77 77 0 -1 4194560 9 0 0 0 120 35 3 1 20 0 3 0";
+        assert_eq!((cpu_ticks(stat, 2), cpu_ticks(stat, 4), parent(stat)), (155, 159, Some(1)));
         assert_eq!(peak_kib("Name:\tgx\nVmHWM:\t  204800 kB\n"), 204_800);
     }
 }

@@ -1,5 +1,6 @@
 //! What came out: a table for people, JSON for comparison, a picture.
 
+mod checks;
 mod svg;
 mod table;
 
@@ -12,7 +13,8 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::error::BenchError;
 use crate::machine::{Machine, commit};
-use crate::rows::{Measurement, Plan, Row};
+use crate::rows::{Measurement, Plan, Row, Target};
+use checks::CheckResult;
 
 /// Everything that was measured in one run.
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,6 +25,8 @@ pub(crate) struct Report {
     smoke: bool,
     machine: Machine,
     rows: Vec<RowResult>,
+    /// What was asked of rows over all their sizes together.
+    checks: Vec<CheckResult>,
 }
 
 /// One row at one size.
@@ -33,7 +37,7 @@ pub(crate) struct RowResult {
     unit: String,
     limited_by: String,
     operations: u64,
-    target: f64,
+    target: Target,
     measured: Spread,
     limit: Spread,
     measurement: Measurement,
@@ -57,6 +61,7 @@ impl Report {
             smoke,
             machine: Machine::here(),
             rows: vec![],
+            checks: vec![],
         }
     }
 
@@ -84,6 +89,14 @@ impl Report {
         });
     }
 
+    /// Judges what is asked of a row besides its figures.
+    pub(crate) fn check(&mut self, row: &Row) {
+        let results: Vec<_> = self.rows.iter().filter(|result| result.name == row.name).collect();
+        let found = row.checks.iter().map(|check| CheckResult::of(row.name, *check, &results));
+        let found: Vec<_> = found.collect();
+        self.checks.extend(found);
+    }
+
     /// Writes `results.json` and `results.svg`.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), BenchError> {
         fs::create_dir_all(folder)?;
@@ -104,7 +117,7 @@ impl RowResult {
     }
 
     fn verdict(&self) -> &'static str {
-        if self.measured.median >= self.target { "met" } else { "missed" }
+        if self.target.is_met(self.measured.median, self.limit.median) { "met" } else { "missed" }
     }
 }
 

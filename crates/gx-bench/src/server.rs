@@ -1,7 +1,7 @@
 //! What load is put on. Each server says on its first line how it is reached, and ends with its
 //! standard input.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -28,8 +28,12 @@ const BLOCK_TRANSACTIONS: usize = 500;
 const BLOCK_BYTES: usize = 2 * 1024 * 1024;
 const BLOCK_WAIT: Duration = Duration::from_millis(10);
 
+/// The names that a development ledger has by default.
+pub(crate) const CHANNEL: &str = "gxchannel";
+pub(crate) const CHAINCODE: &str = "gxtv3";
+
 /// How a server is reached.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Target {
     pub(crate) endpoint: String,
     pub(crate) tls_root_pem: String,
@@ -37,15 +41,24 @@ pub(crate) struct Target {
     pub(crate) signers: Option<Signers>,
 }
 
+impl Target {
+    /// What a server wrote of itself into a file.
+    pub(crate) fn read(file: &Path) -> Result<Self, BenchError> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|source| BenchError::File { path: file.to_owned(), source })?;
+        Ok(serde_json::from_str(&text)?)
+    }
+}
+
 /// Who changes the ledger.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Signers {
     pub(crate) super_admin: Signer,
     pub(crate) admin: Signer,
 }
 
 /// An identity in PEM.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Signer {
     pub(crate) msp_id: String,
     pub(crate) certificate_pem: String,
@@ -105,7 +118,7 @@ fn introduce(target: &Target) -> Result<(), BenchError> {
     Ok(())
 }
 
-async fn until_input_ends() {
+pub(crate) async fn until_input_ends() {
     let mut orders = orders::lines();
     while orders.recv().await.is_some() {}
 }

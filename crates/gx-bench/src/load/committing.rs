@@ -3,15 +3,14 @@
 use gx_fabric_client::{Follower, Identity, Ledger, TransactionKind};
 use gx_fabric_proto::common::{Envelope, Payload};
 use gx_fabric_proto::protos::{ChaincodeActionPayload, Transaction};
+use gx_model::CountryList;
 use prost::Message;
 use rand::RngExt;
 
-use super::{ledger, signers, spread, user_id};
+use super::{ledger, signers, spread};
 use crate::error::BenchError;
+use crate::people::user_id;
 use crate::server::Target;
-
-/// The one country that there is.
-const COUNTRY: &str = r#"[{"countryCode":"MY","name":"Malaysia","sharePpb":1000000000}]"#;
 
 pub(super) struct Committing {
     ledger: Ledger,
@@ -25,9 +24,11 @@ impl Committing {
     pub(super) async fn prepare(target: &Target) -> Result<Self, BenchError> {
         let (super_admin, signer) = signers(target)?;
         let ledger = ledger(target, signer.clone())?;
-        let country = ("AdminContract:InitializeCountryData", vec![COUNTRY.to_owned()]);
+        let all: Vec<_> = CountryList::embedded().iter().collect();
+        let countries = vec![serde_json::to_string(&all)?];
+        let countries = ("AdminContract:InitializeCountryData", countries);
         let mut endorsements = 0;
-        for (function, mut args) in [("AdminContract:BootstrapSystem", vec![]), country] {
+        for (function, mut args) in [("AdminContract:BootstrapSystem", vec![]), countries] {
             args.push(fresh_id());
             let endorsed = ledger.endorse(&super_admin, function, &args).await?;
             endorsements = endorsements_of(&endorsed.envelope)?;
@@ -48,7 +49,8 @@ impl Committing {
             let (ledger, signer) = (ledger.clone(), signer.clone());
             async move {
                 let hash = format!("{number:064x}");
-                let args = [user_id(number), hash, "MY".to_owned(), "34".to_owned(), fresh_id()];
+                let (id, age) = (user_id(number), "34".to_owned());
+                let args = [id.to_string(), hash, id.country().to_string(), age, fresh_id()];
                 let function = "IdentityContract:CreateUser";
                 let endorsed = ledger.endorse(&signer, function, &args).await?;
                 ledger.submit(&endorsed.tx_id, &endorsed.envelope).await?;

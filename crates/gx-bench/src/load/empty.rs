@@ -8,17 +8,17 @@ use super::spread;
 use crate::error::BenchError;
 use crate::server::Target;
 
-pub(super) struct Empty(GatewayClient<Channel>);
+pub(crate) struct Empty(GatewayClient<Channel>);
 
 impl Empty {
-    pub(super) fn prepare(target: &Target) -> Result<Self, BenchError> {
+    pub(crate) fn prepare(target: &Target) -> Result<Self, BenchError> {
         let tls =
             ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&target.tls_root_pem));
         let endpoint = Endpoint::from_shared(format!("https://{}", target.endpoint))?;
         Ok(Self(GatewayClient::new(endpoint.tls_config(tls)?.connect_lazy())))
     }
 
-    pub(super) async fn carry_out(&self, operations: u64) -> Result<(), BenchError> {
+    pub(crate) async fn carry_out(&self, operations: u64) -> Result<(), BenchError> {
         let client = self.0.clone();
         let call = move |_| {
             let mut client = client.clone();

@@ -2,8 +2,9 @@
 
 use gx_fabric_client::Ledger;
 
-use super::{ledger, signers, spread, user_id};
+use super::{ledger, signers, spread};
 use crate::error::BenchError;
+use crate::people::user_id;
 use crate::server::Target;
 
 pub(super) struct Evaluating(Ledger);
@@ -19,7 +20,9 @@ impl Evaluating {
         let ask = move |number| {
             let ledger = ledger.clone();
             async move {
-                ledger.evaluate("IdentityContract:UserExists", &[user_id(number)]).await?;
+                ledger
+                    .evaluate("IdentityContract:UserExists", &[user_id(number).to_string()])
+                    .await?;
                 Ok(())
             }
         };

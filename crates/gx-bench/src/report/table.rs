@@ -21,6 +21,11 @@ pub(super) fn write(report: &Report, earlier: Option<&Report>) -> String {
         text.truncate(text.trim_end().len());
         text.push('\n');
     }
+    for check in &report.checks {
+        let verdict = if check.is_met { "met" } else { "missed" };
+        let _ = write!(text, "\n{}: {}: {}: {verdict}", check.row, check.asked, check.found);
+    }
+    text.push('\n');
     for row in &report.rows {
         text.push_str(&details(row, report.machine.cores));
     }
@@ -31,16 +36,24 @@ pub(super) fn write(report: &Report, earlier: Option<&Report>) -> String {
 }
 
 fn line(row: &RowResult, earlier: Option<&Report>) -> [String; 7] {
-    let spread = |s: super::Spread| format!("{:.0} ({:.0} to {:.0})", s.median, s.min, s.max);
+    let spread = |s: super::Spread| {
+        let [median, min, max] = [s.median, s.min, s.max].map(figure);
+        format!("{median} ({min} to {max})")
+    };
     [
-        row.name.clone(),
+        format!("{} {}", row.name, row.operations),
         format!("{} {}", spread(row.measured), row.unit),
         spread(row.limit),
         format!("{:.2}", row.ratio()),
-        format!("{:.0}", row.target),
+        row.target.to_string(),
         row.verdict().to_owned(),
         change(row, earlier),
     ]
+}
+
+/// Small values are latencies, of which the digits behind the point matter.
+fn figure(value: f64) -> String {
+    if value < 100.0 { format!("{value:.2}") } else { format!("{value:.0}") }
 }
 
 fn change(row: &RowResult, earlier: Option<&Report>) -> String {
@@ -55,19 +68,28 @@ fn change(row: &RowResult, earlier: Option<&Report>) -> String {
 
 /// What survives a noisy machine better than rates do.
 fn details(row: &RowResult, cores: usize) -> String {
-    let mut text = format!("\n{}: {}\n  limit: {}\n", row.name, row.about, row.limited_by);
+    let mut text =
+        format!("\n{} {}: {}\n  limit: {}\n", row.name, row.operations, row.about, row.limited_by);
     let Some(last) = row.measurement.repetitions.last() else { return text };
     for (name, rate) in &last.limit_parts {
-        let _ = writeln!(text, "    {name}: {rate:.0}/s");
+        let _ = writeln!(text, "    {name}: {}", figure(*rate));
+    }
+    for (name, value) in &last.parts {
+        let _ = writeln!(text, "  {name}: {}", figure(*value));
     }
     for (name, cpu_us) in &last.cpu_us {
-        let peak_mib = row.measurement.peak_kib.get(name).unwrap_or(&0) / 1_024;
-        let _ = writeln!(text, "  {name}: {cpu_us:.0} us CPU an operation, peak {peak_mib} MiB");
+        let _ = writeln!(text, "  {name}: {cpu_us:.1} us CPU an operation");
+    }
+    for (name, kib) in &row.measurement.peak_kib {
+        let _ = writeln!(text, "  {name}: {} MiB at most", kib / 1_024);
     }
     let cpu_us: f64 = last.cpu_us.values().sum();
     if let (Ok(cores), true) = (u32::try_from(cores), cpu_us > 0.0) {
         let rate = f64::from(cores) * 1e6 / cpu_us;
         let _ = writeln!(text, "  processor time alone allows {rate:.0}/s on a free machine");
+    }
+    for (name, count) in &row.measurement.counts {
+        let _ = writeln!(text, "  {name}: {count}");
     }
     for (name, value) in &row.measurement.settings {
         let _ = writeln!(text, "  {name}: {value}");

@@ -2,19 +2,22 @@
 
 use std::path::Path;
 
+use super::{as_rate, cpu_us};
 use crate::error::BenchError;
 use crate::limits::{self, Signatures};
 use crate::load::{CONCURRENCY, Done, Order, Ready};
-use crate::part::{Part, Usage};
-use crate::rows::{Measurement, Measuring, Plan, Repetition, Row};
+use crate::part::Part;
+use crate::rows::{Measurement, Measuring, Plan, Repetition, Row, Target};
 
 pub(crate) const COMMIT: Row = Row {
     name: "devnet-commit",
     about: "people created on the development ledger, each in a transaction, seen VALID in a block",
     unit: "transactions/s",
-    target: 3_000.0,
+    target: Target::AtLeast(3_000.0),
     limit: "the transaction's signatures on all cores and two empty gRPC calls; a disk wait shared by all under way",
     sizes: &[10_000],
+    repetitions: 5,
+    checks: &[],
     measure: |plan| Box::pin(measure(plan, &COMMITTING)) as Measuring<'_>,
 };
 
@@ -22,9 +25,11 @@ pub(crate) const EVALUATE: Row = Row {
     name: "devnet-evaluate",
     about: "questions answered by the development ledger",
     unit: "evaluations/s",
-    target: 8_000.0,
+    target: Target::AtLeast(8_000.0),
     limit: "the proposal's signature made and checked on all cores, and an empty gRPC call",
     sizes: &[20_000],
+    repetitions: 5,
+    checks: &[],
     measure: |plan| Box::pin(measure(plan, &EVALUATING)) as Measuring<'_>,
 };
 
@@ -62,7 +67,7 @@ struct Stage {
     endorsements: u64,
 }
 
-async fn measure(plan: &Plan, kind: &Kind) -> Result<Measurement, BenchError> {
+async fn measure(plan: &Plan<'_>, kind: &Kind) -> Result<Measurement, BenchError> {
     let mut stage = Stage::set(plan.scratch.path(), kind).await?;
     let warm_up = Order { operations: plan.warm_up };
     let _: Done = stage.load.ask(&warm_up).await?;
@@ -96,7 +101,7 @@ impl Stage {
         Ok(Self { server, load, empty_server, empty_load, endorsements: ready.endorsements })
     }
 
-    async fn repeat(&mut self, plan: &Plan, kind: &Kind) -> Result<Repetition, BenchError> {
+    async fn repeat(&mut self, plan: &Plan<'_>, kind: &Kind) -> Result<Repetition, BenchError> {
         let order = Order { operations: plan.operations };
         let signatures = (kind.signatures)(self.endorsements);
         let during = plan.limit_time;
@@ -150,13 +155,4 @@ async fn pair(
 
 fn rate(operations: u64, done: &Done) -> f64 {
     as_rate(operations) * 1e9 / as_rate(done.elapsed_ns)
-}
-
-fn cpu_us(before: Usage, after: Usage, operations: u64) -> f64 {
-    as_rate(after.cpu_ms.saturating_sub(before.cpu_ms)) * 1e3 / as_rate(operations)
-}
-
-#[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
-fn as_rate(count: u64) -> f64 {
-    count as f64
 }

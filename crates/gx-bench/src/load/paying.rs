@@ -1,0 +1,58 @@
+//! Small transactions at a steady pace, whatever becomes of those before: an open loop.
+
+use std::time::Duration;
+
+use gx_model::{BatchCommand, CommandId, Qirat};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{ledger, signers};
+use crate::error::BenchError;
+use crate::people::transfer;
+use crate::server::Target;
+
+/// Transfers in one transaction.
+const TRANSFERS: u64 = 5;
+
+/// Has transactions of these numbers ordered, so many a second. Each moves money among people
+/// of its own.
+pub(crate) async fn run(
+    target: &Target,
+    people: u64,
+    per_second: u32,
+    (first, end): (u64, u64),
+) -> Result<(), BenchError> {
+    let (_, admin) = signers(target)?;
+    let ledger = ledger(target, admin.clone())?;
+    let mut tick = interval(Duration::from_secs(1) / per_second.max(1));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut under_way: JoinSet<Result<(), BenchError>> = JoinSet::new();
+    for number in first..end {
+        tick.tick().await;
+        let (ledger, admin) = (ledger.clone(), admin.clone());
+        under_way.spawn(async move {
+            let args = [serde_json::to_string(&batch(number, people))?];
+            let endorsed = ledger.endorse(&admin, BatchCommand::EXECUTE, &args).await?;
+            Ok(ledger.submit(&endorsed.tx_id, &endorsed.envelope).await?)
+        });
+        while let Some(ended) = under_way.try_join_next() {
+            ended.map_err(|why| BenchError::Io(why.into()))??;
+        }
+    }
+    while let Some(ended) = under_way.join_next().await {
+        ended.map_err(|why| BenchError::Io(why.into()))??;
+    }
+    println!("null");
+    Ok(())
+}
+
+fn batch(number: u64, people: u64) -> Vec<BatchCommand> {
+    let cent = Qirat::new(10_000).expect("a hundredth of a GX is an amount");
+    (0..TRANSFERS)
+        .map(|at| {
+            let from = (number * 2 * TRANSFERS + 2 * at) % people;
+            let id = CommandId::derive(&["bench", "pay", &number.to_string(), &at.to_string()]);
+            BatchCommand::new(id, &transfer(from, (from + 1) % people, cent))
+        })
+        .collect()
+}

@@ -1,0 +1,172 @@
+//! The projector reads a whole chain, as it does for the first time or behind a long outage.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use sqlx::{Connection as _, PgConnection};
+
+use super::{as_rate, cpu_us};
+use crate::error::BenchError;
+use crate::people::Recipe;
+use crate::progress::Progress;
+use crate::rows::{Check, Measurement, Measuring, Plan, Repetition, Row, Target};
+use crate::scene::{Scene, applied};
+use crate::store::{databases, rows};
+
+/// Eight of ten events are transfers, as on a chain that is in use.
+pub(crate) const EVERYTHING: Row = Row {
+    name: "projector-catch-up",
+    about: "events of people and transfers applied from block 0",
+    unit: "events/s",
+    target: Target::PartOfLimit(0.5),
+    limit: "COPY of the same final rows into the same tables, in binary",
+    sizes: &[10_000, 100_000, 1_000_000],
+    repetitions: 3,
+    checks: &[Check::Memory { process: "projector", mib: 150 }, Check::Slope { within: 0.2 }],
+    measure: |plan| {
+        Box::pin(measure(plan, &Kind { transfers_each: 8, accounts: false })) as Measuring<'_>
+    },
+};
+
+/// People only: what COPY cannot write is the account that was there before.
+pub(crate) const ACCOUNTS: Row = Row {
+    name: "projector-accounts",
+    about: "events of people applied from block 0, each with its row of UserProfile updated",
+    unit: "events/s",
+    target: Target::PartOfLimit(0.5),
+    limit: "COPY of the same final rows, and one UPDATE that does the same to UserProfile",
+    sizes: &[100_000],
+    repetitions: 3,
+    checks: &[Check::Memory { process: "projector", mib: 150 }],
+    measure: |plan| {
+        Box::pin(measure(plan, &Kind { transfers_each: 0, accounts: true })) as Measuring<'_>
+    },
+};
+
+/// What tells the two rows apart.
+struct Kind {
+    transfers_each: u64,
+    /// Whether the limit updates accounts too.
+    accounts: bool,
+}
+
+/// The database that the projector fills, and the one that COPY fills.
+const PROJECTED: &str = "projected";
+const COPIED: &str = "copied";
+/// Holds the projector's values of accounts.
+const ACCOUNT_VALUES: &str = "projected_profiles";
+
+async fn measure(plan: &Plan<'_>, kind: &Kind) -> Result<Measurement, BenchError> {
+    let recipe = Recipe::of_events(plan.operations, kind.transfers_each);
+    let scene = Scene::set(plan, recipe).await?;
+    let tip = scene.tip().await?;
+    let mut measurement = Measurement::default();
+    // What it leaves behind is what COPY will write.
+    let (first, mut conn) = catch_up(&scene, tip).await?;
+    let found = rows::events(&mut conn).await?;
+    let wrong = |what, expected, found| BenchError::Wrong { what, expected, found };
+    if found != (i64::try_from(recipe.events()).unwrap_or(i64::MAX), 0) {
+        return Err(wrong("events applied", recipe.events(), found.0.unsigned_abs()));
+    }
+    let written = rows::count(&mut conn).await?;
+    let files = dump(&mut conn, plan.scratch.path()).await?;
+    conn.close().await?;
+    measurement.peak_kib.insert("projector".to_owned(), first.peak_kib);
+    for number in 1..=plan.repetitions {
+        let mut repetition = limit(&scene, &files, kind).await?;
+        let (caught, conn) = catch_up(&scene, tip).await?;
+        conn.close().await?;
+        repetition.measured = as_rate(recipe.events()) / caught.seconds;
+        repetition.cpu_us = caught.cpu_us;
+        eprintln!("  {number}: {:.0} of {:.0}", repetition.measured, repetition.limit);
+        measurement.repetitions.push(repetition);
+        let peak = measurement.peak_kib.entry("projector".to_owned()).or_default();
+        *peak = caught.peak_kib.max(*peak);
+    }
+    let settings = [
+        ("events", recipe.events()),
+        ("blocks", tip + 1),
+        ("people", recipe.people),
+        ("rows written", written),
+    ];
+    let named = |(name, value): (&str, u64)| (name.to_owned(), value.to_string());
+    measurement.settings = settings.into_iter().map(named).collect();
+    scene.clear(&[PROJECTED, COPIED]).await?;
+    Ok(measurement)
+}
+
+/// One run of the projector over the whole chain.
+struct Caught {
+    seconds: f64,
+    cpu_us: BTreeMap<String, f64>,
+    peak_kib: u64,
+}
+
+/// From the moment at which the first block is applied: connecting is no part of it.
+async fn catch_up(scene: &Scene<'_>, tip: u64) -> Result<(Caught, PgConnection), BenchError> {
+    let mut conn = scene.database(PROJECTED).await?;
+    let events = scene.recipe.events();
+    let used = || -> Result<_, BenchError> { Ok([scene.postgres.usage()?, scene.devnet.usage()?]) };
+    let projector = scene.worker("projector", PROJECTED)?;
+    let start = applied(&mut conn, 0, None).await?;
+    let (before, own) = (used()?, projector.usage()?);
+    let progress = Progress::new("blocks applied", tip);
+    let end = applied(&mut conn, tip, Some(progress)).await?;
+    let (after, own_after) = (used()?, projector.usage()?);
+    let mut used = BTreeMap::new();
+    used.insert("projector".to_owned(), cpu_us(own, own_after, events));
+    for (at, name) in ["PostgreSQL", "devnet"].into_iter().enumerate() {
+        used.insert(name.to_owned(), cpu_us(before[at], after[at], events));
+    }
+    projector.end().await?;
+    let seconds = (end - start).as_secs_f64();
+    Ok((Caught { seconds, cpu_us: used, peak_kib: own_after.peak_kib }, conn))
+}
+
+/// Each table's final rows in a file of its own.
+async fn dump(
+    conn: &mut PgConnection,
+    folder: &Path,
+) -> Result<Vec<(&'static str, PathBuf)>, BenchError> {
+    rows::stage_profiles(conn).await?;
+    let mut files = Vec::new();
+    for table in rows::TABLES.into_iter().chain([ACCOUNT_VALUES]) {
+        let file = folder.join(format!("{table}.copy"));
+        rows::copy_out(conn, table, &file).await?;
+        files.push((table, file));
+    }
+    Ok(files)
+}
+
+/// Writes the same rows by COPY, and where accounts count updates those by one statement.
+async fn limit(
+    scene: &Scene<'_>,
+    files: &[(&'static str, PathBuf)],
+    kind: &Kind,
+) -> Result<Repetition, BenchError> {
+    let mut conn = scene.database(COPIED).await?;
+    let mut repetition = Repetition::default();
+    let (mut seconds, mut copied) = (0.0, 0);
+    for (table, file) in files.iter().filter(|(table, _)| *table != ACCOUNT_VALUES) {
+        let start = Instant::now();
+        copied += rows::copy_in(&mut conn, table, file).await?;
+        seconds += start.elapsed().as_secs_f64();
+    }
+    repetition.limit_parts.insert("rows copied".to_owned(), as_rate(copied) / seconds);
+    if kind.accounts
+        && let Some((table, file)) = files.iter().find(|(table, _)| *table == ACCOUNT_VALUES)
+    {
+        rows::make_staged_profiles(&mut conn).await?;
+        rows::copy_in(&mut conn, table, file).await?;
+        databases::vacuum_analyze(&mut conn).await?;
+        let start = Instant::now();
+        let updated = rows::update_profiles(&mut conn).await?;
+        let took = start.elapsed().as_secs_f64();
+        repetition.limit_parts.insert("accounts updated".to_owned(), as_rate(updated) / took);
+        seconds += took;
+    }
+    repetition.limit = as_rate(scene.recipe.events()) / seconds;
+    conn.close().await?;
+    Ok(repetition)
+}

@@ -1,0 +1,159 @@
+//! What the workers' rows are played on: a development ledger with people on it, and databases
+//! in which these people were approved.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use gx_fabric_client::{Ledger, PeerHeight};
+use sqlx::{Connection as _, PgConnection};
+
+use crate::error::BenchError;
+use crate::load::chain::Made;
+use crate::load::{ledger, signers};
+use crate::part::Part;
+use crate::people::{self, Recipe};
+use crate::postgres::Postgres;
+use crate::progress::Progress;
+use crate::rows::Plan;
+use crate::server::Target;
+use crate::store::{databases, rows};
+use crate::worker::Workplace;
+
+/// Nothing may stand still for longer.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
+/// How often the database is asked how far it is.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// A ledger, and a database of people in front of it.
+pub(crate) struct Scene<'a> {
+    pub(crate) devnet: Part,
+    pub(crate) target: Target,
+    pub(crate) ledger: Ledger,
+    pub(crate) recipe: Recipe,
+    pub(crate) postgres: &'a Postgres,
+    folder: PathBuf,
+    template: String,
+}
+
+impl<'a> Scene<'a> {
+    /// Makes the chain, or takes the one that an earlier run has kept, and the database.
+    pub(crate) async fn set(plan: &'a Plan<'a>, recipe: Recipe) -> Result<Self, BenchError> {
+        let Recipe { people, transfers_each } = recipe;
+        let name = format!("chain_{people}_{transfers_each}");
+        let scratch = plan.scratch.path();
+        let chain = plan.chains.as_deref().unwrap_or(scratch).join(&name);
+        let target_file = scratch.join(format!("{name}.json"));
+        let (devnet, target) = start_devnet(&chain, &target_file).await?;
+        let made = chain.join("made.json");
+        if !made.exists() {
+            eprintln!("  making a chain of {} events", recipe.events());
+            let numbers = [people, transfers_each].map(|number| number.to_string());
+            let file = target_file.display().to_string();
+            let arguments = ["make-chain", &file, &numbers[0], &numbers[1]];
+            let mut maker = Part::start("chain maker", &arguments)?;
+            let said: Made = maker.hear().await?;
+            maker.end().await?;
+            std::fs::write(&made, serde_json::to_vec(&said)?)?;
+        }
+        let ledger = ledger(&target, signers(&target)?.1)?;
+        let (postgres, folder) = (plan.postgres, scratch.to_owned());
+        let template = format!("people_{people}");
+        let scene = Self { devnet, target, ledger, recipe, postgres, folder, template };
+        scene.make_template().await?;
+        Ok(scene)
+    }
+
+    async fn make_template(&self) -> Result<(), BenchError> {
+        self.postgres.remove(&self.template).await?;
+        self.postgres.migrated(&self.template).await?;
+        let mut conn = self.postgres.connect(&self.template).await?;
+        people::add(&mut conn, 0..self.recipe.people).await?;
+        databases::vacuum_analyze(&mut conn).await?;
+        Ok(conn.close().await?)
+    }
+
+    /// A database in which nothing was projected yet.
+    pub(crate) async fn database(&self, name: &str) -> Result<PgConnection, BenchError> {
+        self.postgres.remove(name).await?;
+        self.postgres.copy(name, &self.template).await?;
+        self.postgres.connect(name).await
+    }
+
+    /// Starts a worker between the ledger and a database.
+    pub(crate) fn worker(&self, role: &'static str, database: &str) -> Result<Part, BenchError> {
+        let file = self.workplace(database)?;
+        Part::start(role, &[role.as_ref(), file.as_os_str()])
+    }
+
+    /// The same, and it says when it reaches each step of the protocol.
+    pub(crate) fn watched_worker(
+        &self,
+        role: &'static str,
+        database: &str,
+    ) -> Result<Part, BenchError> {
+        let file = self.workplace(database)?;
+        Part::start(role, &[role.as_ref(), file.as_os_str(), "--watched".as_ref()])
+    }
+
+    /// A file that says where a process works.
+    pub(crate) fn workplace(&self, database: &str) -> Result<PathBuf, BenchError> {
+        let place = Workplace { target: self.target.clone(), url: self.postgres.url(database) };
+        let file = self.folder.join(format!("{database}.json"));
+        std::fs::write(&file, serde_json::to_vec(&place)?)?;
+        Ok(file)
+    }
+
+    /// The file that says how the ledger is reached.
+    pub(crate) fn target_file(&self) -> PathBuf {
+        let Recipe { people, transfers_each } = self.recipe;
+        self.folder.join(format!("chain_{people}_{transfers_each}.json"))
+    }
+
+    /// Number of the newest block.
+    pub(crate) async fn tip(&self) -> Result<u64, BenchError> {
+        let height = PeerHeight::tip(&self.ledger.heights().await)?;
+        Ok(height.saturating_sub(1))
+    }
+
+    /// Ends the ledger, and removes what was made of it.
+    pub(crate) async fn clear(self, databases: &[&str]) -> Result<(), BenchError> {
+        self.devnet.end().await?;
+        for name in databases.iter().chain([&self.template.as_str()]) {
+            self.postgres.remove(name).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn start_devnet(chain: &Path, target_file: &Path) -> Result<(Part, Target), BenchError> {
+    let mut devnet = Part::start("devnet", &["serve-devnet".as_ref(), chain.as_os_str()])?;
+    let line = devnet.line().await?;
+    std::fs::write(target_file, &line)?;
+    Ok((devnet, serde_json::from_str(&line)?))
+}
+
+/// Waits until a block is applied; the time at which it was seen.
+pub(crate) async fn applied(
+    conn: &mut PgConnection,
+    block: u64,
+    mut progress: Option<Progress>,
+) -> Result<Instant, BenchError> {
+    let (mut last, mut moved) = (None, Instant::now());
+    loop {
+        let at = rows::checkpoint(conn).await?;
+        if at.is_some_and(|at| at >= block) {
+            return Ok(Instant::now());
+        }
+        if at != last {
+            (last, moved) = (at, Instant::now());
+        }
+        if moved.elapsed() > STUCK_AFTER {
+            let seconds = STUCK_AFTER.as_secs();
+            return Err(BenchError::Stuck { what: "the projector", seconds });
+        }
+        if let (Some(progress), Some(at)) = (&mut progress, at) {
+            progress.at(at);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}

@@ -1,0 +1,120 @@
+//! The projected rows: counted, written to files, and copied in again.
+
+use std::path::Path;
+
+use sqlx::{AssertSqlSafe, PgConnection, query_scalar, raw_sql};
+use tokio::io::AsyncWriteExt as _;
+use tokio_stream::StreamExt as _;
+
+/// The projector's own tables, each after those that it refers to.
+pub(crate) const TABLES: [&str; 8] = [
+    "LedgerSystem",
+    "LedgerPool",
+    "LedgerCountry",
+    "LedgerUser",
+    "Wallet",
+    "Transaction",
+    "LedgerPoolMove",
+    "EventLog",
+];
+
+/// What is read and sent at once.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// The last block that was applied.
+pub(crate) async fn checkpoint(conn: &mut PgConnection) -> Result<Option<u64>, sqlx::Error> {
+    let number: Option<i64> =
+        query_scalar(r#"SELECT max("blockNumber") FROM "ProjectorState""#).fetch_one(conn).await?;
+    Ok(number.and_then(|number| u64::try_from(number).ok()))
+}
+
+/// Events applied, and events that could not be.
+pub(crate) async fn events(conn: &mut PgConnection) -> Result<(i64, i64), sqlx::Error> {
+    sqlx::query_as(r#"SELECT (SELECT count(*) FROM "EventLog"), (SELECT count(*) FROM "EventDLQ")"#)
+        .fetch_one(conn)
+        .await
+}
+
+/// Rows of all projected tables together.
+pub(crate) async fn count(conn: &mut PgConnection) -> Result<u64, sqlx::Error> {
+    let mut rows = 0;
+    for table in TABLES {
+        let sql = format!(r#"SELECT count(*) FROM "{table}""#);
+        let count: i64 = query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *conn).await?;
+        rows += count.unsigned_abs();
+    }
+    Ok(rows)
+}
+
+/// Writes a table's rows to a file in COPY's binary format.
+pub(crate) async fn copy_out(
+    conn: &mut PgConnection,
+    table: &str,
+    file: &Path,
+) -> Result<(), sqlx::Error> {
+    let mut out = tokio::fs::File::create(file).await?;
+    let sql = format!(r#"COPY "{table}" TO STDOUT (FORMAT binary)"#);
+    let mut pieces = conn.copy_out_raw(&sql).await?;
+    while let Some(piece) = pieces.next().await {
+        out.write_all(&piece?).await?;
+    }
+    out.flush().await?;
+    Ok(())
+}
+
+/// Copies a file's rows into a table.
+pub(crate) async fn copy_in(
+    conn: &mut PgConnection,
+    table: &str,
+    file: &Path,
+) -> Result<u64, sqlx::Error> {
+    let sql = format!(r#"COPY "{table}" FROM STDIN (FORMAT binary)"#);
+    let mut copy = conn.copy_in_raw(&sql).await?;
+    let mut file = tokio::fs::File::open(file).await?;
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let read = tokio::io::AsyncReadExt::read(&mut file, &mut chunk).await?;
+        if read == 0 {
+            return copy.finish().await;
+        }
+        copy.send(&chunk[..read]).await?;
+    }
+}
+
+/// What the projector wrote into accounts, to be written again by [`update_profiles`].
+pub(crate) async fn stage_profiles(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    raw_sql(
+        r#"CREATE TABLE projected_profiles AS
+           SELECT "profileId", "fabricUserId", "onchainRegisteredAt", "lastSyncedAt"
+           FROM "UserProfile""#,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// An empty table of the same form.
+pub(crate) async fn make_staged_profiles(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    raw_sql(
+        r#"CREATE TABLE projected_profiles AS
+           SELECT "profileId", "fabricUserId", "onchainRegisteredAt", "lastSyncedAt"
+           FROM "UserProfile" WITH NO DATA"#,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+/// Brings every account to the state in which the projector left it, in one statement.
+pub(crate) async fn update_profiles(conn: &mut PgConnection) -> Result<u64, sqlx::Error> {
+    let done = raw_sql(
+        r#"UPDATE "UserProfile" p
+           SET "fabricUserId" = s."fabricUserId", "onchainStatus" = 'REGISTERED',
+               "onchainRegisteredAt" = s."onchainRegisteredAt",
+               "lastSyncedAt" = s."lastSyncedAt", status = 'ACTIVE', "updatedAt" = now()
+           FROM projected_profiles s WHERE s."profileId" = p."profileId""#,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}

@@ -1,0 +1,117 @@
+//! The workers, each in a process of its own, put together as the roles of `gx` are. They end
+//! with their standard input.
+
+use std::path::Path;
+
+use gx_db::{Database, DatabaseSettings};
+use gx_model::{Clock, EventRecord};
+use gx_outbox::{Probe, RetryPolicy, Waker};
+use gx_projector::{Projector, ProjectorSettings, Rules};
+use gx_serve::HealthBoard;
+use gx_submitter::{Signers, Submitter, SubmitterSettings};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::BenchError;
+use crate::load::{ledger, signers};
+use crate::server::{CHAINCODE, CHANNEL, Target, until_input_ends};
+
+/// Between which ledger and which database a worker works. It comes in a file, for there is a
+/// password in it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Workplace {
+    pub(crate) target: Target,
+    pub(crate) url: String,
+}
+
+/// Projects until standard input ends.
+pub(crate) async fn projector(place: &Path, watched: bool) -> Result<(), BenchError> {
+    let (database, target) = Workplace::open(place).await?;
+    let (_, reader) = signers(&target)?;
+    let clock = Clock::system();
+    let pool = database.pool().clone();
+    let parts = gx_projector::Parts {
+        waker: Waker::new(pool.clone()),
+        pool,
+        ledger: ledger(&target, reader)?,
+        rules: Rules {
+            channel: CHANNEL.to_owned(),
+            chaincode: CHAINCODE.to_owned(),
+            decode: EventRecord::decode,
+            retry: RetryPolicy::default(),
+        },
+        clock: clock.clone(),
+    };
+    let (stop, board) = (stop_with_input(), HealthBoard::new("projector", clock));
+    let projector = Projector::new(parts, rng()).with_probe(probe(watched));
+    gx_projector::run(projector, ProjectorSettings::default(), rng(), stop, board)
+        .await
+        .map_err(|halt| BenchError::Worker(halt.to_string()))
+}
+
+/// Submits until standard input ends.
+pub(crate) async fn submitter(place: &Path, watched: bool) -> Result<(), BenchError> {
+    let (database, target) = Workplace::open(place).await?;
+    let (super_admin, admin) = signers(&target)?;
+    let clock = Clock::system();
+    let parts = gx_submitter::Parts {
+        pool: database.pool().clone(),
+        ledger: ledger(&target, admin.clone())?,
+        signers: Signers { admin, super_admin },
+        channel: CHANNEL.to_owned(),
+        retry: RetryPolicy::default(),
+        clock: clock.clone(),
+    };
+    let submitter = Submitter::new(parts, SubmitterSettings::default(), rng())
+        .map_err(|why| BenchError::Worker(why.to_string()))?
+        .with_probe(probe(watched));
+    let board = HealthBoard::new("outbox-submitter", clock);
+    gx_submitter::run(submitter, stop_with_input(), board)
+        .await
+        .map_err(|halt| BenchError::Worker(halt.to_string()))
+}
+
+/// A step of the protocol, and when a worker came to it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Stepped {
+    pub(crate) step: String,
+    pub(crate) at_ns: i128,
+}
+
+/// Says on standard output when each step is reached, where somebody listens.
+fn probe(watched: bool) -> Probe {
+    if !watched {
+        return Probe::default();
+    }
+    let clock = Clock::system();
+    Probe::new(move |step| {
+        let stepped = Stepped { step: step.to_owned(), at_ns: clock.now().unix_timestamp_nanos() };
+        if let Ok(line) = serde_json::to_string(&stepped) {
+            println!("{line}");
+        }
+        Box::pin(std::future::ready(()))
+    })
+}
+
+impl Workplace {
+    pub(crate) async fn open(file: &Path) -> Result<(Database, Target), BenchError> {
+        let Self { target, url } = serde_json::from_str(&std::fs::read_to_string(file)?)?;
+        Ok((gx_db::connect(&DatabaseSettings::from_url(url.into())).await?, target))
+    }
+}
+
+fn stop_with_input() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let stopping = stop.clone().drop_guard();
+    tokio::spawn(async move {
+        until_input_ends().await;
+        drop(stopping);
+    });
+    stop
+}
+
+fn rng() -> StdRng {
+    StdRng::from_rng(&mut rand::rng())
+}
