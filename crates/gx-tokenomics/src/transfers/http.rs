@@ -1,6 +1,7 @@
 //! `/api/v1/transfers`: quote, order, follow.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use ::http::HeaderMap;
 use ::http::header::ACCEPT;
@@ -17,6 +18,7 @@ use gx_serve::{Json, Problem, Reply, RequestId};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
 
 use super::{NO_TRANSFER, Order, Progress, TransferState};
@@ -25,6 +27,9 @@ use crate::State;
 /// Where transfers are ordered.
 pub(super) const TRANSFERS: &str = "/api/v1/transfers";
 
+/// How long one stream lasts at most. Clients open the next one by themselves, through the
+/// gate, so that a session which has ended follows nothing for ever.
+const STREAM_TIME_LIMIT: Duration = Duration::from_mins(10);
 /// Seconds after which a client may ask again when too many streams are open.
 const RETRY_AFTER_S: u32 = 5;
 
@@ -287,14 +292,16 @@ fn wants_events(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The state now and each later one; ends with the last, or when the service stops.
+/// The state now and each later one; ends with the last, when the service stops, or after
+/// [`STREAM_TIME_LIMIT`].
 fn events(
     changes: watch::Receiver<Progress>,
 ) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
-    stream::unfold(Some((changes, true)), |next| async {
+    let end = Instant::now() + STREAM_TIME_LIMIT;
+    stream::unfold(Some((changes, true)), move |next| async move {
         let (mut changes, is_first) = next?;
         if !is_first {
-            changes.changed().await.ok()?;
+            timeout_at(end, changes.changed()).await.ok()?.ok()?;
         }
         let progress = changes.borrow_and_update().clone();
         let event = Event::default().event("status").json_data(&progress);

@@ -16,6 +16,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Transfers that are followed at once.
 const FOLLOWED_LIMIT: usize = 10_000;
 
+/// Streams of one transfer at once.
+const STREAMS_LIMIT: usize = 16;
+
 /// The last state of each followed transfer. It is empty exactly while no task looks.
 type Followed = HashMap<String, watch::Sender<Progress>>;
 
@@ -37,8 +40,11 @@ impl Live {
     /// `None` when too many are followed already.
     pub(crate) fn follow(&self, from: Progress) -> Option<watch::Receiver<Progress>> {
         let mut followed = self.lock();
-        let is_known = followed.contains_key(&from.command_id);
-        if followed.len() >= FOLLOWED_LIMIT && !is_known {
+        let is_full = match followed.get(&from.command_id) {
+            Some(sender) => sender.receiver_count() >= STREAMS_LIMIT,
+            None => followed.len() >= FOLLOWED_LIMIT,
+        };
+        if is_full {
             return None;
         }
         if followed.is_empty() {

@@ -1,0 +1,227 @@
+//! Transfers through the router, on a read model written by hand.
+
+mod following;
+mod keys;
+mod refusals;
+
+use gx_auth::testing::{Answer, TestHost};
+use gx_model::AccountStatus;
+use serde_json::{Value, json};
+
+use super::http::TRANSFERS;
+use crate::service;
+
+const SARAH: &str = "MY 463 AUN834 0QKZB 5821";
+const WEI: &str = "SG 463 ABH834 0QKZB 5822";
+
+/// Sarah in Malaysia with a balance, and Wei in Singapore with nothing.
+struct Payers {
+    host: TestHost,
+    sarah: String,
+    token: String,
+}
+
+impl Payers {
+    async fn with_balance(qirat: i64) -> Self {
+        let host = TestHost::new(service).await;
+        let sarah = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
+        let wei = host.add_person("wei@gxtest.com", AccountStatus::Active).await;
+        add_wallet(&host, &sarah, SARAH, qirat).await;
+        add_wallet(&host, &wei, WEI, 0).await;
+        let token = host.session_of(&sarah).await.access_token;
+        Self { host, sarah, token }
+    }
+
+    async fn order(&self, key: &str, body: &Value) -> Answer {
+        order(&self.host, &self.token, key, body).await
+    }
+
+    async fn pay(&self, key: &str, amount: &str) -> Answer {
+        self.order(key, &json!({ "to": WEI, "amount": amount })).await
+    }
+
+    async fn wallet(&self) -> Value {
+        self.host.get("/api/v1/wallets/me", &self.token).await.json
+    }
+
+    async fn run(&self, sql: &'static str, parameter: &str) {
+        let changed = sqlx::query(sql).bind(parameter).execute(self.host.database.pool()).await;
+        assert_eq!(changed.unwrap().rows_affected(), 1, "{sql}");
+    }
+
+    async fn set_status(&self, status: &str) {
+        sqlx::query(r#"UPDATE "UserProfile" SET status = $2 WHERE "profileId" = $1"#)
+            .bind(&self.sarah)
+            .bind(status)
+            .execute(self.host.database.pool())
+            .await
+            .unwrap();
+    }
+
+    async fn commands(&self) -> i64 {
+        sqlx::query_scalar(r#"SELECT count(*) FROM "OutboxCommand" WHERE kind = 'TRANSFER'"#)
+            .fetch_one(self.host.database.pool())
+            .await
+            .unwrap()
+    }
+}
+
+async fn add_wallet(host: &TestHost, profile_id: &str, account: &str, qirat: i64) {
+    sqlx::query(
+        r#"INSERT INTO "Wallet" ("walletId", "accountId", kind, "profileId", "fabricUserId",
+               balance, "lastTxId", "asOfBlock", "createdAt", "updatedAt")
+           VALUES ($2, $2, 'USER', $1, $2, $3, 'tx', 7, now(), now())"#,
+    )
+    .bind(profile_id)
+    .bind(account)
+    .bind(qirat)
+    .execute(host.database.pool())
+    .await
+    .unwrap();
+}
+
+async fn order(host: &TestHost, token: &str, key: &str, body: &Value) -> Answer {
+    let ask = host.ask("POST", TRANSFERS).token(token).json(body);
+    ask.header("idempotency-key", &format!("\"{key}\"")).send().await
+}
+
+fn refusal(answer: &Answer) -> (u16, &str) {
+    (answer.code(), answer.problem())
+}
+
+#[tokio::test]
+async fn a_quote_says_what_a_transfer_costs() {
+    let payers = Payers::with_balance(0).await;
+    let quote =
+        async |body: Value| payers.host.post("/api/v1/transfers/quote", &payers.token, &body).await;
+    let answer = quote(json!({ "to": WEI, "amount": "5" })).await;
+    let expected = json!({ "amount": "5", "fee": "0.0075", "total": "5.0075", "feeBps": 15 });
+    assert_eq!((answer.code(), answer.json), (200, expected));
+    let answer = quote(json!({ "to": SARAH, "amount": "5" })).await;
+    assert_eq!(refusal(&answer), (422, "self_transfer"));
+    let answer = quote(json!({ "to": "MY 463 AUN834 0QKZB 5829", "amount": "5" })).await;
+    assert_eq!(refusal(&answer), (422, "unknown_receiver"));
+    let answer = quote(json!({ "to": "treasury_MY", "amount": "0", "fee": "0" })).await;
+    assert_eq!((answer.code(), answer.pointers()), (400, vec!["/to", "/amount", "/fee"]));
+    for wrong in ["-1", "1.0000001", "1e3", "", "1250000000001"] {
+        let answer = quote(json!({ "to": WEI, "amount": wrong })).await;
+        assert_eq!((answer.code(), answer.pointers()), (400, vec!["/amount"]), "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn the_fee_table_is_open_to_everybody() {
+    let payers = Payers::with_balance(0).await;
+    let answer = payers.host.get("/api/v1/transfers/fees", "").await;
+    assert_eq!(answer.code(), 200);
+    let local = json!({ "txType": "P2P", "isLocal": true, "tiers": [
+        { "from": "0", "feeBps": 0 }, { "from": "3", "feeBps": 5 },
+        { "from": "100.000001", "feeBps": 10 },
+    ]});
+    assert_eq!(answer.json["classes"][0], local);
+    assert_eq!(answer.json["classes"].as_array().unwrap().len(), 8);
+}
+
+/// G5, OUT-12: what the payer writes stays here; the command has ids and numbers alone.
+#[tokio::test]
+async fn an_order_is_on_its_way_and_spoken_for_at_once() {
+    let payers = Payers::with_balance(100_000_000).await;
+    let body = json!({ "to": WEI, "amount": "60", "remark": "for the boat" });
+    let answer = payers.order("boat", &body).await;
+    assert_eq!((answer.code(), &answer.json["status"]), (202, &json!("PENDING")));
+    let location = answer.text_at("/location");
+    let followed = payers.host.get(location, &payers.token).await;
+    let id = answer.text_at("/commandId");
+    assert_eq!(followed.json, json!({ "commandId": id, "status": "PENDING" }));
+    let wallet = payers.wallet().await;
+    assert_eq!(wallet["balance"], "100");
+    assert_eq!(
+        (&wallet["pendingDebits"], &wallet["available"]),
+        (&json!("60.09"), &json!("39.91"))
+    );
+    let payload: Value = sqlx::query_scalar(r#"SELECT payload FROM "OutboxCommand""#)
+        .fetch_one(payers.host.database.pool())
+        .await
+        .unwrap();
+    let expected = json!({ "from": SARAH, "to": WEI, "amount": "60000000", "txType": "P2P" });
+    assert_eq!(payload, expected);
+}
+
+/// OUT-14, G2: two orders at once cannot count on the same money, and one order sent twice at
+/// once is one transfer.
+#[tokio::test]
+async fn orders_at_the_same_moment_do_not_spend_twice() {
+    let payers = Payers::with_balance(100_000_000).await;
+    let (one, other) = tokio::join!(payers.pay("one", "60"), payers.pay("other", "60"));
+    let mut codes = [one.code(), other.code()];
+    codes.sort_unstable();
+    assert_eq!(codes, [202, 409]);
+    let (one, other) = tokio::join!(payers.pay("same", "10"), payers.pay("same", "10"));
+    let answers = [refusal(&one), refusal(&other)];
+    assert!(answers.contains(&(202, "no problem")), "{answers:?}");
+    let allowed = [(202, "no problem"), (409, "request_in_progress")];
+    assert!(answers.iter().all(|answer| allowed.contains(answer)), "{answers:?}");
+    assert_eq!(payers.commands().await, 2);
+}
+
+/// OUT-14, G4: however many orders come at once, through whichever process, what they take
+/// together is covered; those that were refused took nothing.
+#[tokio::test]
+async fn a_crowd_of_orders_never_spends_more_than_there_is() {
+    const ORDERS: u32 = 40;
+    let payers = Payers::with_balance(100_000_000).await;
+    let restarted = &service(payers.host.base.clone());
+    let asks = (0..ORDERS).map(|n| {
+        let ask = payers.host.ask("POST", TRANSFERS).token(&payers.token);
+        let ask = ask.json(&json!({ "to": WEI, "amount": "10" }));
+        let ask = ask.header("idempotency-key", &format!("\"{n}\""));
+        async move { if n % 2 == 0 { ask.send().await } else { ask.send_to(restarted).await } }
+    });
+    let answers = futures_util::future::join_all(asks).await;
+    let codes = answers.iter().map(refusal);
+    let (taken, refused): (Vec<_>, Vec<_>) = codes.partition(|answer| answer.0 == 202);
+    // Each takes 10.015 GX.
+    assert_eq!((taken.len(), payers.commands().await), (9, 9));
+    assert!(refused.iter().all(|answer| *answer == (409, "insufficient_balance")), "{refused:?}");
+    assert_eq!(payers.wallet().await["available"], "9.865");
+}
+
+/// OUT-14: amount and fee together must be covered, to the last Qirat.
+#[tokio::test]
+async fn the_fee_must_be_covered_too() {
+    let payers = Payers::with_balance(10_014_999).await;
+    assert_eq!(refusal(&payers.pay("short", "10").await), (409, "insufficient_balance"));
+    payers.run(r#"UPDATE "Wallet" SET balance = 10015000 WHERE "accountId" = $1"#, SARAH).await;
+    assert_eq!(payers.pay("exact", "10").await.code(), 202);
+    assert_eq!(payers.wallet().await["available"], "0");
+}
+
+#[tokio::test]
+async fn the_remark_stands_in_the_history_of_both_sides() {
+    let payers = Payers::with_balance(100_000_000).await;
+    let body = json!({ "to": WEI, "amount": "1", "remark": "danke \u{1f60a}" });
+    let id = payers.order("k", &body).await.text_at("/commandId").to_owned();
+    for (account, direction) in [(SARAH, "OUT"), (WEI, "IN")] {
+        sqlx::query(
+            r#"INSERT INTO "Transaction" (id, "onChainTxId", "eventIndex", "accountId",
+                   "blockNumber", "commandId", type, direction, counterparty, amount, fee, at)
+               VALUES ($1, 'tx', 0, $1, 9, $2, 'TRANSFER', $3, 'x', 1, 0, now())"#,
+        )
+        .bind(account)
+        .bind(&id)
+        .bind(direction)
+        .execute(payers.host.database.pool())
+        .await
+        .unwrap();
+    }
+    let wei: String = sqlx::query_scalar(
+        r#"SELECT "profileId" FROM "UserProfile" WHERE email = 'wei@gxtest.com'"#,
+    )
+    .fetch_one(payers.host.database.pool())
+    .await
+    .unwrap();
+    for token in [&payers.token, &payers.host.session_of(&wei).await.access_token] {
+        let answer = payers.host.get("/api/v1/wallets/me/transactions", token).await;
+        assert_eq!(answer.text_at("/items/0/remark"), "danke \u{1f60a}");
+    }
+}
