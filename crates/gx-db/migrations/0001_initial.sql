@@ -626,3 +626,47 @@ SELECT p."poolId",
         + (SELECT coalesce(sum(m.amount), 0) FROM "LedgerPoolMove" m WHERE m."poolId" = p."poolId")
        )::bigint AS balance
 FROM "LedgerPool" p;
+
+-- ---- Rebuilding the read model ----------------------------------------------------------
+
+-- A rebuild replays the chain into copies of the projected tables, in a schema of their own,
+-- with the very statements of the projector: only the search path differs. The copies of
+-- outbox and attempts stay empty, so that no command is settled a second time. Nothing here
+-- outlives a rebuild, so nothing is logged; after a crash a rebuild begins anew.
+CREATE SCHEMA gx_rebuild;
+
+CREATE UNLOGGED TABLE gx_rebuild."ProjectorState" (LIKE "ProjectorState" INCLUDING ALL);
+CREATE UNLOGGED TABLE gx_rebuild."OutboxCommand" (LIKE "OutboxCommand" INCLUDING ALL);
+CREATE UNLOGGED TABLE gx_rebuild."LedgerAttempt" (LIKE "LedgerAttempt" INCLUDING ALL);
+CREATE UNLOGGED TABLE gx_rebuild."EventDLQ" (LIKE "EventDLQ" INCLUDING ALL EXCLUDING INDEXES,
+    CONSTRAINT "EventDLQ_event_key" UNIQUE (channel, "blockNumber", "txId", "eventIndex"));
+CREATE UNLOGGED TABLE gx_rebuild."EventLog" (LIKE "EventLog" INCLUDING ALL);
+CREATE UNLOGGED TABLE gx_rebuild."LedgerSystem" (LIKE "LedgerSystem" INCLUDING ALL);
+CREATE UNLOGGED TABLE gx_rebuild."LedgerPool" (LIKE "LedgerPool" INCLUDING ALL);
+CREATE UNLOGGED TABLE gx_rebuild."LedgerCountry" (LIKE "LedgerCountry" INCLUDING ALL);
+CREATE UNLOGGED TABLE gx_rebuild."LedgerPoolMove" (LIKE "LedgerPoolMove" INCLUDING ALL,
+    FOREIGN KEY ("poolId") REFERENCES gx_rebuild."LedgerPool");
+-- The projector's columns of accounts that the chain may know, as an approval leaves them.
+CREATE UNLOGGED TABLE gx_rebuild."UserProfile" (
+    "profileId"           text PRIMARY KEY,
+    status                text           NOT NULL DEFAULT 'APPROVED_PENDING_ONCHAIN',
+    "onchainStatus"       text           NOT NULL DEFAULT 'PENDING',
+    "fabricUserId"        text UNIQUE,
+    "onchainRegisteredAt" timestamptz(3),
+    "lastSyncedAt"        timestamptz(3),
+    "updatedAt"           timestamptz(3) NOT NULL DEFAULT '1970-01-01Z'
+);
+CREATE UNLOGGED TABLE gx_rebuild."LedgerUser" (LIKE "LedgerUser" INCLUDING ALL,
+    FOREIGN KEY ("profileId") REFERENCES gx_rebuild."UserProfile");
+CREATE UNLOGGED TABLE gx_rebuild."Wallet" (LIKE "Wallet" INCLUDING ALL,
+    FOREIGN KEY ("profileId") REFERENCES gx_rebuild."UserProfile");
+CREATE UNLOGGED TABLE gx_rebuild."Transaction" (LIKE "Transaction" INCLUDING ALL);
+
+-- Rows that are not the same in the read model and in its copy, by table and primary key.
+CREATE UNLOGGED TABLE gx_rebuild."Difference" (
+    "tableName" text  NOT NULL,
+    key         jsonb NOT NULL,
+    here        jsonb,
+    rebuilt     jsonb,
+    PRIMARY KEY ("tableName", key)
+);

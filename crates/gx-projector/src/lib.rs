@@ -19,16 +19,25 @@ mod money;
 mod place;
 mod postcondition;
 mod projector;
+mod rebuild;
 mod replay;
 mod run;
 mod settings;
 mod store;
+mod verify;
 
 pub use block::{Applied, Decode, Rules, apply_block};
 pub use compare::{Difference, differences};
 pub use error::{Halt, ProjectorError};
 pub use place::{transaction_row_id, wallet_id};
 pub use projector::{Parts, Progress, Projector};
+pub use rebuild::{
+    RebuildError, RebuildProgress, RebuildReport, Rebuilder, RowDifference, Switch,
+    TableDifferences,
+};
 pub use replay::{ReplayReport, Selection, StillHeld, replay_dead};
 pub use run::run;
 pub use settings::ProjectorSettings;
+pub use verify::{
+    Disagreement, FactDifference, Subject, Verification, Verifier, VerifyError, VerifyLimits,
+};

@@ -5,4 +5,6 @@ pub(crate) mod compare;
 pub(crate) mod dead;
 pub(crate) mod money;
 pub(crate) mod people;
+pub(crate) mod rebuild;
 pub(crate) mod system;
+pub(crate) mod verify;

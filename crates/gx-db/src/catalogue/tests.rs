@@ -92,7 +92,7 @@ async fn each_kind_of_difference_is_named() {
             r#"ALTER TABLE "Wallet" DROP CONSTRAINT "Wallet_balance_never_negative""#,
             vec![r#"constraint "Wallet"."Wallet_balance_never_negative" is missing"#],
         ),
-        (r#"CREATE SCHEMA gx_rebuild; CREATE TABLE gx_rebuild."Wallet" (x int)"#, vec![]),
+        (r#"CREATE TABLE gx_rebuild."Extra" (x int)"#, vec![]),
     ];
     for (sql, expected) in cases {
         assert_eq!(differences_after(sql).await, expected, "{sql}");

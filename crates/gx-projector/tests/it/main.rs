@@ -14,9 +14,11 @@ mod order;
 #[path = "../../../gx-fabric-client/tests/it/proxy.rs"]
 #[allow(dead_code, reason = "its owner uses the rest of it")]
 mod proxy;
+mod rebuild;
 mod replay;
 mod results;
 mod roles;
 mod second;
 mod snapshot;
+mod verify;
 mod whole;

@@ -89,6 +89,7 @@ async fn the_operator_sees_commands_projection_and_schema() {
 
     let projection = ask(&["projection", "status"]);
     assert_eq!(projection["lagBlocks"], 0, "{projection}");
+    compared_and_rebuilt(&stack).await;
     assert_eq!(ask(&["db", "check"])["instances"][0]["verdict"], "ok");
     let rows: i64 = sqlx::query_scalar(r#"SELECT count(*) FROM "AuditLog""#)
         .fetch_one(&mut stack.sql().await)
@@ -96,6 +97,34 @@ async fn the_operator_sees_commands_projection_and_schema() {
         .unwrap();
     assert_eq!(ask(&["audit", "verify"])["rows"], rows);
     assert_eq!(ask(&["db", "migrate"])["applied"], serde_json::json!([]), "nothing is pending");
+}
+
+/// G3, G4: beside the running stack the read model is compared with the ledger and made anew;
+/// a row that somebody changed is printed, fails the command, and is put right on request.
+async fn compared_and_rebuilt(stack: &Stack) {
+    let (url, profile) =
+        (stack.env("DATABASE_URL"), stack.data_dir().join("ledger/connection-profile.yaml"));
+    let projection = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gx"));
+        command.arg("projection").args(args).arg("--json").env("DATABASE_URL", &url);
+        command.arg("--fabric").arg(&profile).args(["--environment", "development"]);
+        command.output().unwrap()
+    };
+    let verified = json(&projection(&["verify"]));
+    assert_eq!((&verified["people"], &verified["differences"]), (&1.into(), &0.into()));
+    assert_eq!(verified["supply"], 1_250_000_000_000_000_000_i64);
+
+    let more = r#"UPDATE "Wallet" SET balance = balance + 1 WHERE kind = 'USER'"#;
+    sqlx::query(more).execute(&mut stack.sql().await).await.unwrap();
+    let printed = |output: &Output| serde_json::from_slice::<Value>(&output.stdout).unwrap();
+    let wrong = projection(&["verify"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert_eq!(printed(&wrong)["found"][0]["facts"][0]["fact"], "Wallet.balance");
+    let dry = projection(&["rebuild", "--dry-run"]);
+    assert_eq!(dry.status.code(), Some(1));
+    assert_eq!(printed(&dry)["switched"], false);
+    assert_eq!(json(&projection(&["rebuild"]))["rows"][0]["table"], "Wallet");
+    assert_eq!(json(&projection(&["verify"]))["differences"], 0);
 }
 
 /// Another administrator is created with a role, and can log in; the password is read from

@@ -1,4 +1,8 @@
-//! `gx projection`: how far the read model is.
+//! `gx projection`: how far the read model is, and whether it is what the chain says.
+
+mod rebuild;
+mod target;
+mod verify;
 
 use std::time::Duration;
 
@@ -15,6 +19,10 @@ use crate::print::Format;
 pub(crate) enum ProjectionCommand {
     /// Say how far the read model is, and how far behind the ledger
     Status(#[command(flatten)] Status),
+    /// Compare every balance, person, country and pool with the ledger, and print what differs
+    Verify(Box<verify::Verify>),
+    /// Make the read model anew from block 0 beside the live one, and put right what differs
+    Rebuild(Box<rebuild::Rebuild>),
 }
 
 /// Which read model.
@@ -30,9 +38,18 @@ pub(crate) struct Status {
 /// Older word of the ledger than this counts as none.
 const MAX_CONTACT_AGE: Duration = Duration::from_secs(15);
 
-/// Prints the checkpoint and the lag.
+/// Runs a command of `gx projection`.
 pub(crate) async fn run(command: ProjectionCommand, format: Format) -> Result<(), Failure> {
-    let ProjectionCommand::Status(Status { database, fabric_channel_name: channel }) = command;
+    match command {
+        ProjectionCommand::Status(status) => say_status(status, format).await,
+        ProjectionCommand::Verify(verify) => verify::run(*verify, format).await,
+        ProjectionCommand::Rebuild(rebuild) => rebuild::run(*rebuild, format).await,
+    }
+}
+
+/// Prints the checkpoint and the lag.
+async fn say_status(status: Status, format: Format) -> Result<(), Failure> {
+    let Status { database, fabric_channel_name: channel } = status;
     let database = gx_db::connect(&database).await?;
     let mut conn = database.connection().await?;
     let checkpoint = gx_outbox::checkpoint(&mut conn, &channel).await?;
