@@ -38,6 +38,7 @@ const PROBLEMS: &[&ProblemKind] = &[
 struct State {
     base: Foundation,
     live: transfers::live::Live,
+    supply: supply::Supply,
     waker: Waker,
 }
 
@@ -57,5 +58,5 @@ pub fn service(base: Foundation) -> Service {
         .public(routes!(ledger::http::ledger));
     let live = transfers::live::Live::new(base.clone(), parts.health.clone());
     let waker = Waker::new(base.database.pool().clone());
-    api.into_service(State { base, live, waker }, parts)
+    api.into_service(State { base, live, supply: supply::Supply::default(), waker }, parts)
 }

@@ -67,17 +67,15 @@ pub(crate) struct TreasuryBody {
     responses((status = 200, description = "As of one block.", body = SupplyBody))
 )]
 pub(crate) async fn supply(Axum(state): Axum<State>) -> Result<Reply<SupplyBody>, Problem> {
-    let mut tx = state.base.begin().await?;
-    let held = store::holdings(&mut tx).await?;
-    tx.commit().await?;
+    let held = state.supply.holdings(&state.base).await?;
     let mut pools = Vec::new();
     let mut total = held.users.checked_add(held.treasuries);
-    for pool in held.pools {
+    for pool in &held.pools {
         total = total.and_then(|sum| sum.checked_add(pool.balance));
         pools.push(PoolBody {
             start_balance: gx(pool.start_balance)?,
             balance: gx(pool.balance)?,
-            id: pool.pool_id,
+            id: pool.pool_id.clone(),
         });
     }
     Ok(Reply::ok(SupplyBody {

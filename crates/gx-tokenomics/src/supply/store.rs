@@ -27,6 +27,11 @@ pub(crate) struct Holdings {
     pub(crate) block_number: Option<i64>,
 }
 
+/// The last block applied, over all channels.
+pub(crate) async fn last_block(conn: &mut PgConnection) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT max("blockNumber") FROM "ProjectorState""#).fetch_one(conn).await
+}
+
 /// Reads in the caller's transaction, which must see one moment throughout.
 pub(crate) async fn holdings(conn: &mut PgConnection) -> Result<Holdings, sqlx::Error> {
     sqlx::query!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")

@@ -36,6 +36,17 @@ async fn the_supply_is_what_pools_people_and_treasuries_hold() {
     assert_eq!(answer.json["total"], "550");
     assert_eq!(answer.json["treasuries"], "50");
     assert_eq!(answer.json["pools"][0]["balance"], "500");
+    // With each block it is counted anew.
+    sqlx::query(r#"UPDATE "Wallet" SET balance = 0"#).execute(pool).await.unwrap();
+    sqlx::query(
+        r#"INSERT INTO "ProjectorState" (channel, "genesisHash", "blockNumber", "blockHash",
+               "updatedAt") VALUES ('gxchannel', '', 4, '', now())"#,
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+    assert_eq!(host.get("/api/v1/supply", "").await.json["total"], "500");
+    sqlx::query(r#"UPDATE "Wallet" SET balance = 50000000"#).execute(pool).await.unwrap();
     let answer = host.get("/api/v1/treasury/my", "").await;
     assert_eq!(answer.json["accountId"], "treasury_MY");
     assert_eq!((&answer.json["balance"], &answer.json["isLocked"]), (&json!("50"), &json!(true)));
