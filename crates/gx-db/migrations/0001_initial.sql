@@ -311,6 +311,7 @@ CREATE TABLE "OutboxCommand" (
     attempts        integer        NOT NULL DEFAULT 0,
     failures        jsonb          NOT NULL DEFAULT '{}',
     "nextAttemptAt" timestamptz(3) NOT NULL,
+    returned        boolean        NOT NULL DEFAULT false,
     "giveUp"        jsonb,
     "txId"          text,
     "blockNumber"   bigint,
@@ -342,14 +343,21 @@ CREATE TABLE "OutboxCommand" (
 COMMENT ON COLUMN "OutboxCommand".outcome IS
     'What the ledger said. A SUBMITTED command has one while its declared result is looked for there.';
 COMMENT ON COLUMN "OutboxCommand".attempts IS
-    'Counted before each try; a try that found a prerequisite missing or no ledger is given back.';
+    'Tries that ended, each counted in OutboxTry before; one that found a prerequisite missing or no ledger costs nothing.';
 COMMENT ON COLUMN "OutboxCommand".failures IS
-    'Tries that failed, by class; INTERRUPTED is charged at the start and given back at the end.';
+    'Tries that failed, by class; INTERRUPTED are those whose submitter stopped.';
+COMMENT ON COLUMN "OutboxCommand".returned IS
+    'Became pending again, or was put off. Such commands stand in an index of their own, so that the submitter need not look for them among all numbers that ever were pending.';
 COMMENT ON COLUMN "OutboxCommand"."giveUp" IS
     '{to, reason, by}: once sent, a command is given up only after the ledger has cancelled its id.';
 COMMENT ON TABLE "OutboxCommand" IS
     'Writers: services insert in their own transaction; the submitter moves PENDING and SUBMITTED; the projector settles.';
-CREATE INDEX "OutboxCommand_pending_idx" ON "OutboxCommand" (lane, number) WHERE status = 'PENDING';
+CREATE INDEX "OutboxCommand_pending_idx" ON "OutboxCommand" (lane, number)
+    WHERE status = 'PENDING' AND NOT returned;
+CREATE INDEX "OutboxCommand_returned_idx" ON "OutboxCommand" (lane, number)
+    WHERE status = 'PENDING' AND returned;
+CREATE INDEX "OutboxCommand_held_idx" ON "OutboxCommand" ("aggregateKey", number)
+    WHERE status = 'HELD';
 CREATE INDEX "OutboxCommand_unsettled_idx" ON "OutboxCommand" ("aggregateKey", number)
     WHERE status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD');
 CREATE INDEX "OutboxCommand_blocked_idx" ON "OutboxCommand" (prerequisite)
@@ -371,6 +379,18 @@ CREATE TRIGGER "OutboxCommand_final" BEFORE UPDATE OF status ON "OutboxCommand"
           AND NEW.status IS DISTINCT FROM OLD.status)
     EXECUTE FUNCTION "OutboxCommand_final"();
 
+-- Whoever makes a command pending again, it is found again.
+CREATE FUNCTION "OutboxCommand_returned"() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.returned := true;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER "OutboxCommand_returned" BEFORE UPDATE ON "OutboxCommand"
+    FOR EACH ROW
+    WHEN (NEW.status = 'PENDING' AND NOT NEW.returned
+          AND (OLD.status <> 'PENDING' OR NEW."nextAttemptAt" <> OLD."nextAttemptAt"))
+    EXECUTE FUNCTION "OutboxCommand_returned"();
+
 CREATE TABLE "TransferRemark" (
     "commandId" text PRIMARY KEY,
     remark      text NOT NULL,
@@ -389,6 +409,15 @@ CREATE TABLE "OutboxLane" (
 );
 INSERT INTO "OutboxLane" (lane) SELECT generate_series(0, 63);
 COMMENT ON TABLE "OutboxLane" IS 'Writer: submitter.';
+
+CREATE TABLE "OutboxTry" (
+    number       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    lanes        smallint[]     NOT NULL,
+    "commandIds" text[]         NOT NULL,
+    "startedAt"  timestamptz(3) NOT NULL
+);
+COMMENT ON TABLE "OutboxTry" IS
+    'Writer: submitter. Tries under way, counted before they are made; what stands here when its lanes are leased anew was interrupted.';
 
 CREATE TABLE "LedgerAttempt" (
     "txId"        text PRIMARY KEY,
@@ -412,6 +441,8 @@ CREATE TABLE "LedgerAttempt" (
     CONSTRAINT "LedgerAttempt_purpose_known" CHECK (purpose IN ('EXECUTE', 'CANCEL')),
     CONSTRAINT "LedgerAttempt_settled" CHECK ((state = 'OPEN') = ("settledAt" IS NULL))
 );
+-- Signed bytes hardly shrink, and trying to costs more than sending them.
+ALTER TABLE "LedgerAttempt" ALTER COLUMN envelope SET STORAGE EXTERNAL;
 CREATE INDEX "LedgerAttempt_open_idx" ON "LedgerAttempt" ("nextSendAt") WHERE state = 'OPEN';
 CREATE INDEX "LedgerAttempt_createdAt_idx" ON "LedgerAttempt" ("createdAt");
 COMMENT ON COLUMN "LedgerAttempt"."refusedAtHeight" IS

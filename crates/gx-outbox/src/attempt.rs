@@ -8,6 +8,7 @@ use crate::claim::Lease;
 use crate::failure::{Fate, storable};
 use crate::retry::{FailureClass, RetryPolicy};
 use crate::store::{attempts, commands, lanes};
+use crate::tried::Try;
 
 /// What an envelope asks of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub struct OpenAttempt {
     pub tx_id: String,
     /// The bytes to send.
     pub envelope: Vec<u8>,
-    /// How often it was sent before.
+    /// How often it was sent, with this time.
     pub sends: u32,
     /// Height of the ledger when the orderer refused it, if it did.
     pub refused_at_height: Option<i64>,
@@ -80,14 +81,16 @@ pub struct Reply<'a> {
     pub refused_at_height: Option<i64>,
 }
 
-/// Stores an attempt and moves its commands to SUBMITTED, in one transaction. From here on
-/// no lease matters: whatever happens, the envelope is sent until the chain has its id.
+/// Stores an attempt, moves its commands to SUBMITTED and ends their try, in one
+/// transaction. From here on no lease matters: whatever happens, the envelope is sent until
+/// the chain has its id.
 ///
 /// # Errors
 /// The database's. `Ok(Err(_))` says why nothing was stored.
 pub async fn store_attempt(
     conn: &mut PgConnection,
     lease: &Lease,
+    tried: &mut Try,
     new: NewAttempt<'_>,
     now: OffsetDateTime,
     next_send_at: OffsetDateTime,
@@ -95,7 +98,10 @@ pub async fn store_attempt(
     let mut tx = sqlx::Connection::begin(conn).await?;
     // One at a time: two submitters must not both find that nothing overlaps.
     attempts::serialise_stores(&mut tx).await?;
-    let refusal = if lanes::lock(&mut tx, &lease.lanes, &lease.tokens).await? != lease.lanes.len() {
+    let left = tried.without(new.command_ids);
+    let tokens = lease.tokens_of(&tried.lanes);
+    let held = lanes::lock(&mut tx, &tried.lanes, &tokens).await? == tried.lanes.len();
+    let refusal = if !held || !tried.end_in(&mut tx, &left).await? {
         Some(StoreRefusal::LeaseLost)
     } else if attempts::overlaps_open(&mut tx, new.touches).await? {
         Some(StoreRefusal::Overlap)
@@ -104,11 +110,13 @@ pub async fn store_attempt(
         let moved = commands::submit(&mut tx, new.command_ids, new.tx_id, now).await?;
         (moved != new.command_ids.len()).then_some(StoreRefusal::CommandsChanged)
     };
-    match refusal {
-        None => tx.commit().await?,
-        Some(_) => tx.rollback().await?,
+    if let Some(refusal) = refusal {
+        tx.rollback().await?;
+        return Ok(Err(refusal));
     }
-    Ok(refusal.map_or(Ok(()), Err))
+    tx.commit().await?;
+    tried.ended(left);
+    Ok(Ok(()))
 }
 
 /// Takes open attempts that are due to be sent again, and puts them off until `until`, so
@@ -142,11 +150,11 @@ pub async fn hasten_open(conn: &mut PgConnection, now: OffsetDateTime) -> Result
     attempts::hasten_open(conn, now).await
 }
 
-/// Records that an envelope was sent. The reply decides only when it is sent again.
+/// Records what came of sending an envelope. It decides only when that is sent again.
 ///
 /// # Errors
 /// The database's.
-pub async fn sent(
+pub async fn replied(
     conn: &mut PgConnection,
     tx_id: &str,
     reply: Reply<'_>,
@@ -154,7 +162,7 @@ pub async fn sent(
     let (class, detail) = reply.error.unzip();
     let detail = detail.map(storable);
     let at = reply.refused_at_height;
-    attempts::sent(conn, tx_id, reply.next_send_at, class, detail.as_deref(), at).await
+    attempts::replied(conn, tx_id, reply.next_send_at, class, detail.as_deref(), at).await
 }
 
 /// Gives up an envelope that the orderer refuses for good and that no block carries; its

@@ -42,21 +42,51 @@ impl Batch {
         keys.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
     }
 
+    /// The lanes of the commands, each once.
+    pub fn lanes(&self) -> Vec<i16> {
+        let lanes = self.commands.iter().map(|command| command.lane);
+        lanes.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+    }
+
     /// The commands' ids, in order.
     pub fn ids(&self) -> Vec<String> {
         self.commands.iter().map(|command| command.command_id.clone()).collect()
     }
 }
 
-/// The longest batch that may go now: one signer, one purpose, within the limits, and
-/// nothing in common with `busy`, what open attempts touch.
+/// Up to `max_batches` batches that may go now side by side: each of one signer, of one
+/// purpose and within the limits, and nothing that two of them touch, or one of them and
+/// `busy`, what open attempts touch.
 ///
 /// A command that is left out keeps back all that touch the same accounts after it, so
 /// that none overtakes another.
-pub fn form(due: Vec<Due>, busy: &HashSet<String>, limits: BatchLimits) -> Option<Batch> {
-    let mut kept_back = busy.clone();
+pub fn form(
+    due: Vec<Due>,
+    busy: &HashSet<String>,
+    limits: BatchLimits,
+    max_batches: usize,
+) -> Vec<Batch> {
+    let (mut busy, mut due) = (busy.clone(), due);
+    let mut batches = Vec::new();
+    while batches.len() < max_batches {
+        let (batch, rest) = form_one(due, &busy, limits);
+        let Some(batch) = batch else { break };
+        busy.extend(batch.commands.iter().flat_map(|command| command.touches.iter().cloned()));
+        batches.push(batch);
+        due = rest;
+    }
+    batches
+}
+
+/// The longest batch that may go now, and what is left out, in order.
+fn form_one(
+    due: Vec<Due>,
+    busy: &HashSet<String>,
+    limits: BatchLimits,
+) -> (Option<Batch>, Vec<Due>) {
+    let mut kept_back = HashSet::new();
     let mut batch: Option<Batch> = None;
-    let mut bytes = 0;
+    let (mut bytes, mut rest) = (0, Vec::new());
     for command in due {
         let fits = batch.as_ref().is_none_or(|batch| {
             batch.signer == command.signer
@@ -64,8 +94,10 @@ pub fn form(due: Vec<Due>, busy: &HashSet<String>, limits: BatchLimits) -> Optio
                 && batch.commands.len() < limits.max_commands
                 && bytes + command.bytes <= limits.max_bytes
         });
-        if !fits || command.touches.iter().any(|key| kept_back.contains(key)) {
-            kept_back.extend(command.touches);
+        let waits = |key| busy.contains(key) || kept_back.contains(key);
+        if !fits || command.touches.iter().any(waits) {
+            kept_back.extend(command.touches.iter().cloned());
+            rest.push(command);
             continue;
         }
         bytes += command.bytes;
@@ -75,7 +107,7 @@ pub fn form(due: Vec<Due>, busy: &HashSet<String>, limits: BatchLimits) -> Optio
             .commands
             .push(command);
     }
-    batch
+    (batch, rest)
 }
 
 #[cfg(test)]
@@ -85,6 +117,7 @@ mod tests {
     fn due(number: i64, signer: SignerRole, touches: &[&str]) -> Due {
         Due {
             number,
+            lane: 0,
             command_id: format!("c{number}"),
             kind: "TRANSFER".to_owned(),
             payload: serde_json::Value::Null,
@@ -92,14 +125,13 @@ mod tests {
             purpose: Purpose::Execute,
             aggregate_key: touches[0].to_owned(),
             touches: touches.iter().map(|key| (*key).to_owned()).collect(),
-            interrupted: 0,
             bytes: 100,
         }
     }
 
     fn ids(due: Vec<Due>, busy: &[&str], limits: BatchLimits) -> Vec<String> {
         let busy = busy.iter().map(|key| (*key).to_owned()).collect();
-        form(due, &busy, limits).map(|batch| batch.ids()).unwrap_or_default()
+        form(due, &busy, limits, 1).first().map(Batch::ids).unwrap_or_default()
     }
 
     #[test]
@@ -137,5 +169,22 @@ mod tests {
         assert_eq!(ids(all.clone(), &[], limits), ["c1", "c2", "c3"]);
         let limits = BatchLimits { max_commands: 30, max_bytes: 250 };
         assert_eq!(ids(all, &[], limits), ["c1", "c2"]);
+    }
+
+    #[test]
+    fn batches_side_by_side_touch_nothing_in_common() {
+        let due = [
+            due(1, SignerRole::Admin, &["A"]),
+            due(2, SignerRole::Admin, &["B"]),
+            due(3, SignerRole::Admin, &["B", "C"]),
+            due(4, SignerRole::Admin, &["C", "D"]),
+            due(5, SignerRole::SuperAdmin, &["E"]),
+            due(6, SignerRole::Admin, &["F"]),
+        ];
+        let limits = BatchLimits { max_commands: 2, max_bytes: 10_000 };
+        let batches = form(due.to_vec(), &HashSet::new(), limits, 3);
+        let ids: Vec<_> = batches.iter().map(Batch::ids).collect();
+        // 3 shares B with the first batch, and 4 must not overtake it.
+        assert_eq!(ids, [vec!["c1", "c2"], vec!["c5"], vec!["c6"]]);
     }
 }

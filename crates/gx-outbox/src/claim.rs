@@ -1,7 +1,7 @@
 //! The submitter's claim: lanes are leased with a fencing token, and only the holder of a
 //! lane sends its commands.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use gx_db::PgConnection;
 use gx_model::SignerRole;
@@ -9,7 +9,11 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::attempt::Purpose;
-use crate::store::{attempts, commands, lanes};
+use crate::lane::LANES;
+use crate::store::{attempts, commands, lanes, look};
+
+/// Least number of commands looked at in each lane.
+const LEAST_SHARE: i64 = 16;
 
 /// Lanes held for a while. Whoever leases one next draws a higher token, and from then on
 /// nothing can be stored under this one.
@@ -17,6 +21,8 @@ use crate::store::{attempts, commands, lanes};
 pub struct Lease {
     /// Who holds the lanes.
     pub owner: String,
+    /// Until when, unless it is renewed.
+    pub until: OffsetDateTime,
     pub(crate) lanes: Vec<i16>,
     pub(crate) tokens: Vec<i64>,
 }
@@ -31,6 +37,17 @@ impl Lease {
     pub fn len(&self) -> usize {
         self.lanes.len()
     }
+
+    /// Whether these are all lanes there are.
+    pub fn is_whole(&self) -> bool {
+        self.lanes.len() == usize::from(LANES)
+    }
+
+    /// The tokens of some of its lanes, in their order.
+    pub(crate) fn tokens_of(&self, lanes: &[i16]) -> Vec<i64> {
+        let of = |lane| self.lanes.iter().position(|held| held == lane);
+        lanes.iter().filter_map(|lane| of(lane).map(|at| self.tokens[at])).collect()
+    }
 }
 
 /// A command that may be sent now.
@@ -38,6 +55,8 @@ impl Lease {
 pub struct Due {
     /// Its place in the order.
     pub number: i64,
+    /// Its lane.
+    pub lane: i16,
     /// Its id.
     pub command_id: String,
     /// Its kind's name.
@@ -52,13 +71,13 @@ pub struct Due {
     pub aggregate_key: String,
     /// What it touches on the ledger.
     pub touches: Vec<String>,
-    /// Tries whose end was never recorded.
-    pub interrupted: u32,
     /// Size of its call, roughly.
     pub bytes: usize,
 }
 
-/// Leases up to `max_lanes` free lanes that have work, those first that waited longest.
+/// Leases up to `max_lanes` free lanes, those first that waited longest; where that is not
+/// all of them, only lanes with work. What their earlier holder left half done is to be
+/// charged in the same transaction ([`crate::charge_interrupted`]).
 ///
 /// # Errors
 /// The database's.
@@ -69,9 +88,10 @@ pub async fn lease(
     now: OffsetDateTime,
     until: OffsetDateTime,
 ) -> Result<Lease, sqlx::Error> {
-    let rows = lanes::lease(conn, owner, max_lanes, now, until).await?;
+    let with_work = max_lanes < i64::from(LANES);
+    let rows = lanes::lease(conn, owner, max_lanes, with_work, now, until).await?;
     let (lanes, tokens) = rows.into_iter().unzip();
-    Ok(Lease { owner: owner.to_owned(), lanes, tokens })
+    Ok(Lease { owner: owner.to_owned(), until, lanes, tokens })
 }
 
 /// Prolongs a lease; `false` where a lane of it was lost.
@@ -80,10 +100,11 @@ pub async fn lease(
 /// The database's.
 pub async fn renew(
     conn: &mut PgConnection,
-    lease: &Lease,
+    lease: &mut Lease,
     until: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
     let renewed = lanes::renew(conn, &lease.lanes, &lease.tokens, until).await?;
+    lease.until = until;
     Ok(usize::try_from(renewed) == Ok(lease.lanes.len()))
 }
 
@@ -111,19 +132,6 @@ pub async fn release_owner(
     lanes::release_owner(conn, owner, now).await
 }
 
-/// Sets HELD what stands behind a command of its aggregate that is in flight, backing off,
-/// blocked or dead.
-///
-/// # Errors
-/// The database's.
-pub async fn hold_followers(
-    conn: &mut PgConnection,
-    lease: &Lease,
-    now: OffsetDateTime,
-) -> Result<u64, sqlx::Error> {
-    commands::hold_followers(conn, &lease.lanes, now).await
-}
-
 /// Sets PENDING every HELD command that stands behind nothing any more. Settlement does it
 /// for its own aggregates at once; this finds what a race left behind.
 ///
@@ -136,7 +144,9 @@ pub async fn release_held(
     commands::release_all_held(conn, now).await
 }
 
-/// The due commands of the leased lanes, by their number.
+/// The first due commands of the leased lanes, by their number, at most `limit`. Those
+/// behind a command of their aggregate that is in flight, backing off, blocked or dead are
+/// set HELD instead, so that they do not stand in the way again.
 ///
 /// # Errors
 /// The database's; a row that no release of this code wrote is reported as a decode error.
@@ -146,14 +156,38 @@ pub async fn due_commands(
     now: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<Due>, sqlx::Error> {
-    let rows = commands::due(conn, &lease.lanes, now, limit).await?;
-    Ok(rows.into_iter().map(due_from_row).collect())
+    look::follow_indexes(conn).await?;
+    let marks = vec![0; lease.lanes.len()];
+    let lanes = i64::try_from(lease.lanes.len()).unwrap_or(i64::MAX).max(1);
+    // An even share first; where the work is in few lanes, these are looked at again.
+    let share = (limit / lanes).max(LEAST_SHARE).min(limit);
+    let mut rows = look::due(conn, &lease.lanes, &marks, share, limit, now).await?;
+    if i64::try_from(rows.len()).unwrap_or(i64::MAX) < limit && has_full_lane(&rows, share) {
+        rows = look::due(conn, &lease.lanes, &marks, limit, limit, now).await?;
+    }
+    let (waiting, due): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|row| row.waits && row.give_up.is_none());
+    if !waiting.is_empty() {
+        let ids: Vec<String> = waiting.into_iter().map(|row| row.command_id).collect();
+        look::hold(conn, &ids, now).await?;
+    }
+    Ok(due.into_iter().map(due_from_row).collect())
 }
 
-fn due_from_row(row: commands::DueRow) -> Due {
+fn has_full_lane(rows: &[look::DueRow], share: i64) -> bool {
+    let mut counts = HashMap::new();
+    rows.iter().any(|row| {
+        let count = counts.entry(row.lane).or_insert(0);
+        *count += 1;
+        *count >= share
+    })
+}
+
+fn due_from_row(row: look::DueRow) -> Due {
     let cancel = row.give_up.is_some();
     Due {
         number: row.number,
+        lane: row.lane,
         bytes: row.payload.to_string().len() + row.kind.len() + 100,
         command_id: row.command_id,
         kind: row.kind,
@@ -165,7 +199,6 @@ fn due_from_row(row: commands::DueRow) -> Due {
         purpose: if cancel { Purpose::Cancel } else { Purpose::Execute },
         aggregate_key: row.aggregate_key,
         touches: row.touches,
-        interrupted: u32::try_from(row.interrupted).unwrap_or(u32::MAX),
     }
 }
 
@@ -175,43 +208,6 @@ fn due_from_row(row: commands::DueRow) -> Due {
 /// The database's.
 pub async fn open_touches(conn: &mut PgConnection) -> Result<HashSet<String>, sqlx::Error> {
     Ok(attempts::open_touches(conn).await?.into_iter().collect())
-}
-
-/// Counts a try of each command, durably, before it is made. Until its end is recorded it
-/// is charged as interrupted. `false` where a lane or a command was lost meanwhile; then
-/// nothing is counted.
-///
-/// # Errors
-/// The database's.
-pub async fn start(
-    conn: &mut PgConnection,
-    lease: &Lease,
-    ids: &[String],
-    now: OffsetDateTime,
-) -> Result<bool, sqlx::Error> {
-    let mut tx = sqlx::Connection::begin(conn).await?;
-    let held = lanes::lock(&mut tx, &lease.lanes, &lease.tokens).await? == lease.lanes.len();
-    let counted = held && commands::start(&mut tx, ids, now).await? == ids.len();
-    if counted {
-        tx.commit().await?;
-    } else {
-        tx.rollback().await?;
-    }
-    Ok(counted)
-}
-
-/// Takes back [`start`] for commands whose try was not made, or found no ledger.
-///
-/// # Errors
-/// The database's.
-pub async fn withdraw(
-    conn: &mut PgConnection,
-    ids: &[String],
-    why: Option<&str>,
-    now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    let why = why.map(crate::failure::storable);
-    commands::withdraw(conn, ids, why.as_deref(), now).await
 }
 
 /// When the next command or open attempt that is put off becomes due.

@@ -21,17 +21,18 @@ mod settle;
 mod store;
 pub mod tasks;
 pub mod tip;
+mod tried;
 mod verification;
 mod wake;
 
 pub use attempt::{
-    NewAttempt, OpenAttempt, Purpose, Reply, StoreRefusal, abandon, hasten_open, sent,
+    NewAttempt, OpenAttempt, Purpose, Reply, StoreRefusal, abandon, hasten_open, replied,
     store_attempt, take_due,
 };
 pub use batch::{Batch, BatchLimits, form};
 pub use claim::{
-    Due, Lease, due_commands, hold_followers, lease, next_due, open_touches, release, release_held,
-    release_owner, renew, start, withdraw,
+    Due, Lease, due_commands, lease, next_due, open_touches, release, release_held, release_owner,
+    renew,
 };
 pub use enqueue::{EnqueueError, Enqueued, NewCommand, enqueue};
 pub use failure::{Fate, put_back, storable};
@@ -47,5 +48,6 @@ pub use settle::{
     Settled, Settlement, prerequisites_arrived, settle_attempt_invalid, settle_attempt_valid,
     settle_entry,
 };
+pub use tried::{Try, charge_interrupted, fail, start, withdraw};
 pub use verification::{Unverified, unverified, verified};
 pub use wake::{Listener, Waker};

@@ -75,7 +75,7 @@ impl Submitter {
     /// The genesis block and the checkpoint's block are those of this database, and so is
     /// what is under way. A ledger that lost blocks and went on has the same genesis block.
     async fn compare_chain(
-        &self,
+        &mut self,
         conn: &mut PgConnection,
         checkpoint: Option<&Checkpoint>,
     ) -> Result<(), SubmitterError> {
@@ -86,21 +86,16 @@ impl Submitter {
             check_same(&known.block_hash, self.parts.ledger.block(number).await?.id())?;
         }
         let tx_ids = gx_outbox::foreign_attempts(conn, &genesis.hash).await?;
-        if tx_ids.is_empty() { Ok(()) } else { Err(Halt::ForeignAttempts { tx_ids }.into()) }
+        if !tx_ids.is_empty() {
+            return Err(Halt::ForeignAttempts { tx_ids }.into());
+        }
+        self.genesis_hash = genesis.hash;
+        Ok(())
     }
 
     /// The greatest height that a peer of our organisation names.
     pub(crate) async fn tip(&self) -> Result<u64, SubmitterError> {
         Ok(PeerHeight::tip(&self.parts.ledger.heights().await)?)
-    }
-
-    /// The genesis hash under which attempts are stored.
-    pub(crate) async fn genesis_hash(&self) -> Result<Vec<u8>, SubmitterError> {
-        let mut conn = self.parts.pool.acquire().await?;
-        match gx_outbox::checkpoint(&mut conn, &self.parts.channel).await? {
-            Some(known) => Ok(known.genesis_hash),
-            None => Ok(self.parts.ledger.genesis().await?.hash.to_vec()),
-        }
     }
 }
 

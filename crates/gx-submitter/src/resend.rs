@@ -18,7 +18,7 @@ const REFUSED_AGAIN: Duration = Duration::from_millis(500);
 
 impl Submitter {
     /// Sends open attempts that are due; how many.
-    pub(crate) async fn resend_due(&mut self) -> Result<usize, SubmitterError> {
+    pub(crate) async fn resend_due(&self) -> Result<usize, SubmitterError> {
         let now = self.now();
         // Should this process die meanwhile, another sends them soon; twice does no harm.
         let until = now + self.settings.resend();
@@ -42,10 +42,10 @@ impl Submitter {
         Ok(count)
     }
 
-    /// Sends an envelope once. The reply only decides when it is sent again, unless the
+    /// Sends an envelope, for the `sends`th time. The reply only decides when it is sent again, unless the
     /// orderer has refused it for good and no block can carry it.
     pub(crate) async fn submit(
-        &mut self,
+        &self,
         tx_id: &str,
         envelope: &[u8],
         sends: u32,
@@ -56,8 +56,12 @@ impl Submitter {
         let error = match submitted {
             Ok(()) => {
                 self.ledger_answered(Phase::Submit);
-                let after = self.resend_after(sends);
-                return self.record(tx_id, after, None, None).await;
+                // A first sending was put off for long enough when it was stored.
+                if sends > 1 {
+                    let after = self.resend_after(sends);
+                    self.record(tx_id, after, None, None).await?;
+                }
+                return Ok(());
             }
             Err(error) => error,
         };
@@ -77,7 +81,7 @@ impl Submitter {
     /// The orderer says no. Only when every block that existed then was applied, none of
     /// them carried the envelope and the orderer says no again, is the attempt abandoned.
     async fn refused(
-        &mut self,
+        &self,
         tx_id: &str,
         error: &LedgerError,
         refused_at: Option<i64>,
@@ -94,8 +98,8 @@ impl Submitter {
             return self.record(tx_id, REFUSED_AGAIN, Some(error), Some(height)).await;
         }
         let (why, now) = (error.to_string(), self.now());
-        let retry = &self.parts.retry;
-        if gx_outbox::abandon(&mut conn, tx_id, &why, retry, &mut self.rng, now).await? {
+        let (retry, mut rng) = (&self.parts.retry, self.rng());
+        if gx_outbox::abandon(&mut conn, tx_id, &why, retry, &mut rng, now).await? {
             tracing::error!(tx_id, error = %error, "the orderer refuses an envelope for good");
             metrics::counter!("gx_submitter_abandoned_total").increment(1);
         }
@@ -116,15 +120,15 @@ impl Submitter {
             refused_at_height,
         };
         let mut conn = self.parts.pool.acquire().await?;
-        gx_outbox::sent(&mut conn, tx_id, reply).await?;
+        gx_outbox::replied(&mut conn, tx_id, reply).await?;
         Ok(())
     }
 
     /// Longer after each sending, between half and the whole of it.
-    fn resend_after(&mut self, sends: u32) -> Duration {
-        let factor = 1_u32.checked_shl(sends).unwrap_or(u32::MAX);
+    fn resend_after(&self, sends: u32) -> Duration {
+        let factor = 1_u32.checked_shl(sends.saturating_sub(1)).unwrap_or(u32::MAX);
         let longest = self.settings.resend().saturating_mul(factor).min(LONGEST_RESEND);
         let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
-        Duration::from_millis(self.rng.random_range(longest / 2..=longest))
+        Duration::from_millis(self.standing().rng.random_range(longest / 2..=longest))
     }
 }

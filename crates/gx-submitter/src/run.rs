@@ -158,8 +158,11 @@ impl Health {
 
     fn progress(&self, submitter: &Submitter, progress: &Progress) {
         self.database.healthy();
-        let troubles = &submitter.troubles;
-        let verdict = match (progress, troubles.now()) {
+        let (trouble, last) = {
+            let standing = submitter.standing();
+            (standing.troubles.now().map(str::to_owned), standing.troubles.last())
+        };
+        let verdict = match (progress, trouble) {
             (Progress::Waiting { height, applied }, _) => {
                 let message = "waiting until the projector has reached the ledger's tip";
                 let value = json!({ "height": height, "applied": applied });
@@ -171,7 +174,7 @@ impl Health {
             }
             (Progress::Idle | Progress::Worked { .. }, None) => Verdict::healthy(),
         };
-        self.submission.set(verdict.with_value(json!({ "lastFailure": troubles.last() })));
+        self.submission.set(verdict.with_value(json!({ "lastFailure": last })));
     }
 
     fn failure(&self, error: &SubmitterError) {

@@ -3,7 +3,8 @@
 use std::collections::{HashSet, VecDeque};
 
 use gx_fabric_client::{Endorsed, LedgerError, OutcomeClass, Phase};
-use gx_outbox::{Batch, Due, FailureClass, Fate, Lease, NewAttempt};
+use gx_outbox::{Batch, Due, FailureClass, Lease, NewAttempt, StoreRefusal, Try};
+use rand::rngs::StdRng;
 
 use crate::envelope;
 use crate::error::SubmitterError;
@@ -15,42 +16,73 @@ enum Sent {
     Done,
     /// Refused whole: each half is to be tried by itself.
     Split,
-    /// The ledger cannot serve, or a lane was lost: the rest is not tried now.
+    /// The ledger cannot serve: the rest is not tried now.
     Stop,
+    /// A lane was lost, and with it the right to send the rest.
+    Lost,
+}
+
+/// Whether the lanes of a batch were still ours at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// As far as was seen.
+    Yes,
+    /// Another submitter has leased one.
+    No,
+}
+
+/// A batch on its way, with what goes with it.
+struct Parcel<'a> {
+    lease: &'a Lease,
+    tried: Try,
+    rng: StdRng,
 }
 
 impl Submitter {
     /// Sends a batch whose try was counted. What cannot go now is put back.
-    pub(crate) async fn send(&mut self, batch: Batch, lease: &Lease) -> Result<(), SubmitterError> {
+    pub(crate) async fn send(
+        &self,
+        batch: Batch,
+        tried: Try,
+        lease: &Lease,
+    ) -> Result<Kept, SubmitterError> {
+        self.probe.at("counted").await;
+        let mut parcel = Parcel { lease, tried, rng: self.rng() };
         let mut kept_back = HashSet::new();
         let mut pieces = VecDeque::from([batch]);
         while let Some(piece) = pieces.pop_front() {
-            let piece = self.without_kept_back(piece, &mut kept_back).await?;
+            let piece = self.without_kept_back(piece, &mut parcel, &mut kept_back).await?;
             if piece.commands.is_empty() {
                 continue;
             }
-            match self.send_piece(&piece, lease).await? {
+            let sent = self.send_piece(&piece, &mut parcel).await?;
+            match sent {
                 Sent::Done => kept_back.extend(piece.touches()),
                 Sent::Split => {
                     let (first, second) = halves(piece);
                     pieces.push_front(second);
                     pieces.push_front(first);
+                    // Halves of halves may take longer than one endorsement.
+                    if !self.renew(lease).await? {
+                        self.withdraw_all(pieces, &mut parcel).await?;
+                        return Ok(Kept::No);
+                    }
                 }
-                Sent::Stop => {
-                    let rest: Vec<String> = pieces.iter().flat_map(Batch::ids).collect();
-                    self.withdraw(&rest, None).await?;
-                    return Ok(());
+                Sent::Stop | Sent::Lost => {
+                    self.withdraw_all(pieces, &mut parcel).await?;
+                    return Ok(if matches!(sent, Sent::Lost) { Kept::No } else { Kept::Yes });
                 }
             }
         }
-        Ok(())
+        Ok(Kept::Yes)
     }
 
     /// Puts back what touches the same accounts as a piece that went before: it would
     /// conflict with it, or overtake it.
     async fn without_kept_back(
-        &mut self,
+        &self,
         piece: Batch,
+        parcel: &mut Parcel<'_>,
         kept_back: &mut HashSet<String>,
     ) -> Result<Batch, SubmitterError> {
         let mut go = Vec::with_capacity(piece.commands.len());
@@ -64,40 +96,41 @@ impl Submitter {
             }
         }
         if !wait.is_empty() {
-            self.withdraw(&wait, None).await?;
+            self.withdraw(&wait, parcel, None).await?;
         }
         Ok(Batch { commands: go, ..piece })
     }
 
-    async fn send_piece(&mut self, piece: &Batch, lease: &Lease) -> Result<Sent, SubmitterError> {
-        let call = match envelope::call(piece.purpose, &piece.commands, &mut self.rng) {
+    async fn send_piece(
+        &self,
+        piece: &Batch,
+        parcel: &mut Parcel<'_>,
+    ) -> Result<Sent, SubmitterError> {
+        let call = match envelope::call(piece.purpose, &piece.commands, &mut parcel.rng) {
             Ok(call) => call,
             Err(_) if piece.commands.len() > 1 => return Ok(Sent::Split),
             Err(unreadable) => {
                 let ids = [unreadable.command_id];
-                self.fail(&ids, FailureClass::Refused, &unreadable.reason).await?;
+                self.fail(&ids, parcel, FailureClass::Refused, &unreadable.reason).await?;
                 return Ok(Sent::Done);
             }
         };
-        if !self.renew(lease).await? {
-            self.withdraw(&piece.ids(), None).await?;
-            return Ok(Sent::Stop);
-        }
         let signer = self.parts.signers.of(piece.signer);
         match self.parts.ledger.endorse(signer, call.function, &call.args).await {
             Ok(endorsed) => {
                 self.ledger_answered(Phase::Endorse);
                 self.probe.at("endorsed").await;
-                self.store_and_submit(piece, lease, &endorsed).await
+                self.store_and_submit(piece, parcel, &endorsed).await
             }
-            Err(error) => self.not_endorsed(piece, &error).await,
+            Err(error) => self.not_endorsed(piece, parcel, &error).await,
         }
     }
 
     /// No transaction exists. What comes of that depends on why.
     async fn not_endorsed(
-        &mut self,
+        &self,
         piece: &Batch,
+        parcel: &mut Parcel<'_>,
         error: &LedgerError,
     ) -> Result<Sent, SubmitterError> {
         self.ledger_failed(Phase::Endorse, error);
@@ -119,45 +152,55 @@ impl Submitter {
             OutcomeClass::Unavailable | OutcomeClass::Misconfigured => {
                 tracing::warn!(commands = ids.len(), error = %message, "a batch was not endorsed");
                 if error.phase == Phase::Connect {
-                    self.withdraw(&ids, Some(&message)).await?;
+                    self.withdraw(&ids, parcel, Some(&message)).await?;
                 } else {
-                    self.fail(&ids, FailureClass::Unavailable, &message).await?;
+                    self.fail(&ids, parcel, FailureClass::Unavailable, &message).await?;
                 }
                 self.pause_ledger(error);
                 return Ok(Sent::Stop);
             }
         };
         tracing::warn!(commands = ids.len(), error = %message, "a batch was not endorsed");
-        self.fail(&ids, class, &message).await?;
+        self.fail(&ids, parcel, class, &message).await?;
         Ok(Sent::Done)
     }
 
     /// Stores the signed bytes, and only then sends them.
     async fn store_and_submit(
-        &mut self,
+        &self,
         piece: &Batch,
-        lease: &Lease,
+        parcel: &mut Parcel<'_>,
         endorsed: &Endorsed,
     ) -> Result<Sent, SubmitterError> {
         let (ids, touches) = (piece.ids(), piece.touches());
-        let genesis_hash = self.genesis_hash().await?;
         let attempt = NewAttempt {
             tx_id: &endorsed.tx_id,
             purpose: piece.purpose,
-            genesis_hash: &genesis_hash,
+            genesis_hash: &self.genesis_hash,
             envelope: &endorsed.envelope,
             command_ids: &ids,
             touches: &touches,
         };
         let now = self.now();
         let mut conn = self.parts.pool.acquire().await?;
-        let next_send_at = now + self.settings.resend();
-        let stored = gx_outbox::store_attempt(&mut conn, lease, attempt, now, next_send_at).await?;
+        let (lease, next_send_at) = (parcel.lease, now + self.settings.resend());
+        let stored = gx_outbox::store_attempt(
+            &mut conn,
+            lease,
+            &mut parcel.tried,
+            attempt,
+            now,
+            next_send_at,
+        );
+        let stored = stored.await?;
         drop(conn);
         if let Err(refusal) = stored {
             tracing::debug!(?refusal, tx_id = endorsed.tx_id, "an endorsed batch was not stored");
-            self.withdraw(&ids, None).await?;
-            return Ok(Sent::Done);
+            self.withdraw(&ids, parcel, None).await?;
+            return Ok(match refusal {
+                StoreRefusal::LeaseLost => Sent::Lost,
+                StoreRefusal::Overlap | StoreRefusal::CommandsChanged => Sent::Done,
+            });
         }
         tracing::info!(tx_id = endorsed.tx_id, commands = ids.len(), purpose = ?piece.purpose,
             "sending a batch");
@@ -165,36 +208,49 @@ impl Submitter {
         metrics::counter!("gx_submitter_commands_total")
             .increment(u64::try_from(ids.len()).unwrap_or(u64::MAX));
         self.probe.at("stored").await;
-        self.submit(&endorsed.tx_id, &endorsed.envelope, 0, None).await?;
+        self.submit(&endorsed.tx_id, &endorsed.envelope, 1, None).await?;
         self.probe.at("recorded").await;
         Ok(Sent::Done)
     }
 
     async fn renew(&self, lease: &Lease) -> Result<bool, SubmitterError> {
         let mut conn = self.parts.pool.acquire().await?;
-        let until = self.now() + self.settings.lease();
-        Ok(gx_outbox::renew(&mut conn, lease, until).await?)
+        let (mut lease, until) = (lease.clone(), self.now() + self.settings.lease());
+        Ok(gx_outbox::renew(&mut conn, &mut lease, until).await?)
     }
 
-    /// Takes a counted try back: it cost nothing.
-    async fn withdraw(&self, ids: &[String], why: Option<&str>) -> Result<(), SubmitterError> {
+    async fn withdraw_all(
+        &self,
+        pieces: VecDeque<Batch>,
+        parcel: &mut Parcel<'_>,
+    ) -> Result<(), SubmitterError> {
+        let rest: Vec<String> = pieces.iter().flat_map(Batch::ids).collect();
+        if rest.is_empty() { Ok(()) } else { self.withdraw(&rest, parcel, None).await }
+    }
+
+    /// Ends the try of these at no cost.
+    async fn withdraw(
+        &self,
+        ids: &[String],
+        parcel: &mut Parcel<'_>,
+        why: Option<&str>,
+    ) -> Result<(), SubmitterError> {
         let mut conn = self.parts.pool.acquire().await?;
-        gx_outbox::withdraw(&mut conn, ids, why, self.now()).await?;
+        gx_outbox::withdraw(&mut conn, &mut parcel.tried, ids, why, self.now()).await?;
         Ok(())
     }
 
     async fn fail(
-        &mut self,
+        &self,
         ids: &[String],
+        parcel: &mut Parcel<'_>,
         class: FailureClass,
         message: &str,
     ) -> Result<(), SubmitterError> {
-        let now = self.now();
+        let Parcel { tried, rng, .. } = parcel;
+        let (policy, now) = (&self.parts.retry, self.now());
         let mut conn = self.parts.pool.acquire().await?;
-        let mut tx = sqlx::Connection::begin(&mut *conn).await?;
-        let fate = Fate { class, message, from_status: "PENDING" };
-        gx_outbox::put_back(&mut tx, ids, fate, &self.parts.retry, &mut self.rng, now).await?;
-        tx.commit().await?;
+        gx_outbox::fail(&mut conn, tried, ids, (class, message), policy, rng, now).await?;
         Ok(())
     }
 }

@@ -31,7 +31,12 @@ pub struct SubmitterSettings {
     #[arg(long, env = "GX_SUBMITTER_BATCH", default_value_t = 500,
           value_parser = clap::value_parser!(u16).range(1..=500))]
     pub batch_commands: u16,
-    /// Most lanes leased at once.
+    /// Most transactions under way at once, from forming to submission.
+    #[arg(long, env = "GX_SUBMITTER_BATCHES", default_value_t = 4,
+          value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub batches: u8,
+    /// Most lanes leased at once. A submitter that gets all of them keeps them until it
+    /// stops; others stand by. Several that share the work lease fewer.
     #[arg(long, env = "GX_SUBMITTER_LANES", default_value_t = LANES,
           value_parser = clap::value_parser!(u8).range(1..=i64::from(LANES)))]
     pub lanes: u8,
@@ -45,6 +50,7 @@ impl Default for SubmitterSettings {
             poll_ms: 500,
             resend_ms: 5_000,
             batch_commands: 500,
+            batches: 4,
             lanes: LANES,
         }
     }

@@ -1,26 +1,22 @@
-//! The submitter's step: see that the ledger is ours, send again what is due, send a batch.
+//! The submitter's step: see that the ledger is ours, send again what is due, send batches.
 
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use gx_db::{PgConnection, PgPool};
+use futures_util::future::join_all;
+use gx_db::PgPool;
 use gx_fabric_client::{Identity, Ledger, LedgerError, Phase};
 use gx_model::{Clock, SignerRole};
-use gx_outbox::{FailureClass, Fate, Probe, Purpose, RetryPolicy};
-use rand::RngExt;
+use gx_outbox::{Probe, RetryPolicy};
+use rand::SeedableRng;
 use rand::rngs::StdRng;
 use time::OffsetDateTime;
 
+use crate::claim::Claims;
 use crate::error::SubmitterError;
 use crate::gate::Gate;
+use crate::send::Kept;
 use crate::settings::{SettingsError, SubmitterSettings};
-use crate::trouble::Troubles;
-
-/// The first pause after the ledger was unavailable is at most this long; doubled each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);
-/// Most commands looked at to form one batch.
-const MAX_LOOKED_AT: i64 = 2_000;
+use crate::standing::Standing;
 
 /// The identities that sign.
 #[derive(Clone)]
@@ -61,22 +57,12 @@ pub struct Parts {
 pub struct Submitter {
     pub(crate) parts: Parts,
     pub(crate) settings: SubmitterSettings,
-    pub(crate) rng: StdRng,
     pub(crate) gate: Gate,
-    pub(crate) troubles: Troubles,
+    /// Hash of the chain's first block, known once the gate is open.
+    pub(crate) genesis_hash: [u8; 32],
+    pub(crate) standing: Mutex<Standing>,
+    pub(crate) claims: Claims,
     pub(crate) probe: Probe,
-    pause: Option<Pause>,
-    swept_at: Option<OffsetDateTime>,
-    /// Lanes may be leased under this name although no step is under way.
-    lanes_astray: bool,
-}
-
-/// The ledger is left alone for a while.
-struct Pause {
-    until: OffsetDateTime,
-    /// Failures in a row.
-    failures: u32,
-    why: String,
 }
 
 /// What a step did.
@@ -121,13 +107,11 @@ impl Submitter {
         Ok(Self {
             parts,
             settings,
-            rng,
             gate: Gate::default(),
-            troubles: Troubles::default(),
+            genesis_hash: [0; 32],
+            standing: Mutex::new(Standing::new(rng)),
+            claims: Claims::default(),
             probe: Probe::default(),
-            pause: None,
-            swept_at: None,
-            lanes_astray: false,
         })
     }
 
@@ -142,34 +126,23 @@ impl Submitter {
         &self.parts
     }
 
-    /// Sends again what is due, then forms, stores and sends at most one batch. Whatever
+    /// Sends again what is due, and beside it forms, stores and sends new batches. Whatever
     /// ends it on the way, the next step of any submitter goes on safely.
     ///
     /// # Errors
     /// [`SubmitterError`]; the next step takes up where this one failed.
     pub async fn step(&mut self) -> Result<Progress, SubmitterError> {
-        if self.is_paused()
-            && let Some(Pause { until, why, .. }) = &self.pause
-        {
-            return Ok(Progress::Paused { until: *until, why: why.clone() });
+        if let Some((until, why)) = self.standing().pause(self.now()) {
+            return Ok(Progress::Paused { until, why });
         }
         let stepped = self.step_now().await;
-        match &stepped {
-            Err(SubmitterError::Ledger(error)) => self.pause_ledger(error),
-            // Whether the lanes were given back nobody knows.
-            Err(SubmitterError::Database(_)) => self.lanes_astray = true,
-            _ => {}
+        if let Err(SubmitterError::Ledger(error)) = &stepped {
+            self.pause_ledger(error);
+        }
+        if self.standing().take_recheck() {
+            self.gate.recheck();
         }
         stepped
-    }
-
-    /// Whether the ledger is left alone. A pause that a clock set back made longer than any
-    /// is over.
-    pub(crate) fn is_paused(&self) -> bool {
-        let now = self.now();
-        self.pause
-            .as_ref()
-            .is_some_and(|pause| now < pause.until && pause.until - now <= LONGEST_PAUSE)
     }
 
     async fn step_now(&mut self) -> Result<Progress, SubmitterError> {
@@ -186,15 +159,29 @@ impl Submitter {
         Ok(Progress::Worked { tried, resent })
     }
 
+    /// Claims batches and sends them side by side; how many commands were tried.
+    async fn send_due(&mut self) -> Result<usize, SubmitterError> {
+        let Some(mut claim) = self.claim().await? else { return Ok(0) };
+        let tried = claim.batches.iter().map(|(batch, _)| batch.commands.len()).sum();
+        let (this, lease) = (&*self, &claim.lease);
+        let batches = claim.batches.drain(..);
+        let sending = batches.map(|(batch, tried)| Box::pin(this.send(batch, tried, lease)));
+        let sent = join_all(sending).await;
+        // A database that failed leaves the lanes astray; the next step takes them anew.
+        let kept = sent.into_iter().collect::<Result<Vec<Kept>, _>>()?;
+        self.claimed(claim.lease, kept.contains(&Kept::No)).await?;
+        Ok(tried)
+    }
+
     /// No later call of the same kind may come to tell that a trouble is over.
     async fn forget_what_is_settled(
         &mut self,
         began_at: OffsetDateTime,
     ) -> Result<(), sqlx::Error> {
-        if self.troubles.now().is_some() {
+        if self.standing().troubles.now().is_some() {
             let mut conn = self.parts.pool.acquire().await?;
             if gx_outbox::next_due(&mut conn, began_at).await?.is_none() {
-                self.troubles.all_over();
+                self.standing().troubles.all_over();
             }
         }
         Ok(())
@@ -214,120 +201,37 @@ impl Submitter {
         self.parts.clock.now()
     }
 
-    /// Leaves the ledger alone for a while, longer after each failure in a row, and
-    /// compares its genesis block again afterwards.
-    pub(crate) fn pause_ledger(&mut self, error: &LedgerError) {
-        let in_a_row = self.pause.as_ref().filter(|last| {
-            // What failed long ago says nothing about now.
-            (self.now() - last.until).unsigned_abs() < LONGEST_PAUSE * 4
-        });
-        let failures = in_a_row.map_or(1, |last| last.failures.saturating_add(1));
-        let factor = 1_u32.checked_shl(failures - 1).unwrap_or(u32::MAX);
-        let longest = FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE);
-        let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
-        let pause = Duration::from_millis(self.rng.random_range(0..=longest));
-        let (until, why) = (self.now() + pause, error.to_string());
-        self.pause = Some(Pause { until, failures, why });
-        self.gate.recheck();
+    /// How the ledger fares. Never held over an await.
+    pub(crate) fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A source of randomness of its own for one task.
+    pub(crate) fn rng(&self) -> StdRng {
+        StdRng::from_rng(&mut self.standing().rng)
+    }
+
+    /// Leaves the ledger alone for a while.
+    pub(crate) fn pause_ledger(&self, error: &LedgerError) {
+        let now = self.now();
+        self.standing().begin_pause(error, now);
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.standing().pause(self.now()).is_some()
     }
 
     /// The ledger carried out what this phase asks of it.
-    pub(crate) fn ledger_answered(&mut self, phase: Phase) {
-        self.pause = None;
-        self.troubles.over(phase);
+    pub(crate) fn ledger_answered(&self, phase: Phase) {
+        self.standing().answered(phase);
     }
 
     /// Counts a failed call by phase and class, and remembers it for whoever looks.
-    pub(crate) fn ledger_failed(&mut self, phase: Phase, error: &LedgerError) {
+    pub(crate) fn ledger_failed(&self, phase: Phase, error: &LedgerError) {
         metrics::counter!("gx_submitter_failures_total",
             "phase" => error.phase.name(), "class" => error.class.name())
         .increment(1);
-        self.troubles.add(phase, error, self.parts.clock.now());
-    }
-
-    /// Leases lanes, forms a batch and sends it; how many commands were tried.
-    async fn send_due(&mut self) -> Result<usize, SubmitterError> {
-        let pool = self.parts.pool.clone();
-        let mut conn = pool.acquire().await?;
         let now = self.now();
-        if self.lanes_astray {
-            gx_outbox::release_owner(&mut conn, &self.settings.instance, now).await?;
-            self.lanes_astray = false;
-        }
-        self.sweep(&mut conn, now).await?;
-        let until = now + self.settings.lease();
-        let lanes = i64::from(self.settings.lanes);
-        let lease = gx_outbox::lease(&mut conn, &self.settings.instance, lanes, now, until).await?;
-        if lease.is_empty() {
-            return Ok(0);
-        }
-        self.probe.at("leased").await;
-        let sent = self.send_leased(conn, &lease).await;
-        let mut conn = pool.acquire().await?;
-        gx_outbox::release(&mut conn, &lease, self.now()).await?;
-        sent
-    }
-
-    async fn send_leased(
-        &mut self,
-        mut conn: sqlx::pool::PoolConnection<gx_db::Postgres>,
-        lease: &gx_outbox::Lease,
-    ) -> Result<usize, SubmitterError> {
-        let now = self.now();
-        gx_outbox::hold_followers(&mut conn, lease, now).await?;
-        let due = gx_outbox::due_commands(&mut conn, lease, now, MAX_LOOKED_AT).await?;
-        let budget = self.parts.retry.budget(FailureClass::Interrupted);
-        let exhausted: Vec<String> = due
-            .iter()
-            .filter(|one| one.purpose == Purpose::Execute && one.interrupted >= budget)
-            .map(|one| one.command_id.clone())
-            .collect();
-        if !exhausted.is_empty() {
-            self.give_up_interrupted(&mut conn, &exhausted).await?;
-            return Ok(exhausted.len());
-        }
-        self.probe.at("looked").await;
-        let busy = gx_outbox::open_touches(&mut conn).await?;
-        let Some(batch) = gx_outbox::form(due, &busy, self.settings.batch_limits()) else {
-            return Ok(0);
-        };
-        let count = batch.commands.len();
-        if !gx_outbox::start(&mut conn, lease, &batch.ids(), self.now()).await? {
-            return Ok(0);
-        }
-        // The ledger may take long; the connection is for others meanwhile.
-        drop(conn);
-        self.probe.at("counted").await;
-        self.send(batch, lease).await?;
-        Ok(count)
-    }
-
-    async fn give_up_interrupted(
-        &mut self,
-        conn: &mut PgConnection,
-        ids: &[String],
-    ) -> Result<(), sqlx::Error> {
-        let fate = Fate {
-            class: FailureClass::Interrupted,
-            message: "the submitter stopped each time while it was sending this command",
-            from_status: "PENDING",
-        };
-        let now = self.now();
-        gx_outbox::put_back(conn, ids, fate, &self.parts.retry, &mut self.rng, now).await?;
-        Ok(())
-    }
-
-    /// Once a poll: releases what a race left held.
-    async fn sweep(
-        &mut self,
-        conn: &mut PgConnection,
-        now: OffsetDateTime,
-    ) -> Result<(), sqlx::Error> {
-        if self.swept_at.is_some_and(|at| (now - at).unsigned_abs() < self.settings.poll()) {
-            return Ok(());
-        }
-        self.swept_at = Some(now);
-        gx_outbox::release_held(conn, now).await?;
-        Ok(())
+        self.standing().troubles.add(phase, error, now);
     }
 }

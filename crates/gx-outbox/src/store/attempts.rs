@@ -23,14 +23,16 @@ pub(crate) async fn serialise_stores(conn: &mut PgConnection) -> Result<(), sqlx
     Ok(())
 }
 
-/// Whether an open attempt touches any of these keys.
+/// Whether an open attempt touches any of these keys: a join by hash, where `&&` would
+/// compare each key with each.
 pub(crate) async fn overlaps_open(
     conn: &mut PgConnection,
     touches: &[String],
 ) -> Result<bool, sqlx::Error> {
     query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM "LedgerAttempt"
-                          WHERE state = 'OPEN' AND touches && $1) AS "overlaps!""#,
+        r#"SELECT EXISTS (SELECT FROM "LedgerAttempt" a, unnest(a.touches) AS open (key)
+                          JOIN unnest($1::text[]) AS wanted (key) USING (key)
+                          WHERE a.state = 'OPEN') AS "overlaps!""#,
         touches,
     )
     .fetch_one(conn)
@@ -46,7 +48,7 @@ pub(crate) async fn open_touches(conn: &mut PgConnection) -> Result<Vec<String>,
     .await
 }
 
-/// Adds an open attempt.
+/// Adds an open attempt, which is about to be sent once.
 pub(crate) async fn insert(
     conn: &mut PgConnection,
     new: &NewAttempt<'_>,
@@ -55,8 +57,8 @@ pub(crate) async fn insert(
 ) -> Result<(), sqlx::Error> {
     query!(
         r#"INSERT INTO "LedgerAttempt" ("txId", purpose, "genesisHash", envelope, "commandIds",
-                                        touches, "nextSendAt", "createdAt")
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"#,
+                                        touches, sends, "nextSendAt", "createdAt")
+           VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8)"#,
         new.tx_id,
         new.purpose.name(),
         new.genesis_hash,
@@ -71,7 +73,7 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Takes due open attempts and puts them off.
+/// Takes due open attempts to be sent once more, and puts them off.
 pub(crate) async fn take_due(
     conn: &mut PgConnection,
     limit: i64,
@@ -86,7 +88,7 @@ pub(crate) async fn take_due(
                ORDER BY "nextSendAt"
                LIMIT $1
                FOR UPDATE SKIP LOCKED)
-           UPDATE "LedgerAttempt" a SET "nextSendAt" = $3
+           UPDATE "LedgerAttempt" a SET "nextSendAt" = $3, sends = a.sends + 1
            FROM due WHERE a."txId" = due."txId"
            RETURNING a."txId" AS tx_id, a.envelope, a.sends,
                      a."refusedAtHeight" AS refused_at_height"#,
@@ -113,8 +115,8 @@ pub(crate) async fn hasten_open(
     Ok(())
 }
 
-/// Records one sending of an open attempt.
-pub(crate) async fn sent(
+/// Records what came of sending an open attempt.
+pub(crate) async fn replied(
     conn: &mut PgConnection,
     tx_id: &str,
     next_send_at: OffsetDateTime,
@@ -124,7 +126,7 @@ pub(crate) async fn sent(
 ) -> Result<(), sqlx::Error> {
     query!(
         r#"UPDATE "LedgerAttempt"
-           SET sends = sends + 1, "nextSendAt" = $2, "errorClass" = $3, "errorDetail" = $4,
+           SET "nextSendAt" = $2, "errorClass" = $3, "errorDetail" = $4,
                "refusedAtHeight" = $5
            WHERE "txId" = $1 AND state = 'OPEN'"#,
         tx_id,

@@ -19,19 +19,6 @@ pub(crate) struct NewRow<'a> {
     pub(crate) request_id: Option<&'a str>,
 }
 
-/// A command that may be sent.
-pub(crate) struct DueRow {
-    pub(crate) number: i64,
-    pub(crate) command_id: String,
-    pub(crate) kind: String,
-    pub(crate) payload: Value,
-    pub(crate) signer_role: String,
-    pub(crate) aggregate_key: String,
-    pub(crate) touches: Vec<String>,
-    pub(crate) give_up: Option<Value>,
-    pub(crate) interrupted: i32,
-}
-
 /// A command whose try failed.
 pub(crate) struct FailingRow {
     pub(crate) command_id: String,
@@ -97,30 +84,6 @@ pub(crate) async fn is_same(
     .await
 }
 
-/// Sets HELD what stands behind an unfinished command of its aggregate; what is to be
-/// cancelled need not wait. The subquery is no EXISTS, which could become a join of all
-/// with all while the table's statistics are those of a quiet hour.
-pub(crate) async fn hold_followers(
-    conn: &mut PgConnection,
-    lanes: &[i16],
-    now: OffsetDateTime,
-) -> Result<u64, sqlx::Error> {
-    let done = query!(
-        r#"UPDATE "OutboxCommand" f SET status = 'HELD', "updatedAt" = $2
-           WHERE f.lane = ANY($1) AND f.status = 'PENDING' AND f."giveUp" IS NULL
-             AND (SELECT true FROM "OutboxCommand" h
-                  WHERE h."aggregateKey" = f."aggregateKey" AND h.number < f.number
-                    AND h.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
-                    AND (h.status <> 'PENDING' OR h."nextAttemptAt" > $2)
-                  LIMIT 1) IS NOT NULL"#,
-        lanes,
-        now,
-    )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected())
-}
-
 /// Sets PENDING what is HELD behind nothing.
 pub(crate) async fn release_all_held(
     conn: &mut PgConnection,
@@ -163,64 +126,15 @@ pub(crate) async fn release_held(
     Ok(done.rows_affected())
 }
 
-/// The due commands of some lanes, in order. Sorted by an expression, because the index on
-/// all numbers leads through the whole history.
-pub(crate) async fn due(
-    conn: &mut PgConnection,
-    lanes: &[i16],
-    now: OffsetDateTime,
-    limit: i64,
-) -> Result<Vec<DueRow>, sqlx::Error> {
-    query_as!(
-        DueRow,
-        r#"SELECT number, "commandId" AS command_id, kind, payload, "signerRole" AS signer_role,
-                  "aggregateKey" AS aggregate_key, touches, "giveUp" AS give_up,
-                  coalesce((failures ->> 'INTERRUPTED')::integer, 0) AS "interrupted!"
-           FROM "OutboxCommand"
-           WHERE lane = ANY($1) AND status = 'PENDING' AND "nextAttemptAt" <= $2
-           ORDER BY number + 0
-           LIMIT $3"#,
-        lanes,
-        now,
-        limit,
-    )
-    .fetch_all(conn)
-    .await
-}
-
-/// Counts a try of each pending command, charged as interrupted; how many were counted.
-pub(crate) async fn start(
+/// Says why the last try of some pending commands was not made.
+pub(crate) async fn note(
     conn: &mut PgConnection,
     ids: &[String],
-    now: OffsetDateTime,
-) -> Result<usize, sqlx::Error> {
-    let done = query!(
-        r#"UPDATE "OutboxCommand"
-           SET attempts = attempts + 1, "updatedAt" = $2,
-               failures = failures || jsonb_build_object('INTERRUPTED',
-                   coalesce((failures ->> 'INTERRUPTED')::integer, 0) + 1)
-           WHERE "commandId" = ANY($1) AND status = 'PENDING'"#,
-        ids,
-        now,
-    )
-    .execute(conn)
-    .await?;
-    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
-}
-
-/// Takes [`start`] back.
-pub(crate) async fn withdraw(
-    conn: &mut PgConnection,
-    ids: &[String],
-    why: Option<&str>,
+    why: &str,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     query!(
-        r#"UPDATE "OutboxCommand"
-           SET attempts = greatest(attempts - 1, 0), "updatedAt" = $3,
-               "lastError" = coalesce($2, "lastError"),
-               failures = failures || jsonb_build_object('INTERRUPTED',
-                   greatest(coalesce((failures ->> 'INTERRUPTED')::integer, 0) - 1, 0))
+        r#"UPDATE "OutboxCommand" SET "lastError" = $2, "updatedAt" = $3
            WHERE "commandId" = ANY($1) AND status = 'PENDING'"#,
         ids,
         why,
@@ -231,7 +145,7 @@ pub(crate) async fn withdraw(
     Ok(())
 }
 
-/// Moves started commands into an envelope; how many were moved.
+/// Moves pending commands into an envelope, which ends their try; how many were moved.
 pub(crate) async fn submit(
     conn: &mut PgConnection,
     ids: &[String],
@@ -240,10 +154,8 @@ pub(crate) async fn submit(
 ) -> Result<usize, sqlx::Error> {
     let done = query!(
         r#"UPDATE "OutboxCommand"
-           SET status = 'SUBMITTED', "txId" = $2, "updatedAt" = $3,
-               "submittedAt" = coalesce("submittedAt", $3),
-               failures = failures || jsonb_build_object('INTERRUPTED',
-                   greatest(coalesce((failures ->> 'INTERRUPTED')::integer, 0) - 1, 0))
+           SET status = 'SUBMITTED', "txId" = $2, attempts = attempts + 1, "updatedAt" = $3,
+               "submittedAt" = coalesce("submittedAt", $3)
            WHERE "commandId" = ANY($1) AND status = 'PENDING'"#,
         ids,
         tx_id,
@@ -254,8 +166,7 @@ pub(crate) async fn submit(
     Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
 }
 
-/// Locks commands whose try failed, with what was charged to the class so far. A try that
-/// is charged as interrupted already counts once less here.
+/// Locks commands whose try failed, with what was charged to the class so far.
 pub(crate) async fn failing(
     conn: &mut PgConnection,
     ids: &[String],
@@ -265,8 +176,7 @@ pub(crate) async fn failing(
     query_as!(
         FailingRow,
         r#"SELECT "commandId" AS command_id, "submittedAt" IS NOT NULL AS "was_sent!",
-                  coalesce((failures ->> $3::text)::integer, 0)
-                      - CASE WHEN $3 = 'INTERRUPTED' THEN 1 ELSE 0 END AS "charged!",
+                  coalesce((failures ->> $3::text)::integer, 0) AS "charged!",
                   "giveUp" AS give_up
            FROM "OutboxCommand"
            WHERE "commandId" = ANY($1) AND status = $2
@@ -280,7 +190,8 @@ pub(crate) async fn failing(
     .await
 }
 
-/// Records a failed try: charged to its class, and no more as interrupted.
+/// Records a failed try, charged to its class. One that no envelope came of is counted here;
+/// the others were when their envelope was stored.
 pub(crate) async fn fail(
     conn: &mut PgConnection,
     change: &Failure<'_>,
@@ -290,11 +201,9 @@ pub(crate) async fn fail(
         r#"UPDATE "OutboxCommand"
            SET status = $3, "lastError" = $5, "nextAttemptAt" = $6, "updatedAt" = $8,
                "giveUp" = coalesce("giveUp", $7),
-               failures = CASE WHEN $4 = 'INTERRUPTED' THEN failures ELSE failures
+               attempts = attempts + CASE WHEN $2 = 'PENDING' THEN 1 ELSE 0 END,
+               failures = failures
                    || jsonb_build_object($4::text, coalesce((failures ->> $4)::integer, 0) + 1)
-                   || CASE WHEN $2 = 'PENDING' THEN jsonb_build_object('INTERRUPTED',
-                          greatest(coalesce((failures ->> 'INTERRUPTED')::integer, 0) - 1, 0))
-                      ELSE '{}' END END
            WHERE "commandId" = $1 AND status = $2"#,
         change.command_id,
         change.from_status,
@@ -332,14 +241,14 @@ pub(crate) async fn notify(conn: &mut PgConnection, channel: &str) -> Result<(),
     Ok(())
 }
 
-/// When the next command that is put off becomes due.
+/// When the next command that is put off becomes due; only what returned is ever put off.
 pub(crate) async fn next_due(
     conn: &mut PgConnection,
     now: OffsetDateTime,
 ) -> Result<Option<OffsetDateTime>, sqlx::Error> {
     query_scalar!(
         r#"SELECT min("nextAttemptAt") FROM "OutboxCommand"
-           WHERE status = 'PENDING' AND "nextAttemptAt" > $1"#,
+           WHERE status = 'PENDING' AND returned AND "nextAttemptAt" > $1"#,
         now,
     )
     .fetch_one(conn)

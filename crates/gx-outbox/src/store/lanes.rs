@@ -4,13 +4,14 @@ use gx_db::PgConnection;
 use sqlx::query;
 use time::OffsetDateTime;
 
-/// Leases free lanes that have due work, longest unserved first. Skipping locked lanes,
-/// never locked commands: those would let a successor pass its head. A lane that was given
-/// back is free by whatever clock.
+/// Leases free lanes, longest unserved first, and where only some are wanted, only lanes
+/// that have due work. Skipping locked lanes, never locked commands: those would let a
+/// successor pass its head. A lane that was given back is free by whatever clock.
 pub(crate) async fn lease(
     conn: &mut PgConnection,
     owner: &str,
     max_lanes: i64,
+    with_work: bool,
     now: OffsetDateTime,
     until: OffsetDateTime,
 ) -> Result<Vec<(i16, i64)>, sqlx::Error> {
@@ -18,9 +19,9 @@ pub(crate) async fn lease(
         r#"WITH free AS (
                SELECT l.lane FROM "OutboxLane" l
                WHERE (l.owner IS NULL OR l."leaseUntil" <= $3)
-                 AND EXISTS (SELECT FROM "OutboxCommand" c
-                             WHERE c.lane = l.lane AND c.status = 'PENDING'
-                               AND c."nextAttemptAt" <= $3)
+                 AND (NOT $5 OR EXISTS (SELECT FROM "OutboxCommand" c
+                                        WHERE c.lane = l.lane AND c.status = 'PENDING'
+                                          AND c."nextAttemptAt" <= $3))
                ORDER BY l."servedAt", l.lane
                LIMIT $2
                FOR UPDATE SKIP LOCKED)
@@ -32,6 +33,7 @@ pub(crate) async fn lease(
         max_lanes,
         now,
         until,
+        with_work,
     )
     .fetch_all(conn)
     .await?;

@@ -42,8 +42,10 @@ pub(crate) async fn send_due(chain: &Chain, projector: &mut Projector) -> String
     let lease = gx_outbox::lease(&mut conn, "test", 64, now, until).await.unwrap();
     let due = gx_outbox::due_commands(&mut conn, &lease, now, 500).await.unwrap();
     assert!(!due.is_empty(), "nothing is due");
-    let ids: Vec<String> = due.iter().map(|one| one.command_id.clone()).collect();
-    assert!(gx_outbox::start(&mut conn, &lease, &ids, now).await.unwrap());
+    let batches = gx_outbox::form(due.clone(), &Default::default(), Default::default(), 1);
+    let ids = batches[0].ids();
+    assert_eq!(ids.len(), due.len(), "more than one envelope is due");
+    let mut tried = gx_outbox::start(&mut conn, &batches[0], now).await.unwrap();
     let batch: Vec<_> = due
         .iter()
         .map(|one| {
@@ -61,7 +63,7 @@ pub(crate) async fn send_due(chain: &Chain, projector: &mut Projector) -> String
         command_ids: &ids,
         touches: &touches,
     };
-    store_attempt(&mut conn, &lease, attempt, now, now).await.unwrap().unwrap();
+    store_attempt(&mut conn, &lease, &mut tried, attempt, now, now).await.unwrap().unwrap();
     gx_outbox::release(&mut conn, &lease, now).await.unwrap();
     chain.ledger.submit(&tx_id, &envelope).await.unwrap();
     chain.ledger.commit_status(&chain.super_admin, &tx_id).await.unwrap();

@@ -81,16 +81,17 @@ async fn a_stale_owner_cannot_complete_a_command() {
     let mut conn = desk.conn().await;
     let now = desk.chain.clock.now();
     let soon = now + Duration::from_secs(1);
-    let stale = gx_outbox::lease(&mut conn, "slow", 64, now, soon).await.unwrap();
+    let mut stale = gx_outbox::lease(&mut conn, "slow", 63, now, soon).await.unwrap();
     assert_eq!(stale.len(), 1);
     // While the lease lasts nobody else gets the lane.
-    let refused = gx_outbox::lease(&mut conn, "other", 64, now, soon).await.unwrap();
+    let refused = gx_outbox::lease(&mut conn, "other", 63, now, soon).await.unwrap();
     assert!(refused.is_empty());
-    let fresh = gx_outbox::lease(&mut conn, "other", 64, soon, soon + BOUND).await.unwrap();
+    let fresh = gx_outbox::lease(&mut conn, "other", 63, soon, soon + BOUND).await.unwrap();
     assert_eq!(fresh.len(), 1);
 
     let due = gx_outbox::due_commands(&mut conn, &stale, soon, 10).await.unwrap();
-    let batch = gx_outbox::form(due, &Default::default(), BatchLimits::default()).unwrap();
+    let batches = gx_outbox::form(due, &Default::default(), BatchLimits::default(), 1);
+    let batch = &batches[0];
     let (ids, touches) = (batch.ids(), batch.touches());
     let attempt = |tx_id| NewAttempt {
         tx_id,
@@ -100,17 +101,21 @@ async fn a_stale_owner_cannot_complete_a_command() {
         command_ids: &ids,
         touches: &touches,
     };
-    assert!(!gx_outbox::start(&mut conn, &stale, &ids, soon).await.unwrap());
-    assert!(!gx_outbox::renew(&mut conn, &stale, soon + BOUND).await.unwrap());
+    let mut late = gx_outbox::start(&mut conn, batch, soon).await.unwrap();
+    assert!(!gx_outbox::renew(&mut conn, &mut stale, soon + BOUND).await.unwrap());
+    let stored = gx_outbox::store_attempt(&mut conn, &stale, &mut late, attempt("tx1"), soon, soon);
+    assert_eq!(stored.await.unwrap(), Err(StoreRefusal::LeaseLost));
+    let mut tried = gx_outbox::start(&mut conn, batch, soon).await.unwrap();
     let stored =
-        gx_outbox::store_attempt(&mut conn, &stale, attempt("tx1"), soon, soon).await.unwrap();
-    assert_eq!(stored, Err(StoreRefusal::LeaseLost));
+        gx_outbox::store_attempt(&mut conn, &fresh, &mut tried, attempt("tx2"), soon, soon);
+    assert_eq!(stored.await.unwrap(), Ok(()));
+    // The try ended with the envelope, and nothing else may go while that is open.
+    let ended = gx_outbox::store_attempt(&mut conn, &fresh, &mut tried, attempt("tx3"), soon, soon);
+    assert_eq!(ended.await.unwrap(), Err(StoreRefusal::LeaseLost));
+    let mut again = gx_outbox::start(&mut conn, batch, soon).await.unwrap();
     let stored =
-        gx_outbox::store_attempt(&mut conn, &fresh, attempt("tx2"), soon, soon).await.unwrap();
-    assert_eq!(stored, Ok(()));
-    let again =
-        gx_outbox::store_attempt(&mut conn, &fresh, attempt("tx3"), soon, soon).await.unwrap();
-    assert_eq!(again, Err(StoreRefusal::Overlap));
+        gx_outbox::store_attempt(&mut conn, &fresh, &mut again, attempt("tx4"), soon, soon);
+    assert_eq!(stored.await.unwrap(), Err(StoreRefusal::Overlap));
 }
 
 /// Neither a lane that was given back nor a new command waits for a clock that is behind.
@@ -129,10 +134,10 @@ async fn clocks_that_differ_keep_nothing_back() {
         request_id: None,
     };
     gx_outbox::enqueue(&mut conn, new, ahead).await.unwrap();
-    let lease = gx_outbox::lease(&mut conn, "ahead", 64, ahead, ahead + BOUND).await.unwrap();
+    let lease = gx_outbox::lease(&mut conn, "ahead", 63, ahead, ahead + BOUND).await.unwrap();
     assert_eq!(lease.len(), 1);
     gx_outbox::release(&mut conn, &lease, ahead).await.unwrap();
-    let lease = gx_outbox::lease(&mut conn, "behind", 64, now, soon).await.unwrap();
+    let lease = gx_outbox::lease(&mut conn, "behind", 63, now, soon).await.unwrap();
     assert_eq!(lease.len(), 1);
     assert_eq!(gx_outbox::due_commands(&mut conn, &lease, now, 10).await.unwrap().len(), 1);
 }
@@ -142,6 +147,8 @@ async fn clocks_that_differ_keep_nothing_back() {
 #[tokio::test]
 async fn lanes_that_were_not_given_back_are_freed_by_the_next_step() {
     let mut desk = Desk::open().await;
+    let few = SubmitterSettings { lanes: 12, ..settings("one") };
+    desk.submitter = submitter(&desk.chain, few);
     let person = desk.chain.person(1).await;
     let created = desk.enqueue_for(&person, &create(&person)).await;
     desk.chain
@@ -159,4 +166,39 @@ async fn lanes_that_were_not_given_back_are_freed_by_the_next_step() {
     desk.chain.sql(r#"DROP TRIGGER broken ON "OutboxLane""#).await;
     desk.submitter.step().await.unwrap();
     assert_eq!(desk.chain.one(leased).await, "0");
+}
+
+/// OUT-05: the first of two equal submitters keeps every lane and renews them; the other
+/// stands by, takes over when the lease has ended, and is not disturbed by the first.
+#[tokio::test]
+async fn a_second_submitter_stands_by_until_the_first_is_gone() {
+    let desk = Desk::open().await;
+    let owners = r#"SELECT string_agg(DISTINCT owner, ',') FROM "OutboxLane""#;
+    let clock = gx_model::Clock::manual(desk.chain.clock.now());
+    let by = |name| {
+        let parts = gx_submitter::Parts { clock: clock.clone(), ..parts(&desk.chain) };
+        Submitter::new(parts, settings(name), StdRng::seed_from_u64(1)).unwrap()
+    };
+    let (mut first, mut second) = (by("first"), by("second"));
+    first.step().await.unwrap();
+    second.step().await.unwrap();
+    assert_eq!(desk.chain.one(owners).await, "first");
+    for _ in 0..5 {
+        clock.advance(Duration::from_secs(15));
+        first.step().await.unwrap();
+        second.step().await.unwrap();
+        assert_eq!(desk.chain.one(owners).await, "first");
+    }
+    clock.advance(Duration::from_secs(21));
+    second.step().await.unwrap();
+    assert_eq!(desk.chain.one(owners).await, "second");
+    let person = desk.chain.person(1).await;
+    let id = desk.enqueue_for(&person, &create(&person)).await;
+    // The first believes in a lease that it has lost; whatever it signs is not stored.
+    first.step().await.unwrap();
+    assert_eq!(desk.status(id).await, "PENDING");
+    second.step().await.unwrap();
+    assert_eq!(desk.status(id).await, "SUBMITTED");
+    assert_eq!(desk.column(id, "attempts").await, "1");
+    assert_eq!(desk.chain.one(owners).await, "second");
 }

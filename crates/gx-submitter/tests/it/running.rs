@@ -85,7 +85,8 @@ async fn a_stop_in_the_middle_of_a_slow_endorsement_leaves_nothing_half_done() {
     let board = HealthBoard::new("outbox-submitter", desk.chain.clock.clone());
     let submit = gx_submitter::run(submitter(&desk.chain, settings("one")), stop.clone(), board);
     let submit = tokio::spawn(submit);
-    wait_until(&desk.chain, "a try", || async { desk.column(id, "attempts").await == "1" }).await;
+    let tries = r#"SELECT count(*) FROM "OutboxTry""#;
+    wait_until(&desk.chain, "a try", || async { desk.chain.one(tries).await == "1" }).await;
     assert_eq!(desk.status(id).await, "PENDING");
     stop.cancel();
     assert!(tokio::time::timeout(BOUND, submit).await.unwrap().unwrap().is_ok());

@@ -63,7 +63,7 @@ async fn a_submitter_told_to_stop_leaves_no_lane_behind() {
     ledger.faults().slow_endorsements(Duration::from_secs(2));
     bring_to_life(&server).await;
     let mut sql = PgConnection::connect(&server.url()).await.unwrap();
-    is_true(&mut sql, r#"SELECT EXISTS (SELECT FROM "OutboxCommand" WHERE attempts > 0)"#).await;
+    is_true(&mut sql, r#"SELECT EXISTS (SELECT FROM "OutboxTry")"#).await;
 
     submitter.signal("TERM");
     assert!(submitter.ended().await.success());

@@ -1,0 +1,96 @@
+//! SQL with which the submitter looks for work.
+
+use gx_db::PgConnection;
+use serde_json::Value;
+use sqlx::{query, query_as};
+use time::OffsetDateTime;
+
+/// A command that may be sent, unless it waits.
+pub(crate) struct DueRow {
+    pub(crate) number: i64,
+    pub(crate) lane: i16,
+    pub(crate) command_id: String,
+    pub(crate) kind: String,
+    pub(crate) payload: Value,
+    pub(crate) signer_role: String,
+    pub(crate) aggregate_key: String,
+    pub(crate) touches: Vec<String>,
+    pub(crate) give_up: Option<Value>,
+    pub(crate) waits: bool,
+}
+
+/// Lets the rest of the transaction follow the indexes that hold what is unsettled, and
+/// nothing else: the statistics may be those of a quiet hour, and then a plan that reads
+/// the whole history looks cheap.
+pub(crate) async fn follow_indexes(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    query!(
+        r#"SELECT set_config('enable_seqscan', 'off', true) AS seq,
+                  set_config('enable_bitmapscan', 'off', true) AS bitmap"#
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(())
+}
+
+/// The first due commands of each lane, by their number; those that became pending again
+/// from wherever they stand, the others from the lane's mark on.
+pub(crate) async fn due(
+    conn: &mut PgConnection,
+    lanes: &[i16],
+    marks: &[i64],
+    per_lane: i64,
+    limit: i64,
+    now: OffsetDateTime,
+) -> Result<Vec<DueRow>, sqlx::Error> {
+    query_as!(
+        DueRow,
+        r#"SELECT c.number AS "number!", c.lane AS "lane!", c."commandId" AS "command_id!",
+                  c.kind AS "kind!", c.payload AS "payload!", c."signerRole" AS "signer_role!",
+                  c."aggregateKey" AS "aggregate_key!", c.touches AS "touches!",
+                  c."giveUp" AS give_up,
+                  (SELECT true FROM "OutboxCommand" h
+                   WHERE h."aggregateKey" = c."aggregateKey" AND h.number < c.number
+                     AND h.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
+                     AND (h.status <> 'PENDING' OR h."nextAttemptAt" > $5)
+                   LIMIT 1) IS NOT NULL AS "waits!"
+           FROM unnest($1::smallint[], $2::bigint[]) AS l (lane, mark)
+           CROSS JOIN LATERAL (
+               SELECT * FROM (
+                   (SELECT * FROM "OutboxCommand"
+                    WHERE lane = l.lane AND number >= l.mark AND status = 'PENDING'
+                      AND NOT returned AND "nextAttemptAt" <= $5
+                    ORDER BY number LIMIT $3)
+                   UNION ALL
+                   (SELECT * FROM "OutboxCommand"
+                    WHERE lane = l.lane AND status = 'PENDING' AND returned
+                      AND "nextAttemptAt" <= $5
+                    ORDER BY number LIMIT $3)) AS pending
+               ORDER BY number LIMIT $3) AS c
+           ORDER BY c.number
+           LIMIT $4"#,
+        lanes,
+        marks,
+        per_lane,
+        limit,
+        now,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Sets HELD pending commands that wait for an earlier one of their aggregate.
+pub(crate) async fn hold(
+    conn: &mut PgConnection,
+    ids: &[String],
+    now: OffsetDateTime,
+) -> Result<u64, sqlx::Error> {
+    let done = query!(
+        r#"UPDATE "OutboxCommand" SET status = 'HELD', "updatedAt" = $2
+           WHERE "commandId" = ANY($1) AND status = 'PENDING' AND "giveUp" IS NULL"#,
+        ids,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
