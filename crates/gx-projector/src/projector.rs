@@ -94,8 +94,13 @@ impl Projector {
     /// # Errors
     /// [`ProjectorError`]; the next step takes up where this one failed.
     pub async fn step(&mut self, wait: Duration) -> Result<Progress, ProjectorError> {
-        if !self.leader.hold(&self.parts.pool, &self.parts.rules.channel).await? {
+        let leads = self.leader.hold(&self.parts.pool, &self.parts.rules.channel).await;
+        if !matches!(leads, Ok(true)) {
+            // Whoever leads anew begins at the checkpoint: others may have led meanwhile, or
+            // the database was put back.
             self.forget();
+        }
+        if !leads? {
             return Ok(Progress::Standby);
         }
         if self.since_chores >= BLOCKS_BETWEEN_CHORES {
@@ -135,6 +140,8 @@ impl Projector {
                 self.forget();
                 self.leader.give_up();
             }
+            // The checkpoint is not where this block's stream began.
+            Err(ProjectorError::Halted(Halt::Gap { .. } | Halt::Broken { .. })) => self.forget(),
             // The block stays pending, and nothing overtakes it.
             Err(_) => {}
         }
