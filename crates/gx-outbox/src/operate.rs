@@ -265,9 +265,9 @@ pub async fn retry(
     Err(OperateError::NotNow { id, status: row.status, hint })
 }
 
-/// Withdraws a command that is not settled. One that was never sent is DISCARDED at once;
-/// one that was, and every CREATE_USER, whose account must go back to review, only when
-/// the ledger has cancelled its id.
+/// Withdraws a command that is not settled. It is DISCARDED when the ledger has cancelled its
+/// id, also where nothing here says that it was ever sent: a database that was put back to an
+/// older backup has forgotten that.
 ///
 /// # Errors
 /// [`OperateError::NotNow`] while it is in flight, and once it is settled.
@@ -280,11 +280,11 @@ pub async fn discard(
 ) -> Result<Discarded, OperateError> {
     let text = id.to_string();
     let why = serde_json::json!({ "to": "DISCARDED", "reason": storable(reason), "by": by });
-    if let Some(aggregate_key) = operators::discard_unsent(conn, &text, &why, now).await? {
+    if let Some(aggregate_key) = operators::discard_cancelled(conn, &text, &why, now).await? {
         commands::release_held(conn, &aggregate_key, now).await?;
         return Ok(Discarded::Now);
     }
-    if operators::discard_sent(conn, &text, &why, now).await? {
+    if operators::cancel(conn, &text, &why, now).await? {
         return Ok(Discarded::OnceCancelled);
     }
     let row = command(conn, id).await?.ok_or(OperateError::Unknown(id))?;

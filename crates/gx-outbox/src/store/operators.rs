@@ -177,9 +177,8 @@ pub(crate) async fn reissue(
     .await
 }
 
-/// Discards a command that no envelope ever carried, or that the ledger has cancelled;
-/// returns its aggregate.
-pub(crate) async fn discard_unsent(
+/// Discards a command that the ledger has cancelled; returns its aggregate.
+pub(crate) async fn discard_cancelled(
     conn: &mut PgConnection,
     command_id: &str,
     why: &Value,
@@ -189,10 +188,7 @@ pub(crate) async fn discard_unsent(
         r#"UPDATE "OutboxCommand"
            SET status = 'DISCARDED', "giveUp" = $2, prerequisite = NULL, "settledAt" = $3,
                "updatedAt" = $3
-           WHERE "commandId" = $1
-             AND (status = 'DEAD' AND outcome IS NOT NULL
-                  OR status IN ('PENDING', 'HELD', 'BLOCKED', 'DEAD')
-                     AND "submittedAt" IS NULL AND kind <> 'CREATE_USER')
+           WHERE "commandId" = $1 AND status = 'DEAD' AND outcome IS NOT NULL
            RETURNING "aggregateKey""#,
         command_id,
         why,
@@ -203,7 +199,7 @@ pub(crate) async fn discard_unsent(
 }
 
 /// Asks for a command to be cancelled on the ledger and then discarded.
-pub(crate) async fn discard_sent(
+pub(crate) async fn cancel(
     conn: &mut PgConnection,
     command_id: &str,
     why: &Value,

@@ -57,16 +57,43 @@ async fn discarding_a_creation_is_final_when_the_ledger_has_cancelled_it() {
     assert_eq!(desk.effects("UserCreated").await, (0, 0));
 }
 
-/// What was never sent is discarded at once.
+/// G2: a database that was put back does not know that it has sent a command. Discarding it
+/// asks the ledger, which has carried it out, and so it is committed.
 #[tokio::test]
-async fn what_was_never_sent_is_discarded_at_once() {
-    let desk = Desk::open().await;
+async fn what_a_restored_database_has_not_sent_is_not_discarded_before_the_ledger_says_so() {
+    let mut desk = Desk::open().await;
+    let person = desk.chain.person(1).await;
+    let created = desk.enqueue_for(&person, &create(&person)).await;
+    desk.drain().await;
+    assert_eq!(desk.status(created).await, "COMMITTED");
+    let id = desk.enqueue_for(&person, &grant(&person)).await;
+    desk.submitter.step().await.unwrap();
+    for forget in [
+        r#"DELETE FROM "LedgerAttempt" WHERE state = 'OPEN'"#,
+        r#"UPDATE "OutboxCommand" SET status = 'PENDING', "txId" = NULL, "submittedAt" = NULL
+           WHERE status = 'SUBMITTED'"#,
+    ] {
+        desk.chain.sql(forget).await;
+    }
+    let now = desk.chain.clock.now();
+    gx_outbox::discard(&mut desk.conn().await, id, "a mistake", "admin", now).await.unwrap();
+    assert_eq!(desk.status(id).await, "PENDING");
+    desk.drain().await;
+    assert_eq!(desk.status(id).await, "COMMITTED");
+    assert_eq!(desk.effects("GenesisDistributed").await, (1, 1));
+}
+
+/// What the ledger does not know is discarded once it has cancelled the id.
+#[tokio::test]
+async fn what_never_took_effect_is_discarded_when_the_ledger_has_cancelled_it() {
+    let mut desk = Desk::open().await;
     let person = desk.chain.person(1).await;
     let id = desk.enqueue_for(&person, &grant(&person)).await;
     let now = desk.chain.clock.now();
-    let mut conn = desk.conn().await;
-    gx_outbox::discard(&mut conn, id, "a mistake", "admin", now).await.unwrap();
+    gx_outbox::discard(&mut desk.conn().await, id, "a mistake", "admin", now).await.unwrap();
+    desk.drain().await;
     assert_eq!(desk.status(id).await, "DISCARDED");
+    let mut conn = desk.conn().await;
     let error = gx_outbox::discard(&mut conn, id, "again", "admin", now).await.unwrap_err();
     assert!(matches!(error, OperateError::NotNow { .. }), "{error}");
 }
