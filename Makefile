@@ -6,8 +6,8 @@
 help:
 	@echo 'make run    build gx and start the whole system on this machine (Ctrl-C stops it)'
 	@echo '            ARGS="--fresh" starts over, ARGS="--data-dir DIR" keeps its data in DIR'
-	@echo 'make test   every test, against a PostgreSQL that the tests start by themselves, and Fabric'"'"'s'
-	@echo '            own Node software against a development ledger'
+	@echo 'make test   every test, against a PostgreSQL that the tests start by themselves, 200 seeds of'
+	@echo '            the simulation, and Fabric'"'"'s own Node software against a development ledger'
 	@echo 'make test-fabric   the scenarios of ledger and workers on a real Fabric network; FABRIC_BIN'
 	@echo '            names the folder with its programs, FABRIC_LAB the one with its scripts'
 	@echo 'make test-official   only those that run Fabric'"'"'s own Node software; ARGS=--lab: against'
@@ -23,6 +23,7 @@ run:
 test:
 	@scripts/setup
 	@. scripts/environment && cargo test --workspace --locked && \
+	  "$$(target_folder)/debug/gx-sim" --seeds 200 && \
 	  scripts/test-official --gx="$$(target_folder)/debug/gx"
 
 test-fabric:

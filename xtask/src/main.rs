@@ -8,6 +8,7 @@ mod promises;
 mod reference;
 mod repo;
 mod rust_source;
+mod sim;
 mod sql;
 mod tidy;
 
@@ -48,6 +49,13 @@ enum Task {
         #[arg(long)]
         write: bool,
     },
+    /// Plays services, workers and ledger under a seeded scheduler of faults; `-- --help` says
+    /// how.
+    Sim {
+        /// Such as `--seed 7 --steps 150 --trace`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -68,6 +76,7 @@ fn run(task: &Task) -> Result<bool, Error> {
         Task::Promises { missing } => promises::run(&repo, *missing),
         Task::Tidy => tidy::run(&repo),
         Task::Reference { write } => reference::run(&repo, Mode::from_flag(*write)),
+        Task::Sim { arguments } => sim::run(&repo, arguments),
         Task::Sqlx { write } => sql::run(&repo, Mode::from_flag(*write)),
     }
 }

@@ -45,6 +45,14 @@ impl Clock {
         now.replace_millisecond(now.millisecond()).expect("a millisecond read from a time is valid")
     }
 
+    /// Puts a manual clock to a moment, which may lie in the past. Clones move with it. Every
+    /// other clock stays as it is.
+    pub fn set(&self, to: OffsetDateTime) {
+        if let Source::Manual(at) = &self.0 {
+            *at.lock().expect("no holder of this lock can panic") = to;
+        }
+    }
+
     /// Moves a manual or adjustable clock forward. Clones move with it. The machine's clock is
     /// not moved.
     pub fn advance(&self, by: Duration) {

@@ -8,7 +8,7 @@
 
 mod eventually;
 pub mod http;
-
+pub mod parts;
 pub mod story;
 mod world;
 

@@ -3,22 +3,20 @@
 
 use std::time::Duration;
 
-use clap::Parser as _;
-use gx_admin::NewAdministrator;
-use gx_auth::{AdminRole, Foundation, FoundationSettings, NewPassword};
 use gx_db::testing::TestDatabase;
 use gx_devnet::{Devnet, DevnetOptions};
-use gx_fabric_client::{Identity, Ledger, LedgerConfig, LedgerLimits, PeerConfig};
-use gx_model::{Clock, Command, CommandId, CountryList, EventRecord, SignerRole};
+use gx_fabric_client::{Ledger, LedgerLimits};
+use gx_model::{Clock, Command, CommandId, CountryList, EventRecord};
 use gx_outbox::{NewCommand, RetryPolicy, Waker};
 use gx_projector::{Projector, Rules};
 use gx_serve::{Entropy, HealthBoard};
-use gx_submitter::{Signers, Submitter, SubmitterSettings};
+use gx_submitter::{Submitter, SubmitterSettings};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tempfile::TempDir;
 
-use crate::story::{Door, Gx, Person};
+use crate::parts::{add_administrator, client_of, foundation, services, signers_of};
+use crate::story::{Gx, Person};
 
 /// The administrator of a World.
 pub const ADMIN_EMAIL: &str = "admin@gx.example";
@@ -70,25 +68,20 @@ impl World {
         let options = DevnetOptions::new(ledger_dir.path(), clock.clone());
         let (channel, chaincode) = (options.channel.clone(), options.chaincode.clone());
         let devnet = Devnet::start(DevnetOptions { fsync: false, ..options }).await.unwrap();
-        let (ledger, signers) = client_of(&devnet, &channel, &chaincode, &clock);
+        let (limits, rng) = (LedgerLimits::default(), StdRng::seed_from_u64(3));
+        let ledger = client_of(&devnet, &channel, &chaincode, limits, &clock, rng);
 
         let pools = gx_db::connect(&database.settings()).await.unwrap();
-        let foundation = foundation(pools, &channel, &clock);
+        let foundation = foundation(pools, &channel, &clock, Entropy::system());
         add_administrator(&foundation).await;
-        let identity = gx_identity::service(&Default::default(), foundation.clone());
-        let tokenomics = gx_tokenomics::service(foundation.clone());
-        let settings = gx_admin::AdminSettings { biometric_key: "b".repeat(64).into() };
-        let admin = gx_admin::service(&settings, foundation);
-        let door = |service: &gx_serve::Service| Door::Router(service.public(true));
-        let gx =
-            Gx { identity: door(&identity), tokenomics: door(&tokenomics), admin: door(&admin) };
+        let (gx, health) = services(foundation);
 
         let waker = Waker::new(database.pool().clone());
         let submitter = Submitter::new(
             gx_submitter::Parts {
                 pool: database.pool().clone(),
                 ledger: ledger.clone(),
-                signers,
+                signers: signers_of(&devnet),
                 channel: channel.clone(),
                 retry: RetryPolicy::default(),
                 clock: clock.clone(),
@@ -113,7 +106,6 @@ impl World {
             },
             StdRng::seed_from_u64(2),
         );
-        let health = [identity, tokenomics, admin].map(|service| service.health);
         Self { database, devnet, ledger, gx, health, submitter, projector, clock, ledger_dir }
     }
 
@@ -204,58 +196,4 @@ impl World {
         .unwrap();
         open == 0 && applied.and_then(|blocks| u64::try_from(blocks).ok()) == Some(height)
     }
-}
-
-fn client_of(devnet: &Devnet, channel: &str, chaincode: &str, clock: &Clock) -> (Ledger, Signers) {
-    let signer = |role| {
-        let pem = devnet.identity(role);
-        Identity::from_pem(&pem.msp_id, &pem.certificate_pem, &pem.private_key_pem).unwrap()
-    };
-    let signers =
-        Signers { admin: signer(SignerRole::Admin), super_admin: signer(SignerRole::SuperAdmin) };
-    let peer = PeerConfig {
-        endpoint: devnet.endpoint(),
-        msp_id: devnet.identity(SignerRole::Admin).msp_id,
-        tls_root_pem: devnet.tls_root_pem(),
-        server_name: None,
-    };
-    let config = LedgerConfig {
-        peers: vec![peer],
-        channel: channel.to_owned(),
-        chaincode: chaincode.to_owned(),
-        client_tls: None,
-        development: true,
-        limits: LedgerLimits::default(),
-    };
-    let rng = StdRng::seed_from_u64(3);
-    (Ledger::new(config, signers.admin.clone(), clock.clone(), rng).unwrap(), signers)
-}
-
-/// Adds the super administrator of the story.
-async fn add_administrator(base: &Foundation) {
-    let new = NewAdministrator {
-        email: ADMIN_EMAIL.to_owned(),
-        display_name: "Ada".to_owned(),
-        role: AdminRole::SuperAdmin,
-        password: NewPassword::new(ADMIN_PASSWORD).unwrap(),
-    };
-    let mut conn = base.database.connection().await.unwrap();
-    let (hasher, now) = (&base.auth.hasher, base.clock.now());
-    gx_admin::create_administrator(&mut conn, hasher, &base.entropy, &new, "story", now)
-        .await
-        .unwrap();
-}
-
-/// The settings as a command line gives them: tokens signed by a shared secret, all else by
-/// default.
-#[derive(clap::Parser)]
-struct CommandLine {
-    #[command(flatten)]
-    foundation: FoundationSettings,
-}
-
-fn foundation(database: gx_db::Database, channel: &str, clock: &Clock) -> Foundation {
-    let secret = format!("--jwt-secret={}", "s".repeat(48));
-    let settings = CommandLine::parse_from(["story", &secret]).foundation;
-    Foundation::new(&settings, channel, database, clock.clone(), Entropy::system()).unwrap()
 }

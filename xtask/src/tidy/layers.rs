@@ -9,7 +9,7 @@ use super::workspace::{Dependency, Kind, TEST_FEATURE, Workspace};
 
 /// Every crate with its layer. A crate depends on lower layers only, so that crates of one
 /// layer (two services, say) cannot know each other.
-const LAYERS: [(&str, u8); 19] = [
+const LAYERS: [(&str, u8); 20] = [
     ("gx-model", 0),
     ("gx-contract", 1),
     ("gx-db", 1),
@@ -28,6 +28,7 @@ const LAYERS: [(&str, u8); 19] = [
     ("gx", 5),
     ("gx-testkit", 6),
     ("gx-bench", 6),
+    ("gx-sim", 7),
     ("xtask", 7),
 ];
 

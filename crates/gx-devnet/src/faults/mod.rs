@@ -70,6 +70,15 @@ impl Faults {
         Self { inner: Arc::new(inner) }
     }
 
+    /// Ends every fault, also those that wait for a call to come.
+    pub fn clear(&self) {
+        *self.plan() = Plan::default();
+        self.release_commits();
+        for node in self.inner.peers.iter().map(|(_, peer)| peer).chain([&self.inner.orderer]) {
+            node.clear();
+        }
+    }
+
     /// Makes the peer of one organisation misbehave; none where it has no peer in the channel.
     pub fn peer(&self, msp_id: &str) -> Option<NodeFaults> {
         let found = self.inner.peers.iter().find(|(peer, _)| *peer == msp_id);

@@ -68,6 +68,17 @@ impl NodeFaults {
         Self { inner: Arc::new(inner) }
     }
 
+    /// Ends every fault.
+    pub(super) fn clear(&self) {
+        if self.inner.link.borrow().is_down() {
+            self.down(false);
+        }
+        self.black_hole(false);
+        self.mute_streams(false);
+        self.unavailable(false);
+        self.too_many_requests(false);
+    }
+
     /// The node is as a killed process while this is on: connections are dropped and refused,
     /// and other nodes' calls to it too. The peers count it out after a while, or at once
     /// with [`NodeFaults::count_out`].

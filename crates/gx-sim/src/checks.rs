@@ -1,0 +1,318 @@
+//! What must hold at the end: the promises G1 to G4, against the chain.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+
+use gx_model::{AccountId, Command, CommandKind, DomainEvent, EntryOutcome, Qirat};
+use serde_json::Value;
+use sqlx::PgPool;
+
+use crate::chain::{Chain, Verdict};
+use crate::mirror::Mirror;
+use crate::play::Play;
+use crate::stage::Stage;
+
+/// Checks everything.
+pub(crate) async fn check(play: &mut Play<'_>) -> Result<(), String> {
+    let stage = play.stage;
+    let mut chain = stage.base.clone();
+    chain.read_to(&stage.ledger, stage.height.load(Ordering::SeqCst)).await?;
+    let commands = commands(stage.database.pool()).await;
+    check_answers(play, &commands)?;
+    check_commands(play, &chain, &commands)?;
+    check_attempts(play, &chain).await?;
+    check_read_model(stage.database.pool(), &chain.mirror).await?;
+    check_supply(stage).await?;
+    check_ledger(stage, &chain.mirror).await
+}
+
+/// G4 in the read model, at this moment.
+pub(crate) async fn check_supply(stage: &Stage) -> Result<(), String> {
+    let (total, least): (i64, i64) = sqlx::query_as(
+        r#"SELECT ((SELECT sum(balance) FROM "Wallet") + (SELECT sum(balance) FROM "PoolBalance"))::bigint,
+                  (SELECT min(balance) FROM "PoolBalance")"#,
+    )
+    .fetch_one(stage.database.pool())
+    .await
+    .unwrap();
+    if total == Qirat::SUPPLY.get() && least >= 0 {
+        return Ok(());
+    }
+    Err(format!("G4: the read model holds {total} Qirat, a pool {least}"))
+}
+
+/// A command as the outbox has it.
+struct CommandRow {
+    kind: String,
+    payload: Value,
+    status: String,
+    tx_id: Option<String>,
+    outcome: Option<Value>,
+}
+
+type Commands = BTreeMap<String, CommandRow>;
+
+async fn commands(pool: &PgPool) -> Commands {
+    type Row = (String, String, Value, String, Option<String>, Option<Value>);
+    let rows: Vec<Row> = sqlx::query_as(
+        r#"SELECT "commandId", kind, payload, status, "txId", outcome FROM "OutboxCommand""#,
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    rows.into_iter()
+        .map(|(id, kind, payload, status, tx_id, outcome)| {
+            (id, CommandRow { kind, payload, status, tx_id, outcome })
+        })
+        .collect()
+}
+
+/// G1: what was answered is there, unless a restore undid the answer.
+fn check_answers(play: &Play<'_>, commands: &Commands) -> Result<(), String> {
+    for entry in play.book.entries.iter().filter(|entry| !entry.undone) {
+        if let Some(id) = entry.promised.iter().find(|id| !commands.contains_key(*id)) {
+            return Err(format!("G1: {} was answered with {id}, which is lost", entry.want));
+        }
+    }
+    Ok(())
+}
+
+/// G2: each command ended as the chain says, and what the chain did was wanted.
+fn check_commands(play: &Play<'_>, chain: &Chain, commands: &Commands) -> Result<(), String> {
+    for (id, row) in commands {
+        let verdict = chain.verdicts.get(id);
+        check_command(row, verdict, chain.mismatched.contains(id)).map_err(|why| {
+            let CommandRow { kind, status, tx_id, outcome, .. } = row;
+            format!("G2: {kind} {id} is {status} ({tx_id:?}, {outcome:?}), but {why}")
+        })?;
+    }
+    for (id, verdict) in &chain.verdicts {
+        let carried = !matches!(verdict.outcome, EntryOutcome::Cancelled {});
+        let is_own = |event: &DomainEvent| matches!(event, DomainEvent::CommandsCancelled { .. });
+        // A cancellation has an id of its own, which no command has.
+        let is_cancellation = !verdict.events.is_empty() && verdict.events.iter().all(is_own);
+        if carried && !is_cancellation && !commands.contains_key(id) && play.restores == 0 {
+            return Err(format!("G2: the chain carries out {id}, which nobody wants"));
+        }
+    }
+    Ok(())
+}
+
+fn check_command(
+    row: &CommandRow,
+    verdict: Option<&Verdict>,
+    is_mismatched: bool,
+) -> Result<(), String> {
+    let outcome = verdict.map(|verdict| &verdict.outcome);
+    let agrees = match row.status.as_str() {
+        "COMMITTED" | "COMMITTED_UNVERIFIED" => matches!(outcome, Some(EntryOutcome::Applied {})),
+        "REFUSED" => {
+            let because = row.outcome.as_ref().and_then(|outcome| outcome.get("because"));
+            match outcome {
+                Some(EntryOutcome::Refused { .. }) => true,
+                Some(EntryOutcome::Applied {} | EntryOutcome::Cancelled {}) => is_mismatched,
+                _ => is_mismatched || because.is_some(),
+            }
+        }
+        "DISCARDED" => matches!(outcome, Some(EntryOutcome::Cancelled {})),
+        _ => false,
+    };
+    if !agrees {
+        return Err(format!("the chain says {outcome:?}"));
+    }
+    let Some(verdict) = verdict.filter(|_| row.status == "COMMITTED") else { return Ok(()) };
+    if row.tx_id.as_deref() != Some(&verdict.tx_id) {
+        return Err(format!("it took effect in {}", verdict.tx_id));
+    }
+    check_effect(row, &verdict.events)
+}
+
+/// What was done is what was wanted.
+fn check_effect(row: &CommandRow, events: &[DomainEvent]) -> Result<(), String> {
+    let kind = CommandKind::from_name(&row.kind).ok_or("its kind is unknown")?;
+    let command = Command::from_payload(kind, &row.payload).map_err(|why| why.to_string())?;
+    let is_same = match (&command, events) {
+        (
+            Command::Transfer { from, to, amount, .. },
+            [DomainEvent::TransferCompleted { from: payer, to: payee, amount: moved, .. }],
+        ) => (from, to, amount) == (payer, payee, moved),
+        (Command::CreateUser { user_id, .. }, [DomainEvent::UserCreated { user_id: id, .. }])
+        | (
+            Command::DistributeGenesis { user_id, .. },
+            [DomainEvent::GenesisDistributed { user_id: id, .. }],
+        )
+        | (
+            Command::FreezeWallet { user_id, .. },
+            [DomainEvent::WalletFrozen { user_id: id, .. }],
+        )
+        | (Command::UnfreezeWallet { user_id }, [DomainEvent::WalletUnfrozen { user_id: id }]) => {
+            user_id == id
+        }
+        (Command::Transfer { .. } | Command::CreateUser { .. }, _)
+        | (Command::DistributeGenesis { .. } | Command::FreezeWallet { .. }, _)
+        | (Command::UnfreezeWallet { .. }, _) => false,
+        (_, events) => events.len() == 1,
+    };
+    if is_same { Ok(()) } else { Err(format!("the chain did {events:?}")) }
+}
+
+/// Nothing reached the chain that was not stored before, and each attempt ended as its
+/// transaction did.
+async fn check_attempts(play: &mut Play<'_>, chain: &Chain) -> Result<(), String> {
+    let pool = play.stage.database.pool();
+    play.post.collect(&mut *play.stage.conn().await).await;
+    let mut codes: BTreeMap<&str, &str> = BTreeMap::new();
+    for transaction in &chain.transactions {
+        if !play.post.knows(&transaction.id) {
+            return Err(format!("G2: transaction {} was sent and never stored", transaction.id));
+        }
+        // A later place of the same bytes says nothing.
+        codes.entry(&transaction.id).or_insert(&transaction.code);
+    }
+    let attempts: Vec<(String, String)> =
+        sqlx::query_as(r#"SELECT "txId", state FROM "LedgerAttempt""#)
+            .fetch_all(pool)
+            .await
+            .unwrap();
+    for (tx_id, state) in attempts {
+        let agrees = match (state.as_str(), codes.get(tx_id.as_str())) {
+            ("VALID", Some(code)) => *code == "VALID",
+            ("INVALID", Some(code)) => *code != "VALID",
+            // Given up; should it have come all the same, its entries were settled.
+            ("ABANDONED", _) => true,
+            _ => false,
+        };
+        if !agrees {
+            let code = codes.get(tx_id.as_str());
+            return Err(format!("attempt {tx_id} is {state}, its transaction {code:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// G3: the rows are what a replay of the chain gives.
+async fn check_read_model(pool: &PgPool, mirror: &Mirror) -> Result<(), String> {
+    let balances: Vec<(String, i64)> = sqlx::query_as(
+        r#"SELECT "accountId", balance FROM "Wallet"
+           UNION ALL SELECT "poolId", balance FROM "PoolBalance""#,
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    same("balances", &mirror.balances, &balances.into_iter().collect())?;
+
+    let countries: Vec<(String, i64, i64, i64)> = sqlx::query_as(
+        r#"SELECT "countryCode", users, "userTotal", "treasuryTotal" FROM "LedgerCountry""#,
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let countries =
+        countries.into_iter().map(|(code, users, user, treasury)| (code, (users, user, treasury)));
+    same("countries", &mirror.countries, &countries.collect())?;
+
+    let people: Vec<(String, Option<String>)> =
+        sqlx::query_as(r#"SELECT "fabricUserId", "frozenReason" FROM "LedgerUser""#)
+            .fetch_all(pool)
+            .await
+            .unwrap();
+    same("people", &mirror.people, &people.into_iter().collect())?;
+
+    let profiles: Vec<(String, String)> = sqlx::query_as(
+        r#"SELECT "fabricUserId", status FROM "UserProfile"
+           WHERE "onchainStatus" = 'REGISTERED'"#,
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let expected = mirror.people.iter().map(|(id, frozen)| {
+        (id.clone(), if frozen.is_some() { "FROZEN" } else { "ACTIVE" }.to_owned())
+    });
+    same("profiles", &expected.collect(), &profiles.into_iter().collect())?;
+
+    let events: Vec<(i64, String, i32)> =
+        sqlx::query_as(r#"SELECT "blockNumber", "txId", "eventIndex" FROM "EventLog""#)
+            .fetch_all(pool)
+            .await
+            .unwrap();
+    same_rows("the event log", &mirror.events, events)?;
+    let history: Vec<(String, i32, String, String, i64, i64)> = sqlx::query_as(
+        r#"SELECT "onChainTxId", "eventIndex", "accountId", direction, amount, fee
+           FROM "Transaction""#,
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    same_rows("the history", &mirror.history, history)?;
+
+    let paused: Option<String> = sqlx::query_scalar(
+        r#"SELECT CASE WHEN "isPaused" THEN "pauseReason" END FROM "LedgerSystem""#,
+    )
+    .fetch_one(pool)
+    .await
+    .unwrap();
+    if paused == mirror.paused {
+        return Ok(());
+    }
+    Err(format!("G3: paused is {paused:?}, by the chain {:?}", mirror.paused))
+}
+
+fn same<V: PartialEq + std::fmt::Debug>(
+    what: &str,
+    chain: &BTreeMap<String, V>,
+    rows: &BTreeMap<String, V>,
+) -> Result<(), String> {
+    let keys: BTreeSet<&String> = chain.keys().chain(rows.keys()).collect();
+    match keys.into_iter().find(|key| chain.get(*key) != rows.get(*key)) {
+        None => Ok(()),
+        Some(key) => Err(format!(
+            "G3: of {what}, {key} is {:?} in the read model and {:?} by the chain",
+            rows.get(key),
+            chain.get(key)
+        )),
+    }
+}
+
+fn same_rows<R: Ord + std::fmt::Debug>(
+    what: &str,
+    chain: &BTreeSet<R>,
+    rows: Vec<R>,
+) -> Result<(), String> {
+    let count = rows.len();
+    let rows: BTreeSet<R> = rows.into_iter().collect();
+    if rows.len() != count {
+        return Err(format!("G3: {what} has rows twice"));
+    }
+    match chain.symmetric_difference(&rows).next() {
+        None => Ok(()),
+        Some(row) => Err(format!("G3: {what} and the chain differ in {row:?}")),
+    }
+}
+
+/// The ledger's own state is what its events say.
+async fn check_ledger(stage: &Stage, mirror: &Mirror) -> Result<(), String> {
+    let pools = ask(stage, "TokenomicsContract:GetPoolStatus", &[]).await?;
+    for pool in pools.as_array().ok_or("no list of pools")? {
+        let id = pool["poolId"].as_str().unwrap_or_default();
+        expect_balance(mirror, id, &pool["balance"])?;
+    }
+    let people = mirror.people.keys().cloned();
+    for account in people.chain([AccountId::Treasury("MY".parse().unwrap()).to_string()]) {
+        let view = ask(stage, "TokenomicsContract:GetBalance", &[account.clone()]).await?;
+        expect_balance(mirror, &account, &view["balance"])?;
+    }
+    Ok(())
+}
+
+fn expect_balance(mirror: &Mirror, account: &str, found: &Value) -> Result<(), String> {
+    let expected = mirror.balances.get(account).map(i64::to_string);
+    if found.as_str() == expected.as_deref() {
+        return Ok(());
+    }
+    Err(format!("G4: the ledger holds {found} for {account}, its events leave {expected:?}"))
+}
+
+async fn ask(stage: &Stage, function: &str, args: &[String]) -> Result<Value, String> {
+    let answer = stage.ledger.evaluate(function, args).await.map_err(|why| why.to_string())?;
+    serde_json::from_slice(&answer).map_err(|why| why.to_string())
+}

@@ -1,0 +1,95 @@
+//! What a World is put together from: a client of the ledger, the services, the first
+//! administrator.
+
+use clap::Parser as _;
+use gx_admin::NewAdministrator;
+use gx_auth::{AdminRole, Foundation, FoundationSettings, NewPassword};
+use gx_devnet::Devnet;
+use gx_fabric_client::{Identity, Ledger, LedgerConfig, LedgerLimits, PeerConfig};
+use gx_model::{Clock, SignerRole};
+use gx_serve::{Entropy, HealthBoard};
+use gx_submitter::Signers;
+use rand::rngs::StdRng;
+
+use crate::story::{Door, Gx};
+use crate::world::{ADMIN_EMAIL, ADMIN_PASSWORD};
+
+/// The identities that a development ledger gives to the submitter.
+pub fn signers_of(devnet: &Devnet) -> Signers {
+    let signer = |role| {
+        let pem = devnet.identity(role);
+        Identity::from_pem(&pem.msp_id, &pem.certificate_pem, &pem.private_key_pem).unwrap()
+    };
+    Signers { admin: signer(SignerRole::Admin), super_admin: signer(SignerRole::SuperAdmin) }
+}
+
+/// A client of its own of a development ledger.
+pub fn client_of(
+    devnet: &Devnet,
+    channel: &str,
+    chaincode: &str,
+    limits: LedgerLimits,
+    clock: &Clock,
+    rng: StdRng,
+) -> Ledger {
+    let peer = PeerConfig {
+        endpoint: devnet.endpoint(),
+        msp_id: devnet.identity(SignerRole::Admin).msp_id,
+        tls_root_pem: devnet.tls_root_pem(),
+        server_name: None,
+    };
+    let config = LedgerConfig {
+        peers: vec![peer],
+        channel: channel.to_owned(),
+        chaincode: chaincode.to_owned(),
+        client_tls: None,
+        development: true,
+        limits,
+    };
+    Ledger::new(config, signers_of(devnet).admin, clock.clone(), rng).unwrap()
+}
+
+/// The three services as routers, and their health in the order identity, tokenomics, admin.
+pub fn services(foundation: Foundation) -> (Gx, [HealthBoard; 3]) {
+    let identity = gx_identity::service(&Default::default(), foundation.clone());
+    let tokenomics = gx_tokenomics::service(foundation.clone());
+    let settings = gx_admin::AdminSettings { biometric_key: "b".repeat(64).into() };
+    let admin = gx_admin::service(&settings, foundation);
+    let door = |service: &gx_serve::Service| Door::Router(service.public(true));
+    let gx = Gx { identity: door(&identity), tokenomics: door(&tokenomics), admin: door(&admin) };
+    (gx, [identity, tokenomics, admin].map(|service| service.health))
+}
+
+/// Adds the super administrator of the story.
+pub async fn add_administrator(base: &Foundation) {
+    let new = NewAdministrator {
+        email: ADMIN_EMAIL.to_owned(),
+        display_name: "Ada".to_owned(),
+        role: AdminRole::SuperAdmin,
+        password: NewPassword::new(ADMIN_PASSWORD).unwrap(),
+    };
+    let mut conn = base.database.connection().await.unwrap();
+    let (hasher, now) = (&base.auth.hasher, base.clock.now());
+    gx_admin::create_administrator(&mut conn, hasher, &base.entropy, &new, "story", now)
+        .await
+        .unwrap();
+}
+
+/// The settings as a command line gives them.
+#[derive(clap::Parser)]
+struct CommandLine {
+    #[command(flatten)]
+    foundation: FoundationSettings,
+}
+
+/// What the services share: tokens signed by a shared secret, all else by default.
+pub fn foundation(
+    database: gx_db::Database,
+    channel: &str,
+    clock: &Clock,
+    entropy: Entropy,
+) -> Foundation {
+    let secret = format!("--jwt-secret={}", "s".repeat(48));
+    let settings = CommandLine::parse_from(["story", &secret]).foundation;
+    Foundation::new(&settings, channel, database, clock.clone(), entropy).unwrap()
+}
