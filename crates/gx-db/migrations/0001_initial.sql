@@ -517,7 +517,8 @@ CREATE TABLE "ProjectorTask" (
     state         text           NOT NULL DEFAULT 'WAITING',
     report        jsonb,
     "finishedAt"  timestamptz(3),
-    CONSTRAINT "ProjectorTask_kind_known" CHECK (kind IN ('REPLAY_DEAD_EVENTS')),
+    CONSTRAINT "ProjectorTask_kind_known" CHECK (kind IN (
+        'REPLAY_DEAD_EVENTS', 'VERIFY_PROJECTION', 'REBUILD_PROJECTION')),
     CONSTRAINT "ProjectorTask_state_known" CHECK (state IN ('WAITING', 'DONE')),
     CONSTRAINT "ProjectorTask_finished" CHECK (
         (state = 'WAITING') = ("finishedAt" IS NULL) AND (state = 'WAITING') = (report IS NULL))

@@ -19,7 +19,19 @@ pub enum Task {
         /// One, by its id; every one without it.
         dead_event_id: Option<i64>,
     },
+    /// Compare the read model with the chain.
+    VerifyProjection {},
+    /// Make the read model anew beside the live one.
+    RebuildProjection {
+        /// Whether to put right what differs.
+        switch: bool,
+    },
 }
+
+/// Kinds that are carried out between two blocks, in one transaction.
+pub const BETWEEN_BLOCKS: [&str; 1] = ["REPLAY_DEAD_EVENTS"];
+/// Kinds that take long, and are carried out beside the projection.
+pub const BESIDE_BLOCKS: [&str; 2] = ["VERIFY_PROJECTION", "REBUILD_PROJECTION"];
 
 /// A task as it is stored.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -103,13 +115,18 @@ pub async fn get(conn: &mut PgConnection, task_id: &str) -> Result<Option<TaskRo
     tasks::get(conn, task_id).await
 }
 
-/// Locks the oldest waiting task in the caller's transaction, which carries it out and ends
-/// with [`finish`]: a projector that dies in between has done nothing.
+/// Locks the oldest waiting task of some kinds in the caller's transaction, which carries it
+/// out and ends with [`finish`]: a projector that dies in between has done nothing.
 ///
 /// # Errors
 /// The database's.
-pub async fn take(conn: &mut PgConnection, channel: &str) -> Result<Option<TaskRow>, sqlx::Error> {
-    tasks::take(conn, channel).await
+pub async fn take(
+    conn: &mut PgConnection,
+    channel: &str,
+    kinds: &[&str],
+) -> Result<Option<TaskRow>, sqlx::Error> {
+    let kinds: Vec<String> = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+    tasks::take(conn, channel, &kinds).await
 }
 
 /// Ends a task with what came of it.

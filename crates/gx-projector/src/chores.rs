@@ -94,7 +94,10 @@ async fn look(parts: &Parts, waiting: &Unverified) -> Result<Look, LedgerError> 
 /// there was one.
 async fn carry_out_one(parts: &Parts) -> Result<bool, sqlx::Error> {
     let mut tx = parts.pool.begin().await?;
-    let Some(row) = tasks::take(&mut tx, &parts.rules.channel).await? else { return Ok(false) };
+    let Some(row) = tasks::take(&mut tx, &parts.rules.channel, &tasks::BETWEEN_BLOCKS).await?
+    else {
+        return Ok(false);
+    };
     let report = carry_out(&mut tx, parts, &row).await?;
     tasks::finish(&mut tx, &row.task_id, report.clone(), parts.clock.now()).await?;
     tx.commit().await?;
@@ -108,8 +111,11 @@ async fn carry_out(
     parts: &Parts,
     row: &TaskRow,
 ) -> Result<Value, sqlx::Error> {
-    let Task::ReplayDeadEvents { dead_event_id } = match row.task() {
-        Ok(task) => task,
+    let dead_event_id = match row.task() {
+        Ok(Task::ReplayDeadEvents { dead_event_id }) => dead_event_id,
+        Ok(Task::VerifyProjection {} | Task::RebuildProjection { .. }) => {
+            return Ok(json!({ "error": "this is done beside the projection" }));
+        }
         Err(why) => return Ok(json!({ "error": format!("this release cannot do it: {why}") })),
     };
     let selection = dead_event_id.map_or(Selection::All, Selection::One);

@@ -20,6 +20,7 @@ mod place;
 mod postcondition;
 mod projector;
 mod rebuild;
+mod reconcile;
 mod replay;
 mod run;
 mod settings;

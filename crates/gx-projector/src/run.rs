@@ -5,8 +5,8 @@ use std::time::Duration;
 use gx_fabric_client::{ChainError, Ledger, LedgerError, PeerHeight};
 use gx_outbox::tip::{self, Lag};
 use gx_serve::{CheckHandle, HealthBoard, Verdict};
-use rand::RngExt;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng as _};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +15,7 @@ use crate::compare::differences;
 use crate::error::{Halt, ProjectorError};
 use crate::history::History;
 use crate::projector::{Parts, Progress, Projector};
+use crate::reconcile::Reconciler;
 use crate::settings::ProjectorSettings;
 use crate::store::dead;
 
@@ -48,6 +49,10 @@ pub async fn run(
     let agreement = Agreement::new(projector.parts().clone(), &board);
     let agreement = agreement.watch(settings.commit_hash_interval());
     let agreement = tokio::spawn(shutdown.clone().run_until_cancelled_owned(agreement));
+    let own_rng = StdRng::from_rng(&mut rng);
+    let reconciler = Reconciler::new(projector.parts().clone(), own_rng, &board);
+    let reconciler = reconciler.watch(settings.reconcile_interval());
+    let reconciler = tokio::spawn(shutdown.clone().run_until_cancelled_owned(reconciler));
     let (mut failures, mut history) = (0_u32, History::default());
     let ended = loop {
         heart.beat();
@@ -80,6 +85,7 @@ pub async fn run(
     projector.stop();
     watch.abort();
     agreement.abort();
+    reconciler.abort();
     ended
 }
 

@@ -23,6 +23,11 @@ pub struct ProjectorSettings {
     #[arg(long, env = "GX_COMMIT_HASH_INTERVAL_MS", default_value_t = 60_000,
           value_parser = clap::value_parser!(u64).range(50..=86_400_000))]
     pub commit_hash_interval_ms: u64,
+    /// How often the whole read model is compared with the ledger, in milliseconds; 0 for only
+    /// when somebody asks.
+    #[arg(long, env = "GX_RECONCILE_INTERVAL_MS", default_value_t = 86_400_000,
+          value_parser = clap::value_parser!(u64).range(0..=2_592_000_000))]
+    pub reconcile_interval_ms: u64,
 }
 
 impl Default for ProjectorSettings {
@@ -32,6 +37,7 @@ impl Default for ProjectorSettings {
             tip_max_age_ms: 10_000,
             standby_poll_ms: 500,
             commit_hash_interval_ms: 60_000,
+            reconcile_interval_ms: 86_400_000,
         }
     }
 }
@@ -51,5 +57,9 @@ impl ProjectorSettings {
 
     pub(crate) fn commit_hash_interval(&self) -> Duration {
         Duration::from_millis(self.commit_hash_interval_ms)
+    }
+    /// None for only when somebody asks.
+    pub(crate) fn reconcile_interval(&self) -> Option<Duration> {
+        (self.reconcile_interval_ms > 0).then(|| Duration::from_millis(self.reconcile_interval_ms))
     }
 }

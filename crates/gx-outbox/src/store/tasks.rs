@@ -41,19 +41,21 @@ pub(crate) async fn get(
     .await
 }
 
-/// Locks the oldest waiting task of a channel that nobody else is at.
+/// Locks the oldest waiting task of a channel that nobody else is at, of these kinds.
 pub(crate) async fn take(
     conn: &mut PgConnection,
     channel: &str,
+    kinds: &[String],
 ) -> Result<Option<TaskRow>, sqlx::Error> {
     query_as!(
         TaskRow,
         r#"SELECT "taskId" AS task_id, channel, kind, arguments, "requestedBy" AS requested_by,
                   "requestedAt" AS requested_at, state, report, "finishedAt" AS finished_at
-           FROM "ProjectorTask" WHERE channel = $1 AND state = 'WAITING'
+           FROM "ProjectorTask" WHERE channel = $1 AND state = 'WAITING' AND kind = ANY($2)
            ORDER BY "requestedAt" LIMIT 1
            FOR UPDATE SKIP LOCKED"#,
         channel,
+        kinds,
     )
     .fetch_optional(conn)
     .await

@@ -118,16 +118,20 @@ impl Chain {
         function: &'static str,
         arguments: &[String],
     ) -> Result<Vec<T>, VerifyError> {
-        let questions = arguments.iter().map(|argument| self.ask(function, Some(argument)));
+        // Each question owns what it asks, so that whoever awaits it may move between threads.
+        let questions = arguments.iter().cloned().map(|argument| {
+            let chain = self.clone();
+            async move { chain.ask(function, Some(argument)).await }
+        });
         stream::iter(questions).buffered(self.questions_at_once).try_collect().await
     }
 
     async fn ask<T: DeserializeOwned>(
         &self,
         function: &'static str,
-        argument: Option<&String>,
+        argument: Option<String>,
     ) -> Result<T, VerifyError> {
-        let arguments: Vec<String> = argument.into_iter().cloned().collect();
+        let arguments: Vec<String> = argument.into_iter().collect();
         let answer = self.ledger.evaluate(function, &arguments).await?;
         serde_json::from_slice(&answer).map_err(|why| VerifyError::Unreadable { function, why })
     }

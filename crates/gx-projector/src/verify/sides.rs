@@ -87,7 +87,8 @@ impl Sides {
             all.push(match subject {
                 Subject::Country(_) => country_on_chain(countries.next().flatten().as_ref()),
                 Subject::Person(_) => {
-                    the_one(users.by_ref().take(here.keys.len()).flatten().collect())
+                    let known = users.by_ref().take(here.keys.len()).flatten();
+                    the_one(&known.collect::<Vec<_>>())
                 }
                 Subject::System => system_on_chain(&self.chain.system().await?),
                 Subject::Pools => self.pools_on_chain().await?,
@@ -160,7 +161,7 @@ async fn totals(conn: &mut PgConnection) -> Result<Here, VerifyError> {
 
 /// The person among those whom the chain has under an account's ids. There is one at most:
 /// a second id is reserved only after the first was refused for good.
-fn the_one(known: Vec<UserView>) -> Facts {
+fn the_one(known: &[UserView]) -> Facts {
     let mut facts = person_on_chain(known.first());
     if let Some(second) = known.get(1) {
         facts.insert("a second person".to_owned(), second.user_id.clone());

@@ -15,6 +15,7 @@ mod order;
 #[allow(dead_code, reason = "its owner uses the rest of it")]
 mod proxy;
 mod rebuild;
+mod reconcile;
 mod replay;
 mod results;
 mod roles;

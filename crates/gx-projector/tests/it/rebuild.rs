@@ -259,7 +259,7 @@ async fn a_rebuild_that_dies_leaves_nothing_behind_and_two_at_a_time_are_refused
         loop {
             match rebuild(&chain, OPERATOR).await {
                 Err(RebuildError::AlreadyRunning) => {
-                    tokio::time::sleep(Duration::from_millis(5)).await
+                    tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 done => return done.unwrap(),
             }
