@@ -181,7 +181,8 @@ pub async fn abandon(
 ) -> Result<bool, sqlx::Error> {
     let mut tx = sqlx::Connection::begin(conn).await?;
     // Commands before their attempt, as settlement locks them.
-    let ids = commands::submitted_in(&mut tx, tx_id).await?;
+    let carried = commands::submitted_in(&mut tx, &[tx_id]).await?;
+    let ids: Vec<String> = carried.into_iter().map(|(_, command_id)| command_id).collect();
     if attempts::settle(&mut tx, tx_id, "ABANDONED", None, None, Some(&storable(why)), now).await?
         == 0
     {

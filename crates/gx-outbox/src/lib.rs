@@ -45,8 +45,7 @@ pub use operate::{
 pub use probe::{Pass, Probe};
 pub use retry::{FailureClass, RetryPolicy};
 pub use settle::{
-    Settled, Settlement, prerequisites_arrived, settle_attempt_invalid, settle_attempt_valid,
-    settle_entry,
+    Invalid, Judged, Settled, UserNotCreated, Verdict, Verdicts, prerequisites_arrived, settle,
 };
 pub use tried::{Try, charge_interrupted, fail, start, withdraw};
 pub use verification::{Unverified, unverified, verified};

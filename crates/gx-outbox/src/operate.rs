@@ -251,7 +251,7 @@ pub async fn retry(
     let kinds = REISSUED.map(|kind| kind.name().to_owned());
     let reissued = operators::reissue(conn, &text, &new_id.to_string(), &why, &kinds, now).await?;
     if let Some(aggregate_key) = reissued {
-        commands::release_held(conn, &aggregate_key, now).await?;
+        commands::release_held(conn, &[(aggregate_key, 0)], now).await?;
         return Ok(new_id);
     }
     let row = command(conn, id).await?.ok_or(OperateError::Unknown(id))?;
@@ -281,7 +281,7 @@ pub async fn discard(
     let text = id.to_string();
     let why = serde_json::json!({ "to": "DISCARDED", "reason": storable(reason), "by": by });
     if let Some(aggregate_key) = operators::discard_cancelled(conn, &text, &why, now).await? {
-        commands::release_held(conn, &aggregate_key, now).await?;
+        commands::release_held(conn, &[(aggregate_key, 0)], now).await?;
         return Ok(Discarded::Now);
     }
     if operators::cancel(conn, &text, &why, now).await? {

@@ -1,155 +1,261 @@
-//! Settlement: what a block says of commands, written in the transaction that applies it.
+//! Settlement: what blocks say of commands, written in the transaction that applies them.
+
+use std::collections::{BTreeMap, HashSet};
 
 use gx_db::PgConnection;
-use gx_model::{BatchEntry, CommandId, EntryOutcome, Prerequisite};
+use gx_model::{CommandId, EntryOutcome, Prerequisite};
 use rand::Rng;
+use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::failure::{Fate, put_back, storable_json};
 use crate::retry::{FailureClass, RetryPolicy};
-use crate::store::{attempts, commands, settlement};
+use crate::store::{commands, settlement};
 use crate::verification::verified_kinds;
 
-/// Where a settlement comes from.
+/// What a row of blocks says of commands, in the order of the chain.
+#[derive(Debug, Default)]
+pub struct Verdicts<'a> {
+    /// What became of each command.
+    pub entries: Vec<Verdict<'a>>,
+    /// How each envelope was judged.
+    pub envelopes: Vec<Judged<'a>>,
+}
+
+/// What became of one command.
 #[derive(Clone, Copy, Debug)]
-pub struct Settlement<'a> {
-    /// The transaction that carries the entry.
+pub struct Verdict<'a> {
+    /// Which.
+    pub command_id: CommandId,
+    /// How it ended in this transaction.
+    pub outcome: &'a EntryOutcome,
+    /// The transaction.
     pub tx_id: &'a str,
     /// Its block.
     pub block_number: i64,
-    /// When the settlement is written.
-    pub now: OffsetDateTime,
 }
 
-/// What an entry did to its command.
+/// How an envelope was judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Judged<'a> {
+    /// Its transaction.
+    pub tx_id: &'a str,
+    /// Its block.
+    pub block_number: i64,
+    /// Why it is not valid.
+    pub invalid: Option<Invalid<'a>>,
+}
+
+/// Why a transaction is not valid.
+#[derive(Clone, Copy, Debug)]
+pub struct Invalid<'a> {
+    /// The ledger's code.
+    pub code: &'a str,
+    /// A read conflict, which a new proposal cures, unlike every other code.
+    pub is_conflict: bool,
+}
+
+/// What a settlement did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Commands that ended, or wait now.
+    pub moved: u32,
+    /// Kinds of those that were refused.
+    pub refused: Vec<String>,
+    /// Each CREATE_USER that ended without a user: its successors were refused with the same
+    /// reason, and the account must go back to review.
+    pub users_not_created: Vec<UserNotCreated>,
+}
+
+/// A CREATE_USER that ended without a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Settled {
-    /// No such command here, or it was settled before.
-    Nothing,
-    /// It ended well or waits; its followers were released where it ended.
-    Moved {
-        /// The status it has now.
-        status: &'static str,
-    },
-    /// A CREATE_USER ended without a user: its successors were refused with the same reason
-    /// and the account must go back to review.
-    UserNotCreated {
-        /// Whose account.
-        profile_id: Option<String>,
-    },
+pub struct UserNotCreated {
+    /// The command.
+    pub command_id: String,
+    /// Whose account.
+    pub profile_id: Option<String>,
 }
 
-/// Settles one command by what its entry says, whether or not the attempt is known here.
-/// A final state never changes.
+/// Settles commands by what their entries say, whether or not the attempt is known here, and
+/// then the attempts. A final state never changes. Commands of a judged envelope that no
+/// entry named are put back: asking again is harmless, silence is not.
 ///
 /// # Errors
 /// The database's.
-pub async fn settle_entry(
+pub async fn settle(
     conn: &mut PgConnection,
-    entry: &BatchEntry,
-    from: Settlement<'_>,
-) -> Result<Settled, sqlx::Error> {
-    settle(conn, entry.command_id, &entry.outcome, from.tx_id, from).await
-}
-
-async fn settle(
-    conn: &mut PgConnection,
-    command_id: CommandId,
-    outcome: &EntryOutcome,
-    decided_in: &str,
-    from: Settlement<'_>,
-) -> Result<Settled, sqlx::Error> {
-    let status = match outcome {
-        EntryOutcome::Replay { tx_id, first } => {
-            return Box::pin(settle(conn, command_id, first, tx_id, from)).await;
-        }
-        EntryOutcome::Deferred { prerequisite } => {
-            return block(conn, command_id, prerequisite, from).await;
-        }
-        EntryOutcome::Applied {} => "COMMITTED",
-        EntryOutcome::Refused { .. } | EntryOutcome::Mismatch { .. } => "REFUSED",
-        EntryOutcome::Cancelled {} => "DISCARDED",
-    };
-    let outcome = storable_json(serde_json::to_value(outcome).expect("outcomes have text keys"));
-    let id = command_id.to_string();
-    let looked_for = verified_kinds();
-    let settled =
-        settlement::settle(conn, &id, status, decided_in, &outcome, &looked_for, &from).await?;
-    let Some(row) = settled else {
-        return Ok(Settled::Nothing);
-    };
-    // A dead one ends here only by a cancellation, and its id is fenced for good.
-    if row.kind == "CREATE_USER" && row.status != "COMMITTED" {
-        let reason = serde_json::json!({
-            "status": "REFUSED", "because": { "commandId": id, "outcome": outcome },
-        });
-        settlement::refuse_successors(conn, &row.aggregate_key, row.number, &reason, from.now)
-            .await?;
-        return Ok(Settled::UserNotCreated { profile_id: row.profile_id });
-    }
-    commands::release_held(conn, &row.aggregate_key, from.now).await?;
-    let waits_for_a_look = row.status == "SUBMITTED";
-    Ok(Settled::Moved { status: if waits_for_a_look { "SUBMITTED" } else { status } })
-}
-
-/// A missing prerequisite costs no attempt: nobody did anything wrong.
-async fn block(
-    conn: &mut PgConnection,
-    command_id: CommandId,
-    prerequisite: &Prerequisite,
-    from: Settlement<'_>,
-) -> Result<Settled, sqlx::Error> {
-    let json = serde_json::to_value(prerequisite).expect("prerequisites have text keys");
-    let id = command_id.to_string();
-    Ok(match settlement::block(conn, &id, &json, from.tx_id, from.now).await? {
-        None => Settled::Nothing,
-        Some(waits) => Settled::Moved { status: if waits { "BLOCKED" } else { "PENDING" } },
-    })
-}
-
-/// Marks an attempt valid. Commands of it that its event did not name are put back: asking
-/// again is harmless, silence is not.
-///
-/// # Errors
-/// The database's.
-pub async fn settle_attempt_valid(
-    conn: &mut PgConnection,
-    from: Settlement<'_>,
+    verdicts: &Verdicts<'_>,
     policy: &RetryPolicy,
     rng: &mut impl Rng,
-) -> Result<(), sqlx::Error> {
-    let block = Some(from.block_number);
-    attempts::settle(conn, from.tx_id, "VALID", Some("VALID"), block, None, from.now).await?;
-    let unnamed = commands::submitted_in(conn, from.tx_id).await?;
-    if unnamed.is_empty() {
-        return Ok(());
+    now: OffsetDateTime,
+) -> Result<Settled, sqlx::Error> {
+    let mut settled = Settled::default();
+    let mut group = Group::default();
+    for verdict in &verdicts.entries {
+        if !group.takes(verdict) {
+            std::mem::take(&mut group).write(conn, &mut settled, now).await?;
+        }
+        group.add(verdict);
     }
-    let message = format!("transaction {} is valid but says nothing of this command", from.tx_id);
-    let fate = Fate { class: FailureClass::Invalid, message: &message, from_status: "SUBMITTED" };
-    put_back(conn, &unnamed, fate, policy, rng, from.now).await?;
+    group.write(conn, &mut settled, now).await?;
+    settle_envelopes(conn, &verdicts.envelopes, policy, rng, now).await?;
+    Ok(settled)
+}
+
+/// Verdicts that may be written together: final ones or deferrals, each command once.
+#[derive(Default)]
+struct Group<'a> {
+    commands: HashSet<CommandId>,
+    ended: Vec<settlement::Ended<'a>>,
+    deferred: Vec<settlement::Deferred<'a>>,
+}
+
+/// A verdict in the end, and the transaction in which it fell.
+fn first<'a>(verdict: &Verdict<'a>) -> (&'a EntryOutcome, &'a str) {
+    let (mut outcome, mut decided_in) = (verdict.outcome, verdict.tx_id);
+    while let EntryOutcome::Replay { tx_id, first } = outcome {
+        (outcome, decided_in) = (first, tx_id);
+    }
+    (outcome, decided_in)
+}
+
+fn waits_for(outcome: &EntryOutcome) -> Option<&Prerequisite> {
+    match outcome {
+        EntryOutcome::Deferred { prerequisite } => Some(prerequisite),
+        _ => None,
+    }
+}
+
+impl<'a> Group<'a> {
+    fn takes(&self, verdict: &Verdict<'a>) -> bool {
+        let other_kind_is_empty = match waits_for(first(verdict).0) {
+            Some(_) => self.ended.is_empty(),
+            None => self.deferred.is_empty(),
+        };
+        other_kind_is_empty && !self.commands.contains(&verdict.command_id)
+    }
+
+    fn add(&mut self, verdict: &Verdict<'a>) {
+        self.commands.insert(verdict.command_id);
+        let (outcome, decided_in) = first(verdict);
+        let command_id = verdict.command_id.to_string();
+        let status = match outcome {
+            EntryOutcome::Deferred { prerequisite } => {
+                let prerequisite = to_json(prerequisite);
+                let tx_id = verdict.tx_id;
+                self.deferred.push(settlement::Deferred { command_id, prerequisite, tx_id });
+                return;
+            }
+            EntryOutcome::Applied {} => "COMMITTED",
+            EntryOutcome::Cancelled {} => "DISCARDED",
+            EntryOutcome::Refused { .. }
+            | EntryOutcome::Mismatch { .. }
+            | EntryOutcome::Replay { .. } => "REFUSED",
+        };
+        self.ended.push(settlement::Ended {
+            command_id,
+            status,
+            decided_in,
+            outcome: storable_json(to_json(outcome)),
+            block_number: verdict.block_number,
+        });
+    }
+
+    async fn write(
+        self,
+        conn: &mut PgConnection,
+        settled: &mut Settled,
+        now: OffsetDateTime,
+    ) -> Result<(), sqlx::Error> {
+        if !self.deferred.is_empty() {
+            // A missing prerequisite costs no attempt: nobody did anything wrong.
+            settled.add(settlement::block(conn, &self.deferred, now).await?);
+        }
+        if self.ended.is_empty() {
+            return Ok(());
+        }
+        let mut freed: BTreeMap<String, i64> = BTreeMap::new();
+        for row in settlement::settle(conn, &self.ended, &verified_kinds(), now).await? {
+            settled.add(1);
+            if row.status == "REFUSED" {
+                settled.refused.push(row.kind.clone());
+            }
+            // A dead one ends here only by a cancellation, and its id is fenced for good.
+            if row.kind == "CREATE_USER" && row.status != "COMMITTED" {
+                refuse_successors(conn, &row, now).await?;
+                let settlement::SettledRow { command_id, profile_id, .. } = row;
+                settled.users_not_created.push(UserNotCreated { command_id, profile_id });
+            } else {
+                let number = freed.entry(row.aggregate_key).or_insert(row.number);
+                *number = row.number.min(*number);
+            }
+        }
+        if !freed.is_empty() {
+            let freed: Vec<(String, i64)> = freed.into_iter().collect();
+            commands::release_held(conn, &freed, now).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Settled {
+    fn add(&mut self, moved: u64) {
+        let moved = u32::try_from(moved).unwrap_or(u32::MAX);
+        self.moved = self.moved.saturating_add(moved);
+    }
+}
+
+fn to_json(value: &impl serde::Serialize) -> Value {
+    serde_json::to_value(value).expect("outcomes and prerequisites have text keys")
+}
+
+async fn refuse_successors(
+    conn: &mut PgConnection,
+    row: &settlement::SettledRow,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let reason = serde_json::json!({
+        "status": "REFUSED",
+        "because": { "commandId": row.command_id, "outcome": row.outcome },
+    });
+    settlement::refuse_successors(conn, &row.aggregate_key, row.number, &reason, now).await?;
     Ok(())
 }
 
-/// Marks an attempt invalid and puts its commands back. `conflict` tells a read conflict,
-/// which a new proposal cures, from every other code.
-///
-/// # Errors
-/// The database's.
-pub async fn settle_attempt_invalid(
+/// Ends attempts, and puts back what they carried and nothing was said of.
+async fn settle_envelopes(
     conn: &mut PgConnection,
-    from: Settlement<'_>,
-    code: &str,
-    conflict: bool,
+    envelopes: &[Judged<'_>],
     policy: &RetryPolicy,
     rng: &mut impl Rng,
+    now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let block = Some(from.block_number);
-    let ids = commands::submitted_in(conn, from.tx_id).await?;
-    attempts::settle(conn, from.tx_id, "INVALID", Some(code), block, None, from.now).await?;
-    let message = format!("{code} in block {} (transaction {})", from.block_number, from.tx_id);
-    let class = if conflict { FailureClass::Conflict } else { FailureClass::Invalid };
-    let fate = Fate { class, message: &message, from_status: "SUBMITTED" };
-    put_back(conn, &ids, fate, policy, rng, from.now).await?;
+    if envelopes.is_empty() {
+        return Ok(());
+    }
+    settlement::settle_attempts(conn, envelopes, now).await?;
+    let tx_ids: Vec<&str> = envelopes.iter().map(|one| one.tx_id).collect();
+    let mut unnamed: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (tx_id, command_id) in commands::submitted_in(conn, &tx_ids).await? {
+        unnamed.entry(tx_id).or_default().push(command_id);
+    }
+    for Judged { tx_id, block_number, invalid } in envelopes {
+        let Some(ids) = unnamed.get(*tx_id) else { continue };
+        let (class, message) = match invalid {
+            None => {
+                let message =
+                    format!("transaction {tx_id} is valid but says nothing of this command");
+                (FailureClass::Invalid, message)
+            }
+            Some(Invalid { code, is_conflict }) => {
+                let class =
+                    if *is_conflict { FailureClass::Conflict } else { FailureClass::Invalid };
+                (class, format!("{code} in block {block_number} (transaction {tx_id})"))
+            }
+        };
+        let fate = Fate { class, message: &message, from_status: "SUBMITTED" };
+        put_back(conn, ids, fate, policy, rng, now).await?;
+    }
     Ok(())
 }
 

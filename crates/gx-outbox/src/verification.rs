@@ -57,6 +57,6 @@ pub async fn verified(
     let unmet = unmet.map(storable);
     let ended = verification::end(conn, command_id, status, unmet.as_deref(), now).await?;
     let Some(aggregate_key) = ended else { return Ok(false) };
-    commands::release_held(conn, &aggregate_key, now).await?;
+    commands::release_held(conn, &[(aggregate_key, 0)], now).await?;
     Ok(true)
 }

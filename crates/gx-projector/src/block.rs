@@ -1,18 +1,19 @@
-//! One block, one SQL transaction: checkpoint, effects, event log, settlements.
+//! A row of blocks, one SQL transaction: checkpoint, effects, event log, settlements.
 
 use std::collections::HashSet;
 
 use gx_db::PgConnection;
-use gx_fabric_client::{Block, BlockTransaction, TransactionKind, ValidationCode};
-use gx_model::{BatchEntry, BatchEvent, DomainEvent, EventRecord, UnreadableEvent};
-use gx_outbox::{RetryPolicy, Settled, Settlement};
+use gx_fabric_client::Block;
+use gx_model::{DomainEvent, EventRecord, UnreadableEvent};
+use gx_outbox::{Invalid, Judged, RetryPolicy, UserNotCreated, Verdict, Verdicts};
 use rand::Rng;
 use sqlx::Connection;
 use time::OffsetDateTime;
 
-use crate::dead::{Fate, apply_or_hold};
+use crate::dead::{Fate, apply_one};
 use crate::error::{Halt, ProjectorError};
-use crate::place::Place;
+use crate::events::apply_all;
+use crate::read::{Content, ReadBlock, ReadEvent, ReadTransaction, Said, stored_number};
 use crate::store::{checkpoint, dead, people};
 
 /// Reads an event by its name and version.
@@ -31,30 +32,44 @@ pub struct Rules {
     pub retry: RetryPolicy,
 }
 
-/// What a block brought.
+/// What a row of blocks brought.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// The block.
+    /// The last block.
     pub number: u64,
+    /// How many blocks they were.
+    pub blocks: u64,
     /// Events applied now.
-    pub events: u32,
+    pub events: u64,
     /// Names and reasons of the events held as dead letters now.
     pub held: Vec<(String, String)>,
-    /// Transactions that were not valid, by code.
-    pub invalid: Vec<String>,
+    /// Transactions that were not valid: block and code.
+    pub invalid: Vec<(u64, String)>,
     /// Commands that moved.
     pub settled: u32,
+    /// Kinds of the commands that were refused now.
+    pub refused: Vec<String>,
     /// Transactions of ours: commands may have become free to go.
     pub transactions: u32,
 }
 
-/// Applies a block whole, or not at all. The first statement moves the checkpoint from the
-/// block before to this one.
+impl Applied {
+    pub(crate) fn add(&mut self, event: &ReadEvent, fate: Fate) {
+        match fate {
+            Fate::Applied => self.events += 1,
+            Fate::Known => {}
+            Fate::Held(reason) => {
+                let name = event.name.as_deref().unwrap_or("unnamed").to_owned();
+                self.held.push((name, reason));
+            }
+        }
+    }
+}
+
+/// Applies a block whole, or not at all.
 ///
 /// # Errors
-/// [`ProjectorError::Halted`] for a block that does not come next or cannot be set aside,
-/// [`ProjectorError::CheckpointMoved`] where somebody else applied it; the checkpoint
-/// stays where it was.
+/// Those of [`apply_blocks`].
 pub async fn apply_block(
     conn: &mut PgConnection,
     block: &Block,
@@ -62,39 +77,92 @@ pub async fn apply_block(
     rng: &mut impl Rng,
     now: OffsetDateTime,
 ) -> Result<Applied, ProjectorError> {
+    apply_blocks(conn, &[ReadBlock::read(block, rules)], rules, rng, now).await
+}
+
+/// Applies blocks that follow each other, all of them or none. The first statement moves the
+/// checkpoint from the block before them to their last. The rows are those of applying each
+/// block by itself, each event by itself.
+///
+/// # Errors
+/// [`ProjectorError::Halted`] for a block that does not come next or cannot be set aside,
+/// [`ProjectorError::CheckpointMoved`] where somebody else applied the first; the checkpoint
+/// stays where it was.
+pub async fn apply_blocks(
+    conn: &mut PgConnection,
+    blocks: &[ReadBlock],
+    rules: &Rules,
+    rng: &mut impl Rng,
+    now: OffsetDateTime,
+) -> Result<Applied, ProjectorError> {
+    let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
+        return Ok(Applied::default());
+    };
+    check_contiguous(blocks)?;
     let mut tx = conn.begin().await?;
-    if !move_checkpoint(&mut tx, block, rules, now).await? {
-        let error = why_not_next(&mut tx, block, rules).await?;
+    if !move_checkpoint(&mut tx, first, last, rules, now).await? {
+        let error = why_not_next(&mut tx, first, rules).await?;
         tx.rollback().await?;
         return Err(error);
     }
-    let mut held = dead::held_keys(&mut tx, &rules.channel).await?.into_iter().collect();
-    let mut applied = Applied { number: block.number, ..Applied::default() };
-    for transaction in &block.transactions {
-        let mut work = Work { conn: &mut tx, block, transaction, rules, now, held: &mut held };
-        work.take(&mut applied, rng).await?;
+    let held = dead::held_keys(&mut tx, &rules.channel).await?.into_iter().collect();
+    let mut run = Run {
+        conn: &mut tx,
+        rules,
+        now,
+        held,
+        events: vec![],
+        verdicts: Verdicts::default(),
+        applied: Applied {
+            number: last.number,
+            blocks: u64::try_from(blocks.len()).unwrap_or(u64::MAX),
+            ..Applied::default()
+        },
+    };
+    for block in blocks {
+        for transaction in block.transactions.as_ref().map_err(Clone::clone)? {
+            run.take(block.number, transaction, rng).await?;
+        }
     }
+    run.flush(rng).await?;
+    let applied = run.applied;
     tx.commit().await?;
     Ok(applied)
 }
 
+/// Whoever follows a chain hands out nothing else; what comes from elsewhere is checked too.
+fn check_contiguous(blocks: &[ReadBlock]) -> Result<(), Halt> {
+    for (before, block) in blocks.iter().zip(blocks.iter().skip(1)) {
+        let expected = before.number.saturating_add(1);
+        if block.number != expected {
+            return Err(Halt::Gap { expected, found: block.number });
+        }
+        if block.previous_hash != before.hash {
+            return Err(Halt::Broken { number: block.number });
+        }
+    }
+    Ok(())
+}
+
 async fn move_checkpoint(
     conn: &mut PgConnection,
-    block: &Block,
+    first: &ReadBlock,
+    last: &ReadBlock,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
-    if block.number == 0 {
-        return checkpoint::begin(conn, &rules.channel, &block.hash, now).await;
-    }
-    let (number, hash) = (block_number(block), &block.hash);
-    checkpoint::advance(conn, &rules.channel, number, hash, &block.previous_hash, now).await
+    let to = (stored_number(last.number), last.hash.as_slice());
+    let Some(before) = first.number.checked_sub(1) else {
+        return checkpoint::begin(conn, &rules.channel, &first.hash, to, now).await;
+    };
+    let from = (stored_number(before), first.previous_hash.as_slice());
+    checkpoint::advance(conn, &rules.channel, from, to, now).await
 }
 
 /// Tells a gap from a broken chain from a lost race.
 async fn why_not_next(
     conn: &mut PgConnection,
-    block: &Block,
+    block: &ReadBlock,
     rules: &Rules,
 ) -> Result<ProjectorError, sqlx::Error> {
     let Some(at) = gx_outbox::checkpoint(conn, &rules.channel).await? else {
@@ -110,151 +178,72 @@ async fn why_not_next(
     Ok(Halt::Broken { number: block.number }.into())
 }
 
-/// Block numbers are stored as bigint.
-fn block_number(block: &Block) -> i64 {
-    i64::try_from(block.number).expect("a chain has fewer than 2^63 blocks")
-}
-
-/// One transaction of a block being applied.
-struct Work<'a> {
-    conn: &'a mut PgConnection,
-    block: &'a Block,
-    transaction: &'a BlockTransaction,
+/// Blocks being applied: what was taken from them and not yet written.
+struct Run<'a, 'c> {
+    conn: &'c mut PgConnection,
     rules: &'a Rules,
     now: OffsetDateTime,
-    held: &'a mut HashSet<String>,
+    held: HashSet<String>,
+    events: Vec<&'a ReadEvent>,
+    verdicts: Verdicts<'a>,
+    applied: Applied,
 }
 
-impl<'a> Work<'a> {
-    fn settlement(&self) -> Settlement<'a> {
-        Settlement {
-            tx_id: &self.transaction.tx_id,
-            block_number: block_number(self.block),
-            now: self.now,
-        }
-    }
-
+impl<'a> Run<'a, '_> {
     async fn take(
         &mut self,
-        applied: &mut Applied,
+        block: u64,
+        transaction: &'a ReadTransaction,
         rng: &mut impl Rng,
-    ) -> Result<(), ProjectorError> {
-        let transaction = self.transaction;
-        // A resent envelope says nothing new, whatever it carries.
-        let ours = transaction.kind == TransactionKind::Endorser && !transaction.tx_id.is_empty();
-        if !ours || transaction.code == ValidationCode::DUPLICATE_TXID {
+    ) -> Result<(), sqlx::Error> {
+        self.applied.transactions += 1;
+        let (tx_id, block_number) = (&*transaction.tx_id, stored_number(block));
+        let invalid = match &transaction.said {
+            Said::Invalid { code, is_conflict } => {
+                self.applied.invalid.push((block, code.clone()));
+                Some(Invalid { code, is_conflict: *is_conflict })
+            }
+            Said::Valid(entries) => {
+                for entry in entries {
+                    for event in &entry.events {
+                        self.event(event, rng).await?;
+                    }
+                    let (command_id, outcome) = (entry.command_id, &entry.outcome);
+                    let verdict = Verdict { command_id, outcome, tx_id, block_number };
+                    self.verdicts.entries.push(verdict);
+                }
+                None
+            }
+        };
+        self.verdicts.envelopes.push(Judged { tx_id, block_number, invalid });
+        Ok(())
+    }
+
+    async fn event(&mut self, event: &'a ReadEvent, rng: &mut impl Rng) -> Result<(), sqlx::Error> {
+        if !matches!(event.content, Ok(Content::Rare(_))) {
+            self.events.push(event);
             return Ok(());
         }
-        applied.transactions += 1;
-        let from = self.settlement();
+        // It may free commands that entries before it block.
+        self.flush(rng).await?;
+        let fate = apply_one(self.conn, event, &mut self.held, self.now).await?;
+        self.applied.add(event, fate);
+        Ok(())
+    }
+
+    /// Writes what was taken so far.
+    async fn flush(&mut self, rng: &mut impl Rng) -> Result<(), sqlx::Error> {
+        let (events, verdicts) =
+            (std::mem::take(&mut self.events), std::mem::take(&mut self.verdicts));
+        apply_all(self.conn, &events, &mut self.held, self.now, &mut self.applied).await?;
         let retry = &self.rules.retry;
-        if !transaction.code.is_valid() {
-            let code = transaction.code.name();
-            let conflict = transaction.code.is_conflict();
-            applied.invalid.push(code.clone().into_owned());
-            gx_outbox::settle_attempt_invalid(self.conn, from, &code, conflict, retry, rng).await?;
-            return Ok(());
-        }
-        for (entry, first_event) in with_event_indexes(self.entries()?) {
-            self.events(&entry, first_event, applied).await?;
-            self.settle(&entry, applied).await?;
-        }
-        gx_outbox::settle_attempt_valid(self.conn, from, retry, rng).await?;
-        Ok(())
-    }
-
-    /// What our chaincode said in this transaction, if it was ours.
-    fn entries(&self) -> Result<Vec<BatchEntry>, Halt> {
-        let Some(event) = &self.transaction.event else { return Ok(vec![]) };
-        if event.chaincode_id != self.rules.chaincode {
-            return Ok(vec![]);
-        }
-        if event.name != BatchEvent::NAME {
-            return Err(self.unplaceable(format!("no chaincode event is named {}", event.name)));
-        }
-        let batch: BatchEvent = serde_json::from_slice(&event.payload)
-            .map_err(|why| self.unplaceable(format!("the chaincode event is malformed: {why}")))?;
-        if batch.version != BatchEvent::VERSION {
-            let reason = format!("chaincode events of version {} are unknown", batch.version);
-            return Err(self.unplaceable(reason));
-        }
-        Ok(batch.entries)
-    }
-
-    fn unplaceable(&self, reason: String) -> Halt {
-        Halt::Unplaceable {
-            block: self.block.number,
-            tx_id: self.transaction.tx_id.clone(),
-            reason,
-        }
-    }
-
-    async fn events(
-        &mut self,
-        entry: &BatchEntry,
-        first_event: i32,
-        applied: &mut Applied,
-    ) -> Result<(), ProjectorError> {
-        for (record, event_index) in entry.events.iter().zip(first_event..) {
-            let place = Place {
-                channel: &self.rules.channel,
-                block_number: block_number(self.block),
-                tx_id: &self.transaction.tx_id,
-                tx_index: i32::try_from(self.transaction.index)
-                    .expect("a block has fewer than 2^31 transactions"),
-                event_index,
-                command_id: entry.command_id.to_string(),
-                ledger_at: to_millisecond(self.transaction.timestamp),
-                now: self.now,
-            };
-            let decode = self.rules.decode;
-            let fate = apply_or_hold(self.conn, record, &place, decode, self.held).await?;
-            match fate {
-                Some(Fate::Applied) => applied.events += 1,
-                Some(Fate::Known) => {}
-                Some(Fate::Held(reason)) => {
-                    let name = record.name().unwrap_or("unnamed").to_owned();
-                    applied.held.push((name, reason));
-                }
-                None => {
-                    let reason = format!("event {event_index} does not say what it concerns");
-                    return Err(self.unplaceable(reason).into());
-                }
-            }
+        let settled = gx_outbox::settle(self.conn, &verdicts, retry, rng, self.now).await?;
+        self.applied.settled = self.applied.settled.saturating_add(settled.moved);
+        self.applied.refused.extend(settled.refused);
+        for UserNotCreated { command_id, profile_id } in settled.users_not_created {
+            let profile_id = profile_id.as_deref();
+            people::return_to_review(self.conn, profile_id, &command_id, self.now).await?;
         }
         Ok(())
     }
-
-    async fn settle(
-        &mut self,
-        entry: &BatchEntry,
-        applied: &mut Applied,
-    ) -> Result<(), ProjectorError> {
-        match gx_outbox::settle_entry(self.conn, entry, self.settlement()).await? {
-            Settled::Nothing => {}
-            Settled::Moved { .. } => applied.settled += 1,
-            Settled::UserNotCreated { profile_id } => {
-                applied.settled += 1;
-                let command_id = entry.command_id.to_string();
-                let profile_id = profile_id.as_deref();
-                people::return_to_review(self.conn, profile_id, &command_id, self.now).await?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Each entry with the index of its first event in the transaction.
-fn with_event_indexes(entries: Vec<BatchEntry>) -> impl Iterator<Item = (BatchEntry, i32)> {
-    entries.into_iter().scan(0_i32, |next, entry| {
-        let first = *next;
-        let events = i32::try_from(entry.events.len()).expect("a transaction is below 2^31 bytes");
-        *next = first.saturating_add(events);
-        Some((entry, first))
-    })
-}
-
-/// Rows keep milliseconds; cutting here makes that the same everywhere.
-fn to_millisecond(at: OffsetDateTime) -> OffsetDateTime {
-    at.replace_millisecond(at.millisecond()).expect("a millisecond read from a time is valid")
 }

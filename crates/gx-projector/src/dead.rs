@@ -3,20 +3,15 @@
 use std::collections::HashSet;
 
 use gx_db::PgConnection;
-use gx_model::{DomainEvent, EventRecord};
 use gx_outbox::storable;
 use sqlx::Connection;
+use time::OffsetDateTime;
 
-use crate::apply::{apply, release};
-use crate::block::Decode;
 use crate::error::NotApplied;
-use crate::place::Place;
+use crate::plan::Plan;
+use crate::rare;
+use crate::read::{Content, ReadEvent};
 use crate::store::{checkpoint, dead};
-
-/// What events of no account in particular hold back: each other.
-const SYSTEM_KEY: &str = "SYSTEM";
-/// An event that changes no projected row, and so neither holds nor is held.
-const COMMANDS_ONLY: &str = "CommandsCancelled";
 
 /// What became of one event.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,63 +24,50 @@ pub(crate) enum Fate {
     Held(String),
 }
 
-/// Applies an event, or holds it. `held` are the keys that earlier dead letters hold back.
-///
-/// `Ok(None)` means that the event can be neither applied nor set aside: nobody can tell
-/// what it concerns.
-pub(crate) async fn apply_or_hold(
+/// Applies one event, or holds it. `held` are the keys that earlier dead letters hold back.
+pub(crate) async fn apply_one(
     conn: &mut PgConnection,
-    record: &EventRecord,
-    place: &Place<'_>,
-    decode: Decode,
+    event: &ReadEvent,
     held: &mut HashSet<String>,
-) -> Result<Option<Fate>, sqlx::Error> {
-    let decoded = decode(record);
-    let keys = match &decoded {
-        Ok(event) => keys_of_event(event),
-        Err(_) => match keys_of_record(record) {
-            Some(keys) => keys,
-            None => return Ok(None),
-        },
-    };
-    let reason = if let Some(key) = keys.iter().find(|key| held.contains(*key)) {
-        if checkpoint::is_logged(conn, place).await? {
-            if let Ok(event) = &decoded {
-                release(conn, event, place).await?;
+    now: OffsetDateTime,
+) -> Result<Fate, sqlx::Error> {
+    let reason = if let Some(key) = event.keys.iter().find(|key| held.contains(*key)) {
+        if checkpoint::is_logged(conn, &event.place).await? {
+            if let Ok(content) = &event.content {
+                release(conn, content, now).await?;
             }
-            return Ok(Some(Fate::Known));
+            return Ok(Fate::Known);
         }
         format!("held behind an earlier event of {key}")
     } else {
-        match decoded {
+        match &event.content {
             // Once applied, by a release that could read it, it stays so.
-            Err(_) if checkpoint::is_logged(conn, place).await? => return Ok(Some(Fate::Known)),
-            Err(why) => why.to_string(),
-            Ok(event) => match try_apply(conn, record, &event, place).await {
-                Ok(true) => return Ok(Some(Fate::Applied)),
-                Ok(false) => return Ok(Some(Fate::Known)),
+            Err(_) if checkpoint::is_logged(conn, &event.place).await? => return Ok(Fate::Known),
+            Err(why) => why.clone(),
+            Ok(content) => match try_apply(conn, event, content, now).await {
+                Ok(true) => return Ok(Fate::Applied),
+                Ok(false) => return Ok(Fate::Known),
                 Err(NotApplied::Inapplicable(reason)) => reason,
                 Err(NotApplied::Database(error)) => return Err(error),
             },
         }
     };
-    let payload = record.json().to_string();
     // Somebody else's texts: PostgreSQL takes no NUL, and would be asked for ever.
-    let (name, reason) = (record.name().map(storable), storable(&reason));
-    dead::hold(conn, place, name.as_deref(), &keys, &reason, &payload).await?;
-    held.extend(keys);
-    Ok(Some(Fate::Held(reason)))
+    let (name, reason) = (event.name.as_deref().map(storable), storable(&reason));
+    dead::hold(conn, event, name.as_deref(), &reason, now).await?;
+    held.extend(event.keys.iter().cloned());
+    Ok(Fate::Held(reason))
 }
 
 /// Logs and applies an event inside a savepoint; `false` where it was applied before.
 pub(crate) async fn try_apply(
     conn: &mut PgConnection,
-    record: &EventRecord,
-    event: &DomainEvent,
-    place: &Place<'_>,
+    event: &ReadEvent,
+    content: &Content,
+    now: OffsetDateTime,
 ) -> Result<bool, NotApplied> {
     let mut savepoint = conn.begin().await.map_err(NotApplied::Database)?;
-    let applied = log_and_apply(&mut savepoint, record, event, place).await;
+    let applied = log_and_apply(&mut savepoint, event, content, now).await;
     let ended = if applied.is_ok() { savepoint.commit().await } else { savepoint.rollback().await };
     ended.map_err(NotApplied::Database)?;
     applied
@@ -93,31 +75,34 @@ pub(crate) async fn try_apply(
 
 async fn log_and_apply(
     conn: &mut PgConnection,
-    record: &EventRecord,
-    event: &DomainEvent,
-    place: &Place<'_>,
+    event: &ReadEvent,
+    content: &Content,
+    now: OffsetDateTime,
 ) -> Result<bool, NotApplied> {
-    let is_new = checkpoint::log_event(conn, place, event.name(), record.json()).await?;
+    let is_new = checkpoint::log_event(conn, event, content.name()).await?;
     if is_new {
-        apply(conn, event, place).await?;
+        match content {
+            Content::Rows(_, effects) => {
+                let mut plan = Plan::default();
+                plan.add(effects, &event.place);
+                plan.write(conn).await?;
+            }
+            Content::Rare(rare) => rare::apply(conn, rare, &event.place).await?,
+        }
     }
-    release(conn, event, place).await?;
+    release(conn, content, now).await?;
     Ok(is_new)
 }
 
-/// What an event that can be read concerns.
-pub(crate) fn keys_of_event(event: &DomainEvent) -> Vec<String> {
-    if event.name() == COMMANDS_ONLY {
-        return vec![];
+/// Frees the commands that waited for what an event brought. An event that was applied
+/// before does so again: a chain that is read again blocks such commands on its way.
+async fn release(
+    conn: &mut PgConnection,
+    content: &Content,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    match content {
+        Content::Rows(..) => Ok(()),
+        Content::Rare(event) => rare::release(conn, event, now).await,
     }
-    or_system(event.aggregates().iter().map(ToString::to_string).collect())
-}
-
-/// What an event concerns by its own word, if it can be told at all.
-fn keys_of_record(record: &EventRecord) -> Option<Vec<String>> {
-    record.aggregates().map(|keys| or_system(keys.iter().map(|key| storable(key)).collect()))
-}
-
-fn or_system(keys: Vec<String>) -> Vec<String> {
-    if keys.is_empty() { vec![SYSTEM_KEY.to_owned()] } else { keys }
 }

@@ -21,9 +21,9 @@ impl History {
     /// After each step.
     pub(crate) fn add(&mut self, progress: &Progress, stream: Option<FollowState>) {
         if let Progress::Applied(applied) = progress
-            && let Some(code) = applied.invalid.last()
+            && let Some((block, code)) = applied.invalid.last()
         {
-            self.last_invalid = json!({ "code": code, "block": applied.number });
+            self.last_invalid = json!({ "code": code, "block": block });
         }
         let Some(stream) = stream else {
             self.peer = None;

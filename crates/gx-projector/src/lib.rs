@@ -1,24 +1,28 @@
 //! projector: turns blocks into the read model.
 //!
-//! Each block is applied whole, in one SQL transaction whose first statement moves the
-//! checkpoint by compare-and-set: effects, event log, settlements and checkpoint commit
-//! together or not at all. Every value of a projected row comes from the chain, so that a
+//! Blocks are applied whole, as many as have come, in one SQL transaction whose first
+//! statement moves the checkpoint by compare-and-set: effects, event log, settlements and
+//! checkpoint commit together or not at all. Every value of a projected row comes from the chain, so that a
 //! rebuild gives equal rows. An event that cannot be applied becomes a dead letter that
 //! holds back its aggregates only; losing every peer is a state, not an exit.
 
 mod agreement;
-mod apply;
 mod block;
 mod chores;
 mod compare;
 mod dead;
+mod effects;
 mod error;
+mod events;
 mod history;
+mod intake;
 mod leader;
-mod money;
 mod place;
+mod plan;
 mod postcondition;
 mod projector;
+mod rare;
+mod read;
 mod rebuild;
 mod reconcile;
 mod replay;
@@ -27,11 +31,12 @@ mod settings;
 mod store;
 mod verify;
 
-pub use block::{Applied, Decode, Rules, apply_block};
+pub use block::{Applied, Decode, Rules, apply_block, apply_blocks};
 pub use compare::{Difference, differences};
 pub use error::{Halt, ProjectorError};
 pub use place::{transaction_row_id, wallet_id};
 pub use projector::{Parts, Progress, Projector};
+pub use read::ReadBlock;
 pub use rebuild::{
     RebuildError, RebuildProgress, RebuildReport, Rebuilder, RowDifference, Switch,
     TableDifferences,

@@ -1,5 +1,7 @@
 //! Where an event stands on the chain, and the row ids that follow from it.
 
+use std::sync::Arc;
+
 use gx_model::AccountId;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -7,19 +9,17 @@ use uuid::Uuid;
 /// Namespace of the ids of projected rows.
 const NAMESPACE: Uuid = Uuid::from_u128(0x2b6f_5d0a_8c3e_5f71_9a44_c1e7_0d52_8b96);
 
-/// Where an event stands, and when it was applied here.
+/// Where an event stands.
 #[derive(Clone, Debug)]
-pub(crate) struct Place<'a> {
-    pub(crate) channel: &'a str,
+pub(crate) struct Place {
+    pub(crate) channel: Arc<str>,
     pub(crate) block_number: i64,
-    pub(crate) tx_id: &'a str,
+    pub(crate) tx_id: Arc<str>,
     pub(crate) tx_index: i32,
     pub(crate) event_index: i32,
-    pub(crate) command_id: String,
+    pub(crate) command_id: Arc<str>,
     /// The transaction's timestamp, in the precision in which rows keep it.
     pub(crate) ledger_at: OffsetDateTime,
-    /// For what is no part of the read model.
-    pub(crate) now: OffsetDateTime,
 }
 
 /// The id of an account's wallet: the same in every rebuild.

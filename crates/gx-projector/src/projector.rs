@@ -3,19 +3,21 @@
 use std::time::Duration;
 
 use gx_db::PgPool;
-use gx_fabric_client::{Block, BlockId, ChainError, FollowState, Follower, Ledger};
+use gx_fabric_client::{Block, BlockId, ChainError, FollowState, Ledger};
 use gx_model::{BatchEvent, Clock};
 use gx_outbox::{Checkpoint, Probe, Waker};
 use rand::rngs::StdRng;
 
-use crate::block::{Applied, Rules, apply_block};
+use crate::block::{Applied, Rules, apply_blocks};
 use crate::chores::do_chores;
 use crate::error::{Halt, ProjectorError};
+use crate::intake::Intake;
 use crate::leader::Leader;
+use crate::read::ReadBlock;
 use crate::store::checkpoint;
 
 /// Blocks after which the chores are done although more blocks are there.
-const BLOCKS_BETWEEN_CHORES: u32 = 64;
+const BLOCKS_BETWEEN_CHORES: u64 = 64;
 
 /// What a projector works with.
 #[derive(Clone)]
@@ -38,11 +40,12 @@ pub struct Projector {
     rng: StdRng,
     leader: Leader,
     probe: Probe,
-    follower: Option<Follower>,
-    /// A block that was received and not applied: it comes before all others.
-    pending: Option<Block>,
+    intake: Option<Intake>,
+    /// Blocks that were received and not applied: they come before all others.
+    pending: Vec<ReadBlock>,
+    max_blocks: usize,
     /// Blocks applied since the chores were done.
-    since_chores: u32,
+    since_chores: u64,
 }
 
 /// What a step did.
@@ -55,7 +58,7 @@ pub enum Progress {
         /// The last block applied.
         number: u64,
     },
-    /// A block was applied.
+    /// Blocks were applied: one, or all that had come.
     Applied(Applied),
     /// No block came within the time given.
     Idle,
@@ -70,8 +73,9 @@ impl Projector {
             rng,
             leader: Leader::default(),
             probe,
-            follower: None,
-            pending: None,
+            intake: None,
+            pending: vec![],
+            max_blocks: usize::MAX,
             since_chores: 0,
         }
     }
@@ -82,14 +86,20 @@ impl Projector {
         Self { probe, ..self }
     }
 
+    /// The same, applying at most so many blocks at once.
+    #[must_use]
+    pub fn with_max_blocks(self, max_blocks: usize) -> Self {
+        Self { max_blocks, ..self }
+    }
+
     /// What it works with.
     pub fn parts(&self) -> &Parts {
         &self.parts
     }
 
-    /// Does the next thing: take the lead, begin, or apply the next block, waiting at most
-    /// `wait` for it. Dropping the future loses nothing: a block is applied whole or not
-    /// at all, and comes again.
+    /// Does the next thing: take the lead, begin, or apply the blocks that have come, waiting
+    /// at most `wait` for one. Dropping the future loses nothing: blocks are applied whole
+    /// or not at all, and come again.
     ///
     /// # Errors
     /// [`ProjectorError`]; the next step takes up where this one failed.
@@ -106,16 +116,16 @@ impl Projector {
         if self.since_chores >= BLOCKS_BETWEEN_CHORES {
             self.between_blocks().await?;
         }
-        let Some(follower) = &mut self.follower else {
+        let Some(intake) = &mut self.intake else {
             return self.begin().await;
         };
-        if self.pending.is_none() {
-            match tokio::time::timeout(wait, follower.next()).await {
+        if self.pending.is_empty() {
+            match tokio::time::timeout(wait, intake.run(self.max_blocks)).await {
                 Err(_elapsed) => {
                     self.between_blocks().await?;
                     return Ok(Progress::Idle);
                 }
-                Ok(Ok(block)) => self.pending = Some(block),
+                Ok(Ok(blocks)) => self.pending = blocks,
                 Ok(Err(ChainError::Stopped)) => {
                     self.forget();
                     return Ok(Progress::Idle);
@@ -128,29 +138,28 @@ impl Projector {
             }
         }
         self.probe.at("received").await;
-        let block = self.pending.as_ref().expect("it was just received");
-        let applied = apply_on(&self.parts, &mut self.rng, block).await;
+        let applied = apply_on(&self.parts, &mut self.rng, &self.pending).await;
         self.probe.at("applied").await;
         match &applied {
-            Ok(_) => {
-                self.pending = None;
-                self.since_chores += 1;
+            Ok(applied) => {
+                self.pending.clear();
+                self.since_chores += applied.blocks;
             }
             Err(ProjectorError::CheckpointMoved) => {
                 self.forget();
                 self.leader.give_up();
             }
-            // The checkpoint is not where this block's stream began.
-            Err(ProjectorError::Halted(Halt::Gap { .. } | Halt::Broken { .. })) => self.forget(),
-            // The block stays pending, and nothing overtakes it.
-            Err(_) => {}
+            // The database may be an older one now: the next step begins at its checkpoint.
+            Err(ProjectorError::Halted(_)) => self.forget(),
+            // The blocks stay pending, and nothing overtakes them.
+            Err(ProjectorError::Database(_) | ProjectorError::Ledger(_)) => {}
         }
         applied.map(Progress::Applied)
     }
 
     /// How the stream of blocks fares, once there is one.
     pub fn stream(&self) -> Option<FollowState> {
-        self.follower.as_ref().map(|follower| follower.state().borrow().clone())
+        self.intake.as_ref().map(Intake::state)
     }
 
     /// Frees the lead, so that a standby takes over at once.
@@ -166,8 +175,8 @@ impl Projector {
     }
 
     fn forget(&mut self) {
-        self.follower = None;
-        self.pending = None;
+        self.intake = None;
+        self.pending.clear();
     }
 
     /// Compares the chain with the checkpoint and follows it from there, or from block 0
@@ -181,11 +190,13 @@ impl Projector {
             Some(known) => self.resume(&known).await?,
             None => {
                 let genesis = self.parts.ledger.block(0).await?;
-                apply_on(&self.parts, &mut self.rng, &genesis).await?;
+                let read = ReadBlock::read(&genesis, &self.parts.rules);
+                apply_on(&self.parts, &mut self.rng, &[read]).await?;
                 genesis.id()
             }
         };
-        self.follower = Some(self.parts.ledger.follow(from));
+        let follower = self.parts.ledger.follow(from);
+        self.intake = Some(Intake::start(follower, self.parts.rules.clone()));
         Ok(Progress::Began { number: from.number })
     }
 
@@ -236,10 +247,10 @@ impl Projector {
 async fn apply_on(
     parts: &Parts,
     rng: &mut StdRng,
-    block: &Block,
+    blocks: &[ReadBlock],
 ) -> Result<Applied, ProjectorError> {
     let mut conn = parts.pool.acquire().await?;
-    let applied = apply_block(&mut conn, block, &parts.rules, rng, parts.clock.now()).await?;
+    let applied = apply_blocks(&mut conn, blocks, &parts.rules, rng, parts.clock.now()).await?;
     if applied.transactions > 0 {
         parts.waker.wake();
     }

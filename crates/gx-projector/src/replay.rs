@@ -8,9 +8,10 @@ use sqlx::Connection;
 use time::OffsetDateTime;
 
 use crate::block::Decode;
-use crate::dead::{keys_of_event, try_apply};
+use crate::dead::try_apply;
 use crate::error::NotApplied;
 use crate::place::Place;
+use crate::read::ReadEvent;
 use crate::store::{checkpoint, dead};
 
 /// Which held events to try.
@@ -99,27 +100,28 @@ async fn try_row(
         Err(why) => return Ok(Err(Some(format!("the stored payload is no JSON: {why}")))),
     };
     let record = EventRecord::from_json(json);
-    let event = match decode(&record) {
-        Ok(event) => event,
-        Err(why) => return Ok(Err(Some(why.to_string()))),
-    };
-    // A corrected decoder may see aggregates that the event's own word left out.
-    let mut keys = keys_of_event(&event);
-    keys.extend(row.aggregates.iter().cloned());
-    if let Some(key) = keys.iter().find(|key| held_back.contains(*key)) {
-        return Ok(Err(Some(format!("held behind an earlier event of {key}"))));
-    }
     let place = Place {
-        channel,
+        channel: channel.into(),
         block_number: row.block_number,
-        tx_id: &row.tx_id,
+        tx_id: row.tx_id.as_str().into(),
         tx_index: row.tx_index,
         event_index: row.event_index,
-        command_id: row.command_id.clone(),
+        command_id: row.command_id.as_str().into(),
         ledger_at: row.ledger_at,
-        now,
     };
-    match try_apply(conn, &record, &event, &place).await {
+    let Some(event) = ReadEvent::read(&record, place, decode) else {
+        return Ok(Err(Some("it does not say what it concerns".to_owned())));
+    };
+    let content = match &event.content {
+        Ok(content) => content,
+        Err(why) => return Ok(Err(Some(why.clone()))),
+    };
+    // A corrected decoder may see aggregates that the event's own word left out.
+    let mut keys = event.keys.iter().chain(&row.aggregates);
+    if let Some(key) = keys.find(|key| held_back.contains(*key)) {
+        return Ok(Err(Some(format!("held behind an earlier event of {key}"))));
+    }
+    match try_apply(conn, &event, content, now).await {
         Ok(_) => Ok(Ok(())),
         Err(NotApplied::Inapplicable(reason)) => Ok(Err(Some(reason))),
         Err(NotApplied::Database(error)) => Err(error),

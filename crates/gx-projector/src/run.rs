@@ -144,8 +144,8 @@ impl Health {
             }
             Progress::Applied(applied) => {
                 self.ledger.healthy();
-                metrics::counter!("gx_blocks_applied_total").increment(1);
-                metrics::counter!("gx_events_applied_total").increment(applied.events.into());
+                metrics::counter!("gx_blocks_applied_total").increment(applied.blocks);
+                metrics::counter!("gx_events_applied_total").increment(applied.events);
                 for (name, reason) in &applied.held {
                     metrics::counter!("gx_events_rejected_total").increment(1);
                     tracing::error!(
@@ -155,7 +155,11 @@ impl Health {
                         "an event is a dead letter; fix its cause and replay it"
                     );
                 }
-                for code in &applied.invalid {
+                for kind in &applied.refused {
+                    metrics::counter!("gx_commands_refused_total", "kind" => kind.clone())
+                        .increment(1);
+                }
+                for (_, code) in &applied.invalid {
                     metrics::counter!("gx_invalid_transactions_total", "code" => code.clone())
                         .increment(1);
                 }

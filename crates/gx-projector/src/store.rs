@@ -2,6 +2,7 @@
 
 pub(crate) mod checkpoint;
 pub(crate) mod compare;
+pub(crate) mod copy;
 pub(crate) mod dead;
 pub(crate) mod money;
 pub(crate) mod people;

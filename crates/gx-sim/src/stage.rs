@@ -197,7 +197,8 @@ impl Stage {
             clock,
             waker: self.waker.clone(),
         };
-        Projector::new(parts, StdRng::seed_from_u64(seed))
+        // How many blocks have come depends on the moment.
+        Projector::new(parts, StdRng::seed_from_u64(seed)).with_max_blocks(1)
     }
 
     /// Enqueues a command of the system's own, as a service does.

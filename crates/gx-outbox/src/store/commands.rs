@@ -104,21 +104,26 @@ pub(crate) async fn release_all_held(
     Ok(done.rows_affected())
 }
 
-/// The same for one aggregate.
+/// The same for some aggregates, of which the command of that number has ended: looking only
+/// at what follows spares the index entries of what is long done.
 pub(crate) async fn release_held(
     conn: &mut PgConnection,
-    aggregate_key: &str,
+    ended: &[(String, i64)],
     now: OffsetDateTime,
 ) -> Result<u64, sqlx::Error> {
+    let (keys, numbers): (Vec<&str>, Vec<i64>) =
+        ended.iter().map(|(key, number)| (key.as_str(), *number)).unzip();
     let done = query!(
-        r#"UPDATE "OutboxCommand" f SET status = 'PENDING', "updatedAt" = $2
-           WHERE f."aggregateKey" = $1 AND f.status = 'HELD'
+        r#"UPDATE "OutboxCommand" f SET status = 'PENDING', "updatedAt" = $3
+           FROM unnest($1::text[], $2::bigint[]) AS ended (key, number)
+           WHERE f."aggregateKey" = ended.key AND f.number > ended.number AND f.status = 'HELD'
              AND (SELECT true FROM "OutboxCommand" h
                   WHERE h."aggregateKey" = f."aggregateKey" AND h.number < f.number
                     AND h.status IN ('PENDING', 'SUBMITTED', 'BLOCKED', 'DEAD')
-                    AND (h.status <> 'PENDING' OR h."nextAttemptAt" > $2)
+                    AND (h.status <> 'PENDING' OR h."nextAttemptAt" > $3)
                   LIMIT 1) IS NULL"#,
-        aggregate_key,
+        &keys as &[&str],
+        &numbers,
         now,
     )
     .execute(conn)
@@ -219,20 +224,21 @@ pub(crate) async fn fail(
     Ok(())
 }
 
-/// Locks the commands that an envelope carries and that are not settled. What waits for its
-/// result to be looked for has its outcome already.
+/// Locks the commands that envelopes carry and that are not settled, with their envelopes.
+/// What waits for its result to be looked for has its outcome already.
 pub(crate) async fn submitted_in(
     conn: &mut PgConnection,
-    tx_id: &str,
-) -> Result<Vec<String>, sqlx::Error> {
-    query_scalar!(
-        r#"SELECT "commandId" FROM "OutboxCommand"
-           WHERE "txId" = $1 AND status = 'SUBMITTED' AND outcome IS NULL
+    tx_ids: &[&str],
+) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let rows = query!(
+        r#"SELECT "txId" AS "tx_id!", "commandId" AS command_id FROM "OutboxCommand"
+           WHERE "txId" = ANY($1) AND status = 'SUBMITTED' AND outcome IS NULL
            ORDER BY number FOR UPDATE"#,
-        tx_id,
+        tx_ids as &[&str],
     )
     .fetch_all(conn)
-    .await
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.tx_id, row.command_id)).collect())
 }
 
 /// Notifies the listeners of a channel.

@@ -2,86 +2,145 @@
 
 use gx_db::PgConnection;
 use serde_json::Value;
-use sqlx::{query, query_as, query_scalar};
+use sqlx::{query, query_as};
 use time::OffsetDateTime;
 
-use crate::settle::Settlement;
+use crate::settle::Judged;
+
+/// A command that ends.
+pub(crate) struct Ended<'a> {
+    pub(crate) command_id: String,
+    pub(crate) status: &'static str,
+    /// The transaction in which its outcome fell.
+    pub(crate) decided_in: &'a str,
+    pub(crate) outcome: Value,
+    pub(crate) block_number: i64,
+}
+
+/// A command whose prerequisite is missing.
+pub(crate) struct Deferred<'a> {
+    pub(crate) command_id: String,
+    pub(crate) prerequisite: Value,
+    pub(crate) tx_id: &'a str,
+}
 
 /// A command that was just settled.
 pub(crate) struct SettledRow {
+    pub(crate) command_id: String,
     pub(crate) number: i64,
     pub(crate) kind: String,
     pub(crate) status: String,
     pub(crate) aggregate_key: String,
     pub(crate) profile_id: Option<String>,
+    pub(crate) outcome: Option<Value>,
 }
 
-/// Settles a command that is not settled. A cancelled one that was being given up as dead
-/// ends DEAD; one of a kind whose result is looked for on the ledger stays SUBMITTED, with
-/// its outcome, until somebody has looked.
+/// Settles commands that are not settled, each named once. A cancelled one that was being
+/// given up as dead ends DEAD; one of a kind whose result is looked for on the ledger stays
+/// SUBMITTED, with its outcome, until somebody has looked. Only outcomes of commands that did
+/// not take effect come back.
 pub(crate) async fn settle(
     conn: &mut PgConnection,
-    command_id: &str,
-    status: &str,
-    decided_in: &str,
-    outcome: &Value,
+    ended: &[Ended<'_>],
     verified_kinds: &[String],
-    from: &Settlement<'_>,
-) -> Result<Option<SettledRow>, sqlx::Error> {
+    now: OffsetDateTime,
+) -> Result<Vec<SettledRow>, sqlx::Error> {
+    let ids: Vec<&str> = ended.iter().map(|one| one.command_id.as_str()).collect();
+    let statuses: Vec<&str> = ended.iter().map(|one| one.status).collect();
+    let decided_in: Vec<&str> = ended.iter().map(|one| one.decided_in).collect();
+    let outcomes: Vec<&Value> = ended.iter().map(|one| &one.outcome).collect();
+    let blocks: Vec<i64> = ended.iter().map(|one| one.block_number).collect();
     query_as!(
         SettledRow,
         r#"UPDATE "OutboxCommand" c
-           SET status = next.status, "txId" = $3, "blockNumber" = $5, outcome = $4,
+           SET status = CASE WHEN new.status = 'DISCARDED' AND c."giveUp" ->> 'to' = 'DEAD'
+                             THEN 'DEAD'
+                             WHEN new.status = 'COMMITTED' AND c.kind = ANY($7) THEN 'SUBMITTED'
+                             ELSE new.status END,
+               "txId" = new."txId", "blockNumber" = new.block, outcome = new.outcome,
                prerequisite = NULL, "updatedAt" = $6::timestamptz,
-               "settledAt" = CASE WHEN next.status NOT IN ('DEAD', 'SUBMITTED')
-                                  THEN $6::timestamptz END
-           FROM (SELECT "commandId",
-                        CASE WHEN $2 = 'DISCARDED' AND "giveUp" ->> 'to' = 'DEAD' THEN 'DEAD'
-                             WHEN $2 = 'COMMITTED' AND kind = ANY($7) THEN 'SUBMITTED'
-                             ELSE $2 END AS status
-                 FROM "OutboxCommand" WHERE "commandId" = $1 FOR UPDATE) AS next
-           WHERE c."commandId" = next."commandId"
+               "settledAt" = CASE WHEN new.status = 'DISCARDED' AND c."giveUp" ->> 'to' = 'DEAD'
+                                    OR new.status = 'COMMITTED' AND c.kind = ANY($7)
+                                  THEN NULL ELSE $6::timestamptz END
+           FROM unnest($1::text[], $2::text[], $3::text[], $4::jsonb[], $5::bigint[])
+                AS new ("commandId", status, "txId", outcome, block)
+           WHERE c."commandId" = new."commandId"
              AND c.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
-             AND (c.status, next.status) <> ('DEAD', 'DEAD')
-           RETURNING c.number, c.kind, c.status, c."aggregateKey" AS aggregate_key,
-                     c."profileId" AS profile_id"#,
-        command_id,
-        status,
-        decided_in,
-        outcome,
-        from.block_number,
-        from.now,
+             AND NOT (c.status = 'DEAD' AND new.status = 'DISCARDED'
+                      AND coalesce(c."giveUp" ->> 'to' = 'DEAD', false))
+           RETURNING c."commandId" AS command_id, c.number, c.kind, c.status,
+                     c."aggregateKey" AS aggregate_key, c."profileId" AS profile_id,
+                     CASE WHEN new.status <> 'COMMITTED' THEN c.outcome END AS outcome"#,
+        &ids as &[&str],
+        &statuses as &[&str],
+        &decided_in as &[&str],
+        &outcomes as &[&Value],
+        &blocks,
+        now,
         verified_kinds,
     )
-    .fetch_optional(conn)
+    .fetch_all(conn)
     .await
 }
 
-/// Blocks a command until its prerequisite arrives, and gives its try back; whether it
-/// waits now. One that is being given up goes on to its cancellation instead.
+/// Blocks commands until their prerequisites arrive, and gives their tries back; how many
+/// moved. One that is being given up goes on to its cancellation instead.
 pub(crate) async fn block(
     conn: &mut PgConnection,
-    command_id: &str,
-    prerequisite: &Value,
-    tx_id: &str,
+    deferred: &[Deferred<'_>],
     now: OffsetDateTime,
-) -> Result<Option<bool>, sqlx::Error> {
-    query_scalar!(
-        r#"UPDATE "OutboxCommand"
-           SET status = CASE WHEN "giveUp" IS NULL THEN 'BLOCKED' ELSE 'PENDING' END,
-               prerequisite = CASE WHEN "giveUp" IS NULL THEN $2::jsonb END,
-               attempts = greatest(attempts - 1, 0), "updatedAt" = $4
-           WHERE "commandId" = $1
-             AND (status IN ('PENDING', 'HELD')
-                  OR status = 'SUBMITTED' AND "txId" = $3 AND outcome IS NULL)
-           RETURNING status = 'BLOCKED' AS "waits!""#,
-        command_id,
-        prerequisite,
-        tx_id,
+) -> Result<u64, sqlx::Error> {
+    let ids: Vec<&str> = deferred.iter().map(|one| one.command_id.as_str()).collect();
+    let prerequisites: Vec<&Value> = deferred.iter().map(|one| &one.prerequisite).collect();
+    let tx_ids: Vec<&str> = deferred.iter().map(|one| one.tx_id).collect();
+    let done = query!(
+        r#"UPDATE "OutboxCommand" c
+           SET status = CASE WHEN c."giveUp" IS NULL THEN 'BLOCKED' ELSE 'PENDING' END,
+               prerequisite = CASE WHEN c."giveUp" IS NULL THEN new.prerequisite END,
+               attempts = greatest(c.attempts - 1, 0), "updatedAt" = $4
+           FROM unnest($1::text[], $2::jsonb[], $3::text[])
+                AS new ("commandId", prerequisite, "txId")
+           WHERE c."commandId" = new."commandId"
+             AND (c.status IN ('PENDING', 'HELD')
+                  OR c.status = 'SUBMITTED' AND c."txId" = new."txId" AND c.outcome IS NULL)"#,
+        &ids as &[&str],
+        &prerequisites as &[&Value],
+        &tx_ids as &[&str],
         now,
     )
-    .fetch_optional(conn)
-    .await
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Ends open attempts. A final state never changes.
+pub(crate) async fn settle_attempts(
+    conn: &mut PgConnection,
+    envelopes: &[Judged<'_>],
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let tx_ids: Vec<&str> = envelopes.iter().map(|one| one.tx_id).collect();
+    let blocks: Vec<i64> = envelopes.iter().map(|one| one.block_number).collect();
+    let (states, codes): (Vec<&str>, Vec<&str>) = envelopes
+        .iter()
+        .map(|one| one.invalid.map_or(("VALID", "VALID"), |why| ("INVALID", why.code)))
+        .unzip();
+    query!(
+        r#"UPDATE "LedgerAttempt" a
+           SET state = new.state, "validationCode" = new.code, "blockNumber" = new.block,
+               "settledAt" = $5
+           FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[])
+                AS new ("txId", state, code, block)
+           WHERE a."txId" = new."txId" AND a.state = 'OPEN'"#,
+        &tx_ids as &[&str],
+        &states as &[&str],
+        &codes as &[&str],
+        &blocks,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Releases the commands that wait for one of some prerequisites; how many did.

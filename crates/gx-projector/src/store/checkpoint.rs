@@ -1,26 +1,31 @@
 //! SQL of `ProjectorState` and `EventLog`.
 
 use gx_db::PgConnection;
-use serde_json::Value;
 use sqlx::{query, query_scalar};
 use time::OffsetDateTime;
 
 use crate::place::Place;
+use crate::read::ReadEvent;
+use crate::store::copy::Copy;
 
-/// Starts the checkpoint at block 0; `false` where there is one.
+/// Starts the checkpoint with a row of blocks that begins with block 0; `false` where there
+/// is one.
 pub(crate) async fn begin(
     conn: &mut PgConnection,
     channel: &str,
     genesis_hash: &[u8],
+    (last, last_hash): (i64, &[u8]),
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
     let done = query!(
         r#"INSERT INTO "ProjectorState" (channel, "genesisHash", "blockNumber", "blockHash",
                                          "updatedAt")
-           VALUES ($1, $2, 0, $2, $3)
+           VALUES ($1, $2, $3, $4, $5)
            ON CONFLICT (channel) DO NOTHING"#,
         channel,
         genesis_hash,
+        last,
+        last_hash,
         now,
     )
     .execute(conn)
@@ -28,24 +33,24 @@ pub(crate) async fn begin(
     Ok(done.rows_affected() == 1)
 }
 
-/// Moves the checkpoint from one block to the next by compare-and-set; `false` where it
-/// stands elsewhere.
+/// Moves the checkpoint by compare-and-set from the block before a row of blocks to the last
+/// of them; `false` where it stands elsewhere.
 pub(crate) async fn advance(
     conn: &mut PgConnection,
     channel: &str,
-    number: i64,
-    hash: &[u8],
-    previous_hash: &[u8],
+    (before, before_hash): (i64, &[u8]),
+    (last, last_hash): (i64, &[u8]),
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
     let done = query!(
         r#"UPDATE "ProjectorState"
-           SET "blockNumber" = $2::bigint, "blockHash" = $3, "updatedAt" = $5
-           WHERE channel = $1 AND "blockNumber" = $2::bigint - 1 AND "blockHash" = $4"#,
+           SET "blockNumber" = $2, "blockHash" = $3, "updatedAt" = $6
+           WHERE channel = $1 AND "blockNumber" = $4 AND "blockHash" = $5"#,
         channel,
-        number,
-        hash,
-        previous_hash,
+        last,
+        last_hash,
+        before,
+        before_hash,
         now,
     )
     .execute(conn)
@@ -67,23 +72,23 @@ pub(crate) async fn lock(conn: &mut PgConnection, channel: &str) -> Result<bool,
 /// Logs an event; `false` where it was applied before.
 pub(crate) async fn log_event(
     conn: &mut PgConnection,
-    place: &Place<'_>,
+    event: &ReadEvent,
     name: &str,
-    payload: &Value,
 ) -> Result<bool, sqlx::Error> {
+    let place = &event.place;
     let done = query!(
         r#"INSERT INTO "EventLog" (channel, "blockNumber", "txId", "eventIndex", "txIndex",
                                    "commandId", "eventName", payload, "ledgerAt")
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, $9)
            ON CONFLICT DO NOTHING"#,
-        place.channel,
+        &*place.channel,
         place.block_number,
-        place.tx_id,
+        &*place.tx_id,
         place.event_index,
         place.tx_index,
-        place.command_id,
+        &*place.command_id,
         name,
-        payload,
+        event.payload,
         place.ledger_at,
     )
     .execute(conn)
@@ -91,18 +96,41 @@ pub(crate) async fn log_event(
     Ok(done.rows_affected() == 1)
 }
 
-/// Whether an event was applied before.
-pub(crate) async fn is_logged(
+/// Logs events under their names; one that was applied before violates the key.
+pub(crate) async fn log_events(
     conn: &mut PgConnection,
-    place: &Place<'_>,
-) -> Result<bool, sqlx::Error> {
+    events: &[(&'static str, &ReadEvent)],
+) -> Result<(), sqlx::Error> {
+    let statement = r#"COPY "EventLog" (channel, "blockNumber", "txId", "eventIndex", "txIndex",
+        "commandId", "eventName", payload, "ledgerAt") FROM STDIN (FORMAT binary)"#;
+    let mut copy = Copy::begin(conn, statement, 9).await?;
+    for (name, event) in events {
+        let place = &event.place;
+        copy.row(|row| {
+            row.text(&place.channel)
+                .bigint(place.block_number)
+                .text(&place.tx_id)
+                .integer(place.event_index)
+                .integer(place.tx_index)
+                .text(&place.command_id)
+                .text(name)
+                .jsonb(&event.payload)
+                .time(place.ledger_at);
+        })
+        .await?;
+    }
+    copy.finish().await
+}
+
+/// Whether an event was applied before.
+pub(crate) async fn is_logged(conn: &mut PgConnection, place: &Place) -> Result<bool, sqlx::Error> {
     query_scalar!(
         r#"SELECT EXISTS (SELECT FROM "EventLog"
                           WHERE channel = $1 AND "blockNumber" = $2 AND "txId" = $3
                             AND "eventIndex" = $4) AS "logged!""#,
-        place.channel,
+        &*place.channel,
         place.block_number,
-        place.tx_id,
+        &*place.tx_id,
         place.event_index,
     )
     .fetch_one(conn)

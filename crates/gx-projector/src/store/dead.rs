@@ -4,7 +4,7 @@ use gx_db::PgConnection;
 use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
 
-use crate::place::Place;
+use crate::read::ReadEvent;
 
 /// A held event.
 pub(crate) struct HeldRow {
@@ -23,12 +23,12 @@ pub(crate) struct HeldRow {
 /// effects are gone is held again.
 pub(crate) async fn hold(
     conn: &mut PgConnection,
-    place: &Place<'_>,
+    event: &ReadEvent,
     name: Option<&str>,
-    aggregates: &[String],
     reason: &str,
-    payload: &str,
+    now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
+    let place = &event.place;
     let done = query!(
         r#"INSERT INTO "EventDLQ" (channel, "blockNumber", "txId", "eventIndex", "txIndex",
                                    "commandId", "eventName", aggregates, reason, payload,
@@ -38,18 +38,18 @@ pub(crate) async fn hold(
            SET state = 'HELD', "resolvedAt" = NULL, aggregates = EXCLUDED.aggregates,
                reason = EXCLUDED.reason
            WHERE "EventDLQ".state = 'REPLAYED'"#,
-        place.channel,
+        &*place.channel,
         place.block_number,
-        place.tx_id,
+        &*place.tx_id,
         place.event_index,
         place.tx_index,
-        place.command_id,
+        &*place.command_id,
         name,
-        aggregates,
+        &event.keys,
         reason,
-        payload,
+        event.payload,
         place.ledger_at,
-        place.now,
+        now,
     )
     .execute(conn)
     .await?;

@@ -1,39 +1,12 @@
 //! SQL of `Wallet`, `Transaction`, `LedgerCountry` counters and `LedgerPoolMove`.
 
 use gx_db::PgConnection;
-use sqlx::query;
+use sqlx::{query, query_scalar};
 use time::OffsetDateTime;
 
-/// A person's wallet about to exist.
-pub(crate) struct NewWallet<'a> {
-    pub(crate) wallet_id: &'a str,
-    pub(crate) account_id: &'a str,
-    pub(crate) profile_id: &'a str,
-}
-
-/// Adds a person's empty wallet.
-pub(crate) async fn create_wallet(
-    conn: &mut PgConnection,
-    new: &NewWallet<'_>,
-    tx_id: &str,
-    block_number: i64,
-    at: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    query!(
-        r#"INSERT INTO "Wallet" ("walletId", "accountId", kind, "profileId", "fabricUserId",
-                                 balance, "lastTxId", "asOfBlock", "createdAt", "updatedAt")
-           VALUES ($1, $2, 'USER', $3, $2, 0, $4, $5, $6, $6)"#,
-        new.wallet_id,
-        new.account_id,
-        new.profile_id,
-        tx_id,
-        block_number,
-        at,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
+use crate::effects::{Balance, Grant, HistoryRow, PoolMove};
+use crate::place::Place;
+use crate::store::copy::Copy;
 
 /// Adds locked, empty treasuries.
 pub(crate) async fn create_treasuries(
@@ -60,28 +33,33 @@ pub(crate) async fn create_treasuries(
     Ok(())
 }
 
-/// Assigns a wallet's balance; `false` without such a wallet.
-pub(crate) async fn set_balance(
+/// Assigns balances of wallets; the accounts that have one, and whose they are.
+pub(crate) async fn set_balances(
     conn: &mut PgConnection,
-    account_id: &str,
-    balance: i64,
-    tx_id: &str,
-    block_number: i64,
-    at: OffsetDateTime,
-) -> Result<bool, sqlx::Error> {
-    let done = query!(
-        r#"UPDATE "Wallet"
-           SET balance = $2, "lastTxId" = $3, "asOfBlock" = $4, "updatedAt" = $5
-           WHERE "accountId" = $1"#,
-        account_id,
-        balance,
-        tx_id,
-        block_number,
-        at,
+    balances: &[(&Balance, &Place)],
+) -> Result<Vec<(String, Option<String>)>, sqlx::Error> {
+    let accounts: Vec<&str> = balances.iter().map(|(new, _)| new.account_id.as_str()).collect();
+    let amounts: Vec<i64> = balances.iter().map(|(new, _)| new.balance).collect();
+    let tx_ids: Vec<&str> = balances.iter().map(|(_, place)| &*place.tx_id).collect();
+    let blocks: Vec<i64> = balances.iter().map(|(_, place)| place.block_number).collect();
+    let times: Vec<OffsetDateTime> = balances.iter().map(|(_, place)| place.ledger_at).collect();
+    let rows = query!(
+        r#"UPDATE "Wallet" w
+           SET balance = new.balance, "lastTxId" = new."txId", "asOfBlock" = new.block,
+               "updatedAt" = new.at
+           FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::timestamptz[])
+                AS new (account, balance, "txId", block, at)
+           WHERE w."accountId" = new.account
+           RETURNING w."accountId" AS account, w."profileId" AS profile_id"#,
+        &accounts as &[&str],
+        &amounts,
+        &tx_ids as &[&str],
+        &blocks,
+        &times,
     )
-    .execute(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(rows.into_iter().map(|row| (row.account, row.profile_id)).collect())
 }
 
 /// Unlocks a treasury; `false` without such a wallet.
@@ -106,91 +84,79 @@ pub(crate) async fn unlock(
     Ok(done.rows_affected() == 1)
 }
 
-/// A row of a person's history.
-pub(crate) struct NewTransaction<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) tx_id: &'a str,
-    pub(crate) event_index: i32,
-    pub(crate) account_id: &'a str,
-    pub(crate) block_number: i64,
-    pub(crate) command_id: &'a str,
-    pub(crate) kind: &'a str,
-    pub(crate) direction: &'a str,
-    pub(crate) counterparty: &'a str,
-    pub(crate) amount: i64,
-    pub(crate) fee: i64,
-    pub(crate) at: OffsetDateTime,
-}
-
-/// Adds a row of history.
-pub(crate) async fn add_transaction(
-    conn: &mut PgConnection,
-    new: &NewTransaction<'_>,
-) -> Result<(), sqlx::Error> {
-    query!(
-        r#"INSERT INTO "Transaction" (id, "onChainTxId", "eventIndex", "accountId", "blockNumber",
-                                      "commandId", type, direction, counterparty, amount, fee, at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"#,
-        new.id,
-        new.tx_id,
-        new.event_index,
-        new.account_id,
-        new.block_number,
-        new.command_id,
-        new.kind,
-        new.direction,
-        new.counterparty,
-        new.amount,
-        new.fee,
-        new.at,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Assigns a country's counters; `false` without such a country.
+/// Assigns the countries' counters; the countries that there are.
 pub(crate) async fn set_counters(
     conn: &mut PgConnection,
-    country_code: &str,
-    users: i64,
-    user_total: i64,
-    treasury_total: i64,
-) -> Result<bool, sqlx::Error> {
-    let done = query!(
-        r#"UPDATE "LedgerCountry" SET users = $2, "userTotal" = $3, "treasuryTotal" = $4
-           WHERE "countryCode" = $1"#,
-        country_code,
-        users,
-        user_total,
-        treasury_total,
+    counters: &[&Grant],
+) -> Result<Vec<String>, sqlx::Error> {
+    let codes: Vec<&str> = counters.iter().map(|new| new.country_code.as_str()).collect();
+    let users: Vec<i64> = counters.iter().map(|new| new.users).collect();
+    let user_totals: Vec<i64> = counters.iter().map(|new| new.user_total).collect();
+    let treasury_totals: Vec<i64> = counters.iter().map(|new| new.treasury_total).collect();
+    query_scalar!(
+        r#"UPDATE "LedgerCountry" c
+           SET users = new.users, "userTotal" = new."userTotal",
+               "treasuryTotal" = new."treasuryTotal"
+           FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
+                AS new (code, users, "userTotal", "treasuryTotal")
+           WHERE c."countryCode" = new.code
+           RETURNING c."countryCode""#,
+        &codes as &[&str],
+        &users,
+        &user_totals,
+        &treasury_totals,
     )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() == 1)
+    .fetch_all(conn)
+    .await
 }
 
-/// Records what a pool received, or paid (negative).
-pub(crate) async fn move_pool(
+/// Adds rows of people's history.
+pub(crate) async fn add_history(
     conn: &mut PgConnection,
-    tx_id: &str,
-    event_index: i32,
-    pool_id: &str,
-    kind: &str,
-    amount: i64,
-    at: OffsetDateTime,
+    rows: &[(&HistoryRow, &Place)],
 ) -> Result<(), sqlx::Error> {
-    query!(
-        r#"INSERT INTO "LedgerPoolMove" ("txId", "eventIndex", "poolId", kind, amount, at)
-           VALUES ($1, $2, $3, $4, $5, $6)"#,
-        tx_id,
-        event_index,
-        pool_id,
-        kind,
-        amount,
-        at,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+    let statement = r#"COPY "Transaction" (id, "onChainTxId", "eventIndex", "accountId",
+        "blockNumber", "commandId", type, direction, counterparty, amount, fee, at)
+        FROM STDIN (FORMAT binary)"#;
+    let mut copy = Copy::begin(conn, statement, 12).await?;
+    for (new, place) in rows {
+        copy.row(|row| {
+            row.text(&new.id)
+                .text(&place.tx_id)
+                .integer(place.event_index)
+                .text(&new.account_id)
+                .bigint(place.block_number)
+                .text(&place.command_id)
+                .text(new.kind)
+                .text(new.direction)
+                .text(&new.counterparty)
+                .bigint(new.amount)
+                .bigint(new.fee)
+                .time(place.ledger_at);
+        })
+        .await?;
+    }
+    copy.finish().await
+}
+
+/// Records what pools received and paid.
+pub(crate) async fn move_pools(
+    conn: &mut PgConnection,
+    moves: &[(&PoolMove, &Place)],
+) -> Result<(), sqlx::Error> {
+    let statement = r#"COPY "LedgerPoolMove" ("txId", "eventIndex", "poolId", kind, amount, at)
+        FROM STDIN (FORMAT binary)"#;
+    let mut copy = Copy::begin(conn, statement, 6).await?;
+    for (new, place) in moves {
+        copy.row(|row| {
+            row.text(&place.tx_id)
+                .integer(place.event_index)
+                .text(new.pool.name())
+                .text(new.kind)
+                .bigint(new.amount)
+                .time(place.ledger_at);
+        })
+        .await?;
+    }
+    copy.finish().await
 }

@@ -4,78 +4,118 @@ use gx_db::PgConnection;
 use sqlx::{query, query_scalar};
 use time::OffsetDateTime;
 
-/// Whose account holds a ledger id.
+use crate::effects::{Balance, Grant, Person};
+use crate::place::Place;
+use crate::store::copy::{Copy, Row};
+
+/// A person about to exist, with everything that is said of them at once.
+pub(crate) struct NewPerson<'a> {
+    pub(crate) person: &'a Person,
+    pub(crate) place: &'a Place,
+    pub(crate) profile_id: &'a str,
+    pub(crate) grant: Option<(&'a Grant, &'a Place)>,
+    pub(crate) balance: Option<(&'a Balance, &'a Place)>,
+    pub(crate) synced_at: OffsetDateTime,
+}
+
+/// Whose accounts hold ledger ids.
 pub(crate) async fn reserved_by(
     conn: &mut PgConnection,
-    fabric_user_id: &str,
-) -> Result<Option<String>, sqlx::Error> {
-    query_scalar!(
-        r#"SELECT "profileId" FROM "FabricIdReservation" WHERE "fabricUserId" = $1"#,
-        fabric_user_id,
+    ids: &[&str],
+) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let rows = query!(
+        r#"SELECT "fabricUserId" AS id, "profileId" AS profile_id FROM "FabricIdReservation"
+           WHERE "fabricUserId" = ANY($1)"#,
+        ids as &[&str],
     )
-    .fetch_optional(conn)
-    .await
-}
-
-/// Whose account a known ledger user is.
-pub(crate) async fn profile_of(
-    conn: &mut PgConnection,
-    fabric_user_id: &str,
-) -> Result<Option<String>, sqlx::Error> {
-    query_scalar!(
-        r#"SELECT "profileId" FROM "LedgerUser" WHERE "fabricUserId" = $1"#,
-        fabric_user_id,
-    )
-    .fetch_optional(conn)
-    .await
-}
-
-/// Adds a ledger user.
-pub(crate) async fn create_user(
-    conn: &mut PgConnection,
-    fabric_user_id: &str,
-    profile_id: &str,
-    country_code: &str,
-    tx_id: &str,
-    at: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    query!(
-        r#"INSERT INTO "LedgerUser" ("fabricUserId", "profileId", "countryCode", "createdTxId",
-                                     "createdAt")
-           VALUES ($1, $2, $3, $4, $5)"#,
-        fabric_user_id,
-        profile_id,
-        country_code,
-        tx_id,
-        at,
-    )
-    .execute(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(())
+    Ok(rows.into_iter().map(|row| (row.id, row.profile_id)).collect())
 }
 
-/// Marks an account as registered on the ledger; it becomes ACTIVE only from
+/// Adds ledger users.
+pub(crate) async fn create_users(
+    conn: &mut PgConnection,
+    people: &[NewPerson<'_>],
+) -> Result<(), sqlx::Error> {
+    let statement = r#"COPY "LedgerUser" ("fabricUserId", "profileId", "countryCode",
+        "createdTxId", "createdAt", "genesisTxId", "genesisAmount", "genesisPhase",
+        "genesisRefusal") FROM STDIN (FORMAT binary)"#;
+    let mut copy = Copy::begin(conn, statement, 9).await?;
+    for new in people {
+        copy.row(|row| {
+            row.text(&new.person.fabric_user_id)
+                .text(new.profile_id)
+                .text(&new.person.country_code)
+                .text(&new.place.tx_id)
+                .time(new.place.ledger_at)
+                .option(new.grant, |row, (_, place)| row.text(&place.tx_id))
+                .option(new.grant, |row, (grant, _)| row.bigint(grant.amount))
+                .option(new.grant.and_then(|(grant, _)| grant.phase), Row::smallint)
+                .option(new.grant.and_then(|(grant, _)| grant.refusal), Row::text);
+        })
+        .await?;
+    }
+    copy.finish().await
+}
+
+/// Marks accounts as registered on the ledger; they become ACTIVE only from
 /// APPROVED_PENDING_ONCHAIN.
 pub(crate) async fn register(
     conn: &mut PgConnection,
-    profile_id: &str,
-    fabric_user_id: &str,
-    at: OffsetDateTime,
+    people: &[NewPerson<'_>],
 ) -> Result<(), sqlx::Error> {
+    let profiles: Vec<&str> = people.iter().map(|new| new.profile_id).collect();
+    let ids: Vec<&str> = people.iter().map(|new| new.person.fabric_user_id.as_str()).collect();
+    let times: Vec<OffsetDateTime> = people.iter().map(|new| new.place.ledger_at).collect();
+    let synced: Vec<OffsetDateTime> = people.iter().map(|new| new.synced_at).collect();
     query!(
-        r#"UPDATE "UserProfile"
-           SET "fabricUserId" = $2, "onchainStatus" = 'REGISTERED', "onchainRegisteredAt" = $3,
-               "lastSyncedAt" = greatest("lastSyncedAt", $3),
-               status = CASE status WHEN 'APPROVED_PENDING_ONCHAIN' THEN 'ACTIVE' ELSE status END,
-               "updatedAt" = greatest("updatedAt", $3)
-           WHERE "profileId" = $1"#,
-        profile_id,
-        fabric_user_id,
-        at,
+        r#"UPDATE "UserProfile" p
+           SET "fabricUserId" = new.id, "onchainStatus" = 'REGISTERED',
+               "onchainRegisteredAt" = new.at,
+               "lastSyncedAt" = greatest(p."lastSyncedAt", new."syncedAt"),
+               status = CASE p.status WHEN 'APPROVED_PENDING_ONCHAIN' THEN 'ACTIVE'
+                        ELSE p.status END,
+               "updatedAt" = greatest(p."updatedAt", new.at)
+           FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[])
+                AS new ("profileId", id, at, "syncedAt")
+           WHERE p."profileId" = new."profileId""#,
+        &profiles as &[&str],
+        &ids as &[&str],
+        &times,
+        &synced,
     )
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Adds people's wallets.
+pub(crate) async fn create_wallets(
+    conn: &mut PgConnection,
+    people: &[NewPerson<'_>],
+) -> Result<(), sqlx::Error> {
+    let statement = r#"COPY "Wallet" ("walletId", "accountId", kind, "profileId", "fabricUserId",
+        balance, "lastTxId", "asOfBlock", "createdAt", "updatedAt")
+        FROM STDIN (FORMAT binary)"#;
+    let mut copy = Copy::begin(conn, statement, 10).await?;
+    for new in people {
+        let last = new.balance.map_or(new.place, |(_, place)| place);
+        copy.row(|row| {
+            row.text(&new.person.wallet_id)
+                .text(&new.person.fabric_user_id)
+                .text("USER")
+                .text(new.profile_id)
+                .text(&new.person.fabric_user_id)
+                .bigint(new.balance.map_or(0, |(balance, _)| balance.balance))
+                .text(&last.tx_id)
+                .bigint(last.block_number)
+                .time(new.place.ledger_at)
+                .time(last.ledger_at);
+        })
+        .await?;
+    }
+    copy.finish().await
 }
 
 /// Sends an account back to review because the ledger refused to create its user.
@@ -103,50 +143,49 @@ pub(crate) async fn return_to_review(
     Ok(done.rows_affected())
 }
 
-/// Notes that an account was touched by the ledger.
+/// Notes when accounts were touched by the ledger.
 pub(crate) async fn synced(
     conn: &mut PgConnection,
-    profile_id: &str,
-    at: OffsetDateTime,
+    profiles: &[(&str, OffsetDateTime)],
 ) -> Result<(), sqlx::Error> {
+    let (ids, times): (Vec<&str>, Vec<OffsetDateTime>) = profiles.iter().copied().unzip();
     query!(
-        r#"UPDATE "UserProfile" SET "lastSyncedAt" = greatest("lastSyncedAt", $2)
-           WHERE "profileId" = $1"#,
-        profile_id,
-        at,
+        r#"UPDATE "UserProfile" p SET "lastSyncedAt" = greatest(p."lastSyncedAt", new.at)
+           FROM unnest($1::text[], $2::timestamptz[]) AS new ("profileId", at)
+           WHERE p."profileId" = new."profileId""#,
+        &ids as &[&str],
+        &times,
     )
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// What a grant writes about its person.
-pub(crate) struct Grant<'a> {
-    pub(crate) tx_id: &'a str,
-    pub(crate) amount: i64,
-    pub(crate) phase: Option<i16>,
-    pub(crate) refusal: Option<&'a str>,
-}
-
-/// Records a person's one grant; whose account it is.
+/// Records people's one grant; the people whom there are.
 pub(crate) async fn grant(
     conn: &mut PgConnection,
-    fabric_user_id: &str,
-    grant: &Grant<'_>,
-) -> Result<Option<String>, sqlx::Error> {
+    grants: &[(&Grant, &Place)],
+) -> Result<Vec<String>, sqlx::Error> {
+    let ids: Vec<&str> = grants.iter().map(|(new, _)| new.fabric_user_id.as_str()).collect();
+    let tx_ids: Vec<&str> = grants.iter().map(|(_, place)| &*place.tx_id).collect();
+    let amounts: Vec<i64> = grants.iter().map(|(new, _)| new.amount).collect();
+    let phases: Vec<Option<i16>> = grants.iter().map(|(new, _)| new.phase).collect();
+    let refusals: Vec<Option<&str>> = grants.iter().map(|(new, _)| new.refusal).collect();
     query_scalar!(
-        r#"UPDATE "LedgerUser"
-           SET "genesisTxId" = $2, "genesisAmount" = $3, "genesisPhase" = $4,
-               "genesisRefusal" = $5
-           WHERE "fabricUserId" = $1
-           RETURNING "profileId""#,
-        fabric_user_id,
-        grant.tx_id,
-        grant.amount,
-        grant.phase,
-        grant.refusal,
+        r#"UPDATE "LedgerUser" u
+           SET "genesisTxId" = new."txId", "genesisAmount" = new.amount,
+               "genesisPhase" = new.phase, "genesisRefusal" = new.refusal
+           FROM unnest($1::text[], $2::text[], $3::bigint[], $4::smallint[], $5::text[])
+                AS new (id, "txId", amount, phase, refusal)
+           WHERE u."fabricUserId" = new.id
+           RETURNING u."fabricUserId""#,
+        &ids as &[&str],
+        &tx_ids as &[&str],
+        &amounts,
+        &phases as &[Option<i16>],
+        &refusals as &[Option<&str>],
     )
-    .fetch_optional(conn)
+    .fetch_all(conn)
     .await
 }
 

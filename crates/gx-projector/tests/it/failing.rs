@@ -31,7 +31,7 @@ async fn nothing_overtakes_a_block_that_the_database_cannot_take() {
                    WHEN (NEW.users = 2) EXECUTE FUNCTION broken()"#,
         )
         .await;
-    let mut projector = chain.projector();
+    let mut projector = chain.projector().with_max_blocks(1);
     let begun = projector.step(BOUND).await.unwrap();
     assert_eq!(begun, Progress::Began { number: 0 });
     for number in [1, 2] {
@@ -72,14 +72,15 @@ async fn fifty_deaths_of_the_projector_leave_no_trace() {
     let (ann, ben) = (chain.person(1).await, chain.person(2).await);
     let whole = database_with_the_people_of(&chain).await;
     chain.execute(&[create(&ann), grant(&ann), create(&ben), grant(&ben)]).await;
-    for _ in 0..60 {
+    for _ in 0..100 {
         chain.execute(&five_events(&ann, &ben)).await;
     }
     let mut rng = StdRng::seed_from_u64(9);
     let mut deaths = 0;
     while deaths < 50 {
         let death = if rng.random_ratio(1, 4) { Death::Connections } else { Death::Process };
-        deaths += u32::from(one_life(&chain, &death, rng.random_range(1..45)).await);
+        let (waits, max_blocks) = (rng.random_range(1..45), rng.random_range(1..=2));
+        deaths += u32::from(one_life(&chain, &death, waits, max_blocks).await);
         only_whole_blocks(&chain).await;
     }
     chain.catch_up(&mut chain.projector()).await;
@@ -102,10 +103,12 @@ fn five_events(ann: &Person, ben: &Person) -> [Command; 5] {
     ]
 }
 
-/// A projector that begins at the checkpoint and dies after so many waits. Whether it did.
-async fn one_life(chain: &Chain, death: &Death, waits: u32) -> bool {
+/// A projector that begins at the checkpoint, applies so many blocks at once and dies after
+/// so many waits. Whether it did.
+async fn one_life(chain: &Chain, death: &Death, waits: u32, max_blocks: usize) -> bool {
     let pool = PgPoolOptions::new().connect_lazy(chain.db.url()).unwrap();
-    let mut projector = projector_into(chain, &pool, chain.clock.clone());
+    let mut projector =
+        projector_into(chain, &pool, chain.clock.clone()).with_max_blocks(max_blocks);
     lead(&mut projector).await;
     let mut life = Box::pin(live(&mut projector));
     let died = polled(life.as_mut(), waits).await.is_none();

@@ -1,22 +1,22 @@
-//! What each domain event does to the read model: assignments of what the event says.
+//! What happens a few times in the life of a ledger: bootstrap, countries, pauses, freezes.
 
 use gx_db::PgConnection;
 use gx_model::{
     AccountBalance, AccountId, Country, CountryCode, DomainEvent, FabricUserId, Prerequisite,
     ReasonCode,
 };
+use time::OffsetDateTime;
 
 use crate::error::NotApplied;
-use crate::money::{self, GenesisGrant, Movement};
 use crate::place::{Place, wallet_id};
-use crate::store::{money as money_sql, people, system};
+use crate::store::{money, people, system};
 
-/// Applies one event. An account that the read model does not know makes it inapplicable;
-/// nothing is ever dropped.
+/// Applies a rare event. An account that the read model does not know makes it
+/// inapplicable; nothing is ever dropped.
 pub(crate) async fn apply(
     conn: &mut PgConnection,
     event: &DomainEvent,
-    place: &Place<'_>,
+    place: &Place,
 ) -> Result<(), NotApplied> {
     match event {
         DomainEvent::SystemBootstrapped { pools } => bootstrap(conn, pools, place).await,
@@ -28,70 +28,24 @@ pub(crate) async fn apply(
         DomainEvent::TreasuryAccountActivated { country_code } => {
             activate_treasury(conn, *country_code, place).await
         }
-        DomainEvent::UserCreated { user_id, nationality } => {
-            create_user(conn, user_id, *nationality, place).await
-        }
-        DomainEvent::GenesisDistributed {
-            user_id,
-            nationality,
-            phase,
-            amount,
-            treasury_amount: _,
-            refusal,
-            balance,
-            treasury_balance,
-            country_users,
-            country_user_total,
-            country_treasury_total,
-        } => {
-            let granted = GenesisGrant {
-                user_id,
-                nationality: *nationality,
-                phase: *phase,
-                amount: *amount,
-                refusal: *refusal,
-                balance: *balance,
-                treasury_balance: *treasury_balance,
-                country_users: *country_users,
-                country_user_total: *country_user_total,
-                country_treasury_total: *country_treasury_total,
-            };
-            money::distribute(conn, &granted, place).await
-        }
-        DomainEvent::TransferCompleted {
-            from,
-            to,
-            amount,
-            fee,
-            tx_type: _,
-            from_balance,
-            to_balance,
-        } => {
-            let moved = Movement {
-                from,
-                to,
-                amount: *amount,
-                fee: *fee,
-                from_balance: *from_balance,
-                to_balance: *to_balance,
-            };
-            money::transfer(conn, &moved, place).await
-        }
         DomainEvent::WalletFrozen { user_id, reason_code } => {
             freeze(conn, user_id, Some(&reason_code.to_string()), place).await
         }
         DomainEvent::WalletUnfrozen { user_id } => freeze(conn, user_id, None, place).await,
-        // It concerns commands only, and their entries settle those.
-        DomainEvent::CommandsCancelled { .. } => Ok(()),
+        DomainEvent::UserCreated { .. }
+        | DomainEvent::GenesisDistributed { .. }
+        | DomainEvent::TransferCompleted { .. }
+        | DomainEvent::CommandsCancelled { .. } => {
+            Err(NotApplied::Inapplicable(format!("{} is written as rows", event.name())))
+        }
     }
 }
 
-/// Frees the commands that waited for what an event brought. An event that was applied
-/// before does so again: a chain that is read again blocks such commands on its way.
+/// Frees the commands that waited for what an event brought.
 pub(crate) async fn release(
     conn: &mut PgConnection,
     event: &DomainEvent,
-    place: &Place<'_>,
+    now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let arrived = match event {
         DomainEvent::SystemBootstrapped { .. } => vec![Prerequisite::SystemBootstrapped {}],
@@ -102,13 +56,13 @@ pub(crate) async fn release(
             .collect(),
         _ => return Ok(()),
     };
-    gx_outbox::prerequisites_arrived(conn, &arrived, place.now).await
+    gx_outbox::prerequisites_arrived(conn, &arrived, now).await
 }
 
 async fn bootstrap(
     conn: &mut PgConnection,
     pools: &[AccountBalance],
-    place: &Place<'_>,
+    place: &Place,
 ) -> Result<(), NotApplied> {
     let mut ids = Vec::with_capacity(pools.len());
     for pool in pools {
@@ -119,7 +73,7 @@ async fn bootstrap(
     }
     let balances: Vec<i64> = pools.iter().map(|pool| pool.balance.get()).collect();
     system::create_pools(conn, &ids, &balances).await?;
-    system::bootstrapped(conn, place.channel, place.tx_id, place.ledger_at).await?;
+    system::bootstrapped(conn, &place.channel, &place.tx_id, place.ledger_at).await?;
     Ok(())
 }
 
@@ -127,17 +81,17 @@ async fn bootstrap(
 async fn pause(
     conn: &mut PgConnection,
     reason: Option<&ReasonCode>,
-    place: &Place<'_>,
+    place: &Place,
 ) -> Result<(), NotApplied> {
     let reason = reason.map(ToString::to_string);
-    system::set_paused(conn, place.channel, reason.as_deref(), place.ledger_at).await?;
+    system::set_paused(conn, &place.channel, reason.as_deref(), place.ledger_at).await?;
     Ok(())
 }
 
 async fn initialize_countries(
     conn: &mut PgConnection,
     countries: &[Country],
-    place: &Place<'_>,
+    place: &Place,
 ) -> Result<(), NotApplied> {
     let treasuries: Vec<AccountId> =
         countries.iter().map(|country| AccountId::Treasury(country.country_code)).collect();
@@ -147,11 +101,11 @@ async fn initialize_countries(
     system::create_countries(conn, &codes, &names, &shares).await?;
     let wallet_ids: Vec<_> = treasuries.iter().map(wallet_id).collect();
     let account_ids: Vec<_> = treasuries.iter().map(ToString::to_string).collect();
-    money_sql::create_treasuries(
+    money::create_treasuries(
         conn,
         &wallet_ids,
         &account_ids,
-        place.tx_id,
+        &place.tx_id,
         place.block_number,
         place.ledger_at,
     )
@@ -162,44 +116,21 @@ async fn initialize_countries(
 async fn activate_treasury(
     conn: &mut PgConnection,
     country_code: CountryCode,
-    place: &Place<'_>,
+    place: &Place,
 ) -> Result<(), NotApplied> {
     let account = AccountId::Treasury(country_code);
-    let (tx_id, block) = (place.tx_id, place.block_number);
-    if money_sql::unlock(conn, &account.to_string(), tx_id, block, place.ledger_at).await? {
+    let (tx_id, block) = (&place.tx_id, place.block_number);
+    if money::unlock(conn, &account.to_string(), tx_id, block, place.ledger_at).await? {
         return Ok(());
     }
     Err(unknown(&account))
-}
-
-async fn create_user(
-    conn: &mut PgConnection,
-    user_id: &FabricUserId,
-    nationality: CountryCode,
-    place: &Place<'_>,
-) -> Result<(), NotApplied> {
-    let id = user_id.to_string();
-    let Some(profile_id) = people::reserved_by(conn, &id).await? else {
-        return Err(NotApplied::Inapplicable(format!("no account here has reserved {id}")));
-    };
-    let country = nationality.to_string();
-    people::create_user(conn, &id, &profile_id, &country, place.tx_id, place.ledger_at).await?;
-    people::register(conn, &profile_id, &id, place.ledger_at).await?;
-    let wallet = money_sql::NewWallet {
-        wallet_id: &wallet_id(&AccountId::User(user_id.clone())),
-        account_id: &id,
-        profile_id: &profile_id,
-    };
-    money_sql::create_wallet(conn, &wallet, place.tx_id, place.block_number, place.ledger_at)
-        .await?;
-    Ok(())
 }
 
 async fn freeze(
     conn: &mut PgConnection,
     user_id: &FabricUserId,
     reason: Option<&str>,
-    place: &Place<'_>,
+    place: &Place,
 ) -> Result<(), NotApplied> {
     let Some(profile_id) = people::set_frozen(conn, &user_id.to_string(), reason).await? else {
         return Err(unknown(&AccountId::User(user_id.clone())));
@@ -210,6 +141,6 @@ async fn freeze(
 }
 
 /// An account that the chain knows and the read model does not.
-pub(crate) fn unknown(account: &AccountId) -> NotApplied {
+fn unknown(account: &AccountId) -> NotApplied {
     NotApplied::Inapplicable(format!("the read model has no account {account}"))
 }

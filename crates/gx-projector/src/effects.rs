@@ -1,0 +1,207 @@
+//! What an event writes into the read model, as rows: a function of the event and its place.
+
+use gx_model::{AccountId, DomainEvent, Pool, Qirat};
+
+use crate::place::{Place, transaction_row_id, wallet_id};
+
+/// The rows of one event that is one of many: people, grants, transfers. What happens a few
+/// times in the life of a ledger has statements of its own ([`crate::rare`]).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Effects {
+    pub(crate) person: Option<Person>,
+    pub(crate) grant: Option<Grant>,
+    pub(crate) balances: Vec<Balance>,
+    pub(crate) moves: Vec<PoolMove>,
+    pub(crate) history: Vec<HistoryRow>,
+}
+
+/// Somebody who exists from now on, with an empty wallet.
+#[derive(Clone, Debug)]
+pub(crate) struct Person {
+    pub(crate) fabric_user_id: String,
+    pub(crate) wallet_id: String,
+    pub(crate) country_code: String,
+}
+
+/// A person's one grant, and the country's counters after it.
+#[derive(Clone, Debug)]
+pub(crate) struct Grant {
+    pub(crate) fabric_user_id: String,
+    pub(crate) amount: i64,
+    pub(crate) phase: Option<i16>,
+    pub(crate) refusal: Option<&'static str>,
+    pub(crate) country_code: String,
+    pub(crate) users: i64,
+    pub(crate) user_total: i64,
+    pub(crate) treasury_total: i64,
+}
+
+/// What an account that has a wallet holds after the event.
+#[derive(Clone, Debug)]
+pub(crate) struct Balance {
+    pub(crate) account_id: String,
+    pub(crate) balance: i64,
+    /// Whether a person owns it, whose account was touched by the ledger now.
+    pub(crate) is_person: bool,
+}
+
+/// What a pool received, or paid (negative).
+#[derive(Clone, Debug)]
+pub(crate) struct PoolMove {
+    pub(crate) pool: Pool,
+    pub(crate) kind: &'static str,
+    pub(crate) amount: i64,
+}
+
+/// A row of a person's history.
+#[derive(Clone, Debug)]
+pub(crate) struct HistoryRow {
+    pub(crate) id: String,
+    pub(crate) account_id: String,
+    pub(crate) kind: &'static str,
+    pub(crate) direction: &'static str,
+    pub(crate) counterparty: String,
+    pub(crate) amount: i64,
+    pub(crate) fee: i64,
+}
+
+impl Effects {
+    /// The rows of an event; none where it is a rare one. An error says why it cannot be
+    /// rows at all.
+    pub(crate) fn of(event: &DomainEvent, place: &Place) -> Result<Option<Self>, String> {
+        Ok(Some(match event {
+            DomainEvent::UserCreated { user_id, nationality } => {
+                let person = Person {
+                    fabric_user_id: user_id.to_string(),
+                    wallet_id: wallet_id(&AccountId::User(user_id.clone())),
+                    country_code: nationality.to_string(),
+                };
+                Self { person: Some(person), ..Self::default() }
+            }
+            DomainEvent::GenesisDistributed {
+                user_id,
+                nationality,
+                phase,
+                amount,
+                treasury_amount: _,
+                refusal,
+                balance,
+                treasury_balance,
+                country_users,
+                country_user_total,
+                country_treasury_total,
+            } => {
+                let grant = Grant {
+                    fabric_user_id: user_id.to_string(),
+                    amount: amount.get(),
+                    phase: phase.map(i16::from),
+                    refusal: refusal.map(|why| why.name()),
+                    country_code: nationality.to_string(),
+                    users: i64::try_from(*country_users)
+                        .map_err(|_| format!("{country_users} users are too many"))?,
+                    user_total: country_user_total.get(),
+                    treasury_total: country_treasury_total.get(),
+                };
+                let user = AccountId::User(user_id.clone());
+                let treasury = AccountId::Treasury(*nationality);
+                granted(grant, &user, *balance, &treasury, *treasury_balance, place)
+            }
+            DomainEvent::TransferCompleted {
+                from,
+                to,
+                amount,
+                fee,
+                tx_type: _,
+                from_balance,
+                to_balance,
+            } => moved((from, *from_balance), (to, *to_balance), *amount, *fee, place),
+            // It concerns commands only, and their entries settle those.
+            DomainEvent::CommandsCancelled { .. } => Self::default(),
+            DomainEvent::SystemBootstrapped { .. }
+            | DomainEvent::CountryDataInitialized { .. }
+            | DomainEvent::SystemPaused { .. }
+            | DomainEvent::SystemResumed {}
+            | DomainEvent::TreasuryAccountActivated { .. }
+            | DomainEvent::WalletFrozen { .. }
+            | DomainEvent::WalletUnfrozen { .. } => return Ok(None),
+        }))
+    }
+}
+
+fn granted(
+    grant: Grant,
+    user: &AccountId,
+    balance: Qirat,
+    treasury: &AccountId,
+    treasury_balance: Qirat,
+    place: &Place,
+) -> Effects {
+    let mut effects = Effects {
+        balances: vec![Balance::of(user, balance), Balance::of(treasury, treasury_balance)],
+        ..Effects::default()
+    };
+    // A grant of nothing is a decision, not a movement.
+    if grant.amount > 0 {
+        let pool = AccountId::Pool(Pool::UserGenesis);
+        effects.history.push(HistoryRow {
+            id: transaction_row_id(&place.tx_id, place.event_index, user),
+            account_id: user.to_string(),
+            kind: "GENESIS",
+            direction: "IN",
+            counterparty: pool.to_string(),
+            amount: grant.amount,
+            fee: 0,
+        });
+    }
+    effects.grant = Some(grant);
+    effects
+}
+
+/// Money moved: both balances, a row of history for each person, and what pools saw of it.
+fn moved(
+    (from, from_balance): (&AccountId, Qirat),
+    (to, to_balance): (&AccountId, Qirat),
+    amount: Qirat,
+    fee: Qirat,
+    place: &Place,
+) -> Effects {
+    let mut effects = Effects::default();
+    for (account, balance, change) in
+        [(from, from_balance, -amount.get()), (to, to_balance, amount.get())]
+    {
+        match account {
+            AccountId::Pool(pool) => {
+                effects.moves.push(PoolMove { pool: *pool, kind: "TRANSFER", amount: change });
+            }
+            AccountId::User(_) | AccountId::Treasury(_) => {
+                effects.balances.push(Balance::of(account, balance));
+            }
+        }
+    }
+    if fee > Qirat::ZERO {
+        let pool = Pool::OperationsFund;
+        effects.moves.push(PoolMove { pool, kind: "FEE", amount: fee.get() });
+    }
+    let sides = [("OUT", from, to, fee), ("IN", to, from, Qirat::ZERO)];
+    for (direction, account, counterparty, fee) in sides {
+        if let AccountId::User(_) = account {
+            effects.history.push(HistoryRow {
+                id: transaction_row_id(&place.tx_id, place.event_index, account),
+                account_id: account.to_string(),
+                kind: "TRANSFER",
+                direction,
+                counterparty: counterparty.to_string(),
+                amount: amount.get(),
+                fee: fee.get(),
+            });
+        }
+    }
+    effects
+}
+
+impl Balance {
+    fn of(account: &AccountId, balance: Qirat) -> Self {
+        let is_person = matches!(account, AccountId::User(_));
+        Self { account_id: account.to_string(), balance: balance.get(), is_person }
+    }
+}

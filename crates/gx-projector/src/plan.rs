@@ -1,0 +1,160 @@
+//! What many events write together: one statement a table, each row in its last state.
+
+use std::collections::BTreeMap;
+
+use gx_db::PgConnection;
+use time::OffsetDateTime;
+
+use crate::effects::{Balance, Effects, Grant, HistoryRow, Person, PoolMove};
+use crate::error::NotApplied;
+use crate::place::Place;
+use crate::store::{money, people};
+
+/// The rows of events that were added in the chain's order, in the order of their keys:
+/// whoever else locks several of them in that order too cannot meet this crosswise.
+#[derive(Debug, Default)]
+pub(crate) struct Plan<'a> {
+    people: BTreeMap<&'a str, (&'a Person, &'a Place)>,
+    grants: BTreeMap<&'a str, (&'a Grant, &'a Place)>,
+    countries: BTreeMap<&'a str, &'a Grant>,
+    balances: BTreeMap<&'a str, (&'a Balance, &'a Place)>,
+    /// When people's accounts were touched last, by the clocks that the ledger saw.
+    synced: BTreeMap<&'a str, OffsetDateTime>,
+    moves: Vec<(&'a PoolMove, &'a Place)>,
+    history: Vec<(&'a HistoryRow, &'a Place)>,
+}
+
+impl<'a> Plan<'a> {
+    /// Adds an event's rows; `false`, and nothing added, where they must come in a plan of
+    /// their own: somebody comes into being whom earlier events of this plan name already.
+    pub(crate) fn add(&mut self, effects: &'a Effects, place: &'a Place) -> bool {
+        if let Some(person) = &effects.person {
+            let id = person.fabric_user_id.as_str();
+            let known = self.people.contains_key(id)
+                || self.grants.contains_key(id)
+                || self.balances.contains_key(id);
+            if known {
+                return false;
+            }
+            self.people.insert(id, (person, place));
+        }
+        if let Some(grant) = &effects.grant {
+            self.grants.insert(&grant.fabric_user_id, (grant, place));
+            self.countries.insert(&grant.country_code, grant);
+        }
+        for balance in &effects.balances {
+            self.balances.insert(&balance.account_id, (balance, place));
+            if balance.is_person {
+                let at = self.synced.entry(&balance.account_id).or_insert(place.ledger_at);
+                *at = place.ledger_at.max(*at);
+            }
+        }
+        self.moves.extend(effects.moves.iter().map(|one| (one, place)));
+        self.history.extend(effects.history.iter().map(|row| (row, place)));
+        true
+    }
+
+    /// Writes everything, or says what the read model lacks; what was written then must be
+    /// rolled back.
+    pub(crate) async fn write(mut self, conn: &mut PgConnection) -> Result<(), NotApplied> {
+        self.create_people(conn).await?;
+        if !self.grants.is_empty() {
+            let grants: Vec<_> = self.grants.values().copied().collect();
+            expect(
+                &grants,
+                |(grant, _)| &grant.fabric_user_id,
+                people::grant(conn, &grants).await?,
+            )
+            .map_err(|id| no_account(&id))?;
+        }
+        self.assign(conn).await?;
+        if !self.countries.is_empty() {
+            let counters: Vec<_> = self.countries.values().copied().collect();
+            let known = money::set_counters(conn, &counters).await?;
+            expect(&counters, |one| &one.country_code, known).map_err(|code| {
+                NotApplied::Inapplicable(format!("the read model has no country {code}"))
+            })?;
+        }
+        if !self.moves.is_empty() {
+            money::move_pools(conn, &self.moves).await?;
+        }
+        if !self.history.is_empty() {
+            money::add_history(conn, &self.history).await?;
+        }
+        Ok(())
+    }
+
+    /// People who are new get one row each with all that the plan says of them.
+    async fn create_people(&mut self, conn: &mut PgConnection) -> Result<(), NotApplied> {
+        if self.people.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<&str> = self.people.keys().copied().collect();
+        let owners: BTreeMap<String, String> =
+            people::reserved_by(conn, &ids).await?.into_iter().collect();
+        let mut new = Vec::with_capacity(ids.len());
+        for (id, (person, place)) in &self.people {
+            let Some(profile_id) = owners.get(*id) else {
+                let reason = format!("no account here has reserved {id}");
+                return Err(NotApplied::Inapplicable(reason));
+            };
+            new.push(people::NewPerson {
+                person,
+                place,
+                profile_id,
+                grant: self.grants.remove(id),
+                balance: self.balances.remove(id),
+                synced_at: self
+                    .synced
+                    .remove(id)
+                    .map_or(place.ledger_at, |at| at.max(place.ledger_at)),
+            });
+        }
+        people::create_users(conn, &new).await?;
+        people::register(conn, &new).await?;
+        people::create_wallets(conn, &new).await?;
+        Ok(())
+    }
+
+    /// Balances of wallets that exist, and what that means for their owners' accounts.
+    async fn assign(&self, conn: &mut PgConnection) -> Result<(), NotApplied> {
+        if self.balances.is_empty() {
+            return Ok(());
+        }
+        let balances: Vec<_> = self.balances.values().copied().collect();
+        let owners = money::set_balances(conn, &balances).await?;
+        let known = owners.iter().map(|(account, _)| account.clone()).collect();
+        expect(&balances, |(balance, _)| &balance.account_id, known)
+            .map_err(|id| no_account(&id))?;
+        let mut touched: Vec<(&str, OffsetDateTime)> = owners
+            .iter()
+            .filter_map(|(account, profile_id)| {
+                let at = self.synced.get(account.as_str())?;
+                Some((profile_id.as_deref()?, *at))
+            })
+            .collect();
+        touched.sort_unstable();
+        if !touched.is_empty() {
+            people::synced(conn, &touched).await?;
+        }
+        Ok(())
+    }
+}
+
+/// That each of some rows was found, or the key of the first that was not.
+fn expect<T>(
+    rows: &[T],
+    key: impl Fn(&T) -> &String,
+    mut found: Vec<String>,
+) -> Result<(), String> {
+    if found.len() == rows.len() {
+        return Ok(());
+    }
+    found.sort_unstable();
+    let missing = rows.iter().map(key).find(|key| found.binary_search(key).is_err());
+    missing.map_or(Ok(()), |key| Err(key.clone()))
+}
+
+fn no_account(id: &str) -> NotApplied {
+    NotApplied::Inapplicable(format!("the read model has no account {id}"))
+}
