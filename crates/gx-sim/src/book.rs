@@ -59,7 +59,7 @@ pub(crate) struct Book {
 
 impl Book {
     /// Asks for something new; what was asked and answered, in words.
-    pub(crate) async fn ask(&mut self, stage: &Stage, rng: &mut StdRng) -> String {
+    pub(crate) async fn ask(&mut self, stage: &Stage, rng: &mut StdRng) -> Result<String, String> {
         self.asked += 1;
         let key = format!("w{}", self.asked);
         let people = stage.people.len();
@@ -80,23 +80,25 @@ impl Book {
         };
         let twice = rng.random_bool(0.15);
         let lost = rng.random_bool(0.2);
-        let said = self.send(stage, want, twice, lost).await;
-        format!(
-            "{said}{}{}",
-            if twice { ", twice" } else { "" },
-            if lost { ", unheard" } else { "" }
-        )
+        let said = self.send(stage, want, twice, lost).await?;
+        let twice = if twice { ", twice" } else { "" };
+        let lost = if lost { ", unheard" } else { "" };
+        Ok(format!("{said}{twice}{lost}"))
     }
 
     /// Repeats an earlier request.
-    pub(crate) async fn repeat(&mut self, stage: &Stage, rng: &mut StdRng) -> Option<String> {
+    pub(crate) async fn repeat(
+        &mut self,
+        stage: &Stage,
+        rng: &mut StdRng,
+    ) -> Result<String, String> {
         if self.entries.is_empty() {
-            return None;
+            return self.ask(stage, rng).await;
         }
         let index = rng.random_range(0..self.entries.len());
         let want = self.entries[index].want.clone();
-        let said = self.send(stage, want, false, rng.random_bool(0.2)).await;
-        Some(format!("again {said}"))
+        let said = self.send(stage, want, false, rng.random_bool(0.2)).await?;
+        Ok(format!("again {said}"))
     }
 
     /// Sends a request, at once twice if so wished, and notes the answer unless it is lost.
@@ -106,7 +108,7 @@ impl Book {
         want: Want,
         twice: bool,
         lost: bool,
-    ) -> String {
+    ) -> Result<String, String> {
         let mut promised = Vec::new();
         let mut is_taken = false;
         let replies = if twice {
@@ -116,7 +118,10 @@ impl Book {
             vec![deliver(stage, &want).await]
         };
         for reply in replies {
-            assert!(reply.status < 500, "{want}: {}", reply.json);
+            // Nobody can order while the system is paused, and is told so.
+            if reply.status >= 500 && reply.json["code"] != "system_paused" {
+                return Err(format!("{want}: {}", reply.json));
+            }
             is_taken |= reply.status < 300;
             if reply.status < 300 && !lost {
                 promised.extend(command_ids(&reply.json));
@@ -124,7 +129,7 @@ impl Book {
         }
         let said = format!("{want}: {}", if is_taken { "taken" } else { "refused" });
         self.entries.push(Entry { want, promised, undone: false });
-        said
+        Ok(said)
     }
 }
 

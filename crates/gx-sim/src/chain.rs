@@ -13,6 +13,8 @@ pub(crate) struct Verdict {
     pub(crate) tx_id: String,
     pub(crate) outcome: EntryOutcome,
     pub(crate) events: Vec<DomainEvent>,
+    /// How many commands had ended before.
+    pub(crate) place: usize,
 }
 
 /// A transaction of ours.
@@ -101,8 +103,8 @@ impl Chain {
                 }
                 let events = entry.events.iter().filter_map(|record| record.decode().ok());
                 let (tx_id, events) = (tx_id.to_owned(), events.collect());
-                let outcome = outcome.clone();
-                self.verdicts.insert(id, Verdict { tx_id, outcome, events });
+                let (outcome, place) = (outcome.clone(), self.verdicts.len());
+                self.verdicts.insert(id, Verdict { tx_id, outcome, events, place });
             }
         }
         Ok(())

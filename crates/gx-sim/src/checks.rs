@@ -20,6 +20,9 @@ pub(crate) async fn check(play: &mut Play<'_>) -> Result<(), String> {
     let commands = commands(stage.database.pool()).await;
     check_answers(play, &commands)?;
     check_commands(play, &chain, &commands)?;
+    if play.restores == 0 {
+        check_order(&chain, &commands)?;
+    }
     check_attempts(play, &chain).await?;
     check_read_model(stage.database.pool(), &chain.mirror).await?;
     check_supply(stage).await?;
@@ -41,8 +44,24 @@ pub(crate) async fn check_supply(stage: &Stage) -> Result<(), String> {
     Err(format!("G4: the read model holds {total} Qirat, a pool {least}"))
 }
 
+/// No two envelopes under way touch the same, whatever their commands (rule 3 of the protocol),
+/// so that none carries a command a second time.
+pub(crate) async fn check_open(stage: &Stage) -> Result<(), String> {
+    let overlapping: Option<String> = sqlx::query_scalar(
+        r#"SELECT concat_ws(' and ', a."commandIds"::text, b."commandIds"::text)
+           FROM "LedgerAttempt" a JOIN "LedgerAttempt" b ON a."txId" < b."txId"
+           WHERE a.state = 'OPEN' AND b.state = 'OPEN' AND a.touches && b.touches LIMIT 1"#,
+    )
+    .fetch_optional(stage.database.pool())
+    .await
+    .unwrap();
+    overlapping.map_or(Ok(()), |both| Err(format!("two open envelopes touch the same: {both}")))
+}
+
 /// A command as the outbox has it.
 struct CommandRow {
+    number: i64,
+    aggregate_key: String,
     kind: String,
     payload: Value,
     status: String,
@@ -53,16 +72,16 @@ struct CommandRow {
 type Commands = BTreeMap<String, CommandRow>;
 
 async fn commands(pool: &PgPool) -> Commands {
-    type Row = (String, String, Value, String, Option<String>, Option<Value>);
+    type Row = (i64, String, String, String, Value, String, Option<String>, Option<Value>);
     let rows: Vec<Row> = sqlx::query_as(
-        r#"SELECT "commandId", kind, payload, status, "txId", outcome FROM "OutboxCommand""#,
+        r#"SELECT number, "aggregateKey", "commandId", kind, payload, status, "txId", outcome FROM "OutboxCommand""#,
     )
     .fetch_all(pool)
     .await
     .unwrap();
     rows.into_iter()
-        .map(|(id, kind, payload, status, tx_id, outcome)| {
-            (id, CommandRow { kind, payload, status, tx_id, outcome })
+        .map(|(number, aggregate_key, id, kind, payload, status, tx_id, outcome)| {
+            (id, CommandRow { number, aggregate_key, kind, payload, status, tx_id, outcome })
         })
         .collect()
 }
@@ -93,6 +112,23 @@ fn check_commands(play: &Play<'_>, chain: &Chain, commands: &Commands) -> Result
         let is_cancellation = !verdict.events.is_empty() && verdict.events.iter().all(is_own);
         if carried && !is_cancellation && !commands.contains_key(id) && play.restores == 0 {
             return Err(format!("G2: the chain carries out {id}, which nobody wants"));
+        }
+    }
+    Ok(())
+}
+
+/// Commands of one aggregate ended in their order. A database that was put back may have given
+/// numbers anew.
+fn check_order(chain: &Chain, commands: &Commands) -> Result<(), String> {
+    let mut ended: Vec<_> = commands
+        .iter()
+        .filter_map(|(id, row)| Some((&row.aggregate_key, row.number, chain.verdicts.get(id)?)))
+        .collect();
+    ended.sort_by_key(|(key, number, _)| (*key, *number));
+    for pair in ended.windows(2) {
+        let [(key, first, before), (other, second, after)] = pair else { continue };
+        if key == other && before.place > after.place {
+            return Err(format!("command {second} of {key} overtook {first}"));
         }
     }
     Ok(())
@@ -178,8 +214,7 @@ async fn check_attempts(play: &mut Play<'_>, chain: &Chain) -> Result<(), String
         let agrees = match (state.as_str(), codes.get(tx_id.as_str())) {
             ("VALID", Some(code)) => *code == "VALID",
             ("INVALID", Some(code)) => *code != "VALID",
-            // Given up; should it have come all the same, its entries were settled.
-            ("ABANDONED", _) => true,
+            // No orderer of a run refuses an envelope for good: none is given up.
             _ => false,
         };
         if !agrees {

@@ -30,7 +30,7 @@ pub(crate) async fn drain(play: &mut Play<'_>) -> Result<(), String> {
     }
     for _ in 0..MAX_REPAIRS {
         work(play).await?;
-        if !repair(play).await {
+        if !repair(play).await? {
             return Ok(());
         }
     }
@@ -86,7 +86,8 @@ async fn is_drained(play: &Play<'_>) -> bool {
                    WHERE status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
                      AND outcome IS NULL)
                 + (SELECT count(*) FROM "OutboxCommand" WHERE status = 'DEAD')
-                + (SELECT count(*) FROM "LedgerAttempt" WHERE state = 'OPEN')"#,
+                + (SELECT count(*) FROM "LedgerAttempt" WHERE state = 'OPEN')
+                + (SELECT count(*) FROM "LedgerSystem" WHERE "isPaused")"#,
     )
     .fetch_one(play.stage.database.pool())
     .await
@@ -109,7 +110,8 @@ async fn operate_all(stage: &Stage) {
         operate(stage, &id, can_retry).await;
     }
     let waits_for_resume: bool = sqlx::query_scalar(
-        r#"SELECT EXISTS (SELECT FROM "OutboxCommand" WHERE status = 'BLOCKED')
+        r#"SELECT (EXISTS (SELECT FROM "OutboxCommand" WHERE status = 'BLOCKED')
+                   OR EXISTS (SELECT FROM "LedgerSystem" WHERE "isPaused"))
                AND NOT EXISTS (SELECT FROM "OutboxCommand" WHERE kind = 'RESUME_SYSTEM'
                    AND status IN ('PENDING', 'HELD', 'SUBMITTED', 'DEAD'))"#,
     )
@@ -135,13 +137,13 @@ pub(crate) async fn operate(stage: &Stage, id: &str, retry: bool) -> bool {
 
 /// People who were approved before a restore are approved again, and then the dead letters
 /// that held their events are replayed. Whether there was anything to do.
-async fn repair(play: &mut Play<'_>) -> bool {
+async fn repair(play: &mut Play<'_>) -> Result<bool, String> {
     let held: i64 = sqlx::query_scalar(r#"SELECT count(*) FROM "EventDLQ" WHERE state = 'HELD'"#)
         .fetch_one(play.stage.database.pool())
         .await
         .unwrap();
     if held == 0 {
-        return false;
+        return Ok(false);
     }
     let forgotten: Vec<String> = sqlx::query_scalar(
         r#"SELECT "profileId" FROM "UserProfile" WHERE status = 'PENDING_ADMIN_APPROVAL'
@@ -153,7 +155,7 @@ async fn repair(play: &mut Play<'_>) -> bool {
     for profile_id in forgotten {
         let who = play.stage.people.iter().position(|person| person.profile_id == profile_id);
         let want = Want::Approve(who.unwrap());
-        let said = play.book.send(play.stage, want, false, false).await;
+        let said = play.book.send(play.stage, want, false, false).await?;
         play.note(format!("once more {said}"));
     }
     let (stage, now) = (play.stage, play.stage.clock.now());
@@ -166,5 +168,5 @@ async fn repair(play: &mut Play<'_>) -> bool {
         report.replayed.len(),
         report.still_held.len()
     ));
-    true
+    Ok(true)
 }

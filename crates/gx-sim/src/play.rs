@@ -101,13 +101,12 @@ impl Play<'_> {
             }
             Act::Cut => self.cut().await,
             Act::Ask => {
-                let said = self.book.ask(self.stage, &mut self.rng).await;
+                let said = self.book.ask(self.stage, &mut self.rng).await?;
                 self.note(said);
             }
             Act::Repeat => {
-                if let Some(said) = self.book.repeat(self.stage, &mut self.rng).await {
-                    self.note(said);
-                }
+                let said = self.book.repeat(self.stage, &mut self.rng).await?;
+                self.note(said);
             }
             Act::Operate => self.operate().await,
             Act::Kill => self.kill().await,
@@ -163,6 +162,7 @@ impl Play<'_> {
         self.note(format!("{name}: {at}"));
         if at == "stored" {
             self.post.collect(&mut *self.stage.conn().await).await;
+            checks::check_open(self.stage).await?;
         }
         if name.starts_with("projector") {
             self.watch_projector(place, &at).await?;
