@@ -44,6 +44,8 @@ pub struct Projector {
     /// Blocks that were received and not applied: they come before all others.
     pending: Vec<ReadBlock>,
     max_blocks: usize,
+    /// The last block that was applied on this stream, or from which it began.
+    at: Option<u64>,
     /// Blocks applied since the chores were done.
     since_chores: u64,
 }
@@ -76,6 +78,7 @@ impl Projector {
             intake: None,
             pending: vec![],
             max_blocks: usize::MAX,
+            at: None,
             since_chores: 0,
         }
     }
@@ -123,6 +126,7 @@ impl Projector {
             match tokio::time::timeout(wait, intake.run(self.max_blocks)).await {
                 Err(_elapsed) => {
                     self.between_blocks().await?;
+                    self.forget_if_put_back().await?;
                     return Ok(Progress::Idle);
                 }
                 Ok(Ok(blocks)) => self.pending = blocks,
@@ -143,6 +147,7 @@ impl Projector {
         match &applied {
             Ok(applied) => {
                 self.pending.clear();
+                self.at = Some(applied.number);
                 self.since_chores += applied.blocks;
             }
             Err(ProjectorError::CheckpointMoved) => {
@@ -174,6 +179,18 @@ impl Projector {
         Ok(do_chores(&self.parts).await?)
     }
 
+    /// A database that was put back under a quiet chain is not noticed by a block that does
+    /// not fit; and the submitter sends nothing before the projector is at the tip again.
+    async fn forget_if_put_back(&mut self) -> Result<(), ProjectorError> {
+        let mut conn = self.parts.pool.acquire().await?;
+        let known = gx_outbox::checkpoint(&mut conn, &self.parts.rules.channel).await?;
+        let applied = known.and_then(|known| u64::try_from(known.block_number).ok());
+        if applied != self.at {
+            self.forget();
+        }
+        Ok(())
+    }
+
     fn forget(&mut self) {
         self.intake = None;
         self.pending.clear();
@@ -197,6 +214,7 @@ impl Projector {
         };
         let follower = self.parts.ledger.follow(from);
         self.intake = Some(Intake::start(follower, self.parts.rules.clone()));
+        self.at = Some(from.number);
         Ok(Progress::Began { number: from.number })
     }
 
