@@ -1,5 +1,6 @@
 //! A worker as a future that moves only when the scheduler lets it, from gate to gate.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ const STUCK_AFTER: Duration = Duration::from_secs(60);
 
 /// Where an actor stands before its first step.
 const BORN: &str = "born";
+/// Where a batch stands that has been sent, or not.
+const ENDED: &str = "ended";
 /// How places between two steps of the loop begin.
 pub(crate) const STEP_END: char = '=';
 
@@ -28,6 +31,8 @@ pub(crate) struct Actor {
     pub(crate) clock: Clock,
     /// Where it stands.
     pub(crate) at: String,
+    /// Its gates that wait for a permit, in that order.
+    parked: VecDeque<String>,
     /// The server's process that holds the projector's lead for it.
     pub(crate) lead: Option<i32>,
     body: Body,
@@ -75,18 +80,32 @@ impl Actor {
             gate.wait().await;
             life.await
         });
-        Self { name, clock, at: BORN.to_owned(), lead: None, body, arrivals, permits }
+        let parked = VecDeque::from([BORN.to_owned()]);
+        Self { name, clock, at: BORN.to_owned(), parked, lead: None, body, arrivals, permits }
     }
 
-    /// Lets it go on to its next gate. `false`: it hangs.
+    /// Lets it go on to its next gate. Of several batches that are sent side by side only one
+    /// moves; whoever waits longest is next. `false`: it hangs.
     pub(crate) async fn go(&mut self) -> bool {
-        self.permits.add_permits(1);
-        tokio::select! {
+        loop {
+            let gate = self.parked.pop_front();
+            self.permits.add_permits(1);
+            // A batch that has ended comes to no other gate; its neighbours stand still.
+            if gate.as_deref() != Some(ENDED) || self.parked.is_empty() {
+                break;
+            }
+        }
+        let first = tokio::select! {
             biased;
-            at = self.arrivals.recv() => self.at = at.expect("the body holds the sender"),
+            at = self.arrivals.recv() => at.expect("the body holds the sender"),
             never = &mut self.body => match never {},
             () = tokio::time::sleep(STUCK_AFTER) => return false,
+        };
+        self.parked.push_back(first);
+        while let Ok(another) = self.arrivals.try_recv() {
+            self.parked.push_back(another);
         }
+        self.at = self.parked.back().expect("one has just arrived").clone();
         true
     }
 

@@ -83,6 +83,7 @@ pub(crate) struct Habits {
     pub(crate) retry: RetryPolicy,
     lanes: u8,
     batch_commands: u16,
+    batches: u8,
 }
 
 impl Habits {
@@ -103,7 +104,8 @@ impl Habits {
         let retry = if rng.random_bool(0.4) { tight } else { RetryPolicy::default() };
         let lanes = *[1, 4, LANES].choose(rng).expect("there are some");
         let batch_commands = *[1, 2, 3, 500].choose(rng).expect("there are some");
-        Self { weights, retry, lanes, batch_commands }
+        let batches = *[1, 2, 4].choose(rng).expect("there are some");
+        Self { weights, retry, lanes, batch_commands, batches }
     }
 
     /// What happens next.
@@ -122,6 +124,7 @@ impl Habits {
             resend_ms: 2_000,
             lanes: self.lanes,
             batch_commands: self.batch_commands,
+            batches: self.batches,
             ..SubmitterSettings::default()
         }
     }

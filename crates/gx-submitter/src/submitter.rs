@@ -165,7 +165,13 @@ impl Submitter {
         let tried = claim.batches.iter().map(|(batch, _)| batch.commands.len()).sum();
         let (this, lease) = (&*self, &claim.lease);
         let batches = claim.batches.drain(..);
-        let sending = batches.map(|(batch, tried)| Box::pin(this.send(batch, tried, lease)));
+        let sending = batches.map(|(batch, tried)| {
+            Box::pin(async move {
+                let sent = this.send(batch, tried, lease).await;
+                this.probe.at("ended").await;
+                sent
+            })
+        });
         let sent = join_all(sending).await;
         // A database that failed leaves the lanes astray; the next step takes them anew.
         let kept = sent.into_iter().collect::<Result<Vec<Kept>, _>>()?;
