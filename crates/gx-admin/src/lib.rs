@@ -1,9 +1,13 @@
 //! svc-admin: administrators, the review of people, and what operators look at.
 
 mod administrators;
+mod commands;
+mod dead_events;
 mod freezes;
 mod locks;
 mod operations;
+mod paging;
+mod reason;
 mod review;
 #[cfg(test)]
 mod tests;
@@ -19,6 +23,10 @@ use secrecy::SecretString;
 use utoipa_axum::routes;
 
 pub use administrators::{CreateError, NewAdministrator, create_administrator, has_administrators};
+pub use commands::{Decision, discard_command, retry_command};
+pub use dead_events::{
+    DeadEvent, DeadEventFilter, DeadEventState, Replay, ReplayError, ask_replay, dead_events,
+};
 
 /// The role's name.
 pub const SERVICE: &str = "svc-admin";
@@ -52,6 +60,11 @@ const PROBLEMS: &[&ProblemKind] = &[
     &review::INCOMPLETE,
     &review::LOCKED,
     &locks::ALREADY_SO,
+    &commands::NO_COMMAND,
+    &commands::COMMAND_NOT_OPEN,
+    &dead_events::NO_DEAD_EVENT,
+    &dead_events::NOT_HELD,
+    &dead_events::NO_TASK,
     &freezes::NOT_ON_LEDGER,
     &freezes::FREEZE_IN_PROGRESS,
     &gx_auth::SYSTEM_PAUSED,
@@ -82,8 +95,15 @@ pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
         .admin(Admin, routes!(locks::http::unlock))
         .admin(Admin, routes!(freezes::http::freeze))
         .admin(Admin, routes!(freezes::http::unfreeze))
-        .admin(Auditor, routes!(operations::http::outbox))
-        .admin(Auditor, routes!(operations::http::dead_events))
+        .admin(Auditor, routes!(commands::http::list))
+        .admin(Auditor, routes!(commands::http::get))
+        .admin(Admin, routes!(commands::http::retry))
+        .admin(Admin, routes!(commands::http::discard))
+        .admin(Auditor, routes!(dead_events::http::list))
+        .admin(Auditor, routes!(dead_events::http::get))
+        .admin(Admin, routes!(dead_events::http::replay_one))
+        .admin(Admin, routes!(dead_events::http::replay_all))
+        .admin(Auditor, routes!(dead_events::http::task))
         .admin(Auditor, routes!(operations::http::projection))
         .admin(Auditor, routes!(operations::http::system))
         .admin(Auditor, routes!(operations::http::audit_log));

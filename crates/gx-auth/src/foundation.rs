@@ -88,6 +88,11 @@ impl Foundation {
         Ok(Self { database, auth, clock, entropy, lag, channel })
     }
 
+    /// The ledger's channel.
+    pub fn channel(&self) -> &str {
+        &self.channel
+    }
+
     /// A connection, or at once the 503 that says that there is none.
     ///
     /// # Errors

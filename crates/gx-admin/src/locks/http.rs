@@ -2,36 +2,23 @@
 
 use axum::extract::State as Axum;
 use gx_auth::Administrator;
-use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text};
+use gx_serve::fields::{Fields, FromFields, Text};
 use gx_serve::problem::ProblemBody;
 use gx_serve::{Json, Problem, Reply, RequestId};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Because;
 use crate::State;
+use crate::reason::Reason;
 use crate::users::ProfileId;
-
-/// A text of 1 to 200 characters.
-struct LockReason(String);
-
-impl Field for LockReason {
-    fn read(value: &Value) -> Result<Self, FieldError> {
-        let Text(reason) = Text::<200>::read(value)?;
-        if reason.trim().is_empty() {
-            return Err(FieldError::new("too_short", "must not be empty"));
-        }
-        Ok(Self(reason))
-    }
-}
 
 /// Why.
 #[derive(ToSchema)]
 pub(crate) struct LockRequest {
     /// What the audit log says.
     #[schema(value_type = String, min_length = 1, max_length = 200)]
-    reason: LockReason,
+    reason: Reason,
     /// For other administrators.
     #[schema(value_type = Option<String>, max_length = 1000)]
     notes: Option<Text<1000>>,

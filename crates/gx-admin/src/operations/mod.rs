@@ -1,4 +1,4 @@
-//! What operators look at: the outbox, the projection, dead events, the system, the audit log.
+//! What operators look at: the projection, the system, the audit log.
 
 pub(crate) mod http;
 mod store;

@@ -6,56 +6,6 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-/// A command.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct CommandItem {
-    pub(crate) number: i64,
-    pub(crate) command_id: String,
-    pub(crate) kind: String,
-    pub(crate) status: String,
-    pub(crate) aggregate_key: String,
-    #[schema(required)]
-    pub(crate) profile_id: Option<String>,
-    pub(crate) attempts: i32,
-    #[schema(required)]
-    pub(crate) tx_id: Option<String>,
-    #[schema(required)]
-    pub(crate) block_number: Option<i64>,
-    #[schema(required)]
-    pub(crate) last_error: Option<String>,
-    #[schema(required, value_type = Option<Object>)]
-    pub(crate) outcome: Option<Value>,
-    #[schema(required, value_type = Option<Object>)]
-    pub(crate) prerequisite: Option<Value>,
-    #[serde(with = "gx_serve::moment")]
-    pub(crate) created_at: OffsetDateTime,
-    #[serde(with = "gx_serve::moment::option")]
-    #[schema(required)]
-    pub(crate) settled_at: Option<OffsetDateTime>,
-}
-
-/// An event that could not be applied.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct DeadEventItem {
-    pub(crate) dead_event_id: i64,
-    pub(crate) channel: String,
-    pub(crate) block_number: i64,
-    pub(crate) tx_id: String,
-    pub(crate) event_index: i32,
-    #[schema(required)]
-    pub(crate) event_name: Option<String>,
-    pub(crate) aggregates: Vec<String>,
-    pub(crate) reason: String,
-    pub(crate) state: String,
-    #[serde(with = "gx_serve::moment")]
-    pub(crate) created_at: OffsetDateTime,
-    #[serde(with = "gx_serve::moment::option")]
-    #[schema(required)]
-    pub(crate) resolved_at: Option<OffsetDateTime>,
-}
-
 /// Where the projection of one channel stands.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -112,51 +62,6 @@ pub(crate) struct AuditItem {
     pub(crate) after: Option<Value>,
     #[schema(required)]
     pub(crate) request_id: Option<String>,
-}
-
-/// Commands, the newest first, from below a number on.
-pub(crate) async fn commands(
-    conn: &mut PgConnection,
-    status: Option<&str>,
-    below: Option<i64>,
-    limit: i64,
-) -> Result<Vec<CommandItem>, sqlx::Error> {
-    sqlx::query_as!(
-        CommandItem,
-        r#"SELECT number, "commandId" AS command_id, kind, status,
-                  "aggregateKey" AS aggregate_key, "profileId" AS profile_id, attempts,
-                  "txId" AS tx_id, "blockNumber" AS block_number, "lastError" AS last_error,
-                  outcome, prerequisite, "createdAt" AS created_at, "settledAt" AS settled_at
-           FROM "OutboxCommand"
-           WHERE ($1::text IS NULL OR status = $1) AND ($2::bigint IS NULL OR number < $2)
-           ORDER BY number DESC LIMIT $3"#,
-        status,
-        below,
-        limit,
-    )
-    .fetch_all(conn)
-    .await
-}
-
-/// Dead events, the newest first, from below an id on.
-pub(crate) async fn dead_events(
-    conn: &mut PgConnection,
-    below: Option<i64>,
-    limit: i64,
-) -> Result<Vec<DeadEventItem>, sqlx::Error> {
-    sqlx::query_as!(
-        DeadEventItem,
-        r#"SELECT "deadEventId" AS dead_event_id, channel, "blockNumber" AS block_number,
-                  "txId" AS tx_id, "eventIndex" AS event_index, "eventName" AS event_name,
-                  aggregates, reason, state, "createdAt" AS created_at,
-                  "resolvedAt" AS resolved_at
-           FROM "EventDLQ" WHERE $1::bigint IS NULL OR "deadEventId" < $1
-           ORDER BY "deadEventId" DESC LIMIT $2"#,
-        below,
-        limit,
-    )
-    .fetch_all(conn)
-    .await
 }
 
 pub(crate) async fn projections(

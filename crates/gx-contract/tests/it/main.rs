@@ -7,6 +7,7 @@ mod calls;
 mod genesis;
 mod journal;
 mod ledger;
+mod limits;
 mod people;
 mod properties;
 mod queries;

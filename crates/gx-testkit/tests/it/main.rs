@@ -6,6 +6,7 @@ mod fees;
 mod following;
 mod freezes;
 mod money;
+mod operators;
 mod outage;
 mod overdraft;
 mod pause;

@@ -1,5 +1,7 @@
-//! `gx projection`: how far the read model is, and whether it is what the chain says.
+//! `gx projection`: how far the read model is, whether it is what the chain says, and what it
+//! could not take in.
 
+mod dead;
 mod rebuild;
 mod target;
 mod verify;
@@ -23,6 +25,9 @@ pub(crate) enum ProjectionCommand {
     Verify(Box<verify::Verify>),
     /// Make the read model anew from block 0 beside the live one, and put right what differs
     Rebuild(Box<rebuild::Rebuild>),
+    /// Events that could not be applied
+    #[command(subcommand)]
+    Dead(dead::DeadCommand),
 }
 
 /// Which read model.
@@ -44,6 +49,7 @@ pub(crate) async fn run(command: ProjectionCommand, format: Format) -> Result<()
         ProjectionCommand::Status(status) => say_status(status, format).await,
         ProjectionCommand::Verify(verify) => verify::run(*verify, format).await,
         ProjectionCommand::Rebuild(rebuild) => rebuild::run(*rebuild, format).await,
+        ProjectionCommand::Dead(command) => dead::run(command, format).await,
     }
 }
 

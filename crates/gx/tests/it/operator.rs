@@ -2,10 +2,12 @@
 
 use std::process::{Command, Output};
 
+use gx_model::CommandId;
+use gx_testkit::eventually;
 use serde_json::Value;
 
 use crate::journey::settled;
-use crate::stack::Stack;
+use crate::stack::{BOUND, Stack};
 
 fn gx(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_gx")).args(args).env_remove("DATABASE_URL").output().unwrap()
@@ -151,4 +153,79 @@ async fn an_administrator_is_created_and_can_log_in() {
     create.stdin.take().unwrap().write_all(b"a long enough passphrase\n").unwrap();
     assert!(create.wait().unwrap().success());
     stack.gx().log_in_admin("rita@gx.example", "a long enough passphrase").await;
+}
+
+/// G9: by the command line an operator finds a dead command and why, retries it until it is
+/// committed, and withdraws another; and finds dead events, whose replay the projector carries
+/// out and reports. Each decision is in the audit log.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_decides_on_dead_commands_and_events() {
+    let stack = Stack::start().await;
+    let url = stack.env("DATABASE_URL");
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gx"));
+        command.args(args).arg("--json").env("DATABASE_URL", &url).output().unwrap()
+    };
+    let mut conn = stack.sql().await;
+    let retried = dead_command(&mut conn, "PAUSE_SYSTEM", r#"{"reasonCode": "DRILL"}"#).await;
+    let withdrawn = dead_command(&mut conn, "RESUME_SYSTEM", "{}").await;
+    let listed = json(&run(&["outbox", "list", "--status", "DEAD", "--kind", "PAUSE_SYSTEM"]));
+    assert_eq!(listed[0]["commandId"], retried, "{listed}");
+    assert_eq!(json(&run(&["outbox", "show", &retried]))["lastError"], "the peer said no");
+    assert!(!run(&["outbox", "retry", &retried, "--reason", " "]).status.success());
+    json(&run(&["outbox", "discard", &withdrawn, "--reason", "not wanted any more"]));
+    json(&run(&["outbox", "retry", &retried, "--reason", "the peer is back"]));
+    for (id, status) in [(&retried, "COMMITTED"), (&withdrawn, "DISCARDED")] {
+        eventually(status, BOUND, async || {
+            (json(&run(&["outbox", "show", id]))["status"] == status).then_some(())
+        })
+        .await;
+    }
+
+    sqlx::query(
+        r#"INSERT INTO "EventDLQ" (channel, "blockNumber", "txId", "eventIndex", "commandId",
+               "txIndex", "eventName", aggregates, reason, payload, "ledgerAt", "createdAt")
+           VALUES ('gxchannel', 1, 'tx', 7, 'c', 0, 'MoneyPrinted', '{a}', 'unknown',
+                   '{"name": "MoneyPrinted", "version": 1, "aggregates": ["a"], "data": {}}',
+                   now(), now())"#,
+    )
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    let held = json(&run(&["projection", "dead", "list", "--state", "held"]));
+    assert_eq!(held[0]["eventName"], "MoneyPrinted", "{held}");
+    let replayed = run(&["projection", "dead", "replay", "--reason", "to see why"]);
+    assert_eq!(replayed.status.code(), Some(1), "it is still held");
+    let report: Value = serde_json::from_slice(&replayed.stdout).unwrap();
+    let why = report["report"]["stillHeld"][0]["reason"].as_str().unwrap();
+    assert_eq!(why, "no event MoneyPrinted of version 1 is known");
+
+    let audited: Vec<String> = sqlx::query_scalar(
+        r#"SELECT action FROM "AuditLog" WHERE "actorType" = 'SYSTEM' AND "actorId" <> 'gx dev'
+           ORDER BY seq"#,
+    )
+    .fetch_all(&mut conn)
+    .await
+    .unwrap();
+    let expected = ["command.discarded", "command.retried", "dead_events.replay_asked"];
+    assert_eq!(audited, expected);
+}
+
+/// A command that was given up before it was ever sent; its id.
+async fn dead_command(conn: &mut sqlx::PgConnection, kind: &str, payload: &str) -> String {
+    let id = CommandId::derive(&["operator", kind]).to_string();
+    sqlx::query(
+        r#"INSERT INTO "OutboxCommand" ("commandId", kind, payload, "signerRole", "aggregateKey",
+               lane, touches, "requestedBy", status, "nextAttemptAt", "lastError", "createdAt",
+               "updatedAt")
+           VALUES ($1, $2, $3::jsonb, 'SUPER_ADMIN', $2, 0, '{}', 'test', 'DEAD', now(),
+                   'the peer said no', now(), now())"#,
+    )
+    .bind(&id)
+    .bind(kind)
+    .bind(payload)
+    .execute(conn)
+    .await
+    .unwrap();
+    id
 }

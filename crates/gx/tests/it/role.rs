@@ -65,13 +65,15 @@ impl Ledger {
 pub(crate) struct Role {
     pub(crate) name: &'static str,
     pub(crate) address: SocketAddr,
+    /// A service's second, non-public listener.
+    pub(crate) internal: SocketAddr,
     command: Command,
     child: Child,
 }
 
 impl Role {
-    /// Starts the role without waiting for it.
-    pub(crate) fn start(name: &'static str, database: &str, ledger: &[(String, String)]) -> Self {
+    /// Starts the role without waiting for it; `settings` are what it is told besides.
+    pub(crate) fn start(name: &'static str, database: &str, settings: &[(String, String)]) -> Self {
         let (address, internal) = (free_address(), free_address());
         let mut command = Command::new(env!("CARGO_BIN_EXE_gx"));
         command
@@ -81,21 +83,17 @@ impl Role {
             .env("GX_LOG", "warn")
             .env("GX_DRAIN_NOTICE_MS", "500")
             .env("DATABASE_URL", database)
+            .envs(settings.iter().cloned())
             .stdin(Stdio::null())
             .stderr(File::create(log(name, address)).unwrap());
-        match name {
-            "outbox-submitter" | "projector" => {
-                command.envs(ledger.iter().cloned());
-            }
-            _ => {
-                command
-                    .env("GX_INTERNAL_LISTEN", internal.to_string())
-                    .env("JWT_SECRET", "a secret of this test alone, long enough")
-                    .env("GX_BIOMETRIC_KEY", "5a".repeat(32));
-            }
+        if !["outbox-submitter", "projector"].contains(&name) {
+            command
+                .env("GX_INTERNAL_LISTEN", internal.to_string())
+                .env("JWT_SECRET", "a secret of this test alone, long enough")
+                .env("GX_BIOMETRIC_KEY", "5a".repeat(32));
         }
         let child = command.spawn().unwrap();
-        Self { name, address, command, child }
+        Self { name, address, internal, command, child }
     }
 
     /// Waits until `/readyz` answers with this status.

@@ -251,3 +251,34 @@ async fn is_true(sql: &mut PgConnection, question: &'static str) {
     })
     .await;
 }
+
+/// RDY-03: a lag limit of zero, a negative one and one that is no number are refused with the
+/// setting and its range. One of a year starts, and says in log, health and metric that it
+/// hides a projector that stands still.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lag_limit_has_a_range_and_warns_above_a_day() {
+    const SETTING: &str = "PROJECTION_LAG_THRESHOLD_MS";
+    let server = migrated_server().await;
+    let with = |limit: &str| {
+        let settings = [(SETTING.to_owned(), limit.to_owned())];
+        Role::start("svc-identity", &server.url(), &settings)
+    };
+    for nonsense in ["0", "-1", "soon"] {
+        let mut refused = with(nonsense);
+        assert!(!refused.ended().await.success(), "{nonsense}");
+        let said = refused.said();
+        assert!(said.contains(SETTING) && said.contains("from 1 to 86400000"), "{said}");
+    }
+    let year = with("31536000000");
+    year.becomes(200).await;
+    assert!(year.said().contains(&format!("{SETTING} is above 24 h")), "{}", year.said());
+    let check = get(year.address, "/health").await.json["checks"]["projectionLag"].clone();
+    assert_eq!(check["value"]["threshold"].as_u64().unwrap_or(31_536_000_000), 31_536_000_000);
+    let metrics = get(year.internal, "/metrics").await.text;
+    let warned = "gx_projection_lag_threshold_too_high{service=\"svc-identity\"} 1";
+    assert!(metrics.lines().any(|line| line == warned), "{metrics}");
+    let usual = with("86400000");
+    usual.becomes(200).await;
+    let metrics = get(usual.internal, "/metrics").await.text;
+    assert!(metrics.lines().any(|line| line == warned.replace("} 1", "} 0")), "{metrics}");
+}

@@ -1,0 +1,194 @@
+//! The outbox through the router.
+
+use gx_auth::AdminRole;
+use gx_auth::testing::{Answer, TestHost};
+use gx_model::CommandId;
+use serde_json::{Value, json};
+
+use crate::tests::host;
+
+/// Adds a command as the workers may have left it.
+async fn add(host: &TestHost, name: &str, kind: &str, status: &str, more: &Value) -> String {
+    let id = CommandId::derive(&["test", name]).to_string();
+    sqlx::query(
+        r#"INSERT INTO "OutboxCommand" ("commandId", kind, payload, "signerRole", "aggregateKey",
+               lane, touches, "requestedBy", status, "nextAttemptAt", "createdAt", "updatedAt",
+               "settledAt", "txId", "submittedAt", outcome, prerequisite, "lastError")
+           VALUES ($1, $2, '{}', 'ADMIN', $3, 0, '{}', 'test', $4, 'epoch', $5, $5,
+                   CASE WHEN $4 IN ('COMMITTED', 'REFUSED') THEN $5 END, $6->>'txId',
+                   CASE WHEN $6 ? 'txId' THEN $5 END, $6->'outcome', $6->'prerequisite',
+                   $6->>'lastError')"#,
+    )
+    .bind(&id)
+    .bind(kind)
+    .bind(format!("key {name}"))
+    .bind(status)
+    .bind(host.clock.now())
+    .bind(more)
+    .execute(host.database.pool())
+    .await
+    .unwrap();
+    id
+}
+
+async fn post(host: &TestHost, token: &str, id: &str, what: &str) -> Answer {
+    let path = format!("/api/v1/admin/outbox/{id}/{what}");
+    host.post(&path, token, &json!({ "reason": "the peer is back" })).await
+}
+
+fn ids(answer: &Answer) -> Vec<&str> {
+    let items = answer.json["items"].as_array().unwrap();
+    items.iter().map(|item| item["commandId"].as_str().unwrap()).collect()
+}
+
+async fn last_audit(host: &TestHost, token: &str) -> Value {
+    host.get("/api/v1/admin/audit?limit=1", token).await.json["items"][0].clone()
+}
+
+/// Each filter lets through what it names, and pages follow each other.
+#[tokio::test]
+async fn commands_are_listed_by_status_kind_and_aggregate() {
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::Auditor).await.access_token;
+    let none = json!({});
+    let grant = add(&host, "a", "DISTRIBUTE_GENESIS", "PENDING", &none).await;
+    let dead = add(&host, "b", "TRANSFER", "DEAD", &none).await;
+    let done = add(&host, "c", "TRANSFER", "COMMITTED", &json!({ "txId": "t" })).await;
+    let get = async |query: &str| host.get(&format!("/api/v1/admin/outbox?{query}"), &token).await;
+    assert_eq!(ids(&get("").await), [&done, &dead, &grant]);
+    assert_eq!(ids(&get("status=DEAD").await), [&dead]);
+    assert_eq!(ids(&get("kind=TRANSFER").await), [&done, &dead]);
+    assert_eq!(ids(&get("kind=TRANSFER&status=COMMITTED").await), [&done]);
+    assert_eq!(ids(&get("aggregate=key%20a").await), [&grant]);
+    assert_eq!(ids(&get("person=nobody").await), [""; 0]);
+    let first = get("limit=2").await;
+    let cursor = first.text_at("/nextCursor").to_owned();
+    assert_eq!(ids(&get(&format!("limit=2&cursor={cursor}")).await), [&grant]);
+    let wrong = get("status=GONE&kind=MINT").await;
+    assert_eq!((wrong.code(), wrong.pointers()), (400, vec!["/status", "/kind"]));
+}
+
+/// One command is shown with every envelope that carried it, and what the ledger said.
+#[tokio::test]
+async fn a_command_is_shown_with_its_envelopes() {
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::Auditor).await.access_token;
+    let more = json!({ "txId": "tx-2", "lastError": "MVCC_READ_CONFLICT in block 7" });
+    let id = add(&host, "a", "TRANSFER", "SUBMITTED", &more).await;
+    for (tx, state, code) in
+        [("tx-1", "INVALID", Some("MVCC_READ_CONFLICT")), ("tx-2", "OPEN", None)]
+    {
+        sqlx::query(
+            r#"INSERT INTO "LedgerAttempt" ("txId", purpose, "genesisHash", envelope, "commandIds",
+                   touches, state, "nextSendAt", "validationCode", "createdAt", "settledAt")
+               VALUES ($1, 'EXECUTE', '', '', ARRAY[$2], '{}', $3, $5, $4, $5,
+                       CASE WHEN $3 <> 'OPEN' THEN $5 END)"#,
+        )
+        .bind(tx)
+        .bind(&id)
+        .bind(state)
+        .bind(code)
+        .bind(host.clock.now())
+        .execute(host.database.pool())
+        .await
+        .unwrap();
+    }
+    let answer = host.get(&format!("/api/v1/admin/outbox/{id}"), &token).await;
+    assert_eq!(answer.code(), 200, "{}", answer.text);
+    assert_eq!(answer.json["lastError"], "MVCC_READ_CONFLICT in block 7");
+    let envelopes = answer.json["envelopes"].as_array().unwrap();
+    let told: Vec<_> = envelopes
+        .iter()
+        .map(|one| (one["txId"].as_str().unwrap(), one["validationCode"].as_str()))
+        .collect();
+    assert_eq!(told, [("tx-1", Some("MVCC_READ_CONFLICT")), ("tx-2", None)]);
+    for nobody in ["nobody", "8f1c3c0e-54a1-5d3b-9b57-2a6f0c1d7e21"] {
+        let answer = host.get(&format!("/api/v1/admin/outbox/{nobody}"), &token).await;
+        assert_eq!((answer.code(), answer.problem()), (404, "no_command"));
+    }
+}
+
+/// A dead command is sent again with fresh budgets and an audit row with the reason; what is
+/// not dead is not.
+#[tokio::test]
+async fn a_dead_command_is_retried_and_audited() {
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::Admin).await.access_token;
+    let dead = add(&host, "a", "TRANSFER", "DEAD", &json!({ "lastError": "no" })).await;
+    let sent = add(&host, "b", "TRANSFER", "SUBMITTED", &json!({ "txId": "t" })).await;
+
+    let answer = post(&host, &token, &dead, "retry").await;
+    assert_eq!((answer.code(), &answer.json["status"]), (200, &json!("PENDING")));
+    let row = last_audit(&host, &token).await;
+    assert_eq!(row["action"], "command.retried");
+    assert_eq!((&row["targetId"], &row["before"]["status"]), (&json!(dead), &json!("DEAD")));
+    assert_eq!(row["after"]["reason"], "the peer is back");
+
+    for (id, code, problem) in [(&dead, 409, "command_not_open"), (&sent, 409, "command_not_open")]
+    {
+        let answer = post(&host, &token, id, "retry").await;
+        assert_eq!((answer.code(), answer.problem()), (code, problem));
+    }
+    let answer = post(&host, &token, "8f1c3c0e-54a1-5d3b-9b57-2a6f0c1d7e21", "retry").await;
+    assert_eq!((answer.code(), answer.problem()), (404, "no_command"));
+    let path = format!("/api/v1/admin/outbox/{dead}/retry");
+    let answer = host.post(&path, &token, &json!({ "reason": " " })).await;
+    assert_eq!((answer.code(), answer.pointers()), (400, vec!["/reason"]));
+    assert_eq!(last_audit(&host, &token).await["seq"], row["seq"], "a refusal writes nothing");
+}
+
+/// A dead command whose id the ledger has cancelled goes under another id where nobody could
+/// ask anew; a transfer does not, because its payer can.
+#[tokio::test]
+async fn a_cancelled_grant_is_wanted_again_under_another_id() {
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::Admin).await.access_token;
+    let cancelled = json!({ "txId": "t", "outcome": { "status": "CANCELLED" } });
+    let grant = add(&host, "a", "DISTRIBUTE_GENESIS", "DEAD", &cancelled).await;
+    let transfer = add(&host, "b", "TRANSFER", "DEAD", &cancelled).await;
+
+    let answer = post(&host, &token, &grant, "retry").await;
+    assert_eq!((answer.code(), &answer.json["status"]), (200, &json!("PENDING")));
+    let new_id = answer.text_at("/commandId").to_owned();
+    assert_ne!(new_id, grant);
+    assert_eq!(last_audit(&host, &token).await["after"]["commandId"], json!(new_id));
+    let old = host.get(&format!("/api/v1/admin/outbox/{grant}"), &token).await;
+    assert_eq!(old.json["status"], "DISCARDED");
+    assert_eq!(old.json["giveUp"]["reason"], format!("wanted again as {new_id}"));
+
+    let answer = post(&host, &token, &transfer, "retry").await;
+    assert_eq!((answer.code(), answer.problem()), (409, "command_not_open"));
+}
+
+/// A command is cancelled on the ledger before it is discarded, and discarded at once where
+/// that has happened; both are audited with the reason, and what is on its way or settled stays.
+#[tokio::test]
+async fn a_command_is_discarded_and_audited() {
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::Admin).await.access_token;
+    let blocked = json!({ "prerequisite": { "kind": "SYSTEM_RESUMED" } });
+    let unsent = add(&host, "a", "TRANSFER", "BLOCKED", &blocked).await;
+    let sent = add(&host, "b", "TRANSFER", "DEAD", &json!({ "txId": "t" })).await;
+    let creation = add(&host, "c", "CREATE_USER", "DEAD", &json!({})).await;
+    let under_way = add(&host, "d", "TRANSFER", "SUBMITTED", &json!({ "txId": "u" })).await;
+    let done = add(&host, "e", "TRANSFER", "COMMITTED", &json!({ "txId": "v" })).await;
+
+    let cancelled = json!({ "txId": "w", "outcome": { "status": "CANCELLED" } });
+    let fenced = add(&host, "f", "TRANSFER", "DEAD", &cancelled).await;
+
+    for (id, status) in
+        [(&unsent, "PENDING"), (&sent, "PENDING"), (&creation, "PENDING"), (&fenced, "DISCARDED")]
+    {
+        let answer = post(&host, &token, id, "discard").await;
+        assert_eq!((answer.code(), &answer.json["status"]), (200, &json!(status)));
+        assert_eq!(answer.json["giveUp"]["to"], "DISCARDED");
+        assert_eq!(answer.json["giveUp"]["reason"], "the peer is back");
+        let row = last_audit(&host, &token).await;
+        assert_eq!((&row["action"], &row["targetId"]), (&json!("command.discarded"), &json!(id)));
+        assert_eq!(row["after"]["reason"], "the peer is back");
+    }
+    for id in [&under_way, &done] {
+        let answer = post(&host, &token, id, "discard").await;
+        assert_eq!((answer.code(), answer.problem()), (409, "command_not_open"));
+    }
+}

@@ -1,0 +1,132 @@
+//! Commands and envelopes as the interface shows them.
+
+use gx_outbox::{AttemptRow, CommandRow};
+use serde::Serialize;
+use serde_json::Value;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+/// A command.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CommandItem {
+    number: i64,
+    command_id: String,
+    kind: String,
+    status: String,
+    aggregate_key: String,
+    #[schema(required)]
+    profile_id: Option<String>,
+    requested_by: String,
+    /// Tries so far.
+    attempts: i32,
+    /// Failed tries by class.
+    #[schema(value_type = Object)]
+    failures: Value,
+    /// When it is tried next, while it is PENDING.
+    #[serde(with = "gx_serve::moment")]
+    next_attempt_at: OffsetDateTime,
+    #[schema(required)]
+    tx_id: Option<String>,
+    #[schema(required)]
+    block_number: Option<i64>,
+    /// Why the last try failed, or what is missing of the declared result.
+    #[schema(required)]
+    last_error: Option<String>,
+    /// What the ledger said.
+    #[schema(required, value_type = Option<Object>)]
+    outcome: Option<Value>,
+    /// What it waits for, while it is BLOCKED.
+    #[schema(required, value_type = Option<Object>)]
+    prerequisite: Option<Value>,
+    /// To what end it is given up, why, and by whom.
+    #[schema(required, value_type = Option<Object>)]
+    give_up: Option<Value>,
+    #[serde(with = "gx_serve::moment")]
+    created_at: OffsetDateTime,
+    #[serde(with = "gx_serve::moment::option")]
+    #[schema(required)]
+    settled_at: Option<OffsetDateTime>,
+}
+
+impl From<CommandRow> for CommandItem {
+    fn from(row: CommandRow) -> Self {
+        Self {
+            number: row.number,
+            command_id: row.command_id,
+            kind: row.kind,
+            status: row.status,
+            aggregate_key: row.aggregate_key,
+            profile_id: row.profile_id,
+            requested_by: row.requested_by,
+            attempts: row.attempts,
+            failures: row.failures,
+            next_attempt_at: row.next_attempt_at,
+            tx_id: row.tx_id,
+            block_number: row.block_number,
+            last_error: row.last_error,
+            outcome: row.outcome,
+            prerequisite: row.prerequisite,
+            give_up: row.give_up,
+            created_at: row.created_at,
+            settled_at: row.settled_at,
+        }
+    }
+}
+
+/// An envelope that carried a command.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EnvelopeItem {
+    tx_id: String,
+    /// EXECUTE or CANCEL.
+    purpose: String,
+    state: String,
+    /// How often it was sent.
+    sends: i32,
+    /// When it is sent again, while it is OPEN.
+    #[serde(with = "gx_serve::moment")]
+    next_send_at: OffsetDateTime,
+    /// The class of the last sending's error.
+    #[schema(required)]
+    error_class: Option<String>,
+    /// What the ledger said.
+    #[schema(required)]
+    error_detail: Option<String>,
+    /// The code with which it stands in a block.
+    #[schema(required)]
+    validation_code: Option<String>,
+    #[schema(required)]
+    block_number: Option<i64>,
+    #[serde(with = "gx_serve::moment")]
+    created_at: OffsetDateTime,
+    #[serde(with = "gx_serve::moment::option")]
+    #[schema(required)]
+    settled_at: Option<OffsetDateTime>,
+}
+
+impl From<AttemptRow> for EnvelopeItem {
+    fn from(row: AttemptRow) -> Self {
+        Self {
+            tx_id: row.tx_id,
+            purpose: row.purpose,
+            state: row.state,
+            sends: row.sends,
+            next_send_at: row.next_send_at,
+            error_class: row.error_class,
+            error_detail: row.error_detail,
+            validation_code: row.validation_code,
+            block_number: row.block_number,
+            created_at: row.created_at,
+            settled_at: row.settled_at,
+        }
+    }
+}
+
+/// A command with the envelopes that carried it, the newest first, at most 100.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CommandDetail {
+    #[serde(flatten)]
+    pub(super) command: CommandItem,
+    pub(super) envelopes: Vec<EnvelopeItem>,
+}

@@ -1,0 +1,65 @@
+//! SQL of dead letters. Reads only: the projector alone writes them.
+
+use gx_db::PgConnection;
+use serde_json::Value;
+
+use super::{DeadEvent, DeadEventFilter};
+
+/// Dead letters that a filter lets through, the newest first.
+pub(crate) async fn list(
+    conn: &mut PgConnection,
+    filter: &DeadEventFilter<'_>,
+    limit: i64,
+) -> Result<Vec<DeadEvent>, sqlx::Error> {
+    sqlx::query_as!(
+        DeadEvent,
+        r#"SELECT "deadEventId" AS dead_event_id, channel, "blockNumber" AS block_number,
+                  "txId" AS tx_id, "eventIndex" AS event_index, "commandId" AS command_id,
+                  "eventName" AS event_name, aggregates, reason, state,
+                  "createdAt" AS created_at, "resolvedAt" AS resolved_at
+           FROM "EventDLQ"
+           WHERE ($1::text IS NULL OR state = $1)
+             AND ($2::text IS NULL OR "eventName" = $2)
+             AND ($3::text IS NULL OR aggregates @> ARRAY[$3])
+             AND ($4::bigint IS NULL OR "deadEventId" < $4)
+           ORDER BY "deadEventId" DESC LIMIT $5"#,
+        filter.state.map(|state| state.name()),
+        filter.event_name,
+        filter.aggregate,
+        filter.below,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// One dead letter.
+pub(crate) async fn get(
+    conn: &mut PgConnection,
+    dead_event_id: i64,
+) -> Result<Option<DeadEvent>, sqlx::Error> {
+    sqlx::query_as!(
+        DeadEvent,
+        r#"SELECT "deadEventId" AS dead_event_id, channel, "blockNumber" AS block_number,
+                  "txId" AS tx_id, "eventIndex" AS event_index, "commandId" AS command_id,
+                  "eventName" AS event_name, aggregates, reason, state,
+                  "createdAt" AS created_at, "resolvedAt" AS resolved_at
+           FROM "EventDLQ" WHERE "deadEventId" = $1"#,
+        dead_event_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// What a dead letter says, as it stood on the wire.
+pub(crate) async fn payload(
+    conn: &mut PgConnection,
+    dead_event_id: i64,
+) -> Result<Option<Value>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT payload FROM "EventDLQ" WHERE "deadEventId" = $1"#,
+        dead_event_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
