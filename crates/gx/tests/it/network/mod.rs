@@ -11,6 +11,7 @@ mod certificates;
 mod chaincode;
 mod conflicts;
 mod devnet;
+mod freezes;
 mod journey;
 mod lab;
 mod outages;
