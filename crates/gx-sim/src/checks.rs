@@ -117,12 +117,16 @@ fn check_commands(play: &Play<'_>, chain: &Chain, commands: &Commands) -> Result
     Ok(())
 }
 
-/// Commands of one aggregate ended in their order. A database that was put back may have given
-/// numbers anew.
+/// Commands of one aggregate took effect, or were refused, in their order; a cancellation need
+/// not wait. A database that was put back may have given numbers anew.
 fn check_order(chain: &Chain, commands: &Commands) -> Result<(), String> {
+    let in_order = |id: &String| {
+        let verdict = chain.verdicts.get(id);
+        verdict.filter(|verdict| verdict.outcome != EntryOutcome::Cancelled {})
+    };
     let mut ended: Vec<_> = commands
         .iter()
-        .filter_map(|(id, row)| Some((&row.aggregate_key, row.number, chain.verdicts.get(id)?)))
+        .filter_map(|(id, row)| Some((&row.aggregate_key, row.number, in_order(id)?)))
         .collect();
     ended.sort_by_key(|(key, number, _)| (*key, *number));
     for pair in ended.windows(2) {
