@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 const BOUND: Duration = Duration::from_secs(20);
 
-/// OUT-11: one success and one rejection reach their ends, each with what there is to say;
-/// another person is told 403, an unknown id is 404.
+/// OUT-11: one success and one rejection reach their ends, each with what there is to say, for
+/// the payer and for administrators; another person is told 403, an unknown id is 404.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_accepted_ends_confirmed_or_failed_with_a_reason() {
     let (mut world, payer, receiver) = pair().await;
@@ -33,6 +33,12 @@ async fn what_was_accepted_ends_confirmed_or_failed_with_a_reason() {
     let bad = world.gx.follow(&payer, bad.str("/commandId")).await.expect(200);
     assert_eq!((bad.str("/status"), bad.str("/reason")), ("FAILED", "INSUFFICIENT_BALANCE"));
 
+    let admin = world.admin_token().await;
+    for (end, status) in [(&good, "COMMITTED"), (&bad, "REFUSED")] {
+        let path = format!("/api/v1/admin/outbox/{}", end.str("/commandId"));
+        let seen = world.gx.admin.get(&path, &admin).await.expect(200);
+        assert_eq!(seen.str("/status"), status, "{}", seen.text);
+    }
     for id in [good.str("/commandId"), bad.str("/commandId")] {
         let other = world.gx.follow(&receiver, id).await.expect(403);
         assert_eq!(other.str("/code"), "not_yours");
