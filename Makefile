@@ -1,13 +1,14 @@
 # Everything a person types here, in two words.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fabric test-official bench lint
+.PHONY: help run test test-kill test-fabric test-official bench lint
 
 help:
 	@echo 'make run    build gx and start the whole system on this machine (Ctrl-C stops it)'
 	@echo '            ARGS="--fresh" starts over, ARGS="--data-dir DIR" keeps its data in DIR'
 	@echo 'make test   every test, against a PostgreSQL that the tests start by themselves, 200 seeds of'
 	@echo '            the simulation, and Fabric'"'"'s own Node software against a development ledger'
+	@echo 'make test-kill   kills processes under load, round after round; ROUNDS=100 says how often'
 	@echo 'make test-fabric   the scenarios of ledger and workers on a real Fabric network; FABRIC_BIN'
 	@echo '            names the folder with its programs, FABRIC_LAB the one with its scripts'
 	@echo 'make test-official   only those that run Fabric'"'"'s own Node software; ARGS=--lab: against'
@@ -25,6 +26,12 @@ test:
 	@. scripts/environment && cargo test --workspace --locked && \
 	  "$$(target_folder)/debug/gx-sim" --seeds 200 && \
 	  scripts/test-official --gx="$$(target_folder)/debug/gx"
+
+test-kill:
+	@scripts/setup
+	@. scripts/environment && ROUNDS=$${ROUNDS:-100} cargo test --locked --package gx \
+	  --test it -- --ignored --exact --nocapture \
+	  kill::rounds::money_moves_once_whatever_is_killed_many_times
 
 test-fabric:
 	@exec scripts/test-fabric

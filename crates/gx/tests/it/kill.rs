@@ -1,4 +1,8 @@
-//! `kill -9` in the middle of an approval.
+//! `kill -9` in the middle of an approval, and again and again under load.
+
+mod audit;
+mod payers;
+mod rounds;
 
 use gx_testkit::story::{Gx, Person};
 
