@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 
 use crate::error::BenchError;
 use crate::orders;
-use crate::server::{CHAINCODE, CHANNEL, Signer, Target};
+use crate::server::{Signer, Target};
 
 /// Operations under way at once.
 pub(crate) const CONCURRENCY: u64 = 128;
@@ -151,12 +151,12 @@ pub(crate) fn ledger(target: &Target, reader: Identity) -> Result<Ledger, BenchE
         endpoint: target.endpoint.clone(),
         msp_id: reader.msp_id().to_owned(),
         tls_root_pem: target.tls_root_pem.clone(),
-        server_name: None,
+        server_name: target.server_name.clone(),
     };
     let config = LedgerConfig {
         peers: vec![peer],
-        channel: CHANNEL.to_owned(),
-        chaincode: CHAINCODE.to_owned(),
+        channel: target.channel.clone(),
+        chaincode: target.chaincode.clone(),
         client_tls: None,
         development: true,
         limits: LedgerLimits::default(),

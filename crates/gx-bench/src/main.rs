@@ -6,6 +6,7 @@
 
 #![allow(clippy::float_arithmetic, reason = "rates and ratios are no money")]
 
+mod alone;
 mod commands;
 mod enqueuer;
 mod error;
@@ -21,6 +22,7 @@ mod report;
 mod rows;
 mod scene;
 mod server;
+mod settled;
 mod store;
 mod worker;
 
@@ -34,7 +36,7 @@ use crate::load::LoadKind;
 use crate::people::Recipe;
 use crate::postgres::Postgres;
 use crate::report::Report;
-use crate::rows::{Plan, ROWS, Row};
+use crate::rows::{Plan, ROWS, Row, Surroundings};
 use crate::server::Target;
 
 #[derive(Parser)]
@@ -78,6 +80,9 @@ enum Command {
         #[arg(long)]
         watched: bool,
     },
+    /// The SQL of both workers without a ledger
+    #[command(hide = true)]
+    SqlAlone { place: PathBuf },
     /// Puts commands into the outbox as services do, so many a second
     #[command(hide = true)]
     Enqueue(enqueuer::EnqueueArgs),
@@ -103,6 +108,9 @@ struct RunArgs {
     /// Sizes to measure, separated by commas, instead of each row's own
     #[arg(long, value_delimiter = ',')]
     sizes: Vec<u64>,
+    /// Connection profile of a network, for the rows that are measured on one
+    #[arg(long, env = "GX_FABRIC_PROFILE")]
+    fabric: Option<PathBuf>,
     /// Folder in which long chains are kept for the next run
     #[arg(long)]
     chains: Option<PathBuf>,
@@ -148,6 +156,7 @@ async fn run(command: Command) -> Result<(), BenchError> {
         }
         Command::Projector { place, watched } => worker::projector(&place, watched).await,
         Command::Submitter { place, watched } => worker::submitter(&place, watched).await,
+        Command::SqlAlone { place } => alone::run(&place).await,
         Command::Enqueue(args) => enqueuer::run(&args).await,
         Command::Pay { target, people, per_second, first, count } => {
             let target = Target::read(&target)?;
@@ -161,7 +170,15 @@ async fn measure(args: &RunArgs) -> Result<(), BenchError> {
     let earlier = args.compare.as_deref().map(Report::read).transpose()?;
     let mut report = Report::new(args.smoke);
     let postgres = Postgres::start().await?;
-    let measured = measure_all(args, &rows, &postgres, &mut report).await;
+    let network = args.fabric.as_deref().map(Target::of_network).transpose();
+    let measured = match network {
+        Ok(network) => {
+            let chains = args.chains.clone();
+            let surroundings = Surroundings { chains, network, postgres: &postgres };
+            measure_all(args, &rows, &surroundings, &mut report).await
+        }
+        Err(why) => Err(why),
+    };
     postgres.end().await?;
     measured?;
     report.write(&args.out)?;
@@ -172,10 +189,14 @@ async fn measure(args: &RunArgs) -> Result<(), BenchError> {
 async fn measure_all(
     args: &RunArgs,
     rows: &[&Row],
-    postgres: &Postgres,
+    surroundings: &Surroundings<'_>,
     report: &mut Report,
 ) -> Result<(), BenchError> {
     for row in rows {
+        if row.needs_network && surroundings.network.is_none() {
+            eprintln!("{}: left out; GX_FABRIC_PROFILE names no network", row.name);
+            continue;
+        }
         let sizes = match (args.smoke, args.sizes.as_slice()) {
             (true, _) => &row.sizes[..1],
             (false, []) => row.sizes,
@@ -183,10 +204,10 @@ async fn measure_all(
         };
         for size in sizes {
             let plan = if args.smoke {
-                Plan::smoke(postgres)?
+                Plan::smoke(surroundings)?
             } else {
                 let repetitions = args.repetitions.unwrap_or(row.repetitions);
-                Plan::full(*size, repetitions, args.chains.clone(), postgres)?
+                Plan::full(row, *size, repetitions, surroundings)?
             };
             eprintln!("{}: {} operations a repetition", row.name, plan.operations);
             let measurement = (row.measure)(&plan).await?;

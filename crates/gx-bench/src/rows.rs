@@ -4,6 +4,7 @@ mod catch_up;
 mod devnet;
 mod enqueue;
 mod latency;
+mod network;
 mod submitter;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use tempfile::TempDir;
 use crate::error::BenchError;
 use crate::part::Usage;
 use crate::postgres::Postgres;
+use crate::server::Target as NetworkTarget;
 
 /// All rows, in the order of the report.
 pub(crate) const ROWS: &[Row] = &[
@@ -34,6 +36,7 @@ pub(crate) const ROWS: &[Row] = &[
     submitter::HOT_COUNTRY,
     catch_up::ACCOUNTS,
     catch_up::EVERYTHING,
+    network::THROUGHPUT,
 ];
 
 /// Operations of a smoke run.
@@ -51,6 +54,10 @@ pub(crate) struct Row {
     pub(crate) sizes: &'static [u64],
     /// Repetitions that count, unless others are asked for.
     pub(crate) repetitions: u32,
+    /// Operations before anything counts.
+    pub(crate) warm_up: u64,
+    /// Whether it is measured on a network that somebody has named.
+    pub(crate) needs_network: bool,
     /// What else is asked, over all sizes together.
     pub(crate) checks: &'static [Check],
     pub(crate) measure: for<'a> fn(&'a Plan<'a>) -> Measuring<'a>,
@@ -126,6 +133,16 @@ pub(crate) struct Plan<'a> {
     pub(crate) scratch: TempDir,
     /// Where chains are kept from run to run, if anywhere.
     pub(crate) chains: Option<PathBuf>,
+    pub(crate) network: Option<NetworkTarget>,
+    pub(crate) postgres: &'a Postgres,
+}
+
+/// What is the same for all rows of a run.
+#[derive(Clone)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) chains: Option<PathBuf>,
+    /// A network that somebody has named.
+    pub(crate) network: Option<NetworkTarget>,
     pub(crate) postgres: &'a Postgres,
 }
 
@@ -157,27 +174,42 @@ pub(crate) struct Repetition {
 impl<'a> Plan<'a> {
     /// Enough for a figure.
     pub(crate) fn full(
+        row: &Row,
         operations: u64,
         repetitions: u32,
-        chains: Option<PathBuf>,
-        postgres: &'a Postgres,
+        surroundings: &Surroundings<'a>,
     ) -> Result<Self, BenchError> {
-        let (warm_up, limit_time) = (operations / 5, Duration::from_secs(1));
-        let scratch = scratch()?;
-        Ok(Self { operations, warm_up, repetitions, limit_time, scratch, chains, postgres })
+        let (warm_up, limit_time) = (row.warm_up.min(operations), Duration::from_secs(1));
+        Self::new(operations, warm_up, repetitions, limit_time, surroundings)
     }
 
     /// Enough to see that the row runs.
-    pub(crate) fn smoke(postgres: &'a Postgres) -> Result<Self, BenchError> {
-        let limit_time = Duration::from_millis(10);
-        let (operations, scratch) = (SMOKE_OPERATIONS, scratch()?);
+    pub(crate) fn smoke(surroundings: &Surroundings<'a>) -> Result<Self, BenchError> {
+        Self::new(SMOKE_OPERATIONS, 1, 1, Duration::from_millis(10), surroundings)
+    }
+
+    /// Whether the figures mean nothing anyway.
+    pub(crate) fn is_smoke(&self) -> bool {
+        self.operations == SMOKE_OPERATIONS
+    }
+
+    fn new(
+        operations: u64,
+        warm_up: u64,
+        repetitions: u32,
+        limit_time: Duration,
+        surroundings: &Surroundings<'a>,
+    ) -> Result<Self, BenchError> {
+        let Surroundings { chains, network, postgres } = surroundings.clone();
+        let scratch = scratch()?;
         Ok(Self {
             operations,
-            warm_up: 1,
-            repetitions: 1,
+            warm_up,
+            repetitions,
             limit_time,
             scratch,
-            chains: None,
+            chains,
+            network,
             postgres,
         })
     }

@@ -81,8 +81,7 @@ impl<'a> Scene<'a> {
 
     /// Starts a worker between the ledger and a database.
     pub(crate) fn worker(&self, role: &'static str, database: &str) -> Result<Part, BenchError> {
-        let file = self.workplace(database)?;
-        Part::start(role, &[role.as_ref(), file.as_os_str()])
+        self.workplace(database).worker(role, &self.folder, &[])
     }
 
     /// The same, and it says when it reaches each step of the protocol.
@@ -91,16 +90,16 @@ impl<'a> Scene<'a> {
         role: &'static str,
         database: &str,
     ) -> Result<Part, BenchError> {
-        let file = self.workplace(database)?;
-        Part::start(role, &[role.as_ref(), file.as_os_str(), "--watched".as_ref()])
+        self.workplace(database).worker(role, &self.folder, &["--watched"])
     }
 
     /// A file that says where a process works.
-    pub(crate) fn workplace(&self, database: &str) -> Result<PathBuf, BenchError> {
-        let place = Workplace { target: self.target.clone(), url: self.postgres.url(database) };
-        let file = self.folder.join(format!("{database}.json"));
-        std::fs::write(&file, serde_json::to_vec(&place)?)?;
-        Ok(file)
+    pub(crate) fn workplace_file(&self, database: &str) -> Result<PathBuf, BenchError> {
+        self.workplace(database).write(&self.folder)
+    }
+
+    fn workplace(&self, database: &str) -> Workplace {
+        Workplace { target: self.target.clone(), url: self.postgres.url(database) }
     }
 
     /// The file that says how the ledger is reached.

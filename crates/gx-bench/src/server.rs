@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use gx_devnet::{BlockCutting, Devnet, DevnetOptions};
+use gx_fabric_client::{PemSource, Profile};
 use gx_fabric_proto::gateway::gateway_server::{Gateway, GatewayServer};
 use gx_fabric_proto::gateway::{
     ChaincodeEventsResponse, CommitStatusResponse, EndorseRequest, EndorseResponse,
@@ -29,14 +30,18 @@ const BLOCK_BYTES: usize = 2 * 1024 * 1024;
 const BLOCK_WAIT: Duration = Duration::from_millis(10);
 
 /// The names that a development ledger has by default.
-pub(crate) const CHANNEL: &str = "gxchannel";
-pub(crate) const CHAINCODE: &str = "gxtv3";
+const CHANNEL: &str = "gxchannel";
+const CHAINCODE: &str = "gxtv3";
 
 /// How a server is reached.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Target {
     pub(crate) endpoint: String,
     pub(crate) tls_root_pem: String,
+    /// The name in its TLS certificate, where that is not the host.
+    pub(crate) server_name: Option<String>,
+    pub(crate) channel: String,
+    pub(crate) chaincode: String,
     /// Who may sign; the empty server asks nobody.
     pub(crate) signers: Option<Signers>,
 }
@@ -47,6 +52,36 @@ impl Target {
         let text = std::fs::read_to_string(file)
             .map_err(|source| BenchError::File { path: file.to_owned(), source })?;
         Ok(serde_json::from_str(&text)?)
+    }
+
+    /// The first peer of a connection profile.
+    pub(crate) fn of_network(profile: &Path) -> Result<Self, BenchError> {
+        let profile = Profile::read(profile).map_err(|why| BenchError::Keys(why.to_string()))?;
+        let read = |source: &PemSource| {
+            source.read().map_err(|finding| BenchError::Keys(finding.to_string()))
+        };
+        let missing = |what: &str| BenchError::Keys(format!("the profile names no {what}"));
+        let own = profile.peers.iter().find(|peer| peer.msp_id == profile.msp_id);
+        let peer = own.ok_or_else(|| missing("peer of the organisation that signs"))?;
+        let signer = |role| {
+            let source = profile.signer(role).ok_or_else(|| missing("signer"))?;
+            Ok::<_, BenchError>(Signer {
+                msp_id: profile.msp_id.clone(),
+                certificate_pem: read(&source.certificate)?,
+                private_key_pem: read(&source.private_key)?,
+            })
+        };
+        Ok(Self {
+            endpoint: peer.endpoint.clone(),
+            tls_root_pem: read(&peer.tls_root)?,
+            server_name: peer.server_name.clone(),
+            channel: profile.channel.clone(),
+            chaincode: profile.chaincode.clone(),
+            signers: Some(Signers {
+                super_admin: signer(SignerRole::SuperAdmin)?,
+                admin: signer(SignerRole::Admin)?,
+            }),
+        })
     }
 }
 
@@ -87,6 +122,9 @@ pub(crate) async fn devnet(data_dir: PathBuf) -> Result<(), BenchError> {
     introduce(&Target {
         endpoint: devnet.endpoint(),
         tls_root_pem: devnet.tls_root_pem(),
+        server_name: None,
+        channel: CHANNEL.to_owned(),
+        chaincode: CHAINCODE.to_owned(),
         signers: Some(signers),
     })?;
     until_input_ends().await;
@@ -102,7 +140,14 @@ pub(crate) async fn empty() -> Result<(), BenchError> {
     let identity = Identity::from_pem(&pem, certified.signing_key.serialize_pem());
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let endpoint = format!("localhost:{}", listener.local_addr()?.port());
-    introduce(&Target { endpoint, tls_root_pem: pem, signers: None })?;
+    introduce(&Target {
+        endpoint,
+        tls_root_pem: pem,
+        server_name: None,
+        channel: CHANNEL.to_owned(),
+        chaincode: CHAINCODE.to_owned(),
+        signers: None,
+    })?;
     let serving = Server::builder()
         .tls_config(ServerTlsConfig::new().identity(identity))?
         .add_service(GatewayServer::new(EmptyGateway))

@@ -1,13 +1,15 @@
 //! The workers, each in a process of its own, put together as the roles of `gx` are. They end
 //! with their standard input.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use gx_db::{Database, DatabaseSettings};
 use gx_model::{Clock, EventRecord};
 use gx_outbox::{Probe, RetryPolicy, Waker};
 use gx_projector::{Projector, ProjectorSettings, Rules};
 use gx_serve::HealthBoard;
+use gx_serve::telemetry::{self, LogFormat, LogSettings};
 use gx_submitter::{Signers, Submitter, SubmitterSettings};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -16,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::BenchError;
 use crate::load::{ledger, signers};
-use crate::server::{CHAINCODE, CHANNEL, Target, until_input_ends};
+use crate::part::Part;
+use crate::server::{Target, until_input_ends};
 
 /// Between which ledger and which database a worker works. It comes in a file, for there is a
 /// password in it.
@@ -37,8 +40,8 @@ pub(crate) async fn projector(place: &Path, watched: bool) -> Result<(), BenchEr
         pool,
         ledger: ledger(&target, reader)?,
         rules: Rules {
-            channel: CHANNEL.to_owned(),
-            chaincode: CHAINCODE.to_owned(),
+            channel: target.channel.clone(),
+            chaincode: target.chaincode.clone(),
             decode: EventRecord::decode,
             retry: RetryPolicy::default(),
         },
@@ -60,7 +63,7 @@ pub(crate) async fn submitter(place: &Path, watched: bool) -> Result<(), BenchEr
         pool: database.pool().clone(),
         ledger: ledger(&target, admin.clone())?,
         signers: Signers { admin, super_admin },
-        channel: CHANNEL.to_owned(),
+        channel: target.channel.clone(),
         retry: RetryPolicy::default(),
         clock: clock.clone(),
     };
@@ -96,7 +99,31 @@ fn probe(watched: bool) -> Probe {
 }
 
 impl Workplace {
+    /// Starts a worker there.
+    pub(crate) fn worker(
+        &self,
+        role: &'static str,
+        folder: &Path,
+        further: &[&str],
+    ) -> Result<Part, BenchError> {
+        let file = self.write(folder)?;
+        let mut arguments = vec![role.as_ref(), file.as_os_str()];
+        arguments.extend(further.iter().map(OsStr::new));
+        Part::start(role, &arguments)
+    }
+
+    /// Writes the file that tells a process.
+    pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf, BenchError> {
+        let database = self.url.rsplit('/').next().unwrap_or_default();
+        let file = folder.join(format!("{database}.json"));
+        std::fs::write(&file, serde_json::to_vec(self)?)?;
+        Ok(file)
+    }
+
     pub(crate) async fn open(file: &Path) -> Result<(Database, Target), BenchError> {
+        // What goes wrong in a worker is said where the run is watched.
+        let log = LogSettings { log_format: LogFormat::Human, log: "warn".to_owned() };
+        telemetry::init(&log).map_err(|why| BenchError::Worker(why.to_string()))?;
         let Self { target, url } = serde_json::from_str(&std::fs::read_to_string(file)?)?;
         Ok((gx_db::connect(&DatabaseSettings::from_url(url.into())).await?, target))
     }

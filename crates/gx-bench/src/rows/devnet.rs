@@ -16,7 +16,9 @@ pub(crate) const COMMIT: Row = Row {
     target: Target::AtLeast(3_000.0),
     limit: "the transaction's signatures on all cores and two empty gRPC calls; a disk wait shared by all under way",
     sizes: &[10_000],
-    repetitions: 5,
+    repetitions: 3,
+    warm_up: 2_000,
+    needs_network: false,
     checks: &[],
     measure: |plan| Box::pin(measure(plan, &COMMITTING)) as Measuring<'_>,
 };
@@ -28,7 +30,9 @@ pub(crate) const EVALUATE: Row = Row {
     target: Target::AtLeast(8_000.0),
     limit: "the proposal's signature made and checked on all cores, and an empty gRPC call",
     sizes: &[20_000],
-    repetitions: 5,
+    repetitions: 3,
+    warm_up: 4_000,
+    needs_network: false,
     checks: &[],
     measure: |plan| Box::pin(measure(plan, &EVALUATING)) as Measuring<'_>,
 };

@@ -14,7 +14,6 @@ use crate::part::Part;
 use crate::people::Recipe;
 use crate::rows::{Measurement, Measuring, Plan, Repetition, Row, Target};
 use crate::scene::{Scene, applied};
-use crate::server::CHANNEL;
 use crate::store::commands;
 use crate::worker::Stepped;
 
@@ -25,8 +24,10 @@ pub(crate) const IDLE: Row = Row {
     unit: "ms",
     target: Target::AtMost(8.0),
     limit: "two commits of one small row and one empty gRPC call, one after the other; medians",
-    sizes: &[300],
-    repetitions: 5,
+    sizes: &[200],
+    repetitions: 3,
+    warm_up: 0,
+    needs_network: false,
     checks: &[],
     measure: |plan| Box::pin(idle(plan)) as Measuring<'_>,
 };
@@ -38,8 +39,10 @@ pub(crate) const LIVE: Row = Row {
     unit: "ms",
     target: Target::AtMost(15.0),
     limit: "a commit of one small row; 99 of 100",
-    sizes: &[1_000],
-    repetitions: 5,
+    sizes: &[500],
+    repetitions: 3,
+    warm_up: 50,
+    needs_network: false,
     checks: &[],
     measure: |plan| Box::pin(live(plan)) as Measuring<'_>,
 };
@@ -112,7 +115,7 @@ async fn one_command(
     conn: &mut PgConnection,
     number: u64,
 ) -> Result<f64, BenchError> {
-    let (block, _) = commands::events_after(conn, CHANNEL, 0).await?;
+    let (block, _) = commands::events_after(conn, 0).await?;
     service.enqueue(Wanted::Transfers, number, PEOPLE).await?;
     let committed_ns = Clock::system().now().unix_timestamp_nanos();
     let sent_ns = loop {
@@ -124,7 +127,7 @@ async fn one_command(
     };
     let looks = ARRIVES_WITHIN.as_millis() / LOOK_EVERY.as_millis();
     for _ in 0..looks {
-        if commands::events_after(conn, CHANNEL, block).await?.1 > 0 {
+        if commands::events_after(conn, block).await?.1 > 0 {
             return Ok(as_ms(sent_ns - committed_ns));
         }
         tokio::time::sleep(LOOK_EVERY).await;

@@ -47,15 +47,23 @@ pub(crate) async fn copy(
 /// The newest block with events after `block`, and how many events have come since.
 pub(crate) async fn events_after(
     conn: &mut PgConnection,
-    channel: &str,
     block: i64,
 ) -> Result<(i64, i64), sqlx::Error> {
     query_as(
-        r#"SELECT coalesce(max("blockNumber"), $2), count(*) FROM "EventLog"
-           WHERE channel = $1 AND "blockNumber" > $2"#,
+        r#"SELECT coalesce(max("blockNumber"), $1), count(*) FROM "EventLog"
+           WHERE channel = (SELECT channel FROM "ProjectorState") AND "blockNumber" > $1"#,
     )
-    .bind(channel)
     .bind(block)
+    .fetch_one(conn)
+    .await
+}
+
+/// Commands that have not come to their end.
+pub(crate) async fn unfinished(conn: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    query_scalar(
+        r#"SELECT count(*) FROM "OutboxCommand"
+           WHERE status NOT IN ('COMMITTED', 'COMMITTED_UNVERIFIED', 'REFUSED', 'DISCARDED')"#,
+    )
     .fetch_one(conn)
     .await
 }

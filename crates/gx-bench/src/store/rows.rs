@@ -1,5 +1,6 @@
 //! The projected rows: counted, written to files, and copied in again.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use sqlx::{AssertSqlSafe, PgConnection, query_scalar, raw_sql};
@@ -117,4 +118,11 @@ pub(crate) async fn update_profiles(conn: &mut PgConnection) -> Result<u64, sqlx
     .execute(conn)
     .await?;
     Ok(done.rows_affected())
+}
+
+/// What everybody holds.
+pub(crate) async fn balances(conn: &mut PgConnection) -> Result<HashMap<String, i64>, sqlx::Error> {
+    let rows: Vec<(String, i64)> =
+        sqlx::query_as(r#"SELECT "accountId", balance FROM "Wallet""#).fetch_all(conn).await?;
+    Ok(rows.into_iter().collect())
 }
