@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use gx_db::{PgConnection, PgPool};
-use gx_fabric_client::{Block, ChainError, Follower, Ledger};
+use gx_fabric_client::{BlockId, ChainError, Ledger};
 use gx_model::Clock;
 use rand::rngs::StdRng;
 
 use super::RebuildError;
-use crate::block::{Rules, apply_block};
+use crate::block::{Rules, apply_blocks};
+use crate::intake::Intake;
+use crate::read::ReadBlock;
 use crate::store::rebuild::{self as store, At};
 
 /// The longest wait for a block that exists.
@@ -25,12 +27,12 @@ pub(super) struct Copy {
 
 /// Where blocks come from, and how far they were applied to the copy.
 pub(super) struct Blocks {
-    follower: Follower,
+    intake: Intake,
     rules: Rules,
     clock: Clock,
     rng: StdRng,
     /// The last block of the copy.
-    applied: Block,
+    applied: BlockId,
 }
 
 impl Copy {
@@ -51,11 +53,12 @@ impl Copy {
         let at = store::live_checkpoint(&mut conn, &live, &rules.channel, false).await?;
         let at = at.ok_or(RebuildError::NothingProjected)?;
         let genesis = ledger.block(0).await?;
-        check_hash(&genesis, &at.genesis)?;
-        let follower = ledger.follow(genesis.id());
+        check_hash(genesis.id(), &at.genesis)?;
+        let intake = Intake::start(ledger.follow(genesis.id()), rules.clone());
         let (rules, clock) = (rules.clone(), clock.clone());
-        let mut blocks = Blocks { follower, rules, clock, rng, applied: genesis.clone() };
-        blocks.apply(&mut conn, genesis).await?;
+        let mut blocks = Blocks { intake, rules, clock, rng, applied: genesis.id() };
+        let genesis = ReadBlock::read(&genesis, &blocks.rules);
+        blocks.apply(&mut conn, &[genesis]).await?;
         Ok(Self { conn, live, blocks })
     }
 }
@@ -91,27 +94,36 @@ impl Blocks {
             store::add_profiles(conn, live).await?;
         }
         while self.number() < to.number {
-            let next = self.applied.number + 1;
-            let block = tokio::time::timeout(BLOCK_PATIENCE, self.follower.next()).await;
-            let block = block.map_err(|_| RebuildError::Silent { number: next })??;
-            self.apply(conn, block).await?;
+            let missing = usize::try_from(to.number - self.number()).unwrap_or(usize::MAX);
+            let run = tokio::time::timeout(BLOCK_PATIENCE, self.intake.run(missing)).await;
+            let run =
+                run.map_err(|_| RebuildError::Silent { number: self.applied.number + 1 })??;
+            self.apply(conn, &run).await?;
             say(self.number());
         }
-        check_hash(&self.applied, &to.hash)
+        check_hash(self.applied, &to.hash)
     }
 
-    async fn apply(&mut self, conn: &mut PgConnection, block: Block) -> Result<(), RebuildError> {
+    async fn apply(
+        &mut self,
+        conn: &mut PgConnection,
+        run: &[ReadBlock],
+    ) -> Result<(), RebuildError> {
         let now = self.clock.now();
-        let applied = apply_block(conn, &block, &self.rules, &mut self.rng, now).await?;
-        if let Some((name, reason)) = applied.held.first().cloned() {
-            return Err(RebuildError::DeadEvent { block: block.number, name, reason });
+        let applied = apply_blocks(conn, run, &self.rules, &mut self.rng, now).await?;
+        if !applied.held.is_empty()
+            && let Some(store::Dead { block, name, reason }) = store::first_dead(conn).await?
+        {
+            return Err(RebuildError::DeadEvent { block, name, reason });
         }
-        self.applied = block;
+        if let Some(last) = run.last() {
+            self.applied = BlockId { number: last.number, hash: last.hash };
+        }
         Ok(())
     }
 }
 
-fn check_hash(block: &Block, known: &[u8]) -> Result<(), RebuildError> {
+fn check_hash(block: BlockId, known: &[u8]) -> Result<(), RebuildError> {
     if block.hash == known {
         return Ok(());
     }

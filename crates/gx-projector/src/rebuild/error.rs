@@ -20,7 +20,7 @@ pub enum RebuildError {
     #[error("block {block} has an event {name} that cannot be applied: {reason}")]
     DeadEvent {
         /// Its block.
-        block: u64,
+        block: i64,
         /// Its name.
         name: String,
         /// Why.

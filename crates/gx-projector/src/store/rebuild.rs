@@ -177,6 +177,24 @@ pub(crate) async fn live_checkpoint(
     query_as(AssertSqlSafe(sql)).bind(channel).fetch_optional(conn).await
 }
 
+/// An event that cannot be applied.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub(crate) struct Dead {
+    pub(crate) block: i64,
+    pub(crate) name: String,
+    pub(crate) reason: String,
+}
+
+/// The copy's first dead letter.
+pub(crate) async fn first_dead(conn: &mut PgConnection) -> Result<Option<Dead>, sqlx::Error> {
+    query_as(
+        r#"SELECT "blockNumber" AS block, coalesce("eventName", 'without a name') AS name, reason
+           FROM gx_rebuild."EventDLQ" ORDER BY "blockNumber", "txIndex", "eventIndex" LIMIT 1"#,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
 /// Adds the accounts that the chain may know and that the copy does not have yet.
 pub(crate) async fn add_profiles(conn: &mut PgConnection, live: &str) -> Result<(), sqlx::Error> {
     let sql = format!(

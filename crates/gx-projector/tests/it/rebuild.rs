@@ -197,8 +197,8 @@ async fn a_dead_letter_whose_cause_is_gone_is_applied_with_the_switch() {
     assert!(rebuild(&chain, Switch::Never).await.unwrap().is_equal());
 }
 
-/// PRJ-07: people go on paying, the live projector and readers go on, and the rebuild puts
-/// right what was wrong.
+/// PRJ-07: people go on paying, the live projector goes on, a reader keeps its transaction open
+/// over the tables all the time, and the rebuild puts right what was wrong.
 #[tokio::test]
 async fn a_rebuild_runs_while_the_live_projector_goes_on() {
     let chain = Chain::bootstrapped().await;
@@ -206,6 +206,12 @@ async fn a_rebuild_runs_while_the_live_projector_goes_on() {
     let mut projector = chain.projector();
     chain.catch_up(&mut projector).await;
     chain.sql(r#"DELETE FROM "Transaction" WHERE type = 'GENESIS'"#).await;
+    let mut reader = chain.db.pool().begin().await.unwrap();
+    let grants = r#"SELECT count(*) FROM "Transaction", "Wallet" w, "LedgerCountry" c
+                    WHERE type = 'GENESIS' AND w."accountId" = "Transaction"."accountId"
+                      AND c."countryCode" = 'MY'"#;
+    let read = sqlx::query_scalar::<_, i64>(grants).fetch_one(&mut *reader).await;
+    assert_eq!(read.unwrap(), 0);
     let (from, to) = (people[0].id.to_string(), people[2].id.to_string());
     let paying = async {
         for _ in 0..40 {
@@ -227,6 +233,9 @@ async fn a_rebuild_runs_while_the_live_projector_goes_on() {
         () = projecting => unreachable!(),
     };
     assert!(report.switched && applied_meanwhile > 0);
+    let read = sqlx::query_scalar::<_, i64>(grants).fetch_one(&mut *reader).await;
+    assert_eq!(read.unwrap(), 3, "the reader's transaction is the same and sees the rows");
+    reader.rollback().await.unwrap();
     assert_eq!(report.differences.len(), 1, "{report:#?}");
     chain.catch_up(&mut projector).await;
     assert!(rebuild(&chain, Switch::Never).await.unwrap().is_equal());
