@@ -7,6 +7,7 @@ mod freezes;
 mod locks;
 mod operations;
 mod paging;
+mod projection;
 mod reason;
 mod review;
 #[cfg(test)]
@@ -104,6 +105,8 @@ pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
         .admin(Admin, routes!(dead_events::http::replay_one))
         .admin(Admin, routes!(dead_events::http::replay_all))
         .admin(Auditor, routes!(dead_events::http::task))
+        .admin(Admin, routes!(projection::http::verify))
+        .admin(Admin, routes!(projection::http::rebuild))
         .admin(Auditor, routes!(operations::http::projection))
         .admin(Auditor, routes!(operations::http::system))
         .admin(Auditor, routes!(operations::http::audit_log));

@@ -1,5 +1,6 @@
 //! The read model made anew beside the live one.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use gx_auth::audit::Actor;
@@ -218,20 +219,21 @@ async fn a_rebuild_runs_while_the_live_projector_goes_on() {
             chain.execute(&[transfer(&from, &to, 1), transfer(&to, &from, 1)]).await;
         }
     };
-    let mut applied_meanwhile = 0;
+    let (ended, mut applied_meanwhile) = (Cell::new(false), 0);
     let projecting = async {
-        loop {
+        while !ended.get() {
             if let Progress::Applied(_) = projector.step(Duration::from_millis(20)).await.unwrap() {
                 applied_meanwhile += 1;
             }
         }
     };
     let rebuilding = async { rebuild(&chain, OPERATOR).await.unwrap() };
-    let both = async { tokio::join!(paying, rebuilding).1 };
-    let report = tokio::select! {
-        report = both => report,
-        () = projecting => unreachable!(),
+    let both = async {
+        let report = tokio::join!(paying, rebuilding).1;
+        ended.set(true);
+        report
     };
+    let (report, ()) = tokio::join!(both, projecting);
     assert!(report.switched && applied_meanwhile > 0);
     let read = sqlx::query_scalar::<_, i64>(grants).fetch_one(&mut *reader).await;
     assert_eq!(read.unwrap(), 3, "the reader's transaction is the same and sees the rows");

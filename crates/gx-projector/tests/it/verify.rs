@@ -1,5 +1,6 @@
 //! Whether the read model is compared with the chain fact by fact.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use gx_model::Qirat;
@@ -120,8 +121,9 @@ async fn payments_under_way_are_no_differences() {
             chain.execute(&[transfer(from, to, 1)]).await;
         }
     };
+    let ended = Cell::new(false);
     let projecting = async {
-        loop {
+        while !ended.get() {
             projector.step(Duration::from_millis(20)).await.unwrap();
         }
     };
@@ -129,8 +131,11 @@ async fn payments_under_way_are_no_differences() {
         let (report, found) = verify(&chain).await;
         assert_eq!((report.differences, found), (0, vec![]));
     };
-    let both = async { tokio::join!(paying, verifying) };
-    tokio::select! { _ = both => {}, () = projecting => {} }
+    let both = async {
+        tokio::join!(paying, verifying);
+        ended.set(true);
+    };
+    tokio::join!(both, projecting);
 }
 
 /// A read model that is behind is no wrong one: nothing is compared.
