@@ -22,6 +22,7 @@ mod habits;
 mod mirror;
 mod play;
 mod post;
+mod read_model;
 mod stage;
 
 pub use play::{Outcome, play};
