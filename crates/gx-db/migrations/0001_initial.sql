@@ -459,6 +459,70 @@ CREATE TRIGGER "LedgerAttempt_final" BEFORE UPDATE OF state ON "LedgerAttempt"
     EXECUTE FUNCTION "LedgerAttempt_final"();
 COMMENT ON TABLE "LedgerAttempt" IS 'Writers: submitter inserts and abandons; projector settles.';
 
+-- ---- What is finished -------------------------------------------------------------------
+
+-- Finished commands and attempts leave the tables that are worked on, month by month. What
+-- committed without its declared result stays where operators look for it.
+CREATE TABLE "OutboxArchive" (
+    LIKE "OutboxCommand" INCLUDING CONSTRAINTS,
+    CONSTRAINT "OutboxArchive_finished" CHECK (status IN ('COMMITTED', 'REFUSED', 'DISCARDED'))
+) PARTITION BY RANGE ("settledAt");
+CREATE INDEX "OutboxArchive_commandId_idx" ON "OutboxArchive" ("commandId");
+CREATE INDEX "OutboxArchive_number_idx" ON "OutboxArchive" (number);
+CREATE INDEX "OutboxArchive_profileId_idx" ON "OutboxArchive" ("profileId", number);
+COMMENT ON TABLE "OutboxArchive" IS 'Finished commands, by month. Writer: submitter.';
+
+-- Without the envelopes: the blocks have them.
+CREATE TABLE "LedgerAttemptArchive" (
+    "txId"           text           NOT NULL,
+    purpose          text           NOT NULL,
+    "commandIds"     text[]         NOT NULL,
+    state            text           NOT NULL,
+    sends            integer        NOT NULL,
+    "nextSendAt"     timestamptz(3) NOT NULL,
+    "errorClass"     text,
+    "errorDetail"    text,
+    "validationCode" text,
+    "blockNumber"    bigint,
+    "createdAt"      timestamptz(3) NOT NULL,
+    "settledAt"      timestamptz(3) NOT NULL,
+    CONSTRAINT "LedgerAttemptArchive_state_final" CHECK (state IN ('VALID', 'INVALID', 'ABANDONED'))
+) PARTITION BY RANGE ("settledAt");
+CREATE INDEX "LedgerAttemptArchive_createdAt_idx" ON "LedgerAttemptArchive" ("createdAt");
+COMMENT ON TABLE "LedgerAttemptArchive" IS 'Ended attempts, by month. Writer: submitter.';
+
+-- Makes the partitions of a month where they are missing. Attaching, unlike creating in
+-- place, lets those who read the archive go on.
+CREATE FUNCTION "Archive_month"(moment timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    first timestamp := date_trunc('month', moment AT TIME ZONE 'UTC');
+    parent text;
+    part text;
+BEGIN
+    FOREACH parent IN ARRAY ARRAY['OutboxArchive', 'LedgerAttemptArchive'] LOOP
+        part := parent || to_char(first, '_YYYY_MM');
+        CONTINUE WHEN to_regclass(quote_ident(part)) IS NOT NULL;
+        EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING CONSTRAINTS)', part, parent);
+        EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+            parent, part, first AT TIME ZONE 'UTC',
+            (first + interval '1 month') AT TIME ZONE 'UTC');
+    END LOOP;
+END $$;
+
+-- Every command that was ever wanted, wherever it stands.
+CREATE VIEW "OutboxHistory" AS
+SELECT * FROM "OutboxCommand" UNION ALL SELECT * FROM "OutboxArchive";
+
+-- Every envelope that was ever stored.
+CREATE VIEW "LedgerAttemptHistory" AS
+SELECT "txId", purpose, "commandIds", state, sends, "nextSendAt", "errorClass", "errorDetail",
+       "validationCode", "blockNumber", "createdAt", "settledAt"
+FROM "LedgerAttempt"
+UNION ALL
+SELECT "txId", purpose, "commandIds", state, sends, "nextSendAt", "errorClass", "errorDetail",
+       "validationCode", "blockNumber", "createdAt", "settledAt"
+FROM "LedgerAttemptArchive";
+
 -- ---- Where the chain is ---------------------------------------------------------------
 
 CREATE TABLE "LedgerTip" (

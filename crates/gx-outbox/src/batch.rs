@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use gx_model::SignerRole;
 
 use crate::attempt::Purpose;
-use crate::claim::Due;
+use crate::look::Due;
 
 /// What one transaction may hold.
 #[derive(Clone, Copy, Debug)]

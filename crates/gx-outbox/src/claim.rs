@@ -1,19 +1,13 @@
 //! The submitter's claim: lanes are leased with a fencing token, and only the holder of a
 //! lane sends its commands.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use gx_db::PgConnection;
-use gx_model::SignerRole;
-use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::attempt::Purpose;
 use crate::lane::LANES;
-use crate::store::{attempts, commands, lanes, look};
-
-/// Least number of commands looked at in each lane.
-const LEAST_SHARE: i64 = 16;
+use crate::store::{attempts, commands, lanes};
 
 /// Lanes held for a while. Whoever leases one next draws a higher token, and from then on
 /// nothing can be stored under this one.
@@ -48,31 +42,6 @@ impl Lease {
         let of = |lane| self.lanes.iter().position(|held| held == lane);
         lanes.iter().filter_map(|lane| of(lane).map(|at| self.tokens[at])).collect()
     }
-}
-
-/// A command that may be sent now.
-#[derive(Clone, Debug)]
-pub struct Due {
-    /// Its place in the order.
-    pub number: i64,
-    /// Its lane.
-    pub lane: i16,
-    /// Its id.
-    pub command_id: String,
-    /// Its kind's name.
-    pub kind: String,
-    /// Its payload.
-    pub payload: Value,
-    /// Who must sign.
-    pub signer: SignerRole,
-    /// Whether it is to be carried out, or cancelled because it was given up.
-    pub purpose: Purpose,
-    /// What keeps it in order.
-    pub aggregate_key: String,
-    /// What it touches on the ledger.
-    pub touches: Vec<String>,
-    /// Size of its call, roughly.
-    pub bytes: usize,
 }
 
 /// Leases up to `max_lanes` free lanes, those first that waited longest; where that is not
@@ -142,64 +111,6 @@ pub async fn release_held(
     now: OffsetDateTime,
 ) -> Result<u64, sqlx::Error> {
     commands::release_all_held(conn, now).await
-}
-
-/// The first due commands of the leased lanes, by their number, at most `limit`. Those
-/// behind a command of their aggregate that is in flight, backing off, blocked or dead are
-/// set HELD instead, so that they do not stand in the way again.
-///
-/// # Errors
-/// The database's; a row that no release of this code wrote is reported as a decode error.
-pub async fn due_commands(
-    conn: &mut PgConnection,
-    lease: &Lease,
-    now: OffsetDateTime,
-    limit: i64,
-) -> Result<Vec<Due>, sqlx::Error> {
-    look::follow_indexes(conn).await?;
-    let marks = vec![0; lease.lanes.len()];
-    let lanes = i64::try_from(lease.lanes.len()).unwrap_or(i64::MAX).max(1);
-    // An even share first; where the work is in few lanes, these are looked at again.
-    let share = (limit / lanes).max(LEAST_SHARE).min(limit);
-    let mut rows = look::due(conn, &lease.lanes, &marks, share, limit, now).await?;
-    if i64::try_from(rows.len()).unwrap_or(i64::MAX) < limit && has_full_lane(&rows, share) {
-        rows = look::due(conn, &lease.lanes, &marks, limit, limit, now).await?;
-    }
-    let (waiting, due): (Vec<_>, Vec<_>) =
-        rows.into_iter().partition(|row| row.waits && row.give_up.is_none());
-    if !waiting.is_empty() {
-        let ids: Vec<String> = waiting.into_iter().map(|row| row.command_id).collect();
-        look::hold(conn, &ids, now).await?;
-    }
-    Ok(due.into_iter().map(due_from_row).collect())
-}
-
-fn has_full_lane(rows: &[look::DueRow], share: i64) -> bool {
-    let mut counts = HashMap::new();
-    rows.iter().any(|row| {
-        let count = counts.entry(row.lane).or_insert(0);
-        *count += 1;
-        *count >= share
-    })
-}
-
-fn due_from_row(row: look::DueRow) -> Due {
-    let cancel = row.give_up.is_some();
-    Due {
-        number: row.number,
-        lane: row.lane,
-        bytes: row.payload.to_string().len() + row.kind.len() + 100,
-        command_id: row.command_id,
-        kind: row.kind,
-        payload: row.payload,
-        signer: match row.signer_role.as_str() {
-            "SUPER_ADMIN" if !cancel => SignerRole::SuperAdmin,
-            _ => SignerRole::Admin,
-        },
-        purpose: if cancel { Purpose::Cancel } else { Purpose::Execute },
-        aggregate_key: row.aggregate_key,
-        touches: row.touches,
-    }
 }
 
 /// What the open attempts touch: commands that touch any of it wait.

@@ -6,6 +6,7 @@
 //! envelope. Services enqueue, the submitter claims and sends, the projector settles.
 //! Nothing here knows how a ledger is spoken to.
 
+mod archive;
 mod attempt;
 mod batch;
 pub mod capability;
@@ -14,6 +15,7 @@ mod enqueue;
 mod failure;
 mod gate;
 mod lane;
+mod look;
 mod operate;
 mod probe;
 mod retry;
@@ -25,19 +27,20 @@ mod tried;
 mod verification;
 mod wake;
 
+pub use archive::{Archived, Archiver};
 pub use attempt::{
     NewAttempt, OpenAttempt, Purpose, Reply, StoreRefusal, abandon, hasten_open, replied,
     store_attempt, take_due,
 };
 pub use batch::{Batch, BatchLimits, form};
 pub use claim::{
-    Due, Lease, due_commands, lease, next_due, open_touches, release, release_held, release_owner,
-    renew,
+    Lease, lease, next_due, open_touches, release, release_held, release_owner, renew,
 };
 pub use enqueue::{EnqueueError, Enqueued, NewCommand, enqueue};
 pub use failure::{Fate, put_back, storable};
 pub use gate::{Checkpoint, checkpoint, foreign_attempts};
 pub use lane::{LANES, lane_of};
+pub use look::{Due, Marks, due_commands};
 pub use operate::{
     AttemptRow, Census, CommandFilter, CommandRow, Discarded, OperateError, attempts, census,
     command, count_by_status, discard, list, retry,

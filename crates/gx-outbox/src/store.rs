@@ -1,5 +1,6 @@
 //! SQL of the outbox, one function a statement, nothing else.
 
+pub(crate) mod archive;
 pub(crate) mod attempts;
 pub(crate) mod commands;
 pub(crate) mod lanes;

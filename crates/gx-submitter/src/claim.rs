@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use gx_db::PgConnection;
-use gx_outbox::{Batch, Lease, Try};
+use gx_outbox::{Batch, Lease, Marks, Try};
 use time::OffsetDateTime;
 
 use crate::submitter::Submitter;
@@ -24,6 +24,7 @@ pub(crate) struct Claim {
 pub(crate) struct Claims {
     /// Lanes that are kept.
     lease: Option<Lease>,
+    marks: Marks,
     swept_at: Option<OffsetDateTime>,
     /// Lanes may be leased under this name although no step is under way.
     astray: bool,
@@ -103,7 +104,7 @@ impl Submitter {
     }
 
     async fn form(
-        &self,
+        &mut self,
         conn: &mut PgConnection,
         lease: &Lease,
         now: OffsetDateTime,
@@ -113,7 +114,9 @@ impl Submitter {
         }
         let (limits, batches) = (self.settings.batch_limits(), usize::from(self.settings.batches));
         let wanted = i64::try_from(limits.max_commands * batches).unwrap_or(i64::MAX);
-        let due = gx_outbox::due_commands(conn, lease, now, wanted).await?;
+        let due =
+            gx_outbox::due_commands(conn, lease, &mut self.claims.marks, &self.parts.clock, wanted)
+                .await?;
         if due.is_empty() {
             return Ok(Vec::new());
         }

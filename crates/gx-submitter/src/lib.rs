@@ -5,6 +5,7 @@
 //! what blocks carry, and open attempts are sent again, the same bytes, until one does.
 //! Whatever dies between any two of these steps, a command takes effect once.
 
+mod archive;
 mod claim;
 mod envelope;
 mod error;

@@ -8,6 +8,7 @@ use gx_outbox::{Listener, tip};
 use gx_serve::{CheckHandle, HealthBoard, Verdict};
 use serde_json::json;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Halt, SubmitterError};
@@ -19,6 +20,8 @@ const HEART_DEADLINE: Duration = Duration::from_secs(300);
 const STOP_GRACE: Duration = Duration::from_secs(10);
 /// How often the ledger's height is asked for and the outbox is counted.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// Counting the outbox may take one part in this many of the time.
+const COUNT_SHARE: u32 = 50;
 /// Pause before a connection for notifications is tried again, and after a failed step.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// Least wait, so that a due time in the past never spins.
@@ -39,6 +42,8 @@ pub async fn run(
     let health = Health::new(&board);
     let heart = board.heart("submitter", HEART_DEADLINE);
     let watch = tokio::spawn(watch(submitter.parts().clone(), health.clone()));
+    let keep = submitter.settings.archive_after();
+    let archive = tokio::spawn(crate::archive::archive(submitter.parts().clone(), keep));
     let mut listener = None;
     let ended = loop {
         heart.beat();
@@ -77,6 +82,7 @@ pub async fn run(
         }
     };
     watch.abort();
+    archive.abort();
     if let Err(error) = submitter.stop().await {
         tracing::warn!(error = %error, "the lanes were not given back; their lease will end");
     }
@@ -207,6 +213,7 @@ fn lost(error: &LedgerError) -> Verdict {
 async fn watch(parts: Parts, health: Health) {
     let mut tick = tokio::time::interval(WATCH_INTERVAL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut count_at = Instant::now();
     loop {
         tick.tick().await;
         let heights = parts.ledger.heights().await;
@@ -220,17 +227,30 @@ async fn watch(parts: Parts, health: Health) {
             Ok(_) => Verdict::healthy(),
             Err(error) => lost(error),
         });
-        let height = tip.ok();
-        if let Err(error) = look(&parts, &health, height).await {
+        let began = Instant::now();
+        let counts = began >= count_at;
+        if let Err(error) = look(&parts, &health, tip.ok(), counts).await {
             tracing::debug!(error = %error, "the outbox was not counted");
+        }
+        if counts {
+            // A long backlog takes long to count, and its number matters less.
+            count_at = Instant::now() + began.elapsed() * COUNT_SHARE;
         }
     }
 }
 
-async fn look(parts: &Parts, health: &Health, height: Option<u64>) -> Result<(), sqlx::Error> {
+async fn look(
+    parts: &Parts,
+    health: &Health,
+    height: Option<u64>,
+    counts: bool,
+) -> Result<(), sqlx::Error> {
     let mut conn = parts.pool.acquire().await?;
     if let Some(height) = height.and_then(|height| i64::try_from(height).ok()) {
         tip::record(&mut conn, &parts.channel, height, WRITER, parts.clock.now()).await?;
+    }
+    if !counts {
+        return Ok(());
     }
     let (census, now) = (gx_outbox::census(&mut conn).await?, parts.clock.now());
     metrics::gauge!("gx_ledger_attempts_open").set(as_gauge(census.open_attempts));

@@ -31,6 +31,11 @@ pub struct SubmitterSettings {
     #[arg(long, env = "GX_SUBMITTER_BATCH", default_value_t = 500,
           value_parser = clap::value_parser!(u16).range(1..=500))]
     pub batch_commands: u16,
+    /// How long finished commands stay among those that are worked on, in seconds, before they
+    /// move to the archive.
+    #[arg(long, env = "GX_SUBMITTER_ARCHIVE_AFTER_S", default_value_t = 31_536_000,
+          value_parser = clap::value_parser!(u64).range(1..=315_360_000))]
+    pub archive_after_s: u64,
     /// Most transactions under way at once, from forming to submission.
     #[arg(long, env = "GX_SUBMITTER_BATCHES", default_value_t = 4,
           value_parser = clap::value_parser!(u8).range(1..=32))]
@@ -50,6 +55,7 @@ impl Default for SubmitterSettings {
             poll_ms: 500,
             resend_ms: 5_000,
             batch_commands: 500,
+            archive_after_s: 31_536_000,
             batches: 4,
             lanes: LANES,
         }
@@ -94,6 +100,10 @@ impl SubmitterSettings {
 
     pub(crate) fn lease(&self) -> Duration {
         Duration::from_millis(self.lease_ms)
+    }
+
+    pub(crate) fn archive_after(&self) -> Duration {
+        Duration::from_secs(self.archive_after_s)
     }
 
     pub(crate) fn poll(&self) -> Duration {

@@ -49,7 +49,8 @@ pub(crate) async fn insert(
         r#"INSERT INTO "OutboxCommand" ("commandId", kind, payload, "signerRole", "aggregateKey",
                                         lane, touches, "profileId", "requestedBy", "requestId",
                                         "nextAttemptAt", "createdAt", "updatedAt")
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'epoch', $11, $11)
+           SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'epoch', $11, $11
+           WHERE NOT EXISTS (SELECT FROM "OutboxArchive" WHERE "commandId" = $1)
            ON CONFLICT ("commandId") DO NOTHING"#,
         row.command_id,
         row.kind,
@@ -74,7 +75,7 @@ pub(crate) async fn is_same(
     row: &NewRow<'_>,
 ) -> Result<bool, sqlx::Error> {
     query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM "OutboxCommand"
+        r#"SELECT EXISTS (SELECT FROM "OutboxHistory"
                           WHERE "commandId" = $1 AND kind = $2 AND payload = $3) AS "same!""#,
         row.command_id,
         row.kind,

@@ -16,6 +16,7 @@ pub(crate) struct DueRow {
     pub(crate) aggregate_key: String,
     pub(crate) touches: Vec<String>,
     pub(crate) give_up: Option<Value>,
+    pub(crate) returned: bool,
     pub(crate) waits: bool,
 }
 
@@ -47,7 +48,7 @@ pub(crate) async fn due(
         r#"SELECT c.number AS "number!", c.lane AS "lane!", c."commandId" AS "command_id!",
                   c.kind AS "kind!", c.payload AS "payload!", c."signerRole" AS "signer_role!",
                   c."aggregateKey" AS "aggregate_key!", c.touches AS "touches!",
-                  c."giveUp" AS give_up,
+                  c."giveUp" AS give_up, c.returned AS "returned!",
                   (SELECT true FROM "OutboxCommand" h
                    WHERE h."aggregateKey" = c."aggregateKey" AND h.number < c.number
                      AND h.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')

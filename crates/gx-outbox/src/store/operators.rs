@@ -21,13 +21,15 @@ pub(crate) async fn get(
 ) -> Result<Option<CommandRow>, sqlx::Error> {
     query_as!(
         CommandRow,
-        r#"SELECT number, "commandId" AS command_id, kind, status, "aggregateKey" AS aggregate_key,
-                  "profileId" AS profile_id, "requestedBy" AS requested_by, attempts, failures,
-                  "nextAttemptAt" AS next_attempt_at, "txId" AS tx_id,
+        r#"SELECT number AS "number!", "commandId" AS "command_id!", kind AS "kind!",
+                  status AS "status!", "aggregateKey" AS "aggregate_key!",
+                  "profileId" AS profile_id, "requestedBy" AS "requested_by!",
+                  attempts AS "attempts!", failures AS "failures!",
+                  "nextAttemptAt" AS "next_attempt_at!", "txId" AS tx_id,
                   "blockNumber" AS block_number, outcome, prerequisite,
-                  "lastError" AS last_error, "giveUp" AS give_up, "createdAt" AS created_at,
+                  "lastError" AS last_error, "giveUp" AS give_up, "createdAt" AS "created_at!",
                   "settledAt" AS settled_at
-           FROM "OutboxCommand" WHERE "commandId" = $1"#,
+           FROM "OutboxHistory" WHERE "commandId" = $1"#,
         command_id,
     )
     .fetch_optional(conn)
@@ -42,13 +44,15 @@ pub(crate) async fn list(
 ) -> Result<Vec<CommandRow>, sqlx::Error> {
     query_as!(
         CommandRow,
-        r#"SELECT number, "commandId" AS command_id, kind, status, "aggregateKey" AS aggregate_key,
-                  "profileId" AS profile_id, "requestedBy" AS requested_by, attempts, failures,
-                  "nextAttemptAt" AS next_attempt_at, "txId" AS tx_id,
+        r#"SELECT number AS "number!", "commandId" AS "command_id!", kind AS "kind!",
+                  status AS "status!", "aggregateKey" AS "aggregate_key!",
+                  "profileId" AS profile_id, "requestedBy" AS "requested_by!",
+                  attempts AS "attempts!", failures AS "failures!",
+                  "nextAttemptAt" AS "next_attempt_at!", "txId" AS tx_id,
                   "blockNumber" AS block_number, outcome, prerequisite,
-                  "lastError" AS last_error, "giveUp" AS give_up, "createdAt" AS created_at,
+                  "lastError" AS last_error, "giveUp" AS give_up, "createdAt" AS "created_at!",
                   "settledAt" AS settled_at
-           FROM "OutboxCommand"
+           FROM "OutboxHistory"
            WHERE ($1::text IS NULL OR status = $1)
              AND ($2::text IS NULL OR kind = $2)
              AND ($3::text IS NULL OR "profileId" = $3)
@@ -75,13 +79,13 @@ pub(crate) async fn attempts(
 ) -> Result<Vec<AttemptRow>, sqlx::Error> {
     query_as!(
         AttemptRow,
-        r#"SELECT a."txId" AS tx_id, a.purpose, a.state, a.sends,
-                  a."nextSendAt" AS next_send_at, a."errorClass" AS error_class,
-                  a."errorDetail" AS error_detail, a."validationCode" AS validation_code,
-                  a."blockNumber" AS block_number, a."createdAt" AS created_at,
-                  a."settledAt" AS settled_at
-           FROM "OutboxCommand" c
-           JOIN "LedgerAttempt" a ON a."createdAt" BETWEEN c."createdAt" AND c."updatedAt"
+        r#"SELECT a."txId" AS "tx_id!", a.purpose AS "purpose!", a.state AS "state!",
+                  a.sends AS "sends!", a."nextSendAt" AS "next_send_at!",
+                  a."errorClass" AS error_class, a."errorDetail" AS error_detail,
+                  a."validationCode" AS validation_code, a."blockNumber" AS block_number,
+                  a."createdAt" AS "created_at!", a."settledAt" AS settled_at
+           FROM "OutboxHistory" c
+           JOIN "LedgerAttemptHistory" a ON a."createdAt" BETWEEN c."createdAt" AND c."updatedAt"
                                  AND a."commandIds" @> ARRAY[c."commandId"]
            WHERE c."commandId" = $1
            ORDER BY a."createdAt" DESC, a."txId" LIMIT $2"#,

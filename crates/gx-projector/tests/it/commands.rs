@@ -40,7 +40,10 @@ pub(crate) async fn send_due(chain: &Chain, projector: &mut Projector) -> String
     let now = chain.clock.now();
     let until = now + Duration::from_secs(60);
     let lease = gx_outbox::lease(&mut conn, "test", 64, now, until).await.unwrap();
-    let due = gx_outbox::due_commands(&mut conn, &lease, now, 500).await.unwrap();
+    let due =
+        gx_outbox::due_commands(&mut conn, &lease, &mut Default::default(), &chain.clock, 500)
+            .await
+            .unwrap();
     assert!(!due.is_empty(), "nothing is due");
     let batches = gx_outbox::form(due.clone(), &Default::default(), Default::default(), 1);
     let ids = batches[0].ids();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gx_outbox::{BatchLimits, NewAttempt, Purpose, StoreRefusal};
+use gx_outbox::{BatchLimits, Marks, NewAttempt, Purpose, StoreRefusal};
 use gx_submitter::{SettingsError, Submitter, SubmitterSettings};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -89,7 +89,9 @@ async fn a_stale_owner_cannot_complete_a_command() {
     let fresh = gx_outbox::lease(&mut conn, "other", 63, soon, soon + BOUND).await.unwrap();
     assert_eq!(fresh.len(), 1);
 
-    let due = gx_outbox::due_commands(&mut conn, &stale, soon, 10).await.unwrap();
+    let clock = gx_model::Clock::manual(soon);
+    let due = gx_outbox::due_commands(&mut conn, &stale, &mut Marks::default(), &clock, 10).await;
+    let due = due.unwrap();
     let batches = gx_outbox::form(due, &Default::default(), BatchLimits::default(), 1);
     let batch = &batches[0];
     let (ids, touches) = (batch.ids(), batch.touches());
@@ -139,7 +141,9 @@ async fn clocks_that_differ_keep_nothing_back() {
     gx_outbox::release(&mut conn, &lease, ahead).await.unwrap();
     let lease = gx_outbox::lease(&mut conn, "behind", 63, now, soon).await.unwrap();
     assert_eq!(lease.len(), 1);
-    assert_eq!(gx_outbox::due_commands(&mut conn, &lease, now, 10).await.unwrap().len(), 1);
+    let clock = gx_model::Clock::manual(now);
+    let due = gx_outbox::due_commands(&mut conn, &lease, &mut Marks::default(), &clock, 10).await;
+    assert_eq!(due.unwrap().len(), 1);
 }
 
 /// RDY-07: lanes that could not be given back are free with the next step, not only when

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod archive;
 mod blocked;
 #[path = "../../../gx-projector/tests/it/chain.rs"]
 #[allow(dead_code, reason = "the projector's tests use the rest of it")]
