@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use gx_db::PgConnection;
 use gx_fabric_client::Block;
-use gx_model::{DomainEvent, EventRecord, UnreadableEvent};
+use gx_model::{DomainEvent, EntryOutcome, EventRecord, UnreadableEvent};
 use gx_outbox::{Invalid, Judged, RetryPolicy, UserNotCreated, Verdict, Verdicts};
 use rand::Rng;
 use sqlx::Connection;
@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use crate::dead::{Fate, apply_one};
 use crate::error::{Halt, ProjectorError};
 use crate::events::apply_all;
-use crate::read::{Content, ReadBlock, ReadEvent, ReadTransaction, Said, stored_number};
+use crate::read::{Content, ReadBlock, ReadEntry, ReadEvent, ReadTransaction, Said, stored_number};
 use crate::store::{checkpoint, dead, people};
 
 /// Reads an event by its name and version.
@@ -204,6 +204,12 @@ impl<'a> Run<'a, '_> {
                 Some(Invalid { code, is_conflict: *is_conflict })
             }
             Said::Valid(entries) => {
+                let waits =
+                    |entry: &ReadEntry| matches!(entry.outcome, EntryOutcome::Deferred { .. });
+                if entries.iter().any(waits) {
+                    // Only what is not under way in an earlier envelope can be blocked.
+                    self.flush(rng).await?;
+                }
                 for entry in entries {
                     for event in &entry.events {
                         self.event(event, rng).await?;

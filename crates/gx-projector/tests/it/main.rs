@@ -21,5 +21,6 @@ mod results;
 mod roles;
 mod second;
 mod snapshot;
+mod together;
 mod verify;
 mod whole;
