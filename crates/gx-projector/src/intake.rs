@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gx_fabric_client::{Block, ChainError, FollowState, Follower};
+use gx_fabric_client::{Block, ChainError, FollowState, Follower, PeerHeight};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -22,6 +22,7 @@ pub(crate) struct Intake {
     next: Option<Waiting>,
     failure: Option<ChainError>,
     state: watch::Receiver<FollowState>,
+    heights: watch::Receiver<Vec<PeerHeight>>,
     _task: JoinSet<()>,
 }
 
@@ -36,10 +37,10 @@ struct Waiting {
 impl Intake {
     pub(crate) fn start(follower: Follower, rules: Rules) -> Self {
         let (sender, blocks) = mpsc::unbounded_channel();
-        let state = follower.state();
+        let (state, heights) = (follower.state(), follower.heights());
         let mut task = JoinSet::new();
         task.spawn(read_ahead(follower, rules, sender));
-        Self { blocks, next: None, failure: None, state, _task: task }
+        Self { blocks, next: None, failure: None, state, heights, _task: task }
     }
 
     /// The next blocks: all that have come and fit into one run of at most `max_blocks`, as
@@ -81,6 +82,13 @@ impl Intake {
     /// How the stream fares.
     pub(crate) fn state(&self) -> FollowState {
         self.state.borrow().clone()
+    }
+
+    /// The height that our organisation's peers named last, if they did.
+    pub(crate) fn height(&self) -> Option<u64> {
+        let heights = self.heights.borrow();
+        // Nobody has answered yet where there are none.
+        if heights.is_empty() { None } else { PeerHeight::tip(&heights).ok() }
     }
 }
 

@@ -20,6 +20,7 @@ mod leader;
 mod place;
 mod plan;
 mod postcondition;
+mod progress_line;
 mod projector;
 mod rare;
 mod read;

@@ -10,8 +10,8 @@ use crate::error::NotApplied;
 use crate::place::Place;
 use crate::store::{money, people};
 
-/// The rows of events that were added in the chain's order, in the order of their keys:
-/// whoever else locks several of them in that order too cannot meet this crosswise.
+/// The rows of events that were added in the chain's order. Sorted by their keys, they touch
+/// the indexes in order.
 #[derive(Debug, Default)]
 pub(crate) struct Plan<'a> {
     people: BTreeMap<&'a str, (&'a Person, &'a Place)>,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gx_db::PgPool;
+use gx_db::{PgConnection, PgPool};
 use gx_fabric_client::{Block, BlockId, ChainError, FollowState, Ledger};
 use gx_model::{BatchEvent, Clock};
 use gx_outbox::{Checkpoint, Probe, Waker};
@@ -44,6 +44,8 @@ pub struct Projector {
     /// Blocks that were received and not applied: they come before all others.
     pending: Vec<ReadBlock>,
     max_blocks: usize,
+    /// Outside the pool: dropped in the middle of a statement it is closed, not handed on.
+    writer: Option<PgConnection>,
     /// The last block that was applied on this stream, or from which it began.
     at: Option<u64>,
     /// Blocks applied since the chores were done.
@@ -78,6 +80,7 @@ impl Projector {
             intake: None,
             pending: vec![],
             max_blocks: usize::MAX,
+            writer: None,
             at: None,
             since_chores: 0,
         }
@@ -142,7 +145,7 @@ impl Projector {
             }
         }
         self.probe.at("received").await;
-        let applied = apply_on(&self.parts, &mut self.rng, &self.pending).await;
+        let applied = apply_on(&self.parts, &mut self.writer, &mut self.rng, &self.pending).await;
         self.probe.at("applied").await;
         match &applied {
             Ok(applied) => {
@@ -165,6 +168,11 @@ impl Projector {
     /// How the stream of blocks fares, once there is one.
     pub fn stream(&self) -> Option<FollowState> {
         self.intake.as_ref().map(Intake::state)
+    }
+
+    /// The height of the ledger, as far as it is known.
+    pub(crate) fn height(&self) -> Option<u64> {
+        self.intake.as_ref().and_then(Intake::height)
     }
 
     /// Frees the lead, so that a standby takes over at once.
@@ -208,7 +216,7 @@ impl Projector {
             None => {
                 let genesis = self.parts.ledger.block(0).await?;
                 let read = ReadBlock::read(&genesis, &self.parts.rules);
-                apply_on(&self.parts, &mut self.rng, &[read]).await?;
+                apply_on(&self.parts, &mut self.writer, &mut self.rng, &[read]).await?;
                 genesis.id()
             }
         };
@@ -264,11 +272,16 @@ impl Projector {
 
 async fn apply_on(
     parts: &Parts,
+    writer: &mut Option<PgConnection>,
     rng: &mut StdRng,
     blocks: &[ReadBlock],
 ) -> Result<Applied, ProjectorError> {
-    let mut conn = parts.pool.acquire().await?;
+    let mut conn = match writer.take() {
+        Some(conn) => conn,
+        None => parts.pool.acquire().await?.detach(),
+    };
     let applied = apply_blocks(&mut conn, blocks, &parts.rules, rng, parts.clock.now()).await?;
+    *writer = Some(conn);
     if applied.transactions > 0 {
         parts.waker.wake();
     }

@@ -14,6 +14,7 @@ use crate::agreement::Agreement;
 use crate::compare::differences;
 use crate::error::{Halt, ProjectorError};
 use crate::history::History;
+use crate::progress_line::ProgressLine;
 use crate::projector::{Parts, Progress, Projector};
 use crate::reconcile::Reconciler;
 use crate::settings::ProjectorSettings;
@@ -54,6 +55,7 @@ pub async fn run(
     let reconciler = reconciler.watch(settings.reconcile_interval());
     let reconciler = tokio::spawn(shutdown.clone().run_until_cancelled_owned(reconciler));
     let (mut failures, mut history) = (0_u32, History::default());
+    let mut line = ProgressLine::new();
     let ended = loop {
         heart.beat();
         let step = shutdown.run_until_cancelled(projector.step(STEP_WAIT)).await;
@@ -63,6 +65,7 @@ pub async fn run(
                 failures = 0;
                 history.add(&progress, projector.stream());
                 health.progress(&progress, &history);
+                line.show(&progress, projector.height());
                 match progress {
                     Progress::Standby => settings.standby_poll(),
                     Progress::Began { .. } | Progress::Applied(_) | Progress::Idle => continue,
