@@ -191,7 +191,7 @@ pub(crate) async fn freeze(
                   CASE WHEN last.status = 'REFUSED'
                        THEN last.outcome #>> '{rejection,code}' END AS last_refusal
            FROM "LedgerUser" u LEFT JOIN LATERAL (
-               SELECT kind, status, outcome FROM "OutboxCommand" c
+               SELECT kind, status, outcome FROM "OutboxHistory" c
                WHERE c."profileId" = u."profileId"
                  AND c.kind IN ('FREEZE_WALLET', 'UNFREEZE_WALLET')
                ORDER BY c.number DESC LIMIT 1) last ON true

@@ -113,8 +113,9 @@ pub(crate) async fn commands(
 ) -> Result<Vec<CommandRow>, sqlx::Error> {
     sqlx::query_as!(
         CommandRow,
-        r#"SELECT DISTINCT ON (kind) kind, status, outcome, "updatedAt" AS updated_at
-           FROM "OutboxCommand"
+        r#"SELECT DISTINCT ON (kind) kind AS "kind!", status AS "status!", outcome,
+                  "updatedAt" AS "updated_at!"
+           FROM "OutboxHistory"
            WHERE "profileId" = $1 AND kind IN ('CREATE_USER', 'DISTRIBUTE_GENESIS')
            ORDER BY kind, number DESC"#,
         profile_id,

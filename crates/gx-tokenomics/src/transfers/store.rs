@@ -77,17 +77,17 @@ pub(super) async fn transfer(
     Ok(found.into_iter().next())
 }
 
-/// Those of the transfers that there are.
+/// Those of the transfers that there are, finished long ago or not.
 pub(super) async fn transfers(
     conn: &mut PgConnection,
     command_ids: &[String],
 ) -> Result<Vec<TransferRow>, sqlx::Error> {
     sqlx::query_as!(
         TransferRow,
-        r#"SELECT "commandId" AS command_id, "profileId" AS profile_id, payload, status, outcome,
-                  prerequisite, "txId" AS tx_id, "blockNumber" AS block_number,
-                  r.remark AS "remark?"
-           FROM "OutboxCommand" LEFT JOIN "TransferRemark" r USING ("commandId")
+        r#"SELECT "commandId" AS "command_id!", "profileId" AS profile_id,
+                  payload AS "payload!", status AS "status!", outcome, prerequisite,
+                  "txId" AS tx_id, "blockNumber" AS block_number, r.remark AS "remark?"
+           FROM "OutboxHistory" LEFT JOIN "TransferRemark" r USING ("commandId")
            WHERE "commandId" = ANY($1) AND kind = 'TRANSFER'"#,
         command_ids,
     )
