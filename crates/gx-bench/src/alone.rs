@@ -12,7 +12,7 @@ use gx_model::{
     AccountId, BatchEntry, BatchEvent, Clock, Command, CommandKind, DomainEvent, EntryOutcome,
     EventRecord, Qirat, economics,
 };
-use gx_outbox::{Batch, BatchLimits, LANES, Lease, NewAttempt, RetryPolicy, Try};
+use gx_outbox::{Batch, BatchLimits, LANES, Lease, Marks, NewAttempt, RetryPolicy, Try};
 use gx_projector::{ReadBlock, Rules, apply_blocks};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -58,13 +58,13 @@ async fn submit(
     mut ledger: PretendedLedger,
     stored: mpsc::Sender<Stored>,
 ) -> Result<(), BenchError> {
-    let (clock, mut number) = (Clock::system(), 0_u64);
+    let (clock, mut marks, mut number) = (Clock::system(), Marks::default(), 0_u64);
     let mut conn = pool.acquire().await?;
     let (now, lanes) = (clock.now(), i64::from(LANES));
     let lease = gx_outbox::lease(&mut conn, "alone", lanes, now, now + LEASE).await?;
     drop(conn);
     loop {
-        let batches = claim(pool, &lease, &clock).await?;
+        let batches = claim(pool, &lease, &mut marks, &clock).await?;
         if batches.is_empty()
             && gx_outbox::next_due(&mut *pool.acquire().await?, now).await?.is_none()
         {
@@ -97,12 +97,13 @@ async fn submit(
 async fn claim(
     pool: &PgPool,
     lease: &Lease,
+    marks: &mut Marks,
     clock: &Clock,
 ) -> Result<Vec<(Batch, Try)>, BenchError> {
     let limits = BatchLimits::default();
     let wanted = i64::try_from(limits.max_commands * BATCHES).unwrap_or(i64::MAX);
     let (mut tx, now) = (pool.begin().await?, clock.now());
-    let due = gx_outbox::due_commands(&mut tx, lease, now, wanted).await?;
+    let due = gx_outbox::due_commands(&mut tx, lease, marks, clock, wanted).await?;
     let busy = gx_outbox::open_touches(&mut tx).await?;
     let mut claimed = Vec::new();
     for batch in gx_outbox::form(due, &busy, limits, BATCHES) {

@@ -1,7 +1,7 @@
 //! Commands of a benchmark's people, put into the outbox.
 
 use clap::ValueEnum;
-use gx_model::{Command, CommandId, Qirat, SignerRole};
+use gx_model::{Command, CommandId, SignerRole};
 use sqlx::PgConnection;
 
 use crate::error::BenchError;
@@ -27,16 +27,15 @@ impl Wanted {
     pub(crate) fn command(self, n: u64, people: u64) -> (CommandId, Command) {
         let (round, payer) = (n / people, n % people);
         let id = |kind: &str| CommandId::derive(&["bench", kind, &n.to_string()]);
-        let cent = Qirat::new(10_000).expect("a hundredth of a GX is an amount");
         match self {
             Self::Transfers => {
                 // Another receiver each round, and never the payer.
                 let receiver = (payer + 1 + (round * 7_919 + people / 2) % (people - 1)) % people;
-                (id("transfer"), people::transfer(payer, receiver, cent))
+                (id("transfer"), people::pay_a_little(payer, receiver))
             }
             Self::ToOne => {
                 let payer = 1 + n % (people - 1);
-                (id("to one"), people::transfer(payer, 0, cent))
+                (id("to one"), people::pay_a_little(payer, 0))
             }
             Self::OneCountry => {
                 let number = Self::newcomer(n, people);

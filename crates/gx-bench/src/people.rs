@@ -129,13 +129,18 @@ pub(crate) fn grant(number: u64) -> Command {
     Command::DistributeGenesis { nationality: user_id.country(), user_id }
 }
 
-pub(crate) fn transfer(from: u64, to: u64, amount: Qirat) -> Command {
+fn transfer(from: u64, to: u64, amount: Qirat) -> Command {
     Command::Transfer {
         from: AccountId::User(user_id(from)),
         to: AccountId::User(user_id(to)),
         amount,
         tx_type: None,
     }
+}
+
+/// A hundredth of a GX, so that nobody runs out of money.
+pub(crate) fn pay_a_little(from: u64, to: u64) -> Command {
+    transfer(from, to, Qirat::new(10_000).expect("a hundredth of a GX is an amount"))
 }
 
 pub(crate) fn create_id(number: u64) -> CommandId {

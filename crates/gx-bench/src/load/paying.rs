@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use gx_model::{BatchCommand, CommandId, Qirat};
+use gx_model::{BatchCommand, CommandId};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{ledger, signers};
 use crate::error::BenchError;
-use crate::people::transfer;
+use crate::people::pay_a_little;
 use crate::server::Target;
 
 /// Transfers in one transaction.
@@ -47,12 +47,11 @@ pub(crate) async fn run(
 }
 
 fn batch(number: u64, people: u64) -> Vec<BatchCommand> {
-    let cent = Qirat::new(10_000).expect("a hundredth of a GX is an amount");
     (0..TRANSFERS)
         .map(|at| {
             let from = (number * 2 * TRANSFERS + 2 * at) % people;
             let id = CommandId::derive(&["bench", "pay", &number.to_string(), &at.to_string()]);
-            BatchCommand::new(id, &transfer(from, (from + 1) % people, cent))
+            BatchCommand::new(id, &pay_a_little(from, (from + 1) % people))
         })
         .collect()
 }

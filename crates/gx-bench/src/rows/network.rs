@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use gx_model::{BatchCommand, Clock, Command, CommandId, CountryList, Qirat};
+use gx_model::{BatchCommand, Clock, Command, CommandId, CountryList};
 use gx_outbox::NewCommand;
 use rand::RngExt as _;
 use serde::Deserialize;
@@ -144,13 +144,12 @@ async fn official_client(
     from: u64,
     transactions: u64,
 ) -> Result<f64, BenchError> {
-    let cent = Qirat::new(10_000).expect("a hundredth of a GX is an amount");
     let calls: Vec<_> = (from..from + transactions)
         .map(|number| {
             // Pairs of their own, so that what is under way at once touches nothing twice.
             let payer = number * 2 % PEOPLE;
             let id = CommandId::derive(&["bench", "official client", &number.to_string()]);
-            BatchCommand::new(id, &people::transfer(payer, payer + 1, cent))
+            BatchCommand::new(id, &people::pay_a_little(payer, payer + 1))
         })
         .collect();
     let file = folder.join("calls.json");
