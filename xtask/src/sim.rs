@@ -10,7 +10,7 @@ use crate::repo::Repo;
 pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Result<bool, Error> {
     // Of all packages, so that nothing is built twice because of other features.
     let fixed = ["run", "--quiet", "--locked", "--bin", "gx-sim", "--"];
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = Command::new("cargo");
     cargo.current_dir(repo.path("")).args(fixed).args(arguments);
     let status = cargo
         .status()

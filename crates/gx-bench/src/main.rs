@@ -141,7 +141,7 @@ async fn run(command: Command) -> Result<(), BenchError> {
         Command::Run(args) => measure(&args).await,
         Command::List => {
             for row in ROWS {
-                println!("{:20}{}; limit: {}", row.name, row.about, row.limit);
+                println!("{:26}{}; limit: {}", row.name, row.about, row.limit);
             }
             Ok(())
         }

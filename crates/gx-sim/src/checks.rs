@@ -239,7 +239,8 @@ async fn check_ledger(stage: &Stage, mirror: &Mirror) -> Result<(), String> {
     }
     let people = mirror.people.keys().cloned();
     for account in people.chain([AccountId::Treasury("MY".parse().unwrap()).to_string()]) {
-        let view = ask(stage, "TokenomicsContract:GetBalance", &[account.clone()]).await?;
+        let view =
+            ask(stage, "TokenomicsContract:GetBalance", std::slice::from_ref(&account)).await?;
         expect_balance(mirror, &account, &view["balance"])?;
     }
     Ok(())

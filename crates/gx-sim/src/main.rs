@@ -60,7 +60,8 @@ fn main() -> ExitCode {
             })
         })
         .collect();
-    let died = stages.into_iter().fold(false, |died, stage| stage.join().is_err() || died);
+    // Every stage is waited for, also after one has died.
+    let died = stages.into_iter().filter_map(|stage| stage.join().err()).count() > 0;
     let (played, failed) =
         (progress.played.load(Ordering::SeqCst), progress.failed.load(Ordering::SeqCst));
     eprintln!("\r{played} seeds of {} steps played, {failed} failed", arguments.steps);

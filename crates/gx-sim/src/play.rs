@@ -72,12 +72,12 @@ pub async fn play(stage: &mut Stage, seed: u64, steps: u32) -> Outcome {
         is_put_back_in_place: false,
         outage: false,
     };
-    let violation = play.to_the_end(steps).await.err();
+    let violation = play.play_out(steps).await.err();
     Outcome { trace: play.trace, violation }
 }
 
 impl Play<'_> {
-    async fn to_the_end(&mut self, steps: u32) -> Result<(), String> {
+    async fn play_out(&mut self, steps: u32) -> Result<(), String> {
         self.post.collect(&mut *self.stage.conn().await).await;
         // What was there before the run is not sent again.
         self.post.envelopes.clear();

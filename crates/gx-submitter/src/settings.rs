@@ -33,7 +33,7 @@ pub struct SubmitterSettings {
     pub batch_commands: u16,
     /// How long finished commands stay among those that are worked on, in seconds, before they
     /// move to the archive.
-    #[arg(long, env = "GX_SUBMITTER_ARCHIVE_AFTER_S", default_value_t = 31_536_000,
+    #[arg(long, env = "GX_SUBMITTER_ARCHIVE_AFTER_S", default_value_t = 86_400,
           value_parser = clap::value_parser!(u64).range(1..=315_360_000))]
     pub archive_after_s: u64,
     /// Most transactions under way at once, from forming to submission.
