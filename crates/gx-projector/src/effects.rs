@@ -41,8 +41,6 @@ pub(crate) struct Grant {
 pub(crate) struct Balance {
     pub(crate) account_id: String,
     pub(crate) balance: i64,
-    /// Whether a person owns it, whose account was touched by the ledger now.
-    pub(crate) is_person: bool,
 }
 
 /// What a pool received, or paid (negative).
@@ -201,7 +199,6 @@ fn moved(
 
 impl Balance {
     fn of(account: &AccountId, balance: Qirat) -> Self {
-        let is_person = matches!(account, AccountId::User(_));
-        Self { account_id: account.to_string(), balance: balance.get(), is_person }
+        Self { account_id: account.to_string(), balance: balance.get() }
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use gx_db::PgConnection;
-use time::OffsetDateTime;
 
 use crate::effects::{Balance, Effects, Grant, HistoryRow, Person, PoolMove};
 use crate::error::NotApplied;
@@ -18,8 +17,6 @@ pub(crate) struct Plan<'a> {
     grants: BTreeMap<&'a str, (&'a Grant, &'a Place)>,
     countries: BTreeMap<&'a str, &'a Grant>,
     balances: BTreeMap<&'a str, (&'a Balance, &'a Place)>,
-    /// When people's accounts were touched last, by the clocks that the ledger saw.
-    synced: BTreeMap<&'a str, OffsetDateTime>,
     moves: Vec<(&'a PoolMove, &'a Place)>,
     history: Vec<(&'a HistoryRow, &'a Place)>,
 }
@@ -44,10 +41,6 @@ impl<'a> Plan<'a> {
         }
         for balance in &effects.balances {
             self.balances.insert(&balance.account_id, (balance, place));
-            if balance.is_person {
-                let at = self.synced.entry(&balance.account_id).or_insert(place.ledger_at);
-                *at = place.ledger_at.max(*at);
-            }
         }
         self.moves.extend(effects.moves.iter().map(|one| (one, place)));
         self.history.extend(effects.history.iter().map(|row| (row, place)));
@@ -104,10 +97,6 @@ impl<'a> Plan<'a> {
                 profile_id,
                 grant: self.grants.remove(id),
                 balance: self.balances.remove(id),
-                synced_at: self
-                    .synced
-                    .remove(id)
-                    .map_or(place.ledger_at, |at| at.max(place.ledger_at)),
             });
         }
         people::create_users(conn, &new).await?;
@@ -116,28 +105,14 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Balances of wallets that exist, and what that means for their owners' accounts.
+    /// Balances of wallets that exist.
     async fn assign(&self, conn: &mut PgConnection) -> Result<(), NotApplied> {
         if self.balances.is_empty() {
             return Ok(());
         }
         let balances: Vec<_> = self.balances.values().copied().collect();
-        let owners = money::set_balances(conn, &balances).await?;
-        let known = owners.iter().map(|(account, _)| account.clone()).collect();
-        expect(&balances, |(balance, _)| &balance.account_id, known)
-            .map_err(|id| no_account(&id))?;
-        let mut touched: Vec<(&str, OffsetDateTime)> = owners
-            .iter()
-            .filter_map(|(account, profile_id)| {
-                let at = self.synced.get(account.as_str())?;
-                Some((profile_id.as_deref()?, *at))
-            })
-            .collect();
-        touched.sort_unstable();
-        if !touched.is_empty() {
-            people::synced(conn, &touched).await?;
-        }
-        Ok(())
+        let known = money::set_balances(conn, &balances).await?;
+        expect(&balances, |(balance, _)| &balance.account_id, known).map_err(|id| no_account(&id))
     }
 }
 

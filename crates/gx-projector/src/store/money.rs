@@ -33,24 +33,24 @@ pub(crate) async fn create_treasuries(
     Ok(())
 }
 
-/// Assigns balances of wallets; the accounts that have one, and whose they are.
+/// Assigns balances of wallets; the accounts that have one.
 pub(crate) async fn set_balances(
     conn: &mut PgConnection,
     balances: &[(&Balance, &Place)],
-) -> Result<Vec<(String, Option<String>)>, sqlx::Error> {
+) -> Result<Vec<String>, sqlx::Error> {
     let accounts: Vec<&str> = balances.iter().map(|(new, _)| new.account_id.as_str()).collect();
     let amounts: Vec<i64> = balances.iter().map(|(new, _)| new.balance).collect();
     let tx_ids: Vec<&str> = balances.iter().map(|(_, place)| &*place.tx_id).collect();
     let blocks: Vec<i64> = balances.iter().map(|(_, place)| place.block_number).collect();
     let times: Vec<OffsetDateTime> = balances.iter().map(|(_, place)| place.ledger_at).collect();
-    let rows = query!(
+    query_scalar!(
         r#"UPDATE "Wallet" w
            SET balance = new.balance, "lastTxId" = new."txId", "asOfBlock" = new.block,
                "updatedAt" = new.at
            FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::timestamptz[])
                 AS new (account, balance, "txId", block, at)
            WHERE w."accountId" = new.account
-           RETURNING w."accountId" AS account, w."profileId" AS profile_id"#,
+           RETURNING w."accountId""#,
         &accounts as &[&str],
         &amounts,
         &tx_ids as &[&str],
@@ -58,8 +58,7 @@ pub(crate) async fn set_balances(
         &times,
     )
     .fetch_all(conn)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.account, row.profile_id)).collect())
+    .await
 }
 
 /// Unlocks a treasury; `false` without such a wallet.

@@ -15,7 +15,6 @@ pub(crate) struct NewPerson<'a> {
     pub(crate) profile_id: &'a str,
     pub(crate) grant: Option<(&'a Grant, &'a Place)>,
     pub(crate) balance: Option<(&'a Balance, &'a Place)>,
-    pub(crate) synced_at: OffsetDateTime,
 }
 
 /// Whose accounts hold ledger ids.
@@ -68,22 +67,19 @@ pub(crate) async fn register(
     let profiles: Vec<&str> = people.iter().map(|new| new.profile_id).collect();
     let ids: Vec<&str> = people.iter().map(|new| new.person.fabric_user_id.as_str()).collect();
     let times: Vec<OffsetDateTime> = people.iter().map(|new| new.place.ledger_at).collect();
-    let synced: Vec<OffsetDateTime> = people.iter().map(|new| new.synced_at).collect();
     query!(
         r#"UPDATE "UserProfile" p
            SET "fabricUserId" = new.id, "onchainStatus" = 'REGISTERED',
                "onchainRegisteredAt" = new.at,
-               "lastSyncedAt" = greatest(p."lastSyncedAt", new."syncedAt"),
+               "lastSyncedAt" = greatest(p."lastSyncedAt", new.at),
                status = CASE p.status WHEN 'APPROVED_PENDING_ONCHAIN' THEN 'ACTIVE'
                         ELSE p.status END,
                "updatedAt" = greatest(p."updatedAt", new.at)
-           FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[])
-                AS new ("profileId", id, at, "syncedAt")
+           FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS new ("profileId", id, at)
            WHERE p."profileId" = new."profileId""#,
         &profiles as &[&str],
         &ids as &[&str],
         &times,
-        &synced,
     )
     .execute(conn)
     .await?;
@@ -141,24 +137,6 @@ pub(crate) async fn return_to_review(
     .execute(conn)
     .await?;
     Ok(done.rows_affected())
-}
-
-/// Notes when accounts were touched by the ledger.
-pub(crate) async fn synced(
-    conn: &mut PgConnection,
-    profiles: &[(&str, OffsetDateTime)],
-) -> Result<(), sqlx::Error> {
-    let (ids, times): (Vec<&str>, Vec<OffsetDateTime>) = profiles.iter().copied().unzip();
-    query!(
-        r#"UPDATE "UserProfile" p SET "lastSyncedAt" = greatest(p."lastSyncedAt", new.at)
-           FROM unnest($1::text[], $2::timestamptz[]) AS new ("profileId", at)
-           WHERE p."profileId" = new."profileId""#,
-        &ids as &[&str],
-        &times,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
 }
 
 /// Records people's one grant; the people whom there are.
