@@ -264,8 +264,11 @@ impl Crew<'_> {
         settled.wait(conn, operations, LONGEST).await?;
         let (seconds, done) = (start.elapsed().as_secs_f64(), settled.count - count);
         let mut repetition = Repetition { measured: as_rate(done) / seconds, ..Default::default() };
-        for (name, after) in self.usages()? {
-            repetition.cpu_us.insert(name.to_owned(), cpu_us(before[name], after, done));
+        // A smoke run settles everything while it warms up: no operation, no cost of one.
+        if done > 0 {
+            for (name, after) in self.usages()? {
+                repetition.cpu_us.insert(name.to_owned(), cpu_us(before[name], after, done));
+            }
         }
         Ok(repetition)
     }
