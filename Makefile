@@ -24,7 +24,7 @@ run:
 test:
 	@scripts/setup
 	@. scripts/environment && cargo test --workspace --locked && \
-	  "$$(target_folder)/debug/gx-sim" --seeds 200 && \
+	  "$$(target_folder)/debug/gx-sim" --seeds 200 --jobs 4 && \
 	  scripts/test-official --gx="$$(target_folder)/debug/gx"
 
 test-kill:
