@@ -16,6 +16,7 @@ use crate::control::{self, Controls};
 use crate::faults::Faults;
 use crate::ledger::{OrdererGone, Store};
 use crate::msp::{CHANNEL_MSP_IDS, IdentityRequest, Organizations, PemIdentity, user_name};
+use crate::node::{DELIVER_STREAMS, Peer};
 use crate::servers::{Listeners, Servers};
 use crate::{DevnetError, DevnetOptions, DumpError, DumpSummary, LedgerSnapshot, SnapshotError};
 
@@ -28,6 +29,7 @@ pub(crate) const LEDGER_FILE: &str = "ledger.redb";
 /// be opened again only after [`Devnet::stop`].
 pub struct Devnet {
     peers: Vec<PeerEndpoint>,
+    served: Vec<Arc<Peer>>,
     orderer_endpoint: String,
     organizations: Organizations,
     users: [(SignerRole, PemIdentity); 3],
@@ -98,6 +100,7 @@ impl Devnet {
             [(roles[0], own(roles[0])?), (roles[1], own(roles[1])?), (roles[2], own(roles[2])?)];
         Ok(Self {
             peers,
+            served: node.peers.clone(),
             orderer_endpoint: node.orderer_address.clone(),
             organizations,
             users,
@@ -167,6 +170,12 @@ impl Devnet {
     /// Where the ledger is steered over HTTP, if it was started with such an address.
     pub fn control_endpoint(&self) -> Option<SocketAddr> {
         self.control
+    }
+
+    /// Block streams that callers hold open, at all peers together. A peer serves 2 500.
+    pub fn open_block_streams(&self) -> usize {
+        let free = |peer: &Arc<Peer>| peer.deliver_streams.available_permits();
+        self.served.iter().map(|peer| DELIVER_STREAMS - free(peer)).sum()
     }
 
     /// Makes a block now of everything submitted so far, whatever the cutting rule, and tells

@@ -9,8 +9,9 @@ use gx_fabric_proto::orderer::seek_info::SeekBehavior;
 use gx_fabric_proto::orderer::{SeekNewest, SeekPosition, SeekSpecified, seek_position};
 use gx_fabric_proto::protos::DeliverResponse;
 use gx_fabric_proto::protos::deliver_response::Type;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
 use crate::block::Block;
@@ -23,6 +24,8 @@ use crate::telemetry::count_failure;
 pub struct BlockStream {
     answers: Answers,
     peer: String,
+    /// Dropped with the answers, so that the peer is told.
+    _requests: Requests,
 }
 
 /// A peer may hold back its first word until there is a block, so that opening a stream is
@@ -49,8 +52,10 @@ impl BlockStream {
     /// Sends a seek request to a peer, once somebody waits for a block.
     pub(crate) fn open(peer: &Peer, seek: Envelope) -> Self {
         let mut client = peer.deliver_client();
-        let opening = async move { Ok(client.deliver(requests(seek)).await?.into_inner()) };
-        Self { answers: Answers::Opening(Box::pin(opening)), peer: peer.endpoint().to_owned() }
+        let (requests, stream) = Requests::of(seek);
+        let opening = async move { Ok(client.deliver(stream).await?.into_inner()) };
+        let answers = Answers::Opening(Box::pin(opening));
+        Self { answers, peer: peer.endpoint().to_owned(), _requests: requests }
     }
 
     /// The peer that delivers.
@@ -97,10 +102,11 @@ pub(crate) async fn height_of(
     deadline: Instant,
 ) -> Result<u64, LedgerError> {
     let mut client = peer.deliver_client();
+    let (_requests, stream) = Requests::of(seek);
     let ask = async {
         // Filtered blocks carry no content: the newest may be large, and is not wanted.
         let mut answers = client
-            .deliver_filtered(requests(seek))
+            .deliver_filtered(stream)
             .await
             .map_err(|status| LedgerError::from_status(Phase::Stream, &status))?
             .into_inner();
@@ -131,9 +137,20 @@ pub(crate) async fn height_of(
     })
 }
 
-/// The one request, on a stream that stays open: some peers end with their clients' side.
-fn requests(seek: Envelope) -> impl tokio_stream::Stream<Item = Envelope> {
-    tokio_stream::once(seek).chain(tokio_stream::pending())
+/// Keeps the stream of requests open: some peers end with their clients' side. It must be dropped
+/// when the answers are: HTTP/2 has no word for a caller who only stops to listen, and a peer
+/// serves him, one of the few it serves at once, for as long as the connection stands.
+struct Requests {
+    _open: mpsc::Sender<Envelope>,
+}
+
+impl Requests {
+    /// The stream has this one request.
+    fn of(seek: Envelope) -> (Self, ReceiverStream<Envelope>) {
+        let (open, requests) = mpsc::channel(1);
+        open.try_send(seek).expect("there is room for one");
+        (Self { _open: open }, ReceiverStream::new(requests))
+    }
 }
 
 async fn next_answer(

@@ -1,6 +1,6 @@
 //! Following a chain through ends, silence and lies.
 
-use gx_fabric_client::{ChainError, PeerConfig, StreamError};
+use gx_fabric_client::{ChainError, PeerConfig, PeerHeight, StreamError};
 use gx_fabric_proto::common::Metadata;
 use gx_fabric_proto::orderer::seek_info::SeekBehavior;
 use gx_model::SignerRole;
@@ -59,6 +59,30 @@ async fn prj_11_new_blocks_arrive_after_a_clean_end_and_through_a_black_hole() {
     let person = batch(&[create(&person(1))]);
     world.transact(&direct, SignerRole::Admin, EXECUTE, &person).await;
     assert_eq!(next_within_bound(&mut follower).await.number, 2);
+}
+
+/// A peer serves only so many streams at once: what is not read any more must not count.
+#[tokio::test]
+async fn each_stream_is_given_back_to_its_peer_while_the_connection_stands() {
+    let world = World::start().await;
+    let ledger = world.ledger();
+    let known = genesis(&ledger).await;
+    let follower = ledger.follow(known);
+    let mut state = follower.state();
+    let connected = state.wait_for(|state| state.peer.is_some());
+    tokio::time::timeout(BOUND, connected).await.expect("it connects").unwrap();
+    assert!(world.devnet().open_block_streams() > 0);
+
+    drop(follower);
+    for _ in 0..10 {
+        PeerHeight::tip(&ledger.heights().await).unwrap();
+    }
+    let given_back = async {
+        while world.devnet().open_block_streams() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(BOUND, given_back).await.expect("no stream stays open");
 }
 
 #[tokio::test]
