@@ -21,6 +21,8 @@ use crate::store::look;
 
 /// Least number of commands looked at in each lane.
 const LEAST_SHARE: i64 = 16;
+/// By how much more is looked at in each lane where that was not enough.
+const SHARE_GROWTH: i64 = 4;
 /// How long a command may take from drawing its number to its commit and still be found at
 /// once.
 const COMMIT_TIME: Duration = Duration::from_secs(2);
@@ -144,11 +146,13 @@ pub async fn due_commands(
     let is_full = marks.is_full_due(now);
     let from = if is_full { vec![0; lease.lanes.len()] } else { marks.of(&lease.lanes) };
     let lanes = i64::try_from(lease.lanes.len()).unwrap_or(i64::MAX).max(1);
-    // An even share first; where the work is in few lanes, these are looked at again.
-    let share = (limit / lanes).max(LEAST_SHARE).min(limit);
+    // An even share first; where the work is in few lanes, more and more of each: all that
+    // could be wanted of every lane would be far more than is wanted.
+    let mut share = (limit / lanes + 1).max(LEAST_SHARE).min(limit);
     let mut rows = look::due(conn, &lease.lanes, &from, share, limit, now).await?;
-    if !reaches(&rows, limit) && has_full_lane(&rows, share) {
-        rows = look::due(conn, &lease.lanes, &from, limit, limit, now).await?;
+    while !reaches(&rows, limit) && has_full_lane(&rows, share) {
+        share *= SHARE_GROWTH;
+        rows = look::due(conn, &lease.lanes, &from, share, limit, now).await?;
     }
     if is_full {
         let after = clock.now();

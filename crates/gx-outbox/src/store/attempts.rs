@@ -23,16 +23,16 @@ pub(crate) async fn serialise_stores(conn: &mut PgConnection) -> Result<(), sqlx
     Ok(())
 }
 
-/// Whether an open attempt touches any of these keys: a join by hash, where `&&` would
-/// compare each key with each.
+/// Whether an open attempt touches any of these keys: an intersection of sets, where `&&`, or
+/// a join whose size the planner cannot know, would compare each key with each.
 pub(crate) async fn overlaps_open(
     conn: &mut PgConnection,
     touches: &[String],
 ) -> Result<bool, sqlx::Error> {
     query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM "LedgerAttempt" a, unnest(a.touches) AS open (key)
-                          JOIN unnest($1::text[]) AS wanted (key) USING (key)
-                          WHERE a.state = 'OPEN') AS "overlaps!""#,
+        r#"SELECT EXISTS (SELECT unnest(touches) FROM "LedgerAttempt" WHERE state = 'OPEN'
+                          INTERSECT
+                          SELECT unnest($1::text[])) AS "overlaps!""#,
         touches,
     )
     .fetch_one(conn)

@@ -22,11 +22,12 @@ pub(crate) struct DueRow {
 
 /// Lets the rest of the transaction follow the indexes that hold what is unsettled, and
 /// nothing else: the statistics may be those of a quiet hour, and then a plan that reads
-/// the whole history looks cheap.
+/// the whole history looks cheap, or the right one dear enough to be compiled first.
 pub(crate) async fn follow_indexes(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     query!(
         r#"SELECT set_config('enable_seqscan', 'off', true) AS seq,
-                  set_config('enable_bitmapscan', 'off', true) AS bitmap"#
+                  set_config('enable_bitmapscan', 'off', true) AS bitmap,
+                  set_config('jit', 'off', true) AS jit"#
     )
     .fetch_one(conn)
     .await?;
