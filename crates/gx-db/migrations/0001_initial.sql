@@ -637,19 +637,17 @@ COMMENT ON TABLE "LedgerCountry" IS
     'Countries as the chain has them, with people granted and Qirat paid from the two genesis pools.';
 
 CREATE TABLE "LedgerPoolMove" (
-    "txId"       text           NOT NULL,
-    "eventIndex" integer        NOT NULL,
-    "poolId"     text           NOT NULL REFERENCES "LedgerPool" ("poolId"),
-    kind         text           NOT NULL,
-    amount       bigint         NOT NULL,
-    at           timestamptz(3) NOT NULL,
-    PRIMARY KEY ("txId", "eventIndex", "poolId"),
+    "txId"   text           NOT NULL,
+    "poolId" text           NOT NULL REFERENCES "LedgerPool" ("poolId"),
+    kind     text           NOT NULL,
+    amount   bigint         NOT NULL,
+    at       timestamptz(3) NOT NULL,
+    PRIMARY KEY ("txId", "poolId", kind),
     CONSTRAINT "LedgerPoolMove_kind_known" CHECK (kind IN ('FEE', 'TRANSFER')),
-    CONSTRAINT "LedgerPoolMove_amount_moves" CHECK (amount <> 0 AND (kind <> 'FEE' OR amount > 0))
+    CONSTRAINT "LedgerPoolMove_fees_are_earned" CHECK (kind <> 'FEE' OR amount > 0)
 );
 COMMENT ON TABLE "LedgerPoolMove" IS
-    'Fees credited to SYSTEM_OPERATIONS_FUND and transfers from (negative) and to pools.';
-CREATE INDEX "LedgerPoolMove_poolId_idx" ON "LedgerPoolMove" ("poolId");
+    'By transaction: fees credited to SYSTEM_OPERATIONS_FUND, and transfers from (negative) and to pools. A sum of each, so that a pool''s balance is not one over every payment ever made.';
 
 CREATE TABLE "LedgerUser" (
     "fabricUserId"  text PRIMARY KEY,
@@ -684,7 +682,9 @@ CREATE TABLE "Wallet" (
     CONSTRAINT "Wallet_balance_never_negative" CHECK (balance >= 0),
     CONSTRAINT "Wallet_user_has_owner" CHECK (
         (kind = 'USER') = ("profileId" IS NOT NULL AND "fabricUserId" IS NOT NULL))
-);
+)
+-- Room in each page for new balances, which then need no new entries in the indexes.
+WITH (fillfactor = 70);
 COMMENT ON COLUMN "Wallet"."isLocked" IS 'A treasury is locked until it is activated.';
 
 CREATE TABLE "Transaction" (

@@ -142,7 +142,7 @@ fn granted(
     if grant.amount > 0 {
         let pool = AccountId::Pool(Pool::UserGenesis);
         effects.history.push(HistoryRow {
-            id: transaction_row_id(&place.tx_id, place.event_index, user),
+            id: transaction_row_id(place, user),
             account_id: user.to_string(),
             kind: "GENESIS",
             direction: "IN",
@@ -184,7 +184,7 @@ fn moved(
     for (direction, account, counterparty, fee) in sides {
         if let AccountId::User(_) = account {
             effects.history.push(HistoryRow {
-                id: transaction_row_id(&place.tx_id, place.event_index, account),
+                id: transaction_row_id(place, account),
                 account_id: account.to_string(),
                 kind: "TRANSFER",
                 direction,

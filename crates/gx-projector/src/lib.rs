@@ -35,7 +35,7 @@ mod verify;
 pub use block::{Applied, Decode, Rules, apply_block, apply_blocks};
 pub use compare::{Difference, differences};
 pub use error::{Halt, ProjectorError};
-pub use place::{transaction_row_id, wallet_id};
+pub use place::wallet_id;
 pub use projector::{Parts, Progress, Projector};
 pub use read::ReadBlock;
 pub use rebuild::{

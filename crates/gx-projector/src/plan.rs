@@ -9,6 +9,9 @@ use crate::error::NotApplied;
 use crate::place::Place;
 use crate::store::{money, people};
 
+/// A transaction, a pool, and what kind of movement.
+type MoveKey<'a> = (&'a str, &'static str, &'static str);
+
 /// The rows of events that were added in the chain's order. Sorted by their keys, they touch
 /// the indexes in order.
 #[derive(Debug, Default)]
@@ -17,7 +20,7 @@ pub(crate) struct Plan<'a> {
     grants: BTreeMap<&'a str, (&'a Grant, &'a Place)>,
     countries: BTreeMap<&'a str, &'a Grant>,
     balances: BTreeMap<&'a str, (&'a Balance, &'a Place)>,
-    moves: Vec<(&'a PoolMove, &'a Place)>,
+    moves: BTreeMap<MoveKey<'a>, (i64, &'a Place)>,
     history: Vec<(&'a HistoryRow, &'a Place)>,
 }
 
@@ -42,7 +45,9 @@ impl<'a> Plan<'a> {
         for balance in &effects.balances {
             self.balances.insert(&balance.account_id, (balance, place));
         }
-        self.moves.extend(effects.moves.iter().map(|one| (one, place)));
+        for PoolMove { pool, kind, amount } in &effects.moves {
+            self.moves.entry((&place.tx_id, pool.name(), kind)).or_insert((0, place)).0 += amount;
+        }
         self.history.extend(effects.history.iter().map(|row| (row, place)));
         true
     }
@@ -69,7 +74,17 @@ impl<'a> Plan<'a> {
             })?;
         }
         if !self.moves.is_empty() {
-            money::move_pools(conn, &self.moves).await?;
+            let moves = self.moves.iter();
+            let moves: Vec<_> = moves
+                .map(|((tx_id, pool_id, kind), (amount, place))| money::NewMove {
+                    tx_id,
+                    pool_id,
+                    kind,
+                    amount: *amount,
+                    at: place.ledger_at,
+                })
+                .collect();
+            money::move_pools(conn, &moves).await?;
         }
         if !self.history.is_empty() {
             money::add_history(conn, &self.history).await?;

@@ -4,7 +4,7 @@ use gx_db::PgConnection;
 use sqlx::{query, query_scalar};
 use time::OffsetDateTime;
 
-use crate::effects::{Balance, Grant, HistoryRow, PoolMove};
+use crate::effects::{Balance, Grant, HistoryRow};
 use crate::place::Place;
 use crate::store::copy::Copy;
 
@@ -138,24 +138,39 @@ pub(crate) async fn add_history(
     copy.finish().await
 }
 
-/// Records what pools received and paid.
+/// What one transaction moved to a pool, or from it (negative), in one kind of movement.
+pub(crate) struct NewMove<'a> {
+    pub(crate) tx_id: &'a str,
+    pub(crate) pool_id: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) amount: i64,
+    pub(crate) at: OffsetDateTime,
+}
+
+/// Records what pools received and paid. A dead event that is applied later adds to what the
+/// others of its transaction have moved.
 pub(crate) async fn move_pools(
     conn: &mut PgConnection,
-    moves: &[(&PoolMove, &Place)],
+    moves: &[NewMove<'_>],
 ) -> Result<(), sqlx::Error> {
-    let statement = r#"COPY "LedgerPoolMove" ("txId", "eventIndex", "poolId", kind, amount, at)
-        FROM STDIN (FORMAT binary)"#;
-    let mut copy = Copy::begin(conn, statement, 6).await?;
-    for (new, place) in moves {
-        copy.row(|row| {
-            row.text(&place.tx_id)
-                .integer(place.event_index)
-                .text(new.pool.name())
-                .text(new.kind)
-                .bigint(new.amount)
-                .time(place.ledger_at);
-        })
-        .await?;
-    }
-    copy.finish().await
+    let tx_ids: Vec<&str> = moves.iter().map(|new| new.tx_id).collect();
+    let pool_ids: Vec<&str> = moves.iter().map(|new| new.pool_id).collect();
+    let kinds: Vec<&str> = moves.iter().map(|new| new.kind).collect();
+    let amounts: Vec<i64> = moves.iter().map(|new| new.amount).collect();
+    let times: Vec<OffsetDateTime> = moves.iter().map(|new| new.at).collect();
+    query!(
+        r#"INSERT INTO "LedgerPoolMove" AS m ("txId", "poolId", kind, amount, at)
+           SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[],
+                                $5::timestamptz[])
+           ON CONFLICT ("txId", "poolId", kind)
+           DO UPDATE SET amount = m.amount + excluded.amount"#,
+        &tx_ids as &[&str],
+        &pool_ids as &[&str],
+        &kinds as &[&str],
+        &amounts,
+        &times,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }

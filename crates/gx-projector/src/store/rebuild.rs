@@ -47,8 +47,8 @@ pub(crate) const TABLES: [Table; 8] = [
     },
     Table {
         name: "LedgerPoolMove",
-        key: &["txId", "eventIndex", "poolId"],
-        columns: &["kind", "amount", "at"],
+        key: &["txId", "poolId", "kind"],
+        columns: &["amount", "at"],
         has_other_keys: false,
     },
     Table {

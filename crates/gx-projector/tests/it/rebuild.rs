@@ -73,7 +73,7 @@ const VANDALISM: &str = r#"
     UPDATE "LedgerPool" SET "startBalance" = 5 WHERE "poolId" = 'SYSTEM_LOAN_POOL';
     DELETE FROM "LedgerCountry" WHERE "countryCode" = 'MY';
     UPDATE "LedgerPoolMove" SET amount = amount + 1;
-    INSERT INTO "LedgerPoolMove" VALUES ('tx', 0, 'SYSTEM_LOAN_POOL', 'FEE', 9, '2020-01-01Z');
+    INSERT INTO "LedgerPoolMove" VALUES ('tx', 'SYSTEM_LOAN_POOL', 'FEE', 9, '2020-01-01Z');
     UPDATE "LedgerUser" SET "fabricUserId" = 'nobody' WHERE "profileId" = 'profile-3';
     UPDATE "Wallet" SET balance = balance + 1, "updatedAt" = '2020-01-01Z' WHERE kind = 'USER';
     DELETE FROM "Wallet" WHERE "accountId" = 'treasury_SG';
