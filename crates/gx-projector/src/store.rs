@@ -2,10 +2,10 @@
 
 pub(crate) mod checkpoint;
 pub(crate) mod compare;
-pub(crate) mod copy;
 pub(crate) mod dead;
 pub(crate) mod money;
 pub(crate) mod people;
 pub(crate) mod rebuild;
+pub(crate) mod rows;
 pub(crate) mod system;
 pub(crate) mod verify;

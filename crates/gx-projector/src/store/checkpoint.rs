@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use crate::place::Place;
 use crate::read::ReadEvent;
-use crate::store::copy::Copy;
+use crate::store::rows::{self, Kind, Target};
 
 /// Starts the checkpoint with a row of blocks that begins with block 0; `false` where there
 /// is one.
@@ -101,25 +101,33 @@ pub(crate) async fn log_events(
     conn: &mut PgConnection,
     events: &[(&'static str, &ReadEvent)],
 ) -> Result<(), sqlx::Error> {
-    let statement = r#"COPY "EventLog" (channel, "blockNumber", "txId", "eventIndex", "txIndex",
-        "commandId", "eventName", payload, "ledgerAt") FROM STDIN (FORMAT binary)"#;
-    let mut copy = Copy::begin(conn, statement, 9).await?;
-    for (name, event) in events {
+    const EVENT_LOG: Target = Target {
+        table: "EventLog",
+        columns: &[
+            ("channel", Kind::Text),
+            ("blockNumber", Kind::BigInt),
+            ("txId", Kind::Text),
+            ("eventIndex", Kind::Integer),
+            ("txIndex", Kind::Integer),
+            ("commandId", Kind::Text),
+            ("eventName", Kind::Text),
+            ("payload", Kind::Jsonb),
+            ("ledgerAt", Kind::Time),
+        ],
+    };
+    rows::add(conn, &EVENT_LOG, events, |(name, event), row| {
         let place = &event.place;
-        copy.row(|row| {
-            row.text(&place.channel)
-                .bigint(place.block_number)
-                .text(&place.tx_id)
-                .integer(place.event_index)
-                .integer(place.tx_index)
-                .text(&place.command_id)
-                .text(name)
-                .jsonb(&event.payload)
-                .time(place.ledger_at);
-        })
-        .await?;
-    }
-    copy.finish().await
+        row.text(&place.channel)
+            .bigint(place.block_number)
+            .text(&place.tx_id)
+            .integer(place.event_index)
+            .integer(place.tx_index)
+            .text(&place.command_id)
+            .text(name)
+            .jsonb(&event.payload)
+            .time(place.ledger_at);
+    })
+    .await
 }
 
 /// Whether an event was applied before.

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use crate::effects::{Balance, Grant, HistoryRow};
 use crate::place::Place;
-use crate::store::copy::Copy;
+use crate::store::rows::{self, Kind, Target};
 
 /// Adds locked, empty treasuries.
 pub(crate) async fn create_treasuries(
@@ -112,30 +112,40 @@ pub(crate) async fn set_counters(
 /// Adds rows of people's history.
 pub(crate) async fn add_history(
     conn: &mut PgConnection,
-    rows: &[(&HistoryRow, &Place)],
+    history: &[(&HistoryRow, &Place)],
 ) -> Result<(), sqlx::Error> {
-    let statement = r#"COPY "Transaction" (id, "onChainTxId", "eventIndex", "accountId",
-        "blockNumber", "commandId", type, direction, counterparty, amount, fee, at)
-        FROM STDIN (FORMAT binary)"#;
-    let mut copy = Copy::begin(conn, statement, 12).await?;
-    for (new, place) in rows {
-        copy.row(|row| {
-            row.text(&new.id)
-                .text(&place.tx_id)
-                .integer(place.event_index)
-                .text(&new.account_id)
-                .bigint(place.block_number)
-                .text(&place.command_id)
-                .text(new.kind)
-                .text(new.direction)
-                .text(&new.counterparty)
-                .bigint(new.amount)
-                .bigint(new.fee)
-                .time(place.ledger_at);
-        })
-        .await?;
-    }
-    copy.finish().await
+    const TRANSACTION: Target = Target {
+        table: "Transaction",
+        columns: &[
+            ("id", Kind::Text),
+            ("onChainTxId", Kind::Text),
+            ("eventIndex", Kind::Integer),
+            ("accountId", Kind::Text),
+            ("blockNumber", Kind::BigInt),
+            ("commandId", Kind::Text),
+            ("type", Kind::Text),
+            ("direction", Kind::Text),
+            ("counterparty", Kind::Text),
+            ("amount", Kind::BigInt),
+            ("fee", Kind::BigInt),
+            ("at", Kind::Time),
+        ],
+    };
+    rows::add(conn, &TRANSACTION, history, |(new, place), row| {
+        row.text(&new.id)
+            .text(&place.tx_id)
+            .integer(place.event_index)
+            .text(&new.account_id)
+            .bigint(place.block_number)
+            .text(&place.command_id)
+            .text(new.kind)
+            .text(new.direction)
+            .text(&new.counterparty)
+            .bigint(new.amount)
+            .bigint(new.fee)
+            .time(place.ledger_at);
+    })
+    .await
 }
 
 /// What one transaction moved to a pool, or from it (negative), in one kind of movement.

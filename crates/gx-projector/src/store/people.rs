@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use crate::effects::{Balance, Grant, Person};
 use crate::place::Place;
-use crate::store::copy::{Copy, Row};
+use crate::store::rows::{self, Kind, Row, Target};
 
 /// A person about to exist, with everything that is said of them at once.
 pub(crate) struct NewPerson<'a> {
@@ -37,25 +37,32 @@ pub(crate) async fn create_users(
     conn: &mut PgConnection,
     people: &[NewPerson<'_>],
 ) -> Result<(), sqlx::Error> {
-    let statement = r#"COPY "LedgerUser" ("fabricUserId", "profileId", "countryCode",
-        "createdTxId", "createdAt", "genesisTxId", "genesisAmount", "genesisPhase",
-        "genesisRefusal") FROM STDIN (FORMAT binary)"#;
-    let mut copy = Copy::begin(conn, statement, 9).await?;
-    for new in people {
-        copy.row(|row| {
-            row.text(&new.person.fabric_user_id)
-                .text(new.profile_id)
-                .text(&new.person.country_code)
-                .text(&new.place.tx_id)
-                .time(new.place.ledger_at)
-                .option(new.grant, |row, (_, place)| row.text(&place.tx_id))
-                .option(new.grant, |row, (grant, _)| row.bigint(grant.amount))
-                .option(new.grant.and_then(|(grant, _)| grant.phase), Row::smallint)
-                .option(new.grant.and_then(|(grant, _)| grant.refusal), Row::text);
-        })
-        .await?;
-    }
-    copy.finish().await
+    const LEDGER_USER: Target = Target {
+        table: "LedgerUser",
+        columns: &[
+            ("fabricUserId", Kind::Text),
+            ("profileId", Kind::Text),
+            ("countryCode", Kind::Text),
+            ("createdTxId", Kind::Text),
+            ("createdAt", Kind::Time),
+            ("genesisTxId", Kind::Text),
+            ("genesisAmount", Kind::BigInt),
+            ("genesisPhase", Kind::SmallInt),
+            ("genesisRefusal", Kind::Text),
+        ],
+    };
+    rows::add(conn, &LEDGER_USER, people, |new, row| {
+        row.text(&new.person.fabric_user_id)
+            .text(new.profile_id)
+            .text(&new.person.country_code)
+            .text(&new.place.tx_id)
+            .time(new.place.ledger_at)
+            .option(new.grant, |row, (_, place)| row.text(&place.tx_id))
+            .option(new.grant, |row, (grant, _)| row.bigint(grant.amount))
+            .option(new.grant.and_then(|(grant, _)| grant.phase), Row::smallint)
+            .option(new.grant.and_then(|(grant, _)| grant.refusal), Row::text);
+    })
+    .await
 }
 
 /// Marks accounts as registered on the ledger; they become ACTIVE only from
@@ -91,27 +98,35 @@ pub(crate) async fn create_wallets(
     conn: &mut PgConnection,
     people: &[NewPerson<'_>],
 ) -> Result<(), sqlx::Error> {
-    let statement = r#"COPY "Wallet" ("walletId", "accountId", kind, "profileId", "fabricUserId",
-        balance, "lastTxId", "asOfBlock", "createdAt", "updatedAt")
-        FROM STDIN (FORMAT binary)"#;
-    let mut copy = Copy::begin(conn, statement, 10).await?;
-    for new in people {
+    const WALLET: Target = Target {
+        table: "Wallet",
+        columns: &[
+            ("walletId", Kind::Text),
+            ("accountId", Kind::Text),
+            ("kind", Kind::Text),
+            ("profileId", Kind::Text),
+            ("fabricUserId", Kind::Text),
+            ("balance", Kind::BigInt),
+            ("lastTxId", Kind::Text),
+            ("asOfBlock", Kind::BigInt),
+            ("createdAt", Kind::Time),
+            ("updatedAt", Kind::Time),
+        ],
+    };
+    rows::add(conn, &WALLET, people, |new, row| {
         let last = new.balance.map_or(new.place, |(_, place)| place);
-        copy.row(|row| {
-            row.text(&new.person.wallet_id)
-                .text(&new.person.fabric_user_id)
-                .text("USER")
-                .text(new.profile_id)
-                .text(&new.person.fabric_user_id)
-                .bigint(new.balance.map_or(0, |(balance, _)| balance.balance))
-                .text(&last.tx_id)
-                .bigint(last.block_number)
-                .time(new.place.ledger_at)
-                .time(last.ledger_at);
-        })
-        .await?;
-    }
-    copy.finish().await
+        row.text(&new.person.wallet_id)
+            .text(&new.person.fabric_user_id)
+            .text("USER")
+            .text(new.profile_id)
+            .text(&new.person.fabric_user_id)
+            .bigint(new.balance.map_or(0, |(balance, _)| balance.balance))
+            .text(&last.tx_id)
+            .bigint(last.block_number)
+            .time(new.place.ledger_at)
+            .time(last.ledger_at);
+    })
+    .await
 }
 
 /// Sends an account back to review because the ledger refused to create its user.
