@@ -42,7 +42,7 @@ impl Frozen {
 /// confirms it, and so does its end.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_accepted_freeze_becomes_final() {
-    let mut story = Frozen::begin().await;
+    let mut story = Box::pin(Frozen::begin()).await;
     assert_eq!(story.pay("before").await, 202);
     story.set("freeze").await.expect(202);
     let pending = json!({ "isFrozen": false, "pending": "FREEZE_WALLET", "lastRefusal": null });
@@ -67,7 +67,7 @@ async fn an_accepted_freeze_becomes_final() {
 /// previous status, the reason beside it, the failed command in the list of commands.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_freeze_is_visibly_undone() {
-    let mut story = Frozen::begin().await;
+    let mut story = Box::pin(Frozen::begin()).await;
     story.set("freeze").await.expect(202);
     story.world.settle().await;
     // The read model forgets the freeze, so that a second one is sent, which the ledger refuses.
