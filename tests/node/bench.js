@@ -34,7 +34,7 @@ async function work() {
       await contract.submitTransaction(call.function, ...call.args, call.commandId);
       valid += 1;
     } catch (error) {
-      console.error(error.message);
+      console.error(error.message, ...(error.details ?? []).map((detail) => detail.message));
     }
   }
 }

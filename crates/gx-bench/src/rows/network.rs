@@ -34,8 +34,9 @@ pub(crate) const THROUGHPUT: Row = Row {
     measure: |plan| Box::pin(measure(plan)) as Measuring<'_>,
 };
 
-/// People among whom money moves.
-const PEOPLE: u64 = 1_000;
+/// People among whom money moves: so many that several transactions of 500 transfers can be under
+/// way and touch nothing in common.
+const PEOPLE: u64 = 10_000;
 /// Transactions of the official client for each repetition.
 const NODE_TRANSACTIONS: u64 = 1_000;
 /// No repetition is longer; what was done until then counts.
@@ -50,28 +51,35 @@ async fn measure(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
     plan.postgres.remove(DATABASE).await?;
     plan.postgres.migrated(DATABASE).await?;
     let mut conn = plan.postgres.connect(DATABASE).await?;
-    people::add(&mut conn, 0..PEOPLE).await?;
+    // Enough that the official client's transactions touch nobody twice.
+    let people = PEOPLE.min(plan.operations * 2);
+    people::add(&mut conn, 0..people).await?;
     databases::vacuum_analyze(&mut conn).await?;
     let target_file = plan.scratch.path().join("network.json");
     std::fs::write(&target_file, serde_json::to_vec(&target)?)?;
     let place = Workplace { target, url: plan.postgres.url(DATABASE) };
     let projector = place.worker("projector", plan.scratch.path(), &[])?;
     let submitter = place.worker("submitter", plan.scratch.path(), &[])?;
-    bring_people(&mut conn).await?;
+    bring_people(&mut conn, people).await?;
     // What an earlier run of the same did lies on the chain for good: these are new.
-    let mut next = u64::from(rand::rng().random::<u32>()) * PEOPLE;
+    let mut next = u64::from(rand::rng().random::<u32>()) * people;
     let mut measurement = Measurement::default();
     for number in 1..=plan.repetitions {
         let transactions = NODE_TRANSACTIONS.min(plan.operations);
-        let limit = official_client(&target_file, plan.scratch.path(), next, transactions).await?;
+        // What a repetition that took too long left undone would slow the client down.
         finished(&mut conn).await?;
         let mut settled = Settled::now(&mut conn).await?;
+        let calls = calls(next, transactions, people);
+        let limit = official_client(&target_file, plan.scratch.path(), &calls).await?;
+        // Its transactions are projected too, and are not to count as the workers' own.
+        settled.wait(&mut conn, transactions, LONGEST).await?;
+        let theirs = settled.count;
         let range = (next, next + plan.operations);
         next += plan.operations;
-        Wanted::Transfers.enqueue_all(&mut conn, range, PEOPLE).await?;
+        Wanted::Transfers.enqueue_all(&mut conn, range, people).await?;
         let start = Instant::now();
         settled.wait(&mut conn, plan.operations, LONGEST).await?;
-        let measured = as_rate(settled.count) / start.elapsed().as_secs_f64();
+        let measured = as_rate(settled.count - theirs) / start.elapsed().as_secs_f64();
         eprintln!("  {number}: {measured:.0} of {limit:.0}");
         measurement.repetitions.push(Repetition { measured, limit, ..Default::default() });
     }
@@ -86,13 +94,13 @@ async fn measure(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
 }
 
 /// Brings the system to life where it is not yet, and everybody with a grant.
-async fn bring_people(conn: &mut PgConnection) -> Result<(), BenchError> {
+async fn bring_people(conn: &mut PgConnection, people: u64) -> Result<(), BenchError> {
     let countries = CountryList::embedded().iter().cloned().collect();
     for command in [Command::BootstrapSystem {}, Command::InitializeCountryData { countries }] {
         let id = CommandId::derive(&["bench", command.kind().name()]);
         want(conn, id, &command).await?;
     }
-    for number in 0..PEOPLE {
+    for number in 0..people {
         want(conn, people::create_id(number), &people::create(number)).await?;
         want(conn, people::grant_id(number), &people::grant(number)).await?;
     }
@@ -137,23 +145,26 @@ struct Said {
     valid: u64,
 }
 
-/// Transactions a second of the official client.
-async fn official_client(
-    target: &Path,
-    folder: &Path,
-    from: u64,
-    transactions: u64,
-) -> Result<f64, BenchError> {
-    let calls: Vec<_> = (from..from + transactions)
+/// What the official client is to do, each a transaction between a pair of its own.
+fn calls(from: u64, transactions: u64, people: u64) -> Vec<BatchCommand> {
+    (from..from + transactions)
         .map(|number| {
-            // Pairs of their own, so that what is under way at once touches nothing twice.
-            let payer = number * 2 % PEOPLE;
+            let payer = number * 2 % people;
             let id = CommandId::derive(&["bench", "official client", &number.to_string()]);
             BatchCommand::new(id, &people::pay_a_little(payer, payer + 1))
         })
-        .collect();
+        .collect()
+}
+
+/// Transactions a second of the official client, which must bring all of them through: a limit
+/// out of those that it happened to would be too low.
+async fn official_client(
+    target: &Path,
+    folder: &Path,
+    calls: &[BatchCommand],
+) -> Result<f64, BenchError> {
     let file = folder.join("calls.json");
-    std::fs::write(&file, serde_json::to_vec(&calls)?)?;
+    std::fs::write(&file, serde_json::to_vec(calls)?)?;
     let output = tokio::process::Command::new("node")
         .arg(SCRIPT)
         .args([target, &file])
@@ -161,6 +172,14 @@ async fn official_client(
         .stderr(Stdio::inherit())
         .output()
         .await?;
+    if !output.status.success() {
+        return Err(BenchError::Ended { part: "the official client" });
+    }
     let said: Said = serde_json::from_slice(&output.stdout)?;
+    let expected = u64::try_from(calls.len()).unwrap_or(u64::MAX);
+    if said.valid != expected {
+        let what = "valid transactions of the official client";
+        return Err(BenchError::Wrong { what, expected, found: said.valid });
+    }
     Ok(as_rate(said.valid) * 1e3 / said.elapsed_ms)
 }
