@@ -29,9 +29,10 @@ impl Postgres {
         std::fs::create_dir_all(&folder)?;
         let mut options = ClusterOptions::new(&folder);
         options.first_port = FIRST_PORT;
-        // Enough memory for the working set, and no checkpoint forced in the middle of a row.
+        // Enough memory for all that a row writes, so that no query writes another's pages
+        // to the disk, and no checkpoint forced in the middle of a row.
         options.settings =
-            [("shared_buffers", "512MB"), ("max_wal_size", "8GB"), ("checkpoint_timeout", "15min")]
+            [("shared_buffers", "4GB"), ("max_wal_size", "8GB"), ("checkpoint_timeout", "15min")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .to_vec();
         let postgres = Self { cluster: PrivateCluster::start(options).await? };

@@ -109,8 +109,9 @@ const PATTERN: Row = Row {
 
 /// Transactions that were endorsed and sent in vain.
 const INVALID: &str = "transactions judged invalid";
-/// People among whom money moves.
-const PEOPLE: u64 = 10_000;
+/// People among whom money moves: so many that few commands of those under way touch the
+/// same account.
+const PEOPLE: u64 = 100_000;
 /// No repetition is longer; what was done until then counts.
 const LONGEST: Duration = Duration::from_secs(60);
 /// The database in which all of it happens.

@@ -10,8 +10,9 @@ use redb::{BackendError, Builder, Database, DatabaseError, StorageBackend};
 
 use crate::DevnetError;
 
-/// Pages kept in memory; the default of the store is 1 GiB.
-const CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// Pages kept in memory at most. Keys are as random as command ids: a chain whose state is
+/// larger reads and writes a page for nearly every key of a block.
+const CACHE_BYTES: usize = 512 * 1024 * 1024;
 
 pub(super) fn open_database(path: &Path, fsync: bool) -> Result<Database, DevnetError> {
     let file = File::options()
