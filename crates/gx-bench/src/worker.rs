@@ -112,11 +112,13 @@ impl Workplace {
         Part::start(role, &arguments)
     }
 
-    /// Writes the file that tells a process.
+    /// Writes the file that tells a process. Another may be reading what it said before.
     pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf, BenchError> {
         let database = self.url.rsplit('/').next().unwrap_or_default();
         let file = folder.join(format!("{database}.json"));
-        std::fs::write(&file, serde_json::to_vec(self)?)?;
+        let new = file.with_extension("new");
+        std::fs::write(&new, serde_json::to_vec(self)?)?;
+        std::fs::rename(&new, &file)?;
         Ok(file)
     }
 

@@ -137,7 +137,8 @@ impl Kind {
 }
 
 async fn measure(plan: &Plan<'_>, kind: &Kind) -> Result<Measurement, BenchError> {
-    let people = PEOPLE.min(plan.operations.max(2));
+    // A smoke run has fewer.
+    let people = PEOPLE.min(plan.operations * 10);
     let scene = Scene::set(plan, Recipe { people, transfers_each: 0 }).await?;
     project_people(&scene).await?;
     let limit = sql_alone(&scene, people, plan.operations.min(LIMIT_COMMANDS)).await?;
