@@ -1,7 +1,7 @@
 # Everything a person types here, in two words.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kill test-fabric test-official bench lint
+.PHONY: help run test test-kill test-fabric test-official bench bench-fabric lint
 
 help:
 	@echo 'make run    build gx and start the whole system on this machine (Ctrl-C stops it)'
@@ -15,6 +15,7 @@ help:
 	@echo '            a network of Fabric'"'"'s binaries (tests/node/README.md)'
 	@echo 'make bench  how close GX is to what this machine can do; ROWS=a,b chooses rows,'
 	@echo '            COMPARE=FILE shows what has changed since an earlier results.json'
+	@echo 'make bench-fabric   the row of a real Fabric network; FABRIC_BIN as for make test-fabric'
 	@echo 'make lint   formatting, lints, licences and sources of dependencies'
 	@echo 'Each installs what is missing first; see scripts/setup.'
 
@@ -41,6 +42,9 @@ test-official:
 
 bench:
 	@ROWS='$(ROWS)' COMPARE='$(COMPARE)' exec scripts/bench $(ARGS)
+
+bench-fabric:
+	@exec scripts/bench-fabric $(ARGS)
 
 lint:
 	@exec scripts/lint

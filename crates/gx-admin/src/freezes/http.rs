@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::{Wish, send};
 use crate::State;
 use crate::users::ProfileId;
 
@@ -96,7 +97,7 @@ pub(crate) async fn freeze(
     RequestId(request_id): RequestId,
     Json(request): Json<FreezeRequest>,
 ) -> Result<Reply<FreezeBody>, Problem> {
-    let command_id = super::send(&state, &who, &id, true, &request, &request_id).await?;
+    let command_id = send(&state, &who, &id, Wish::Freeze, &request, &request_id).await?;
     Ok(Reply(StatusCode::ACCEPTED, FreezeBody { command_id: command_id.to_string() }))
 }
 
@@ -124,6 +125,6 @@ pub(crate) async fn unfreeze(
     RequestId(request_id): RequestId,
     Json(request): Json<FreezeRequest>,
 ) -> Result<Reply<FreezeBody>, Problem> {
-    let command_id = super::send(&state, &who, &id, false, &request, &request_id).await?;
+    let command_id = send(&state, &who, &id, Wish::Unfreeze, &request, &request_id).await?;
     Ok(Reply(StatusCode::ACCEPTED, FreezeBody { command_id: command_id.to_string() }))
 }

@@ -25,13 +25,48 @@ pub(crate) const NOT_ON_LEDGER: ProblemKind =
 pub(crate) const FREEZE_IN_PROGRESS: ProblemKind =
     ProblemKind::new("freeze_in_progress", 409, "A freeze or its end is on its way");
 
+/// What is wished of a wallet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Freeze,
+    Unfreeze,
+}
+
+impl Wish {
+    fn kind(self) -> CommandKind {
+        match self {
+            Self::Freeze => CommandKind::FreezeWallet,
+            Self::Unfreeze => CommandKind::UnfreezeWallet,
+        }
+    }
+
+    fn command(self, user_id: FabricUserId, request: &FreezeRequest) -> Command {
+        match self {
+            Self::Freeze => Command::FreezeWallet { user_id, reason_code: request.reason_code() },
+            Self::Unfreeze => Command::UnfreezeWallet { user_id },
+        }
+    }
+
+    fn action(self) -> &'static str {
+        match self {
+            Self::Freeze => "user.freeze_sent",
+            Self::Unfreeze => "user.unfreeze_sent",
+        }
+    }
+
+    /// Whether a wallet is as it is wished to be.
+    fn is_true_of(self, is_frozen: bool) -> bool {
+        is_frozen == (self == Self::Freeze)
+    }
+}
+
 /// Sends a freeze, or the end of one, to the ledger. While one is on its way, wishing the same
 /// again gives its id.
 pub(crate) async fn send(
     state: &State,
     who: &Administrator,
     profile_id: &str,
-    freeze: bool,
+    wish: Wish,
     request: &FreezeRequest,
     request_id: &str,
 ) -> Result<CommandId, Problem> {
@@ -42,7 +77,7 @@ pub(crate) async fn send(
     let standing = store::standing(&mut tx, profile_id).await?.ok_or_else(|| {
         Problem::new(&NOT_ON_LEDGER, "It can be locked instead, which needs no ledger.")
     })?;
-    let kind = if freeze { CommandKind::FreezeWallet } else { CommandKind::UnfreezeWallet };
+    let kind = wish.kind();
     if let (Some(pending), Some(id)) = (&standing.pending_kind, &standing.pending_id) {
         // Asked for again, it is the same command (OUT-07).
         if pending == kind.name() {
@@ -50,17 +85,13 @@ pub(crate) async fn send(
         }
         return Err(Problem::new(&FREEZE_IN_PROGRESS, format!("{pending} is on its way.")));
     }
-    if standing.is_frozen == freeze {
-        let state = if freeze { "frozen" } else { "not frozen" };
+    if wish.is_true_of(standing.is_frozen) {
+        let state = if standing.is_frozen { "frozen" } else { "not frozen" };
         return Err(Problem::new(&ALREADY_SO, format!("The wallet is {state}.")));
     }
     let user_id: FabricUserId =
         standing.fabric_user_id.parse().map_err(|why| Problem::internal(&why))?;
-    let command = if freeze {
-        Command::FreezeWallet { user_id, reason_code: request.reason_code() }
-    } else {
-        Command::UnfreezeWallet { user_id }
-    };
+    let command = wish.command(user_id, request);
     base.require_running(&mut tx).await?;
     // A number of its own and not a count of earlier freezes: after a restore an older count
     // would give an id that the ledger knows with another content.
@@ -76,7 +107,7 @@ pub(crate) async fn send(
     gx_outbox::enqueue(&mut tx, new, now).await.map_err(not_enqueued)?;
     let entry = audit::Entry {
         actor: audit::Actor::Admin(&who.admin_id),
-        action: if freeze { "user.freeze_sent" } else { "user.unfreeze_sent" },
+        action: wish.action(),
         target_type: "UserProfile",
         target_id: Some(profile_id),
         before: Some(json!({ "isFrozen": standing.is_frozen })),

@@ -37,6 +37,13 @@ pub(crate) const PROJECTED: [&str; 10] = [
     r#"SELECT channel, "genesisHash", "blockNumber", "blockHash" FROM "ProjectorState""#,
 ];
 
+/// A wrong balance, a wrong ledger id and a missing country.
+pub(crate) const THREE_DIVERGENCES: &str = r#"
+    UPDATE "Wallet" SET balance = balance + 1 WHERE "profileId" = 'profile-1';
+    UPDATE "UserProfile" SET "fabricUserId" = 'MY 463 AUN834 0QKZB 9999'
+        WHERE "profileId" = 'profile-2';
+    DELETE FROM "LedgerCountry" WHERE "countryCode" = 'MY'"#;
+
 pub(crate) struct Chain {
     pub(crate) db: TestDatabase,
     pub(crate) devnet: Devnet,
@@ -317,4 +324,22 @@ pub(crate) fn transfer(from: &str, to: &str, gx: i64) -> Command {
         amount: gx_model::Qirat::gx(gx),
         tx_type: None,
     }
+}
+
+/// Three people with grants, payments, a freeze, an activated treasury and a pause.
+pub(crate) async fn mixed_workload(chain: &Chain) -> [Person; 3] {
+    let people = [chain.person(1).await, chain.person(2).await, chain.person(3).await];
+    let id = |n: usize| people[n].id.to_string();
+    for person in &people {
+        chain.execute(&[create(person), grant(person)]).await;
+    }
+    chain.execute(&[transfer(&id(0), &id(1), 120), transfer(&id(1), &id(2), 600)]).await;
+    let my = "MY".parse().unwrap();
+    chain.execute(&[Command::ActivateTreasury { country_code: my }]).await;
+    chain.execute(&[transfer("treasury_MY", "SYSTEM_LOAN_POOL", 20)]).await;
+    let reason_code = "COURT_ORDER".parse().unwrap();
+    chain.execute(&[Command::FreezeWallet { user_id: people[1].id.clone(), reason_code }]).await;
+    chain.execute(&[Command::PauseSystem { reason_code: "DRILL".parse().unwrap() }]).await;
+    chain.execute(&[Command::ResumeSystem {}]).await;
+    people
 }

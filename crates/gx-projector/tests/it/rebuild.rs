@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use gx_auth::audit::Actor;
-use gx_model::{BatchCommand, BatchEvent, Clock, Command};
+use gx_model::{BatchCommand, BatchEvent, Clock};
 use gx_projector::{
     Progress, RebuildError, RebuildReport, Rebuilder, Switch, Verifier, VerifyLimits,
 };
@@ -13,7 +13,9 @@ use rand::rngs::StdRng;
 use serde_json::json;
 use time::macros::datetime;
 
-use crate::chain::{BOUND, Chain, Person, create, create_id, grant, transfer};
+use crate::chain::{
+    BOUND, Chain, THREE_DIVERGENCES, create, create_id, grant, mixed_workload, transfer,
+};
 use crate::handmade::applied;
 use crate::snapshot::{assert_same, read_model};
 
@@ -30,24 +32,6 @@ fn rebuilder(chain: &Chain) -> Rebuilder {
 
 async fn rebuild(chain: &Chain, switch: Switch<'_>) -> Result<RebuildReport, RebuildError> {
     rebuilder(chain).run(switch, StdRng::seed_from_u64(7), |_| {}, |_| {}).await
-}
-
-/// Three people with grants, payments, a freeze, an activated treasury and a pause.
-async fn mixed_workload(chain: &Chain) -> [Person; 3] {
-    let people = [chain.person(1).await, chain.person(2).await, chain.person(3).await];
-    let id = |n: usize| people[n].id.to_string();
-    for person in &people {
-        chain.execute(&[create(person), grant(person)]).await;
-    }
-    chain.execute(&[transfer(&id(0), &id(1), 120), transfer(&id(1), &id(2), 600)]).await;
-    let my = "MY".parse().unwrap();
-    chain.execute(&[Command::ActivateTreasury { country_code: my }]).await;
-    chain.execute(&[transfer("treasury_MY", "SYSTEM_LOAN_POOL", 20)]).await;
-    let reason_code = "COURT_ORDER".parse().unwrap();
-    chain.execute(&[Command::FreezeWallet { user_id: people[1].id.clone(), reason_code }]).await;
-    chain.execute(&[Command::PauseSystem { reason_code: "DRILL".parse().unwrap() }]).await;
-    chain.execute(&[Command::ResumeSystem {}]).await;
-    people
 }
 
 /// PRJ-07, G3: after a mixed workload a rebuild under a clock of another year finds every
@@ -137,14 +121,7 @@ async fn three_divergences_are_reported_repaired_and_audited() {
     let chain = Chain::bootstrapped().await;
     mixed_workload(&chain).await;
     chain.catch_up(&mut chain.projector()).await;
-    chain
-        .sql(
-            r#"UPDATE "Wallet" SET balance = balance + 1 WHERE "profileId" = 'profile-1';
-               UPDATE "UserProfile" SET "fabricUserId" = 'MY 463 AUN834 0QKZB 9999'
-                   WHERE "profileId" = 'profile-2';
-               DELETE FROM "LedgerCountry" WHERE "countryCode" = 'MY'"#,
-        )
-        .await;
+    chain.sql(THREE_DIVERGENCES).await;
     let verifier =
         Verifier::new(chain.db.pool().clone(), chain.ledger.clone(), VerifyLimits::default());
     assert_eq!(verifier.run(|_| {}).await.unwrap().differences, 3);

@@ -1,28 +1,11 @@
 //! The same chain gives the same rows, however often and from wherever it is read.
 
-use gx_model::{BatchEvent, Command, DomainEvent, EventRecord, UnreadableEvent};
+use gx_model::{BatchEvent, DomainEvent, EventRecord, UnreadableEvent};
 use gx_projector::{Progress, Selection, replay_dead};
 use serde_json::json;
 
-use crate::chain::{BOUND, CHANNEL, Chain, create, grant, transfer};
+use crate::chain::{BOUND, CHANNEL, Chain, create, grant, mixed_workload, transfer};
 use crate::handmade::applied;
-
-/// Three people, transfers, a freeze, an activated treasury.
-async fn mixed_workload(chain: &Chain) {
-    let people = [chain.person(1).await, chain.person(2).await, chain.person(3).await];
-    let id = |n: usize| people[n].id.to_string();
-    for person in &people {
-        chain.execute(&[create(person), grant(person)]).await;
-    }
-    chain.execute(&[transfer(&id(0), &id(1), 120), transfer(&id(1), &id(2), 600)]).await;
-    let my = "MY".parse().unwrap();
-    chain.execute(&[Command::ActivateTreasury { country_code: my }]).await;
-    chain.execute(&[transfer("treasury_MY", "SYSTEM_LOAN_POOL", 20)]).await;
-    let reason_code = "COURT_ORDER".parse().unwrap();
-    chain.execute(&[Command::FreezeWallet { user_id: people[1].id.clone(), reason_code }]).await;
-    chain.execute(&[Command::PauseSystem { reason_code: "DRILL".parse().unwrap() }]).await;
-    chain.execute(&[Command::ResumeSystem {}]).await;
-}
 
 const FORGET_CHECKPOINT: &str = r#"DELETE FROM "ProjectorState""#;
 

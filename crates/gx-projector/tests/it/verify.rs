@@ -6,7 +6,7 @@ use std::time::Duration;
 use gx_model::Qirat;
 use gx_projector::{Disagreement, Subject, Verification, Verifier, VerifyError, VerifyLimits};
 
-use crate::chain::{Chain, create, grant, transfer};
+use crate::chain::{Chain, THREE_DIVERGENCES, create, grant, transfer};
 
 fn verifier(chain: &Chain) -> Verifier {
     Verifier::new(chain.db.pool().clone(), chain.ledger.clone(), VerifyLimits::default())
@@ -46,14 +46,7 @@ async fn a_wrong_balance_a_wrong_id_and_a_missing_country_are_three_differences(
     let chain = Chain::bootstrapped().await;
     two_people(&chain).await;
     chain.catch_up(&mut chain.projector()).await;
-    chain
-        .sql(
-            r#"UPDATE "Wallet" SET balance = balance + 1 WHERE "profileId" = 'profile-1';
-               UPDATE "UserProfile" SET "fabricUserId" = 'MY 463 AUN834 0QKZB 9999'
-                   WHERE "profileId" = 'profile-2';
-               DELETE FROM "LedgerCountry" WHERE "countryCode" = 'MY'"#,
-        )
-        .await;
+    chain.sql(THREE_DIVERGENCES).await;
     let (report, found) = verify(&chain).await;
     assert_eq!((report.differences, report.held_back), (3, 0), "{found:#?}");
     let subjects: Vec<_> = found.iter().map(|one| one.subject.clone()).collect();
