@@ -44,9 +44,8 @@ impl Intake {
     }
 
     /// The next blocks: all that have come and fit into one run of at most `max_blocks`, as
-    /// soon as there is one. A
-    /// block that stops the projector comes alone. An error is for good. Dropping the future
-    /// loses nothing.
+    /// soon as there is one. A block that stops the projector comes alone. An error is for
+    /// good. Dropping the future loses nothing.
     pub(crate) async fn run(&mut self, max_blocks: usize) -> Result<Vec<ReadBlock>, ChainError> {
         if self.next.is_none() {
             if let Some(failure) = &self.failure {
