@@ -58,7 +58,9 @@ on_both_ledgers! {
         network
             .answer_differently(&change, async || {
                 let id = want(&pool, &second).await;
-                let sql = r#"SELECT attempts > 0 FROM "OutboxCommand" WHERE "commandId" = $1"#;
+                let sql = r#"SELECT attempts > 0 OR EXISTS (
+                        SELECT FROM "OutboxTry" WHERE $1 = ANY ("commandIds"))
+                    FROM "OutboxCommand" WHERE "commandId" = $1"#;
                 eventually("the command is being tried", BOUND, async || {
                     let tried: bool = sqlx::query_scalar(sql)
                         .bind(id.to_string())
