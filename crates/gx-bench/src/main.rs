@@ -36,7 +36,7 @@ use crate::load::LoadKind;
 use crate::people::Recipe;
 use crate::postgres::Postgres;
 use crate::report::Report;
-use crate::rows::{Plan, ROWS, Row, Surroundings};
+use crate::rows::{Plan, REPETITIONS, ROWS, Row, Surroundings};
 use crate::server::Target;
 
 #[derive(Parser)]
@@ -102,9 +102,9 @@ struct RunArgs {
     /// Folder for results.json and results.svg
     #[arg(long, default_value = "target/bench")]
     out: PathBuf,
-    /// Repetitions that count; by default as many as each row names
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
-    repetitions: Option<u32>,
+    /// Repetitions that count
+    #[arg(long, default_value_t = REPETITIONS, value_parser = clap::value_parser!(u32).range(1..=100))]
+    repetitions: u32,
     /// Sizes to measure, separated by commas, instead of each row's own
     #[arg(long, value_delimiter = ',')]
     sizes: Vec<u64>,
@@ -206,8 +206,7 @@ async fn measure_all(
             let plan = if args.smoke {
                 Plan::smoke(surroundings)?
             } else {
-                let repetitions = args.repetitions.unwrap_or(row.repetitions);
-                Plan::full(row, *size, repetitions, surroundings)?
+                Plan::full(row, *size, args.repetitions, surroundings)?
             };
             eprintln!("{}: {} operations a repetition", row.name, plan.operations);
             let measurement = (row.measure)(&plan).await?;

@@ -39,6 +39,8 @@ pub(crate) const ROWS: &[Row] = &[
     network::THROUGHPUT,
 ];
 
+/// Repetitions that count, unless others are asked for.
+pub(crate) const REPETITIONS: u32 = 5;
 /// Operations of a smoke run.
 const SMOKE_OPERATIONS: u64 = 20;
 
@@ -52,8 +54,6 @@ pub(crate) struct Row {
     pub(crate) limit: &'static str,
     /// Operations a repetition, once for each size of interest.
     pub(crate) sizes: &'static [u64],
-    /// Repetitions that count, unless others are asked for.
-    pub(crate) repetitions: u32,
     /// Operations before anything counts.
     pub(crate) warm_up: u64,
     /// Whether it is measured on a network that somebody has named.

@@ -20,7 +20,6 @@ pub(crate) const ENQUEUE: Row = Row {
     target: Target::AtMost(0.3),
     limit: "what one more statement adds that does nothing; median",
     sizes: &[1_000],
-    repetitions: 3,
     warm_up: 0,
     needs_network: false,
     checks: &[],

@@ -27,7 +27,6 @@ pub(crate) const THROUGHPUT: Row = Row {
     target: Target::PartOfLimit(10.0),
     limit: "transactions/s of the official Node client there, with one command each; 128 under way",
     sizes: &[20_000],
-    repetitions: 3,
     warm_up: 0,
     needs_network: true,
     checks: &[Check::Memory { process: "projector", mib: 150 }],

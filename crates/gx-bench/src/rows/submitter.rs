@@ -21,9 +21,8 @@ pub(crate) const THROUGHPUT: Row = Row {
     about: "transfers enqueued before, carried out and projected",
     // With a minute of warming up these are five minutes, if they are not over earlier: then the
     // speed is beyond what is asked.
-    sizes: &[330_000],
-    repetitions: 4,
-    warm_up: 330_000,
+    sizes: &[300_000],
+    warm_up: 300_000,
     measure: |plan| Box::pin(measure(plan, &Kind::PLAIN)) as Measuring<'_>,
     ..PATTERN
 };
@@ -45,7 +44,7 @@ pub(crate) const WHILE_ENQUEUING: Row = Row {
 pub(crate) const OLD_SNAPSHOT: Row = Row {
     name: "submitter-old-snapshot",
     about: "the same as submitter-throughput; another transaction has kept a snapshot open since before all of it",
-    sizes: &[75_000],
+    sizes: &[150_000],
     measure: |plan| {
         let kind = Kind { old_snapshot: true, ..Kind::PLAIN };
         Box::pin(async move { measure(plan, &kind).await }) as Measuring<'_>
@@ -100,7 +99,6 @@ const PATTERN: Row = Row {
     target: Target::Both(5_000.0, 0.5),
     limit: "the same SQL alone",
     sizes: &[],
-    repetitions: 2,
     warm_up: 10_000,
     needs_network: false,
     checks: &[Check::None { what: INVALID }],
