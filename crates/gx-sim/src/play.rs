@@ -48,8 +48,8 @@ pub(crate) struct Play<'a> {
     pub(crate) restores: u32,
     /// Entries of the book at the moment of the copy.
     backed_up: Option<usize>,
-    /// The database was put back and nobody's connection was cut.
-    is_put_back_in_place: bool,
+    /// The database was put back while workers lived on.
+    is_put_back_live: bool,
     outage: bool,
 }
 
@@ -69,7 +69,7 @@ pub async fn play(stage: &mut Stage, seed: u64, steps: u32) -> Outcome {
         trace: Vec::new(),
         restores: 0,
         backed_up: None,
-        is_put_back_in_place: false,
+        is_put_back_live: false,
         outage: false,
     };
     let violation = play.play_out(steps).await.err();
@@ -167,8 +167,9 @@ impl Play<'_> {
         if name.starts_with("projector") {
             self.watch_projector(place, &at).await?;
         }
-        // A projector under which the database is put back says so once, and begins again.
-        if at.contains("halted") && !(self.is_put_back_in_place && at.contains("was due")) {
+        // A projector under which the database is put back says so once, and begins again; one
+        // whose connection was cut fails before that, unless it had none yet.
+        if at.contains("halted") && !(self.is_put_back_live && at.contains("was due")) {
             return Err(format!("{name} is {at}"));
         }
         Ok(())
@@ -291,11 +292,12 @@ impl Play<'_> {
                 self.note("the database is put back, and everybody begins again");
             }
             2 | 3 => {
+                self.is_put_back_live = true;
                 end_others(&mut conn).await;
                 self.note("the database is put back, and every connection is cut");
             }
             _ => {
-                self.is_put_back_in_place = true;
+                self.is_put_back_live = true;
                 self.note("the database is put back under the workers");
             }
         }
