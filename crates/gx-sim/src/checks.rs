@@ -151,7 +151,8 @@ fn check_command(
             let because = row.outcome.as_ref().and_then(|outcome| outcome.get("because"));
             match outcome {
                 Some(EntryOutcome::Refused { .. }) => true,
-                Some(EntryOutcome::Applied {} | EntryOutcome::Cancelled {}) => is_mismatched,
+                Some(EntryOutcome::Applied {}) => is_mismatched,
+                // A dead one, too, is refused when its predecessor is given up.
                 _ => is_mismatched || because.is_some(),
             }
         }
