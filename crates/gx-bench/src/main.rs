@@ -111,7 +111,7 @@ struct RunArgs {
     /// Connection profile of a network, for the rows that are measured on one
     #[arg(long, env = "GX_FABRIC_PROFILE")]
     fabric: Option<PathBuf>,
-    /// Folder in which long chains are kept for the next run
+    /// Folder in which chains that are only read are kept for the next run
     #[arg(long)]
     chains: Option<PathBuf>,
     /// Only prove that every row still runs: a handful of operations, figures without meaning

@@ -36,12 +36,23 @@ pub(crate) struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    /// Makes the chain, or takes the one that an earlier run has kept, and the database.
+    /// Makes a chain for this row alone, and the database.
     pub(crate) async fn set(plan: &'a Plan<'a>, recipe: Recipe) -> Result<Self, BenchError> {
+        Self::set_in(plan.scratch.path(), plan, recipe).await
+    }
+
+    /// The same on the chain that an earlier run has kept, if any was to: for a row that adds
+    /// nothing to it, because on the next run what it added would be there already.
+    pub(crate) async fn set_kept(plan: &'a Plan<'a>, recipe: Recipe) -> Result<Self, BenchError> {
+        let folder = plan.chains.as_deref().unwrap_or(plan.scratch.path());
+        Self::set_in(folder, plan, recipe).await
+    }
+
+    async fn set_in(folder: &Path, plan: &'a Plan<'a>, recipe: Recipe) -> Result<Self, BenchError> {
         let Recipe { people, transfers_each } = recipe;
         let name = format!("chain_{people}_{transfers_each}");
         let scratch = plan.scratch.path();
-        let chain = plan.chains.as_deref().unwrap_or(scratch).join(&name);
+        let chain = folder.join(&name);
         let target_file = scratch.join(format!("{name}.json"));
         let (devnet, target) = start_devnet(&chain, &target_file).await?;
         let made = chain.join("made.json");

@@ -61,7 +61,7 @@ const ACCOUNT_VALUES: &str = "projected_profiles";
 
 async fn measure(plan: &Plan<'_>, kind: &Kind) -> Result<Measurement, BenchError> {
     let recipe = Recipe::of_events(plan.operations, kind.transfers_each);
-    let scene = Scene::set(plan, recipe).await?;
+    let scene = Scene::set_kept(plan, recipe).await?;
     let tip = scene.tip().await?;
     let mut measurement = Measurement::default();
     let (mut files, mut written) = (vec![], 0);

@@ -2,7 +2,7 @@
 
 use gx_devnet::TxValidationCode;
 
-use crate::chain::create;
+use crate::chain::{create, grant};
 use crate::desk::Desk;
 
 async fn codes(desk: &Desk) -> String {
@@ -53,4 +53,21 @@ async fn a_policy_failure_ends_dead_with_its_code() {
     desk.drain().await;
     assert_eq!(desk.effects("UserCreated").await, (0, 0));
     assert_eq!(desk.status(id).await, "DEAD");
+}
+
+/// A creation that is given up takes its successors with it, also one that shared its failures
+/// and was given up beside it.
+#[tokio::test]
+async fn a_creation_given_up_takes_what_was_given_up_with_it() {
+    let mut desk = Desk::open().await;
+    let person = desk.chain.person(1).await;
+    let created = desk.enqueue_for(&person, &create(&person)).await;
+    let granted = desk.enqueue_for(&person, &grant(&person)).await;
+    let faults = desk.chain.devnet.faults();
+    faults.force_validation_code(2, TxValidationCode::EndorsementPolicyFailure);
+    desk.drain().await;
+    assert_eq!(desk.status(created).await, "DEAD");
+    assert_eq!(desk.status(granted).await, "REFUSED");
+    assert_eq!(desk.outcome(granted).await["because"]["commandId"], created.to_string());
+    assert_eq!(desk.effects("GenesisDistributed").await, (0, 0));
 }
