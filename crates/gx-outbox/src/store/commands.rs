@@ -1,4 +1,8 @@
 //! SQL of `OutboxCommand` up to the moment when an envelope carries a command.
+//!
+//! Commands are found by joining the list of their ids. With `= ANY` the planner combines the
+//! primary key with the index of unsettled commands, in which everything that was ever unsettled
+//! stays until it is vacuumed: for as long as somebody holds an old snapshot.
 
 use gx_db::PgConnection;
 use serde_json::Value;
@@ -140,8 +144,9 @@ pub(crate) async fn note(
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     query!(
-        r#"UPDATE "OutboxCommand" SET "lastError" = $2, "updatedAt" = $3
-           WHERE "commandId" = ANY($1) AND status = 'PENDING'"#,
+        r#"UPDATE "OutboxCommand" c SET "lastError" = $2, "updatedAt" = $3
+           FROM unnest($1::text[]) AS named (id)
+           WHERE c."commandId" = named.id AND c.status = 'PENDING'"#,
         ids,
         why,
         now,
@@ -159,10 +164,11 @@ pub(crate) async fn submit(
     now: OffsetDateTime,
 ) -> Result<usize, sqlx::Error> {
     let done = query!(
-        r#"UPDATE "OutboxCommand"
+        r#"UPDATE "OutboxCommand" c
            SET status = 'SUBMITTED', "txId" = $2, attempts = attempts + 1, "updatedAt" = $3,
                "submittedAt" = coalesce("submittedAt", $3)
-           WHERE "commandId" = ANY($1) AND status = 'PENDING'"#,
+           FROM unnest($1::text[]) AS named (id)
+           WHERE c."commandId" = named.id AND c.status = 'PENDING'"#,
         ids,
         tx_id,
         now,
@@ -184,10 +190,10 @@ pub(crate) async fn failing(
         r#"SELECT "commandId" AS command_id, "submittedAt" IS NOT NULL AS "was_sent!",
                   coalesce((failures ->> $3::text)::integer, 0) AS "charged!",
                   "giveUp" AS give_up
-           FROM "OutboxCommand"
-           WHERE "commandId" = ANY($1) AND status = $2
+           FROM unnest($1::text[]) AS named (id)
+           JOIN "OutboxCommand" c ON c."commandId" = named.id AND c.status = $2
            ORDER BY number
-           FOR UPDATE"#,
+           FOR UPDATE OF c"#,
         ids,
         from_status,
         class,
@@ -232,9 +238,11 @@ pub(crate) async fn submitted_in(
     tx_ids: &[&str],
 ) -> Result<Vec<(String, String)>, sqlx::Error> {
     let rows = query!(
-        r#"SELECT "txId" AS "tx_id!", "commandId" AS command_id FROM "OutboxCommand"
-           WHERE "txId" = ANY($1) AND status = 'SUBMITTED' AND outcome IS NULL
-           ORDER BY number FOR UPDATE"#,
+        r#"SELECT c."txId" AS "tx_id!", c."commandId" AS command_id
+           FROM "LedgerAttempt" a CROSS JOIN unnest(a."commandIds") AS carried (id)
+           JOIN "OutboxCommand" c ON c."commandId" = carried.id AND c."txId" = a."txId"
+           WHERE a."txId" = ANY($1) AND c.status = 'SUBMITTED' AND c.outcome IS NULL
+           ORDER BY c.number FOR UPDATE OF c"#,
         tx_ids as &[&str],
     )
     .fetch_all(conn)

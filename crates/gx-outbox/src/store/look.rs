@@ -87,8 +87,9 @@ pub(crate) async fn hold(
     now: OffsetDateTime,
 ) -> Result<u64, sqlx::Error> {
     let done = query!(
-        r#"UPDATE "OutboxCommand" SET status = 'HELD', "updatedAt" = $2
-           WHERE "commandId" = ANY($1) AND status = 'PENDING' AND "giveUp" IS NULL"#,
+        r#"UPDATE "OutboxCommand" c SET status = 'HELD', "updatedAt" = $2
+           FROM unnest($1::text[]) AS named (id)
+           WHERE c."commandId" = named.id AND c.status = 'PENDING' AND c."giveUp" IS NULL"#,
         ids,
         now,
     )
