@@ -61,7 +61,11 @@ pub async fn run(
         let wait = match step {
             Ok(progress) => {
                 health.progress(&submitter, &progress);
-                if matches!(progress, Progress::Worked { .. }) {
+                if let Progress::Worked { tried, .. } = progress {
+                    tokio::select! {
+                        () = tokio::time::sleep(submitter.settings.gather(tried)) => {}
+                        () = shutdown.cancelled() => {}
+                    }
                     continue;
                 }
                 wait_after(&submitter, &progress).await

@@ -31,6 +31,11 @@ pub struct SubmitterSettings {
     #[arg(long, env = "GX_SUBMITTER_BATCH", default_value_t = 500,
           value_parser = clap::value_parser!(u16).range(1..=500))]
     pub batch_commands: u16,
+    /// How long commands are let gather for the next transactions, in milliseconds, after
+    /// several came at once and filled none. One that comes alone is sent at once.
+    #[arg(long, env = "GX_SUBMITTER_GATHER_MS", default_value_t = 50,
+          value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    pub gather_ms: u64,
     /// How long finished commands stay among those that are worked on, in seconds, before they
     /// move to the archive.
     #[arg(long, env = "GX_SUBMITTER_ARCHIVE_AFTER_S", default_value_t = 86_400,
@@ -55,6 +60,7 @@ impl Default for SubmitterSettings {
             poll_ms: 500,
             resend_ms: 5_000,
             batch_commands: 500,
+            gather_ms: 50,
             archive_after_s: 31_536_000,
             batches: 4,
             lanes: LANES,
@@ -114,8 +120,26 @@ impl SubmitterSettings {
         Duration::from_millis(self.resend_ms)
     }
 
+    /// The pause after a step in which so many commands were tried.
+    pub(crate) fn gather(&self, tried: usize) -> Duration {
+        let is_trickle = (2..usize::from(self.batch_commands)).contains(&tried);
+        Duration::from_millis(if is_trickle { self.gather_ms } else { 0 })
+    }
+
     pub(crate) fn batch_limits(&self) -> BatchLimits {
         let max_commands = usize::from(self.batch_commands);
         BatchLimits { max_commands, ..BatchLimits::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_gather_only_while_several_come_and_fill_no_transaction() {
+        let settings = SubmitterSettings { gather_ms: 7, ..SubmitterSettings::default() };
+        let pauses = [0, 1, 2, 499, 500, 2_000].map(|tried| settings.gather(tried).as_millis());
+        assert_eq!(pauses, [0, 0, 7, 7, 0, 0]);
     }
 }
