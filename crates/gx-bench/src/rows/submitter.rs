@@ -114,9 +114,8 @@ const PEOPLE: u64 = 100_000;
 const LONGEST: Duration = Duration::from_secs(60);
 /// The database in which all of it happens.
 const WORKED: &str = "worked";
-/// The one for the limit, and how many commands that is taken of.
+/// The one for the limit, in which as many commands are carried out as in one repetition.
 const ALONE: &str = "alone";
-const LIMIT_COMMANDS: u64 = 50_000;
 
 /// In what conditions the workers work.
 struct Kind {
@@ -139,7 +138,7 @@ async fn measure(plan: &Plan<'_>, kind: &Kind) -> Result<Measurement, BenchError
     let people = PEOPLE.min(plan.operations * 10);
     let scene = Scene::set(plan, Recipe { people, transfers_each: 0 }).await?;
     project_people(&scene).await?;
-    let limit = sql_alone(&scene, people, plan.operations.min(LIMIT_COMMANDS)).await?;
+    let limit = sql_alone(&scene, people, plan.operations).await?;
     let mut conn = scene.postgres.connect(WORKED).await?;
     let total = plan.warm_up + plan.operations * u64::from(plan.repetitions);
     prepare(&mut conn, kind, people, total).await?;
