@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use crate::claim::Lease;
 use crate::failure::{Fate, storable};
 use crate::retry::{FailureClass, RetryPolicy};
-use crate::store::{attempts, commands, lanes};
+use crate::store::{attempts, commands, lanes, look};
 use crate::tried::Try;
 
 /// What an envelope asks of the ledger.
@@ -96,6 +96,7 @@ pub async fn store_attempt(
     next_send_at: OffsetDateTime,
 ) -> Result<Result<(), StoreRefusal>, sqlx::Error> {
     let mut tx = sqlx::Connection::begin(conn).await?;
+    look::follow_indexes(&mut tx).await?;
     // One at a time: two submitters must not both find that nothing overlaps.
     attempts::serialise_stores(&mut tx).await?;
     let left = tried.without(new.command_ids);

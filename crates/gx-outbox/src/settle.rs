@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use crate::failure::{Fate, put_back, storable_json};
 use crate::retry::{FailureClass, RetryPolicy};
-use crate::store::{commands, settlement};
+use crate::store::{commands, look, settlement};
 use crate::verification::verified_kinds;
 
 /// What a row of blocks says of commands, in the order of the chain.
@@ -89,6 +89,7 @@ pub async fn settle(
     rng: &mut impl Rng,
     now: OffsetDateTime,
 ) -> Result<Settled, sqlx::Error> {
+    look::follow_indexes(conn).await?;
     let mut settled = Settled::default();
     let mut group = Group::default();
     for verdict in &verdicts.entries {

@@ -37,7 +37,7 @@ pub(super) async fn standing(
                SELECT c.kind, c."commandId" FROM "OutboxCommand" c
                WHERE c."aggregateKey" = u."fabricUserId"
                  AND c.kind IN ('FREEZE_WALLET', 'UNFREEZE_WALLET')
-                 AND c.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
+                 AND c."settledAt" IS NULL
                ORDER BY c.number DESC LIMIT 1) pending ON true
            WHERE u."profileId" = $1"#,
         profile_id,

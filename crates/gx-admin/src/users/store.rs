@@ -186,12 +186,11 @@ pub(crate) async fn freeze(
     sqlx::query_as!(
         Freeze,
         r#"SELECT u."isFrozen" AS is_frozen,
-                  CASE WHEN last.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
-                       THEN last.kind END AS pending,
+                  CASE WHEN last."settledAt" IS NULL THEN last.kind END AS pending,
                   CASE WHEN last.status = 'REFUSED'
                        THEN last.outcome #>> '{rejection,code}' END AS last_refusal
            FROM "LedgerUser" u LEFT JOIN LATERAL (
-               SELECT kind, status, outcome FROM "OutboxHistory" c
+               SELECT kind, status, outcome, "settledAt" FROM "OutboxHistory" c
                WHERE c."profileId" = u."profileId"
                  AND c.kind IN ('FREEZE_WALLET', 'UNFREEZE_WALLET')
                ORDER BY c.number DESC LIMIT 1) last ON true

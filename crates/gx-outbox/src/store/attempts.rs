@@ -30,7 +30,8 @@ pub(crate) async fn overlaps_open(
     touches: &[String],
 ) -> Result<bool, sqlx::Error> {
     query_scalar!(
-        r#"SELECT EXISTS (SELECT unnest(touches) FROM "LedgerAttempt" WHERE state = 'OPEN'
+        r#"SELECT EXISTS (SELECT unnest(touches) FROM "LedgerAttempt"
+                          WHERE "settledAt" IS NULL
                           INTERSECT
                           SELECT unnest($1::text[])) AS "overlaps!""#,
         touches,
@@ -42,7 +43,8 @@ pub(crate) async fn overlaps_open(
 /// Every key that an open attempt touches.
 pub(crate) async fn open_touches(conn: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     query_scalar!(
-        r#"SELECT DISTINCT unnest(touches) AS "key!" FROM "LedgerAttempt" WHERE state = 'OPEN'"#
+        r#"SELECT DISTINCT unnest(touches) AS "key!" FROM "LedgerAttempt"
+           WHERE "settledAt" IS NULL"#
     )
     .fetch_all(conn)
     .await
@@ -84,7 +86,7 @@ pub(crate) async fn take_due(
         OpenRow,
         r#"WITH due AS (
                SELECT "txId" FROM "LedgerAttempt"
-               WHERE state = 'OPEN' AND "nextSendAt" <= $2
+               WHERE "settledAt" IS NULL AND "nextSendAt" <= $2
                ORDER BY "nextSendAt"
                LIMIT $1
                FOR UPDATE SKIP LOCKED)
@@ -107,7 +109,7 @@ pub(crate) async fn hasten_open(
 ) -> Result<(), sqlx::Error> {
     query!(
         r#"UPDATE "LedgerAttempt" SET "nextSendAt" = $1
-           WHERE state = 'OPEN' AND "nextSendAt" > $1"#,
+           WHERE "settledAt" IS NULL AND "nextSendAt" > $1"#,
         now,
     )
     .execute(conn)
@@ -174,7 +176,7 @@ pub(crate) async fn foreign(
 ) -> Result<Vec<String>, sqlx::Error> {
     query_scalar!(
         r#"SELECT "txId" FROM "LedgerAttempt"
-           WHERE state = 'OPEN' AND "genesisHash" <> $1 ORDER BY "createdAt" LIMIT 10"#,
+           WHERE "settledAt" IS NULL AND "genesisHash" <> $1 ORDER BY "createdAt" LIMIT 10"#,
         genesis_hash,
     )
     .fetch_all(conn)
@@ -204,7 +206,7 @@ pub(crate) async fn next_due(
 ) -> Result<Option<OffsetDateTime>, sqlx::Error> {
     query_scalar!(
         r#"SELECT min("nextSendAt") FROM "LedgerAttempt"
-           WHERE state = 'OPEN' AND "nextSendAt" > $1"#,
+           WHERE "settledAt" IS NULL AND "nextSendAt" > $1"#,
         now,
     )
     .fetch_one(conn)

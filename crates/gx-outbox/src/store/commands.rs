@@ -1,8 +1,10 @@
 //! SQL of `OutboxCommand` up to the moment when an envelope carries a command.
 //!
-//! Commands are found by joining the list of their ids. With `= ANY` the planner combines the
-//! primary key with the index of unsettled commands, in which everything that was ever unsettled
-//! stays until it is vacuumed: for as long as somebody holds an old snapshot.
+//! Commands are found by joining the list of their ids, and nothing is said of them that implies
+//! a partial index. Otherwise the planner may read the whole of an index that its statistics of
+//! a quiet hour, or a plan that it made in one, call empty: of the commands that wait, or of all
+//! that ever waited since somebody took an old snapshot. So the index of what is unsettled is
+//! that of `"settledAt" IS NULL`, which only those say who want it.
 
 use gx_db::PgConnection;
 use serde_json::Value;
@@ -99,7 +101,7 @@ pub(crate) async fn release_all_held(
            WHERE f.status = 'HELD'
              AND (SELECT true FROM "OutboxCommand" h
                   WHERE h."aggregateKey" = f."aggregateKey" AND h.number < f.number
-                    AND h.status IN ('PENDING', 'SUBMITTED', 'BLOCKED', 'DEAD')
+                    AND h."settledAt" IS NULL AND h.status <> 'HELD'
                     AND (h.status <> 'PENDING' OR h."nextAttemptAt" > $1)
                   LIMIT 1) IS NULL"#,
         now,
@@ -110,7 +112,8 @@ pub(crate) async fn release_all_held(
 }
 
 /// The same for some aggregates, of which the command of that number has ended: looking only
-/// at what follows spares the index entries of what is long done.
+/// at what follows spares the index entries of what is long done. `OFFSET 0` and `status || ''`
+/// keep the planner from beginning with everything that is held.
 pub(crate) async fn release_held(
     conn: &mut PgConnection,
     ended: &[(String, i64)],
@@ -121,12 +124,17 @@ pub(crate) async fn release_held(
     let done = query!(
         r#"UPDATE "OutboxCommand" f SET status = 'PENDING', "updatedAt" = $3
            FROM unnest($1::text[], $2::bigint[]) AS ended (key, number)
-           WHERE f."aggregateKey" = ended.key AND f.number > ended.number AND f.status = 'HELD'
-             AND (SELECT true FROM "OutboxCommand" h
-                  WHERE h."aggregateKey" = f."aggregateKey" AND h.number < f.number
-                    AND h.status IN ('PENDING', 'SUBMITTED', 'BLOCKED', 'DEAD')
-                    AND (h.status <> 'PENDING' OR h."nextAttemptAt" > $3)
-                  LIMIT 1) IS NULL"#,
+           CROSS JOIN LATERAL (
+               SELECT w."commandId" FROM "OutboxCommand" w
+               WHERE w."aggregateKey" = ended.key AND w.number > ended.number
+                 AND w.status = 'HELD'
+                 AND (SELECT true FROM "OutboxCommand" h
+                      WHERE h."aggregateKey" = w."aggregateKey" AND h.number < w.number
+                        AND h."settledAt" IS NULL AND h.status <> 'HELD'
+                        AND (h.status <> 'PENDING' OR h."nextAttemptAt" > $3)
+                      LIMIT 1) IS NULL
+               OFFSET 0) AS waiting
+           WHERE f."commandId" = waiting."commandId" AND f.status || '' = 'HELD'"#,
         &keys as &[&str],
         &numbers,
         now,
@@ -240,7 +248,8 @@ pub(crate) async fn submitted_in(
     let rows = query!(
         r#"SELECT c."txId" AS "tx_id!", c."commandId" AS command_id
            FROM "LedgerAttempt" a CROSS JOIN unnest(a."commandIds") AS carried (id)
-           JOIN "OutboxCommand" c ON c."commandId" = carried.id AND c."txId" = a."txId"
+           JOIN "OutboxCommand" c
+               ON c."commandId" = carried.id AND c."txId" IS NOT DISTINCT FROM a."txId"
            WHERE a."txId" = ANY($1) AND c.status = 'SUBMITTED' AND c.outcome IS NULL
            ORDER BY c.number FOR UPDATE OF c"#,
         tx_ids as &[&str],

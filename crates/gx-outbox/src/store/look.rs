@@ -20,13 +20,15 @@ pub(crate) struct DueRow {
     pub(crate) waits: bool,
 }
 
-/// Lets the rest of the transaction follow the indexes that hold what is unsettled, and
-/// nothing else: the statistics may be those of a quiet hour, and then a plan that reads
-/// the whole history looks cheap, or the right one dear enough to be compiled first.
+/// Lets the rest of the transaction look up in indexes what it names, and nothing else: the
+/// statistics may be those of a quiet hour, and then a plan that reads the whole history looks
+/// cheap, or the right one dear enough to be compiled first.
 pub(crate) async fn follow_indexes(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     query!(
         r#"SELECT set_config('enable_seqscan', 'off', true) AS seq,
                   set_config('enable_bitmapscan', 'off', true) AS bitmap,
+                  set_config('enable_hashjoin', 'off', true) AS hash,
+                  set_config('enable_mergejoin', 'off', true) AS merge,
                   set_config('jit', 'off', true) AS jit"#
     )
     .fetch_one(conn)
@@ -52,7 +54,7 @@ pub(crate) async fn due(
                   c."giveUp" AS give_up, c.returned AS "returned!",
                   (SELECT true FROM "OutboxCommand" h
                    WHERE h."aggregateKey" = c."aggregateKey" AND h.number < c.number
-                     AND h.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
+                     AND h."settledAt" IS NULL
                      AND (h.status <> 'PENDING' OR h."nextAttemptAt" > $5)
                    LIMIT 1) IS NOT NULL AS "waits!"
            FROM unnest($1::smallint[], $2::bigint[]) AS l (lane, mark)

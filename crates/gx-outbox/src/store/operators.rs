@@ -103,7 +103,7 @@ pub(crate) async fn count_unsettled(conn: &mut PgConnection) -> Result<Vec<Count
         CountRow,
         r#"SELECT status AS "status!", count(*) AS "count!", min("createdAt") AS "oldest!"
            FROM "OutboxCommand"
-           WHERE status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
+           WHERE "settledAt" IS NULL
            GROUP BY status
            UNION ALL
            SELECT status, count(*), min("createdAt") FROM "OutboxCommand"
@@ -119,7 +119,7 @@ pub(crate) async fn count_open(
 ) -> Result<(i64, Option<OffsetDateTime>), sqlx::Error> {
     let row = query!(
         r#"SELECT count(*) AS "count!", min("createdAt") AS oldest FROM "LedgerAttempt"
-           WHERE state = 'OPEN'"#
+           WHERE "settledAt" IS NULL"#
     )
     .fetch_one(conn)
     .await?;

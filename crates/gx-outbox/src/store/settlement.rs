@@ -175,7 +175,7 @@ pub(crate) async fn refuse_successors(
            SET status = 'REFUSED', outcome = $3, prerequisite = NULL, "settledAt" = $4,
                "updatedAt" = $4
            WHERE "aggregateKey" = $1 AND number > $2
-             AND status IN ('PENDING', 'HELD', 'BLOCKED', 'DEAD')"#,
+             AND "settledAt" IS NULL AND status <> 'SUBMITTED'"#,
         aggregate_key,
         number,
         outcome,

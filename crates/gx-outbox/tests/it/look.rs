@@ -1,9 +1,9 @@
-//! A look for work costs what it finds, however much is waiting.
+//! A look for work costs what it finds, and a change what it names, however much is waiting.
 
 use gx_db::PgConnection;
 use gx_db::testing::TestDatabase;
-use gx_model::Clock;
-use gx_outbox::{LANES, Marks};
+use gx_model::{Clock, EntryOutcome};
+use gx_outbox::{Judged, LANES, Marks, NewAttempt, Purpose, RetryPolicy, Verdict, Verdicts};
 use sqlx::Connection as _;
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -15,10 +15,18 @@ const WANTED: i64 = 200;
 async fn pending(conn: &mut PgConnection, count: i64, lanes: i64) {
     let sql = r#"INSERT INTO "OutboxCommand" ("commandId", kind, payload, "signerRole",
             "aggregateKey", lane, touches, "requestedBy", "nextAttemptAt", "createdAt", "updatedAt")
-        SELECT n::text, 'PAUSE_SYSTEM', '{}', 'SUPER_ADMIN', n::text, n % $2, ARRAY[n::text],
+        SELECT gen_random_uuid(), 'PAUSE_SYSTEM', '{}', 'SUPER_ADMIN', n::text, n % $2, ARRAY[n::text],
                'a test', $3, $3, $3
         FROM generate_series(1, $1) AS n"#;
     sqlx::query(sql).bind(count).bind(lanes).bind(NOW).execute(conn).await.unwrap();
+}
+
+/// Everything is settled, and the statistics say so.
+async fn quiet_hour(conn: &mut PgConnection) {
+    pending(conn, 1_000, i64::from(LANES)).await;
+    let settle = r#"UPDATE "OutboxCommand" SET status = 'REFUSED', "settledAt" = "createdAt";
+                    ANALYZE"#;
+    sqlx::raw_sql(settle).execute(conn).await.unwrap();
 }
 
 async fn rows_read(conn: &mut PgConnection) -> i64 {
@@ -28,10 +36,11 @@ async fn rows_read(conn: &mut PgConnection) -> i64 {
 }
 
 #[tokio::test]
-async fn a_look_reads_a_few_times_what_is_wanted_of_all_that_waits() {
+async fn after_a_quiet_hour_a_look_reads_a_few_times_what_is_wanted_of_all_that_waits() {
     for used_lanes in [i64::from(LANES), 10, 1] {
         let db = TestDatabase::create().await;
         let mut conn = db.connection().await;
+        quiet_hour(&mut conn).await;
         pending(&mut conn, 5_000, used_lanes).await;
         let all = i64::from(LANES);
         let until = NOW + std::time::Duration::from_secs(60);
@@ -45,4 +54,52 @@ async fn a_look_reads_a_few_times_what_is_wanted_of_all_that_waits() {
         let read = rows_read(&mut tx).await - before;
         assert!(read <= 8 * WANTED, "{read} rows were read for {WANTED} in {used_lanes} lanes");
     }
+}
+
+#[tokio::test]
+async fn after_a_quiet_hour_a_change_reads_a_few_times_what_it_names() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.connection().await;
+    quiet_hour(&mut conn).await;
+    pending(&mut conn, 5_000, i64::from(LANES)).await;
+    let held = r#"UPDATE "OutboxCommand" SET status = 'HELD' WHERE number > 5000"#;
+    sqlx::query(held).execute(&mut conn).await.unwrap();
+    let until = NOW + std::time::Duration::from_secs(60);
+    let lease = gx_outbox::lease(&mut conn, "one", LANES.into(), NOW, until).await.unwrap();
+    let (mut marks, clock) = (Marks::default(), Clock::manual(NOW));
+    let due = gx_outbox::due_commands(&mut conn, &lease, &mut marks, &clock, WANTED).await.unwrap();
+    let batches = gx_outbox::form(due, &Default::default(), Default::default(), 1);
+    let ids = batches[0].ids();
+    let mut tried = gx_outbox::start(&mut conn, &batches[0], NOW).await.unwrap();
+    let attempt = NewAttempt {
+        tx_id: "tx",
+        purpose: Purpose::Execute,
+        genesis_hash: b"genesis",
+        envelope: b"envelope",
+        command_ids: &ids,
+        touches: &[],
+    };
+    let mut tx = conn.begin().await.unwrap();
+    let before = rows_read(&mut tx).await;
+    gx_outbox::store_attempt(&mut tx, &lease, &mut tried, attempt, NOW, NOW)
+        .await
+        .unwrap()
+        .unwrap();
+    let entry = |id: &String| Verdict {
+        command_id: id.parse().unwrap(),
+        outcome: &EntryOutcome::Applied {},
+        tx_id: "tx",
+        block_number: 7,
+    };
+    let verdicts = Verdicts {
+        entries: ids[2..].iter().map(entry).collect(),
+        envelopes: vec![Judged { tx_id: "tx", block_number: 7, invalid: None }],
+    };
+    let settled =
+        gx_outbox::settle(&mut tx, &verdicts, &RetryPolicy::default(), &mut rand::rng(), NOW)
+            .await
+            .unwrap();
+    assert_eq!(usize::try_from(settled.moved), Ok(ids.len() - 2));
+    let (named, read) = (i64::try_from(ids.len()).unwrap(), rows_read(&mut tx).await - before);
+    assert!(read <= 5 * named, "{read} rows were read to send and settle {named} commands");
 }

@@ -44,11 +44,11 @@ pub(crate) async fn wallet(
                   w."updatedAt" AS updated_at, w."asOfBlock" AS as_of_block,
                   (SELECT coalesce(jsonb_agg(c.payload), '[]') FROM "OutboxCommand" c
                    WHERE c."aggregateKey" = w."accountId" AND c.kind = 'TRANSFER'
-                     AND c.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
+                     AND c."settledAt" IS NULL
                   ) AS "pending_transfers!",
                   (EXISTS (SELECT 1 FROM "OutboxCommand" c
                     WHERE c."aggregateKey" = w."accountId" AND c.kind = 'FREEZE_WALLET'
-                      AND c.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD'))
+                      AND c."settledAt" IS NULL)
                    OR EXISTS (SELECT 1 FROM "LedgerUser" u
                     WHERE u."fabricUserId" = w."accountId" AND u."isFrozen")
                   ) AS "is_frozen!"
