@@ -365,7 +365,6 @@ CREATE INDEX "OutboxCommand_blocked_idx" ON "OutboxCommand" (prerequisite)
     WHERE status = 'BLOCKED';
 CREATE INDEX "OutboxCommand_unverified_idx" ON "OutboxCommand" (number)
     WHERE status = 'COMMITTED_UNVERIFIED' OR (status = 'SUBMITTED' AND outcome IS NOT NULL);
-CREATE INDEX "OutboxCommand_txId_idx" ON "OutboxCommand" ("txId") WHERE "txId" IS NOT NULL;
 CREATE INDEX "OutboxCommand_profileId_idx" ON "OutboxCommand" ("profileId", number);
 
 -- A final state never changes, whoever asks.

@@ -248,8 +248,7 @@ pub(crate) async fn submitted_in(
     let rows = query!(
         r#"SELECT c."txId" AS "tx_id!", c."commandId" AS command_id
            FROM "LedgerAttempt" a CROSS JOIN unnest(a."commandIds") AS carried (id)
-           JOIN "OutboxCommand" c
-               ON c."commandId" = carried.id AND c."txId" IS NOT DISTINCT FROM a."txId"
+           JOIN "OutboxCommand" c ON c."commandId" = carried.id AND c."txId" = a."txId"
            WHERE a."txId" = ANY($1) AND c.status = 'SUBMITTED' AND c.outcome IS NULL
            ORDER BY c.number FOR UPDATE OF c"#,
         tx_ids as &[&str],
