@@ -7,7 +7,7 @@ use prost::{Message, Oneof};
 use sha2::{Digest, Sha256};
 
 /// The first line of a dump. Another format has another number.
-const MAGIC: &[u8] = b"gx-devnet dump 1\n";
+const MAGIC: &[u8] = b"gx-devnet dump 2\n";
 /// SHA-256 at the end.
 pub(super) const CHECKSUM_BYTES: usize = 32;
 /// The largest record that is read; a block of the largest envelopes stays below.

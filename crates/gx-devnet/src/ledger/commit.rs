@@ -229,9 +229,8 @@ fn write_all(
             let value = (!deletes).then(|| write.value.clone());
             match &value {
                 Some(value) => batch.put(&set.namespace, &write.key, version, value)?,
-                None => batch.delete(&set.namespace, &write.key)?,
+                None => batch.delete(&set.namespace, &write.key, version)?,
             }
-            batch.put_place(&set.namespace, &write.key, version)?;
             writes.record(&set.namespace, &write.key, version, value);
         }
         for metadata in &set.keys.metadata_writes {

@@ -32,14 +32,19 @@ impl History {
 
     /// The write before the last one told.
     pub(crate) fn next(&mut self) -> Result<Option<KeyModification>, StoreError> {
-        let Some(at) = self.places.next().transpose()? else { return Ok(None) };
-        let block = self.snapshot.block(at.block)?;
-        let written = block.and_then(|block| self.modification(&block, at));
-        Ok(Some(written.expect("the index names writes of stored blocks only")))
+        while let Some(at) = self.places.next()? {
+            let block = self.snapshot.block(at.block)?;
+            let block = block.expect("the index names stored blocks only");
+            if let Some(written) = self.modification(&block, at) {
+                return Ok(Some(written));
+            }
+        }
+        Ok(None)
     }
 
+    /// What a transaction wrote; nothing where it changed the key's metadata alone.
     fn modification(&self, block: &[u8], at: Version) -> Option<KeyModification> {
-        let block = Block::decode(block).ok()?;
+        let block = Block::decode(block).expect("the store holds the blocks that were put there");
         let entry = block.data?.data.into_iter().nth(usize::try_from(at.transaction).ok()?)?;
         let EndorsedTransaction { channel, action } = endorsed_transaction(&entry)?;
         let results = TxReadWriteSet::decode(action.results.as_slice()).ok()?;

@@ -1,16 +1,19 @@
-//! The places of a key's valid writes.
+//! The places of a key's valid changes, each leading to the one before.
 
-use redb::OwnedRange;
+use redb::{ReadOnlyTable, ReadableTable};
 
-use super::state::state_key;
-use super::{BLOCKS, Batch, HISTORY, Snapshot, StoreError, Version};
+use super::state::{state_key, version_of};
+use super::{BLOCKS, Batch, DELETIONS, HISTORY, Snapshot, StoreError, Version};
 
 impl Snapshot {
-    /// Where a key was written.
+    /// Where a key was changed: its value or its metadata.
     pub(crate) fn places(&self, namespace: &str, key: &str) -> Result<Places, StoreError> {
         let key = state_key(namespace, key);
-        let of_key = (key.as_slice(), 0, 0)..=(key.as_slice(), u64::MAX, u32::MAX);
-        Ok(Places(self.transaction.open_table(HISTORY)?.range_owned(of_key)?))
+        let newest = match self.state.get(key.as_slice())? {
+            Some(stored) => Some(version_of(stored.value())),
+            None => place(&self.transaction.open_table(DELETIONS)?, key.as_slice())?,
+        };
+        Ok(Places { history: self.transaction.open_table(HISTORY)?, key, next: newest })
     }
 
     /// One block's bytes.
@@ -21,30 +24,46 @@ impl Snapshot {
 }
 
 /// Transactions, the newest first, read as they are asked for.
-pub(crate) struct Places(OwnedRange<(&'static [u8], u64, u32), ()>);
+pub(crate) struct Places {
+    history: ReadOnlyTable<(u64, u32, &'static [u8]), (u64, u32)>,
+    key: Vec<u8>,
+    next: Option<Version>,
+}
 
-impl Iterator for Places {
-    type Item = Result<Version, StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let entry = self.0.next_back()?;
-        Some(entry.map_err(StoreError::from).map(|(key, _)| {
-            let (_, block, transaction) = key.value();
-            Version { block, transaction }
-        }))
+impl Places {
+    /// The place before the last one told.
+    pub(crate) fn next(&mut self) -> Result<Option<Version>, StoreError> {
+        let Some(at) = self.next else { return Ok(None) };
+        self.next = place(&self.history, (at.block, at.transaction, self.key.as_slice()))?;
+        Ok(Some(at))
     }
 }
 
 impl Batch<'_> {
-    /// Remembers that this transaction wrote the key.
-    pub(crate) fn put_place(
+    /// Remembers the change before this one: of what it replaced, or the key's deletion.
+    pub(super) fn remember(
         &mut self,
-        namespace: &str,
-        key: &str,
+        key: &[u8],
         at: Version,
+        replaced: Option<Version>,
     ) -> Result<(), StoreError> {
-        let key = state_key(namespace, key);
-        self.history.insert((key.as_slice(), at.block, at.transaction), ())?;
+        let before = match replaced {
+            Some(replaced) => Some(replaced),
+            None => place(&self.deletions, key)?,
+        };
+        // A transaction that writes value and metadata comes here twice.
+        if let Some(before) = before.filter(|before| *before != at) {
+            let before = (before.block, before.transaction);
+            self.history.insert((at.block, at.transaction, key), before)?;
+        }
         Ok(())
     }
+}
+
+fn place<K: redb::Key + 'static>(
+    table: &impl ReadableTable<K, (u64, u32)>,
+    key: K::SelfType<'_>,
+) -> Result<Option<Version>, StoreError> {
+    let place = table.get(key)?.map(|place| place.value());
+    Ok(place.map(|(block, transaction)| Version { block, transaction }))
 }

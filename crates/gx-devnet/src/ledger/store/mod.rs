@@ -33,8 +33,12 @@ const METADATA: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("m
 /// Transaction id to the place of its first appearance and its validation code.
 const TRANSACTIONS: TableDefinition<'static, &str, (u64, u32, u8)> =
     TableDefinition::new("transactions");
-/// Namespace, zero byte and key, with block and transaction: every valid write of the key.
-const HISTORY: TableDefinition<'static, (&[u8], u64, u32), ()> = TableDefinition::new("history");
+/// A valid change of a key, as block, transaction, and namespace, zero byte and key, to the
+/// place of the change before it. In this order, new entries stand together at the end.
+const HISTORY: TableDefinition<'static, (u64, u32, &[u8]), (u64, u32)> =
+    TableDefinition::new("history");
+/// The place where a key was deleted last: that of a key that exists is its version.
+const DELETIONS: TableDefinition<'static, &[u8], (u64, u32)> = TableDefinition::new("deletions");
 
 /// Something that is done to each table of a ledger in the same way.
 pub(super) trait TableVisitor {
@@ -54,6 +58,7 @@ pub(super) fn visit_tables<T: TableVisitor>(visitor: &mut T) -> Result<(), T::Er
     visitor.visit(METADATA)?;
     visitor.visit(TRANSACTIONS)?;
     visitor.visit(HISTORY)?;
+    visitor.visit(DELETIONS)?;
     visitor.visit(EXPIRIES)?;
     private::visit_tables(visitor)
 }
@@ -171,6 +176,7 @@ impl Store {
                 metadata: transaction.open_table(METADATA)?,
                 transactions: transaction.open_table(TRANSACTIONS)?,
                 history: transaction.open_table(HISTORY)?,
+                deletions: transaction.open_table(DELETIONS)?,
                 expiries: transaction.open_table(EXPIRIES)?,
                 private: None,
                 transaction: &transaction,
@@ -197,7 +203,8 @@ pub(crate) struct Batch<'t> {
     state: Table<'t, &'static [u8], &'static [u8]>,
     metadata: Table<'t, &'static [u8], &'static [u8]>,
     transactions: Table<'t, &'static str, (u64, u32, u8)>,
-    history: Table<'t, (&'static [u8], u64, u32), ()>,
+    history: Table<'t, (u64, u32, &'static [u8]), (u64, u32)>,
+    deletions: Table<'t, &'static [u8], (u64, u32)>,
     expiries: Table<'t, (u64, u64, u32, &'static str, &'static str), &'static [u8]>,
     private: Option<PrivateTables<'t>>,
     transaction: &'t WriteTransaction,

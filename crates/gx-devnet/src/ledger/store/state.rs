@@ -67,15 +67,24 @@ impl Batch<'_> {
         version: Version,
         value: &[u8],
     ) -> Result<(), StoreError> {
-        let stored = stored(version, value);
-        self.state.insert(state_key(namespace, key).as_slice(), stored.as_slice())?;
-        Ok(())
+        let key = state_key(namespace, key);
+        let replaced = self.state.insert(key.as_slice(), stored(version, value).as_slice())?;
+        let replaced = replaced.map(|replaced| version_of(replaced.value()));
+        self.remember(&key, version, replaced)
     }
 
-    pub(crate) fn delete(&mut self, namespace: &str, key: &str) -> Result<(), StoreError> {
+    pub(crate) fn delete(
+        &mut self,
+        namespace: &str,
+        key: &str,
+        version: Version,
+    ) -> Result<(), StoreError> {
         let key = state_key(namespace, key);
-        self.state.remove(key.as_slice())?;
+        let replaced = self.state.remove(key.as_slice())?;
+        let replaced = replaced.map(|replaced| version_of(replaced.value()));
         self.metadata.remove(key.as_slice())?;
+        self.remember(&key, version, replaced)?;
+        self.deletions.insert(key.as_slice(), (version.block, version.transaction))?;
         Ok(())
     }
 
@@ -122,14 +131,14 @@ pub(super) fn stored(version: Version, value: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn versioned(stored: &[u8]) -> Versioned {
-    let (version, value) = stored.split_at(VERSION_BYTES);
-    let (block, transaction) = version.split_at(8);
-    Versioned {
-        version: Version {
-            block: u64::from_be_bytes(block.try_into().expect("split at 8 bytes")),
-            transaction: u32::from_be_bytes(transaction.try_into().expect("12 less 8 bytes")),
-        },
-        value: value.to_vec(),
+    Versioned { version: version_of(stored), value: stored[VERSION_BYTES..].to_vec() }
+}
+
+pub(super) fn version_of(stored: &[u8]) -> Version {
+    let (block, transaction) = stored[..VERSION_BYTES].split_at(8);
+    Version {
+        block: u64::from_be_bytes(block.try_into().expect("split at 8 bytes")),
+        transaction: u32::from_be_bytes(transaction.try_into().expect("12 less 8 bytes")),
     }
 }
 

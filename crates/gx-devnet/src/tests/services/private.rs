@@ -257,8 +257,13 @@ async fn a_keys_history_is_told_from_the_newest_on() {
     client.invoke("put", &["key", "one"]).await.unwrap();
     client.invoke("put", &["key2", "other"]).await.unwrap();
     client.invoke("delete", &["key"]).await.unwrap();
+    client.invoke("delete", &["key"]).await.unwrap();
+    assert_eq!(evaluated(&client, "history", &["key"]).await, "deleted,deleted,one");
     client.invoke("put", &["key", "two"]).await.unwrap();
-    assert_eq!(evaluated(&client, "history", &["key"]).await, "two,deleted,one");
+    client.invoke("label", &["key", "colour", "red"]).await.unwrap();
+    client.invoke("put", &["key", "three"]).await.unwrap();
+    let told = "three,two,deleted,deleted,one";
+    assert_eq!(evaluated(&client, "history", &["key"]).await, told, "metadata is no value");
 }
 
 /// So many blocks with private data, from the first on.
