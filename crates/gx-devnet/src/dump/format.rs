@@ -100,7 +100,7 @@ pub(super) fn read_magic(input: &mut impl Read) -> Result<(), String> {
     let mut magic = [0; MAGIC.len()];
     let read = input.read_exact(&mut magic);
     if read.is_err() || magic != MAGIC {
-        Err("it is no dump of gx devnet".to_owned())
+        Err("it is no dump of gx devnet, or one that another version wrote".to_owned())
     } else {
         Ok(())
     }

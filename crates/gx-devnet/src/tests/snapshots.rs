@@ -161,7 +161,9 @@ async fn a_dump_of_a_stopped_ledger_loads_and_a_damaged_one_leaves_nothing() {
     let whole = std::fs::read(&dump).unwrap();
     let mut altered = whole.clone();
     altered[whole.len() / 2] ^= 1;
-    for damaged in [&whole[..whole.len() - 1], &altered, b"something else", b""] {
+    let of_another_version = [b"gx-devnet dump 1\n", &whole[17..]].concat();
+    let cut = &whole[..whole.len() - 1];
+    for damaged in [cut, &altered, &of_another_version, b"something else", b""] {
         let target = tempfile::tempdir().unwrap();
         std::fs::write(&dump, damaged).unwrap();
         let refused = load(&dump, target.path()).unwrap_err();

@@ -67,3 +67,28 @@ fn place<K: redb::Key + 'static>(
     let place = table.get(key)?.map(|place| place.value());
     Ok(place.map(|(block, transaction)| Version { block, transaction }))
 }
+
+#[cfg(test)]
+mod tests {
+    //! A place that led to itself would be told for ever.
+
+    use super::super::Store;
+    use super::*;
+
+    #[test]
+    fn a_transaction_that_writes_a_key_twice_is_one_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("ledger"), false).unwrap();
+        let [first, second] = [4, 9].map(|block| Version { block, transaction: 0 });
+        for (at, value) in [(first, b"one"), (second, b"two")] {
+            let twice = |batch: &mut Batch<'_>| {
+                batch.put("basic", "key", at, value)?;
+                batch.put("basic", "key", at, value)
+            };
+            store.write(twice).unwrap();
+        }
+        let mut places = store.snapshot().unwrap().places("basic", "key").unwrap();
+        let told = [(); 3].map(|()| places.next().unwrap());
+        assert_eq!(told, [Some(second), Some(first), None]);
+    }
+}

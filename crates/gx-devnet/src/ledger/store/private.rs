@@ -7,7 +7,7 @@ use prost::Message;
 use redb::{ReadableDatabase, ReadableTable, Table, TableDefinition, WriteTransaction};
 use sha2::{Digest, Sha256};
 
-use super::state::{range, state_key, stored, versioned};
+use super::state::{range, state_key, stored, version_of, versioned};
 use super::{Snapshot, Store, StoreError, TableVisitor, Version, Versioned};
 use crate::ledger::simulation::Metadata;
 
@@ -188,7 +188,7 @@ impl PrivateTables<'_> {
         key_hash: &[u8],
     ) -> Result<Option<Version>, StoreError> {
         let found = self.hashes.get(collection.hashed_key(key_hash).as_slice())?;
-        Ok(found.map(|found| versioned(found.value()).version))
+        Ok(found.map(|found| version_of(found.value())))
     }
 
     /// Replaces a value's hash; none deletes the key, with its metadata.
@@ -339,7 +339,7 @@ impl PrivateTables<'_> {
             let hashed = collection.hashed_key(&hash_of(key));
             self.places.remove((hashed.as_slice(), at.block, at.transaction))?;
             let key = state_key(&collection.prefix(), key);
-            let found = self.values.get(key.as_slice())?.map(|it| versioned(it.value()).version);
+            let found = self.values.get(key.as_slice())?.map(|it| version_of(it.value()));
             if found == Some(at) {
                 self.values.remove(key.as_slice())?;
             }
