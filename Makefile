@@ -1,14 +1,18 @@
 # Everything a person types here, in two words.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-kill test-fabric test-official bench bench-fabric lint
+.PHONY: help run test test-stress test-kill test-fabric test-official bench bench-fabric lint
 
 help:
 	@echo 'make run    build gx and start the whole system on this machine (Ctrl-C stops it)'
 	@echo '            ARGS="--fresh" starts over, ARGS="--data-dir DIR" keeps its data in DIR'
+	@echo '            PROFILE=release builds a fast gx, which takes three times as long'
 	@echo 'make test   every test, against a PostgreSQL that the tests start by themselves, 200 seeds of'
-	@echo '            the simulation, and Fabric'"'"'s own Node software against a development ledger'
-	@echo 'make test-kill   kills processes under load, round after round; ROUNDS=100 says how often'
+	@echo '            the simulation, and Fabric'"'"'s own Node software against a development ledger;'
+	@echo '            a failure keeps nothing after it from running'
+	@echo 'make test-stress   the suite three times while every core is busy twice over; RUNS=1 says how'
+	@echo '            often, ARGS="-p gx-outbox" which tests'
+	@echo 'make test-kill   kills and freezes processes under load; ROUNDS=100 says how often'
 	@echo 'make test-fabric   the scenarios of ledger and workers on a real Fabric network; FABRIC_BIN'
 	@echo '            names the folder with its programs, FABRIC_LAB the one with its scripts'
 	@echo 'make test-official   only those that run Fabric'"'"'s own Node software; ARGS=--lab: against'
@@ -23,16 +27,16 @@ run:
 	@exec scripts/run $(ARGS)
 
 test:
-	@scripts/setup
-	@. scripts/environment && cargo test --workspace --locked && \
-	  "$$(target_folder)/debug/gx-sim" --seeds 200 --jobs 4 && \
-	  scripts/test-official --gx="$$(target_folder)/debug/gx"
+	@exec scripts/test
+
+test-stress:
+	@exec scripts/test-stress $(ARGS)
 
 test-kill:
 	@scripts/setup
 	@. scripts/environment && ROUNDS=$${ROUNDS:-100} cargo test --locked --package gx \
 	  --test it -- --ignored --exact --nocapture \
-	  kill::rounds::money_moves_once_whatever_is_killed_many_times
+	  kill::rounds::money_moves_once_whatever_is_killed_or_frozen_many_times
 
 test-fabric:
 	@exec scripts/test-fabric

@@ -1,6 +1,6 @@
-//! Checks over the repository as a whole, and the files that are generated from it.
+//! Checks of the whole repository, and files that are generated from it.
 //!
-//! Every check is also a unit test of this crate, so that the test command proves it.
+//! Every check is also a unit test of this crate, so that `make test` runs it, too.
 
 mod error;
 mod mode;
@@ -8,6 +8,7 @@ mod promises;
 mod reference;
 mod repo;
 mod rust_source;
+mod schema;
 mod sim;
 mod sql;
 mod tidy;
@@ -20,7 +21,7 @@ use crate::error::Error;
 use crate::mode::Mode;
 use crate::repo::Repo;
 
-/// Checks and generated files of the GX repository.
+/// Checks of the GX repository, and files that are generated from it
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -29,30 +30,35 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Prints every promise and requirement with the tests that quote it.
+    /// Print every promise and requirement with the tests that quote it
     Promises {
-        /// Prints only what no test quotes.
+        /// Print only promises and requirements that no test quotes
         #[arg(long)]
         missing: bool,
     },
-    /// Checks the rules that hold for every file and every crate.
+    /// Check the rules for all files and all crates
     Tidy,
-    /// Compares the generated pages under docs/reference with the code.
+    /// Compare the generated pages under docs/reference with the code
     Reference {
-        /// Writes what differs instead of failing.
+        /// Write the files that differ instead of failing
         #[arg(long)]
         write: bool,
     },
-    /// Compares the saved descriptions of the checked queries with the migrated schema.
+    /// Compare the files that belong to each migration with its SQL
+    Schema {
+        /// Write the files that differ, and the descriptions of the checked queries
+        #[arg(long)]
+        write: bool,
+    },
+    /// Compare the saved descriptions of the checked queries with the migrated schema
     Sqlx {
-        /// Writes what differs instead of failing.
+        /// Write the files that differ instead of failing
         #[arg(long)]
         write: bool,
     },
-    /// Plays services, workers and ledger under a seeded scheduler of faults; `-- --help` says
-    /// how.
+    /// Run services, workers and ledger in a simulation with faults; `-- --help` prints its options
     Sim {
-        /// Such as `--seed 7 --steps 150 --trace`.
+        /// Arguments of the simulation, such as `--seed 7 --steps 150 --trace`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -69,13 +75,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs one task; `false` when the repository breaks a rule.
+/// Runs one task. Returns `false` if the repository breaks a rule.
 fn run(task: &Task) -> Result<bool, Error> {
     let repo = Repo::of_this_crate();
     match task {
         Task::Promises { missing } => promises::run(&repo, *missing),
         Task::Tidy => tidy::run(&repo),
         Task::Reference { write } => reference::run(&repo, Mode::from_flag(*write)),
+        Task::Schema { write } => schema::run(&repo, Mode::from_flag(*write)),
         Task::Sim { arguments } => sim::run(&repo, arguments),
         Task::Sqlx { write } => sql::run(&repo, Mode::from_flag(*write)),
     }

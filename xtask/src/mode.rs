@@ -1,16 +1,16 @@
-//! Files that are generated, and checked against what would be generated.
+//! Whether a task checks or writes generated files.
 
-/// What to do with generated files.
+/// The treatment of generated files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Say what differs.
+    /// Report the files that differ.
     Check,
-    /// Make it right.
+    /// Write the files that differ.
     Write,
 }
 
 impl Mode {
-    /// What a `--write` flag asks for.
+    /// Returns the mode for a `--write` flag.
     pub(crate) fn from_flag(write: bool) -> Self {
         if write { Self::Write } else { Self::Check }
     }

@@ -1,15 +1,15 @@
-//! The files of the repository.
+//! Reads the files of the repository.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 
-/// Folders at any depth that hold no source of ours: version control, build output, run-time
-/// data, installed packages.
+/// Folders at any depth without source of this repository: version control, build output, data of
+/// development stacks, installed packages.
 const SKIPPED_FOLDERS: [&str; 4] = [".git", "target", ".gx", "node_modules"];
 
-/// Cargo puts this file into each build folder, whatever the folder is called.
+/// File that cargo writes into each build folder, whatever the name of the folder is.
 const BUILD_FOLDER_MARK: &str = "CACHEDIR.TAG";
 
 /// The checked-out repository.
@@ -19,40 +19,40 @@ pub(crate) struct Repo {
 
 /// A text file of the repository.
 pub(crate) struct TextFile {
-    /// Path from the repository's root, with `/` between folders.
+    /// Path from the root of the repository, with `/` between folders.
     pub(crate) path: String,
-    /// Its content.
+    /// Content of the file.
     pub(crate) text: String,
 }
 
 impl TextFile {
-    /// Whether this is Rust source.
+    /// Returns whether the file is Rust source.
     pub(crate) fn is_rust(&self) -> bool {
         self.path.ends_with(".rs")
     }
 }
 
 impl Repo {
-    /// The repository that this crate was built from.
+    /// Returns the repository that this crate was built from.
     pub(crate) fn of_this_crate() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"))
             .parent()
-            .expect("a crate's folder lies in the workspace's");
+            .expect("the folder of this crate is in that of the workspace");
         Self { root: root.to_owned() }
     }
 
-    /// The absolute path of a file.
+    /// Returns the absolute path of a file.
     pub(crate) fn path(&self, relative: &str) -> PathBuf {
         self.root.join(relative)
     }
 
-    /// The content of a file.
+    /// Reads a file.
     pub(crate) fn read(&self, relative: &str) -> Result<String, Error> {
         let path = self.path(relative);
         fs::read_to_string(&path).map_err(Error::file(&path))
     }
 
-    /// Every text file, in the order of their paths. Files that are not UTF-8 are no text.
+    /// Returns all text files in the order of their paths. Files that are not UTF-8 are left out.
     pub(crate) fn text_files(&self) -> Result<Vec<TextFile>, Error> {
         let mut files = Vec::new();
         self.collect(&self.root, &mut files)?;
@@ -60,7 +60,7 @@ impl Repo {
         Ok(files)
     }
 
-    /// Every file of Rust source.
+    /// Returns all Rust files.
     pub(crate) fn rust_files(&self) -> Result<Vec<TextFile>, Error> {
         let mut files = self.text_files()?;
         files.retain(TextFile::is_rust);

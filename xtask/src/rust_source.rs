@@ -1,13 +1,13 @@
-//! Rust source as tokens.
+//! Reads Rust source as tokens.
 //!
-//! The checks look at tokens and not at a syntax tree, so that the body of a macro (a
-//! `proptest!` block above all) is read like any other code.
+//! Checks use tokens and not a syntax tree, so that the bodies of macros such as `proptest!` are
+//! read like other code.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 use crate::error::Error;
 
-/// Cuts a file into tokens. Comments are gone, doc comments are `doc` attributes.
+/// Returns the tokens of a file. Comments are left out, doc comments are `doc` attributes.
 pub(crate) fn tokens(file: &str, text: &str) -> Result<TokenStream, Error> {
     text.parse().map_err(|error: proc_macro2::LexError| Error::Rust {
         file: file.to_owned(),
@@ -16,24 +16,24 @@ pub(crate) fn tokens(file: &str, text: &str) -> Result<TokenStream, Error> {
     })
 }
 
-/// A function with its attributes, wherever it stands.
+/// A function with the facts of its attributes.
 pub(crate) struct Function {
-    /// Line of its name, from 1.
+    /// Line of the name, from 1.
     pub(crate) line: usize,
-    /// Its name.
+    /// Name of the function.
     pub(crate) name: String,
-    /// Its doc comment.
+    /// Doc comment of the function.
     pub(crate) doc: String,
-    /// Whether it is a test: its attributes have one whose path ends in `test`.
+    /// Whether the function is a test: it has an attribute whose path ends in `test`.
     pub(crate) is_test: bool,
-    /// Whether the test runs only when asked for.
+    /// Whether the test runs only on request.
     pub(crate) is_ignored: bool,
-    /// Its body; none where a trait only declares it.
+    /// Body of the function; `None` if a trait only declares it.
     pub(crate) body: Option<Group>,
 }
 
 impl Function {
-    /// Lines from the opening to the closing brace.
+    /// Returns the number of lines from the opening to the closing brace.
     pub(crate) fn body_lines(&self) -> usize {
         self.body
             .as_ref()
@@ -41,7 +41,7 @@ impl Function {
     }
 }
 
-/// Every function of a file, nested ones and those in macro bodies included.
+/// Returns all functions of a file, also nested ones and those in bodies of macros.
 pub(crate) fn functions(stream: &TokenStream) -> Vec<Function> {
     let mut found = Vec::new();
     collect_functions(stream, &mut found);
@@ -79,7 +79,7 @@ fn collect_functions(stream: &TokenStream, found: &mut Vec<Function>) {
     }
 }
 
-/// Words that may stand between a function's attributes and `fn`.
+/// Returns whether a word may be between a function's attributes and `fn`.
 fn is_qualifier(word: &str) -> bool {
     matches!(word, "pub" | "async" | "const" | "unsafe" | "extern")
 }
@@ -107,7 +107,7 @@ fn function(
     }
 }
 
-/// The names of an attribute's path: `tokio::test(flavor = …)` gives `tokio`, `test`.
+/// Returns the names in an attribute's path: `tokio` and `test` of `tokio::test(flavor = …)`.
 pub(crate) fn attribute_path(attribute: &TokenStream) -> Vec<String> {
     let mut path = Vec::new();
     for tree in attribute.clone() {
@@ -128,12 +128,12 @@ fn doc_text(attribute: TokenStream) -> Option<String> {
     }
 }
 
-/// The value of a string literal.
+/// Returns the value of a string literal.
 pub(crate) fn string(tree: &TokenTree) -> Option<String> {
     syn::parse2::<syn::LitStr>(TokenStream::from(tree.clone())).ok().map(|text| text.value())
 }
 
-/// Calls `visit` for each token, groups' contents included.
+/// Calls `visit` for each token, also inside groups.
 pub(crate) fn each_token(stream: &TokenStream, visit: &mut impl FnMut(&TokenTree)) {
     for tree in stream.clone() {
         visit(&tree);

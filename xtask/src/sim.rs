@@ -1,14 +1,14 @@
-//! The simulation is a program of its own: it links everything, and the checks of this crate
-//! need not wait for that.
+//! `cargo xtask sim`: builds and runs the simulation. It is a program of its own, because it links
+//! all crates and the checks need not wait for that.
 
 use std::process::Command;
 
 use crate::error::Error;
 use crate::repo::Repo;
 
-/// Builds and runs it with these arguments.
+/// Builds the simulation and runs it with these arguments. Returns whether it succeeded.
 pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Result<bool, Error> {
-    // Of all packages, so that nothing is built twice because of other features.
+    // For the whole workspace, so that no crate is built twice with different features.
     let fixed = ["run", "--quiet", "--locked", "--bin", "gx-sim", "--"];
     let mut cargo = Command::new("cargo");
     cargo.current_dir(repo.path("")).args(fixed).args(arguments);

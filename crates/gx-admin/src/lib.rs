@@ -1,14 +1,15 @@
-//! svc-admin: administrators, the review of people, and what operators look at.
+//! svc-admin: the HTTP service for administrators. It reviews, locks and freezes people, and shows
+//! and controls the outbox and the projector.
 
+mod account_locks;
 mod administrators;
+mod adoption;
+mod audit_reason;
 mod commands;
 mod dead_events;
 mod freezes;
-mod locks;
 mod operations;
-mod paging;
 mod projection;
-mod reason;
 mod review;
 #[cfg(test)]
 mod tests;
@@ -17,100 +18,114 @@ mod users;
 use std::sync::Arc;
 
 use gx_auth::AdminRole::{Admin, Auditor, Reviewer};
-use gx_auth::{Api, Foundation};
-use gx_outbox::Waker;
-use gx_serve::{ProblemKind, Service};
+use gx_auth::{
+    Api, Foundation, INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, Realm, SYSTEM_PAUSED,
+    refresh_route,
+};
+use gx_outbox::enqueue::Waker;
+use gx_serve::Service;
 use secrecy::SecretString;
 use utoipa_axum::routes;
 
+use account_locks::ALREADY_SO;
+use adoption::http::{NO_LEDGER_PERSON, NOT_ADOPTABLE, OTHER_PERSON};
+use commands::{COMMAND_NOT_OPEN, NO_COMMAND};
+use dead_events::{NO_DEAD_EVENT, NO_TASK, NOT_HELD};
+use freezes::{FREEZE_IN_PROGRESS, NOT_ON_LEDGER};
+use review::{HELD_ON_LEDGER, INCOMPLETE, LOCKED, NOT_UNDER_REVIEW, OTHER_OWNER};
+use users::NO_USER;
+
 pub use administrators::{CreateError, NewAdministrator, create_administrator, has_administrators};
-pub use commands::{Decision, discard_command, retry_command};
+pub use adoption::{AdoptError, AdoptionResult, ask_adoption};
+pub use commands::{
+    AuditedDecision, BulkAction, BulkReport, bulk_step, discard_command, retry_command,
+};
 pub use dead_events::{
     DeadEvent, DeadEventFilter, DeadEventState, Replay, ReplayError, ask_replay, dead_events,
 };
+pub use projection::{CancelError, cancel_task};
 
-/// The role's name.
+/// Name of the role.
 pub const SERVICE: &str = "svc-admin";
 
-/// Shortest biometric key: 256 bits.
-const SHORTEST_KEY_BYTES: usize = 32;
+/// Least length of the biometric key: 256 bits.
+const MIN_KEY_BYTES: usize = 32;
 
-/// The service's own settings.
+/// Settings that only this service has.
 #[derive(Clone, Debug, clap::Args)]
 pub struct AdminSettings {
-    /// Secret of at least 32 bytes under which people become biometric hashes on the ledger.
-    #[arg(long, env = "GX_BIOMETRIC_KEY", hide_env_values = true, value_parser = strong_key)]
+    /// Secret of at least 32 bytes; the biometric hash of a person on the ledger is computed with
+    /// it.
+    #[arg(long, env = "GX_BIOMETRIC_KEY", hide_env_values = true, value_parser = parse_key)]
     pub biometric_key: SecretString,
 }
 
-fn strong_key(text: &str) -> Result<SecretString, String> {
-    if text.len() < SHORTEST_KEY_BYTES {
+fn parse_key(text: &str) -> Result<SecretString, String> {
+    if text.len() < MIN_KEY_BYTES {
         return Err(format!(
-            "must have at least {SHORTEST_KEY_BYTES} bytes; `openssl rand -base64 48` makes one"
+            "must have at least {MIN_KEY_BYTES} bytes; create one with `openssl rand -base64 48`"
         ));
     }
     Ok(text.into())
 }
 
-/// The kinds of problems of this service.
-const PROBLEMS: &[&ProblemKind] = &[
-    &administrators::INVALID_CREDENTIALS,
-    &administrators::INVALID_REFRESH_TOKEN,
-    &users::NO_USER,
-    &review::NOT_UNDER_REVIEW,
-    &review::INCOMPLETE,
-    &review::LOCKED,
-    &locks::ALREADY_SO,
-    &commands::NO_COMMAND,
-    &commands::COMMAND_NOT_OPEN,
-    &dead_events::NO_DEAD_EVENT,
-    &dead_events::NOT_HELD,
-    &dead_events::NO_TASK,
-    &freezes::NOT_ON_LEDGER,
-    &freezes::FREEZE_IN_PROGRESS,
-    &gx_auth::SYSTEM_PAUSED,
-];
-
-/// What the handlers share.
+/// The state that all handlers share.
 #[derive(Clone)]
-struct State {
+struct ServiceState {
     base: Foundation,
     biometric_key: Arc<SecretString>,
     waker: Waker,
 }
 
-/// The service, ready for a router or a listener. Runs inside a tokio runtime, for it starts
-/// the task that wakes the submitter.
+/// Builds the service. Must be called in a tokio runtime, because it starts the task that wakes the
+/// submitter.
 pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
-    let parts = base.parts(SERVICE, PROBLEMS);
+    let parts = base.parts(SERVICE);
+    let freezing = &[&NO_USER, &NOT_ON_LEDGER, &ALREADY_SO, &FREEZE_IN_PROGRESS, &SYSTEM_PAUSED];
+    let approving = &[
+        &NO_USER,
+        &NOT_UNDER_REVIEW,
+        &LOCKED,
+        &HELD_ON_LEDGER,
+        &OTHER_OWNER,
+        &INCOMPLETE,
+        &SYSTEM_PAUSED,
+    ];
+    let adopting = &[&NO_USER, &NO_LEDGER_PERSON, &NOT_ADOPTABLE, &OTHER_PERSON];
     let api = Api::new(SERVICE, base.auth.clone())
-        .public(routes!(administrators::http::login))
-        .public(routes!(administrators::http::refresh))
-        .admin(Auditor, routes!(administrators::http::logout))
-        .admin(Auditor, routes!(users::http::list))
-        .admin(Auditor, routes!(users::http::get))
-        .admin(Reviewer, routes!(review::http::approve))
-        .admin(Reviewer, routes!(review::http::deny))
-        .admin(Reviewer, routes!(review::batch::approve_batch))
-        .admin(Admin, routes!(locks::http::lock))
-        .admin(Admin, routes!(locks::http::unlock))
-        .admin(Admin, routes!(freezes::http::freeze))
-        .admin(Admin, routes!(freezes::http::unfreeze))
-        .admin(Auditor, routes!(commands::http::list))
-        .admin(Auditor, routes!(commands::http::get))
-        .admin(Admin, routes!(commands::http::retry))
-        .admin(Admin, routes!(commands::http::discard))
-        .admin(Auditor, routes!(dead_events::http::list))
-        .admin(Auditor, routes!(dead_events::http::get))
-        .admin(Admin, routes!(dead_events::http::replay_one))
-        .admin(Admin, routes!(dead_events::http::replay_all))
-        .admin(Auditor, routes!(dead_events::http::task))
-        .admin(Admin, routes!(projection::http::verify))
-        .admin(Admin, routes!(projection::http::rebuild))
-        .admin(Auditor, routes!(operations::http::projection))
-        .admin(Auditor, routes!(operations::http::system))
-        .admin(Auditor, routes!(operations::http::audit_log));
+        .public(routes!(administrators::http::login), &[&INVALID_CREDENTIALS])
+        .public(
+            refresh_route(Realm::Admin, "/api/v1/admin/auth/refresh", &base),
+            &[&INVALID_REFRESH_TOKEN],
+        )
+        .admin(Auditor, routes!(administrators::http::logout), &[])
+        .admin(Auditor, routes!(users::http::list), &[])
+        .admin(Auditor, routes!(users::http::get), &[&NO_USER])
+        .admin(Reviewer, routes!(review::http::approve), approving)
+        .admin(Reviewer, routes!(review::http::deny), &[&NO_USER, &NOT_UNDER_REVIEW])
+        .admin(Reviewer, routes!(review::batch::approve_batch), &[])
+        .admin(Admin, routes!(account_locks::http::lock), &[&NO_USER, &ALREADY_SO])
+        .admin(Admin, routes!(account_locks::http::unlock), &[&NO_USER, &ALREADY_SO])
+        .admin(Admin, routes!(freezes::http::freeze), freezing)
+        .admin(Admin, routes!(freezes::http::unfreeze), freezing)
+        .admin(Auditor, routes!(commands::http::list), &[])
+        .admin(Auditor, routes!(commands::http::get), &[&NO_COMMAND])
+        .admin(Admin, routes!(commands::http::retry), &[&NO_COMMAND, &COMMAND_NOT_OPEN])
+        .admin(Admin, routes!(commands::http::discard), &[&NO_COMMAND, &COMMAND_NOT_OPEN])
+        .admin(Admin, routes!(commands::bulk_http::retry), &[])
+        .admin(Admin, routes!(commands::bulk_http::discard), &[])
+        .admin(Auditor, routes!(dead_events::http::list), &[])
+        .admin(Auditor, routes!(dead_events::http::get), &[&NO_DEAD_EVENT])
+        .admin(Admin, routes!(dead_events::http::replay_one), &[&NO_DEAD_EVENT, &NOT_HELD])
+        .admin(Admin, routes!(dead_events::http::replay_all), &[])
+        .admin(Auditor, routes!(dead_events::http::task), &[&NO_TASK])
+        .admin(Admin, routes!(projection::http::verify), &[])
+        .admin(Admin, routes!(projection::http::rebuild), &[])
+        .admin(Admin, routes!(adoption::http::adopt), adopting)
+        .admin(Auditor, routes!(operations::http::projection), &[])
+        .admin(Auditor, routes!(operations::http::system), &[])
+        .admin(Auditor, routes!(operations::http::audit_log), &[]);
     let waker = Waker::new(base.database.pool().clone());
     let biometric_key = Arc::new(settings.biometric_key.clone());
-    api.into_service(State { base, biometric_key, waker }, parts)
+    api.into_service(ServiceState { base, biometric_key, waker }, parts)
 }

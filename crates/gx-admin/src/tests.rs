@@ -1,9 +1,9 @@
-//! What holds for all routes of the service.
+//! Rules for all routes of the service, and the sessions of administrators.
 
 use gx_auth::testing::{PASSWORD, TestHost};
 use gx_auth::{AdminRole, NewPassword};
 use gx_model::AccountStatus;
-use gx_serve::{Access, RouteInfo};
+use gx_serve::{RouteAccess, RouteInfo};
 use serde_json::json;
 
 use crate::{AdminSettings, CreateError, NewAdministrator, create_administrator, service};
@@ -16,10 +16,10 @@ pub(crate) async fn host() -> TestHost {
     TestHost::new(|base| service(&settings(), base)).await
 }
 
-/// API-01, SEC-API-06: every route of the table wants a token with its role. Without a token
-/// 401, with a person's 401, with each lesser role 403; nothing but sign-in is public.
+/// API-01, SEC-API-06: every route needs a token with its role. Without a token or with a person's
+/// token it answers 401, with each lower role 403; only sign-in and refresh are public.
 #[tokio::test]
-async fn every_route_wants_its_role() {
+async fn every_route_needs_its_role() {
     let host = host().await;
     let person = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
     let person = host.session_of(&person).await.access_token;
@@ -32,17 +32,17 @@ async fn every_route_wants_its_role() {
         let url = path.replace("{id}", "nobody");
         let ask = async |token: &str| host.ask(method, &url).token(token).send().await.code();
         let least = match access {
-            Access::Public => {
+            RouteAccess::Public => {
                 public.push(path.as_str());
                 continue;
             }
-            Access::Admin(role) => AdminRole::from_name(role).unwrap(),
+            RouteAccess::Admin(role) => AdminRole::from_name(role).unwrap(),
             other => panic!("{path} is open to {other:?}"),
         };
         assert_eq!(ask("").await, 401, "{method} {path}");
         assert_eq!(ask(&person).await, 401, "{method} {path}");
         for (role, token) in &tokens {
-            if role.reaches(least) {
+            if role.includes(least) {
                 continue;
             }
             assert_eq!(ask(token).await, 403, "{method} {path} for {}", role.name());
@@ -55,7 +55,8 @@ async fn every_route_wants_its_role() {
     assert_eq!(public, ["/api/v1/admin/auth/login", "/api/v1/admin/auth/refresh"]);
 }
 
-/// SEC-API-08: a method that is not declared gives 405 with the ones that are, TRACE too.
+/// SEC-API-08: a method that is not declared, TRACE included, is answered with 405 and the declared
+/// ones.
 #[tokio::test]
 async fn methods_that_are_not_declared_are_refused() {
     let host = host().await;
@@ -77,8 +78,8 @@ async fn methods_that_are_not_declared_are_refused() {
     assert_eq!((answer.code(), answer.problem()), (404, "not_found"));
 }
 
-/// CFG-05 (routes): over the three services each path has exactly one owner, and the edge
-/// serves the two public ones.
+/// CFG-05 (routes): each path belongs to exactly one of the three services, and the edge serves the
+/// two public ones.
 #[tokio::test]
 async fn each_path_has_one_owner_over_all_services() {
     let host = host().await;
@@ -87,18 +88,18 @@ async fn each_path_has_one_owner_over_all_services() {
     let tokenomics = gx_tokenomics::service(host.base.clone());
     let all = [&host.service, &identity, &tokenomics];
     gx_serve::check_owners(all.iter().flat_map(|service| &service.routes)).unwrap();
-    let envelope =
-        || gx_serve::Envelope::new("edge", host.clock.clone(), host.base.entropy.clone());
-    assert!(gx_serve::edge(&[&identity, &tokenomics], envelope()).is_ok());
+    let request_layer =
+        || gx_serve::RequestLayer::new("edge", host.clock.clone(), host.base.entropy.clone());
+    assert!(gx_serve::edge(&[&identity, &tokenomics], request_layer()).is_ok());
 
     let mut stolen = identity.clone();
     stolen.routes.push(RouteInfo {
         method: "GET".to_owned(),
         path: "/api/v1/treasury/{country}".to_owned(),
         service: gx_identity::SERVICE,
-        access: Access::Public,
+        access: RouteAccess::Public,
     });
-    let conflict = gx_serve::edge(&[&stolen, &tokenomics], envelope()).unwrap_err();
+    let conflict = gx_serve::edge(&[&stolen, &tokenomics], request_layer()).unwrap_err();
     assert!(conflict.to_string().contains("is claimed by svc-identity and by svc-tokenomics"));
 }
 

@@ -1,4 +1,5 @@
-//! The audit log: append-only, each row bound to the one before it by its hash.
+//! The audit log: append-only, and each row contains the hash of the row before it. Called by every
+//! change that is audited, and by `gx audit verify`.
 
 use gx_db::PgConnection;
 use serde_json::{Value, json};
@@ -7,66 +8,80 @@ use time::OffsetDateTime;
 
 use crate::store::{self, AuditRow};
 
-/// What the hash chain begins with.
+/// Hash before the first row.
 const GENESIS: [u8; 32] = [0; 32];
 
-/// Who did something.
+/// Who performed an action.
 #[derive(Clone, Copy, Debug)]
 pub enum Actor<'a> {
-    /// A person, by the verified session's profile.
+    /// A person: the `profileId` of the verified session.
     User(&'a str),
-    /// An administrator, by the verified session.
+    /// An administrator: the `adminId` of the verified session.
     Admin(&'a str),
-    /// A process or an operator's command, by its name.
+    /// A process or an operator's command: its name.
     System(&'a str),
 }
 
-/// Something that happened. Before and after never hold credentials.
+/// An action to be recorded. `before` and `after` never contain credentials.
 #[derive(Clone, Debug)]
 pub struct Entry<'a> {
-    /// Who did it.
+    /// Who performed the action.
     pub actor: Actor<'a>,
-    /// What, such as `user.approved`.
+    /// Name of the action, such as `user.approved`.
     pub action: &'a str,
-    /// To what kind of thing, such as `UserProfile`.
+    /// Type of the changed object, such as `UserProfile`.
     pub target_type: &'a str,
-    /// To which one.
+    /// Id of the changed object.
     pub target_id: Option<&'a str>,
-    /// What was changed, as it was.
+    /// The changed values before the action.
     pub before: Option<Value>,
-    /// What was changed, as it is.
+    /// The changed values after the action.
     pub after: Option<Value>,
-    /// The request in which it was done.
+    /// The request that performed the action.
     pub request_id: Option<&'a str>,
 }
 
-/// Where the chain is broken.
+impl<'a> Entry<'a> {
+    /// Creates an entry without values.
+    pub fn new(
+        actor: Actor<'a>,
+        action: &'a str,
+        target_type: &'a str,
+        target_id: Option<&'a str>,
+        request_id: Option<&'a str>,
+    ) -> Self {
+        let (before, after) = (None, None);
+        Self { actor, action, target_type, target_id, before, after, request_id }
+    }
+}
+
+/// The first fault in the hash chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Broken {
-    /// A number is missing.
-    #[error("row {0} of the audit log is missing")]
+pub enum AuditLogFault {
+    /// A row is missing.
+    #[error("row {0} of the audit log is missing; compare the log with a backup")]
     Missing(i64),
-    /// A row is not what it was when it was written.
-    #[error("row {0} of the audit log was changed")]
+    /// A row was changed after it was written.
+    #[error("row {0} of the audit log was changed; compare the row with a backup")]
     Changed(i64),
 }
 
-/// Why the chain could not be confirmed.
+/// Why the hash chain could not be confirmed.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// It is broken.
+    /// The chain has a fault.
     #[error(transparent)]
-    Broken(#[from] Broken),
-    /// The database failed.
-    #[error("the audit log cannot be read")]
+    Fault(#[from] AuditLogFault),
+    /// A row could not be read.
+    #[error("the audit log cannot be read: check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 
-/// Appends in the caller's transaction. Writers take turns from here to their commit, so
-/// call it last.
+/// Appends an entry in the caller's transaction. Other writers wait until the transaction ends, so
+/// append last.
 ///
 /// # Errors
-/// The database's.
+/// `sqlx::Error` if a statement fails.
 pub async fn append(
     conn: &mut PgConnection,
     entry: Entry<'_>,
@@ -98,10 +113,10 @@ pub async fn append(
     store::insert_audit_row(conn, &row).await
 }
 
-/// Reads the whole log and confirms the chain; gives the number of rows.
+/// Confirms the hash chain of the whole log and returns the number of rows.
 ///
 /// # Errors
-/// The first row that is missing or changed.
+/// [`VerifyError`] with the first row that is missing or changed, or if a row cannot be read.
 pub async fn verify(conn: &mut PgConnection) -> Result<i64, VerifyError> {
     const ROWS_AT_A_TIME: i64 = 1_000;
     let (mut seq, mut previous) = (0, GENESIS.to_vec());
@@ -113,10 +128,10 @@ pub async fn verify(conn: &mut PgConnection) -> Result<i64, VerifyError> {
         for row in rows {
             seq += 1;
             if row.seq != seq {
-                return Err(Broken::Missing(seq).into());
+                return Err(AuditLogFault::Missing(seq).into());
             }
             if row.previous_hash != previous || hash(&row) != row.hash {
-                return Err(Broken::Changed(seq).into());
+                return Err(AuditLogFault::Changed(seq).into());
             }
             previous = row.hash;
         }
@@ -142,7 +157,7 @@ fn hash(row: &AuditRow) -> Vec<u8> {
     digest.finalize().to_vec()
 }
 
-/// One text for equal values, whatever order their keys came in.
+/// Returns the same text for equal values, whatever the order of their keys.
 fn canonical(value: &Value) -> String {
     match value {
         Value::Object(members) => {

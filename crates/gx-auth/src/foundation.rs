@@ -1,39 +1,42 @@
-//! What each of the HTTP services is built on: the database, who may ask, what time it is,
-//! and the checks that all of them report.
+//! Resources that the HTTP services share: database, authentication, time, randomness, and the
+//! health checks of all services.
 
-use gx_db::{Database, DbError, Health, PgConnection, Postgres, Transaction};
+use gx_db::{Database, PgConnection, Postgres, Transaction};
 use gx_model::Clock;
-use gx_outbox::capability::{self, Capability};
-use gx_outbox::tip::{self, Lag};
+use gx_outbox::enqueue::EnqueueError;
+use gx_outbox::tip::{self, Capability, Lag};
 use gx_serve::lag::{self, LagReading, LagSettings};
-use gx_serve::{Entropy, Envelope, HealthBoard, Problem, ProblemKind, ServiceParts};
+use gx_serve::{Entropy, HealthBoard, Problem, ProblemKind, RequestLayer, ServiceParts};
 use http::header::RETRY_AFTER;
 use sqlx::pool::PoolConnection;
 use time::OffsetDateTime;
 
-use crate::gate::Auth;
-use crate::hashing::{Hasher, HashingSettings, InvalidParameters};
-use crate::sessions::Sessions;
+use crate::authorization::Auth;
+use crate::connection::{connection, unusable};
+use crate::hashing::{Hasher, HashingSettings, InvalidHashParameters};
+use crate::realm::Realm;
+use crate::row_queues::{RowQueueTicket, RowQueues};
+use crate::sessions::{Sessions, TokenPair};
 use crate::tokens::{TokenKeyError, TokenSettings, Tokens};
 
-/// The ledger refuses every change but its resume. A failure on our side and not an answer to
-/// be kept: the same request succeeds afterwards.
+/// The ledger refuses every change except the resume. The status is 5xx, so that the response is
+/// not kept for repetition: the same request succeeds later.
 pub const SYSTEM_PAUSED: ProblemKind =
     ProblemKind::new("system_paused", 503, "The system is paused");
 
 /// Seconds after which a client may ask again while the system is paused.
 const PAUSED_RETRY_AFTER_S: &str = "60";
 
-/// The settings that every HTTP service has, besides the database's.
+/// Settings of every HTTP service, except those of the database.
 #[derive(Clone, Debug, clap::Args)]
 pub struct FoundationSettings {
     /// Keys and lifetimes of tokens.
     #[command(flatten)]
     pub tokens: TokenSettings,
-    /// What a password hash costs.
+    /// Cost of password hashes.
     #[command(flatten)]
     pub hashing: HashingSettings,
-    /// When the read model counts as too far behind.
+    /// Limits above which the read model counts as too far behind.
     #[command(flatten)]
     pub lag: LagSettings,
 }
@@ -41,34 +44,35 @@ pub struct FoundationSettings {
 /// Why a service cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum FoundationError {
-    /// No keys.
+    /// The keys of tokens are not usable.
     #[error(transparent)]
     Tokens(#[from] TokenKeyError),
-    /// No hashes.
+    /// The parameters of password hashes are not valid.
     #[error(transparent)]
-    Hashing(#[from] InvalidParameters),
+    Hashing(#[from] InvalidHashParameters),
 }
 
-/// What a service is built on. Clones share everything.
+/// Shared resources of a service. Clones share everything.
 #[derive(Clone)]
 pub struct Foundation {
     /// The database.
     pub database: Database,
-    /// Who may ask.
+    /// Authenticates people and administrators.
     pub auth: Auth,
-    /// What time it is.
+    /// Time source.
     pub clock: Clock,
-    /// Where ids and salts come from.
+    /// Random source for ids and salts.
     pub entropy: Entropy,
     lag: LagSettings,
     channel: String,
+    row_queues: RowQueues,
 }
 
 impl Foundation {
-    /// The foundation with these settings; `channel` is the ledger's whose lag is reported.
+    /// Creates the resources; `channel` names the ledger whose lag is reported.
     ///
     /// # Errors
-    /// When there are no usable keys, or hash parameters contradict each other.
+    /// [`FoundationError`] if no key is usable or hash parameters contradict each other.
     pub fn new(
         settings: &FoundationSettings,
         channel: &str,
@@ -85,26 +89,27 @@ impl Foundation {
             clock: clock.clone(),
         };
         let (lag, channel) = (settings.lag.clone(), channel.to_owned());
-        Ok(Self { database, auth, clock, entropy, lag, channel })
+        let row_queues = RowQueues::new(database.max_connections(), database.lock_timeout());
+        Ok(Self { database, auth, clock, entropy, lag, channel, row_queues })
     }
 
-    /// The ledger's channel.
+    /// Returns the name of the ledger's channel.
     pub fn channel(&self) -> &str {
         &self.channel
     }
 
-    /// A connection, or at once the 503 that says that there is none.
+    /// Returns a connection, or fails at once if no database is usable.
     ///
     /// # Errors
-    /// The 503.
+    /// The problem with status 503.
     pub async fn connection(&self) -> Result<PoolConnection<Postgres>, Problem> {
         connection(&self.database).await
     }
 
-    /// A transaction, or at once the 503 that says that there is none.
+    /// Begins a transaction, or fails at once if no database is usable.
     ///
     /// # Errors
-    /// The 503.
+    /// The problem with status 503.
     pub async fn begin(&self) -> Result<Transaction<'static, Postgres>, Problem> {
         let health = self.database.health();
         if health.is_ok() {
@@ -114,37 +119,69 @@ impl Foundation {
         }
     }
 
-    /// Refuses a change of the ledger while it is paused: what would only wait there is better
-    /// not taken (FAB-10).
+    /// Waits in the queue of a row that the request will lock, such as a person's row by
+    /// `profileId`. Get the ticket before the transaction begins and keep it until the transaction
+    /// ends.
     ///
     /// # Errors
-    /// [`SYSTEM_PAUSED`].
+    /// The problem with status 503 if other requests hold the row too long.
+    pub async fn row_ticket(&self, row: &str) -> Result<RowQueueTicket, Problem> {
+        self.row_queues.wait(Some(row), false).await
+    }
+
+    /// Waits like [`Self::row_ticket`] for a request that writes the audit log; `row` is the row
+    /// that it locks, too.
+    ///
+    /// # Errors
+    /// The problem with status 503 if other requests hold the row or the audit log too long.
+    pub async fn audit_ticket(&self, row: Option<&str>) -> Result<RowQueueTicket, Problem> {
+        self.row_queues.wait(row, true).await
+    }
+
+    /// Exchanges a refresh token for new tokens, once. Repetitions wait for each other.
+    ///
+    /// # Errors
+    /// The problem `invalid_refresh_token`, or that of a database failure.
+    pub(crate) async fn refresh(
+        &self,
+        realm: Realm,
+        refresh_token: &str,
+        request_id: &str,
+    ) -> Result<TokenPair, Problem> {
+        let sessions = &self.auth.sessions;
+        let session_id = sessions.session_of(realm, refresh_token)?;
+        let _ticket = self.row_ticket(&session_id).await?;
+        let mut conn = self.connection().await?;
+        sessions.refresh(&mut conn, realm, refresh_token, request_id).await
+    }
+
+    /// Rejects a change of the ledger while the system is paused, because the command would only
+    /// wait (FAB-10).
+    ///
+    /// # Errors
+    /// [`SYSTEM_PAUSED`], or the problem of a database failure.
     pub async fn require_running(&self, conn: &mut PgConnection) -> Result<(), Problem> {
-        match capability::pause_reason(conn, &self.channel).await? {
+        match tip::pause_reason(conn, &self.channel).await? {
             None => Ok(()),
             Some(reason) => Err(Problem::new(
                 &SYSTEM_PAUSED,
-                format!("Nothing can be changed until it is resumed (reason {reason})."),
+                format!("Repeat the request when the system is resumed (reason {reason})."),
             )
             .with_header(RETRY_AFTER, PAUSED_RETRY_AFTER_S)),
         }
     }
 
-    /// What the ledger can do now.
+    /// Returns whether the ledger can execute commands now.
     ///
     /// # Errors
-    /// The database's.
+    /// The problem of a database failure.
     pub async fn capability(&self, conn: &mut PgConnection) -> Result<Capability, Problem> {
         let (limit, now) = (self.lag.contact_limit(), self.clock.now());
-        Ok(capability::capability(conn, &self.channel, limit, now).await?)
+        Ok(tip::capability(conn, &self.channel, limit, now).await?)
     }
 
-    /// The checks and the envelope of a service.
-    pub fn parts(
-        &self,
-        service: &'static str,
-        problems: &'static [&'static ProblemKind],
-    ) -> ServiceParts {
+    /// Creates the health checks and the request layer of a service.
+    pub fn parts(&self, service: &'static str) -> ServiceParts {
         let health = HealthBoard::new(service, self.clock.clone());
         gx_serve::database::watch(&health, self.database.clone());
         let (database, channel) = (self.database.clone(), self.channel.clone());
@@ -153,24 +190,17 @@ impl Foundation {
             let (database, channel) = (database.clone(), channel.clone());
             Box::pin(async move { read_lag(&database, &channel, contact_limit, now).await })
         });
-        let envelope = Envelope::new(service, self.clock.clone(), self.entropy.clone());
-        ServiceParts { health, envelope, problems }
+        let request_layer = RequestLayer::new(service, self.clock.clone(), self.entropy.clone());
+        ServiceParts { health, database: Some(self.database.clone()), request_layer }
     }
 }
 
-/// A connection, or at once the 503 that says that there is none. Clients do not wait for a
-/// database that is known to be away.
-pub(crate) async fn connection(database: &Database) -> Result<PoolConnection<Postgres>, Problem> {
-    database.connection().await.map_err(|error| match error {
-        DbError::Unusable(health) => unusable(&health),
-        DbError::Driver(error) => error.into(),
-        settings @ DbError::Settings(_) => Problem::internal(&settings),
-    })
-}
-
-fn unusable(health: &Health) -> Problem {
-    tracing::warn!(%health, "no database can be used");
-    Problem::unavailable("The database is not available at the moment.", 2)
+/// Returns the problem of a command that was not enqueued.
+pub fn not_enqueued(error: EnqueueError) -> Problem {
+    match error {
+        EnqueueError::Database(error) => error.into(),
+        mismatch @ EnqueueError::Mismatch(_) => Problem::internal(&mismatch),
+    }
 }
 
 async fn read_lag(
@@ -179,9 +209,9 @@ async fn read_lag(
     contact_limit: std::time::Duration,
     now: OffsetDateTime,
 ) -> Result<LagReading, sqlx::Error> {
-    // The check of the database says why; a probe that waits here would time out instead.
+    // The database's own check reports the reason; waiting here would end in a timeout.
     if !database.health().is_ok() {
-        return Ok(LagReading::Unknown("no database can be used".to_owned()));
+        return Ok(LagReading::Unknown("no database is usable".to_owned()));
     }
     let mut conn = database.pool().acquire().await?;
     Ok(match tip::lag(&mut conn, channel, contact_limit, now).await? {

@@ -1,5 +1,5 @@
-//! Password hashes: argon2id, computed by a bounded pool, so that a flood of logins meets a
-//! full queue and not a full machine.
+//! Password hashes with argon2id in a bounded pool, so that a flood of logins fills the queue and
+//! not the machine.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,20 +10,20 @@ use gx_serve::{Entropy, Problem};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Longest wait for a turn; after it the client is told to come back.
+/// Limit of the wait for a free slot; after it the request fails with 503.
 const QUEUE_TIME_LIMIT: Duration = Duration::from_secs(5);
-/// Seconds that a refused client is asked to wait.
+/// Seconds after which a rejected client may try again.
 const RETRY_AFTER_S: u32 = 2;
-/// Most memory, in KiB, that a stored hash may ask for.
-const LARGEST_MEMORY_KIB: u32 = 64 * 1024;
-/// Most passes that a stored hash may ask for.
-const MOST_PASSES: u32 = 10;
-/// Most lanes that a stored hash may ask for.
-const MOST_LANES: u32 = 4;
-/// Longest password that is hashed at all; a longer one matches nothing.
-const LONGEST_PASSWORD_BYTES: usize = 256 * 4;
+/// Largest memory that a stored hash may demand, in KiB.
+const MAX_MEMORY_KIB: u32 = 64 * 1024;
+/// Limit of passes that a stored hash may demand.
+const MAX_PASSES: u32 = 10;
+/// Limit of lanes that a stored hash may demand.
+const MAX_LANES: u32 = 4;
+/// Limit of a password; a longer one matches no hash.
+const MAX_PASSWORD_BYTES: usize = 256 * 4;
 
-/// What a hash costs, and how many are computed at a time.
+/// Cost of a password hash, and the size of the pool.
 #[derive(Clone, Debug, clap::Args)]
 pub struct HashingSettings {
     /// Memory of one password hash, in KiB.
@@ -38,7 +38,7 @@ pub struct HashingSettings {
     #[arg(long, env = "GX_PASSWORD_HASH_CONCURRENCY",
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub password_hash_concurrency: Option<u16>,
-    /// Requests that may wait for a password hash; further ones are asked to come back.
+    /// Requests that may wait for a password hash; further ones fail with 503.
     #[arg(long, env = "GX_PASSWORD_HASH_QUEUE", default_value_t = 64,
           value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub password_hash_queue: u16,
@@ -55,49 +55,51 @@ impl Default for HashingSettings {
     }
 }
 
-/// Why the settings make no hasher.
+/// Invalid parameters of password hashes.
 #[derive(Debug, thiserror::Error)]
-#[error("these password hash parameters are not valid: {0}")]
-pub struct InvalidParameters(String);
+#[error("GX_PASSWORD_MEMORY_KIB and GX_PASSWORD_PASSES cannot be used together: {0}")]
+pub struct InvalidHashParameters(String);
 
-/// The pool. Clones share it.
+/// Pool that computes password hashes. Clones share it.
 #[derive(Clone)]
 pub struct Hasher(Arc<Pool>);
 
 struct Pool {
     params: Params,
-    /// Verified instead of the hash of an account that does not exist, with the parameters
-    /// in force, so that both take the same time.
+    /// Hash that is verified if an account does not exist, so that both cases take the same time.
     dummy: String,
     queue: Arc<Semaphore>,
     slots: Arc<Semaphore>,
     entropy: Entropy,
 }
 
-/// A stored hash, compared with a password.
+/// Result of comparing a password with a stored hash.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Verified {
+pub struct PasswordComparison {
     /// Whether they match.
     pub matches: bool,
-    /// The hash to store instead, when the stored one was made with other parameters.
+    /// The hash to store instead, if the stored one has other parameters.
     pub upgrade: Option<String>,
 }
 
 impl Hasher {
-    /// A pool with these settings.
+    /// Creates a pool.
     ///
     /// # Errors
-    /// When the parameters contradict each other.
-    pub fn new(settings: &HashingSettings, entropy: Entropy) -> Result<Self, InvalidParameters> {
+    /// [`InvalidHashParameters`] if the parameters contradict each other.
+    pub fn new(
+        settings: &HashingSettings,
+        entropy: Entropy,
+    ) -> Result<Self, InvalidHashParameters> {
         let HashingSettings { password_memory_kib, password_passes, .. } = *settings;
         let params = Params::new(password_memory_kib, password_passes, 1, None)
-            .map_err(|why| InvalidParameters(why.to_string()))?;
+            .map_err(|why| InvalidHashParameters(why.to_string()))?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let slots = settings.password_hash_concurrency.map_or(cores, usize::from);
         let queue = slots + usize::from(settings.password_hash_queue);
         let nobody = hash(&params, &entropy.bytes::<32>(), &entropy.bytes());
         Ok(Self(Arc::new(Pool {
-            dummy: nobody.map_err(|why| InvalidParameters(why.to_string()))?,
+            dummy: nobody.map_err(|why| InvalidHashParameters(why.to_string()))?,
             params,
             queue: Arc::new(Semaphore::new(queue)),
             slots: Arc::new(Semaphore::new(slots)),
@@ -105,10 +107,10 @@ impl Hasher {
         })))
     }
 
-    /// Hashes a password exactly as it is.
+    /// Hashes a password without changing it.
     ///
     /// # Errors
-    /// 503 when too many wait already.
+    /// The problem with status 503 if the queue is full.
     pub async fn hash(&self, password: &SecretString) -> Result<String, Problem> {
         let (pool, password) = (Arc::clone(&self.0), password.clone());
         self.run(move || {
@@ -118,48 +120,52 @@ impl Hasher {
         .map_err(|why| Problem::internal(&why))
     }
 
-    /// Compares a password with a stored hash, or with a hash of nobody's.
+    /// Compares a password with a stored hash. Without a hash, it takes the same time and does not
+    /// match.
     ///
     /// # Errors
-    /// 503 when too many wait already; 500 when the stored hash cannot be read.
+    /// The problem with status 503 if the queue is full, and 500 if the stored hash cannot be read.
     pub async fn verify(
         &self,
         password: &SecretString,
         stored: Option<String>,
-    ) -> Result<Verified, Problem> {
+    ) -> Result<PasswordComparison, Problem> {
         let (pool, password) = (Arc::clone(&self.0), password.clone());
         self.run(move || verify(&pool, password.expose_secret().as_bytes(), stored.as_deref()))
             .await?
             .map_err(|why| Problem::internal(&why))
     }
 
-    /// Runs other work that costs as much as a hash, in the same pool.
+    /// Runs other work of similar cost in the pool.
     ///
     /// # Errors
-    /// 503 when too many wait already.
+    /// The problem with status 503 if the queue is full.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let turn = self.turn().await?;
-        // The turn moves into the work: work whose client has gone still counts until it ends.
+        let slot = self.slot().await?;
+        // The work keeps the slot, so that it counts until it ends even if its client has gone.
         let done = tokio::task::spawn_blocking(move || {
             let result = work();
-            drop(turn);
+            drop(slot);
             result
         });
         done.await.map_err(|panic| Problem::internal(&panic))
     }
 
-    async fn turn(&self) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), Problem> {
+    async fn slot(&self) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), Problem> {
         let busy = || {
             metrics::counter!("gx_password_hash_refused_total").increment(1);
-            Problem::unavailable("Too many people sign in at this moment.", RETRY_AFTER_S)
+            Problem::unavailable(
+                "Too many people are signing in. Try again in a moment.",
+                RETRY_AFTER_S,
+            )
         };
-        let place = Arc::clone(&self.0.queue).try_acquire_owned().map_err(|_| busy())?;
+        let queued = Arc::clone(&self.0.queue).try_acquire_owned().map_err(|_| busy())?;
         let slot = Arc::clone(&self.0.slots).acquire_owned();
         match tokio::time::timeout(QUEUE_TIME_LIMIT, slot).await {
-            Ok(Ok(slot)) => Ok((place, slot)),
+            Ok(Ok(slot)) => Ok((queued, slot)),
             _ => Err(busy()),
         }
     }
@@ -178,14 +184,14 @@ fn verify(
     pool: &Pool,
     password: &[u8],
     stored: Option<&str>,
-) -> Result<Verified, argon2::password_hash::Error> {
+) -> Result<PasswordComparison, argon2::password_hash::Error> {
     let parsed = PasswordHash::new(stored.unwrap_or(&pool.dummy))?;
     let params = Params::try_from(&parsed)?;
-    let bounded = params.m_cost() <= LARGEST_MEMORY_KIB
-        && params.t_cost() <= MOST_PASSES
-        && params.p_cost() <= MOST_LANES;
-    if !bounded || password.len() > LONGEST_PASSWORD_BYTES {
-        return Ok(Verified { matches: false, upgrade: None });
+    let bounded = params.m_cost() <= MAX_MEMORY_KIB
+        && params.t_cost() <= MAX_PASSES
+        && params.p_cost() <= MAX_LANES;
+    if !bounded || password.len() > MAX_PASSWORD_BYTES {
+        return Ok(PasswordComparison { matches: false, upgrade: None });
     }
     let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, pool.params.clone());
     let matches = argon.verify_password(password, &parsed).is_ok() && stored.is_some();
@@ -198,5 +204,5 @@ fn verify(
     } else {
         None
     };
-    Ok(Verified { matches, upgrade })
+    Ok(PasswordComparison { matches, upgrade })
 }

@@ -1,14 +1,21 @@
-//! Passwords, tokens, sessions, permission checks and the audit log: what the services share.
+//! Authentication and authorization of the services: passwords, tokens, sessions, roles and the
+//! audit log.
 //!
-//! A service builds one [`Auth`], opens sessions with it after checking a password, and
-//! gathers its routes with [`Api`], which puts the check that a route declares around it.
+//! A service builds one [`Foundation`], opens sessions after checking a password, and collects its
+//! routes in an [`Api`], which adds the authorization that each route declares.
 
+mod account_access;
 pub mod audit;
+mod authorization;
+mod connection;
+pub mod email;
 mod foundation;
-mod gate;
 mod hashing;
 mod password;
+mod realm;
 mod role;
+mod row_queues;
+mod session_routes;
 mod sessions;
 mod store;
 #[cfg(feature = "testing")]
@@ -17,12 +24,18 @@ pub mod testing;
 mod tests;
 mod tokens;
 
-pub use foundation::{Foundation, FoundationError, FoundationSettings, SYSTEM_PAUSED};
-pub use gate::{Administrator, Api, Auth, Person};
-pub use hashing::{Hasher, HashingSettings, InvalidParameters, Verified};
-pub use password::{GivenPassword, NewPassword, PasswordRefusal, Subject};
+pub use authorization::{Administrator, Api, Auth, Person};
+pub use email::{Email, GivenEmail};
+pub use foundation::{
+    Foundation, FoundationError, FoundationSettings, SYSTEM_PAUSED, not_enqueued,
+};
+pub use hashing::{Hasher, HashingSettings, InvalidHashParameters, PasswordComparison};
+pub use password::{GivenPassword, NewPassword, PasswordOwner, PasswordRefusal};
+pub use realm::Realm;
 pub use role::AdminRole;
-pub use sessions::{Realm, RefreshRefusal, Sessions, TokenPair};
+pub use row_queues::RowQueueTicket;
+pub use session_routes::{Credentials, INVALID_CREDENTIALS, refresh_route};
+pub use sessions::{INVALID_REFRESH_TOKEN, Sessions, TokenPair};
 pub use tokens::{
-    Audience, Claims, InvalidToken, Purpose, TokenKeyError, TokenSettings, Tokens, create_key_file,
+    Audience, Claims, InvalidToken, TokenKeyError, TokenSettings, TokenUse, Tokens, create_key_file,
 };

@@ -1,23 +1,23 @@
-//! What an administrator may do.
+//! Roles of administrators.
 
-/// The roles, each of which may do what the ones before it may.
+/// A role. Each role includes the permissions of the roles before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AdminRole {
-    /// Reads everything and opens no document.
+    /// Reads everything except documents.
     Auditor,
-    /// Reads people and documents, approves, denies, asks again.
+    /// Reads people and documents; approves, denies and asks for a new submission.
     Reviewer,
-    /// Locks, freezes, and runs outbox, dead events and rebuilds.
+    /// Locks and freezes people; operates the outbox, dead events and rebuilds.
     Admin,
-    /// The system, treasuries, administrators and keys.
+    /// Manages the system, treasuries, administrators and keys.
     SuperAdmin,
 }
 
 impl AdminRole {
-    /// Every role, the least first.
+    /// All roles, the least powerful first.
     pub const ALL: [Self; 4] = [Self::Auditor, Self::Reviewer, Self::Admin, Self::SuperAdmin];
 
-    /// The name in SQL and JSON.
+    /// Returns the name in SQL and JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Auditor => "AUDITOR",
@@ -27,13 +27,13 @@ impl AdminRole {
         }
     }
 
-    /// The role of that name.
+    /// Returns the role with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.name() == name)
     }
 
-    /// Whether it may do what the other may.
-    pub fn reaches(self, least: Self) -> bool {
+    /// Returns whether this role includes the permissions of `least`.
+    pub fn includes(self, least: Self) -> bool {
         self >= least
     }
 }
@@ -44,7 +44,7 @@ impl std::str::FromStr for AdminRole {
     fn from_str(name: &str) -> Result<Self, String> {
         Self::from_name(name).ok_or_else(|| {
             let names: Vec<_> = Self::ALL.iter().map(|role| role.name()).collect();
-            format!("a role is one of {}", names.join(", "))
+            format!("the role must be one of {}", names.join(", "))
         })
     }
 }

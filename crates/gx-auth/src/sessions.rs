@@ -1,42 +1,27 @@
-//! Sessions: opened after a password, behind every token, ended at once by whoever may.
+//! Sessions: opened after a password check, checked with every token, and ended with immediate
+//! effect.
 
 use std::time::Duration;
 
 use gx_db::PgConnection;
 use gx_model::Clock;
-use gx_serve::{Client, Entropy, Problem};
+use gx_serve::{Client, Entropy, Problem, ProblemKind};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sqlx::Acquire;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use crate::account_access::access_of;
 use crate::audit;
+use crate::realm::Realm;
 use crate::store::{self, NewSession, SessionRow};
-use crate::tokens::{Audience, Claims, ClaimsOf, Purpose, TokenSettings, Tokens};
+use crate::tokens::{Claims, ClaimsContent, TokenSettings, TokenUse, Tokens};
 
-/// A client that repeats a refresh within this time gets the same successor again.
-const GRACE: time::Duration = time::Duration::seconds(10);
+/// A client that repeats a refresh within this time gets the same tokens again.
+const GRACE_TIME: time::Duration = time::Duration::seconds(10);
 
-/// Whose sessions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Realm {
-    /// People.
-    User,
-    /// Administrators.
-    Admin,
-}
-
-impl Realm {
-    const fn audience(self) -> Audience {
-        match self {
-            Self::User => Audience::User,
-            Self::Admin => Audience::Admin,
-        }
-    }
-}
-
-/// What a client signs in with from here on.
+/// The tokens of a session.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenPair {
@@ -46,19 +31,12 @@ pub struct TokenPair {
     pub refresh_token: String,
 }
 
-/// Why a refresh token gives no new tokens.
-#[derive(Debug)]
-pub enum RefreshRefusal {
-    /// Not valid, expired, used before, or of a session that has ended.
-    Invalid,
-    /// A failure on our side.
-    Failed(Problem),
-}
+/// The refresh token is unknown, used, expired or of an ended session.
+pub const INVALID_REFRESH_TOKEN: ProblemKind =
+    ProblemKind::new("invalid_refresh_token", 401, "The refresh token is not valid");
 
-impl From<sqlx::Error> for RefreshRefusal {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Failed(error.into())
-    }
+fn invalid_refresh_token() -> Problem {
+    Problem::new(&INVALID_REFRESH_TOKEN, "Sign in again.")
 }
 
 /// Opens, refreshes and ends sessions. Clones share the keys.
@@ -73,18 +51,18 @@ pub struct Sessions {
     admin_life: Duration,
 }
 
-/// What a refresh came to.
-enum Turn {
-    /// New tokens.
+/// Result of a refresh.
+enum RefreshResult {
+    /// The session continues with these tokens.
     Next(TokenPair),
-    /// The token was used before: the session is over.
+    /// The token was used before, so the session must end.
     Reused,
-    /// Nothing.
+    /// The session or its account is no longer valid.
     Refused,
 }
 
 impl Sessions {
-    /// Sessions with tokens of these keys and lifetimes.
+    /// Creates sessions with these keys and lifetimes of tokens.
     pub fn new(settings: &TokenSettings, tokens: Tokens, clock: Clock, entropy: Entropy) -> Self {
         Self {
             tokens,
@@ -97,7 +75,7 @@ impl Sessions {
         }
     }
 
-    /// The keys.
+    /// Returns the keys.
     pub fn tokens(&self) -> &Tokens {
         &self.tokens
     }
@@ -105,7 +83,7 @@ impl Sessions {
     /// Opens a session in the caller's transaction. The caller has checked the password.
     ///
     /// # Errors
-    /// The database's, or a failure to sign.
+    /// The problem of a database failure or of a token that cannot be signed.
     pub async fn open(
         &self,
         conn: &mut PgConnection,
@@ -118,7 +96,8 @@ impl Sessions {
         let life = if realm == Realm::User { self.user_life } else { self.admin_life };
         let session_id = self.entropy.id(now).to_string();
         let refresh_id = self.entropy.id(now).to_string();
-        let owner = Owner { realm, subject, role, session_id: &session_id, ends: now + life };
+        let owner =
+            SessionOwner { realm, subject, role, session_id: &session_id, ends: now + life };
         let pair = self.pair(&owner, refresh_id.clone(), now, now)?;
         let new = NewSession {
             session_id: &session_id,
@@ -130,53 +109,58 @@ impl Sessions {
             agent: client.agent.as_deref(),
             address: client.address.map(|address| address.to_string()),
         };
-        match realm {
-            Realm::User => store::insert_user_session(conn, &new).await?,
-            Realm::Admin => store::insert_admin_session(conn, &new).await?,
-        }
+        store::insert_session(conn, realm, &new).await?;
         Ok(pair)
     }
 
-    /// Exchanges a refresh token for new tokens, once. Used again after the grace time, it
-    /// ends its session: somebody else has a copy.
+    /// Returns the session of a refresh token.
+    pub(crate) fn session_of(&self, realm: Realm, refresh_token: &str) -> Result<String, Problem> {
+        Ok(self.claims_of(realm, refresh_token)?.sid)
+    }
+
+    fn claims_of(&self, realm: Realm, refresh_token: &str) -> Result<Claims, Problem> {
+        self.tokens
+            .verify(refresh_token, TokenUse::Refresh, realm.audience())
+            .map_err(|_| invalid_refresh_token())
+    }
+
+    /// Exchanges a refresh token for new tokens, once. If a token is used again after the grace
+    /// time, the session ends, because the token may be stolen.
     ///
     /// # Errors
-    /// Why there are none.
-    pub async fn refresh(
+    /// [`INVALID_REFRESH_TOKEN`], or the problem of a database failure.
+    pub(crate) async fn refresh(
         &self,
         conn: &mut PgConnection,
         realm: Realm,
         refresh_token: &str,
         request_id: &str,
-    ) -> Result<TokenPair, RefreshRefusal> {
-        let claims = self
-            .tokens
-            .verify(refresh_token, Purpose::Refresh, realm.audience())
-            .map_err(|_| RefreshRefusal::Invalid)?;
+    ) -> Result<TokenPair, Problem> {
+        let claims = self.claims_of(realm, refresh_token)?;
         let mut tx = conn.begin().await?;
-        let turn = self.turn(&mut tx, realm, &claims, refresh_token).await?;
-        if matches!(turn, Turn::Reused) {
+        let result = self.rotate(&mut tx, realm, &claims, refresh_token).await?;
+        if matches!(result, RefreshResult::Reused) {
             self.end_reused(&mut tx, realm, &claims, request_id).await?;
         }
         tx.commit().await?;
-        match turn {
-            Turn::Next(pair) => Ok(pair),
-            Turn::Reused | Turn::Refused => Err(RefreshRefusal::Invalid),
+        match result {
+            RefreshResult::Next(pair) => Ok(pair),
+            RefreshResult::Reused | RefreshResult::Refused => Err(invalid_refresh_token()),
         }
     }
 
-    async fn turn(
+    async fn rotate(
         &self,
         conn: &mut PgConnection,
         realm: Realm,
         claims: &Claims,
         refresh_token: &str,
-    ) -> Result<Turn, RefreshRefusal> {
+    ) -> Result<RefreshResult, Problem> {
         let now = self.clock.now();
-        let Some((session, role)) = lock_in_good_standing(conn, realm, claims, now).await? else {
-            return Ok(Turn::Refused);
+        let Some((session, role)) = lock_valid_session(conn, realm, claims, now).await? else {
+            return Ok(RefreshResult::Refused);
         };
-        let owner = Owner {
+        let owner = SessionOwner {
             realm,
             subject: &claims.sub,
             role: role.as_deref(),
@@ -186,25 +170,17 @@ impl Sessions {
         let presented = fingerprint(refresh_token);
         if presented == session.refresh_hash[..] {
             let refresh_id = self.entropy.id(now).to_string();
-            let pair = self.pair(&owner, refresh_id.clone(), now, now);
-            let pair = pair.map_err(RefreshRefusal::Failed)?;
+            let pair = self.pair(&owner, refresh_id.clone(), now, now)?;
             let hash = fingerprint(&pair.refresh_token);
-            match realm {
-                Realm::User => {
-                    store::rotate_user_session(conn, &claims.sid, &hash, &refresh_id, now).await?;
-                }
-                Realm::Admin => {
-                    store::rotate_admin_session(conn, &claims.sid, &hash, &refresh_id, now).await?;
-                }
-            }
-            return Ok(Turn::Next(pair));
+            store::rotate_session(conn, realm, &claims.sid, &hash, &refresh_id, now).await?;
+            return Ok(RefreshResult::Next(pair));
         }
         let is_previous = session.previous_refresh_hash.as_deref() == Some(&presented[..]);
-        if is_previous && now - session.rotated_at <= GRACE {
+        if is_previous && now - session.rotated_at <= GRACE_TIME {
             let pair = self.pair(&owner, session.refresh_id, session.rotated_at, now);
-            return pair.map(Turn::Next).map_err(RefreshRefusal::Failed);
+            return pair.map(RefreshResult::Next);
         }
-        Ok(Turn::Reused)
+        Ok(RefreshResult::Reused)
     }
 
     async fn end_reused(
@@ -216,26 +192,23 @@ impl Sessions {
     ) -> Result<(), sqlx::Error> {
         self.end(conn, realm, &claims.sub, Some(&claims.sid), "refresh token used twice").await?;
         metrics::counter!("gx_refresh_reuse_total").increment(1);
-        tracing::warn!(subject = %claims.sub, session = %claims.sid, "a refresh token was used twice");
-        let entry = audit::Entry {
-            actor: match realm {
-                Realm::User => audit::Actor::User(&claims.sub),
-                Realm::Admin => audit::Actor::Admin(&claims.sub),
-            },
-            action: "session.refresh_reused",
-            target_type: if realm == Realm::User { "UserSession" } else { "AdminSession" },
-            target_id: Some(&claims.sid),
-            before: None,
-            after: None,
-            request_id: Some(request_id),
+        let subject = claims.sub.as_str();
+        let (actor, person, admin) = match realm {
+            Realm::User => (audit::Actor::User(subject), Some(subject), None),
+            Realm::Admin => (audit::Actor::Admin(subject), None, Some(subject)),
         };
+        tracing::warn!(person, admin, session = %claims.sid,
+            "a refresh token of session {} was used twice", claims.sid);
+        let table = if realm == Realm::User { "UserSession" } else { "AdminSession" };
+        let (action, id) = ("session.refresh_reused", Some(claims.sid.as_str()));
+        let entry = audit::Entry::new(actor, action, table, id, Some(request_id));
         audit::append(conn, entry, self.clock.now()).await
     }
 
-    /// Ends one session of a subject, or all of them; gives how many.
+    /// Ends one session of a subject, or all of them, and returns their number.
     ///
     /// # Errors
-    /// The database's.
+    /// `sqlx::Error` if the statement fails.
     pub async fn end(
         &self,
         conn: &mut PgConnection,
@@ -245,27 +218,20 @@ impl Sessions {
         because: &str,
     ) -> Result<u64, sqlx::Error> {
         let now = self.clock.now();
-        match realm {
-            Realm::User => {
-                store::revoke_user_sessions(conn, subject, session_id, because, now).await
-            }
-            Realm::Admin => {
-                store::revoke_admin_sessions(conn, subject, session_id, because, now).await
-            }
-        }
+        store::revoke_sessions(conn, realm, subject, session_id, because, now).await
     }
 
-    /// Both tokens. The refresh token is a function of the session, its id and its time, so
-    /// that the same one can be given twice.
+    /// Returns both tokens. The refresh token depends only on the session, its id and its time, so
+    /// that it can be issued again.
     fn pair(
         &self,
-        owner: &Owner<'_>,
+        owner: &SessionOwner<'_>,
         refresh_id: String,
         refresh_issued: OffsetDateTime,
         now: OffsetDateTime,
     ) -> Result<TokenPair, Problem> {
-        let sign = |purpose, token_id, issued: OffsetDateTime, life: Duration| {
-            let claims = self.tokens.claims(ClaimsOf {
+        let sign = |token_use, token_id, issued: OffsetDateTime, life: Duration| {
+            let claims = self.tokens.claims(ClaimsContent {
                 subject: owner.subject,
                 session_id: owner.session_id,
                 audience: owner.realm.audience(),
@@ -274,17 +240,17 @@ impl Sessions {
                 issued,
                 until: owner.ends.min(issued + life),
             });
-            self.tokens.sign(purpose, &claims).map_err(|why| Problem::internal(&why))
+            self.tokens.sign(token_use, &claims).map_err(|why| Problem::internal(&why))
         };
         let access_id = self.entropy.id(now).to_string();
         Ok(TokenPair {
-            access_token: sign(Purpose::Access, access_id, now, self.access_life)?,
-            refresh_token: sign(Purpose::Refresh, refresh_id, refresh_issued, self.refresh_life)?,
+            access_token: sign(TokenUse::Access, access_id, now, self.access_life)?,
+            refresh_token: sign(TokenUse::Refresh, refresh_id, refresh_issued, self.refresh_life)?,
         })
     }
 }
 
-struct Owner<'a> {
+struct SessionOwner<'a> {
     realm: Realm,
     subject: &'a str,
     role: Option<&'a str>,
@@ -292,28 +258,27 @@ struct Owner<'a> {
     ends: OffsetDateTime,
 }
 
-/// The session under lock, unless it or its owner's account is no longer good; with an
-/// administrator's role.
-async fn lock_in_good_standing(
+/// Locks the session and returns it with the administrator's role, or `None` if the session has
+/// ended or its account permits no sign-in.
+async fn lock_valid_session(
     conn: &mut PgConnection,
     realm: Realm,
     claims: &Claims,
     now: OffsetDateTime,
 ) -> Result<Option<(SessionRow, Option<String>)>, sqlx::Error> {
-    let (session, role) = match realm {
+    let session = store::lock_session(conn, realm, &claims.sid, &claims.sub).await?;
+    let (is_valid, role) = match realm {
         Realm::User => {
-            let session = store::lock_user_session(conn, &claims.sid, &claims.sub).await?;
             let person = store::person(conn, &claims.sid, &claims.sub).await?;
-            let good = person.is_some_and(|row| crate::gate::access_of(&row).is_some());
-            (session.filter(|_| good), None)
+            (person.is_some_and(|row| access_of(&row).is_some()), None)
         }
         Realm::Admin => {
-            let session = store::lock_admin_session(conn, &claims.sid, &claims.sub).await?;
             let account = store::administrator(conn, &claims.sid, &claims.sub).await?;
             let role = account.filter(|row| !row.is_locked).map(|row| row.role);
-            (session.filter(|_| role.is_some()), role)
+            (role.is_some(), role)
         }
     };
+    let session = session.filter(|_| is_valid);
     let session = session.filter(|session| !session.is_revoked && session.expires_at > now);
     Ok(session.map(|session| (session, role)))
 }

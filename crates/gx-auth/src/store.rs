@@ -2,9 +2,12 @@
 
 use gx_db::PgConnection;
 use serde_json::Value;
+use sqlx::postgres::PgQueryResult;
 use time::OffsetDateTime;
 
-/// A session that is to be added.
+use crate::realm::Realm;
+
+/// A session to be inserted.
 pub(crate) struct NewSession<'a> {
     pub(crate) session_id: &'a str,
     pub(crate) subject: &'a str,
@@ -16,7 +19,7 @@ pub(crate) struct NewSession<'a> {
     pub(crate) address: Option<String>,
 }
 
-/// A session as refresh needs it.
+/// The columns of a session that a refresh reads.
 pub(crate) struct SessionRow {
     pub(crate) refresh_hash: Vec<u8>,
     pub(crate) refresh_id: String,
@@ -26,7 +29,7 @@ pub(crate) struct SessionRow {
     pub(crate) is_revoked: bool,
 }
 
-/// A person's session and account, as each request needs them.
+/// The columns of a person's session and account that authorization reads.
 pub(crate) struct PersonRow {
     pub(crate) expires_at: OffsetDateTime,
     pub(crate) is_revoked: bool,
@@ -36,7 +39,7 @@ pub(crate) struct PersonRow {
     pub(crate) is_deleted: bool,
 }
 
-/// An administrator's session and account, as each request needs them.
+/// The columns of an administrator's session and account that authorization reads.
 pub(crate) struct AdministratorRow {
     pub(crate) expires_at: OffsetDateTime,
     pub(crate) is_revoked: bool,
@@ -44,167 +47,156 @@ pub(crate) struct AdministratorRow {
     pub(crate) is_locked: bool,
 }
 
-pub(crate) async fn insert_user_session(
+pub(crate) async fn insert_session(
     conn: &mut PgConnection,
+    realm: Realm,
     new: &NewSession<'_>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        r#"INSERT INTO "UserSession" ("sessionId", "profileId", "refreshHash", "refreshId",
+) -> Result<PgQueryResult, sqlx::Error> {
+    match realm {
+        Realm::User => {
+            sqlx::query!(
+                r#"INSERT INTO "UserSession" ("sessionId", "profileId", "refreshHash", "refreshId",
                "rotatedAt", "createdAt", "lastUsedAt", "expiresAt", "userAgent", "clientAddress")
            VALUES ($1, $2, $3, $4, $5, $5, $5, $6, $7, $8)"#,
-        new.session_id,
-        new.subject,
-        new.refresh_hash,
-        new.refresh_id,
-        new.now,
-        new.expires_at,
-        new.agent,
-        new.address,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-pub(crate) async fn insert_admin_session(
-    conn: &mut PgConnection,
-    new: &NewSession<'_>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        r#"INSERT INTO "AdminSession" ("sessionId", "adminId", "refreshHash", "refreshId",
+                new.session_id,
+                new.subject,
+                new.refresh_hash,
+                new.refresh_id,
+                new.now,
+                new.expires_at,
+                new.agent,
+                new.address
+            )
+            .execute(conn)
+            .await
+        }
+        Realm::Admin => {
+            sqlx::query!(
+                r#"INSERT INTO "AdminSession" ("sessionId", "adminId", "refreshHash", "refreshId",
                "rotatedAt", "createdAt", "lastUsedAt", "expiresAt", "userAgent", "clientAddress")
            VALUES ($1, $2, $3, $4, $5, $5, $5, $6, $7, $8)"#,
-        new.session_id,
-        new.subject,
-        new.refresh_hash,
-        new.refresh_id,
-        new.now,
-        new.expires_at,
-        new.agent,
-        new.address,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+                new.session_id,
+                new.subject,
+                new.refresh_hash,
+                new.refresh_id,
+                new.now,
+                new.expires_at,
+                new.agent,
+                new.address
+            )
+            .execute(conn)
+            .await
+        }
+    }
 }
 
-pub(crate) async fn lock_user_session(
+pub(crate) async fn lock_session(
     conn: &mut PgConnection,
+    realm: Realm,
     session_id: &str,
-    profile_id: &str,
+    subject: &str,
 ) -> Result<Option<SessionRow>, sqlx::Error> {
-    sqlx::query_as!(
-        SessionRow,
-        r#"SELECT "refreshHash" AS refresh_hash, "refreshId" AS refresh_id,
+    match realm {
+        Realm::User => {
+            sqlx::query_as!(
+                SessionRow,
+                r#"SELECT "refreshHash" AS refresh_hash, "refreshId" AS refresh_id,
                   "rotatedAt" AS rotated_at, "previousRefreshHash" AS previous_refresh_hash,
                   "expiresAt" AS expires_at, "revokedAt" IS NOT NULL AS "is_revoked!"
            FROM "UserSession" WHERE "sessionId" = $1 AND "profileId" = $2 FOR UPDATE"#,
-        session_id,
-        profile_id,
-    )
-    .fetch_optional(conn)
-    .await
-}
-
-pub(crate) async fn lock_admin_session(
-    conn: &mut PgConnection,
-    session_id: &str,
-    admin_id: &str,
-) -> Result<Option<SessionRow>, sqlx::Error> {
-    sqlx::query_as!(
-        SessionRow,
-        r#"SELECT "refreshHash" AS refresh_hash, "refreshId" AS refresh_id,
+                session_id,
+                subject
+            )
+            .fetch_optional(conn)
+            .await
+        }
+        Realm::Admin => {
+            sqlx::query_as!(
+                SessionRow,
+                r#"SELECT "refreshHash" AS refresh_hash, "refreshId" AS refresh_id,
                   "rotatedAt" AS rotated_at, "previousRefreshHash" AS previous_refresh_hash,
                   "expiresAt" AS expires_at, "revokedAt" IS NOT NULL AS "is_revoked!"
            FROM "AdminSession" WHERE "sessionId" = $1 AND "adminId" = $2 FOR UPDATE"#,
-        session_id,
-        admin_id,
-    )
-    .fetch_optional(conn)
-    .await
+                session_id,
+                subject
+            )
+            .fetch_optional(conn)
+            .await
+        }
+    }
 }
 
-pub(crate) async fn rotate_user_session(
+pub(crate) async fn rotate_session(
     conn: &mut PgConnection,
+    realm: Realm,
     session_id: &str,
     refresh_hash: &[u8],
     refresh_id: &str,
     now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        r#"UPDATE "UserSession" SET "previousRefreshHash" = "refreshHash", "refreshHash" = $2,
+) -> Result<PgQueryResult, sqlx::Error> {
+    match realm {
+        Realm::User => sqlx::query!(
+            r#"UPDATE "UserSession" SET "previousRefreshHash" = "refreshHash", "refreshHash" = $2,
                "refreshId" = $3, "rotatedAt" = $4, "lastUsedAt" = $4
            WHERE "sessionId" = $1"#,
-        session_id,
-        refresh_hash,
-        refresh_id,
-        now,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-pub(crate) async fn rotate_admin_session(
-    conn: &mut PgConnection,
-    session_id: &str,
-    refresh_hash: &[u8],
-    refresh_id: &str,
-    now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        r#"UPDATE "AdminSession" SET "previousRefreshHash" = "refreshHash", "refreshHash" = $2,
+            session_id,
+            refresh_hash,
+            refresh_id,
+            now
+        )
+        .execute(conn)
+        .await,
+        Realm::Admin => sqlx::query!(
+            r#"UPDATE "AdminSession" SET "previousRefreshHash" = "refreshHash", "refreshHash" = $2,
                "refreshId" = $3, "rotatedAt" = $4, "lastUsedAt" = $4
            WHERE "sessionId" = $1"#,
-        session_id,
-        refresh_hash,
-        refresh_id,
-        now,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+            session_id,
+            refresh_hash,
+            refresh_id,
+            now
+        )
+        .execute(conn)
+        .await,
+    }
 }
 
-pub(crate) async fn revoke_user_sessions(
+/// Ends one session of a subject, or all of them, and returns their number.
+pub(crate) async fn revoke_sessions(
     conn: &mut PgConnection,
-    profile_id: &str,
+    realm: Realm,
+    subject: &str,
     session_id: Option<&str>,
     because: &str,
     now: OffsetDateTime,
 ) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query!(
-        r#"UPDATE "UserSession" SET "revokedAt" = $4, "revokedBecause" = $3
+    let done = match realm {
+        Realm::User => {
+            sqlx::query!(
+                r#"UPDATE "UserSession" SET "revokedAt" = $4, "revokedBecause" = $3
            WHERE "profileId" = $1 AND "revokedAt" IS NULL
              AND ($2::text IS NULL OR "sessionId" = $2)"#,
-        profile_id,
-        session_id,
-        because,
-        now,
-    )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected())
-}
-
-pub(crate) async fn revoke_admin_sessions(
-    conn: &mut PgConnection,
-    admin_id: &str,
-    session_id: Option<&str>,
-    because: &str,
-    now: OffsetDateTime,
-) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query!(
-        r#"UPDATE "AdminSession" SET "revokedAt" = $4, "revokedBecause" = $3
+                subject,
+                session_id,
+                because,
+                now
+            )
+            .execute(conn)
+            .await
+        }
+        Realm::Admin => {
+            sqlx::query!(
+                r#"UPDATE "AdminSession" SET "revokedAt" = $4, "revokedBecause" = $3
            WHERE "adminId" = $1 AND "revokedAt" IS NULL
              AND ($2::text IS NULL OR "sessionId" = $2)"#,
-        admin_id,
-        session_id,
-        because,
-        now,
-    )
-    .execute(conn)
-    .await?;
+                subject,
+                session_id,
+                because,
+                now
+            )
+            .execute(conn)
+            .await
+        }
+    }?;
     Ok(done.rows_affected())
 }
 
@@ -261,7 +253,7 @@ pub(crate) struct AuditRow {
     pub(crate) hash: Vec<u8>,
 }
 
-/// Makes writers of the audit log take turns until they commit.
+/// Lets one writer of the audit log at a time continue, until it commits.
 pub(crate) async fn lock_audit_log(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query!(r#"SELECT pg_advisory_xact_lock(hashtextextended('AuditLog', 0))"#)
         .fetch_one(conn)
@@ -304,7 +296,7 @@ pub(crate) async fn insert_audit_row(
     Ok(())
 }
 
-/// Rows after a sequence number, in order.
+/// Returns rows after a sequence number, in order.
 pub(crate) async fn audit_rows(
     conn: &mut PgConnection,
     after: i64,

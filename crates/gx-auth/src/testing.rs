@@ -1,10 +1,13 @@
-//! A service in process, with a database of its own and a clock that tests move. Every
-//! answer is checked against the service's OpenAPI document (API-09).
+//! A service in process for tests, with its own database and a clock that tests move. Every
+//! response is checked against the OpenAPI document (API-09).
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc, reason = "for tests only")]
 
+use std::task::Poll;
+
 use axum::Router;
 use axum::body::Body;
+use gx_db::DatabaseSettings;
 use gx_db::testing::TestDatabase;
 use gx_model::{AccountStatus, Clock, DenialFinality};
 use gx_serve::{Client, Entropy, Service, conformity};
@@ -13,40 +16,46 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use secrecy::SecretString;
 use serde_json::Value;
+use sqlx::PgConnection;
 use time::macros::datetime;
 use tower::ServiceExt;
 
 use crate::foundation::{Foundation, FoundationSettings};
 use crate::hashing::HashingSettings;
+use crate::realm::Realm;
 use crate::role::AdminRole;
-use crate::sessions::{Realm, TokenPair};
+use crate::sessions::TokenPair;
 use crate::tokens::{TokenSettings, create_key_file};
 
-/// A password that the policy accepts.
+/// A password that the rules accept.
 pub const PASSWORD: &str = "SecurePassword123!";
-/// What no answer contains (API-07): hashes by their form and their columns, the password.
+/// Texts that no response may contain (API-07): hashes, their columns, the password.
 const SECRETS: [&str; 6] =
     ["$argon2", "passwordHash", "biometricHash", "refreshHash", "BEGIN PRIVATE", PASSWORD];
-/// Pages that are the same for everybody.
+/// How long a request waits for a lock, in milliseconds.
+const LOCK_TIMEOUT_MS: u64 = 60_000;
+/// Limit of the wait for sessions of the database.
+const BOUND: std::time::Duration = std::time::Duration::from_secs(60);
+/// Pages without data of a person.
 const DOCUMENTS: [&str; 3] = ["/docs", "/openapi.json", "/metrics"];
 /// The ledger channel whose lag is reported.
 pub const CHANNEL: &str = "gxchannel";
 
-/// A service that answers in process.
+/// A service in process.
 pub struct TestHost {
     /// The service.
     pub service: Service,
-    /// What it is built on.
+    /// Shared resources of the service.
     pub base: Foundation,
     /// Its database.
     pub database: TestDatabase,
-    /// Its time.
+    /// Its clock.
     pub clock: Clock,
     router: Router,
     document: Value,
 }
 
-/// Settings with a key file made for the test.
+/// Returns settings with a new key file.
 pub fn token_settings() -> TokenSettings {
     let folder = tempfile::tempdir().unwrap().keep();
     let key = folder.join("token-key.pem");
@@ -60,17 +69,31 @@ pub fn token_settings() -> TokenSettings {
         session_lifetime: std::time::Duration::from_secs(30 * 86_400),
         admin_session_lifetime: std::time::Duration::from_secs(12 * 3_600),
         token_issuer: "gx-protocol".to_owned(),
+        token_leeway: std::time::Duration::from_secs(30),
     }
 }
 
 impl TestHost {
-    /// Builds the service on a database of its own.
+    /// Builds the service with its own database.
     pub async fn new(build: impl FnOnce(Foundation) -> Service) -> Self {
         Self::with(TestDatabase::create().await, Entropy::system(), build).await
     }
 
-    /// Builds the service on that database with that randomness.
+    /// Builds the service with this database and random source.
     pub async fn with(
+        database: TestDatabase,
+        entropy: Entropy,
+        build: impl FnOnce(Foundation) -> Service,
+    ) -> Self {
+        let mut settings = database.settings();
+        // On a busy machine, a request that waits for a row or a lock must not fail.
+        settings.session.database_lock_timeout_ms = LOCK_TIMEOUT_MS;
+        Self::on(&settings, database, entropy, build).await
+    }
+
+    /// Builds the service with this database and these settings of the connection.
+    pub async fn on(
+        reached: &DatabaseSettings,
         database: TestDatabase,
         entropy: Entropy,
         build: impl FnOnce(Foundation) -> Service,
@@ -83,7 +106,7 @@ impl TestHost {
             hashing: HashingSettings::default(),
             lag: gx_serve::LagSettings::default(),
         };
-        let pool = gx_db::connect(&database.settings()).await.unwrap();
+        let pool = gx_db::connect(reached).await.unwrap();
         let base = Foundation::new(&settings, CHANNEL, pool, clock.clone(), entropy).unwrap();
         if let Some(folder) = key.as_ref().and_then(|key| key.parent()) {
             std::fs::remove_dir_all(folder).unwrap();
@@ -94,22 +117,22 @@ impl TestHost {
         Self { service, base, database, clock, router, document }
     }
 
-    /// A request, to be completed.
+    /// Creates a request, to be completed and sent.
     pub fn ask(&self, method: &str, path: &str) -> Ask<'_> {
         Ask { host: self, request: Request::builder().method(method).uri(path), body: Vec::new() }
     }
 
-    /// `GET`.
+    /// Sends a `GET`.
     pub async fn get(&self, path: &str, token: &str) -> Answer {
         self.ask("GET", path).token(token).send().await
     }
 
-    /// `POST` with a JSON body.
+    /// Sends a `POST` with a JSON body.
     pub async fn post(&self, path: &str, token: &str, body: &Value) -> Answer {
         self.ask("POST", path).token(token).json(body).send().await
     }
 
-    /// Adds a person in that status, complete for review; gives the profile's id.
+    /// Adds a person with this status and all documents, and returns the `profileId`.
     pub async fn add_person(&self, email: &str, status: AccountStatus) -> String {
         let hash = self.base.auth.hasher.hash(&PASSWORD.into()).await.unwrap();
         let now = self.clock.now();
@@ -148,7 +171,7 @@ impl TestHost {
         self.session(Realm::User, profile_id, None).await
     }
 
-    /// Adds an administrator of that role and opens a session.
+    /// Adds an administrator with this role and opens a session.
     pub async fn add_administrator(&self, role: AdminRole) -> TokenPair {
         let now = self.clock.now();
         let id = self.base.entropy.id(now).to_string();
@@ -173,7 +196,37 @@ impl TestHost {
         self.base.auth.sessions.open(&mut conn, realm, subject, role, &client).await.unwrap()
     }
 
-    /// How many rows the tables have that a request could have written.
+    /// Returns a session of the database that holds the statement's locks until it is dropped.
+    pub async fn holding(&self, statement: &'static str) -> PgConnection {
+        let mut conn = self.database.connection().await;
+        sqlx::query("BEGIN").execute(&mut conn).await.unwrap();
+        sqlx::query(statement).execute(&mut conn).await.unwrap();
+        conn
+    }
+
+    /// Waits until exactly this many sessions wait for a lock. Panics if there are more.
+    pub async fn waiting_for_locks(&self, sessions: i64) {
+        let mut conn = self.database.connection().await;
+        let waiting = async {
+            loop {
+                let found: i64 = sqlx::query_scalar(
+                    "SELECT count(*) FROM pg_stat_activity
+                     WHERE datname = current_database() AND wait_event_type = 'Lock'",
+                )
+                .fetch_one(&mut conn)
+                .await
+                .unwrap();
+                assert!(found <= sessions, "{found} sessions wait for a lock");
+                if found == sessions {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(BOUND, waiting).await.expect("sessions wait for a lock");
+    }
+
+    /// Returns the number of rows in the tables that a request can write.
     pub async fn rows(&self) -> i64 {
         sqlx::query_scalar(
             r#"SELECT (SELECT count(*) FROM "UserProfile") + (SELECT count(*) FROM "UserSession")
@@ -187,7 +240,28 @@ impl TestHost {
     }
 }
 
-/// A request that is being made.
+/// Runs requests at the same time and returns their responses in order.
+pub async fn all<F: Future>(requests: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut under_way: Vec<_> = requests.into_iter().map(|one| (Box::pin(one), None)).collect();
+    std::future::poll_fn(|context| {
+        for (request, answer) in &mut under_way {
+            if answer.is_none() {
+                *answer = match request.as_mut().poll(context) {
+                    Poll::Ready(answer) => Some(answer),
+                    Poll::Pending => None,
+                };
+            }
+        }
+        match under_way.iter().all(|(_, answer)| answer.is_some()) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    })
+    .await;
+    under_way.into_iter().filter_map(|(_, answer)| answer).collect()
+}
+
+/// A request under construction.
 pub struct Ask<'a> {
     host: &'a TestHost,
     request: http::request::Builder,
@@ -195,7 +269,7 @@ pub struct Ask<'a> {
 }
 
 impl Ask<'_> {
-    /// Sends the token; an empty one is not sent.
+    /// Adds the token, unless it is empty.
     #[must_use]
     pub fn token(self, token: &str) -> Self {
         if token.is_empty() {
@@ -212,13 +286,13 @@ impl Ask<'_> {
         self
     }
 
-    /// Sends a JSON body.
+    /// Adds a JSON body.
     #[must_use]
     pub fn json(self, body: &Value) -> Self {
         self.bytes("application/json", body.to_string().into_bytes())
     }
 
-    /// Sends any body.
+    /// Adds a body of any type.
     #[must_use]
     pub fn bytes(self, content_type: &str, body: Vec<u8>) -> Self {
         let mut ask = self.header(CONTENT_TYPE.as_str(), content_type);
@@ -226,13 +300,13 @@ impl Ask<'_> {
         ask
     }
 
-    /// Sends it, and checks the answer against the OpenAPI document.
+    /// Sends the request and checks the response against the OpenAPI document.
     pub async fn send(self) -> Answer {
         let (router, document) = (self.host.router.clone(), self.host.document.clone());
         self.exchange(router, &document).await
     }
 
-    /// Sends it to another service on the same foundation.
+    /// Sends the request to another service with the same resources.
     pub async fn send_to(self, service: &Service) -> Answer {
         let document = serde_json::to_value(&service.openapi).unwrap();
         self.exchange(service.public(true), &document).await
@@ -258,7 +332,7 @@ impl Ask<'_> {
     }
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
     /// Its status.
@@ -272,32 +346,37 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The status, to compare.
+    /// Returns the status as a number.
     pub fn code(&self) -> u16 {
         self.status.as_u16()
     }
 
-    /// The problem's stable code.
+    /// Returns the problem's stable code.
     pub fn problem(&self) -> &str {
         self.json["code"].as_str().unwrap_or("no problem")
     }
 
-    /// Pointers of the fields that are wrong.
+    /// Returns the pointers of the invalid fields.
     pub fn pointers(&self) -> Vec<&str> {
         let errors = self.json["errors"].as_array().into_iter().flatten();
         errors.filter_map(|error| error["pointer"].as_str()).collect()
     }
 
-    /// A text of the body.
+    /// Returns a text of the body.
     pub fn text_at(&self, pointer: &str) -> &str {
         self.json
             .pointer(pointer)
             .and_then(Value::as_str)
             .unwrap_or_else(|| panic!("no text at {pointer} in {}", self.json))
     }
+
+    /// Returns whether the body has `null` at a place; a missing field is not `null`.
+    pub fn has_null_at(&self, pointer: &str) -> bool {
+        self.json.pointer(pointer) == Some(&Value::Null)
+    }
 }
 
-/// The password, as hashers take it.
+/// Returns [`PASSWORD`] as a secret.
 pub fn password() -> SecretString {
     PASSWORD.into()
 }

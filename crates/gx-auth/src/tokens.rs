@@ -1,4 +1,4 @@
-//! Access and refresh tokens: JWT of one algorithm a deployment, with everything in them
+//! Access and refresh tokens: JWTs with one algorithm per deployment. Each claim and header is
 //! checked by name.
 
 use std::path::{Path, PathBuf};
@@ -16,11 +16,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 /// Shortest HMAC secret: 256 bits.
-const SHORTEST_SECRET_BYTES: usize = 32;
-/// Longest token that is looked at.
-const LONGEST_TOKEN_BYTES: usize = 4096;
-/// Clocks of our own machines may differ by this much.
-const LEEWAY_S: i64 = 5;
+const MIN_SECRET_BYTES: usize = 32;
+/// Limit of a token's length; longer tokens are not parsed.
+const MAX_TOKEN_BYTES: usize = 4096;
 
 /// Keys and lifetimes of tokens.
 #[derive(Clone, Debug, clap::Args)]
@@ -34,13 +32,13 @@ pub struct TokenSettings {
     /// Files with keys that signed before and are still accepted, separated by commas.
     #[arg(long, env = "GX_TOKEN_OLD_KEY_FILES", value_delimiter = ',')]
     pub token_old_key_files: Vec<PathBuf>,
-    /// How long an access token lives, such as 24h.
+    /// How long an access token is valid, such as 24h.
     #[arg(long, env = "JWT_EXPIRY", default_value = "24h", value_parser = duration)]
     pub jwt_expiry: Duration,
-    /// How long a refresh token lives unused, such as 7d.
+    /// How long a refresh token is valid unless it is used, such as 7d.
     #[arg(long, env = "JWT_REFRESH_EXPIRY", default_value = "7d", value_parser = duration)]
     pub jwt_refresh_expiry: Duration,
-    /// How long a person stays signed in at most, however often tokens are refreshed.
+    /// How long a person stays signed in at most, even if tokens are refreshed.
     #[arg(long, env = "GX_SESSION_LIFETIME", default_value = "30d", value_parser = duration)]
     pub session_lifetime: Duration,
     /// How long an administrator stays signed in at most.
@@ -49,29 +47,51 @@ pub struct TokenSettings {
     /// The issuer that tokens name.
     #[arg(long, env = "GX_TOKEN_ISSUER", default_value = "gx-protocol")]
     pub token_issuer: String,
+    /// Largest difference between the clocks of the machines that run services, such as 30s; at
+    /// most 5m. A token is accepted this long before and after its time.
+    #[arg(long, env = "GX_TOKEN_LEEWAY", default_value = "30s", value_parser = leeway)]
+    pub token_leeway: Duration,
+}
+
+/// Limit of the leeway, so that expired tokens are rejected.
+const MAX_LEEWAY: Duration = Duration::from_mins(5);
+
+fn leeway(text: &str) -> Result<Duration, String> {
+    let zero = text.trim_end_matches('s') == "0";
+    let leeway = if zero { Duration::ZERO } else { duration(text)? };
+    if leeway > MAX_LEEWAY {
+        return Err(format!("must be at most {} seconds", MAX_LEEWAY.as_secs()));
+    }
+    Ok(leeway)
 }
 
 fn strong_secret(text: &str) -> Result<SecretString, String> {
-    if text.len() < SHORTEST_SECRET_BYTES {
+    if text.len() < MIN_SECRET_BYTES {
         return Err(format!(
-            "must have at least {SHORTEST_SECRET_BYTES} bytes; `openssl rand -base64 48` makes one"
+            "must have at least {MIN_SECRET_BYTES} bytes; create one with `openssl rand -base64 48`"
         ));
     }
     Ok(text.into())
 }
 
-/// Whom a token is for.
+impl TokenSettings {
+    fn leeway_s(&self) -> i64 {
+        i64::try_from(self.token_leeway.min(MAX_LEEWAY).as_secs()).expect("minutes fit")
+    }
+}
+
+/// The services that accept a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// A person, at svc-identity and svc-tokenomics.
+    /// For people, at svc-identity and svc-tokenomics.
     User,
-    /// An administrator, at svc-admin.
+    /// For administrators, at svc-admin.
     Admin,
 }
 
-/// What a token is for.
+/// The permitted use of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum TokenUse {
     /// Calling routes.
     Access,
     /// Getting new tokens.
@@ -87,8 +107,8 @@ impl Audience {
     }
 }
 
-impl Purpose {
-    /// The header's `typ` (RFC 9068 names the first).
+impl TokenUse {
+    /// Returns the header's `typ` (RFC 9068 defines the first).
     const fn typ(self) -> &'static str {
         match self {
             Self::Access => "at+jwt",
@@ -97,20 +117,20 @@ impl Purpose {
     }
 }
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// Issuer.
     pub iss: String,
-    /// Profile or administrator.
+    /// Id of the person or administrator.
     pub sub: String,
     /// Audience.
     pub aud: String,
-    /// Ends, in seconds since 1970.
+    /// End of validity, in seconds since 1970.
     pub exp: i64,
-    /// Not valid before.
+    /// Start of validity, in seconds since 1970.
     pub nbf: i64,
-    /// Issued.
+    /// Time of issue, in seconds since 1970.
     pub iat: i64,
     /// Id of the token.
     pub jti: String,
@@ -118,47 +138,47 @@ pub struct Claims {
     pub sid: String,
     /// Tenant.
     pub tenant: String,
-    /// The administrator's role when the token was issued; the role in force is the row's.
+    /// The administrator's role when the token was issued. The current role is in the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
 }
 
-/// Why the settings give no keys.
+/// Why the settings give no usable keys.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenKeyError {
-    /// Neither a secret nor a key.
+    /// No secret and no key file is set.
     #[error("no key signs tokens: set GX_TOKEN_KEY_FILE, or JWT_SECRET with at least 32 bytes")]
     None,
-    /// Both.
-    #[error("JWT_SECRET and GX_TOKEN_KEY_FILE are both set; one deployment signs in one way")]
+    /// A secret and a key file are set.
+    #[error("JWT_SECRET and GX_TOKEN_KEY_FILE are both set; set only one")]
     Both,
     /// The file cannot be read or written.
-    #[error("the token key {path} cannot be used: {source}")]
+    #[error("the token key {path} cannot be read or written; check the path and its permissions")]
     File {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// The file holds no such key.
-    #[error("{path} holds no Ed25519 private key in PKCS#8 PEM: {source}")]
+    /// The file contains no usable key.
+    #[error("{path} contains no Ed25519 private key in PKCS#8 PEM")]
     Key {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why not.
+        /// Error of the key.
         source: jsonwebtoken::errors::Error,
     },
-    /// The library could not make a key.
-    #[error("an Ed25519 key could not be made")]
-    Unmade,
+    /// The library could not create a key.
+    #[error("an Ed25519 key cannot be created")]
+    Create,
 }
 
-/// A token that is not accepted. Clients are not told why.
+/// A token that is rejected, with the reason for the log. Clients do not see the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the token is not accepted: {0}")]
+#[error("the token is rejected: {0}")]
 pub struct InvalidToken(pub &'static str);
 
-/// Makes and checks tokens. Clones share the keys.
+/// Signs and verifies tokens. Clones share the keys.
 #[derive(Clone)]
 pub struct Tokens(Arc<Keys>);
 
@@ -169,20 +189,21 @@ struct Keys {
     verifying: Vec<(Option<String>, DecodingKey)>,
     public: JwkSet,
     issuer: String,
+    leeway_s: i64,
     clock: Clock,
 }
 
-/// Makes a key file that only its owner can read, unless there is one.
+/// Creates a key file that only its owner can read, unless the file exists.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// [`TokenKeyError`] if the file cannot be written.
 pub fn create_key_file(path: &Path) -> Result<(), TokenKeyError> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let file_error = |source| TokenKeyError::File { path: path.to_owned(), source };
     let random = aws_lc_rs::rand::SystemRandom::new();
     let der = aws_lc_rs::signature::Ed25519KeyPair::generate_pkcs8v1(&random)
-        .map_err(|_| TokenKeyError::Unmade)?;
+        .map_err(|_| TokenKeyError::Create)?;
     let body = BASE64_STANDARD.encode(der.as_ref());
     let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
     match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
@@ -195,10 +216,11 @@ pub fn create_key_file(path: &Path) -> Result<(), TokenKeyError> {
 }
 
 impl Tokens {
-    /// The keys that the settings name.
+    /// Reads the keys that the settings name.
     ///
     /// # Errors
-    /// When there is none, or more than one way to sign, or a file is not readable.
+    /// [`TokenKeyError`] if no key is set, if a secret and a key file are set, or if a file cannot
+    /// be read.
     pub fn new(settings: &TokenSettings, clock: Clock) -> Result<Self, TokenKeyError> {
         let keys = match (&settings.jwt_secret, &settings.token_key_file) {
             (Some(_), Some(_)) => return Err(TokenKeyError::Both),
@@ -209,12 +231,13 @@ impl Tokens {
         Ok(Self(Arc::new(keys)))
     }
 
-    /// The public keys, for whoever checks tokens elsewhere; none under a shared secret.
+    /// Returns the public keys, with which other programs verify tokens. Empty if a shared secret
+    /// signs.
     pub fn public_keys(&self) -> &JwkSet {
         &self.0.public
     }
 
-    /// The issuer that tokens name.
+    /// Returns the issuer that tokens name.
     pub fn issuer(&self) -> &str {
         &self.0.issuer
     }
@@ -222,57 +245,58 @@ impl Tokens {
     /// Signs claims.
     ///
     /// # Errors
-    /// When signing fails.
+    /// The library's error if signing fails.
     pub fn sign(
         &self,
-        purpose: Purpose,
+        token_use: TokenUse,
         claims: &Claims,
     ) -> Result<String, jsonwebtoken::errors::Error> {
         let mut header = Header::new(self.0.algorithm);
-        header.typ = Some(purpose.typ().to_owned());
+        header.typ = Some(token_use.typ().to_owned());
         header.kid.clone_from(&self.0.kid);
         jsonwebtoken::encode(&header, claims, &self.0.signing)
     }
 
-    /// Checks a token by everything it must say.
+    /// Verifies a token and returns its claims.
     ///
     /// # Errors
-    /// Why it is not accepted, for the log.
+    /// [`InvalidToken`] with the reason, for the log.
     pub fn verify(
         &self,
         token: &str,
-        purpose: Purpose,
+        token_use: TokenUse,
         audience: Audience,
     ) -> Result<Claims, InvalidToken> {
-        if token.len() > LONGEST_TOKEN_BYTES {
+        if token.len() > MAX_TOKEN_BYTES {
             return Err(InvalidToken("too long"));
         }
-        let header = jsonwebtoken::decode_header(token).map_err(|_| InvalidToken("no JWT"))?;
-        check_header(&header, purpose)?;
+        let header = jsonwebtoken::decode_header(token).map_err(|_| InvalidToken("not a JWT"))?;
+        check_header(&header, token_use)?;
         let same = |(kid, _): &&(Option<String>, DecodingKey)| *kid == header.kid;
         let (_, key) =
-            self.0.verifying.iter().find(same).ok_or(InvalidToken("an unknown key signed it"))?;
+            self.0.verifying.iter().find(same).ok_or(InvalidToken("signed by an unknown key"))?;
         let mut validation = Validation::new(self.0.algorithm);
         validation.set_audience(&[audience.name()]);
         validation.set_issuer(&[&self.0.issuer]);
         validation.set_required_spec_claims(&["iss", "sub", "aud", "exp", "nbf"]);
-        // Times are compared with the clock that was passed in, below.
+        // Times are compared below, with the clock that was passed in.
         validation.validate_exp = false;
         let claims = jsonwebtoken::decode::<Claims>(token, key, &validation)
-            .map_err(|_| InvalidToken("signature, issuer, audience or claims"))?
+            .map_err(|_| InvalidToken("wrong signature, issuer, audience or claims"))?
             .claims;
         let now = self.0.clock.now().unix_timestamp();
-        if claims.exp <= now - LEEWAY_S {
+        let leeway_s = self.0.leeway_s;
+        if claims.exp <= now - leeway_s {
             return Err(InvalidToken("expired"));
         }
-        if claims.nbf > now + LEEWAY_S || claims.iat > now + LEEWAY_S {
+        if claims.nbf > now + leeway_s || claims.iat > now + leeway_s {
             return Err(InvalidToken("not valid yet"));
         }
         Ok(claims)
     }
 
-    /// Claims from `now` to `until`.
-    pub(crate) fn claims(&self, of: ClaimsOf<'_>) -> Claims {
+    /// Creates the claims of a token.
+    pub(crate) fn claims(&self, of: ClaimsContent<'_>) -> Claims {
         let issued = of.issued.unix_timestamp();
         Claims {
             iss: self.0.issuer.clone(),
@@ -289,8 +313,8 @@ impl Tokens {
     }
 }
 
-/// What claims are made of.
-pub(crate) struct ClaimsOf<'a> {
+/// Content of [`Claims`].
+pub(crate) struct ClaimsContent<'a> {
     pub(crate) subject: &'a str,
     pub(crate) session_id: &'a str,
     pub(crate) audience: Audience,
@@ -300,18 +324,18 @@ pub(crate) struct ClaimsOf<'a> {
     pub(crate) until: OffsetDateTime,
 }
 
-/// Refuses headers that name keys of their own, and tokens of another purpose.
-fn check_header(header: &Header, purpose: Purpose) -> Result<(), InvalidToken> {
-    let brings_a_key = header.jku.is_some()
+/// Rejects headers with keys of their own, and tokens of another use.
+fn check_header(header: &Header, token_use: TokenUse) -> Result<(), InvalidToken> {
+    let has_a_key = header.jku.is_some()
         || header.jwk.is_some()
         || header.x5u.is_some()
         || header.x5c.is_some()
         || header.crit.is_some();
-    if brings_a_key {
-        return Err(InvalidToken("the header brings a key or an extension"));
+    if has_a_key {
+        return Err(InvalidToken("the header contains a key or an extension"));
     }
-    if header.typ.as_deref() != Some(purpose.typ()) {
-        return Err(InvalidToken("of another purpose"));
+    if header.typ.as_deref() != Some(token_use.typ()) {
+        return Err(InvalidToken("issued for another use"));
     }
     Ok(())
 }
@@ -325,6 +349,7 @@ fn shared_secret(secret: &SecretString, settings: &TokenSettings, clock: Clock) 
         verifying: vec![(None, DecodingKey::from_secret(bytes))],
         public: JwkSet { keys: Vec::new() },
         issuer: settings.token_issuer.clone(),
+        leeway_s: settings.leeway_s(),
         clock,
     }
 }
@@ -348,6 +373,7 @@ fn key_pair(path: &Path, settings: &TokenSettings, clock: Clock) -> Result<Keys,
         verifying,
         public: JwkSet { keys: public },
         issuer: settings.token_issuer.clone(),
+        leeway_s: settings.leeway_s(),
         clock,
     })
 }

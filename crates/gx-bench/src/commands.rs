@@ -1,4 +1,4 @@
-//! Commands of a benchmark's people, put into the outbox.
+//! Enqueues commands for a benchmark's people. Called by the rows and by the enqueuer's process.
 
 use clap::ValueEnum;
 use gx_model::{Command, CommandId, SignerRole};
@@ -8,22 +8,23 @@ use crate::error::BenchError;
 use crate::people;
 use crate::store::commands::{self, CommandRow};
 
-/// Rows that are encoded and sent at once.
+/// Number of rows that are encoded and sent at once.
 const SENT_TOGETHER: u64 = 1_000;
 
-/// What the commands do.
+/// The commands of a benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Wanted {
-    /// Everybody pays somebody far away, over and over.
+    /// Each person pays another one, and another receiver in the next round.
     Transfers,
-    /// Everybody pays the one person number 0.
+    /// Everybody except person number 0 pays that person.
     ToOne,
-    /// People of one country come to exist, each with a grant.
+    /// People of one country are created; every second command is the grant of the person before.
     OneCountry,
 }
 
 impl Wanted {
-    /// Command number `n`, among people of whom there are so many, with its id.
+    /// Returns command number `n`, from 0, with its id. `people` is the number of people on the
+    /// chain, at least two.
     pub(crate) fn command(self, n: u64, people: u64) -> (CommandId, Command) {
         let (round, payer) = (n / people, n % people);
         let id = |kind: &str| CommandId::derive(&["bench", kind, &n.to_string()]);
@@ -48,18 +49,19 @@ impl Wanted {
         }
     }
 
-    /// The name by which a process is told.
+    /// Returns the name in the arguments of a process.
     pub(crate) fn name(self) -> String {
         let value = self.to_possible_value().expect("no kind is skipped");
         value.get_name().to_owned()
     }
 
-    /// Whom a command of [`Wanted::OneCountry`] is about: nobody who is on the chain already.
+    /// Returns the number of the person of a [`Wanted::OneCountry`] command, who is not on the
+    /// chain.
     pub(crate) fn newcomer(n: u64, people: u64) -> u64 {
         people::resident(people + n / 2)
     }
 
-    /// Enqueues the commands `from` to `to`, as the outbox does it, in one COPY.
+    /// Enqueues the commands from number `from` up to but not including `to` in one COPY.
     pub(crate) async fn enqueue_all(
         self,
         conn: &mut PgConnection,
@@ -92,7 +94,7 @@ fn row(id: CommandId, command: &Command) -> CommandRow {
             SignerRole::SuperAdmin => "SUPER_ADMIN",
             SignerRole::Admin | SignerRole::PartnerApi => "ADMIN",
         },
-        lane: gx_outbox::lane_of(&aggregate_key),
+        lane: gx_outbox::submitter::lane_of(&aggregate_key),
         aggregate_key,
         touches: command.touches(),
     }

@@ -1,5 +1,5 @@
-//! Commands put into the outbox as services do it: each in a transaction of its own, at a
-//! steady pace, whatever becomes of those before.
+//! Enqueues commands as services do: each in its own transaction, at a steady rate that does not
+//! depend on earlier commands.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use gx_db::{Database, PgPool};
 use gx_model::Clock;
-use gx_outbox::{NewCommand, Waker};
+use gx_outbox::enqueue::{NewCommand, Waker};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
@@ -16,12 +16,12 @@ use crate::commands::Wanted;
 use crate::error::BenchError;
 use crate::worker::Workplace;
 
-/// Connections that a service has by default.
+/// Number of connections that a service has by default.
 const CONNECTIONS: usize = 10;
-/// How often as many are begun as are due: far less than a timer's own resolution.
+/// Interval at which the commands that are due are started. It is longer than a timer's resolution.
 const TICK: Duration = Duration::from_millis(2);
 
-/// Which commands, and how fast.
+/// The commands and their rate.
 #[derive(Args)]
 pub(crate) struct EnqueueArgs {
     place: PathBuf,
@@ -32,7 +32,7 @@ pub(crate) struct EnqueueArgs {
     end: u64,
 }
 
-/// Enqueues until all is done; then says so.
+/// Enqueues all commands, then prints a line.
 pub(crate) async fn run(args: &EnqueueArgs) -> Result<(), BenchError> {
     let (database, _) = Workplace::open(&args.place).await?;
     let waker = Waker::new(database.pool().clone());
@@ -65,7 +65,7 @@ pub(crate) async fn run(args: &EnqueueArgs) -> Result<(), BenchError> {
     Ok(())
 }
 
-/// What a service has at hand.
+/// The handles that a service needs to enqueue.
 pub(crate) struct Enqueueing {
     pub(crate) database: Database,
     pub(crate) waker: Waker,
@@ -76,7 +76,7 @@ impl Enqueueing {
         self.database.pool()
     }
 
-    /// Commits one command.
+    /// Enqueues one command and commits.
     pub(crate) async fn enqueue(
         &self,
         wanted: Wanted,
@@ -92,7 +92,7 @@ impl Enqueueing {
             request_id: None,
         };
         let mut tx = self.pool().begin().await?;
-        gx_outbox::enqueue(&mut tx, new, Clock::system().now()).await?;
+        gx_outbox::enqueue::enqueue(&mut tx, new, Clock::system().now()).await?;
         tx.commit().await?;
         self.waker.wake();
         Ok(())

@@ -1,8 +1,8 @@
-//! Why a benchmark comes to no figure.
+//! Why a benchmark has no result.
 
 use std::path::PathBuf;
 
-/// Whatever keeps a row from being measured.
+/// Why a row cannot be measured.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BenchError {
     #[error("there is no row {name}; there are {known}")]
@@ -11,11 +11,11 @@ pub(crate) enum BenchError {
     File { path: PathBuf, source: std::io::Error },
     #[error("{}: {source}", path.display())]
     Results { path: PathBuf, source: serde_json::Error },
-    #[error("{part} has ended early; what it said stands above")]
+    #[error("{part} has ended early; its messages are above")]
     Ended { part: &'static str },
-    #[error("{part} said something else than expected: {line}")]
-    Babble { part: &'static str, line: String },
-    #[error("a message cannot be passed on: {0}")]
+    #[error("{part} printed an unexpected line: {line}")]
+    Unexpected { part: &'static str, line: String },
+    #[error("a message cannot be encoded or decoded: {0}")]
     Message(#[from] serde_json::Error),
     #[error("input or output failed: {0}")]
     Io(#[from] std::io::Error),
@@ -23,7 +23,7 @@ pub(crate) enum BenchError {
     Ledger(#[from] gx_fabric_client::LedgerError),
     #[error("blocks: {0}")]
     Blocks(String),
-    #[error("transaction {tx_id} was judged {code}")]
+    #[error("transaction {tx_id} is not valid: {code}")]
     Invalid { tx_id: String, code: String },
     #[error("the development ledger: {0}")]
     Devnet(#[from] gx_devnet::DevnetError),
@@ -38,14 +38,14 @@ pub(crate) enum BenchError {
     #[error("the database: {0}")]
     Database(#[from] gx_db::DbError),
     #[error("the outbox: {0}")]
-    Enqueue(#[from] gx_outbox::EnqueueError),
+    Enqueue(#[from] gx_outbox::enqueue::EnqueueError),
     #[error("SQL: {0}")]
     Sql(#[from] sqlx::Error),
     #[error("a worker halted: {0}")]
     Worker(String),
     #[error("{what}: found {found} instead of {expected}")]
     Wrong { what: &'static str, expected: u64, found: u64 },
-    #[error("{what} did not go on for {seconds} s")]
+    #[error("{what} made no progress for {seconds} s")]
     Stuck { what: &'static str, seconds: u64 },
     #[error("keys or certificates: {0}")]
     Keys(String),

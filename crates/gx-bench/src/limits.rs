@@ -1,4 +1,4 @@
-//! What this machine can do at best, measured in the same run.
+//! Measures the limits of this machine, in the same run as the rows.
 
 use std::io::Write;
 use std::path::Path;
@@ -12,23 +12,23 @@ use aws_lc_rs::signature::{
 
 use crate::error::BenchError;
 
-/// About what a proposal or a proposal's answer weighs.
+/// Approximate size of a proposal or of its answer in bytes.
 const SIGNED_BYTES: usize = 2_048;
-/// What is written between two waits for the disk.
+/// Number of bytes that are written before each wait for the disk.
 const SYNCED_BYTES: usize = 65_536;
 
-/// Threads a core that make signatures. Servers have several too, and only so does a machine
-/// that is busy with other things give both the same share.
+/// Number of signing threads for each core. Servers have several, too; with only one, a busy
+/// machine would give the limit a smaller share than the row.
 const THREADS_PER_CORE: usize = 4;
 
-/// The signatures that one operation needs on both ends together.
+/// The number of signatures of one operation, on both sides together.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Signatures {
     pub(crate) made: u64,
     pub(crate) checked: u64,
 }
 
-/// Operations a second if they were their signatures only, on all cores.
+/// Returns the rate of operations that consist only of their signatures, on all cores.
 pub(crate) fn signatures(per_operation: Signatures, during: Duration) -> Result<f64, BenchError> {
     let threads = thread::available_parallelism()?.get() * THREADS_PER_CORE;
     let workers: Vec<_> =
@@ -62,7 +62,7 @@ fn sign_for(per_operation: Signatures, during: Duration) -> Result<f64, BenchErr
     Ok(f64::from(operations) / start.elapsed().as_secs_f64())
 }
 
-/// How often a second a file in this folder can be written to and waited for.
+/// Returns the rate at which a file in this folder can be written and synced.
 pub(crate) fn fsyncs(folder: &Path, during: Duration) -> Result<f64, BenchError> {
     let path = folder.join("fsync");
     let mut file = std::fs::File::create(&path)?;
@@ -77,7 +77,7 @@ pub(crate) fn fsyncs(folder: &Path, during: Duration) -> Result<f64, BenchError>
     Ok(rate)
 }
 
-/// The rate of operations that each need both: the cores are the same, so the times add.
+/// Returns the rate of operations that need both. They share the cores, so the times add up.
 pub(crate) fn both(one: f64, other: f64) -> f64 {
     1.0 / (1.0 / one + 1.0 / other)
 }

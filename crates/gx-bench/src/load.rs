@@ -1,5 +1,5 @@
-//! Load generators: closed loops of many workers, in a process of their own. Each order is a
-//! number of operations, each answer how long they took.
+//! Load generators: closed loops of many workers, in a process of their own. Each order has a
+//! number of operations, and each answer the time that they took.
 
 pub(crate) mod chain;
 mod committing;
@@ -23,37 +23,37 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use crate::error::BenchError;
-use crate::orders;
 use crate::server::{Signer, Target};
+use crate::stdin_commands;
 
-/// Operations under way at once.
+/// Number of operations that run at once.
 pub(crate) const CONCURRENCY: u64 = 128;
 
-/// What is done over and over.
+/// The operation that is repeated.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum LoadKind {
-    /// Create a person, endorsed, submitted, and seen VALID in a block.
+    /// Create a person: endorsed, submitted, and seen VALID in a block.
     Commit,
-    /// Ask whether a person exists.
+    /// Evaluate whether a person exists.
     Evaluate,
     /// Call a gateway that does nothing.
     Empty,
 }
 
-/// What a generator says once it can begin.
+/// The first line of a generator, printed when it can begin.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Ready {
-    /// Endorsements that one transaction carries.
+    /// Number of endorsements of one transaction.
     pub(crate) endorsements: u64,
 }
 
-/// So much is to be done.
+/// An order to execute operations.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Order {
     pub(crate) operations: u64,
 }
 
-/// So long it took.
+/// The answer to an order.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Done {
     pub(crate) elapsed_ns: u64,
@@ -65,7 +65,7 @@ enum Load {
     Empty(empty::Empty),
 }
 
-/// Serves orders until standard input ends.
+/// Executes orders until standard input ends.
 pub(crate) async fn run(kind: LoadKind, target: &Path) -> Result<(), BenchError> {
     let target = Target::read(target)?;
     let (mut load, endorsements) = match kind {
@@ -78,7 +78,7 @@ pub(crate) async fn run(kind: LoadKind, target: &Path) -> Result<(), BenchError>
         LoadKind::Empty => (Load::Empty(empty::Empty::prepare(&target)?), 0),
     };
     println!("{}", serde_json::to_string(&Ready { endorsements })?);
-    let mut orders = orders::lines();
+    let mut orders = stdin_commands::lines();
     while let Some(line) = orders.recv().await {
         let order: Order = serde_json::from_str(&line)?;
         let start = Instant::now();
@@ -93,7 +93,8 @@ pub(crate) async fn run(kind: LoadKind, target: &Path) -> Result<(), BenchError>
     Ok(())
 }
 
-/// Has so many workers do the operations `from` and following; the first error ends all.
+/// Has [`CONCURRENCY`] workers execute the operations from number `from` on. The first error ends
+/// all.
 async fn spread<W>(
     from: u64,
     operations: u64,
@@ -105,7 +106,7 @@ where
     spread_over(CONCURRENCY, from, operations, work).await
 }
 
-/// The same, with another number of workers.
+/// Like [`spread`], with another number of workers.
 async fn spread_over<W>(
     concurrency: u64,
     from: u64,

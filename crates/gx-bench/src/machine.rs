@@ -1,4 +1,4 @@
-//! Where and what was measured.
+//! Describes the machine and the commit of a measurement.
 
 use std::fs;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
-/// The machine, so that results of two are not taken for each other's.
+/// The machine, so that results of different machines are not compared.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Machine {
     cpu: String,
@@ -35,7 +35,7 @@ impl Machine {
     }
 }
 
-/// The commit that the working folder is at, marked where files differ from it.
+/// Returns the commit of the working folder, marked if files differ from it.
 pub(crate) fn commit() -> String {
     let arguments = ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"];
     let answer = Command::new("git").args(arguments).output();

@@ -1,28 +1,29 @@
 //! Answers one question per row: how close is GX to what this machine can do, now?
 //!
-//! The orchestrator starts every server and every load generator as a process of its own (this
-//! same binary with a hidden command), talks to it in lines of JSON, and measures in each
-//! repetition the row's limit right before the row, so that a noisy neighbour hits both.
+//! The orchestrator starts each server and each load generator as a separate process (this binary
+//! with a hidden command) and exchanges lines of JSON with it. In each repetition it measures the
+//! row's limit right before the row, so that other load on the machine affects both.
 
 #![allow(clippy::float_arithmetic, reason = "rates and ratios are no money")]
 
-mod alone;
+mod child_process;
 mod commands;
 mod enqueuer;
+mod environment;
 mod error;
 mod limits;
 mod load;
 mod machine;
-mod orders;
-mod part;
 mod people;
 mod postgres;
 mod progress;
 mod report;
+mod row;
 mod rows;
-mod scene;
 mod server;
-mod settled;
+mod settled_count;
+mod sql_only;
+mod stdin_commands;
 mod store;
 mod worker;
 
@@ -36,7 +37,8 @@ use crate::load::LoadKind;
 use crate::people::Recipe;
 use crate::postgres::Postgres;
 use crate::report::Report;
-use crate::rows::{Plan, REPETITIONS, ROWS, Row, Surroundings};
+use crate::row::{Plan, REPETITIONS, Row, RunContext};
+use crate::rows::ROWS;
 use crate::server::Target;
 
 #[derive(Parser)]
@@ -52,41 +54,41 @@ enum Command {
     Run(RunArgs),
     /// Name the rows
     List,
-    /// A development ledger, until standard input ends
+    /// Run a development ledger until standard input ends
     #[command(hide = true)]
     ServeDevnet { data_dir: PathBuf },
-    /// A gateway that does nothing, until standard input ends
+    /// Run a gateway that does nothing until standard input ends
     #[command(hide = true)]
     ServeEmpty,
-    /// A load generator for the server whose first line is in a file
+    /// Run a load generator for the server that a file describes
     #[command(hide = true)]
     Load { kind: LoadKind, target: PathBuf },
-    /// Fills a ledger with people and their transfers
+    /// Fill a ledger with people and their transfers
     #[command(hide = true)]
     MakeChain { target: PathBuf, people: u64, transfers_each: u64 },
-    /// A projector, until standard input ends
+    /// Run a projector until standard input ends
     #[command(hide = true)]
     Projector {
         place: PathBuf,
-        /// Say when each step of the protocol is reached
+        /// Print a line when each step of the protocol is reached
         #[arg(long)]
         watched: bool,
     },
-    /// A submitter, until standard input ends
+    /// Run a submitter until standard input ends
     #[command(hide = true)]
     Submitter {
         place: PathBuf,
-        /// Say when each step of the protocol is reached
+        /// Print a line when each step of the protocol is reached
         #[arg(long)]
         watched: bool,
     },
-    /// The SQL of both workers without a ledger
+    /// Run only the SQL of both workers, without a ledger
     #[command(hide = true)]
     SqlAlone { place: PathBuf },
-    /// Puts commands into the outbox as services do, so many a second
+    /// Enqueue commands as services do, at a given rate
     #[command(hide = true)]
     Enqueue(enqueuer::EnqueueArgs),
-    /// Has small transactions ordered, so many a second
+    /// Have small transactions ordered at a given rate
     #[command(hide = true)]
     Pay { target: PathBuf, people: u64, per_second: u32, first: u64, count: u64 },
 }
@@ -111,10 +113,10 @@ struct RunArgs {
     /// Connection profile of a network, for the rows that are measured on one
     #[arg(long, env = "GX_FABRIC_PROFILE")]
     fabric: Option<PathBuf>,
-    /// Folder in which chains that are only read are kept for the next run
+    /// Folder in which chains that are only read are kept for later runs
     #[arg(long)]
     chains: Option<PathBuf>,
-    /// Only prove that every row still runs: a handful of operations, figures without meaning
+    /// Only check that every row runs: few operations, figures without meaning
     #[arg(long)]
     smoke: bool,
 }
@@ -156,7 +158,7 @@ async fn run(command: Command) -> Result<(), BenchError> {
         }
         Command::Projector { place, watched } => worker::projector(&place, watched).await,
         Command::Submitter { place, watched } => worker::submitter(&place, watched).await,
-        Command::SqlAlone { place } => alone::run(&place).await,
+        Command::SqlAlone { place } => sql_only::run(&place).await,
         Command::Enqueue(args) => enqueuer::run(&args).await,
         Command::Pay { target, people, per_second, first, count } => {
             let target = Target::read(&target)?;
@@ -174,8 +176,8 @@ async fn measure(args: &RunArgs) -> Result<(), BenchError> {
     let measured = match network {
         Ok(network) => {
             let chains = args.chains.clone();
-            let surroundings = Surroundings { chains, network, postgres: &postgres };
-            measure_all(args, &rows, &surroundings, &mut report).await
+            let context = RunContext { chains, network, postgres: &postgres };
+            measure_all(args, &rows, &context, &mut report).await
         }
         Err(why) => Err(why),
     };
@@ -189,12 +191,12 @@ async fn measure(args: &RunArgs) -> Result<(), BenchError> {
 async fn measure_all(
     args: &RunArgs,
     rows: &[&Row],
-    surroundings: &Surroundings<'_>,
+    context: &RunContext<'_>,
     report: &mut Report,
 ) -> Result<(), BenchError> {
     for row in rows {
-        if row.needs_network && surroundings.network.is_none() {
-            eprintln!("{}: left out; GX_FABRIC_PROFILE names no network", row.name);
+        if row.needs_network && context.network.is_none() {
+            eprintln!("{}: skipped because GX_FABRIC_PROFILE is not set", row.name);
             continue;
         }
         let sizes = match (args.smoke, args.sizes.as_slice()) {
@@ -204,9 +206,9 @@ async fn measure_all(
         };
         for size in sizes {
             let plan = if args.smoke {
-                Plan::smoke(surroundings)?
+                Plan::smoke(context)?
             } else {
-                Plan::full(row, *size, args.repetitions, surroundings)?
+                Plan::full(row, *size, args.repetitions, context)?
             };
             eprintln!("{}: {} operations a repetition", row.name, plan.operations);
             let measurement = (row.measure)(&plan).await?;

@@ -1,5 +1,5 @@
-//! The people of a benchmark, by number: who they are on the ledger and in the database, and
-//! what they do.
+//! The people of a benchmark, by number: their ids on the ledger and in the database, and their
+//! commands.
 
 use gx_model::{
     AccountId, BatchCommand, Command, CommandId, CountryCode, CountryList, FabricUserId, Qirat,
@@ -9,45 +9,45 @@ use sqlx::PgConnection;
 use crate::error::BenchError;
 use crate::store::people;
 
-/// People who are created in one transaction, with their grants: all of one country.
+/// Number of people who are created in one transaction, with their grants. All are of one country.
 const CREATED_TOGETHER: u64 = 250;
-/// People who pay in one transaction.
+/// Number of people who pay in one transaction.
 const PAYING_TOGETHER: u64 = 500;
-/// Countries that people are spread over.
+/// Number of countries of the people.
 const COUNTRIES: u64 = 20;
-/// Profiles that one statement adds.
+/// Number of profiles that one statement adds.
 const ADDED_TOGETHER: usize = 10_000;
 
-/// How many people there are, and what each does.
+/// The number of people, and of their transfers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Recipe {
     pub(crate) people: u64,
-    /// Transfers that everybody makes, and receives.
+    /// Number of transfers that each person makes and receives.
     pub(crate) transfers_each: u64,
 }
 
-/// What everybody does before anybody does something else.
+/// A step of all people, which ends before the next step begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
-    /// Comes to exist, with a grant.
+    /// Creates the people with their grants.
     Create,
-    /// Pays somebody, and is paid.
+    /// Has each person pay another one.
     Pay { round: u64 },
 }
 
 impl Recipe {
-    /// People and their transfers that make so many events, besides the two of the system.
-    /// Each person brings two; the rest are transfers.
+    /// Returns the recipe for about `events` events, in addition to the two of the system. Each
+    /// person has two; the others are transfers.
     pub(crate) fn of_events(events: u64, transfers_each: u64) -> Self {
         Self { people: (events / (2 + transfers_each)).max(2), transfers_each }
     }
 
-    /// Events on the chain in the end.
+    /// Returns the number of events on the finished chain.
     pub(crate) fn events(self) -> u64 {
         2 + self.people * (2 + self.transfers_each)
     }
 
-    /// Transactions of a step, which touch nothing in common.
+    /// Returns the number of transactions of a step, which touch no account in common.
     pub(crate) fn transactions(self, step: Step) -> u64 {
         self.people.div_ceil(match step {
             Step::Create => CREATED_TOGETHER,
@@ -55,7 +55,7 @@ impl Recipe {
         })
     }
 
-    /// The commands of one transaction of a step.
+    /// Returns the commands of one transaction of a step.
     pub(crate) fn batch(self, step: Step, transaction: u64) -> Vec<BatchCommand> {
         match step {
             Step::Create => self.creations(transaction),
@@ -71,7 +71,8 @@ impl Recipe {
         creations.chain(grants).collect()
     }
 
-    /// The people of one transaction are far apart; each pays the next.
+    /// Returns the transfers of one transaction. Its people have numbers far apart, and each pays
+    /// the next one.
     fn transfers(self, round: u64, transaction: u64) -> Vec<BatchCommand> {
         let step = self.transactions(Step::Pay { round });
         let people: Vec<u64> = (transaction..self.people)
@@ -89,7 +90,7 @@ impl Recipe {
     }
 }
 
-/// A Fabric User ID for each number.
+/// Returns the Fabric User ID of this number.
 pub(crate) fn user_id(number: u64) -> FabricUserId {
     const LETTERS: &[u8; 26] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
     let (mut rest, mut letters) = (number / 10_000, String::new());
@@ -102,14 +103,14 @@ pub(crate) fn user_id(number: u64) -> FabricUserId {
     id.parse().expect("five blocks of the right form")
 }
 
-/// The country of the people who are created together.
+/// Returns the country of a person; people who are created together have the same.
 fn country(number: u64) -> CountryCode {
     let at = usize::try_from(number / CREATED_TOGETHER % COUNTRIES).expect("less than 20");
     let with_share = CountryList::embedded().iter().filter(|country| country.share_ppb > 1_000_000);
     with_share.map(|country| country.country_code).nth(at).expect("there are more than 20")
 }
 
-/// The people of one country among all, by their place in it.
+/// Returns the number of the person at an index among the people of the first country.
 pub(crate) fn resident(place: u64) -> u64 {
     place / CREATED_TOGETHER * CREATED_TOGETHER * COUNTRIES + place % CREATED_TOGETHER
 }
@@ -138,7 +139,7 @@ fn transfer(from: u64, to: u64, amount: Qirat) -> Command {
     }
 }
 
-/// A hundredth of a GX, so that nobody runs out of money.
+/// Returns a transfer of a hundredth of a GX, so that nobody runs out of money.
 pub(crate) fn pay_a_little(from: u64, to: u64) -> Command {
     transfer(from, to, Qirat::new(10_000).expect("a hundredth of a GX is an amount"))
 }
@@ -155,7 +156,7 @@ pub(crate) fn profile_id(number: u64) -> String {
     format!("profile-{number}")
 }
 
-/// Adds people to a database, approved and with their ids held for them.
+/// Adds people to a database: approved, with their ids reserved.
 pub(crate) async fn add(
     conn: &mut PgConnection,
     numbers: impl Iterator<Item = u64>,

@@ -1,4 +1,4 @@
-//! The benchmarks' own PostgreSQL, which waits for the disk as one in production does.
+//! The benchmarks' own PostgreSQL, which waits for the disk as in production.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -7,17 +7,17 @@ use gx_db::cluster::{ClusterOptions, PrivateCluster};
 use gx_model::Clock;
 use sqlx::{Connection as _, PgConnection};
 
+use crate::child_process::Usage;
 use crate::error::BenchError;
-use crate::part::Usage;
 use crate::store::databases;
 
-/// Below the ports of outgoing connections, and apart from those of other clusters.
+/// Below the range of outgoing connections, and different from the ports of other clusters.
 const FIRST_PORT: u16 = 17_432;
 
-/// The database of small rows that limits are taken from.
+/// The database of small rows with which limits are measured.
 const LIMITS: &str = "limits";
 
-/// A running server. One that an earlier run left behind is stopped and deleted first.
+/// A running server. A server of an earlier run is stopped and deleted first.
 pub(crate) struct Postgres {
     cluster: PrivateCluster,
 }
@@ -29,8 +29,8 @@ impl Postgres {
         std::fs::create_dir_all(&folder)?;
         let mut options = ClusterOptions::new(&folder);
         options.first_port = FIRST_PORT;
-        // Enough memory for all that a row writes, so that no query writes another's pages
-        // to the disk, and no checkpoint forced in the middle of a row.
+        // Enough memory for everything that a row writes, so that no query writes dirty pages to
+        // the disk, and no checkpoint is forced during a row.
         options.settings =
             [("shared_buffers", "4GB"), ("max_wal_size", "8GB"), ("checkpoint_timeout", "15min")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -42,7 +42,7 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// Milliseconds of each of so many commits of one small row.
+    /// Returns the duration of each of `count` commits of one small row, in milliseconds.
     pub(crate) async fn commits_ms(&self, count: u64) -> Result<Vec<f64>, BenchError> {
         let (mut conn, mut times_ms) = (self.connect(LIMITS).await?, Vec::new());
         for number in 0..count {
@@ -54,7 +54,7 @@ impl Postgres {
         Ok(times_ms)
     }
 
-    /// Stops the server and deletes what it held.
+    /// Stops the server and deletes its data.
     pub(crate) async fn end(self) -> Result<(), BenchError> {
         self.cluster.stop().await?;
         Ok(PrivateCluster::delete(folder()?).await?)
@@ -68,7 +68,7 @@ impl Postgres {
         Ok(PgConnection::connect(&self.url(database)).await?)
     }
 
-    /// A new database with GX's schema.
+    /// Creates a database with GX's schema.
     pub(crate) async fn migrated(&self, name: &str) -> Result<(), BenchError> {
         let mut admin = self.connect("postgres").await?;
         databases::create(&mut admin, name, "template0").await?;
@@ -77,7 +77,7 @@ impl Postgres {
         Ok(conn.close().await?)
     }
 
-    /// A copy of a database that nobody uses, with nothing left to write to the disk.
+    /// Copies a database that nobody uses, and writes everything to the disk.
     pub(crate) async fn copy(&self, name: &str, of: &str) -> Result<(), BenchError> {
         let mut admin = self.connect("postgres").await?;
         databases::create(&mut admin, name, of).await?;
@@ -91,7 +91,7 @@ impl Postgres {
         Ok(admin.close().await?)
     }
 
-    /// What all its processes have used so far, those that have ended included.
+    /// Returns the resources that all its processes have used, including those that have ended.
     pub(crate) fn usage(&self) -> Result<Usage, BenchError> {
         let file = self.cluster.folder().join("data/postmaster.pid");
         let text = std::fs::read_to_string(&file)

@@ -1,15 +1,15 @@
-//! How far something is that takes minutes.
+//! Shows the progress of work that takes minutes.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-/// How often a line is written where nobody overwrites it.
+/// Interval between lines if standard error is not a terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(15);
-/// How often the line in a terminal changes.
+/// Interval between changes of the line in a terminal.
 const BETWEEN_CHANGES: Duration = Duration::from_millis(200);
 
-/// A count on its way to its end, shown on standard error: in a terminal as one line that
-/// changes, elsewhere as a line now and then.
+/// A counter whose progress is shown on standard error: in a terminal as one line that changes, and
+/// elsewhere as a line at an interval.
 pub(crate) struct Progress {
     what: &'static str,
     end: u64,
@@ -25,7 +25,7 @@ impl Progress {
         Self { what, end, start, shown: start, in_terminal, has_line: false }
     }
 
-    /// So far it is.
+    /// Shows the current count, if the last change was long enough ago.
     pub(crate) fn at(&mut self, count: u64) {
         let pause = if self.in_terminal { BETWEEN_CHANGES } else { BETWEEN_LINES };
         if self.shown.elapsed() < pause {
@@ -43,7 +43,7 @@ impl Progress {
     }
 }
 
-/// Leaves no half line behind.
+/// Erases an unfinished line.
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.has_line {

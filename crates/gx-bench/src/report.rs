@@ -1,4 +1,4 @@
-//! What came out: a table for people, JSON for comparison, a picture.
+//! The results: a table for people, JSON for comparison, and a picture.
 
 mod checks;
 mod svg;
@@ -13,10 +13,10 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::error::BenchError;
 use crate::machine::{Machine, commit};
-use crate::rows::{Measurement, Plan, Row, Target};
+use crate::row::{Measurement, Plan, Row, RowTarget};
 use checks::CheckResult;
 
-/// Everything that was measured in one run.
+/// All results of one run.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     at: String,
@@ -25,11 +25,11 @@ pub(crate) struct Report {
     smoke: bool,
     machine: Machine,
     rows: Vec<RowResult>,
-    /// What was asked of rows over all their sizes together.
+    /// The results of the checks over all sizes of a row.
     checks: Vec<CheckResult>,
 }
 
-/// One row at one size.
+/// The result of one row at one size.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RowResult {
     name: String,
@@ -37,13 +37,13 @@ pub(crate) struct RowResult {
     unit: String,
     limited_by: String,
     operations: u64,
-    target: Target,
+    target: RowTarget,
     measured: Spread,
     limit: Spread,
     measurement: Measurement,
 }
 
-/// Median, with minimum and maximum.
+/// A median with minimum and maximum.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Spread {
     median: f64,
@@ -73,7 +73,7 @@ impl Report {
     }
 
     pub(crate) fn add(&mut self, row: &Row, plan: &Plan, measurement: Measurement) {
-        let of = |value: fn(&crate::rows::Repetition) -> f64| {
+        let of = |value: fn(&crate::row::Repetition) -> f64| {
             Spread::of(measurement.repetitions.iter().map(value).collect())
         };
         self.rows.push(RowResult {
@@ -89,7 +89,7 @@ impl Report {
         });
     }
 
-    /// Judges what is asked of a row besides its figures.
+    /// Adds the results of a row's checks.
     pub(crate) fn check(&mut self, row: &Row) {
         let results: Vec<_> = self.rows.iter().filter(|result| result.name == row.name).collect();
         let found = row.checks.iter().map(|check| CheckResult::of(row.name, *check, &results));
@@ -105,7 +105,7 @@ impl Report {
         Ok(())
     }
 
-    /// The table, with what has changed since earlier results.
+    /// Returns the table, with the changes since earlier results.
     pub(crate) fn table(&self, earlier: Option<&Self>) -> String {
         table::write(self, earlier)
     }
@@ -131,7 +131,7 @@ impl Spread {
         Self { median, min: at(0), max: at(values.len().saturating_sub(1)) }
     }
 
-    /// Whether two spreads share no value, so that their difference is more than noise.
+    /// Returns whether two spreads do not overlap, so that their difference is more than noise.
     fn is_apart_from(self, other: Self) -> bool {
         self.min > other.max || self.max < other.min
     }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_overlaps_is_noise() {
+    fn spreads_that_overlap_are_noise() {
         let spread = |min, max| Spread { median: min, min, max };
         assert!(spread(1.0, 2.0).is_apart_from(spread(2.5, 3.0)));
         assert!(!spread(1.0, 2.0).is_apart_from(spread(1.5, 3.0)));

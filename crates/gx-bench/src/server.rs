@@ -1,5 +1,5 @@
-//! What load is put on. Each server says on its first line how it is reached, and ends with its
-//! standard input.
+//! The servers that are put under load. Each prints its address on its first line and ends with its
+//! standard input. Called by `main`, which each row runs again as the server.
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -22,45 +22,46 @@ use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
 use crate::error::BenchError;
-use crate::orders;
+use crate::stdin_commands;
 
-/// Blocks as an orderer cuts them, with less waiting for company than a network would do.
+/// Blocks as an orderer cuts them, with a shorter wait than on a network.
 const BLOCK_TRANSACTIONS: usize = 500;
 const BLOCK_BYTES: usize = 2 * 1024 * 1024;
 const BLOCK_WAIT: Duration = Duration::from_millis(10);
 
-/// The names that a development ledger has by default.
+/// The default names of a development ledger.
 const CHANNEL: &str = "gxchannel";
 const CHAINCODE: &str = "gxtv3";
 
-/// How a server is reached.
+/// The address of a ledger, with the identities that may sign.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Target {
     pub(crate) endpoint: String,
     pub(crate) tls_root_pem: String,
-    /// The name in its TLS certificate, where that is not the host.
+    /// The name in its TLS certificate, if that is not the host.
     pub(crate) server_name: Option<String>,
     pub(crate) channel: String,
     pub(crate) chaincode: String,
-    /// Who may sign; the empty server asks nobody.
+    /// The signers; the empty server needs none.
     pub(crate) signers: Option<Signers>,
 }
 
 impl Target {
-    /// What a server wrote of itself into a file.
+    /// Reads the file with a server's first line.
     pub(crate) fn read(file: &Path) -> Result<Self, BenchError> {
         let text = std::fs::read_to_string(file)
             .map_err(|source| BenchError::File { path: file.to_owned(), source })?;
         Ok(serde_json::from_str(&text)?)
     }
 
-    /// The first peer of a connection profile.
+    /// Returns the first peer of the organisation that signs, with both signers of the profile.
     pub(crate) fn of_network(profile: &Path) -> Result<Self, BenchError> {
         let profile = Profile::read(profile).map_err(|why| BenchError::Keys(why.to_string()))?;
         let read = |source: &PemSource| {
             source.read().map_err(|finding| BenchError::Keys(finding.to_string()))
         };
-        let missing = |what: &str| BenchError::Keys(format!("the profile names no {what}"));
+        let missing =
+            |what: &str| BenchError::Keys(format!("the connection profile has no {what}; add one"));
         let own = profile.peers.iter().find(|peer| peer.msp_id == profile.msp_id);
         let peer = own.ok_or_else(|| missing("peer of the organisation that signs"))?;
         let signer = |role| {
@@ -85,7 +86,7 @@ impl Target {
     }
 }
 
-/// Who changes the ledger.
+/// The identities that change the ledger.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Signers {
     pub(crate) super_admin: Signer,
@@ -100,14 +101,17 @@ pub(crate) struct Signer {
     pub(crate) private_key_pem: String,
 }
 
-/// A development ledger that waits for the disk at every block.
+/// Runs a development ledger that waits for the disk at every block.
 pub(crate) async fn devnet(data_dir: PathBuf) -> Result<(), BenchError> {
     let cutting = BlockCutting::Batch {
         max_count: BLOCK_TRANSACTIONS,
         max_bytes: BLOCK_BYTES,
         max_wait: BLOCK_WAIT,
     };
-    let options = DevnetOptions { cutting, ..DevnetOptions::new(data_dir, Clock::system()) };
+    let options = DevnetOptions {
+        cutting,
+        ..DevnetOptions::new(data_dir, Clock::system(), gx_contract::Contracts)
+    };
     let devnet = Devnet::start(options).await?;
     let signer = |role| {
         let pem = devnet.identity(role);
@@ -132,7 +136,7 @@ pub(crate) async fn devnet(data_dir: PathBuf) -> Result<(), BenchError> {
     Ok(())
 }
 
-/// A gateway over TLS that answers submissions without looking at them.
+/// Runs a gateway with TLS that answers submissions without looking at them.
 pub(crate) async fn empty() -> Result<(), BenchError> {
     let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()])
         .map_err(|why| BenchError::Keys(why.to_string()))?;
@@ -164,7 +168,7 @@ fn introduce(target: &Target) -> Result<(), BenchError> {
 }
 
 pub(crate) async fn until_input_ends() {
-    let mut orders = orders::lines();
+    let mut orders = stdin_commands::lines();
     while orders.recv().await.is_some() {}
 }
 

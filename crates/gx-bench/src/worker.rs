@@ -1,13 +1,15 @@
-//! The workers, each in a process of its own, put together as the roles of `gx` are. They end
-//! with their standard input.
+//! The workers, each in its own process, assembled as the roles of `gx` are. They end with their
+//! standard input.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use gx_db::{Database, DatabaseSettings};
 use gx_model::{Clock, EventRecord};
-use gx_outbox::{Probe, RetryPolicy, Waker};
-use gx_projector::{Projector, ProjectorSettings, Rules};
+use gx_outbox::enqueue::Waker;
+use gx_outbox::failure::RetryPolicy;
+use gx_outbox::sync_points::SyncPoints;
+use gx_projector::{ApplySettings, Projector, ProjectorSettings};
 use gx_serve::HealthBoard;
 use gx_serve::telemetry::{self, LogFormat, LogSettings};
 use gx_submitter::{Signers, Submitter, SubmitterSettings};
@@ -16,30 +18,29 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use crate::child_process::Process;
 use crate::error::BenchError;
 use crate::load::{ledger, signers};
-use crate::part::Part;
 use crate::server::{Target, until_input_ends};
 
-/// Between which ledger and which database a worker works. It comes in a file, for there is a
-/// password in it.
+/// The ledger and the database of a worker. Passed in a file, because it contains a password.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Workplace {
     pub(crate) target: Target,
     pub(crate) url: String,
 }
 
-/// Projects until standard input ends.
+/// Runs a projector until standard input ends.
 pub(crate) async fn projector(place: &Path, watched: bool) -> Result<(), BenchError> {
     let (database, target) = Workplace::open(place).await?;
     let (_, reader) = signers(&target)?;
     let clock = Clock::system();
     let pool = database.pool().clone();
-    let parts = gx_projector::Parts {
+    let parts = gx_projector::ProjectorContext {
         waker: Waker::new(pool.clone()),
         pool,
         ledger: ledger(&target, reader)?,
-        rules: Rules {
+        settings: ApplySettings {
             channel: target.channel.clone(),
             chaincode: target.chaincode.clone(),
             decode: EventRecord::decode,
@@ -48,18 +49,18 @@ pub(crate) async fn projector(place: &Path, watched: bool) -> Result<(), BenchEr
         clock: clock.clone(),
     };
     let (stop, board) = (stop_with_input(), HealthBoard::new("projector", clock));
-    let projector = Projector::new(parts, rng()).with_probe(probe(watched));
+    let projector = Projector::new(parts, rng()).with_sync_points(probe(watched));
     gx_projector::run(projector, ProjectorSettings::default(), rng(), stop, board)
         .await
         .map_err(|halt| BenchError::Worker(halt.to_string()))
 }
 
-/// Submits until standard input ends.
+/// Runs a submitter until standard input ends.
 pub(crate) async fn submitter(place: &Path, watched: bool) -> Result<(), BenchError> {
     let (database, target) = Workplace::open(place).await?;
     let (super_admin, admin) = signers(&target)?;
     let clock = Clock::system();
-    let parts = gx_submitter::Parts {
+    let parts = gx_submitter::SubmitterContext {
         pool: database.pool().clone(),
         ledger: ledger(&target, admin.clone())?,
         signers: Signers { admin, super_admin },
@@ -69,27 +70,27 @@ pub(crate) async fn submitter(place: &Path, watched: bool) -> Result<(), BenchEr
     };
     let submitter = Submitter::new(parts, SubmitterSettings::default(), rng())
         .map_err(|why| BenchError::Worker(why.to_string()))?
-        .with_probe(probe(watched));
+        .with_sync_points(probe(watched));
     let board = HealthBoard::new("outbox-submitter", clock);
     gx_submitter::run(submitter, stop_with_input(), board)
         .await
         .map_err(|halt| BenchError::Worker(halt.to_string()))
 }
 
-/// A step of the protocol, and when a worker came to it.
+/// A step of the protocol, and the time at which a worker reached it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Stepped {
     pub(crate) step: String,
     pub(crate) at_ns: i128,
 }
 
-/// Says on standard output when each step is reached, where somebody listens.
-fn probe(watched: bool) -> Probe {
+/// Returns test hooks that print a line at each step, if the worker is watched.
+fn probe(watched: bool) -> SyncPoints {
     if !watched {
-        return Probe::default();
+        return SyncPoints::default();
     }
     let clock = Clock::system();
-    Probe::new(move |step| {
+    SyncPoints::new(move |step| {
         let stepped = Stepped { step: step.to_owned(), at_ns: clock.now().unix_timestamp_nanos() };
         if let Ok(line) = serde_json::to_string(&stepped) {
             println!("{line}");
@@ -99,20 +100,21 @@ fn probe(watched: bool) -> Probe {
 }
 
 impl Workplace {
-    /// Starts a worker there.
+    /// Starts a worker for this ledger and database.
     pub(crate) fn worker(
         &self,
         role: &'static str,
         folder: &Path,
         further: &[&str],
-    ) -> Result<Part, BenchError> {
+    ) -> Result<Process, BenchError> {
         let file = self.write(folder)?;
         let mut arguments = vec![role.as_ref(), file.as_os_str()];
         arguments.extend(further.iter().map(OsStr::new));
-        Part::start(role, &arguments)
+        Process::start(role, &arguments)
     }
 
-    /// Writes the file that tells a process. Another may be reading what it said before.
+    /// Writes the file for a process. It is replaced as a whole, because another process may be
+    /// reading it.
     pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf, BenchError> {
         let database = self.url.rsplit('/').next().unwrap_or_default();
         let file = folder.join(format!("{database}.json"));
@@ -123,7 +125,7 @@ impl Workplace {
     }
 
     pub(crate) async fn open(file: &Path) -> Result<(Database, Target), BenchError> {
-        // What goes wrong in a worker is said where the run is watched.
+        // Errors of a worker are logged to standard error, where the run is watched.
         let log = LogSettings { log_format: LogFormat::Human, log: "warn".to_owned() };
         telemetry::init(&log).map_err(|why| BenchError::Worker(why.to_string()))?;
         let Self { target, url } = serde_json::from_str(&std::fs::read_to_string(file)?)?;

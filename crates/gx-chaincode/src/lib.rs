@@ -1,9 +1,9 @@
 //! The GX contracts as a chaincode service that Fabric peers dial.
 //!
-//! A peer opens one stream, the service registers on it with the id of the installed
-//! package, and from then on the peer sends transactions, many at once. Each runs on a thread
-//! of its own, because the contracts ask for state as a function call; the questions go to the
-//! peer over the same stream, one at a time for each transaction, as the protocol demands.
+//! A peer connects and opens one stream. The service registers with the id of the installed
+//! package, and the peer then sends transactions, many at once. Each transaction runs on its own
+//! thread, because the contracts read state by function calls. Requests for state go to the peer
+//! over the same stream; each transaction has at most one open request, as the protocol demands.
 
 mod caller;
 mod package;

@@ -1,60 +1,66 @@
-//! The package that an operator installs on a peer: where this service is dialled.
+//! The package that an operator installs on a peer. It says where the service listens.
 //!
-//! Its hash is part of the package id, so the same settings must give the same bytes on every
-//! machine and with every version of a compressor: times and owners are zero, and nothing is
-//! compressed.
+//! The package id contains a hash of the package, so the same settings must give the same bytes on
+//! every machine and with every release: times and owners are zero, and nothing is compressed.
 
+use gx_fabric_proto::{PemError, TlsPair, certificates_in, certificates_pem};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-/// Longest label that a peer takes for a name in its file system.
+/// Limit of a label in bytes, because a peer uses it as a file name.
 const MAX_LABEL_BYTES: usize = 100;
-/// How long a peer tries to connect before it fails a transaction.
+/// Time after which a peer stops connecting and fails the transaction.
 const DIAL_TIMEOUT: &str = "10s";
-/// Size of a tar header and the unit of its contents.
+/// Number of bytes of a tar header; contents are padded to multiples of it.
 const TAR_BLOCK: usize = 512;
-/// Most bytes that a stored block of deflate holds.
+/// Limit of a stored deflate block in bytes.
 const STORED_BLOCK_BYTES: usize = 65_535;
 
-/// How a peer reaches the service.
+/// The address and the certificates with which a peer connects to the service.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    /// `host:port` as the peer dials it.
+    /// The `host:port` to which the peer connects.
     pub address: String,
-    /// In PEM, the roots of the service's certificate; without them the peer uses no TLS.
+    /// The roots of the service's certificate, in PEM. If `None`, the peer uses no TLS.
     pub root_pem: Option<String>,
-    /// In PEM, the certificate and key that the peer presents, if the service asks for them.
+    /// The certificate and key that the peer presents, in PEM; for services that require it.
     pub client: Option<(String, String)>,
 }
 
-/// What `peer lifecycle chaincode install` takes.
+/// The package for `peer lifecycle chaincode install`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Package {
-    /// The file's content, a `.tar.gz`.
+    /// The content of the file, a `.tar.gz`.
     pub bytes: Vec<u8>,
-    /// The id that a peer gives to it.
+    /// The package id that a peer computes.
     pub id: String,
 }
 
-/// Why there can be no such package.
+/// Why a package cannot be built.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PackageError {
-    /// A peer refuses the label.
+    /// The label is not valid for a peer.
     #[error(
         "a label starts with a letter or digit, goes on with those and . + - _, and has at most \
          {MAX_LABEL_BYTES} characters"
     )]
     Label,
-    /// A client certificate without TLS.
+    /// The roots of the service's certificate cannot be used.
+    #[error("the roots of the service's certificate: {0}")]
+    Roots(PemError),
+    /// The certificate or key that peers present cannot be used.
+    #[error("the certificate that peers present: {0}")]
+    Client(PemError),
+    /// A client certificate is given without TLS.
     #[error("a client certificate needs the roots of the service's certificate too")]
     ClientWithoutTls,
 }
 
 impl Package {
-    /// Builds the package with this label.
+    /// Returns the package with this label.
     ///
     /// # Errors
-    /// [`PackageError`].
+    /// [`PackageError`] if the label or a certificate cannot be used.
     pub fn new(label: &str, connection: &Connection) -> Result<Self, PackageError> {
         if !is_label(label) {
             return Err(PackageError::Label);
@@ -62,7 +68,7 @@ impl Package {
         if connection.client.is_some() && connection.root_pem.is_none() {
             return Err(PackageError::ClientWithoutTls);
         }
-        let code = gzip(&tar(&[("connection.json", &connection.json())]));
+        let code = gzip(&tar(&[("connection.json", &connection.json()?)]));
         let metadata = json(&Metadata { path: "", kind: "ccaas", label });
         let bytes = gzip(&tar(&[("metadata.json", &metadata), ("code.tar.gz", &code)]));
         let hash = Sha256::digest(&bytes);
@@ -71,7 +77,7 @@ impl Package {
     }
 }
 
-/// What a peer reads first. The order of the fields is part of the package's hash.
+/// The file that a peer reads first. The order of the fields affects the package's hash.
 #[derive(Serialize)]
 struct Metadata<'a> {
     path: &'a str,
@@ -80,7 +86,7 @@ struct Metadata<'a> {
     label: &'a str,
 }
 
-/// What a peer dials by, in a fixed order too.
+/// The file with the connection settings. The order of the fields affects the package's hash.
 #[derive(Serialize)]
 struct ConnectionFile<'a> {
     address: &'a str,
@@ -96,16 +102,24 @@ struct ConnectionFile<'a> {
 }
 
 impl Connection {
-    fn json(&self) -> Vec<u8> {
-        json(&ConnectionFile {
+    /// Encodes the connection file. The package leaves this machine, so certificates and key are
+    /// encoded again and nothing else of their files is included.
+    fn json(&self) -> Result<Vec<u8>, PackageError> {
+        let roots = self.root_pem.as_deref().map(certificates_in).transpose();
+        let roots = roots.map_err(PackageError::Roots)?.map(|roots| certificates_pem(&roots));
+        let client = self.client.as_ref().map(|(certificate, key)| TlsPair::read(certificate, key));
+        let client = client.transpose().map_err(PackageError::Client)?;
+        let (client_cert, client_key) =
+            client.map(|pair| (pair.chain_pem(), pair.key_pem())).unzip();
+        Ok(json(&ConnectionFile {
             address: &self.address,
             dial_timeout: DIAL_TIMEOUT,
-            tls_required: self.root_pem.is_some(),
-            root_cert: self.root_pem.as_deref(),
-            client_auth_required: self.client.is_some(),
-            client_cert: self.client.as_ref().map(|(certificate, _)| certificate.as_str()),
-            client_key: self.client.as_ref().map(|(_, key)| key.as_str()),
-        })
+            tls_required: roots.is_some(),
+            root_cert: roots.as_deref(),
+            client_auth_required: client_cert.is_some(),
+            client_cert: client_cert.as_deref(),
+            client_key: client_key.as_deref(),
+        }))
     }
 }
 
@@ -120,7 +134,7 @@ fn is_label(label: &str) -> bool {
         && label.len() <= MAX_LABEL_BYTES
 }
 
-/// An archive in the ustar format.
+/// Returns a tar archive in the ustar format.
 fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut archive = vec![];
     for (name, content) in files {
@@ -142,7 +156,7 @@ fn tar_header(name: &str, size: usize) -> [u8; TAR_BLOCK] {
     put(116, "0000000\0");
     put(124, &format!("{size:011o}\0"));
     put(136, "00000000000\0");
-    // The checksum is taken with spaces in its own place.
+    // The checksum is computed with spaces in its own place.
     put(148, "        ");
     put(156, "0");
     put(257, "ustar\u{0}00");
@@ -151,9 +165,9 @@ fn tar_header(name: &str, size: usize) -> [u8; TAR_BLOCK] {
     header
 }
 
-/// A gzip file whose content is stored as it is.
+/// Returns a gzip file with uncompressed content.
 fn gzip(content: &[u8]) -> Vec<u8> {
-    // Magic number, deflate, no flags, no time, no hint, unknown system.
+    // Magic number, deflate, no flags, no time, no extra flags, unknown operating system.
     let mut file = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
     let mut blocks = content.chunks(STORED_BLOCK_BYTES).peekable();
     while let Some(block) = blocks.next() {
@@ -169,7 +183,7 @@ fn gzip(content: &[u8]) -> Vec<u8> {
     file
 }
 
-/// The checksum of gzip, bit by bit: packages are small and rare.
+/// Returns the CRC-32 of gzip. The bitwise loop is fast enough for packages of a few kilobytes.
 fn crc32(bytes: &[u8]) -> u32 {
     const REVERSED_POLYNOMIAL: u32 = 0xedb8_8320;
     let mut crc = u32::MAX;

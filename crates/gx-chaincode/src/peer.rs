@@ -1,4 +1,4 @@
-//! The state of the ledger as the peer answers for it, one request after the other.
+//! The ledger's state, which one transaction reads and writes by requests to the peer.
 
 use gx_contract::{State, StateError};
 use gx_fabric_proto::protos::chaincode_message::Type;
@@ -12,35 +12,35 @@ use prost::Message;
 use tokio::sync::mpsc;
 use tonic::Status;
 
-/// Entries asked for at once in a range; peers cap a page at 100 000 by default.
+/// Limit of entries in a page of a range; peers limit a page to 100 000 by default.
 const RANGE_PAGE_ENTRIES: i32 = 1_000;
 
-/// What the peer can do beyond the requests of 2.x, by the maximum of each; older peers end
-/// the stream on requests that they do not know.
+/// The features of the peer beyond the requests of 2.x, each with its limit. Older peers end the
+/// stream if they get a request that they do not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Offer {
+pub(crate) struct PeerFeatures {
     pub(crate) writes_at_once: Option<usize>,
     pub(crate) keys_at_once: Option<usize>,
 }
 
-/// Which transaction a message belongs to.
+/// The key that identifies the transaction of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TransactionKey {
     pub(crate) channel_id: String,
     pub(crate) tx_id: String,
 }
 
-/// The peer, from within one transaction. It is used on a thread that may block.
+/// The peer's side of one transaction. Used on a thread that may block.
 pub(crate) struct PeerState {
     pub(crate) key: TransactionKey,
-    pub(crate) offer: Offer,
+    pub(crate) features: PeerFeatures,
     pub(crate) requests: mpsc::Sender<Result<ChaincodeMessage, Status>>,
     pub(crate) answers: mpsc::Receiver<ChaincodeMessage>,
-    /// How often the peer was asked and has answered.
+    /// Number of requests that the peer has answered.
     pub(crate) round_trips: u32,
 }
 
-impl From<ChaincodeAdditionalParams> for Offer {
+impl From<ChaincodeAdditionalParams> for PeerFeatures {
     fn from(params: ChaincodeAdditionalParams) -> Self {
         let at_most = |is_offered: bool, max: u32| {
             usize::try_from(max).ok().filter(|max| is_offered && *max > 0)
@@ -75,7 +75,7 @@ impl State for PeerState {
     }
 
     fn get_many(&mut self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, StateError> {
-        let Some(at_once) = self.offer.keys_at_once else {
+        let Some(at_once) = self.features.keys_at_once else {
             return keys.iter().map(|key| self.get(key)).collect();
         };
         let mut values = Vec::with_capacity(keys.len());
@@ -108,17 +108,17 @@ impl State for PeerState {
 }
 
 impl PeerState {
-    /// The last word on a transaction that broke down.
+    /// Returns the message that ends a transaction which panicked.
     pub(crate) fn failure(key: &TransactionKey) -> ChaincodeMessage {
         key.message(Type::Error, b"the chaincode failed inside this transaction".to_vec())
     }
 
-    /// Hands the transaction's writes to the peer, in as few requests as it allows.
+    /// Sends the transaction's writes to the peer, in as few requests as the peer allows.
     pub(crate) fn write(
         &mut self,
         writes: Vec<(String, Option<Vec<u8>>)>,
     ) -> Result<(), StateError> {
-        let Some(at_once) = self.offer.writes_at_once else {
+        let Some(at_once) = self.features.writes_at_once else {
             return writes.into_iter().try_for_each(|(key, value)| self.write_one(key, value));
         };
         let records: Vec<WriteRecord> = writes.into_iter().map(record).collect();
@@ -137,7 +137,8 @@ impl PeerState {
         Ok(())
     }
 
-    /// Appends one page of a range, and gives the bookmark of the next; an empty one ends.
+    /// Appends one page of a range and returns the bookmark of the next page; an empty bookmark
+    /// means that there is none.
     fn page(
         &mut self,
         start: &str,
@@ -166,8 +167,8 @@ impl PeerState {
         }
     }
 
-    /// Asks the peer and waits for its answer. A peer that is gone ends the stream, which
-    /// ends the waiting.
+    /// Sends a request and waits for the answer. If the peer disconnects, the stream ends and the
+    /// wait with it.
     fn ask(&mut self, kind: Type, request: &impl Message) -> Result<Vec<u8>, StateError> {
         let message = self.key.message(kind, request.encode_to_vec());
         self.requests.blocking_send(Ok(message)).map_err(|_| stream_ended())?;
@@ -180,7 +181,8 @@ impl PeerState {
     }
 }
 
-/// A peer tells a key that does not exist by an empty value; no value of ours is empty.
+/// Returns `None` for an empty value, which the peer sends for a key that does not exist. The
+/// contracts write no empty values.
 fn present(value: Vec<u8>) -> Option<Vec<u8>> {
     if value.is_empty() { None } else { Some(value) }
 }

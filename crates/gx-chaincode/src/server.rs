@@ -1,4 +1,4 @@
-//! The listener that peers dial.
+//! The server to which peers connect.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,9 +7,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gx_fabric_proto::MAX_MESSAGE_BYTES;
 use gx_fabric_proto::protos::ChaincodeMessage;
 use gx_fabric_proto::protos::chaincode_server::{Chaincode, ChaincodeServer as Generated};
+use gx_fabric_proto::{MAX_MESSAGE_BYTES, PemError, TlsPair, certificates_in, certificates_pem};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::Stream;
@@ -21,79 +21,98 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::session::{DRAIN_LIMIT, Session, Shared};
 
-/// Transactions that run at once; others wait. Each has a thread, which mostly waits for the
-/// peer.
+/// Limit of transactions that run at once; others wait. Each has a thread, which mostly waits for
+/// the peer.
 const MAX_RUNNING_TRANSACTIONS: usize = 256;
 
-/// Messages that wait to be sent on one stream.
+/// Limit of messages that wait to be sent on a stream.
 const OUTGOING_MESSAGES: usize = 512;
 
-/// Streams on one connection; a peer opens one.
+/// Limit of streams on a connection; a peer opens one.
 const MAX_STREAMS_PER_CONNECTION: u32 = 16;
 
-/// How long a connection may be silent before it is pinged.
+/// Time without traffic after which a connection is pinged.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How long a ping may go unanswered.
+/// Time after which an unanswered ping ends the connection.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How the service presents itself.
+/// The options of the service.
 #[derive(Clone, Debug)]
 pub struct ChaincodeOptions {
-    /// The id that the peer gave to the installed package: `label:hash`.
+    /// The package id that the peer computed at installation: `label:hash`.
     pub package_id: String,
     /// The name under which the chaincode is committed to the channel.
     pub name: String,
-    /// TLS; without it the connection is plain.
+    /// The TLS files. If `None`, connections are not encrypted.
     pub tls: Option<TlsFiles>,
 }
 
-/// Files in PEM.
+/// Certificates and key, as files in PEM.
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
-    /// The service's certificate, with intermediate ones behind it.
+    /// The service's certificate, with its intermediate certificates.
     pub certificate: PathBuf,
-    /// Its private key.
+    /// The private key of the certificate.
     pub key: PathBuf,
-    /// Roots of the certificates that peers must present; without them anybody may connect.
+    /// The roots of the client certificates that peers must present. If `None`, everybody may
+    /// connect.
     pub client_roots: Option<PathBuf>,
 }
 
-/// Why the service cannot be.
+/// Why the service cannot start or has ended.
 #[derive(Debug, thiserror::Error)]
 pub enum ChaincodeError {
-    /// The address is taken, not ours, or unknown.
+    /// The address is in use, is not of this machine, or cannot be resolved.
     #[error("cannot listen on {address}")]
     Listen {
-        /// As it was given.
+        /// The address as given.
         address: String,
-        /// Why not.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// A file cannot be read.
     #[error("{} cannot be read", path.display())]
     File {
-        /// Which one.
+        /// The path of the file.
         path: PathBuf,
-        /// Why not.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Certificate and key are no pair, or one is malformed.
+    /// Certificate or key is malformed, or they do not match.
+    #[error("certificate {} and key {} cannot be used for TLS", certificate.display(), key.display())]
+    Pair {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What is wrong with them.
+        source: PemError,
+    },
+    /// The roots of the client certificates are malformed.
+    #[error("the roots in {} cannot be used", path.display())]
+    Roots {
+        /// The path of the file.
+        path: PathBuf,
+        /// What is wrong with them.
+        source: PemError,
+    },
+    /// The TLS library does not accept the certificate or the key.
     #[error("certificate {} and key {} cannot be used for TLS", certificate.display(), key.display())]
     Tls {
         /// The certificate's file.
         certificate: PathBuf,
         /// The key's file.
         key: PathBuf,
-        /// Why not.
+        /// The error of the TLS library.
         source: tonic::transport::Error,
     },
-    /// The listener has broken.
+    /// The server failed while it was running.
     #[error("the chaincode service has ended")]
     Serve(#[from] tonic::transport::Error),
 }
 
-/// A service that listens.
+/// A service that listens and does not serve yet.
 pub struct ChaincodeServer {
     listener: TcpListener,
     address: SocketAddr,
@@ -102,10 +121,10 @@ pub struct ChaincodeServer {
 }
 
 impl ChaincodeServer {
-    /// Reads the files and takes the port.
+    /// Reads the TLS files and binds the address.
     ///
     /// # Errors
-    /// [`ChaincodeError`], which names the address or the file.
+    /// [`ChaincodeError`] names the address or the file.
     pub async fn bind(address: &str, options: ChaincodeOptions) -> Result<Self, ChaincodeError> {
         let mut server = Server::builder()
             .max_concurrent_streams(MAX_STREAMS_PER_CONNECTION)
@@ -124,15 +143,15 @@ impl ChaincodeServer {
         Ok(Self { listener, address: local, server, options })
     }
 
-    /// Where it listens.
+    /// Returns the address on which the service listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves peers until told to stop; transactions under way are let end first.
+    /// Serves peers until `stop` is cancelled, then waits for running transactions.
     ///
     /// # Errors
-    /// [`ChaincodeError::Serve`].
+    /// [`ChaincodeError::Serve`] if the server fails.
     pub async fn serve(mut self, stop: CancellationToken) -> Result<(), ChaincodeError> {
         let shared = Arc::new(Shared {
             package_id: self.options.package_id,
@@ -147,7 +166,7 @@ impl ChaincodeServer {
         let serving = self.server.add_service(service);
         let serving =
             serving.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
-        // A peer that does not let go of its connection must not keep the process.
+        // A peer that keeps its connection open must not delay the end of the process.
         let overdue = async {
             stop.cancelled().await;
             tokio::time::sleep(DRAIN_LIMIT).await;
@@ -161,17 +180,25 @@ impl ChaincodeServer {
 
 impl TlsFiles {
     fn config(&self) -> Result<ServerTlsConfig, ChaincodeError> {
-        let identity = Identity::from_pem(read(&self.certificate)?, read(&self.key)?);
+        let pair = TlsPair::read(&read(&self.certificate)?, &read(&self.key)?);
+        let pair = pair.map_err(|source| ChaincodeError::Pair {
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            source,
+        })?;
+        let identity = Identity::from_pem(pair.chain_pem(), pair.key_pem());
         let config = ServerTlsConfig::new().identity(identity);
-        Ok(match &self.client_roots {
-            Some(roots) => config.client_ca_root(Certificate::from_pem(read(roots)?)),
-            None => config,
-        })
+        let Some(path) = &self.client_roots else { return Ok(config) };
+        // tonic ignores roots that it cannot read; peers with their certificates would be refused.
+        let roots = certificates_in(&read(path)?)
+            .map_err(|source| ChaincodeError::Roots { path: path.clone(), source })?;
+        Ok(config.client_ca_root(Certificate::from_pem(certificates_pem(&roots))))
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ChaincodeError> {
-    std::fs::read(path).map_err(|source| ChaincodeError::File { path: path.to_owned(), source })
+fn read(path: &Path) -> Result<String, ChaincodeError> {
+    std::fs::read_to_string(path)
+        .map_err(|source| ChaincodeError::File { path: path.to_owned(), source })
 }
 
 struct Service(Arc<Shared>);
@@ -184,9 +211,11 @@ impl Chaincode for Service {
         &self,
         request: Request<Streaming<ChaincodeMessage>>,
     ) -> Result<Response<Self::ConnectStream>, Status> {
-        tracing::info!(peer = request.remote_addr().map(tracing::field::display), "connected");
+        let address = request.remote_addr();
+        let peer = address.map_or_else(|| "without address".to_owned(), |peer| peer.to_string());
+        tracing::info!(peer, "peer {peer} has connected");
         let (outgoing, messages) = mpsc::channel(OUTGOING_MESSAGES);
-        let session = Session::new(self.0.clone(), outgoing);
+        let session = Session::new(self.0.clone(), peer, outgoing);
         tokio::spawn(session.run(request.into_inner()));
         Ok(Response::new(Box::pin(ReceiverStream::new(messages))))
     }

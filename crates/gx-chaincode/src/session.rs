@@ -1,4 +1,4 @@
-//! One peer's stream: registration, then transactions and the answers that they wait for.
+//! The session of one peer: registration, then transactions and the answers for which they wait.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,38 +12,40 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use crate::peer::{Offer, PeerState, TransactionKey};
+use crate::peer::{PeerFeatures, PeerState, TransactionKey};
 use crate::transaction;
 
-/// How long transactions under way may take to end when the service stops.
+/// Time limit of running transactions after the service is stopped.
 pub(crate) const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
-/// What all streams share.
+/// State that all sessions share.
 pub(crate) struct Shared {
     pub(crate) package_id: String,
     pub(crate) name: Arc<str>,
-    /// One permit a transaction that may run.
+    /// One permit for each transaction that may run.
     pub(crate) running: Arc<Semaphore>,
     pub(crate) stop: CancellationToken,
 }
 
-/// The service's end of one stream.
+/// The service's side of one stream.
 pub(crate) struct Session {
     shared: Arc<Shared>,
+    /// The peer's address, for log lines.
+    peer: String,
     outgoing: mpsc::Sender<Result<ChaincodeMessage, Status>>,
-    offer: Option<Offer>,
+    features: Option<PeerFeatures>,
     transactions: HashMap<TransactionKey, Running>,
     tasks: JoinSet<Ended>,
     started: u64,
 }
 
-/// A transaction that waits for answers.
+/// A running transaction, with the channel for the peer's answers.
 struct Running {
     number: u64,
     answers: mpsc::Sender<ChaincodeMessage>,
 }
 
-/// A transaction's last word.
+/// A transaction that has ended, with the message for the peer.
 struct Ended {
     number: u64,
     message: ChaincodeMessage,
@@ -52,26 +54,36 @@ struct Ended {
 impl Session {
     pub(crate) fn new(
         shared: Arc<Shared>,
+        peer: String,
         outgoing: mpsc::Sender<Result<ChaincodeMessage, Status>>,
     ) -> Self {
         Self {
             shared,
+            peer,
             outgoing,
-            offer: None,
+            features: None,
             transactions: HashMap::new(),
             tasks: JoinSet::new(),
             started: 0,
         }
     }
 
-    /// Serves until the peer ends the stream, breaks the protocol, or the service stops.
+    /// Runs the session until the peer ends the stream, violates the protocol, or the service
+    /// stops.
     pub(crate) async fn run(mut self, mut incoming: Streaming<ChaincodeMessage>) {
         match self.serve(&mut incoming).await {
-            Ok(()) => tracing::info!("the peer's stream has ended"),
-            Err(reason) => {
-                tracing::warn!(reason = reason.message(), "the peer's stream is given up");
-                // Whether the peer still hears it does not matter.
-                let _ = self.outgoing.send(Err(reason)).await;
+            Ok(()) => {
+                tracing::info!(peer = self.peer, "the stream of peer {} has ended", self.peer);
+            }
+            Err(error) => {
+                tracing::warn!(
+                    peer = self.peer,
+                    error = error.message(),
+                    "the stream of peer {} is given up",
+                    self.peer
+                );
+                // The peer may already be gone.
+                let _ = self.outgoing.send(Err(error)).await;
             }
         }
     }
@@ -97,7 +109,7 @@ impl Session {
         }
     }
 
-    /// Lets the transactions under way end, and refuses others.
+    /// Waits for the running transactions and refuses new ones.
     async fn drain(&mut self, incoming: &mut Streaming<ChaincodeMessage>) -> Result<(), Status> {
         let limit = tokio::time::sleep(DRAIN_LIMIT);
         tokio::pin!(limit);
@@ -123,13 +135,11 @@ impl Session {
             Type::Ready => {
                 let params = ChaincodeAdditionalParams::decode(&message.payload[..])
                     .map_err(|why| Status::invalid_argument(format!("READY: {why}")))?;
-                let offer = Offer::from(params);
-                tracing::info!(
-                    writes_at_once = offer.writes_at_once,
-                    keys_at_once = offer.keys_at_once,
-                    "a peer is ready"
-                );
-                self.offer = Some(offer);
+                let features = PeerFeatures::from(params);
+                let PeerFeatures { writes_at_once, keys_at_once } = features;
+                let peer = &self.peer;
+                tracing::info!(peer, writes_at_once, keys_at_once, "peer {peer} is ready");
+                self.features = Some(features);
                 Ok(())
             }
             Type::Init | Type::Transaction => self.start(message).await,
@@ -143,7 +153,7 @@ impl Session {
 
     async fn start(&mut self, message: ChaincodeMessage) -> Result<(), Status> {
         let key = TransactionKey::of(&message);
-        let Some(offer) = self.offer else {
+        let Some(features) = self.features else {
             return Err(Status::failed_precondition("a transaction came before READY"));
         };
         if self.shared.stop.is_cancelled() {
@@ -152,17 +162,17 @@ impl Session {
         }
         self.started += 1;
         let number = self.started;
-        // A peer answers a request before the next can be made.
+        // The peer answers each request before the transaction can send another one.
         let (answers, receiver) = mpsc::channel(1);
         let peer = PeerState {
             key: key.clone(),
-            offer,
+            features,
             requests: self.outgoing.clone(),
             answers: receiver,
             round_trips: 0,
         };
-        // A transaction of the same id that still runs was given up by the peer; without its
-        // way to answers it ends, and its last word is not sent.
+        // If a transaction with this id is still running, the peer has given it up. Without its
+        // channel for answers it ends, and its last message is not sent.
         self.transactions.insert(key, Running { number, answers });
         let (running, name) = (self.shared.running.clone(), self.shared.name.clone());
         self.tasks.spawn(async move {
@@ -172,18 +182,22 @@ impl Session {
                 let _permit = permit;
                 transaction::run(&message, &name, peer)
             });
-            // A transaction that panics must still end for the peer.
+            // If the transaction panics, the peer still gets a message that ends it.
             let message = work.await.unwrap_or(failed);
             Ended { number, message }
         });
         Ok(())
     }
 
-    /// Hands an answer to the transaction that waits for it.
+    /// Passes an answer to the transaction that waits for it.
     fn answer(&mut self, message: ChaincodeMessage) -> Result<(), Status> {
         let key = TransactionKey::of(&message);
         let Some(running) = self.transactions.get(&key) else {
-            tracing::debug!(tx_id = key.tx_id, "an answer came for no transaction");
+            tracing::debug!(
+                tx_id = key.tx_id,
+                "an answer came for transaction {}, which does not run",
+                key.tx_id
+            );
             return Ok(());
         };
         match running.answers.try_send(message) {

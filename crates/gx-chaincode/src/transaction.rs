@@ -1,20 +1,21 @@
-//! One transaction: from the peer's message to the chaincode's last word on it.
+//! Runs one transaction: from the peer's message to the message that ends it.
 
 use std::time::Instant;
 
-use gx_contract::{Invocation, Response, StateError};
+use gx_contract::{Contracts, Response, StateError};
 use gx_fabric_proto::common::{ChannelHeader, Header, SignatureHeader};
 use gx_fabric_proto::protos::chaincode_message::Type;
 use gx_fabric_proto::protos::{
     self, ChaincodeEvent, ChaincodeHeaderExtension, ChaincodeInput, ChaincodeMessage, Proposal,
 };
+use gx_ledger_api::{Contract, ContractCall};
 use prost::{DecodeError, Message};
 use time::OffsetDateTime;
 
 use crate::caller;
 use crate::peer::PeerState;
 
-/// What the peer has sent cannot be a transaction.
+/// Why the peer's message is not a valid transaction.
 #[derive(Debug, thiserror::Error)]
 enum Malformed {
     #[error("the transaction cannot be read: {0}")]
@@ -27,15 +28,15 @@ enum Malformed {
     Creator,
 }
 
-/// What the signed proposal says.
+/// The content of the signed proposal that the contracts need.
 struct Signed {
     timestamp: OffsetDateTime,
     creator: Vec<u8>,
     chaincode: String,
 }
 
-/// Runs the transaction against the peer's state. `own_name` is the name under which the
-/// chaincode is deployed.
+/// Runs the transaction with the peer's state and returns the message that ends it. `own_name` is
+/// the name under which the chaincode is deployed.
 pub(crate) fn run(
     message: &ChaincodeMessage,
     own_name: &str,
@@ -54,13 +55,13 @@ pub(crate) fn run(
                 round_trips,
                 elapsed_ms,
                 status = response.status,
-                "transaction completed"
+                "transaction {tx_id} completed"
             );
             completed(&peer, own_name, response)
         }
-        Err(reason) => {
-            tracing::warn!(tx_id, round_trips, elapsed_ms, reason, "transaction failed");
-            peer.key.message(Type::Error, reason.into_bytes())
+        Err(error) => {
+            tracing::warn!(tx_id, round_trips, elapsed_ms, error, "transaction {tx_id} failed");
+            peer.key.message(Type::Error, error.into_bytes())
         }
     }
 }
@@ -73,23 +74,16 @@ fn invoke(
     let input = ChaincodeInput::decode(&message.payload[..])?;
     let signed = signed(message)?;
     let caller = caller::from_creator(&signed.creator).ok_or(Malformed::Creator)?;
-    let args: Result<Vec<String>, _> = input.args.into_iter().map(String::from_utf8).collect();
-    let Ok(args) = args else {
-        return Ok(Ok(refused("the arguments must be UTF-8 texts")));
-    };
-    let Some((function, args)) = args.split_first() else {
-        return Ok(Ok(refused("the first argument must name the function")));
-    };
-    let invocation = Invocation {
-        function,
-        args,
+    let call = ContractCall {
+        args: &input.args,
         tx_id: &message.txid,
         timestamp: signed.timestamp,
-        caller,
+        gxc_role: caller.gxc_role.as_deref(),
+        units: &caller.units,
         chaincode_named_in_proposal: &signed.chaincode,
         own_name,
     };
-    Ok(gx_contract::invoke(peer, &invocation).and_then(|mut response| {
+    Ok(Contracts.invoke(peer, &call).and_then(|mut response| {
         peer.write(std::mem::take(&mut response.writes))?;
         Ok(response)
     }))
@@ -125,14 +119,4 @@ fn completed(peer: &PeerState, own_name: &str, response: Response) -> ChaincodeM
     };
     let message = peer.key.message(Type::Completed, answer.encode_to_vec());
     ChaincodeMessage { chaincode_event: event, ..message }
-}
-
-fn refused(message: &str) -> Response {
-    Response {
-        status: Response::REFUSED,
-        message: message.to_owned(),
-        payload: vec![],
-        writes: vec![],
-        event: None,
-    }
 }

@@ -1,4 +1,4 @@
-//! Batches, direct calls and cancellations: each command at most once, by its id.
+//! Batches, direct calls and cancellations. Each command id takes effect at most once.
 
 use gx_model::{
     BatchCommand, BatchEntry, BatchEvent, Command, CommandCall, CommandId, CommandKind,
@@ -7,40 +7,40 @@ use gx_model::{
 use sha2::{Digest, Sha256};
 use time::UtcOffset;
 
-use crate::halt::{Damaged, Halt, Stop};
+use crate::call_error::{CallError, CallResult, Damaged, Stop};
 use crate::overlay::{Overlay, json};
 use crate::records::{CommandRecord, System};
 use crate::rules::{self, Moment};
 use crate::{Invocation, Response, State, keys};
 
-/// `BatchContract:Execute`: all commands in order, in one transaction.
-pub(crate) fn execute(state: &mut dyn State, call: &Invocation<'_>) -> Result<Response, Halt> {
+/// Executes all commands of a batch in order, in one transaction (`BatchContract:Execute`).
+pub(crate) fn execute(state: &mut dyn State, call: &Invocation<'_>) -> CallResult {
     let [batch] = call.args else {
-        return Err(Halt::invalid(format!("{} takes 1 argument", call.function)));
+        return Err(CallError::invalid(format!("{} takes 1 argument", call.function)));
     };
     if batch.len() > BatchCommand::MAX_BYTES {
         let limit = BatchCommand::MAX_BYTES;
-        return Err(Halt::invalid(format!("a batch has at most {limit} bytes")));
+        return Err(CallError::invalid(format!("a batch has at most {limit} bytes")));
     }
     let commands: Vec<BatchCommand> = serde_json::from_str(batch)
-        .map_err(|why| Halt::invalid(format!("the batch is malformed: {why}")))?;
+        .map_err(|why| CallError::invalid(format!("the batch is malformed: {why}")))?;
     check_count(commands.len(), "commands")?;
     let (entries, overlay) = run(state, call, &commands)?;
     Ok(finish(call, entries, overlay, vec![]))
 }
 
-/// A mutating function called by itself: a batch of one, which a refusal ends before
-/// there is a transaction.
-pub(crate) fn direct(state: &mut dyn State, call: &Invocation<'_>) -> Result<Response, Halt> {
+/// Executes one mutating function as a batch of one. If the command is refused or deferred, the
+/// call fails and there is no transaction.
+pub(crate) fn direct(state: &mut dyn State, call: &Invocation<'_>) -> CallResult {
     let command = own_command(call)?;
     let (entries, overlay) = run(state, call, &[command])?;
     let [entry] = &entries[..] else {
-        return Err(Halt::Damaged("a batch of one command has one entry".to_owned()));
+        return Err(CallError::Damaged("a batch of one command has one entry".to_owned()));
     };
     let payload = json(entry);
     match &entry.outcome {
-        EntryOutcome::Refused { rejection } => Err(Halt::rejected(rejection.clone())),
-        EntryOutcome::Deferred { prerequisite } => Err(Halt::not_yet(prerequisite)),
+        EntryOutcome::Refused { rejection } => Err(CallError::rejected(rejection.clone())),
+        EntryOutcome::Deferred { prerequisite } => Err(CallError::not_yet(prerequisite)),
         EntryOutcome::Mismatch { tx_id } => Err(id_reused(tx_id)),
         EntryOutcome::Applied {} | EntryOutcome::Replay { .. } | EntryOutcome::Cancelled {} => {
             Ok(finish(call, entries, overlay, payload))
@@ -48,15 +48,15 @@ pub(crate) fn direct(state: &mut dyn State, call: &Invocation<'_>) -> Result<Res
     }
 }
 
-/// `BatchContract:Cancel`: the ids that did not take effect yet never will. It works while
-/// the system is paused, because what waits for the resume may be what must not happen.
-pub(crate) fn cancel(state: &mut dyn State, call: &Invocation<'_>) -> Result<Response, Halt> {
+/// Cancels the ids that have not taken effect (`BatchContract:Cancel`); they never will. It works
+/// while the system is paused, so that a command which waits for the resume can be cancelled.
+pub(crate) fn cancel(state: &mut dyn State, call: &Invocation<'_>) -> CallResult {
     once(state, call, |state, overlay, own_id, argument| {
         let ids: Vec<CommandId> = serde_json::from_str(argument)
-            .map_err(|why| Halt::invalid(format!("a list of command ids is malformed: {why}")))?;
+            .map_err(|why| CallError::invalid(format!("the command ids are malformed: {why}")))?;
         check_count(ids.len(), "ids")?;
         if ids.contains(&own_id) {
-            return Err(Halt::invalid("a cancellation cannot cancel itself"));
+            return Err(CallError::invalid("a cancellation cannot cancel itself"));
         }
         overlay.read_ahead(state, ids.iter().map(|id| keys::command(*id)))?;
         let (mut entries, mut fenced) = (vec![], vec![]);
@@ -77,25 +77,21 @@ pub(crate) fn cancel(state: &mut dyn State, call: &Invocation<'_>) -> Result<Res
     })
 }
 
-/// Carries out an administrator's function that is no command of a batch, once per its
-/// command id. The work gets its argument, and gives further entries and its own events.
-pub(crate) fn once<Work>(
-    state: &mut dyn State,
-    call: &Invocation<'_>,
-    work: Work,
-) -> Result<Response, Halt>
+/// Carries out an administrator's function that cannot be part of a batch, once for its command id.
+/// `work` gets the function's argument and returns further entries and the function's own events.
+pub(crate) fn once<Work>(state: &mut dyn State, call: &Invocation<'_>, work: Work) -> CallResult
 where
     Work: FnOnce(
         &mut dyn State,
         &mut Overlay,
         CommandId,
         &str,
-    ) -> Result<(Vec<BatchEntry>, Vec<EventRecord>), Halt>,
+    ) -> Result<(Vec<BatchEntry>, Vec<EventRecord>), CallError>,
 {
     call.caller.require(SignerRole::Admin)?;
     let command = own_command(call)?;
     let [argument] = &command.args[..] else {
-        return Err(Halt::invalid(format!("{} takes 1 argument", call.function)));
+        return Err(CallError::invalid(format!("{} takes 1 argument", call.function)));
     };
     let (command_id, content) = (command.command_id, content(&command));
     let mut overlay = Overlay::default();
@@ -118,11 +114,11 @@ where
     Ok(finish(call, entries, overlay, payload))
 }
 
-/// Refuses while the system is paused.
-pub(crate) fn require_running(overlay: &Overlay) -> Result<(), Halt> {
+/// Refuses the call if the system is paused.
+pub(crate) fn require_running(overlay: &Overlay) -> Result<(), CallError> {
     let system: System = overlay.get(keys::SYSTEM)?.unwrap_or_default();
     match system.paused {
-        Some(_) => Err(Halt::not_yet(&Prerequisite::SystemResumed {})),
+        Some(_) => Err(CallError::not_yet(&Prerequisite::SystemResumed {})),
         None => Ok(()),
     }
 }
@@ -131,10 +127,10 @@ fn run(
     state: &mut dyn State,
     call: &Invocation<'_>,
     commands: &[BatchCommand],
-) -> Result<(Vec<BatchEntry>, Overlay), Halt> {
+) -> Result<(Vec<BatchEntry>, Overlay), CallError> {
     let kinds = commands.iter().filter_map(|one| CommandKind::from_function(&one.function));
     let needed = kinds.map(CommandKind::role).max();
-    // What is no command at all uses up its id too, and that is not for everybody either.
+    // A malformed command records its id, too, so it needs a role as well.
     call.caller.require(needed.unwrap_or(SignerRole::PartnerApi))?;
     let mut overlay = Overlay::default();
     let ids = commands.iter().map(|command| keys::command(command.command_id));
@@ -187,12 +183,12 @@ fn run_one(
     Ok(entry(outcome, &events))
 }
 
-/// A mutating call as a command: its last argument is the command id.
-fn own_command(call: &Invocation<'_>) -> Result<BatchCommand, Halt> {
+/// Returns a mutating call as a command: its last argument is the command id.
+fn own_command(call: &Invocation<'_>) -> Result<BatchCommand, CallError> {
     let Some((id, args)) = call.args.split_last() else {
-        return Err(Halt::invalid(format!("{} takes a command id last", call.function)));
+        return Err(CallError::invalid(format!("{} takes a command id last", call.function)));
     };
-    let command_id = id.parse().map_err(|why| Halt::invalid(format!("last argument: {why}")))?;
+    let command_id = id.parse().map_err(|why| CallError::invalid(format!("command id: {why}")))?;
     Ok(BatchCommand { command_id, function: call.function.to_owned(), args: args.to_vec() })
 }
 
@@ -200,22 +196,22 @@ fn parse(one: &BatchCommand) -> Result<Command, InvalidCommand> {
     Command::try_from(&CommandCall { function: one.function.clone(), args: one.args.clone() })
 }
 
-/// Keeps a call within its bounds.
-pub(crate) fn check_count(count: usize, what: &str) -> Result<(), Halt> {
+/// Refuses a call with no items or with more than the limit.
+pub(crate) fn check_count(count: usize, what: &str) -> Result<(), CallError> {
     let limit = BatchCommand::MAX_COUNT;
     if (1..=limit).contains(&count) {
         return Ok(());
     }
-    Err(Halt::invalid(format!("a call has 1 to {limit} {what}, not {count}")))
+    Err(CallError::invalid(format!("a call has 1 to {limit} {what}, not {count}")))
 }
 
-/// What makes two commands of one id the same.
+/// Returns the hash that two commands with the same id must share to be the same command.
 fn content(one: &BatchCommand) -> String {
     hex::encode(Sha256::digest(json(&(&one.function, &one.args))))
 }
 
-fn id_reused(tx_id: &str) -> Halt {
-    Halt::refused(
+fn id_reused(tx_id: &str) -> CallError {
+    CallError::refused(
         "COMMAND_ID_REUSED",
         format!("transaction {tx_id} has the command id with other content"),
     )
@@ -238,7 +234,7 @@ fn finish(
 }
 
 impl CommandRecord {
-    /// What a command of the same id gets.
+    /// Returns the outcome of a later command with the same id.
     fn again(self, content: &str) -> EntryOutcome {
         if self.content.as_ref().is_none_or(|known| known == content) {
             self.replayed()

@@ -1,19 +1,19 @@
-//! Who signed a proposal, and what that allows.
+//! The signer of a proposal and the functions that its role allows.
 
 use gx_model::SignerRole;
 
-use crate::halt::Halt;
+use crate::call_error::CallError;
 
-/// The signer of a proposal, by its certificate.
+/// The signer of a proposal, as its certificate describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// `None` may only ask.
+    /// The role; `None` allows only queries.
     pub role: Option<SignerRole>,
 }
 
 impl Caller {
-    /// The role in a certificate: the attribute `gxc_role`, or, in one without that
-    /// attribute, super-admin for the organisational unit `admin`.
+    /// Returns the caller with the role in the certificate: the attribute `gxc_role`, or
+    /// super-admin if there is no such attribute and the organisational unit is `admin`.
     pub fn from_attributes(gxc_role: Option<&str>, units: &[impl AsRef<str>]) -> Self {
         let is_admin_unit = || units.iter().any(|unit| unit.as_ref() == "admin");
         let role = match gxc_role {
@@ -23,13 +23,13 @@ impl Caller {
         Self { role }
     }
 
-    /// Refuses the whole call where the role does not suffice: a wrong signer is a wrong
-    /// setting, and no command should be on record as refused because of it.
-    pub(crate) fn require(self, needed: SignerRole) -> Result<(), Halt> {
+    /// Refuses the whole call if the role is too low. Commands are not recorded as refused then,
+    /// because a wrong signer is a wrong setting.
+    pub(crate) fn require(self, needed: SignerRole) -> Result<(), CallError> {
         if self.role >= Some(needed) {
             return Ok(());
         }
-        Err(Halt::Refused {
+        Err(CallError::Refused {
             status: crate::Response::FORBIDDEN,
             code: "ROLE_REQUIRED",
             detail: format!(

@@ -1,21 +1,21 @@
-//! Folding fees: each transaction credits its own key, and this adds such keys to what
-//! the operations fund can spend.
+//! Folds fees: each transaction writes its fees to a key of its own, and this function adds these
+//! keys to the balance of the operations fund, from which they can be spent.
 
 use gx_model::{AccountId, Pool, Prerequisite, Qirat};
 
 use crate::batch::{check_count, once, require_running};
-use crate::halt::{Damaged, Halt};
+use crate::call_error::{CallError, CallResult, Damaged};
 use crate::records::Account;
-use crate::{Invocation, Response, State, keys};
+use crate::{Invocation, State, keys};
 
-/// A JSON list of the keys to fold, then a command id.
+/// The function that folds fees. Its arguments are a JSON list of fee keys and a command id.
 pub const COMPACT_FEES: &str = "TokenomicsContract:CompactFees";
 
-pub(crate) fn compact(state: &mut dyn State, call: &Invocation<'_>) -> Result<Response, Halt> {
+pub(crate) fn compact(state: &mut dyn State, call: &Invocation<'_>) -> CallResult {
     once(state, call, |state, overlay, _, argument| {
         require_running(overlay)?;
         let deltas: Vec<String> = serde_json::from_str(argument)
-            .map_err(|why| Halt::invalid(format!("a list of keys is malformed: {why}")))?;
+            .map_err(|why| CallError::invalid(format!("a list of keys is malformed: {why}")))?;
         check_count(deltas.len(), "keys")?;
         if let Some(other) = deltas.iter().find(|key| !key.starts_with(keys::FEES)) {
             return Err(no_fees(other));
@@ -24,9 +24,9 @@ pub(crate) fn compact(state: &mut dyn State, call: &Invocation<'_>) -> Result<Re
         overlay.read_ahead(state, deltas.iter().cloned().chain([fund_key.clone()]))?;
         let mut fund: Account = overlay
             .get(&fund_key)?
-            .ok_or_else(|| Halt::not_yet(&Prerequisite::SystemBootstrapped {}))?;
+            .ok_or_else(|| CallError::not_yet(&Prerequisite::SystemBootstrapped {}))?;
         for key in deltas {
-            // A key that is listed twice is gone the second time.
+            // A key that is listed twice has no value the second time.
             let fee: Qirat = overlay.get(&key)?.ok_or_else(|| no_fees(&key))?;
             fund.balance = fund.balance.checked_add(fee).ok_or_else(above_supply)?;
             overlay.delete(key);
@@ -36,8 +36,8 @@ pub(crate) fn compact(state: &mut dyn State, call: &Invocation<'_>) -> Result<Re
     })
 }
 
-fn no_fees(key: &str) -> Halt {
-    Halt::invalid(format!("{key} holds no fees"))
+fn no_fees(key: &str) -> CallError {
+    CallError::invalid(format!("{key} holds no fees"))
 }
 
 fn above_supply() -> Damaged {

@@ -1,56 +1,57 @@
-//! Where things stand in the state.
+//! The keys of the ledger's state.
 //!
-//! What is written once and what every grant writes are different keys, so that two
-//! commands conflict only on an account or a country's counters. `~` sorts behind all
-//! characters of an id, and a kind's keys lie between `kind~` and [`end`].
+//! Facts that are written once have other keys than values that every grant changes, so two
+//! commands conflict only on an account or on a country's counters. `~` sorts after all characters
+//! of an id, and the keys of a kind are between `kind~` and [`end`].
 
 use gx_model::{AccountId, CommandId, CountryCode, FabricUserId};
 
-/// Whether the supply exists, and whether changes are stopped.
+/// Key of the system's state: whether the supply was created, and whether the system is paused.
 pub(crate) const SYSTEM: &str = "system";
-/// Sum of all countries' shares; only country data writes it.
+/// Key of the sum of all countries' shares. Only the command that adds countries writes it.
 pub(crate) const SHARES: &str = "shares";
-/// Prefix of the countries' counters.
+/// Prefix of the keys of the countries' counters.
 pub(crate) const COUNTERS: &str = "counters~";
-/// Prefix of the fees that are not folded yet.
+/// Prefix of the keys of fees that are not folded yet.
 pub(crate) const FEES: &str = "fee~";
 
-/// A country's facts, written once.
+/// Returns the key of a country's facts, which are written once.
 pub(crate) fn country(code: CountryCode) -> String {
     format!("country~{code}")
 }
 
-/// A country's counters, written by every grant there.
+/// Returns the key of a country's counters, which every grant of the country writes.
 pub(crate) fn counters(code: CountryCode) -> String {
     format!("{COUNTERS}{code}")
 }
 
-/// A person's facts, written once.
+/// Returns the key of a person's facts, which are written once.
 pub(crate) fn user(id: &FabricUserId) -> String {
     format!("user~{id}")
 }
 
-/// What an account holds and whether it may spend.
+/// Returns the key of an account: its balance and whether it may spend.
 pub(crate) fn account(id: &AccountId) -> String {
     format!("account~{id}")
 }
 
-/// A person's one grant, written once.
+/// Returns the key of a person's one grant, which is written once.
 pub(crate) fn grant(id: &FabricUserId) -> String {
     format!("grant~{id}")
 }
 
-/// How a command ended.
+/// Returns the key of the record of how a command ended.
 pub(crate) fn command(id: CommandId) -> String {
     format!("cmd~{id}")
 }
 
-/// The fees of one transaction, until [`crate::COMPACT_FEES`] folds them.
+/// Returns the key of the fees of one transaction, which exists until [`crate::COMPACT_FEES`] folds
+/// it.
 pub fn fee(tx_id: &str) -> String {
     format!("{FEES}{tx_id}")
 }
 
-/// The end of the range of a prefix.
+/// Returns the end of the range of keys with this prefix.
 pub(crate) fn end(prefix: &str) -> String {
     format!("{prefix}\u{7f}")
 }

@@ -1,4 +1,4 @@
-//! What a transaction has read and what it will write.
+//! The reads and writes of a transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,11 +6,11 @@ use gx_model::{DomainEvent, Qirat};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::halt::Damaged;
+use crate::call_error::Damaged;
 use crate::{State, StateError, keys};
 
-/// Reads and writes of one transaction. Commands read from it alone, so that a command
-/// sees what those before it in the batch did.
+/// The values that one transaction has read and will write. Commands read only from here, so each
+/// command of a batch sees the writes of the commands before it.
 #[derive(Debug, Default)]
 pub(crate) struct Overlay {
     values: BTreeMap<String, Option<Vec<u8>>>,
@@ -18,8 +18,8 @@ pub(crate) struct Overlay {
     fees: Qirat,
 }
 
-/// What one applied command changes. A rule returns it as a whole or not at all, so a
-/// refused command cannot leave anything behind.
+/// The changes of one applied command. A rule returns either the whole effect or an error, so a
+/// refused command changes nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Effect {
     writes: Vec<(String, Vec<u8>)>,
@@ -44,7 +44,7 @@ impl Effect {
 }
 
 impl Overlay {
-    /// Reads the values of these keys, in one go.
+    /// Reads the values of these keys in one request.
     pub(crate) fn read_ahead(
         &mut self,
         state: &mut dyn State,
@@ -58,7 +58,8 @@ impl Overlay {
         Ok(())
     }
 
-    /// A value that was read ahead, or written by a command before.
+    /// Returns a value that was read ahead or written by an earlier command. A key that was neither
+    /// is an error.
     pub(crate) fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, Damaged> {
         let value = self
             .values
@@ -75,7 +76,7 @@ impl Overlay {
         self.write(key, None);
     }
 
-    /// Takes over what a command changes, and gives its events.
+    /// Adds the changes of a command and returns its events.
     pub(crate) fn apply(&mut self, effect: Effect) -> Vec<DomainEvent> {
         for (key, value) in effect.writes {
             self.write(key, Some(value));
@@ -87,8 +88,8 @@ impl Overlay {
         effect.events
     }
 
-    /// The writes, each key once, in order. The transaction's fees go to a key of their own
-    /// that nobody reads here: a shared balance would make all transfers conflict.
+    /// Returns the writes: each key once, sorted. The fees of the transaction get a key of their
+    /// own, which no command reads; with a shared balance, all transfers would conflict.
     pub(crate) fn into_writes(mut self, tx_id: &str) -> Vec<(String, Option<Vec<u8>>)> {
         if self.fees > Qirat::ZERO {
             let fees = self.fees;
@@ -105,12 +106,12 @@ impl Overlay {
     }
 }
 
-/// The JSON in which a value is stored or answered.
+/// Returns the JSON in which a value is stored or answered.
 pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("the contract's values have only text keys")
 }
 
-/// Reads a stored value.
+/// Parses a stored value.
 pub(crate) fn parse<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, Damaged> {
     serde_json::from_slice(bytes).map_err(|why| Damaged(format!("the value of {key}: {why}")))
 }

@@ -1,5 +1,5 @@
-//! Questions: no role needed, nothing written. What does not exist is `null`, a list
-//! without members is `[]`, and neither is an error.
+//! Queries: they need no role and write nothing. A thing that does not exist is `null` and an empty
+//! list is `[]`; neither is an error.
 
 use gx_model::economics::{Fee, grant_for};
 use gx_model::{
@@ -7,12 +7,12 @@ use gx_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::halt::{Damaged, Halt};
+use crate::call_error::{CallError, CallResult, Damaged};
 use crate::overlay::{json, parse};
 use crate::records::{Account, CommandRecord, Counters, GrantRecord, Standing, System, User};
 use crate::{Invocation, Response, State, keys, rules};
 
-/// Every query, by its function.
+/// The functions of all queries.
 pub const QUERIES: [&str; 9] = [
     "AdminContract:GetSystemStatus",
     "AdminContract:GetCountryStats",
@@ -25,110 +25,110 @@ pub const QUERIES: [&str; 9] = [
     "BatchContract:GetCommand",
 ];
 
-/// Answer of `AdminContract:GetSystemStatus` ().
+/// The answer of `AdminContract:GetSystemStatus` ().
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SystemView {
-    /// Whether the supply exists.
+    /// Whether the supply was created.
     pub bootstrapped: bool,
-    /// Whether changes are stopped.
+    /// Whether the system is paused.
     pub paused: bool,
-    /// Why they are.
+    /// The reason of the pause.
     pub reason_code: Option<ReasonCode>,
     /// Sum of the shares of all countries on the ledger, in parts per 10^9.
     pub share_ppb: u64,
 }
 
-/// Answer of `AdminContract:GetCountryStats` (countryCode), or `null`.
+/// The answer of `AdminContract:GetCountryStats` (countryCode); `null` for an unknown country.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CountryView {
-    /// The country's facts.
+    /// The country with its share.
     pub country: Country,
-    /// People granted so far.
+    /// Number of people with a grant.
     pub users: u64,
-    /// Paid to them.
+    /// Sum of the grants to people.
     pub user_total: Qirat,
-    /// Paid to the treasury with their grants.
+    /// Sum of the payments to the treasury with these grants.
     pub treasury_total: Qirat,
-    /// The phase of the next person; `None` when there is no grant any more.
+    /// The phase of the next person; `None` if there are no more grants.
     pub phase: Option<u8>,
-    /// What the treasury holds.
+    /// The treasury's balance.
     pub treasury_balance: Qirat,
-    /// Whether it may spend.
+    /// Whether the treasury may spend.
     pub treasury_active: bool,
 }
 
-/// Answer of `IdentityContract:GetUser` (userID), or `null`.
+/// The answer of `IdentityContract:GetUser` (userID); `null` for an unknown person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UserView {
-    /// The id.
+    /// The person's id.
     pub user_id: FabricUserId,
-    /// The country.
+    /// The person's country.
     pub nationality: CountryCode,
     /// Full years at approval.
     pub age: u8,
     /// The transaction that created the person.
     pub tx_id: String,
-    /// What the person holds.
+    /// The person's balance.
     pub balance: Qirat,
     /// Whether the person may spend.
     pub standing: Standing,
-    /// The one grant, once decided.
+    /// The person's one grant, if it is decided.
     pub grant: Option<GrantRecord>,
 }
 
-/// Answer of `TokenomicsContract:GetBalance` (accountID), or `null`.
+/// The answer of `TokenomicsContract:GetBalance` (accountID); `null` for an unknown account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccountView {
-    /// Whose.
+    /// The account.
     pub account_id: AccountId,
-    /// How much.
+    /// The balance.
     pub balance: Qirat,
 }
 
-/// Answer of `TokenomicsContract:GetSupplyStatus` ().
+/// The answer of `TokenomicsContract:GetSupplyStatus` ().
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SupplyView {
-    /// All there is; 0 before bootstrap.
+    /// The whole supply; 0 before bootstrap.
     pub supply: Qirat,
-    /// What the pools hold.
+    /// Sum of the pools' balances.
     pub in_pools: Qirat,
-    /// What people and treasuries hold.
+    /// Sum of the balances of people and treasuries.
     pub in_circulation: Qirat,
-    /// People granted so far, in all countries.
+    /// Number of people with a grant, in all countries.
     pub users: u64,
 }
 
-/// One of the answer of `TokenomicsContract:GetPoolStatus` ().
+/// One pool in the answer of `TokenomicsContract:GetPoolStatus` ().
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PoolView {
-    /// Which pool.
+    /// The pool.
     pub pool_id: AccountId,
-    /// What it holds.
+    /// The pool's balance.
     pub balance: Qirat,
-    /// The part of the balance that cannot be spent before it is folded.
+    /// Fees in the balance that cannot be spent until they are folded.
     pub unfolded: Qirat,
 }
 
-/// Answer of `TokenomicsContract:CalculateTransactionFee` (fromID, toID, amount, txType).
+/// The answer of `TokenomicsContract:CalculateTransactionFee` (fromID, toID, amount, txType).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FeeView {
-    /// The class; `None` where a pool or treasury takes part.
+    /// The class; `None` if a pool or treasury takes part.
     pub tx_type: Option<TxType>,
-    /// The rate in 1/10 000.
+    /// The rate in 1/10 000 of the amount.
     pub basis_points: u16,
-    /// The fee.
+    /// The amount of the fee.
     pub fee: Qirat,
 }
 
-/// Answers the call if its function is a query.
-pub(crate) fn run(state: &mut dyn State, call: &Invocation<'_>) -> Option<Result<Response, Halt>> {
+/// Answers the call if its function is a query; returns `None` otherwise.
+pub(crate) fn run(state: &mut dyn State, call: &Invocation<'_>) -> Option<CallResult> {
     let answer = match (call.function, call.args) {
         ("AdminContract:GetSystemStatus", []) => system(state).map(|view| json(&view)),
         ("AdminContract:GetCountryStats", [code]) => {
@@ -152,7 +152,7 @@ pub(crate) fn run(state: &mut dyn State, call: &Invocation<'_>) -> Option<Result
             .and_then(|id: CommandId| get::<CommandRecord>(state, &keys::command(id)))
             .map(|view| json(&view)),
         (function, args) if QUERIES.contains(&function) => {
-            Err(Halt::invalid(format!("{function} does not take {} arguments", args.len())))
+            Err(CallError::invalid(format!("{function} does not take {} arguments", args.len())))
         }
         _ => return None,
     };
@@ -162,13 +162,13 @@ pub(crate) fn run(state: &mut dyn State, call: &Invocation<'_>) -> Option<Result
     }))
 }
 
-fn system(state: &mut dyn State) -> Result<SystemView, Halt> {
+fn system(state: &mut dyn State) -> Result<SystemView, CallError> {
     let System { bootstrapped, paused } = get(state, keys::SYSTEM)?.unwrap_or_default();
     let share_ppb = get(state, keys::SHARES)?.unwrap_or_default();
     Ok(SystemView { bootstrapped, paused: paused.is_some(), reason_code: paused, share_ppb })
 }
 
-fn country(state: &mut dyn State, code: CountryCode) -> Result<Option<CountryView>, Halt> {
+fn country(state: &mut dyn State, code: CountryCode) -> Result<Option<CountryView>, CallError> {
     let Some(country) = get::<Country>(state, &keys::country(code))? else { return Ok(None) };
     let Counters { users, user_total, treasury_total } =
         get(state, &keys::counters(code))?.unwrap_or_default();
@@ -186,7 +186,7 @@ fn country(state: &mut dyn State, code: CountryCode) -> Result<Option<CountryVie
     }))
 }
 
-fn user(state: &mut dyn State, user_id: FabricUserId) -> Result<Option<UserView>, Halt> {
+fn user(state: &mut dyn State, user_id: FabricUserId) -> Result<Option<UserView>, CallError> {
     let Some(User { nationality, age, tx_id, .. }) = get(state, &keys::user(&user_id))? else {
         return Ok(None);
     };
@@ -197,7 +197,7 @@ fn user(state: &mut dyn State, user_id: FabricUserId) -> Result<Option<UserView>
     Ok(Some(UserView { user_id, nationality, age, tx_id, balance, standing, grant }))
 }
 
-fn balance(state: &mut dyn State, account_id: AccountId) -> Result<Option<AccountView>, Halt> {
+fn balance(state: &mut dyn State, account_id: AccountId) -> Result<Option<AccountView>, CallError> {
     let balance = match &account_id {
         AccountId::Pool(_) => {
             let pools = pools(state)?;
@@ -208,7 +208,7 @@ fn balance(state: &mut dyn State, account_id: AccountId) -> Result<Option<Accoun
     Ok(balance.map(|balance| AccountView { account_id, balance }))
 }
 
-fn supply(state: &mut dyn State) -> Result<SupplyView, Halt> {
+fn supply(state: &mut dyn State) -> Result<SupplyView, CallError> {
     let (users, ..) = granted(state)?;
     let pools = pools(state)?;
     let supply = if pools.is_empty() { Qirat::ZERO } else { Qirat::SUPPLY };
@@ -217,8 +217,8 @@ fn supply(state: &mut dyn State) -> Result<SupplyView, Halt> {
     Ok(SupplyView { supply, in_pools, in_circulation, users })
 }
 
-/// All pools; none before bootstrap.
-fn pools(state: &mut dyn State) -> Result<Vec<PoolView>, Halt> {
+/// Returns all pools, or no pool before bootstrap.
+fn pools(state: &mut dyn State) -> Result<Vec<PoolView>, CallError> {
     let (_, user_total, treasury_total) = granted(state)?;
     let fees = fees(state)?;
     let mut views = vec![];
@@ -236,8 +236,8 @@ fn pools(state: &mut dyn State) -> Result<Vec<PoolView>, Halt> {
     Ok(views)
 }
 
-/// Sums of all countries' counters: people, paid to them, paid to treasuries.
-fn granted(state: &mut dyn State) -> Result<(u64, Qirat, Qirat), Halt> {
+/// Returns the sums of all countries' counters: people, payments to them, payments to treasuries.
+fn granted(state: &mut dyn State) -> Result<(u64, Qirat, Qirat), CallError> {
     let mut sums = (0, Qirat::ZERO, Qirat::ZERO);
     for (key, value) in state.range(keys::COUNTERS, &keys::end(keys::COUNTERS))? {
         let country: Counters = parse(&key, &value)?;
@@ -248,31 +248,31 @@ fn granted(state: &mut dyn State) -> Result<(u64, Qirat, Qirat), Halt> {
     Ok(sums)
 }
 
-fn fees(state: &mut dyn State) -> Result<Qirat, Halt> {
+fn fees(state: &mut dyn State) -> Result<Qirat, CallError> {
     let deltas = state.range(keys::FEES, &keys::end(keys::FEES))?;
     let fees: Result<Vec<Qirat>, Damaged> =
         deltas.iter().map(|(key, value)| parse(key, value)).collect();
     Ok(total(fees?)?)
 }
 
-fn price(from: &str, to: &str, amount: &str, tx_type: &str) -> Result<FeeView, Halt> {
+fn price(from: &str, to: &str, amount: &str, tx_type: &str) -> Result<FeeView, CallError> {
     let claimed = if tx_type.is_empty() { None } else { Some(argument(tx_type)?) };
     let Fee { tx_type, basis_points, fee } =
         rules::priced(&argument(from)?, &argument(to)?, argument(amount)?, claimed)
-            .map_err(Halt::rejected)?;
+            .map_err(CallError::rejected)?;
     Ok(FeeView { tx_type, basis_points, fee })
 }
 
 fn get<T: serde::de::DeserializeOwned>(
     state: &mut dyn State,
     key: &str,
-) -> Result<Option<T>, Halt> {
+) -> Result<Option<T>, CallError> {
     let value = state.get(key)?;
     Ok(value.map(|bytes| parse(key, &bytes)).transpose()?)
 }
 
-fn argument<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Halt> {
-    text.parse().map_err(|why: T::Err| Halt::invalid(why.to_string()))
+fn argument<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, CallError> {
+    text.parse().map_err(|why: T::Err| CallError::invalid(why.to_string()))
 }
 
 fn total(amounts: impl IntoIterator<Item = Qirat>) -> Result<Qirat, Damaged> {

@@ -1,9 +1,9 @@
-//! What the state's values are: JSON of these.
+//! The values of the state. Each is stored as JSON.
 
 use gx_model::{BiometricHash, CountryCode, EntryOutcome, GrantRefusal, Qirat, ReasonCode};
 use serde::{Deserialize, Serialize};
 
-/// At [`crate::keys::SYSTEM`]; absent is the default.
+/// The value at [`crate::keys::SYSTEM`]; an absent value is the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct System {
@@ -11,7 +11,7 @@ pub(crate) struct System {
     pub(crate) paused: Option<ReasonCode>,
 }
 
-/// At [`crate::keys::counters`]; absent is the default.
+/// The value at [`crate::keys::counters`]; an absent value is the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Counters {
@@ -20,7 +20,7 @@ pub(crate) struct Counters {
     pub(crate) treasury_total: Qirat,
 }
 
-/// At [`crate::keys::user`].
+/// The value at [`crate::keys::user`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct User {
@@ -30,8 +30,8 @@ pub(crate) struct User {
     pub(crate) tx_id: String,
 }
 
-/// At [`crate::keys::account`]. A genesis pool's balance stays what it was at the start:
-/// what is left of it is that minus the countries' counters.
+/// The value at [`crate::keys::account`]. The balance of a genesis pool stays at its start: the
+/// money left in it is that balance minus the countries' counters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Account {
@@ -39,44 +39,44 @@ pub(crate) struct Account {
     pub(crate) standing: Standing,
 }
 
-/// Whether an account may spend.
+/// Whether an account may spend, and why not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
 pub enum Standing {
-    /// It may.
+    /// The account may spend.
     Open {},
-    /// A treasury that was not activated yet.
+    /// The account is a treasury that is not activated.
     Locked {},
-    /// A person whom an operator froze.
+    /// The account is of a person who is frozen.
     Frozen {
-        /// Why.
+        /// The reason of the freeze.
         reason_code: ReasonCode,
     },
 }
 
-/// A person's one grant.
+/// The record of a person's one grant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GrantRecord {
-    /// The transaction that decided it.
+    /// The transaction that decided the grant.
     pub tx_id: String,
-    /// Phase 1–6; `None` where the grant is 0.
+    /// Phase 1–6; `None` if the grant is 0.
     pub phase: Option<u8>,
-    /// What the person got.
+    /// The amount that the person got.
     pub amount: Qirat,
-    /// Why nothing; `None` where there was something.
+    /// Why the grant is 0; `None` if it is not.
     pub refusal: Option<GrantRefusal>,
 }
 
-/// How a command ended, for good.
+/// The record of how a command ended finally.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CommandRecord {
-    /// SHA-256 of function and arguments, in hex; `None` for an id that was cancelled
-    /// before the ledger saw its content.
+    /// SHA-256 of function and arguments in hex. `None` for an id that was cancelled before the
+    /// ledger saw its content.
     pub content: Option<String>,
-    /// Applied, refused or cancelled.
+    /// The outcome: applied, refused or cancelled.
     pub outcome: EntryOutcome,
-    /// The transaction in which it ended.
+    /// The transaction in which the command ended.
     pub tx_id: String,
 }

@@ -1,62 +1,71 @@
-//! `gx db check`: every configured instance beside the others, and what differs.
+//! `gx db check`: compares all configured instances.
 
 use std::fmt;
 
-use sqlx::{ConnectOptions as _, PgConnection};
 use tokio::time::timeout;
 
 use crate::endpoint::Endpoint;
-use crate::instance::{self, InstanceFacts, SchemaState};
+use crate::instance::{self, InstanceFacts, NotProven, SchemaState, UnusableInstance};
 use crate::migrate::{Quarantined, store};
+use crate::pooler::{self, Pooler};
 use crate::{DatabaseSettings, SettingsError, country_differences};
 
-/// What was found on one instance.
+/// Report about one instance.
 #[derive(Clone, Debug)]
 pub struct InstanceReport {
     /// `host:port/database`.
     pub instance: String,
-    /// What it says, or why it says nothing.
+    /// What the instance answered, or why it did not.
     pub answer: Result<InstanceAnswer, String>,
+    /// A pooler in front of the instance that gives each transaction another session.
+    pub pooler: Option<Pooler>,
 }
 
-/// An instance that answers.
+/// Answer of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceAnswer {
-    /// What it is.
+    /// Identity and state of the instance.
     pub facts: InstanceFacts,
-    /// How its schema stands to this release's.
+    /// Relation of the schema to this release's.
     pub schema: SchemaState,
-    /// How its countries differ from the list of this release.
+    /// Differences between the countries and the list of this release.
     pub countries: Vec<String>,
-    /// Values that a migration found to break a rule and took out.
+    /// Values that a migration removed because they break a rule.
     pub quarantined: Vec<Quarantined>,
 }
 
-/// All instances together.
+/// Report about all instances.
 #[derive(Clone, Debug)]
 pub struct CheckReport {
-    /// Each, in the order of the settings.
+    /// The instances, in the order of the settings.
     pub instances: Vec<InstanceReport>,
-    /// What is wrong, each with the instance's name.
+    /// Everything that is wrong, each with the instance's name.
     pub findings: Vec<String>,
 }
 
-/// Asks every configured instance, standbys too, and compares.
+/// Asks every configured instance, including standbys, and compares the answers.
 pub async fn check(settings: &DatabaseSettings) -> Result<CheckReport, SettingsError> {
     let mut instances = Vec::new();
     for endpoint in settings.endpoints()? {
-        let answer = match timeout(settings.connect_timeout(), ask(&endpoint)).await {
+        let mut pooler = None;
+        let asked = ask(&endpoint, &mut pooler);
+        let answer = match timeout(settings.connect_timeout(), asked).await {
             Ok(answer) => answer.map_err(|error| error.to_string()),
-            Err(_) => Err("it is silent".to_owned()),
+            Err(_) => Err("no answer in time".to_owned()),
         };
-        instances.push(InstanceReport { instance: endpoint.label, answer });
+        instances.push(InstanceReport { instance: endpoint.label, answer, pooler });
     }
     let findings = findings(&instances, settings.database_system_id);
     Ok(CheckReport { instances, findings })
 }
 
-async fn ask(endpoint: &Endpoint) -> sqlx::Result<InstanceAnswer> {
-    let mut conn: PgConnection = endpoint.options.connect().await?;
+async fn ask(endpoint: &Endpoint, found: &mut Option<Pooler>) -> Result<InstanceAnswer, NotProven> {
+    let (mut conn, pooler) = pooler::open(endpoint, "check").await?;
+    if let Some(pooler) = pooler {
+        let serves = pooler.serves(false);
+        *found = Some(pooler);
+        serves.map_err(UnusableInstance::Pooler)?;
+    }
     let facts = instance::facts(&mut conn).await?;
     let schema = instance::schema_state(&mut conn).await?;
     let (mut countries, mut quarantined) = (Vec::new(), Vec::new());
@@ -76,7 +85,8 @@ fn findings(instances: &[InstanceReport], wanted: Option<u64>) -> Vec<String> {
     };
     for report in instances {
         if let Err(error) = &report.answer {
-            findings.push(format!("{}: does not answer: {error}", report.instance));
+            let lacks = if report.pooler.is_some() { "cannot be used" } else { "does not answer" };
+            findings.push(format!("{}: {lacks}: {error}", report.instance));
         }
     }
     let expected = wanted.or_else(|| answers().first().map(|(_, answer)| answer.facts.system_id));
@@ -87,12 +97,8 @@ fn findings(instances: &[InstanceReport], wanted: Option<u64>) -> Vec<String> {
         }
         let schema = match &answer.schema {
             SchemaState::Current => &[][..],
-            SchemaState::Empty => &["the database is empty: run `gx db migrate`".to_owned()],
-            SchemaState::Pending(names) => {
-                let names = names.join(", ");
-                &[format!("migrations are pending: run `gx db migrate` for {names}")]
-            }
             SchemaState::Different(lines) => lines,
+            other => &[other.to_string()],
         };
         for line in schema.iter().chain(&answer.countries) {
             findings.push(format!("{name}: {line}"));
@@ -114,7 +120,10 @@ fn findings(instances: &[InstanceReport], wanted: Option<u64>) -> Vec<String> {
 
 impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for InstanceReport { instance, answer } in &self.instances {
+        for InstanceReport { instance, answer, pooler } in &self.instances {
+            if pooler.is_some() {
+                writeln!(f, "{instance}: behind a pooler in transaction mode")?;
+            }
             let Ok(answer) = answer else {
                 writeln!(f, "{instance}: no answer")?;
                 continue;
@@ -125,11 +134,18 @@ impl fmt::Display for CheckReport {
                 _ => "writer",
             };
             writeln!(f, "{instance}: {role}, system id {}", answer.facts.system_id)?;
-            for Quarantined { table, row, column, reason } in &answer.quarantined {
-                writeln!(f, "{instance}: in quarantine: {table} {row}, {column}: {reason}")?;
+            for value in &answer.quarantined {
+                writeln!(f, "{instance}: in quarantine: {value}")?;
             }
         }
         self.findings.iter().try_for_each(|finding| writeln!(f, "{finding}"))
+    }
+}
+
+impl fmt::Display for Quarantined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { table, row, column, reason } = self;
+        write!(f, "{table} {row}, {column}: {reason}")
     }
 }
 

@@ -1,5 +1,4 @@
-//! The three sets of countries, the list in this release, the database's and the ledger's,
-//! compared (DB-07).
+//! Compares the countries of this release's list, the database and the ledger (DB-07).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,8 +7,8 @@ use sqlx::PgConnection;
 
 use crate::migrate::store;
 
-/// Where the three sets are not the same: one line a country, naming it. The ledger's set is
-/// left out where it is not known.
+/// Returns the differences between the three sets, one line per country. The ledger's set is left
+/// out if it is unknown.
 pub async fn country_differences(
     conn: &mut PgConnection,
     ledger: Option<&[Country]>,
@@ -21,7 +20,7 @@ pub async fn country_differences(
     Ok(compare(&file, &database, ledger.as_ref()))
 }
 
-/// Shares in parts per 10^9, by code.
+/// Shares in parts per 10^9, by country code.
 type Shares = BTreeMap<String, i64>;
 
 fn shares<'a>(countries: impl Iterator<Item = &'a Country>) -> Shares {
@@ -55,8 +54,8 @@ mod tests {
     use super::*;
     use crate::testing::TestDatabase;
 
-    /// DB-07: one country removed from the database, or from the ledger, is named; so is a
-    /// share that is not the same on all sides.
+    /// DB-07: a country that is missing from the database or from the ledger is named, and so is a
+    /// share that differs.
     #[tokio::test]
     async fn a_country_missing_from_one_side_is_named() {
         let database = TestDatabase::create().await;
@@ -82,9 +81,8 @@ mod tests {
             .unwrap();
         let found = country_differences(&mut conn, Some(&ledger)).await.unwrap();
         assert_eq!(found.len(), 3, "{found:?}");
-        assert!(
-            found[0].starts_with("country DE has share ") && found[0].contains("7 in the database")
-        );
+        assert!(found[0].starts_with("country DE has share "));
+        assert!(found[0].contains("7 in the database"));
         assert_eq!(found[1], "country FR is missing from the database");
         assert_eq!(found[2], "country MY is missing from the database and the ledger");
     }

@@ -1,38 +1,51 @@
-//! The parts of connection URLs that the driver does not read itself: several hosts, several
-//! URLs, and `?schema=`. No message here repeats a URL: it may hold a password.
+//! Parts of connection URLs that the driver does not read: several hosts, several URLs, and
+//! `?schema=`. No message contains a URL, because it may contain a password.
 
 use std::str::FromStr as _;
 
 use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, PgConnection};
+
+use crate::session::Session;
 
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 
-/// One instance that may be the writer.
+/// An instance that may be the writer.
 #[derive(Clone)]
 pub(crate) struct Endpoint {
-    /// `host:port/database`, for people.
+    /// `host:port/database`, for messages.
     pub(crate) label: String,
     pub(crate) options: PgConnectOptions,
+    pub(crate) session: Session,
 }
 
 impl Endpoint {
-    pub(crate) fn new(options: PgConnectOptions) -> Self {
+    pub(crate) fn new(options: PgConnectOptions, session: &Session) -> Self {
         let host = options
             .get_socket()
             .map_or_else(|| options.get_host().to_owned(), |path| path.display().to_string());
         let database = options.get_database().unwrap_or(options.get_username());
-        Self { label: format!("{host}:{}/{database}", options.get_port()), options }
+        let label = format!("{host}:{}/{database}", options.get_port());
+        // PgBouncer rejects connections with this option, and numbers are sent in binary anyway.
+        let options = options.extra_float_digits(None).application_name(&session.name_for(""));
+        Self { label, options, session: session.clone() }
+    }
+
+    /// Opens a connection whose name contains the purpose. The session is not set up.
+    pub(crate) async fn open(&self, purpose: &str) -> sqlx::Result<PgConnection> {
+        let name = self.session.name_for(purpose);
+        self.options.clone().application_name(&name).connect().await
     }
 }
 
-/// Hidden: the options hold the password.
+/// The options contain the password, so they are left out.
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Endpoint").field(&self.label).finish()
     }
 }
 
-/// Every instance that DATABASE_URL names.
+/// Returns the instances that DATABASE_URL names.
 pub(crate) fn from_url(text: &str) -> Result<Vec<PgConnectOptions>, String> {
     let mut instances = Vec::new();
     for url in split_urls(text.trim()) {
@@ -41,7 +54,7 @@ pub(crate) fn from_url(text: &str) -> Result<Vec<PgConnectOptions>, String> {
     Ok(instances)
 }
 
-/// `host`, `host:port`, `[v6]` or `[v6]:port`.
+/// Splits `host`, `host:port`, `[v6]` or `[v6]:port`.
 pub(crate) fn host_and_port(text: &str) -> Result<(&str, Option<u16>), String> {
     let end =
         if text.starts_with('[') { text.find(']').map_or(text.len(), |at| at + 1) } else { 0 };
@@ -52,7 +65,7 @@ pub(crate) fn host_and_port(text: &str) -> Result<(&str, Option<u16>), String> {
     Ok((&text[..colon], Some(port)))
 }
 
-/// Percent-encodes everything but letters, digits and underscores, for any part of a URL.
+/// Percent-encodes everything except letters, digits and underscores, for any part of a URL.
 pub(crate) fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -65,7 +78,7 @@ pub(crate) fn encode(text: &str) -> String {
     encoded
 }
 
-/// Splits at the commas that a scheme follows; other commas separate hosts or are data.
+/// Splits at commas before a scheme. Other commas separate hosts or are data.
 fn split_urls(text: &str) -> Vec<&str> {
     let mut urls = Vec::new();
     let mut rest = text;
@@ -82,12 +95,12 @@ fn split_urls(text: &str) -> Vec<&str> {
     urls
 }
 
-/// A URL, possibly with several hosts, in libpq's way.
+/// Reads a URL with one or several hosts, like libpq.
 fn from_one_url(url: &str) -> Result<Vec<PgConnectOptions>, String> {
     let scheme = SCHEMES
         .iter()
         .find(|scheme| url.starts_with(**scheme))
-        .ok_or("it starts with postgres:// or postgresql://")?;
+        .ok_or("it must start with postgres:// or postgresql://")?;
     let rest = &url[scheme.len()..];
     let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(authority_end);
@@ -104,7 +117,7 @@ fn from_one_url(url: &str) -> Result<Vec<PgConnectOptions>, String> {
         let mut options = PgConnectOptions::from_str(&format!("{scheme}{user}{at}{host}{tail}"))
             .map_err(|error| match error {
                 sqlx::Error::Configuration(reason) => reason.to_string(),
-                _ => "it cannot be read".to_owned(),
+                _ => "the URL cannot be read".to_owned(),
             })?;
         if let Some(schema) = &schema {
             options = options.options([("search_path", schema.as_str())]);
@@ -114,7 +127,7 @@ fn from_one_url(url: &str) -> Result<Vec<PgConnectOptions>, String> {
     Ok(instances)
 }
 
-/// Removes `schema=…`, which existing deployments have there and the driver does not know.
+/// Removes `schema=…`, which existing deployments use and the driver does not support.
 fn take_schema(tail: &str) -> (String, Option<String>) {
     let Some((path, query)) = tail.split_once('?') else { return (tail.to_owned(), None) };
     let mut schema = None;

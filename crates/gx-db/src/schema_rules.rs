@@ -1,4 +1,4 @@
-//! What the schema itself refuses, whoever writes, compared with what the code says.
+//! Compares the rules of the schema with the rules of the code.
 
 use gx_model::{AccountStatus, CommandKind, FabricUserId};
 use sqlx::postgres::PgQueryResult;
@@ -31,7 +31,7 @@ async fn insert_command(conn: &mut PgConnection, kind: &str) -> sqlx::Result<PgQ
     .await
 }
 
-/// The constraint that an error names.
+/// Returns the constraint that an error names.
 fn broken<T: std::fmt::Debug>(result: sqlx::Result<T>) -> String {
     let error = result.unwrap_err();
     let database = error.as_database_error().expect("the database refused");
@@ -51,7 +51,39 @@ async fn out_02_each_listed_command_is_accepted_and_an_unlisted_one_refused() {
     }
 }
 
-/// API-12: the trigger lets a status become another exactly where the code's table does.
+/// The copies of a table, for the archive and for a rebuild, have its CHECKs. The archive keeps finished
+/// rows only, so that it may lack some.
+#[tokio::test]
+async fn the_checks_of_a_table_are_the_same_on_its_copies() {
+    let database = TestDatabase::create().await;
+    let differing: Vec<String> = sqlx::query_scalar(
+        r#"WITH checks AS (
+               SELECT t.relnamespace = 'gx_rebuild'::regnamespace AS is_rebuild, t.relname,
+                      c.conname, pg_get_constraintdef(c.oid) AS rule
+               FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid
+               WHERE c.contype = 'c' AND NOT t.relispartition)
+           SELECT format('%s of the copy of "%s"', live.conname, live.relname)
+           FROM checks live
+           JOIN pg_class copy ON copy.relname = live.relname
+               AND copy.relnamespace = 'gx_rebuild'::regnamespace
+               -- This copy has only the columns that a rebuild writes.
+               AND copy.relname <> 'UserProfile'
+           LEFT JOIN checks own ON own.is_rebuild AND own.relname = copy.relname
+               AND own.conname = live.conname
+           WHERE NOT live.is_rebuild AND own.rule IS DISTINCT FROM live.rule
+           UNION ALL
+           SELECT format('%s of "%s"', archive.conname, archive.relname)
+           FROM checks live
+           JOIN checks archive ON archive.conname = live.conname AND archive.relname <> live.relname
+           WHERE NOT live.is_rebuild AND NOT archive.is_rebuild AND archive.rule <> live.rule"#,
+    )
+    .fetch_all(database.pool())
+    .await
+    .unwrap();
+    assert_eq!(differing, Vec::<String>::new());
+}
+
+/// API-12: the trigger permits exactly the transitions of a status that the code permits.
 #[tokio::test]
 async fn api_12_the_trigger_is_the_transition_table_over_all_pairs() {
     let database = TestDatabase::create().await;
@@ -77,8 +109,8 @@ async fn api_12_the_trigger_is_the_transition_table_over_all_pairs() {
     assert!(raw_sql(unknown).execute(&mut conn).await.is_err());
 }
 
-/// FAB-14: the database and the code refuse the same ids: too short, too long, a block of
-/// another form, a checksum that is none, a reserved type, a date out of range.
+/// FAB-14: the database and the code reject the same ids: too short, too long, a malformed block, a
+/// wrong checksum, a reserved type, a date out of range.
 #[tokio::test]
 async fn fab_14_malformed_ids_are_refused_by_the_database_as_by_the_code() {
     let database = TestDatabase::create().await;
@@ -90,7 +122,7 @@ async fn fab_14_malformed_ids_are_refused_by_the_database_as_by_the_code() {
     texts.push(format!("{good} "));
     texts.push(format!("{good}\n"));
     texts.push(format!(" {good}"));
-    // Each character in turn replaced by one of every class.
+    // Each character is replaced by one of every class.
     for at in 0..good.len() {
         for other in ['A', 'G', 'z', '0', '9', ' ', '-', 'é'] {
             let mut text: Vec<char> = good.chars().collect();
@@ -98,7 +130,8 @@ async fn fab_14_malformed_ids_are_refused_by_the_database_as_by_the_code() {
             texts.push(text.into_iter().collect());
         }
     }
-    // The edges of the birth-date block, for people and for others, and every account type.
+    // The first and last values of the birth-date block, for people and for others, and every
+    // account type.
     for block in
         ["AAA000", "ATG000", "BMM000", "BOM000", "BWT009", "BWT010", "CQA009", "CQA010", "ZZZ999"]
     {
@@ -126,7 +159,7 @@ async fn fab_14_malformed_ids_are_refused_by_the_database_as_by_the_code() {
     assert_eq!(broken(reservation), "FabricIdReservation_fabricUserId_form");
 }
 
-/// FAB-08: what is no biometric hash is refused by the database, a password hash above all.
+/// FAB-08: the database rejects values that are no biometric hash, in particular a password hash.
 #[tokio::test]
 async fn fab_08_the_database_refuses_a_password_hash_as_biometric_hash() {
     let database = TestDatabase::create().await;
@@ -148,8 +181,8 @@ async fn fab_08_the_database_refuses_a_password_hash_as_biometric_hash() {
     update.execute(&mut conn).await.unwrap();
 }
 
-/// DB-06: zero, one and the whole supply come back from the database as they went in,
-/// and no column of the schema is a float.
+/// DB-06: the database returns zero, one and the whole supply unchanged, and no column of the
+/// schema is a float.
 #[tokio::test]
 async fn db_06_amounts_pass_through_the_database_unchanged() {
     let database = TestDatabase::create().await;

@@ -1,4 +1,4 @@
-//! Where the database is and how to use it, from the command line or the environment.
+//! Address of the database and how to use it, from the command line or the environment.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,14 +8,19 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::endpoint::{self, Endpoint};
+use crate::migrate::MigrationSettings;
+use crate::session::SessionSettings;
 
-/// Settings of the connection to PostgreSQL. Either the URL, or host, name and user; the
-/// password may come separately in both cases.
+/// Longest wait of a session for a lock before health reports it.
+const MAX_UNREPORTED_WAIT: Duration = Duration::from_secs(1);
+
+/// Settings of the connection to PostgreSQL: either the URL, or host, name and user. The password
+/// may be set separately in both cases.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Database")]
 pub struct DatabaseSettings {
-    /// `postgres://user:password@host:port/name`; several hosts as `host1:port,host2:port`,
-    /// or several URLs, separated by commas. The writer among them is found.
+    /// `postgres://user:password@host:port/name`; several hosts as `host1:port,host2:port`, or
+    /// several URLs, separated by commas. The writer among them is used.
     #[arg(
         long,
         env = "DATABASE_URL",
@@ -23,10 +28,10 @@ pub struct DatabaseSettings {
         required_unless_present = "database_host"
     )]
     pub database_url: Option<SecretString>,
-    /// Host, or several separated by commas; with a port of its own as `host:port`.
+    /// Host, or several separated by commas; with its own port as `host:port`.
     #[arg(long, env = "DATABASE_HOST")]
     pub database_host: Option<String>,
-    /// Port of the hosts that name none.
+    /// Port of the hosts that have none of their own.
     #[arg(long, env = "DATABASE_PORT", default_value_t = 5432)]
     pub database_port: u16,
     /// Name of the database.
@@ -35,23 +40,23 @@ pub struct DatabaseSettings {
     /// Role to connect as.
     #[arg(long, env = "DATABASE_USER")]
     pub database_user: Option<String>,
-    /// Its password, as it is; wins over one in DATABASE_URL.
+    /// Password; overrides the one in DATABASE_URL.
     #[arg(long, env = "DATABASE_PASSWORD", hide_env_values = true)]
     pub database_password: Option<SecretString>,
-    /// File that holds the password; a line end at its end is not part of it.
+    /// File that contains the password; a line end at the end of the file is ignored.
     #[arg(long, env = "DATABASE_PASSWORD_FILE", conflicts_with = "database_password")]
     pub database_password_file: Option<PathBuf>,
-    /// TLS: disable, prefer, require, verify-ca or verify-full; wins over DATABASE_URL.
+    /// TLS: disable, prefer, require, verify-ca or verify-full; overrides DATABASE_URL.
     #[arg(long, env = "DATABASE_SSL_MODE")]
     pub database_ssl_mode: Option<PgSslMode>,
-    /// File with the certificates that the server's must come from.
+    /// File with the root certificates that the server's certificate must be signed by.
     #[arg(long, env = "DATABASE_SSL_ROOT_CERT")]
     pub database_ssl_root_cert: Option<PathBuf>,
-    /// System identifier of the only cluster to accept (`gx db check` prints it); without it,
-    /// that of the first one accepted.
+    /// System identifier of the only cluster to accept (`gx db check` prints it); if it is not set,
+    /// the first cluster that is accepted.
     #[arg(long, env = "DATABASE_SYSTEM_ID")]
     pub database_system_id: Option<u64>,
-    /// Connections one process holds at most, 1 to 1000.
+    /// Limit of the connections of one process, 1 to 1000.
     #[arg(long, env = "DATABASE_MAX_CONNECTIONS", default_value_t = 10,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_max_connections: u32,
@@ -67,19 +72,29 @@ pub struct DatabaseSettings {
     #[arg(long, env = "DATABASE_STATEMENT_TIMEOUT_MS", default_value_t = 30_000,
           value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
     pub database_statement_timeout_ms: u64,
-    /// Milliseconds between looks at whether the instance in use is still right, 100 to 60000.
+    /// Milliseconds between checks of the instance in use, 100 to 60000.
     #[arg(long, env = "DATABASE_RECHECK_MS", default_value_t = 1_000,
           value_parser = clap::value_parser!(u64).range(100..=60_000))]
     pub database_recheck_ms: u64,
+    /// Settings of every session on the server.
+    #[command(flatten)]
+    pub session: SessionSettings,
+    /// How migrations wait for locks.
+    #[command(flatten)]
+    pub migration: MigrationSettings,
+    /// Whether a lock, a subscription or a setting must outlast a transaction on the server. A
+    /// pooler that shares sessions is rejected then.
+    #[arg(skip)]
+    pub needs_sessions: bool,
 }
 
-/// Every setting that is wrong, each with what to do. No text contains a secret.
+/// All settings that are wrong, each with what to do. No text contains a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("; "))]
 pub struct SettingsError(pub Vec<String>);
 
 impl DatabaseSettings {
-    /// Settings with this URL and defaults for the rest.
+    /// Creates settings with this URL and defaults.
     pub fn from_url(url: SecretString) -> Self {
         Self {
             database_url: Some(url),
@@ -97,15 +112,34 @@ impl DatabaseSettings {
             database_acquire_timeout_ms: 5_000,
             database_statement_timeout_ms: 30_000,
             database_recheck_ms: 1_000,
+            session: SessionSettings::default(),
+            migration: MigrationSettings::default(),
+            needs_sessions: false,
         }
     }
 
-    /// Checks the settings that only make sense together; reads the password file.
+    /// Returns these settings for a process of this role: unless another name is set, the server
+    /// lists its sessions as `gx` and the role.
+    #[must_use]
+    pub fn named(&self, role: &str) -> Self {
+        let mut named = self.clone();
+        named.session.database_application_name.get_or_insert_with(|| format!("gx {role}"));
+        named
+    }
+
+    /// Returns these settings for a process that needs its own sessions: locks, subscriptions and
+    /// settings that outlast a transaction.
+    #[must_use]
+    pub fn with_sessions(&self) -> Self {
+        Self { needs_sessions: true, ..self.clone() }
+    }
+
+    /// Checks settings that depend on each other, and reads the password file.
     pub fn verify(&self) -> Result<(), SettingsError> {
         self.endpoints().map(drop)
     }
 
-    /// The instances to choose from, in the order given.
+    /// Returns the instances to choose from, in the order of the settings.
     pub(crate) fn endpoints(&self) -> Result<Vec<Endpoint>, SettingsError> {
         let mut problems = Vec::new();
         let password = self.password().unwrap_or_else(|problem| {
@@ -116,10 +150,11 @@ impl DatabaseSettings {
             Some(url) => endpoint::from_url(url.expose_secret()).map_err(|problem| vec![problem]),
             None => self.instances_from_parts(),
         };
+        let session = self.session.session(self.database_statement_timeout_ms);
         match instances {
             Ok(instances) if problems.is_empty() => Ok(instances
                 .into_iter()
-                .map(|options| Endpoint::new(self.finish(options, password.as_ref())))
+                .map(|options| Endpoint::new(self.finish(options, password.as_ref()), &session))
                 .collect()),
             Ok(_) => Err(SettingsError(problems)),
             Err(more) => {
@@ -129,14 +164,20 @@ impl DatabaseSettings {
         }
     }
 
-    /// How long opening and checking one connection may take.
+    /// Returns the limit of the time for opening and checking one connection.
     pub(crate) fn connect_timeout(&self) -> Duration {
         Duration::from_millis(self.database_connect_timeout_ms)
     }
 
-    /// How often the instance in use is looked at.
+    /// Returns the interval of checks of the instance in use.
     pub(crate) fn recheck(&self) -> Duration {
         Duration::from_millis(self.database_recheck_ms)
+    }
+
+    /// Returns the wait for a lock after which health reports a session, well before the wait times
+    /// out.
+    pub(crate) fn reported_after(&self) -> Duration {
+        MAX_UNREPORTED_WAIT.min(Duration::from_millis(self.session.database_lock_timeout_ms) / 4)
     }
 
     fn password(&self) -> Result<Option<SecretString>, String> {
@@ -159,7 +200,7 @@ impl DatabaseSettings {
         }
         let user = self.database_user.as_deref().unwrap_or_default();
         if user.is_empty() {
-            problems.push("DATABASE_USER: set it, for DATABASE_URL is not set".to_owned());
+            problems.push("DATABASE_USER: set it, because DATABASE_URL is not set".to_owned());
         }
         let mut instances = Vec::new();
         for host in host.split(',').map(str::trim).filter(|host| !host.is_empty()) {
@@ -177,7 +218,7 @@ impl DatabaseSettings {
         if problems.is_empty() { Ok(instances) } else { Err(problems) }
     }
 
-    /// Adds what is the same for every instance.
+    /// Adds the options that all instances share.
     fn finish(
         &self,
         mut options: PgConnectOptions,
@@ -192,8 +233,7 @@ impl DatabaseSettings {
         if let Some(file) = &self.database_ssl_root_cert {
             options = options.ssl_root_cert(file);
         }
-        let timeout = self.database_statement_timeout_ms.to_string();
-        options.options([("statement_timeout", timeout.as_str()), ("timezone", "UTC")])
+        options
     }
 }
 

@@ -1,4 +1,4 @@
-//! Puts the parts of a ledger together.
+//! Assembles the parts of a ledger.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,19 +8,20 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::chaincode::{Chaincode, Chaincodes, Surroundings, definitions};
+use crate::chaincode::{Chaincode, Chaincodes, ProcessContext};
 use crate::control::Controls;
+use crate::definitions;
 use crate::faults::Faults;
 use crate::ledger::{
-    ChannelConfig, Committer, Genesis, Judge, Orderer, OrganizationConfig, OtherChannel, Store,
-    StoreError,
+    ChannelConfig, Committer, Genesis, Orderer, OrganizationConfig, OtherChannel, Store,
+    StoreError, Validator,
 };
 use crate::msp::{CHANNEL_MSP_IDS, Organization, Organizations};
 use crate::node::Node;
 use crate::servers::Listeners;
 use crate::{DevnetError, DevnetOptions, SignaturePolicy};
 
-/// The ledger behind all services, and the thread that commits to it.
+/// Returns the ledger that all services share, and the thread that commits to it.
 pub(crate) fn build_node(
     options: &DevnetOptions,
     path: &Path,
@@ -54,7 +55,7 @@ pub(crate) fn build_node(
         peers: listeners.peers(organizations, &msp, faults)?,
         orderer_address: listeners.orderer_address(),
         clock: options.clock.clone(),
-        judge: Judge::new(&options.channel, Arc::clone(&chaincodes), Arc::clone(&msp)),
+        validator: Validator::new(&options.channel, chaincodes.definitions(), Arc::clone(&msp)),
         chaincodes,
         msp,
         store,
@@ -66,28 +67,29 @@ pub(crate) fn build_node(
     Ok((Arc::new(node), thread))
 }
 
-/// What is deployed: the GX contracts and the services, with the policies that were asked for
-/// or the channel's own.
+/// Returns the deployed chaincodes: the GX contracts and the services, each with its policy from
+/// the options or the channel's default.
 fn chaincodes(options: &DevnetOptions, stopping: &CancellationToken) -> Chaincodes {
     let policy = |name: &str| {
         let own = options.policies.get(name).cloned();
         own.unwrap_or_else(|| SignaturePolicy::majority_of_peers(CHANNEL_MSP_IDS))
     };
-    let surroundings = Surroundings {
+    let context = ProcessContext {
         runtime: Handle::current(),
         stopping: stopping.clone(),
         execute_timeout: options.execute_timeout,
     };
     let collections = |name: &str| options.collections.get(name).cloned().unwrap_or_default();
-    let built_in = Chaincode::built_in(&options.chaincode, policy(&options.chaincode));
+    let (name, contract) = (&options.chaincode, Arc::clone(&options.contract));
+    let built_in = Chaincode::built_in(name, policy(name), contract);
     let services = options.services.iter().map(|service| {
-        Chaincode::service(service.clone(), policy(&service.name), surroundings.clone())
+        Chaincode::service(service.clone(), policy(&service.name), context.clone())
             .with_collections(collections(&service.name))
     });
     Chaincodes::new(std::iter::once(built_in).chain(services))
 }
 
-/// How the channel begins, where it does not exist yet.
+/// Returns the configuration with which the channel is created, if it does not exist.
 fn channel_config(
     options: &DevnetOptions,
     organizations: &Organizations,
@@ -108,7 +110,7 @@ fn channel_config(
     }
 }
 
-/// What can be steered.
+/// Returns the parts of the ledger that the control endpoint uses.
 pub(crate) fn controls(node: &Node, data_dir: &Path) -> Controls {
     Controls {
         channel: node.channel.clone(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use gx_model::SignerRole;
+use gx_ledger_api::SignerRole;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -14,19 +14,17 @@ use crate::build::{build_node, controls};
 use crate::clients;
 use crate::control::{self, Controls};
 use crate::faults::Faults;
-use crate::ledger::{OrdererGone, Store};
+use crate::ledger::{LEDGER_FILE, OrdererGone, Store};
 use crate::msp::{CHANNEL_MSP_IDS, IdentityRequest, Organizations, PemIdentity, user_name};
 use crate::node::{DELIVER_STREAMS, Peer};
 use crate::servers::{Listeners, Servers};
 use crate::{DevnetError, DevnetOptions, DumpError, DumpSummary, LedgerSnapshot, SnapshotError};
 
-/// How long calls under way may take when the ledger stops.
+/// Time limit of running calls when the ledger stops.
 const CLOSING_GRACE: Duration = Duration::from_secs(2);
 
-pub(crate) const LEDGER_FILE: &str = "ledger.redb";
-
-/// A running development ledger. Dropping it stops it without waiting; the data folder can
-/// be opened again only after [`Devnet::stop`].
+/// A running development ledger. Dropping it stops it without waiting; the data folder can be
+/// opened again only after [`Devnet::stop`].
 pub struct Devnet {
     peers: Vec<PeerEndpoint>,
     served: Vec<Arc<Peer>>,
@@ -42,7 +40,7 @@ pub struct Devnet {
     committer: JoinHandle<()>,
 }
 
-/// How a client reaches a peer.
+/// The address and the TLS root of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerEndpoint {
     /// The organisation's MSP.
@@ -54,10 +52,10 @@ pub struct PeerEndpoint {
 }
 
 impl Devnet {
-    /// Opens or makes the ledger in the data folder, and serves it.
+    /// Opens the ledger in the data folder, or creates it, and serves it.
     ///
     /// # Errors
-    /// Says what is in the way and what to do about it.
+    /// [`DevnetError`] says what is wrong and what to do.
     pub async fn start(options: DevnetOptions) -> Result<Self, DevnetError> {
         std::fs::create_dir_all(&options.data_dir)
             .map_err(|reason| DevnetError::DataDir { path: options.data_dir.clone(), reason })?;
@@ -71,7 +69,7 @@ impl Devnet {
         let organizations = Organizations::open_or_create(&options.data_dir, options.fsync)?;
         let faults = Faults::new();
         let stopping = CancellationToken::new();
-        // From here on whatever fails must not leave half a ledger running.
+        // If a later step fails, everything that has started is stopped.
         let stop_all = stopping.clone().drop_guard();
         let (node, committer) =
             build_node(&options, &path, &organizations, store, &faults, &listeners, &stopping)?;
@@ -113,100 +111,100 @@ impl Devnet {
         })
     }
 
-    /// The peers of the channel, one of each organisation.
+    /// Returns the peers of the channel, one of each organisation.
     pub fn peers(&self) -> &[PeerEndpoint] {
         &self.peers
     }
 
-    /// `host:port` of the orderer.
+    /// Returns `host:port` of the orderer.
     pub fn orderer_endpoint(&self) -> String {
         self.orderer_endpoint.clone()
     }
 
-    /// `host:port` of the peer of Org1MSP.
+    /// Returns `host:port` of the peer of Org1MSP.
     pub fn endpoint(&self) -> String {
         self.peers[0].endpoint.clone()
     }
 
-    /// The certificate that a TLS client of that peer must trust.
+    /// Returns the certificate that a TLS client of the peer of Org1MSP must trust.
     pub fn tls_root_pem(&self) -> String {
         self.peers[0].tls_root_pem.clone()
     }
 
-    /// The signer of Org1MSP with this role; [`Devnet::msp_dir`] is the folder that holds its
-    /// files.
+    /// Returns the signer of Org1MSP with this role. Its files are in [`Devnet::msp_dir`].
     pub fn identity(&self, role: SignerRole) -> PemIdentity {
         let found = self.users.iter().find(|(user, _)| *user == role);
         found.map(|(_, identity)| identity.clone()).expect("there is a user for every role")
     }
 
-    /// The MSP folder of the signer with this role.
+    /// Returns the MSP folder of the signer with this role.
     pub fn msp_dir(&self, role: SignerRole) -> PathBuf {
         let dir = self.organizations.user_msp_dir(CHANNEL_MSP_IDS[0], user_name(role));
         dir.expect("Org1MSP has users")
     }
 
-    /// A user of one of the three organisations: User1, Admin, or the name of a role's signer.
+    /// Returns a user of one of the three organisations. `name` is User1, Admin, or the name of a
+    /// role's signer.
     ///
     /// # Errors
-    /// Where there is no such user.
+    /// [`DevnetError`] if there is no such user.
     pub fn user(&self, msp_id: &str, name: &str) -> Result<PemIdentity, DevnetError> {
         self.organizations.user(msp_id, name)
     }
 
-    /// A further certificate of Org1MSP, with a new key.
+    /// Returns another certificate of Org1MSP, with a new key.
     ///
     /// # Errors
-    /// Where the request cannot stand in a certificate.
+    /// [`DevnetError`] if the request is not valid in a certificate.
     pub fn issue_identity(&self, request: &IdentityRequest) -> Result<PemIdentity, DevnetError> {
         self.organizations.issue(CHANNEL_MSP_IDS[0], request)
     }
 
-    /// Makes this ledger misbehave.
+    /// Returns the handle that injects faults.
     pub fn faults(&self) -> Faults {
         self.faults.clone()
     }
 
-    /// Where the ledger is steered over HTTP, if it was started with such an address.
+    /// Returns the address of the control endpoint, if the ledger has one.
     pub fn control_endpoint(&self) -> Option<SocketAddr> {
         self.control
     }
 
-    /// Block streams that callers hold open, at all peers together. A peer serves 2 500.
+    /// Returns the number of block streams that callers have open at all peers. A peer serves 2
+    /// 500.
     pub fn open_block_streams(&self) -> usize {
         let free = |peer: &Arc<Peer>| peer.deliver_streams.available_permits();
         self.served.iter().map(|peer| DELIVER_STREAMS - free(peer)).sum()
     }
 
-    /// Makes a block now of everything submitted so far, whatever the cutting rule, and tells
-    /// the height once it is committed. None: the ledger has failed.
+    /// Cuts a block of everything submitted so far, whatever the cutting rule is, and returns the
+    /// height after its commit. Returns `None` if the ledger has failed.
     pub async fn cut_block(&self) -> Option<u64> {
         self.controls.cut_block().await.map_err(|OrdererGone| ()).ok()
     }
 
-    /// Remembers the ledger as it is.
+    /// Takes a snapshot of the ledger.
     ///
     /// # Errors
-    /// Where there are too many snapshots, or the store has failed.
+    /// [`SnapshotError`] if there are too many snapshots or the store has failed.
     pub async fn take_snapshot(&self) -> Result<LedgerSnapshot, SnapshotError> {
         self.controls.take_snapshot().await
     }
 
-    /// Makes the ledger as it was at a snapshot, which can be returned to again. Later blocks
-    /// and snapshots are gone, and so is what was submitted and stands in no block. Open
-    /// streams end.
+    /// Returns the ledger to a snapshot, which is kept. Later blocks and snapshots are deleted, as
+    /// well as submitted envelopes that are in no block. Open streams end.
     ///
     /// # Errors
-    /// Where there is no such snapshot, or the store has failed.
+    /// [`SnapshotError`] if there is no such snapshot or the store has failed.
     pub async fn revert(&self, snapshot: u64) -> Result<LedgerSnapshot, SnapshotError> {
         self.controls.revert(snapshot).await
     }
 
-    /// Writes the whole ledger, keys included, to a new file from which [`crate::load`] makes
-    /// the same ledger elsewhere. Blocks go on being committed meanwhile.
+    /// Writes the whole ledger with its keys to a new file, from which [`crate::load`] makes the
+    /// same ledger elsewhere. Commits continue meanwhile.
     ///
     /// # Errors
-    /// Where the file cannot be written, or the store has failed.
+    /// [`DumpError`] if the file cannot be written or the store has failed.
     pub async fn dump(&self, file: &Path) -> Result<DumpSummary, DumpError> {
         let (controls, file) = (Arc::clone(&self.controls), file.to_owned());
         let written = tokio::task::spawn_blocking(move || {
@@ -215,23 +213,24 @@ impl Devnet {
         written.await.unwrap_or_else(|error| Err(DumpError::Store(error.to_string())))
     }
 
-    /// Refuses new calls, ends streams, commits what was submitted and closes the store.
+    /// Stops the ledger: refuses new calls, ends streams, commits what was submitted and closes the
+    /// store.
     pub async fn stop(self) {
         let Self { stopping, servers, committer, faults, controls, .. } = self;
         drop((stopping, controls));
         let deadline = Instant::now() + CLOSING_GRACE;
         for mut server in servers {
             if tokio::time::timeout_at(deadline, &mut server).await.is_err() {
-                // A client that keeps its connection open must not keep the ledger open.
+                // A client that keeps its connection open must not keep the ledger running.
                 faults.reset_connections();
                 server.await.unwrap_or_else(|error| {
-                    tracing::error!(%error, "a server of the development ledger ended badly");
+                    tracing::error!(%error, "a server of the development ledger panicked");
                 });
             }
         }
         let joined = tokio::task::spawn_blocking(move || committer.join()).await;
         if !matches!(joined, Ok(Ok(()))) {
-            tracing::error!("the development ledger's committing thread ended badly");
+            tracing::error!("the development ledger's committing thread panicked");
         }
     }
 }

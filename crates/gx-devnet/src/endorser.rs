@@ -10,8 +10,8 @@ use gx_fabric_proto::protos::{
 use prost::Message;
 
 use crate::SignaturePolicy;
-use crate::access::to_time;
-use crate::chaincode::{Answer, Call, Chaincode, Chaincodes};
+use crate::chaincode::{Call, Chaincode, ChaincodeAnswer, Chaincodes, REFUSED, is_system};
+use crate::channel_policies::to_time;
 use crate::faults::RawEvent;
 use crate::ledger::{CollectionUse, Needs, Results, Simulation, StoreError};
 use crate::msp::Identity;
@@ -19,56 +19,56 @@ use crate::node::{Node, Peer};
 use crate::proposal::Unpacked;
 use crate::system;
 
-/// From this status on a chaincode's answer is an error and is not endorsed.
+/// The lowest status of a chaincode's answer that is an error and is not endorsed.
 const ERROR_STATUS: i32 = 400;
 
-/// A built-in contract that is given no more than this works for microseconds.
+/// Limit of the payload of a quick call: the built-in contracts take microseconds for it.
 const QUICK_CALL_BYTES: usize = 4 * 1024;
 
-/// Why a peer does not endorse, by the place that refuses; clients see different codes.
+/// Why a peer does not endorse. Each kind has another status code for clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// Filtered out before it was looked at.
+pub(crate) enum EndorseRefusal {
+    /// Refused by a filter, before the proposal was validated.
     Filtered(String),
-    /// The proposal is not acceptable.
+    /// The proposal is not valid.
     Proposal(String),
     /// The peer failed.
     Peer(String),
-    /// The chaincode's own answer.
+    /// The chaincode answered with an error.
     Chaincode(String),
 }
 
-impl Refusal {
-    /// A chaincode has answered with an error.
+impl EndorseRefusal {
+    /// Returns the refusal for an error of a chaincode.
     pub(crate) fn chaincode(status: i32, message: &str) -> Self {
         Self::Chaincode(format!("chaincode response {status}, {message}"))
     }
 
-    /// The words.
-    pub(crate) fn said(&self) -> &str {
+    /// Returns the message.
+    pub(crate) fn message(&self) -> &str {
         match self {
-            Self::Filtered(said)
-            | Self::Proposal(said)
-            | Self::Peer(said)
-            | Self::Chaincode(said) => said,
+            Self::Filtered(message)
+            | Self::Proposal(message)
+            | Self::Peer(message)
+            | Self::Chaincode(message) => message,
         }
     }
 }
 
-/// A simulated transaction.
+/// The result of a simulation.
 pub(crate) struct Simulated {
-    pub(crate) answer: Answer,
+    pub(crate) answer: ChaincodeAnswer,
     pub(crate) chaincode: Arc<Chaincode>,
     results: Results,
 }
 
 impl Node {
-    /// Checks a proposal and runs it on the newest committed state, as this peer.
+    /// Checks a proposal and simulates it on the newest committed state, as this peer.
     pub(crate) async fn simulate(
         self: &Arc<Self>,
         peer: &Peer,
         proposal: &Arc<Unpacked>,
-    ) -> Result<Simulated, Refusal> {
+    ) -> Result<Simulated, EndorseRefusal> {
         if self.is_quick(proposal) {
             return self.simulate_here(peer.place, proposal);
         }
@@ -79,30 +79,30 @@ impl Node {
         let (node, place) = (Arc::clone(self), peer.place);
         let proposal = Arc::clone(proposal);
         let simulation = tokio::task::spawn_blocking(move || {
-            // Held by the thread: it works on when the client has gone.
+            // The thread holds the permit, because it goes on even if the client has disconnected.
             let _permit = permit;
             node.simulate_here(place, &proposal)
         });
         simulation.await.unwrap_or_else(|error| Err(in_simulation(&error)))
     }
 
-    /// Whether a call ends before another thread would have taken it over.
+    /// Returns whether a call takes less time than moving it to another thread.
     fn is_quick(&self, proposal: &Unpacked) -> bool {
         let chaincode = self.chaincodes.get(&proposal.chaincode);
         proposal.payload.len() <= QUICK_CALL_BYTES
             && chaincode.is_none_or(|chaincode| chaincode.is_alike_everywhere())
     }
 
-    fn simulate_here(&self, peer: usize, proposal: &Unpacked) -> Result<Simulated, Refusal> {
+    fn simulate_here(&self, peer: usize, proposal: &Unpacked) -> Result<Simulated, EndorseRefusal> {
         let creator = self.check_proposal(proposal)?;
-        if system::is_system(&proposal.chaincode) {
+        if is_system(&proposal.chaincode) {
             return self.query_system(peer, proposal, &creator);
         }
         let tx_id = &proposal.channel.tx_id;
-        proposal.check_policy(&creator).map_err(Refusal::Proposal)?;
+        proposal.check_policy(&creator).map_err(EndorseRefusal::Proposal)?;
         let chaincode = self.chaincodes.get(&proposal.chaincode).ok_or_else(|| {
             let (name, channel) = (&proposal.chaincode, &self.channel);
-            Refusal::Peer(format!(
+            EndorseRefusal::Peer(format!(
                 "make sure the chaincode {name} has been successfully defined on channel \
                  {channel} and try again: chaincode {name} not found"
             ))
@@ -120,7 +120,7 @@ impl Node {
         let answer = self.chaincodes.execute(&mut simulation, &call);
         let answer = answer.map_err(|e| in_simulation(&e))?;
         if answer.status >= ERROR_STATUS {
-            return Err(Refusal::chaincode(answer.status, &answer.message));
+            return Err(EndorseRefusal::chaincode(answer.status, &answer.message));
         }
         let chaincode = Arc::clone(chaincode);
         let results = simulation.finish().map_err(|e| in_simulation(&e))?;
@@ -128,13 +128,13 @@ impl Node {
         Ok(Simulated { answer, chaincode, results })
     }
 
-    /// Whether so many other peers can have the private writes as their collections want.
+    /// Checks that enough other peers can hold the private writes, as their collections require.
     fn check_dissemination(
         &self,
         peer: usize,
         proposal: &Unpacked,
         results: &Results,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), EndorseRefusal> {
         for part in results.needs.collections.iter().filter(|part| part.is_written) {
             let chaincode = self.chaincodes.get(&part.namespace);
             let Some(collection) = chaincode.and_then(|it| it.collections.get(&part.name)) else {
@@ -160,8 +160,8 @@ impl Node {
         Ok(())
     }
 
-    /// Keeps private writes here until the transaction that has their hashes is committed.
-    pub(crate) async fn keep_private(
+    /// Stores private writes here until the transaction that has their hashes is committed.
+    pub(crate) async fn store_private(
         self: &Arc<Self>,
         proposal: &Unpacked,
         simulated: &Simulated,
@@ -169,18 +169,18 @@ impl Node {
         let Some(private) = simulated.results.private.clone() else { return Ok(()) };
         let (node, tx_id) = (Arc::clone(self), proposal.channel.tx_id.clone());
         let height = *self.height.borrow();
-        let kept =
+        let storing =
             tokio::task::spawn_blocking(move || node.store.put_transient(&tx_id, height, &private));
-        kept.await.expect("writing to the store does not panic")
+        storing.await.expect("writing to the store does not panic")
     }
 
-    /// Everything that comes before the chaincode's own rules.
-    fn check_proposal(&self, proposal: &Unpacked) -> Result<Arc<Identity>, Refusal> {
-        proposal.check_filters(self).map_err(Refusal::Filtered)?;
-        let creator = proposal.check(self).map_err(Refusal::Proposal)?;
+    /// Makes all checks of a proposal that precede the chaincode's own rules.
+    fn check_proposal(&self, proposal: &Unpacked) -> Result<Arc<Identity>, EndorseRefusal> {
+        self.check_filters(proposal).map_err(EndorseRefusal::Filtered)?;
+        let creator = self.validate_proposal(proposal).map_err(EndorseRefusal::Proposal)?;
         let tx_id = &proposal.channel.tx_id;
         if self.store.transaction(tx_id).map_err(|e| in_simulation(&e))?.is_some() {
-            return Err(Refusal::Proposal(format!(
+            return Err(EndorseRefusal::Proposal(format!(
                 "duplicate transaction found [{tx_id}]. Creator [{}]",
                 hex::encode(&proposal.signature_header.creator)
             )));
@@ -188,26 +188,28 @@ impl Node {
         Ok(creator)
     }
 
-    /// A system chaincode's answer. These have policies of their own, in place of Writers.
+    /// Returns a system chaincode's answer. System chaincodes have their own policies instead of
+    /// Writers.
     fn query_system(
         &self,
         peer: usize,
         proposal: &Unpacked,
         creator: &Identity,
-    ) -> Result<Simulated, Refusal> {
+    ) -> Result<Simulated, EndorseRefusal> {
         let msp_id = self.peers[peer].msp_id;
         let query = system::Query { node: self, msp_id, creator, args: &proposal.args };
         let payload = system::answer(&proposal.chaincode, &query)
-            .map_err(|message| Refusal::chaincode(system::REFUSED, &message))?;
-        let answer = Answer { status: system::OK, message: String::new(), payload, event: None };
+            .map_err(|message| EndorseRefusal::chaincode(REFUSED, &message))?;
+        let answer =
+            ChaincodeAnswer { status: system::OK, message: String::new(), payload, event: None };
         let chaincode = Arc::new(Chaincode::system(&proposal.chaincode));
         Ok(Simulated { answer, chaincode, results: Results::default() })
     }
 }
 
 impl Simulated {
-    /// The policies that endorsements of this must satisfy: of the keys that are written and
-    /// of the chaincodes that take part, the called one's where none does.
+    /// Returns the policies that the endorsements must satisfy: those of the written keys and of
+    /// the chaincodes that take part. If there is none, the policy of the called chaincode applies.
     pub(crate) fn policies(&self, chaincodes: &Chaincodes) -> Vec<SignaturePolicy> {
         let Needs { chaincodes: named, keys, collections } = &self.results.needs;
         let own = named.iter().filter_map(|name| chaincodes.get(name));
@@ -225,15 +227,16 @@ impl Simulated {
         policies
     }
 
-    /// The collections that only their holders can endorse: those that are read, and with
-    /// transient data, which nobody else shall see, those that are written.
+    /// Returns the collections that only their holders can endorse: every collection that is read
+    /// and, if the proposal has transient data, every collection that is written. Only holders may
+    /// see transient data.
     pub(crate) fn guarded(&self, with_transient: bool) -> Vec<&CollectionUse> {
         let parts = self.results.needs.collections.iter();
         parts.filter(|part| part.is_read || with_transient).collect()
     }
 
-    /// What a peer signs: the results in answer to this proposal, with another event where a
-    /// fault wants one.
+    /// Returns the bytes that a peer signs: the results as the answer to this proposal. `event`
+    /// replaces the chaincode's event, if a fault sets one.
     pub(crate) fn response(&self, proposal: &Unpacked, event: Option<&RawEvent>) -> Vec<u8> {
         let Self { answer, chaincode, results } = self;
         let event = match (event, &answer.event) {
@@ -270,7 +273,7 @@ impl Simulated {
 }
 
 impl Peer {
-    /// This peer's signature over what it has simulated.
+    /// Returns this peer's signature over the response.
     pub(crate) fn endorse(&self, response: &[u8]) -> Endorsement {
         let endorser = self.signer.creator();
         let signed = [response, endorser].concat();
@@ -280,7 +283,7 @@ impl Peer {
     }
 }
 
-/// The endorsed transaction, without the client's signature.
+/// Returns the endorsed transaction, without the client's signature.
 pub(crate) fn envelope(
     proposal: &Unpacked,
     response: Vec<u8>,
@@ -301,6 +304,6 @@ pub(crate) fn envelope(
     Envelope { payload: payload.encode_to_vec(), signature: Vec::new() }
 }
 
-fn in_simulation(error: &impl ToString) -> Refusal {
-    Refusal::Peer(format!("error in simulation: {}", error.to_string()))
+fn in_simulation(error: &impl ToString) -> EndorseRefusal {
+    EndorseRefusal::Peer(format!("error in simulation: {}", error.to_string()))
 }

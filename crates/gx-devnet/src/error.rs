@@ -3,15 +3,15 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// What is wrong, and what to do.
+/// Why a development ledger does not start. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum DevnetError {
-    /// The data directory cannot be used.
+    /// The data folder cannot be used.
     #[error("the ledger's folder {path} cannot be used: {reason}; give a writable --data-dir")]
     DataDir {
-        /// Which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         reason: std::io::Error,
     },
     /// Another process has the same ledger open.
@@ -25,54 +25,54 @@ pub enum DevnetError {
     Store {
         /// The ledger's file.
         path: PathBuf,
-        /// What the store says.
+        /// The error of the store.
         reason: String,
     },
-    /// The ledger was made for another channel.
+    /// The ledger belongs to another channel.
     #[error("the ledger in {path} is of channel {found}, not {wanted}; give another folder")]
     OtherChannel {
         /// The ledger's file.
         path: PathBuf,
-        /// The channel of its genesis block.
+        /// The channel in its genesis block.
         found: String,
-        /// The channel asked for.
+        /// The channel of the options.
         wanted: String,
     },
-    /// A key or certificate on disk is not what it should be, or none can be made.
+    /// A key or certificate on disk is invalid, or none can be created.
     #[error("the identities in {path} cannot be used: {reason}; remove the folder to start over")]
     Identities {
-        /// Their folder.
+        /// The folder of the identities.
         path: PathBuf,
         /// What is wrong.
         reason: String,
     },
-    /// The address is taken or not ours.
+    /// The address is in use or is not of this machine.
     #[error("cannot listen on {address}: {reason}; free the port or give another --listen")]
     Listen {
-        /// The address asked for.
+        /// The address of the options.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the operating system.
         reason: std::io::Error,
     },
-    /// Other machines could steer the ledger.
+    /// The control endpoint would be reachable from other machines.
     #[error("the control endpoint cannot be at {address}: it must be on the loopback interface")]
     ControlNotLocal {
-        /// The address asked for.
+        /// The address of the options.
         address: SocketAddr,
     },
-    /// A chaincode cannot be deployed as it was asked for.
-    #[error("the chaincodes are not right: {reason}")]
+    /// The definition of a chaincode is invalid.
+    #[error("the chaincodes of the development ledger are misconfigured: {reason}")]
     Chaincode {
-        /// Which one, and what to do.
+        /// The chaincode, what is wrong, and what to do.
         reason: String,
     },
-    /// The TLS configuration was refused.
+    /// The TLS library does not accept the certificates.
     #[error("TLS cannot be set up with the certificates of this ledger")]
     Tls(#[source] tonic::transport::Error),
-    /// The system gives no thread.
+    /// The operating system cannot start a thread.
     #[error("cannot start the thread that commits blocks: {reason}")]
     Thread {
-        /// What the system says.
+        /// The error of the operating system.
         reason: std::io::Error,
     },
 }

@@ -1,9 +1,8 @@
 //! A one-process development ledger that speaks the Fabric Gateway and Deliver protocols.
 //!
-//! It stands where peers and an orderer stand and is used through the wire only: whoever
-//! talks to it cannot tell from the protocol that it is one process. An endorsement runs
-//! the contracts on a snapshot of the committed state; an envelope is checked and queued;
-//! one thread validates, commits and publishes blocks:
+//! It acts as the peers and the orderer and is used only over the wire; the protocol does not show
+//! that it is one process. An endorsement runs the contracts on a snapshot of the committed state.
+//! An envelope is checked and queued. One thread validates, commits and publishes blocks:
 //!
 //! ```text
 //! Endorse ─► proposal ─► endorser ─► contract on a snapshot ─► read and write set, signed
@@ -11,14 +10,15 @@
 //! Deliver, ChaincodeEvents, CommitStatus ◄─ store, woken by the height
 //! ```
 //!
-//! What it deliberately lacks: gossip, rich queries, changes of the channel's configuration.
+//! Deliberately missing are gossip, rich queries and changes of the channel's configuration.
 
-mod access;
 mod build;
 mod chaincode;
+mod channel_policies;
 mod clients;
 mod collections;
 mod control;
+mod definitions;
 mod deliver;
 mod devnet;
 mod dump;
@@ -44,11 +44,11 @@ pub use collections::{Collections, CollectionsError};
 pub use devnet::{Devnet, PeerEndpoint};
 pub use dump::{DumpError, DumpSummary, dump, load};
 pub use error::DevnetError;
-pub use faults::{Faults, NodeFaults};
+pub use faults::{Faults, Forgery, NodeFaults};
 pub use gx_fabric_proto::protos::TxValidationCode;
-pub use ledger::{LedgerSnapshot, SnapshotError};
+pub use ledger::{BlockCutting, LedgerSnapshot, SnapshotError};
 pub use msp::{IdentityRequest, PemIdentity};
-pub use options::{BlockCutting, DevnetOptions};
+pub use options::DevnetOptions;
 pub use policy::{PolicyError, Principal, PrincipalRole, SignaturePolicy};
 
 #[cfg(test)]

@@ -1,6 +1,4 @@
-//! A signed proposal, unpacked and validated as an endorsing peer does it.
-
-use std::sync::Arc;
+//! Decodes and validates signed proposals as an endorsing peer does.
 
 use gx_fabric_proto::common::{ChannelHeader, Header, HeaderType, SignatureHeader};
 use gx_fabric_proto::protos::{
@@ -11,9 +9,8 @@ use gx_fabric_proto::transaction_id;
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use crate::access::Policy;
-use crate::msp::{Identity, IdentityRefused};
-use crate::node::Node;
+use crate::channel_policies::Policy;
+use crate::msp::Identity;
 
 /// The parts of a proposal that the endorser and the transaction need.
 pub(crate) struct Unpacked {
@@ -21,19 +18,19 @@ pub(crate) struct Unpacked {
     pub(crate) header: Header,
     pub(crate) channel: ChannelHeader,
     pub(crate) signature_header: SignatureHeader,
-    /// The chaincode that the header's extension names: what the client signed for.
+    /// The chaincode in the header's extension, which the client has signed.
     pub(crate) chaincode: String,
     pub(crate) args: Vec<Vec<u8>>,
-    /// Whether the chaincode is called to be initialised.
+    /// Whether the call initialises the chaincode.
     pub(crate) is_init: bool,
-    /// Whether there are data that only endorsing peers shall see.
+    /// Whether there are transient data, which only endorsing peers may see.
     pub(crate) has_transient: bool,
-    /// The payload without transient data, as it goes into the transaction.
+    /// The payload without transient data, as it is in the transaction.
     pub(crate) payload: Vec<u8>,
 }
 
 impl Unpacked {
-    /// Takes a proposal apart. The error says what is missing.
+    /// Decodes a proposal. The error says what is missing.
     pub(crate) fn from_signed(signed: Option<SignedProposal>) -> Result<Self, String> {
         let signed = signed.filter(|signed| !signed.proposal_bytes.is_empty());
         let signed = signed.ok_or("a signed proposal is required")?;
@@ -83,7 +80,7 @@ impl Unpacked {
         })
     }
 
-    /// What an endorsement is an answer to.
+    /// Returns the hash that an endorsement contains.
     pub(crate) fn hash(&self) -> Vec<u8> {
         Sha256::new()
             .chain_update(&self.header.channel_header)
@@ -93,39 +90,7 @@ impl Unpacked {
             .to_vec()
     }
 
-    /// What a peer filters out before it looks at the proposal: an expired certificate, a
-    /// clock that is off. The error is its refusal.
-    pub(crate) fn check_filters(&self, node: &Node) -> Result<(), String> {
-        let identity = node.msp.identity(&self.signature_header.creator);
-        if identity.is_ok_and(|identity| identity.is_expired(node.clock.now())) {
-            return Err("proposal client identity expired".to_owned());
-        }
-        node.check_timestamp(self.channel.timestamp.as_ref())
-    }
-
-    /// Everything that makes a proposal acceptable but the uniqueness of its id. The error
-    /// is the peer's refusal.
-    pub(crate) fn check(&self, node: &Node) -> Result<Arc<Identity>, String> {
-        self.check_headers().map_err(|reason| format!("error validating proposal: {reason}"))?;
-        let channel = &self.channel.channel_id;
-        let creator = node.msp.identity(&self.signature_header.creator);
-        let creator = creator.map_err(|IdentityRefused| {
-            format!(
-                "error validating proposal: access denied: channel [{channel}] creator org \
-                 unknown, creator is malformed"
-            )
-        })?;
-        let signed = creator.has_signed(&self.signed.proposal_bytes, &self.signed.signature);
-        if creator.role.is_none() || !signed {
-            return Err(format!(
-                "error validating proposal: access denied: channel [{channel}] creator org [{}]",
-                creator.msp_id
-            ));
-        }
-        Ok(creator)
-    }
-
-    /// Whether the creator may have transactions endorsed. The error is the peer's refusal.
+    /// Checks that the creator may have transactions endorsed. The error is a peer's message.
     pub(crate) fn check_policy(&self, creator: &Identity) -> Result<(), String> {
         if Policy::Writers.admits(creator) {
             Ok(())
@@ -134,7 +99,8 @@ impl Unpacked {
         }
     }
 
-    fn check_headers(&self) -> Result<(), String> {
+    /// Checks the headers. The error is a peer's message.
+    pub(crate) fn check_headers(&self) -> Result<(), String> {
         if self.channel.r#type != i32::from(HeaderType::EndorserTransaction) {
             return Err(format!("invalid header type {}", self.channel.r#type));
         }

@@ -1,4 +1,4 @@
-//! The listeners of peers and orderer, and what is served on them.
+//! The listeners and servers of peers and orderer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::transport::{connections, endpoint};
 use crate::unimplemented::named;
 use crate::{DevnetError, DevnetOptions};
 
-/// Where the nodes will be reached; nobody is served yet.
+/// The bound listeners of all nodes, before they are served.
 pub(crate) struct Listeners {
     /// In the order of [`CHANNEL_MSP_IDS`].
     peers: Vec<Bound>,
@@ -60,7 +60,7 @@ impl Listeners {
         endpoint(self.orderer.address)
     }
 
-    /// The peers that will be reached here.
+    /// Returns the peers of these listeners.
     pub(crate) fn peers(
         &self,
         organizations: &Organizations,
@@ -71,7 +71,7 @@ impl Listeners {
         let peers = peers.map(|(place, (msp_id, bound))| {
             let signer = organizations.peer_signer(msp_id)?;
             let identity = msp.identity(signer.creator()).map_err(|_refused| {
-                organizations.broken("a peer's certificate is not its organisation's")
+                organizations.broken("a peer's certificate was not issued by its organisation")
             })?;
             Ok(Arc::new(Peer {
                 place,
@@ -88,14 +88,14 @@ impl Listeners {
     }
 }
 
-/// What is served.
+/// Starts the servers of all nodes.
 pub(crate) struct Servers<'a> {
     pub(crate) node: Arc<Node>,
     pub(crate) organizations: &'a Organizations,
 }
 
 impl Servers<'_> {
-    /// Serves every node until the process stops.
+    /// Serves every node until the ledger stops.
     pub(crate) fn start(&self, listeners: Listeners) -> Result<Vec<JoinHandle<()>>, DevnetError> {
         let mut servers = Vec::new();
         for (peer, bound) in self.node.peers.iter().zip(listeners.peers) {

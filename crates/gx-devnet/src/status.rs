@@ -1,4 +1,4 @@
-//! Refusals as gRPC statuses, with the details that a gateway attaches.
+//! Errors as gRPC statuses, with the details that a gateway adds.
 
 use gx_fabric_proto::gateway::ErrorDetail;
 use gx_fabric_proto::google::rpc;
@@ -9,12 +9,12 @@ use tonic::{Code, Status};
 
 use crate::node::{DELIVER_STREAMS, GATEWAY_CALLS};
 
-/// What one node said.
-pub(crate) fn error_detail(address: &str, msp_id: &str, said: &str) -> ErrorDetail {
-    ErrorDetail { address: address.to_owned(), msp_id: msp_id.to_owned(), message: said.to_owned() }
+/// Returns the error of one node for the details of a status.
+pub(crate) fn error_detail(address: &str, msp_id: &str, text: &str) -> ErrorDetail {
+    ErrorDetail { address: address.to_owned(), msp_id: msp_id.to_owned(), message: text.to_owned() }
 }
 
-/// A status that carries what several nodes said.
+/// Returns a status with the errors of several nodes.
 pub(crate) fn detailed(code: Code, message: &str, details: &[ErrorDetail]) -> Status {
     let details = details.iter().map(|detail| Any {
         type_url: ERROR_DETAIL_TYPE_URL.to_owned(),
@@ -28,7 +28,7 @@ pub(crate) fn detailed(code: Code, message: &str, details: &[ErrorDetail]) -> St
     Status::with_details(code, message, status.encode_to_vec().into())
 }
 
-/// What one node's connection to another says of one that does not listen.
+/// Returns the error of one node whose call to another is refused.
 pub(crate) fn connection_refused(address: &str) -> String {
     format!(
         "rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while \
@@ -36,35 +36,35 @@ pub(crate) fn connection_refused(address: &str) -> String {
     )
 }
 
-/// What one node's client says of another node that takes too long.
+/// The error of one node whose call to another takes too long.
 pub(crate) const DEADLINE_EXCEEDED: &str =
     "rpc error: code = DeadlineExceeded desc = context deadline exceeded";
 
-/// What a gateway says above its limit of calls. A retry does help.
+/// Returns the status of a gateway that is above its limit of calls; a retry may succeed.
 pub(crate) fn too_many_gateway_calls() -> Status {
     Status::unknown(format!(
         "too many requests for /gateway.Gateway, exceeding concurrency limit ({GATEWAY_CALLS})"
     ))
 }
 
-/// What a peer says above its limit of block streams.
+/// Returns the status of a peer that is above its limit of block streams.
 pub(crate) fn too_many_deliver_streams() -> Status {
     Status::unknown(format!(
         "too many requests for /protos.Deliver, exceeding concurrency limit ({DELIVER_STREAMS})"
     ))
 }
 
-/// What a client sees of a connection that was lost.
+/// Returns the status that a client sees if its connection is lost.
 pub(crate) fn connection_dropped() -> Status {
     Status::unavailable("Connection dropped")
 }
 
-/// The store has failed: nothing can be answered from it.
+/// Returns the status for a failure of the store.
 pub(crate) fn store_failed(error: &impl ToString) -> Status {
     Status::internal(error.to_string())
 }
 
-/// A validation code by its number in the block.
+/// Returns the validation code with this number.
 pub(crate) fn validation_code(code: u8) -> protos::TxValidationCode {
     protos::TxValidationCode::try_from(i32::from(code))
         .unwrap_or(protos::TxValidationCode::InvalidOtherReason)

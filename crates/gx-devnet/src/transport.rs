@@ -1,4 +1,4 @@
-//! Accepts connections, and drops them where a fault says so.
+//! Accepts connections, and drops them if a fault requires it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,8 +14,8 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use crate::faults::{Link, NodeFaults};
 
-/// The connections that arrive at a node's listener. While the node is down there is no
-/// listener, so that the system refuses connections as it does for a process that is gone.
+/// Returns the connections to a node's listener. While the node is down there is no listener, so
+/// the operating system refuses connections as for a process that has ended.
 pub(crate) fn connections(
     listener: TcpListener,
     address: SocketAddr,
@@ -27,7 +27,7 @@ pub(crate) fn connections(
     ReceiverStream::new(stream)
 }
 
-/// Ends when nobody takes connections any more.
+/// Accepts connections until the receiver is dropped.
 async fn accept(
     listener: TcpListener,
     address: SocketAddr,
@@ -67,7 +67,7 @@ async fn next_connection(
     }
 }
 
-/// The port was ours a moment ago. If somebody has taken it since, the node stays down.
+/// Binds the port again. If another process has taken it in the meantime, the node stays down.
 fn listen_again(address: SocketAddr, faults: &NodeFaults) -> Option<TcpListener> {
     let bound = match faults.take_listener() {
         Some(listener) => Ok(listener),
@@ -77,7 +77,9 @@ fn listen_again(address: SocketAddr, faults: &NodeFaults) -> Option<TcpListener>
         listener.set_nonblocking(true)?;
         TcpListener::from_std(listener)
     });
-    listening.inspect_err(|error| tracing::error!(%error, %address, "a node cannot come back")).ok()
+    listening
+        .inspect_err(|error| tracing::error!(%error, %address, "a node cannot listen on {address}"))
+        .ok()
 }
 
 /// A connection that a fault can reset or silence.
@@ -85,7 +87,7 @@ pub(crate) struct Connection {
     socket: TcpStream,
     changes: WatchStream<Link>,
     link: Link,
-    /// The link's resets when this connection was made.
+    /// The number of resets of the link when this connection was made.
     resets: u64,
 }
 
@@ -97,8 +99,7 @@ impl Connection {
         Ok(Self { socket, changes, link: now, resets: now.resets })
     }
 
-    /// Fails from the moment of a reset on and waits in a black hole; the task is woken by
-    /// every change.
+    /// Fails after a reset and waits in a black hole. Every change of the link wakes the task.
     fn poll_link(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Poll::Ready(Some(link)) = Pin::new(&mut self.changes).poll_next(context) {
             self.link = link;
@@ -148,7 +149,7 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// `host:port` under which this listener is reached and its certificate is valid.
+/// Returns `host:port` of a listener; its certificate is valid for that host.
 pub(crate) fn endpoint(address: SocketAddr) -> String {
     if address.ip().is_loopback() || address.ip().is_unspecified() {
         format!("localhost:{}", address.port())

@@ -1,4 +1,4 @@
-//! Calls of methods that there are not, refused in the words of Fabric's servers.
+//! Errors for unknown methods and services, with the messages of Fabric's servers.
 
 use axum::extract::Request;
 use axum::http::Uri;
@@ -7,7 +7,7 @@ use axum::response::Response;
 use tonic::service::Routes;
 use tonic::{Code, Status};
 
-/// Has these services name what is asked of them in vain.
+/// Makes these services name the unknown method or service in their error.
 pub(crate) fn named(routes: Routes, services: &'static [&'static str]) -> Routes {
     let router = routes.into_axum_router();
     let named = from_fn(async move |request: Request, next: Next| {
@@ -18,7 +18,7 @@ pub(crate) fn named(routes: Routes, services: &'static [&'static str]) -> Routes
     Routes::from(router.layer(named))
 }
 
-/// Whether the answer is the one that says nothing but this.
+/// Returns whether the answer is the default one, without a message.
 fn is_unimplemented(response: &Response) -> bool {
     Status::from_header_map(response.headers())
         .is_some_and(|status| status.code() == Code::Unimplemented && status.message().is_empty())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-/// The next pause: anything up to a bound that doubles until the cap.
+/// Random pauses up to a bound, which doubles with each pause until it reaches the cap.
 pub(crate) struct Backoff {
     first: Duration,
     cap: Duration,
@@ -20,7 +20,8 @@ impl Backoff {
         self.bound = self.first;
     }
 
-    /// Full jitter, so that clients that lost the same peer do not return together.
+    /// Returns the next pause, drawn between zero and the bound (full jitter), so that clients
+    /// which lost the same peer do not all return at the same time.
     pub(crate) fn next(&mut self, rng: &mut impl RngExt) -> Duration {
         let pause = rng.random_range(Duration::ZERO..=self.bound);
         self.bound = self.bound.saturating_mul(2).min(self.cap);
@@ -35,7 +36,7 @@ mod tests {
     use rand::rngs::StdRng;
 
     #[test]
-    fn pauses_grow_to_the_cap_and_start_anew_after_a_reset() {
+    fn pauses_grow_to_the_cap_and_start_again_after_a_reset() {
         let mut rng = StdRng::seed_from_u64(7);
         let (first, cap) = (Duration::from_millis(100), Duration::from_millis(350));
         let mut backoff = Backoff::new(first, cap);

@@ -1,4 +1,4 @@
-//! Blocks as a follower sees them: who wrote, how it was judged, which event came of it.
+//! Blocks with their transactions, validation codes and events.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,104 +16,105 @@ use time::OffsetDateTime;
 
 use crate::chain::ChainError;
 
-/// One block by number and hash: enough to go on from, on this chain and no other.
+/// The number and hash of a block, which identify a position on one chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BlockId {
-    /// The genesis block is number 0.
+    /// The number; the genesis block is 0.
     pub number: u64,
     /// SHA-256 of the header.
     pub hash: [u8; 32],
 }
 
-/// One block whose data is that of its header.
+/// A block whose data matches the data hash in its header.
 #[derive(Clone, Debug)]
 pub struct Block {
-    /// The genesis block is number 0.
+    /// The number; the genesis block is 0.
     pub number: u64,
     /// SHA-256 of the header.
     pub hash: [u8; 32],
-    /// The header's hash of the block before; empty in the genesis block.
+    /// The previous block's hash, from the header; empty in the genesis block.
     pub previous_hash: Vec<u8>,
-    /// The header's hash of the entries.
+    /// The hash of the entries, from the header.
     pub data_hash: Vec<u8>,
-    /// Every entry, the invalid ones too.
+    /// All entries, also those of invalid transactions.
     pub transactions: Vec<BlockTransaction>,
-    /// The peer's running hash over validity and state, if it keeps one.
+    /// The peer's running hash over validation codes and state; `None` if the peer keeps none.
     pub commit_hash: Option<Vec<u8>>,
-    /// The encoded size.
+    /// The size of the encoded block in bytes.
     pub bytes: usize,
 }
 
 /// One entry of a block.
 #[derive(Clone, Debug)]
 pub struct BlockTransaction {
-    /// The position in the block.
+    /// The position in the block, from 0.
     pub index: u32,
-    /// Empty for entries that are no transactions.
+    /// The transaction id; empty for entries that are not transactions.
     pub tx_id: String,
-    /// How the peer judged it.
+    /// The validation code that the peer gave.
     pub code: ValidationCode,
-    /// What it is.
+    /// The kind of entry.
     pub kind: TransactionKind,
-    /// The client's time; the epoch in an invalid entry without a readable one.
+    /// The client's time; the Unix epoch if an invalid entry has no readable time.
     pub timestamp: OffsetDateTime,
-    /// The event it carries, valid or not.
+    /// The chaincode event, also if the transaction is invalid.
     pub event: Option<ChaincodeEvent>,
 }
 
-/// What an entry is.
+/// The kind of a block entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransactionKind {
     /// A transaction of a chaincode.
     Endorser,
-    /// The channel's configuration.
+    /// A configuration of the channel.
     Config,
-    /// Anything else, or nothing readable.
+    /// Another kind, or an entry that cannot be read.
     Other,
 }
 
-/// The one event that a transaction may carry.
+/// The one event that a transaction can have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChaincodeEvent {
-    /// Who set it.
+    /// The chaincode that set the event.
     pub chaincode_id: String,
-    /// In which transaction.
+    /// The transaction that set the event.
     pub tx_id: String,
-    /// Its name.
+    /// The event's name.
     pub name: String,
-    /// Its content.
+    /// The event's content.
     pub payload: Vec<u8>,
 }
 
-/// A peer's judgement of a transaction.
+/// A peer's validation of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ValidationCode(pub u8);
 
 impl ValidationCode {
-    /// It took effect.
+    /// The transaction took effect.
     pub const VALID: Self = Self(0);
-    /// Its id stands in an earlier place.
+    /// A transaction with the same id is already on the chain.
     pub const DUPLICATE_TXID: Self = Self(9);
-    /// Too few or the wrong peers endorsed it.
+    /// The endorsements do not satisfy the policy.
     pub const ENDORSEMENT_POLICY_FAILURE: Self = Self(10);
-    /// A key that it read was written meanwhile.
+    /// A key that the transaction read was written between endorsement and commit.
     pub const MVCC_READ_CONFLICT: Self = Self(11);
-    /// A range that it read changed meanwhile.
+    /// A range that the transaction read changed between endorsement and commit.
     pub const PHANTOM_READ_CONFLICT: Self = Self(12);
-    /// The peer has not judged it.
+    /// The peer has not validated the transaction.
     pub const NOT_VALIDATED: Self = Self(254);
 
-    /// Whether it took effect. Only this is success.
+    /// Returns whether the transaction took effect. No other code is a success.
     pub fn is_valid(self) -> bool {
         self == Self::VALID
     }
 
-    /// Whether proposing it anew may succeed.
+    /// Returns whether the transaction can succeed if it is proposed again.
     pub fn is_conflict(self) -> bool {
         matches!(self, Self::MVCC_READ_CONFLICT | Self::PHANTOM_READ_CONFLICT)
     }
 
-    /// Fabric's name, or the number if it is newer than this program.
+    /// Returns Fabric's name of the code, or `CODE_` with the number for a code that this release
+    /// does not know.
     pub fn name(self) -> Cow<'static, str> {
         match TxValidationCode::try_from(i32::from(self.0)) {
             Ok(code) => Cow::Borrowed(code.as_str_name()),
@@ -129,12 +130,12 @@ impl fmt::Display for ValidationCode {
 }
 
 impl Block {
-    /// Number and hash.
+    /// Returns the number and hash.
     pub fn id(&self) -> BlockId {
         BlockId { number: self.number, hash: self.hash }
     }
 
-    /// Reads a block as a peer delivers it, and checks that its entries are its header's.
+    /// Reads a block that a peer delivered and checks the data hash in its header.
     pub(crate) fn read(block: &common::Block) -> Result<Self, ChainError> {
         let header = block
             .header
@@ -146,7 +147,7 @@ impl Block {
             return Err(ChainError::DataHash { number: header.number });
         }
         let codes = metadata(block, BlockMetadataIndex::TransactionsFilter);
-        // A genesis block comes without judgements; there is nothing to judge in it.
+        // A genesis block has no validation codes, because nothing in it is validated.
         if codes.len() != data.data.len() && !(header.number == 0 && codes.is_empty()) {
             return Err(malformed("not one validation code for each transaction"));
         }
@@ -256,6 +257,39 @@ fn metadata(block: &common::Block, index: BlockMetadataIndex) -> &[u8] {
 fn commit_hash(block: &common::Block) -> Option<Vec<u8>> {
     let wrapped = Metadata::decode(metadata(block, BlockMetadataIndex::CommitHash)).ok()?;
     (!wrapped.value.is_empty()).then_some(wrapped.value)
+}
+
+/// Checks that `block` has the known number and hash.
+pub(crate) fn check_same(known: BlockId, block: &Block) -> Result<(), ChainError> {
+    if block.number != known.number {
+        return Err(ChainError::Gap { expected: known.number, found: block.number });
+    }
+    if block.hash != known.hash {
+        return Err(ChainError::OtherChain {
+            number: known.number,
+            expected: known.hash,
+            found: block.hash,
+        });
+    }
+    Ok(())
+}
+
+/// Checks that `block` is the successor of `before`.
+pub(crate) fn check_follows(before: BlockId, block: &Block) -> Result<(), ChainError> {
+    if Some(block.number) != before.number.checked_add(1) {
+        return Err(ChainError::Gap {
+            expected: before.number.saturating_add(1),
+            found: block.number,
+        });
+    }
+    if block.previous_hash != before.hash {
+        return Err(ChainError::BrokenChain {
+            number: block.number,
+            expected: before.hash,
+            found: block.previous_hash.clone(),
+        });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A circuit breaker: a peer that fails again and again is left alone for a while.
+//! A circuit breaker: a peer that fails repeatedly gets no calls for a while.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use tokio::time::Instant;
 
 use crate::error::LedgerError;
 
-/// Whether a peer is being asked.
+/// The state of a peer's circuit breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Breaker {
-    /// Calls go through.
+    /// Calls are made.
     Closed,
-    /// Calls are kept away.
+    /// No calls are made.
     Open,
-    /// One call goes through to find out whether the peer is back.
+    /// One call is made to find out whether the peer works again.
     HalfOpen,
 }
 
-/// Counts the failures of one peer.
+/// Counts the failures of one peer and decides whether to call it.
 #[derive(Debug)]
 pub(crate) struct Circuit {
     failures_to_open: u32,
@@ -48,8 +48,8 @@ impl Circuit {
         }
     }
 
-    /// Whether a call may go out now. A probe whose caller gave up blocks others only for
-    /// as long as the breaker stays open after a failure.
+    /// Returns whether a call may be made now. A probe whose caller gave up delays the next probe
+    /// only for as long as a failure would.
     pub(crate) fn admit(&mut self, now: Instant) -> bool {
         match self.state(now) {
             Breaker::Closed => true,
@@ -64,14 +64,14 @@ impl Circuit {
         }
     }
 
-    /// The peer gave a usable answer, were it a refusal.
+    /// Records a usable answer, which may be a refusal, and closes the breaker.
     pub(crate) fn answered(&mut self) {
         self.failures = 0;
         self.open_until = None;
         self.probing_until = None;
     }
 
-    /// The peer, or what stands behind it, could not serve.
+    /// Records that the peer, or a server behind it, could not serve the call.
     pub(crate) fn failed(&mut self, error: &LedgerError, now: Instant) {
         self.failures = self.failures.saturating_add(1);
         self.probing_until = None;
@@ -81,7 +81,7 @@ impl Circuit {
         }
     }
 
-    /// Says more of the last failure.
+    /// Replaces the last failure by one with more details.
     pub(crate) fn remember(&mut self, error: &LedgerError) {
         self.last_error = Some(error.clone());
     }
@@ -94,7 +94,8 @@ impl Circuit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{OutcomeClass, Phase};
+    use crate::error::Phase;
+    use crate::outcome_class::OutcomeClass;
 
     const OPEN_FOR: Duration = Duration::from_secs(5);
 

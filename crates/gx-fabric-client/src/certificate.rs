@@ -1,16 +1,16 @@
-//! What a signer's certificate says about its holder and its authority.
+//! The facts in a signer's certificate about its holder and its issuer.
 
 use gx_fabric_proto::attribute;
-use gx_model::SignerRole;
+use gx_ledger_api::SignerRole;
 use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
 
-/// The unit that stands for a super admin where there is no attribute.
+/// The organisational unit that means super admin in a certificate without the attribute.
 const ADMIN_UNIT: &str = "admin";
-/// Domain of the development ledger's organisations; nobody can own it.
+/// The domain of the development ledger's organisations, which nobody can own.
 const DEVELOPMENT_DOMAIN: &str = "devnet.gx";
 
-/// The facts that settings are checked against.
+/// The facts of a certificate that settings are checked with.
 #[derive(Clone, Debug)]
 pub(crate) struct CertificateFacts {
     pub(crate) subject: String,
@@ -18,7 +18,7 @@ pub(crate) struct CertificateFacts {
     pub(crate) not_before: OffsetDateTime,
     pub(crate) not_after: OffsetDateTime,
     pub(crate) self_issued: bool,
-    /// Issued by a development ledger, whose keys lie in the open.
+    /// Issued by a development ledger, whose keys are public.
     pub(crate) development: bool,
     pub(crate) role: Option<SignerRole>,
 }
@@ -43,7 +43,8 @@ impl CertificateFacts {
     }
 }
 
-/// The role that the contracts see: the attribute `gxc_role`, or OU=admin without it.
+/// Returns the role that the contracts see: the attribute `gxc_role`, or super admin for OU=admin
+/// in a certificate without the attribute.
 fn role_of(certificate: &X509Certificate<'_>) -> Option<SignerRole> {
     match attribute(certificate, "gxc_role").ok()? {
         Some(role) => SignerRole::from_attribute(&role),

@@ -1,17 +1,17 @@
-//! Whether peers of several organisations came to the same state.
+//! Compares the state of peers of several organisations by their commit hashes.
 
 use crate::deliver::StreamError;
 
-/// One peer's running hash over validity and state, up to a block.
+/// A peer's running hash over validation codes and state, up to a block.
 #[derive(Clone, Debug)]
 pub struct PeerCommitHash {
     /// The peer's endpoint.
     pub peer: String,
     /// The peer's organisation.
     pub msp_id: String,
-    /// Whether it belongs to the reader's organisation.
+    /// Whether the peer belongs to the reader's organisation.
     pub own: bool,
-    /// None where the peer keeps no such hash.
+    /// The hash; `None` if the peer keeps none.
     pub hash: Result<Option<Vec<u8>>, StreamError>,
 }
 
@@ -21,7 +21,7 @@ impl PeerCommitHash {
     }
 }
 
-/// What the peers say of one block.
+/// The commit hashes of all peers for one block.
 #[derive(Clone, Debug)]
 pub struct CommitHashes {
     /// The block's number.
@@ -31,16 +31,15 @@ pub struct CommitHashes {
 }
 
 impl CommitHashes {
-    /// The peers that came to another state than the first of ours that answered; none when
-    /// there is nothing to compare.
+    /// Returns the peers whose hash differs from that of our first peer with a hash. Empty if none
+    /// of our peers has one.
     pub fn differing(&self) -> Vec<&PeerCommitHash> {
         let Some(ours) = self.ours() else { return Vec::new() };
         let differs = |peer: &&PeerCommitHash| peer.known().is_some_and(|theirs| theirs != ours);
         self.answers.iter().filter(differs).collect()
     }
 
-    /// The peers that came to the same state as the first of ours that answered, which is not
-    /// among them: it agrees with nobody but itself.
+    /// Returns the other peers whose hash equals that of our first peer with a hash.
     pub fn agreeing(&self) -> Vec<&PeerCommitHash> {
         let Some(first) = self.first_of_ours() else { return Vec::new() };
         let ours = self.answers[first].known();
@@ -48,7 +47,7 @@ impl CommitHashes {
         others.map(|(_, peer)| peer).filter(|peer| peer.known() == ours).collect()
     }
 
-    /// The hash of the first of our peers that gave one: what others' are compared with.
+    /// Returns the hash that others are compared with: that of our first peer with a hash.
     pub fn ours(&self) -> Option<&[u8]> {
         self.answers[self.first_of_ours()?].known()
     }
@@ -57,7 +56,7 @@ impl CommitHashes {
         self.answers.iter().position(|peer| peer.own && peer.known().is_some())
     }
 
-    /// How many peers of other organisations gave a hash.
+    /// Returns the number of peers of other organisations that gave a hash.
     pub fn others(&self) -> usize {
         let others = self.answers.iter().filter(|peer| !peer.own);
         others.filter(|peer| peer.known().is_some()).count()

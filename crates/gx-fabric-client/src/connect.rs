@@ -1,4 +1,4 @@
-//! Making connections: names are resolved anew each time, and failures keep their reason.
+//! Makes connections. Names are resolved for each connection, and failures keep their reason.
 
 use std::error::Error;
 use std::io;
@@ -11,37 +11,37 @@ use rustls::{AlertDescription, CertificateError};
 use tokio::net::{TcpStream, lookup_host};
 use tonic::{ConnectError, Status};
 
-use crate::error::OutcomeClass;
+use crate::outcome_class::OutcomeClass;
 
-/// Why there is no connection.
+/// Why a connection cannot be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConnectFault {
     /// The name has no address.
     Resolve,
-    /// The name leads to this machine, outside development.
+    /// The name resolves to this machine, which is allowed only in development.
     Loopback,
-    /// Nobody listens there.
+    /// No process listens on the port.
     Refused,
-    /// The network does not lead there.
+    /// The network has no route to the address.
     Unreachable,
-    /// No answer within the time allowed.
+    /// The server did not answer within the time limit.
     Timeout,
-    /// The TLS certificate is for another name.
+    /// The TLS certificate is issued for another name.
     CertificateName,
-    /// The TLS certificate is from an unknown authority.
+    /// The issuer of the TLS certificate is not trusted.
     UntrustedIssuer,
-    /// The TLS certificate is expired or otherwise unacceptable.
+    /// The TLS certificate is expired or invalid for another reason.
     Certificate,
-    /// The peer does not accept our client certificate, or wants one.
+    /// The peer requires a client certificate or does not accept ours.
     ClientCertificate,
-    /// What listens there does not speak TLS.
+    /// The server does not speak TLS.
     NoTls,
-    /// The connection broke while it was made.
+    /// The connection was closed while it was being made.
     Broken,
 }
 
 impl ConnectFault {
-    /// The fault as metric labels and log fields write it.
+    /// Returns the fault, as in metric labels and log fields.
     pub fn name(self) -> &'static str {
         match self {
             Self::Resolve => "resolve",
@@ -58,20 +58,20 @@ impl ConnectFault {
         }
     }
 
-    /// What a person should look at.
+    /// Returns what an operator can check.
     pub fn hint(self) -> &'static str {
         match self {
             Self::Resolve => "check the host in the peer's endpoint, and the name server",
-            Self::Loopback => "the name leads to this machine; use the peer's own address",
+            Self::Loopback => "the name resolves to this machine; use the peer's own address",
             Self::Refused => "check the port, and whether the peer is running",
             Self::Unreachable => "check routes and firewalls between here and the peer",
             Self::Timeout => "the peer or the network does not answer",
             Self::CertificateName => "set the TLS server name to one in the peer's certificate",
-            Self::UntrustedIssuer => "the peer's TLS authority is not the one configured",
+            Self::UntrustedIssuer => "the peer's TLS authority is not the configured one",
             Self::Certificate => "check the dates and usage of the peer's TLS certificate",
             Self::ClientCertificate => "check the TLS client certificate and its authority",
-            Self::NoTls => "what listens there speaks no TLS, or no HTTP/2; check the port",
-            Self::Broken => "the connection was closed while it was made",
+            Self::NoTls => "the server does not speak TLS with HTTP/2; check the port",
+            Self::Broken => "the connection was closed while it was being made",
         }
     }
 
@@ -90,7 +90,7 @@ impl ConnectFault {
     }
 }
 
-/// A failure before TLS begins.
+/// A failure before the TLS handshake.
 #[derive(Debug, thiserror::Error)]
 enum DialError {
     #[error("{host} cannot be resolved")]
@@ -105,7 +105,7 @@ enum DialError {
     Timeout { host: String },
 }
 
-/// Resolves the host of `uri` and connects to the first of its addresses that answers.
+/// Resolves the host of `uri` and connects to the first address that accepts.
 pub(crate) async fn dial(
     uri: Uri,
     timeout: Duration,
@@ -132,7 +132,8 @@ async fn dial_host(host: &str, port: u16, loopback_allowed: bool) -> Result<TcpS
         }
         match TcpStream::connect(address).await {
             Ok(stream) => {
-                // Small requests wait for their answers: gathering them only adds delay.
+                // Requests are small and wait for their answers, so Nagle's algorithm would only
+                // add delay.
                 if let Err(source) = stream.set_nodelay(true) {
                     return Err(DialError::Connect { address, source });
                 }
@@ -144,16 +145,16 @@ async fn dial_host(host: &str, port: u16, loopback_allowed: bool) -> Result<TcpS
     Err(failure)
 }
 
-/// What the transport says of a status that it made itself.
-pub(crate) struct TransportStory {
-    /// Each layer's words.
+/// The error that the transport wrapped into a status.
+pub(crate) struct TransportFailure {
+    /// The messages of all layers.
     pub(crate) text: String,
-    /// Why there is no connection, if the call never got one.
+    /// Why there is no connection. `None` if the call had one.
     pub(crate) fault: Option<ConnectFault>,
 }
 
-/// Looks through the layers below a status; none if the other side sent it.
-pub(crate) fn story_of(status: &Status) -> Option<TransportStory> {
+/// Returns the transport's error below a status, or `None` if the server sent the status.
+pub(crate) fn transport_failure(status: &Status) -> Option<TransportFailure> {
     let mut words: Vec<String> = Vec::new();
     let mut fault = None;
     let mut current = Some(status.source()?);
@@ -162,8 +163,8 @@ pub(crate) fn story_of(status: &Status) -> Option<TransportStory> {
         if error.is::<ConnectError>() {
             fault = fault.or(Some(ConnectFault::Broken));
         }
-        // Below a connection that stood, only a refused client certificate means that
-        // nothing was sent.
+        // After a connection was made, only a refused client certificate means that nothing was
+        // sent.
         match fault_in(error, &text) {
             Some(found) if fault.is_some() || found == ConnectFault::ClientCertificate => {
                 fault = Some(found);
@@ -173,13 +174,14 @@ pub(crate) fn story_of(status: &Status) -> Option<TransportStory> {
         if words.last() != Some(&text) {
             words.push(text);
         }
-        // An io::Error hands out its inner error's source, not the inner error.
+        // The source of an io::Error is the source of its inner error, so the inner error is taken
+        // here.
         current = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(inner) => Some(inner as &(dyn Error + 'static)),
             None => error.source(),
         };
     }
-    Some(TransportStory { text: words.join(": "), fault })
+    Some(TransportFailure { text: words.join(": "), fault })
 }
 
 fn fault_in(error: &(dyn Error + 'static), text: &str) -> Option<ConnectFault> {
@@ -198,8 +200,8 @@ fn fault_in(error: &(dyn Error + 'static), text: &str) -> Option<ConnectFault> {
     if let Some(tls) = error.downcast_ref::<rustls::Error>() {
         return Some(tls_fault(tls));
     }
-    // These come as words only: tonic keeps the types of the first two to itself, and an
-    // alert after the handshake has become a text in HTTP/2 by the time it is seen.
+    // These exist only as texts: tonic does not export the types of the first two, and HTTP/2 turns
+    // an alert after the handshake into a text.
     match text {
         "TLS handshake timeout." => Some(ConnectFault::Timeout),
         "HTTP/2 was not negotiated." => Some(ConnectFault::NoTls),
@@ -213,7 +215,7 @@ fn fault_in(error: &(dyn Error + 'static), text: &str) -> Option<ConnectFault> {
     }
 }
 
-/// What a server says of the certificate that it was, or was not, shown.
+/// The TLS alerts that mean that the server requires or refuses a client certificate.
 const CLIENT_CERTIFICATE_ALERTS: [AlertDescription; 5] = [
     AlertDescription::CertificateRequired,
     AlertDescription::BadCertificate,

@@ -1,8 +1,9 @@
-//! Reading blocks from one peer.
+//! Reads blocks from one peer.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use gx_fabric_proto::common::{Envelope, Status as DeliverStatus};
 use gx_fabric_proto::orderer::seek_info::SeekBehavior;
@@ -16,55 +17,65 @@ use tonic::{Code, Status, Streaming};
 
 use crate::block::Block;
 use crate::chain::ChainError;
-use crate::error::{Cause, LedgerError, OutcomeClass, Phase};
+use crate::error::{Cause, LedgerError, Phase};
+use crate::outcome_class::OutcomeClass;
 use crate::peer::Peer;
 use crate::telemetry::count_failure;
 
-/// Blocks as one peer delivers them, until the stream ends.
+/// The blocks that one peer delivers, until the stream ends.
 pub struct BlockStream {
     answers: Answers,
     peer: String,
-    /// Dropped with the answers, so that the peer is told.
+    /// The peer to set aside if it delivers a broken block. `None` if the caller judges the peer.
+    accountable: Option<Arc<Peer>>,
+    /// Dropped together with the answers, so that the peer ends the stream.
     _requests: Requests,
 }
 
-/// A peer may hold back its first word until there is a block, so that opening a stream is
-/// part of waiting for its first block.
+/// The answers of a peer. A peer may send nothing until it has a block, so the stream is opened by
+/// the first call of [`BlockStream::next`].
 enum Answers {
     Opening(Pin<Box<dyn Future<Output = Result<Streaming<DeliverResponse>, Status>> + Send>>),
     Open(Box<Streaming<DeliverResponse>>),
-    /// It could not be opened.
+    /// The stream could not be opened.
     Ended,
 }
 
 /// Why a stream of blocks ended.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StreamError {
-    /// The peer or the connection ended it.
+    /// The peer or the connection ended the stream.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// A block cannot be what it claims.
+    /// A block is broken.
     #[error(transparent)]
     Chain(#[from] ChainError),
 }
 
 impl BlockStream {
-    /// Sends a seek request to a peer, once somebody waits for a block.
+    /// Returns a stream that sends the seek request when the first block is requested.
     pub(crate) fn open(peer: &Peer, seek: Envelope) -> Self {
         let mut client = peer.deliver_client();
         let (requests, stream) = Requests::of(seek);
         let opening = async move { Ok(client.deliver(stream).await?.into_inner()) };
         let answers = Answers::Opening(Box::pin(opening));
-        Self { answers, peer: peer.endpoint().to_owned(), _requests: requests }
+        let peer = peer.endpoint().to_owned();
+        Self { answers, peer, accountable: None, _requests: requests }
     }
 
-    /// The peer that delivers.
+    /// Returns this stream with the duty to set `peer` aside for a broken block, for callers that
+    /// do not judge the peer themselves.
+    pub(crate) fn accountable(self, peer: Arc<Peer>) -> Self {
+        Self { accountable: Some(peer), ..self }
+    }
+
+    /// Returns the endpoint of the peer.
     pub fn peer(&self) -> &str {
         &self.peer
     }
 
-    /// The next block; none when the peer ended the stream without an error, which is an
-    /// end all the same. Dropping the future loses nothing.
+    /// Returns the next block, or `None` if the peer ended the stream without an error. If the
+    /// future is dropped, no block is lost.
     pub async fn next(&mut self) -> Result<Option<Block>, StreamError> {
         if let Answers::Opening(opening) = &mut self.answers {
             let answers = opening
@@ -83,7 +94,15 @@ impl BlockStream {
         };
         match next_answer(answers, &self.peer).await? {
             None => Ok(None),
-            Some(Type::Block(block)) => Ok(Some(Block::read(&block)?)),
+            Some(Type::Block(block)) => match (Block::read(&block), &self.accountable) {
+                (Ok(block), _) => Ok(Some(block)),
+                (Err(wrong), None) => Err(wrong.into()),
+                (Err(wrong), Some(peer)) => {
+                    let number = block.header.as_ref().map_or(0, |header| header.number);
+                    peer.set_aside(&wrong, number);
+                    Err(wrong.into())
+                }
+            },
             Some(_) => Err(unexpected(&self.peer).into()),
         }
     }
@@ -95,7 +114,7 @@ impl fmt::Debug for BlockStream {
     }
 }
 
-/// The number of a peer's newest block, plus one.
+/// Returns the number of a peer's newest block plus one.
 pub(crate) async fn height_of(
     peer: &Peer,
     seek: Envelope,
@@ -104,7 +123,8 @@ pub(crate) async fn height_of(
     let mut client = peer.deliver_client();
     let (_requests, stream) = Requests::of(seek);
     let ask = async {
-        // Filtered blocks carry no content: the newest may be large, and is not wanted.
+        // Filtered blocks have no content. A whole block may be large, and only its number is
+        // needed.
         let mut answers = client
             .deliver_filtered(stream)
             .await
@@ -123,7 +143,7 @@ pub(crate) async fn height_of(
         }
     };
     height.map_err(|error| {
-        // Every channel has a newest block.
+        // A channel always has a newest block, so the channel does not exist on this peer.
         let error = match error.code {
             Code::NotFound => {
                 let error = LedgerError { class: OutcomeClass::Misconfigured, ..error };
@@ -137,15 +157,16 @@ pub(crate) async fn height_of(
     })
 }
 
-/// Keeps the stream of requests open: some peers end with their clients' side. It must be dropped
-/// when the answers are: HTTP/2 has no word for a caller who only stops to listen, and a peer
-/// serves him, one of the few it serves at once, for as long as the connection stands.
+/// Keeps the client's side of a stream open, because some peers end the stream with it. It must be
+/// dropped together with the answers: a client that only stops reading does not end an HTTP/2
+/// stream, and the peer would keep it among the few that it serves at once until the connection
+/// ends.
 struct Requests {
     _open: mpsc::Sender<Envelope>,
 }
 
 impl Requests {
-    /// The stream has this one request.
+    /// Returns the stream of requests, which has this one request.
     fn of(seek: Envelope) -> (Self, ReceiverStream<Envelope>) {
         let (open, requests) = mpsc::channel(1);
         open.try_send(seek).expect("there is room for one");
@@ -174,7 +195,7 @@ async fn next_answer(
     }
 }
 
-/// A Deliver service says no with a number of its own instead of a gRPC status.
+/// Returns the error of a Deliver status, which a peer sends instead of a gRPC status.
 fn refused(status: i32) -> LedgerError {
     let (class, code, cause, meaning) = match DeliverStatus::try_from(status) {
         Ok(DeliverStatus::NotFound) => (

@@ -1,4 +1,4 @@
-//! Failures of the ledger, typed by phase and by what can be done about them.
+//! Failures of calls to the ledger, by phase and by what can be done about them.
 
 mod cause;
 mod classify;
@@ -8,29 +8,30 @@ use gx_fabric_proto::{ERROR_DETAIL_TYPE_URL, google};
 use prost::Message;
 use tonic::{Code, Status};
 
-use crate::connect::{self, ConnectFault, TransportStory};
+use crate::connect::{self, ConnectFault, TransportFailure};
+use crate::outcome_class::OutcomeClass;
 pub use cause::Cause;
 use classify::{Judgement, judge};
 
-/// Where in the life of a call it failed.
+/// The phase of a call in which it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// No connection could be made: nothing was sent.
+    /// Making the connection: nothing was sent.
     Connect,
-    /// Asking the chaincode, without a transaction.
+    /// Calling the chaincode without a transaction.
     Evaluate,
-    /// Collecting endorsements: there is no transaction.
+    /// Collecting endorsements: no transaction exists.
     Endorse,
-    /// Handing the envelope to the orderer.
+    /// Submitting the envelope to the orderer.
     Submit,
-    /// Asking for a transaction's validation code.
+    /// Waiting for a transaction's validation code.
     CommitStatus,
     /// Reading blocks.
     Stream,
 }
 
 impl Phase {
-    /// The phase as metric labels and log fields write it.
+    /// Returns the phase, as in metric labels and log fields.
     pub fn name(self) -> &'static str {
         match self {
             Self::Connect => "connect",
@@ -43,42 +44,14 @@ impl Phase {
     }
 }
 
-/// What can be done about a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum OutcomeClass {
-    /// The contract, or the orderer, said no to this content.
-    Refused,
-    /// Peers saw different states: propose anew.
-    Conflict,
-    /// It may have happened: send the same bytes again.
-    Unknown,
-    /// Nobody can serve it now: wait and try again.
-    Unavailable,
-    /// It will fail until somebody changes a setting.
-    Misconfigured,
-}
-
-impl OutcomeClass {
-    /// The class as metric labels and log fields write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Refused => "refused",
-            Self::Conflict => "conflict",
-            Self::Unknown => "unknown",
-            Self::Unavailable => "unavailable",
-            Self::Misconfigured => "misconfigured",
-        }
-    }
-}
-
-/// What one peer or orderer said.
+/// The error of one peer or orderer behind the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndorserDetail {
-    /// Its address.
+    /// The address of the server.
     pub address: String,
-    /// Its organisation.
+    /// The server's organisation.
     pub msp_id: String,
-    /// Its words.
+    /// The server's message.
     pub message: String,
 }
 
@@ -86,29 +59,29 @@ pub struct EndorserDetail {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{}", self.describe())]
 pub struct LedgerError {
-    /// Where it failed.
+    /// The phase in which the call failed.
     pub phase: Phase,
     /// What can be done about it.
     pub class: OutcomeClass,
-    /// The gRPC code, misleading as it often is.
+    /// The gRPC code. It is often misleading; use `class`.
     pub code: Code,
-    /// The answer's own message.
+    /// The message of the answer.
     pub message: String,
-    /// What the peers and orderers behind the gateway said.
+    /// The errors of peers and orderers behind the gateway.
     pub details: Vec<EndorserDetail>,
-    /// The endpoint that was asked, if any was.
+    /// The endpoint that was called; `None` if the call was not made.
     pub peer: Option<String>,
-    /// Why there was no connection, if that was it.
+    /// Why there was no connection; `None` if there was one.
     pub connect: Option<ConnectFault>,
-    /// What must be set right, where the answer tells.
+    /// The setting or state that must be corrected, if the answer names one.
     pub cause: Option<Cause>,
-    /// The orderer refuses these bytes for good. If no peer has the transaction, the
-    /// attempt can be abandoned.
+    /// Whether the orderer refuses these bytes finally. If no peer has the transaction, the attempt
+    /// can be abandoned.
     pub orderer_refused: bool,
 }
 
 impl LedgerError {
-    /// An error that the client itself found.
+    /// Returns an error that the client itself detected.
     pub(crate) fn local(phase: Phase, class: OutcomeClass, message: impl Into<String>) -> Self {
         let code = match class {
             OutcomeClass::Unavailable => Code::Unavailable,
@@ -128,15 +101,15 @@ impl LedgerError {
         }
     }
 
-    /// The local clock ended the call.
+    /// Returns the error of a call that exceeded the client's own timeout.
     pub(crate) fn timed_out(phase: Phase) -> Self {
         Self::from_status(phase, &Status::deadline_exceeded("no answer within the time allowed"))
     }
 
-    /// Reads a gRPC status, with the details that Fabric hides in it.
+    /// Reads a gRPC status with the details that Fabric adds to it.
     pub(crate) fn from_status(phase: Phase, status: &Status) -> Self {
-        let story = connect::story_of(status);
-        if let Some(TransportStory { text, fault: Some(fault) }) = story {
+        let inner = connect::transport_failure(status);
+        if let Some(TransportFailure { text, fault: Some(fault) }) = inner {
             return Self {
                 code: status.code(),
                 connect: Some(fault),
@@ -150,7 +123,7 @@ impl LedgerError {
             phase,
             class,
             code: status.code(),
-            message: story.map_or_else(|| status.message().to_owned(), |story| story.text),
+            message: inner.map_or_else(|| status.message().to_owned(), |inner| inner.text),
             details,
             peer: None,
             connect: None,
@@ -169,8 +142,8 @@ impl LedgerError {
         self
     }
 
-    /// The failure in one word, the same in metrics, logs and health checks: the connection's
-    /// fault, what must be set right, or else the class.
+    /// Returns the kind of failure, the same in metrics, logs and health checks: the connection
+    /// fault, the cause, or else the class.
     pub fn kind(&self) -> &'static str {
         match (self.connect, self.cause) {
             (Some(fault), _) => fault.name(),
@@ -179,21 +152,21 @@ impl LedgerError {
         }
     }
 
-    /// Phase, kind and peer, as a health check shows them beside the words.
+    /// Returns phase, kind and peer, which a health check shows in addition to the text.
     pub fn labels(&self) -> serde_json::Value {
         serde_json::json!({
             "phase": self.phase.name(), "class": self.kind(), "peer": self.peer,
         })
     }
 
-    /// The chaincode's status, if it was the chaincode that refused: 400 for a rule, 500
-    /// for a failure inside the contract.
+    /// Returns the chaincode's status if the chaincode refused: 400 for a rule, 500 for a failure
+    /// in the contract.
     pub fn chaincode_status(&self) -> Option<i32> {
         classify::chaincode_status(&self.message)
             .or_else(|| self.details.iter().find_map(|d| classify::chaincode_status(&d.message)))
     }
 
-    /// What a person should look at.
+    /// Returns what an operator can check.
     pub fn hint(&self) -> Option<&'static str> {
         match self.connect {
             Some(fault) => Some(fault.hint()),

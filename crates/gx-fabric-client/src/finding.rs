@@ -1,39 +1,41 @@
-//! What is wrong with how the ledger is configured, one thing each.
+//! Findings: problems of the ledger configuration.
 
 use std::fmt;
 
+use gx_fabric_proto::PemError;
 use serde::Serialize;
 
 use crate::config::ConfigError;
-use crate::error::{LedgerError, OutcomeClass};
+use crate::error::LedgerError;
 use crate::identity::IdentityError;
+use crate::outcome_class::OutcomeClass;
 
-/// What a finding means for a start.
+/// Whether a finding prevents the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// It will not work until somebody changes a setting: no start.
+    /// It fails until an operator changes a setting: no start.
     Refused,
-    /// It may come by itself: start, and go on trying.
+    /// It may resolve by itself: start, and try again.
     Waiting,
-    /// It works, and somebody should look.
+    /// It works, but an operator must check it.
     Warning,
 }
 
-/// One thing that is wrong.
+/// One problem of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What it means for a start.
+    /// Whether the finding prevents the start.
     pub severity: Severity,
-    /// The kind of finding, the same for every release.
+    /// The kind of finding; stable across releases.
     pub code: &'static str,
-    /// The setting to look at.
+    /// The setting to check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub setting: Option<String>,
-    /// The signer it is about.
+    /// The signer that the finding is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
-    /// The peer it is about.
+    /// The peer that the finding is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
     /// What is wrong, and what to do.
@@ -62,7 +64,7 @@ impl Finding {
         Self { peer: Some(peer.into()), ..self }
     }
 
-    /// What a failed call tells about the settings.
+    /// Returns the finding of a failed call.
     pub(crate) fn from_error(error: &LedgerError) -> Self {
         let severity = match error.class {
             OutcomeClass::Misconfigured => Severity::Refused,
@@ -93,7 +95,7 @@ impl fmt::Display for Finding {
 }
 
 impl ConfigError {
-    /// The error as a finding that refuses the start.
+    /// Returns the error as a finding that prevents the start.
     pub fn finding(&self) -> Finding {
         let code = match self {
             Self::NoPeers | Self::NoOwnPeer { .. } => "no_own_peer",
@@ -101,7 +103,9 @@ impl ConfigError {
             Self::Endpoint { .. } => "endpoint_malformed",
             Self::LiteralAddress { .. } => "literal_address",
             Self::TlsRoot { .. } => "tls_root_unreadable",
+            Self::TlsRootHoldsKey { .. } => PemError::CertificateHoldsKey.code(),
             Self::Tls { .. } => "tls_settings",
+            Self::ClientTls(error) => error.code(),
             Self::ZeroLimit(_) => "zero_limit",
         };
         Finding::refused(code, self.to_string())
@@ -109,15 +113,17 @@ impl ConfigError {
 }
 
 impl IdentityError {
-    /// The error as a finding's code.
+    /// Returns the code of the error's finding.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoMspId => "msp_id_missing",
-            Self::NoCertificate(_) | Self::UnreadableCertificate(_) => "certificate_unreadable",
-            Self::NoPrivateKey(_) => "key_unreadable",
-            Self::EncryptedPrivateKey => "key_encrypted",
-            Self::WrongPrivateKey(_) => "key_unsupported",
-            Self::KeyMismatch { .. } => "key_mismatch",
+            Self::CertificateHoldsKey => PemError::CertificateHoldsKey.code(),
+            Self::Pem(error) => error.code(),
         }
+    }
+
+    /// Returns whether the error is about the private key's file.
+    pub fn is_about_key(&self) -> bool {
+        matches!(self, Self::Pem(error) if error.is_about_key())
     }
 }

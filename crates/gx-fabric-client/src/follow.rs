@@ -1,27 +1,27 @@
-//! Following the chain: the blocks after a known one, verified, through outages.
+//! Follows the chain: delivers and verifies the blocks after a known block, through outages.
 
-use std::ops::ControlFlow;
-use std::sync::Arc;
+mod disputed_blocks;
+mod reader;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::MissedTickBehavior;
 
-use crate::backoff::Backoff;
 use crate::block::{Block, BlockId};
-use crate::chain::{ChainError, check_follows, check_same};
-use crate::deliver::{BlockStream, StreamError};
-use crate::error::{LedgerError, OutcomeClass, Phase};
-use crate::heights::{PeerHeight, own_tip, watch_heights};
+use crate::chain::ChainError;
+use crate::error::LedgerError;
+use crate::heights::PeerHeight;
 use crate::ledger::Ledger;
-use crate::peer::Peer;
-use crate::telemetry::count_failure;
+use disputed_blocks::watch_disputes;
+use reader::{Delivered, Reader};
 
-/// Delivers each block after a known one exactly once and in order.
+/// Delivers each block after a known block exactly once and in order.
 ///
-/// A task of its own reads ahead by a few blocks. It changes peers when a stream ends,
-/// fails, or withholds a block that some peer has, and it never gives up; only a chain
-/// that is wrong stops it. It ends when the follower is dropped.
+/// A background task reads a few blocks ahead. It changes to another peer if a stream ends, fails,
+/// shows a wrong chain, or does not deliver a block that another peer has. A peer that shows a
+/// wrong chain is set aside. The follower ends with an error only if no peer can be right: all show
+/// a wrong chain, or the others do not answer, or most contradict the last block. Dropping the
+/// follower ends the task.
 #[derive(Debug)]
 pub struct Follower {
     blocks: mpsc::Receiver<Result<Block, ChainError>>,
@@ -31,17 +31,24 @@ pub struct Follower {
     _tasks: JoinSet<()>,
 }
 
-/// How a follower fares.
+/// The state of a follower.
 #[derive(Clone, Debug)]
 pub struct FollowState {
-    /// The peer whose stream is open, once it has shown the known block.
+    /// The peer whose stream is open and which has shown the known block.
     pub peer: Option<String>,
-    /// The number of the next block to come.
+    /// The number of the next block.
     pub next_block: u64,
-    /// Why the last stream ended; none for a clean end.
+    /// Why the last stream ended; `None` if it ended without an error.
     pub last_error: Option<LedgerError>,
-    /// How many streams have been opened after the first.
+    /// Number of streams that were opened after the first.
     pub reconnects: u64,
+}
+
+impl Ledger {
+    /// Follows the chain after a known block: verifies it, and continues after outages.
+    pub fn follow(&self, from: BlockId) -> Follower {
+        Follower::start(self.clone(), from)
+    }
 }
 
 impl Follower {
@@ -54,22 +61,25 @@ impl Follower {
             reconnects: 0,
         });
         let (height_sender, heights) = watch::channel(Vec::new());
-        let reader = Reader {
-            backoff: Backoff::new(ledger.limits().backoff_first, ledger.limits().backoff_cap),
-            ledger: ledger.clone(),
-            at: from,
-            blocks: block_sender,
-            state: state_sender,
-            heights: heights.clone(),
-        };
+        let (at_sender, at) = watch::channel(from);
+        let (dispute_sender, dispute) = watch::channel(None);
+        let reader = Reader::new(
+            ledger.clone(),
+            Delivered { blocks: block_sender, at: at_sender, state: state_sender },
+            heights.clone(),
+            dispute,
+        );
         let mut tasks = JoinSet::new();
+        if ledger.trusted().len() > 1 {
+            tasks.spawn(watch_disputes(ledger.clone(), at, dispute_sender));
+        }
         tasks.spawn(watch_heights(ledger, height_sender));
         tasks.spawn(reader.run());
         Self { blocks, state, heights, failure: None, _tasks: tasks }
     }
 
-    /// The next block, however long it takes. An error is for good. Dropping the future
-    /// loses nothing.
+    /// Waits for the next block and returns it. An error is final. If the future is dropped, no
+    /// block is lost.
     pub async fn next(&mut self) -> Result<Block, ChainError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
@@ -81,7 +91,7 @@ impl Follower {
         next
     }
 
-    /// The next block if it has already arrived.
+    /// Returns the next block if it has already arrived.
     pub fn try_next(&mut self) -> Result<Option<Block>, ChainError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
@@ -96,153 +106,24 @@ impl Follower {
         }
     }
 
-    /// How the stream fares, as it changes.
+    /// Returns a channel with the follower's state.
     pub fn state(&self) -> watch::Receiver<FollowState> {
         self.state.clone()
     }
 
-    /// How far each peer is, asked about once a second whatever the stream does.
+    /// Returns a channel with the height of each peer, which is requested about once a second,
+    /// independently of the stream.
     pub fn heights(&self) -> watch::Receiver<Vec<PeerHeight>> {
         self.heights.clone()
     }
 }
 
-/// The task behind a [`Follower`].
-struct Reader {
-    ledger: Ledger,
-    at: BlockId,
-    blocks: mpsc::Sender<Result<Block, ChainError>>,
-    state: watch::Sender<FollowState>,
-    heights: watch::Receiver<Vec<PeerHeight>>,
-    backoff: Backoff,
-}
-
-/// How a stream ended.
-enum End {
-    /// Another one may go on.
-    Lost(Option<LedgerError>),
-    /// The chain is wrong.
-    Fatal(ChainError),
-    /// Nobody takes the blocks any more.
-    Unwanted,
-}
-
-impl Reader {
-    async fn run(mut self) {
-        let peers: Vec<Arc<Peer>> = self.ledger.trusted().to_vec();
-        for peer in peers.iter().cycle() {
-            let started_at = self.at;
-            let error = match self.read_from(peer).await {
-                End::Lost(error) => error,
-                End::Fatal(failure) => {
-                    tracing::error!(peer = peer.endpoint(), error = %failure, "the chain is wrong");
-                    self.state.send_modify(|state| state.peer = None);
-                    // A receiver that is gone does not want to know.
-                    let _ = self.blocks.send(Err(failure)).await;
-                    return;
-                }
-                End::Unwanted => return,
-            };
-            if self.at != started_at {
-                self.backoff.reset();
-            }
-            if let Some(error) = &error {
-                count_failure(error);
-            }
-            let pause = self.ledger.with_rng(|rng| self.backoff.next(rng));
-            match &error {
-                Some(error) => tracing::warn!(
-                    peer = peer.endpoint(), block = self.at.number, error = %error,
-                    phase = error.phase.name(), class = error.kind(), pause_ms = pause.as_millis(), "lost the block stream"
-                ),
-                None => tracing::info!(
-                    peer = peer.endpoint(),
-                    block = self.at.number,
-                    pause_ms = pause.as_millis(),
-                    "the block stream ended"
-                ),
-            }
-            self.state.send_modify(|state| {
-                state.peer = None;
-                state.last_error = error;
-                state.reconnects = state.reconnects.saturating_add(1);
-            });
-            tokio::time::sleep(pause).await;
-        }
-    }
-
-    async fn read_from(&mut self, peer: &Peer) -> End {
-        // The known block is asked for again: its hash shows that this is the same chain.
-        let mut stream = self.ledger.open(peer, self.at.number);
-        let known = self.at;
-        match self.receive(&mut stream, peer, known.number).await {
-            ControlFlow::Continue(block) => {
-                if let Err(failure) = check_same(known, &block) {
-                    return End::Fatal(failure);
-                }
-            }
-            ControlFlow::Break(end) => return end,
-        }
-        tracing::info!(peer = peer.endpoint(), block = known.number, "following the chain");
-        self.state.send_modify(|state| {
-            state.peer = Some(peer.endpoint().to_owned());
-            state.last_error = None;
-        });
-        loop {
-            let due = self.at.number.saturating_add(1);
-            let block = match self.receive(&mut stream, peer, due).await {
-                ControlFlow::Continue(block) => block,
-                ControlFlow::Break(end) => return end,
-            };
-            if let Err(failure) = check_follows(self.at, &block) {
-                return End::Fatal(failure);
-            }
-            let id = block.id();
-            if self.blocks.send(Ok(block)).await.is_err() {
-                return End::Unwanted;
-            }
-            self.at = id;
-            self.state.send_modify(|state| state.next_block = id.number.saturating_add(1));
-        }
-    }
-
-    /// Waits for block `due`, but not on a peer that withholds what another has.
-    async fn receive(
-        &mut self,
-        stream: &mut BlockStream,
-        peer: &Peer,
-        due: u64,
-    ) -> ControlFlow<End, Block> {
-        let mut silent_at: Option<Instant> = None;
-        loop {
-            let exists = own_tip(&self.heights.borrow_and_update()).is_some_and(|tip| tip > due);
-            if exists && silent_at.is_none() {
-                silent_at = Some(Instant::now() + self.ledger.limits().silence_deadline);
-            }
-            let silence = async {
-                match silent_at {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                next = stream.next() => return match next {
-                    Ok(Some(block)) => ControlFlow::Continue(block),
-                    Ok(None) => ControlFlow::Break(End::Lost(None)),
-                    Err(StreamError::Ledger(error)) => ControlFlow::Break(End::Lost(Some(error))),
-                    Err(StreamError::Chain(failure)) => ControlFlow::Break(End::Fatal(failure)),
-                },
-                () = self.blocks.closed() => return ControlFlow::Break(End::Unwanted),
-                () = silence => {
-                    peer.renew();
-                    let reason = format!("the stream is silent although block {due} exists");
-                    let error = LedgerError::local(Phase::Stream, OutcomeClass::Unavailable, reason);
-                    return ControlFlow::Break(End::Lost(Some(error.at(peer.endpoint()))));
-                }
-                // The sender lives as long as the follower.
-                _ = self.heights.changed() => {}
-            }
-        }
+/// Requests the heights of all peers at an interval, until all receivers are dropped.
+async fn watch_heights(ledger: Ledger, heights: watch::Sender<Vec<PeerHeight>>) {
+    let mut tick = tokio::time::interval(ledger.limits().height_interval);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while !heights.is_closed() {
+        tick.tick().await;
+        heights.send_replace(ledger.heights().await);
     }
 }

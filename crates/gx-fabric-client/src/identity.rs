@@ -1,4 +1,4 @@
-//! Who signs: an MSP id with a certificate and its private key.
+//! Identities: an MSP id with a certificate and its private key.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use gx_fabric_proto::msp::SerializedIdentity;
-use gx_model::SignerRole;
+use gx_fabric_proto::{PemError, certificate_of, certificates_in, private_key_in};
+use gx_ledger_api::SignerRole;
 use prost::Message;
 use time::OffsetDateTime;
-use x509_parser::pem::Pem;
 
 use crate::certificate::CertificateFacts;
 use crate::signature::low_s_der;
@@ -25,37 +25,42 @@ struct Inner {
     facts: CertificateFacts,
 }
 
-/// Why a certificate and a key are no identity.
+/// Why a certificate and a key are not an identity.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// The MSP id is empty.
     #[error("the MSP id is empty")]
     NoMspId,
-    /// There is no certificate in the text given as one.
-    #[error("no PEM block CERTIFICATE was found in the certificate: {0}")]
-    NoCertificate(String),
-    /// The certificate is not X.509.
-    #[error("the certificate cannot be read: {0}")]
-    UnreadableCertificate(String),
-    /// There is no private key in the text given as one.
-    #[error("no PEM block PRIVATE KEY or EC PRIVATE KEY was found in the key: {0}")]
-    NoPrivateKey(String),
-    /// The key file is protected by a passphrase.
-    #[error("the private key is encrypted; give it without a passphrase")]
-    EncryptedPrivateKey,
-    /// The key is not on the curve that Fabric signs with.
-    #[error("the private key is not an ECDSA key on P-256: {0}")]
-    WrongPrivateKey(String),
-    /// The key belongs to another certificate.
-    #[error("the private key is not that of the certificate {subject}")]
-    KeyMismatch {
-        /// The certificate's subject.
-        subject: String,
-    },
+    /// The certificate's file has a private key.
+    #[error(
+        "the certificate file holds a private key, and what signs goes to the ledger, where \
+         everybody reads it for ever: keep certificate and key in two files, and take the key out \
+         of this one; if anything was ever signed with this file, have the certificate revoked \
+         and enrol again with a new key"
+    )]
+    CertificateHoldsKey,
+    /// A file cannot be used, or certificate and key do not match.
+    #[error(transparent)]
+    Pem(PemError),
+}
+
+impl From<PemError> for IdentityError {
+    fn from(error: PemError) -> Self {
+        match error {
+            PemError::CertificateHoldsKey => Self::CertificateHoldsKey,
+            error => Self::Pem(error),
+        }
+    }
 }
 
 impl Identity {
-    /// Reads a certificate and a key (PKCS#8 or SEC1) and checks that they belong together.
+    /// Reads a key (PKCS#8 or SEC1) and the certificate that belongs to it. The certificate's file
+    /// may have other certificates, for example of its authorities, but no key. Signed headers
+    /// contain only this one certificate, encoded again, so nothing else in the file is published
+    /// on the ledger.
+    ///
+    /// # Errors
+    /// [`IdentityError`] if a file cannot be used or they do not match.
     pub fn from_pem(
         msp_id: &str,
         certificate_pem: &str,
@@ -64,45 +69,38 @@ impl Identity {
         if msp_id.is_empty() {
             return Err(IdentityError::NoMspId);
         }
-        let certificate_block =
-            find_block(certificate_pem, &["CERTIFICATE"]).map_err(IdentityError::NoCertificate)?;
-        let certificate = certificate_block
-            .parse_x509()
-            .map_err(|error| IdentityError::UnreadableCertificate(error.to_string()))?;
+        // Checked first, because a key in this file must not be used again.
+        certificates_in(certificate_pem)?;
         let key = read_key(private_key_pem)?;
-
-        let facts = CertificateFacts::of(&certificate);
-        if certificate.public_key().subject_public_key.data != key.public_key().as_ref() {
-            return Err(IdentityError::KeyMismatch { subject: facts.subject });
-        }
+        let certificate = certificate_of(certificate_pem, key.public_key().as_ref())?;
         let creator = SerializedIdentity {
             mspid: msp_id.to_owned(),
-            id_bytes: certificate_pem.as_bytes().to_vec(),
+            id_bytes: certificate.pem().into_bytes(),
         };
         Ok(Self(Arc::new(Inner {
             msp_id: msp_id.to_owned(),
             key,
             creator: creator.encode_to_vec(),
-            facts,
+            facts: CertificateFacts::of(&certificate.x509()),
         })))
     }
 
-    /// The organisation that this identity claims to belong to.
+    /// Returns the MSP id of the identity's organisation.
     pub fn msp_id(&self) -> &str {
         &self.0.msp_id
     }
 
-    /// The certificate's subject, as people write it.
+    /// Returns the certificate's subject.
     pub fn subject(&self) -> &str {
         &self.0.facts.subject
     }
 
-    /// When the certificate ends.
+    /// Returns the time at which the certificate expires.
     pub fn not_after(&self) -> OffsetDateTime {
         self.0.facts.not_after
     }
 
-    /// The role that the contracts see in the certificate, if any.
+    /// Returns the role that the contracts see in the certificate.
     pub fn role(&self) -> Option<SignerRole> {
         self.0.facts.role
     }
@@ -111,7 +109,7 @@ impl Identity {
         &self.0.facts
     }
 
-    /// The bytes that stand for this identity in signed headers.
+    /// Returns the encoded identity for signed headers.
     pub(crate) fn creator(&self) -> &[u8] {
         &self.0.creator
     }
@@ -129,7 +127,7 @@ impl Identity {
     }
 }
 
-/// Never shows the key.
+/// Does not show the key.
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")
@@ -140,32 +138,15 @@ impl fmt::Debug for Identity {
     }
 }
 
-fn read_key(private_key_pem: &str) -> Result<EcdsaKeyPair, IdentityError> {
-    if find_block(private_key_pem, &["ENCRYPTED PRIVATE KEY"]).is_ok()
-        || private_key_pem.contains("Proc-Type: 4,ENCRYPTED")
-    {
-        return Err(IdentityError::EncryptedPrivateKey);
-    }
-    let block = find_block(private_key_pem, &["PRIVATE KEY", "EC PRIVATE KEY"])
-        .map_err(IdentityError::NoPrivateKey)?;
-    EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, &block.contents)
-        .map_err(|rejected| IdentityError::WrongPrivateKey(rejected.to_string()))
-}
-
-/// The first PEM block with one of the labels, or what was found instead.
-fn find_block(text: &str, labels: &[&str]) -> Result<Pem, String> {
-    let mut seen = Vec::new();
-    for block in Pem::iter_from_buffer(text.as_bytes()) {
-        let block = block.map_err(|error| error.to_string())?;
-        if labels.contains(&block.label.as_str()) {
-            return Ok(block);
-        }
-        seen.push(block.label);
-    }
-    if seen.is_empty() {
-        return Err("it holds no PEM block at all".to_owned());
-    }
-    Err(format!("it holds {}", seen.join(", ")))
+fn read_key(private_key_pem: &str) -> Result<EcdsaKeyPair, PemError> {
+    let key = private_key_in(private_key_pem)?;
+    EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, key.der()).map_err(
+        |rejected| {
+            PemError::UnsupportedKey(format!(
+                "the private key is not an ECDSA key on P-256: {rejected}"
+            ))
+        },
+    )
 }
 
 #[cfg(test)]

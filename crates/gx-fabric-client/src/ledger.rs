@@ -1,28 +1,29 @@
-//! The client itself.
+//! The ledger client.
 
+mod confirming;
 mod gateway;
 mod reading;
-mod silent;
+mod silent_peer;
 
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gx_model::Clock;
+use gx_ledger_api::Clock;
 use rand::Rng;
 use rand::rngs::StdRng;
 use sha2::{Digest, Sha256};
-use x509_parser::pem::Pem;
 
 pub use gateway::{CommitStatus, Endorsed, Rights};
 
 use crate::config::{ClientTls, ConfigError, LedgerConfig, LedgerLimits};
-use crate::error::{Cause, LedgerError, OutcomeClass, Phase};
+use crate::error::{Cause, LedgerError, Phase};
 use crate::identity::Identity;
+use crate::outcome_class::OutcomeClass;
 use crate::peer::{Peer, PeerState};
 use crate::proposal::{NONCE_BYTES, SignedCall, SigningContext};
 
-/// The ledger behind its peers. Clones share connections and circuit breakers.
+/// A ledger, reached through its peers. Clones share connections and circuit breakers.
 #[derive(Clone)]
 pub struct Ledger(Arc<Inner>);
 
@@ -33,7 +34,7 @@ struct Inner {
     reader: Identity,
     clock: Clock,
     rng: Mutex<StdRng>,
-    /// The reader's organisation's peers first: `own` of them are trusted.
+    /// The peers, those of the reader's organisation first; the first `own` of them are trusted.
     peers: Vec<Arc<Peer>>,
     own: usize,
     preferred: AtomicUsize,
@@ -41,8 +42,8 @@ struct Inner {
 }
 
 impl Ledger {
-    /// Checks the settings without connecting. `reader` signs evaluations and block
-    /// requests; `rng` must be cryptographic and seeded by the caller. Needs a Tokio runtime.
+    /// Checks the settings without connecting. `reader` signs evaluations and block requests. The
+    /// caller must seed `rng`, which must be cryptographic. Must be called in a Tokio runtime.
     pub fn new(
         config: LedgerConfig,
         reader: Identity,
@@ -53,12 +54,14 @@ impl Ledger {
         let (own, others): (Vec<_>, Vec<_>) =
             config.peers.iter().cloned().partition(|peer| peer.msp_id == reader.msp_id());
         let own_count = own.len();
+        let client_tls = config.client_tls.as_ref().map(ClientTls::pair).transpose()?;
         let peers = own
             .into_iter()
             .chain(others)
-            .map(|peer| Peer::new(peer, &config).map(Arc::new))
+            .map(|peer| Peer::new(peer, &config, client_tls.as_ref()).map(Arc::new))
             .collect::<Result<Vec<_>, _>>()?;
-        let tls_cert_hash = config.client_tls.as_ref().map(certificate_hash).unwrap_or_default();
+        // The hash of our TLS certificate, which binds each request to the connection.
+        let tls_cert_hash = client_tls.map(|pair| Sha256::digest(pair.leaf().der()).to_vec());
         Ok(Self(Arc::new(Inner {
             channel: config.channel,
             chaincode: config.chaincode,
@@ -69,26 +72,26 @@ impl Ledger {
             peers,
             own: own_count,
             preferred: AtomicUsize::new(0),
-            tls_cert_hash,
+            tls_cert_hash: tls_cert_hash.unwrap_or_default(),
         })))
     }
 
-    /// The channel's name.
+    /// Returns the channel's name.
     pub fn channel(&self) -> &str {
         &self.0.channel
     }
 
-    /// The chaincode's name.
+    /// Returns the chaincode's name.
     pub fn chaincode(&self) -> &str {
         &self.0.chaincode
     }
 
-    /// The bounds that this client keeps.
+    /// Returns the limits of this client.
     pub fn limits(&self) -> &LedgerLimits {
         &self.0.limits
     }
 
-    /// How each peer fares.
+    /// Returns the state of each peer.
     pub fn peers(&self) -> Vec<PeerState> {
         self.0.peers.iter().map(|peer| peer.state()).collect()
     }
@@ -97,12 +100,16 @@ impl Ledger {
         &self.0.peers[..self.0.own]
     }
 
-    pub(crate) fn first_trusted(&self) -> &Peer {
-        self.trusted().first().expect("a configuration has at least one trusted peer")
+    /// Returns our first peer that is not set aside, or our first peer if all are.
+    pub(crate) fn first_trusted(&self) -> &Arc<Peer> {
+        let peers = self.trusted();
+        let right = peers.iter().find(|peer| peer.wrong_chain().is_none());
+        let first = right.or_else(|| peers.first());
+        first.expect("a configuration has at least one trusted peer")
     }
 
     pub(crate) fn with_rng<T>(&self, use_rng: impl FnOnce(&mut StdRng) -> T) -> T {
-        // A generator is in a good state at every moment, whoever panicked beside it.
+        // The generator is valid at any moment, so a panic of another holder does no harm.
         use_rng(&mut self.0.rng.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -149,12 +156,4 @@ impl fmt::Debug for Ledger {
             .field("chaincode", &self.0.chaincode)
             .finish_non_exhaustive()
     }
-}
-
-/// What binds a request to the TLS connection: the hash of the client's certificate.
-fn certificate_hash(client: &ClientTls) -> Vec<u8> {
-    Pem::iter_from_buffer(client.certificate_pem.as_bytes())
-        .find_map(Result::ok)
-        .map(|block| Sha256::digest(&block.contents).to_vec())
-        .unwrap_or_default()
 }

@@ -1,9 +1,9 @@
-//! The one ledger client: identity, proposal, endorsement, submission, block stream.
+//! The ledger client: identity, proposal, endorsement, submission, block stream.
 //!
-//! A [`Ledger`] speaks Fabric's Gateway and Deliver services to the configured peers. It
-//! needs no connection to exist: each call finds a peer, and every failure says in which
-//! phase it happened and what can be done about it ([`LedgerError`]). A [`Follower`]
-//! delivers verified blocks through outages and stops only for a chain that is wrong.
+//! A [`Ledger`] uses the Gateway and Deliver services of the configured peers. It exists without a
+//! connection: each call selects a peer, and every failure has a phase and a class that says what
+//! can be done ([`LedgerError`]). A [`Follower`] delivers verified blocks through outages and stops
+//! only for a wrong chain.
 
 mod backoff;
 mod block;
@@ -20,7 +20,9 @@ mod follow;
 mod heights;
 mod identity;
 mod ledger;
+mod outcome_class;
 mod peer;
+mod peer_record;
 mod pinned;
 mod preflight;
 mod profile;
@@ -32,20 +34,22 @@ pub use block::{
     Block, BlockId, BlockTransaction, ChaincodeEvent, TransactionKind, ValidationCode,
 };
 pub use breaker::Breaker;
-pub use chain::ChainError;
+pub use chain::{ChainError, WrongPeer};
 pub use commit_hash::{CommitHashes, PeerCommitHash};
 pub use config::{ClientTls, ConfigError, LedgerConfig, LedgerLimits, PeerConfig};
 pub use connect::ConnectFault;
 pub use deliver::{BlockStream, StreamError};
-pub use error::{Cause, EndorserDetail, LedgerError, OutcomeClass, Phase};
+pub use error::{Cause, EndorserDetail, LedgerError, Phase};
 pub use finding::{Finding, Severity};
 pub use follow::{FollowState, Follower};
+pub use gx_fabric_proto::PemError;
 pub use heights::PeerHeight;
 pub use identity::{Identity, IdentityError};
 pub use ledger::{CommitStatus, Endorsed, Ledger, Rights};
+pub use outcome_class::OutcomeClass;
 pub use peer::PeerState;
 pub use pinned::pinned_names;
-pub use preflight::{Errand, Signer};
+pub use preflight::{Signer, SignerUse};
 pub use profile::{
     CredentialSource, DEFAULT_CHAINCODE, DEFAULT_CHANNEL, LARGEST_TIMEOUT_MS, PeerSource,
     PemSource, Profile, ProfileError, SignerSources,

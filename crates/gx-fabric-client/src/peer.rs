@@ -1,37 +1,41 @@
-//! One peer: its connection, which can be made anew, and its circuit breaker.
+//! One peer: its connection, which can be replaced, and its circuit breaker.
 
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gx_fabric_proto::MAX_MESSAGE_BYTES;
 use gx_fabric_proto::gateway::gateway_client::GatewayClient;
 use gx_fabric_proto::protos::deliver_client::DeliverClient;
+use gx_fabric_proto::{MAX_MESSAGE_BYTES, PemError, TlsPair, certificates_in, certificates_pem};
 use http::Uri;
 use tokio::time::Instant;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Response, Status};
 use tower::service_fn;
-use x509_parser::pem::Pem;
 
 use crate::breaker::{Breaker, Circuit};
+use crate::chain::ChainError;
 use crate::config::{ConfigError, LedgerConfig, PeerConfig};
 use crate::connect::dial;
-use crate::error::{LedgerError, OutcomeClass, Phase};
-use crate::telemetry::count_failure;
+use crate::error::{LedgerError, Phase};
+use crate::outcome_class::OutcomeClass;
+use crate::peer_record::PeerRecord;
+use crate::telemetry::{count_failure, count_wrong_chain};
 
-/// How a peer fares, for people and health checks.
+/// The state of a peer, for operators and health checks.
 #[derive(Clone, Debug)]
 pub struct PeerState {
     /// `host:port`.
     pub endpoint: String,
     /// The peer's organisation.
     pub msp_id: String,
-    /// Whether calls go through.
+    /// The state of the circuit breaker.
     pub breaker: Breaker,
-    /// The last failure that the breaker counted.
+    /// The last failure that the circuit breaker counted.
     pub last_error: Option<LedgerError>,
+    /// The error of its chain, for which it is set aside.
+    pub wrong_chain: Option<ChainError>,
 }
 
 pub(crate) struct Peer {
@@ -41,12 +45,18 @@ pub(crate) struct Peer {
     loopback_allowed: bool,
     channel: Mutex<Channel>,
     circuit: Mutex<Circuit>,
+    record: Mutex<PeerRecord>,
 }
 
 impl Peer {
-    /// Checks the settings; connects only when a call needs it. Needs a Tokio runtime.
-    pub(crate) fn new(config: PeerConfig, ledger: &LedgerConfig) -> Result<Self, ConfigError> {
-        let endpoint = tls_endpoint(&config, ledger)?;
+    /// Checks the settings. The connection is made by the first call. Must be called in a Tokio
+    /// runtime.
+    pub(crate) fn new(
+        config: PeerConfig,
+        ledger: &LedgerConfig,
+        client_tls: Option<&TlsPair>,
+    ) -> Result<Self, ConfigError> {
+        let endpoint = tls_endpoint(&config, ledger, client_tls)?;
         let limits = &ledger.limits;
         let channel = connect_lazily(&endpoint, limits.connect_timeout, ledger.development);
         Ok(Self {
@@ -56,6 +66,7 @@ impl Peer {
             loopback_allowed: ledger.development,
             channel: Mutex::new(channel),
             circuit: Mutex::new(Circuit::new(limits.breaker_failures, limits.breaker_open)),
+            record: Mutex::new(PeerRecord::new(limits.set_aside_first, limits.set_aside_cap)),
         })
     }
 
@@ -74,21 +85,57 @@ impl Peer {
             msp_id: self.config.msp_id.clone(),
             breaker: circuit.state(Instant::now()),
             last_error: circuit.last_error().cloned(),
+            wrong_chain: self.wrong_chain(),
         }
+    }
+
+    /// Sets the peer aside for a while, because of the block that it showed instead of block
+    /// `number`.
+    pub(crate) fn set_aside(&self, error: &ChainError, number: u64) {
+        tracing::error!(
+            peer = self.endpoint(), msp = self.msp_id(), block = number, error = %error,
+            "{} shows a wrong block {number} and is set aside", self.endpoint()
+        );
+        count_wrong_chain(self.endpoint(), error);
+        lock(&self.record).set_aside(error.clone(), number, Instant::now());
+    }
+
+    /// Records that the peer showed a right block, and takes it back if that is enough.
+    pub(crate) fn showed_right(&self, number: u64) {
+        if lock(&self.record).showed_right(number) {
+            tracing::info!(
+                peer = self.endpoint(),
+                msp = self.msp_id(),
+                block = number,
+                "{} shows the right chain again, at block {number}",
+                self.endpoint()
+            );
+        }
+    }
+
+    /// Returns the error of the peer's chain, if there is one.
+    pub(crate) fn wrong_chain(&self) -> Option<ChainError> {
+        lock(&self.record).wrong().cloned()
+    }
+
+    /// Returns whether blocks may be requested from the peer: it is not set aside, or its time
+    /// aside is over.
+    pub(crate) fn may_be_asked(&self) -> bool {
+        lock(&self.record).may_be_asked(Instant::now())
     }
 
     pub(crate) fn admit(&self) -> bool {
         lock(&self.circuit).admit(Instant::now())
     }
 
-    /// Forgets the connection: the next call resolves the name and connects anew. A frozen
-    /// peer keeps its connection open, so that only a new one finds the peer's successor.
+    /// Replaces the connection: the next call resolves the name and connects again. A frozen peer
+    /// keeps its old connection open, so only a new one reaches the process that replaces it.
     pub(crate) fn renew(&self) {
         *lock(&self.channel) =
             connect_lazily(&self.endpoint, self.connect_timeout, self.loopback_allowed);
     }
 
-    /// Keeps a failure that was already counted, now that more is known of it.
+    /// Replaces the last failure by the same failure with more details.
     pub(crate) fn remember(&self, error: &LedgerError) {
         lock(&self.circuit).remember(error);
     }
@@ -97,7 +144,7 @@ impl Peer {
         DeliverClient::new(lock(&self.channel).clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
-    /// One gateway call under the breaker's eye.
+    /// Makes one gateway call and records the outcome in the circuit breaker.
     pub(crate) async fn call<T, F>(
         &self,
         phase: Phase,
@@ -129,8 +176,8 @@ impl Peer {
     }
 }
 
-/// Whether the breaker counts an error: nobody served the call. What a user sent never
-/// does, and neither does waiting in vain for a commit.
+/// Returns whether the circuit breaker counts an error: no server served the call. Errors that
+/// depend on a user's content and timeouts of waiting for a commit do not count.
 fn counts(error: &LedgerError) -> bool {
     match error.class {
         OutcomeClass::Unavailable => true,
@@ -140,7 +187,7 @@ fn counts(error: &LedgerError) -> bool {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Both values are whole at every moment, so that a panic elsewhere cannot spoil them.
+    // The values are valid at any moment, so a panic of another holder does no harm.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -149,18 +196,21 @@ fn connect_lazily(endpoint: &Endpoint, timeout: Duration, loopback_allowed: bool
     endpoint.connect_with_connector_lazy(connector)
 }
 
-fn tls_endpoint(peer: &PeerConfig, ledger: &LedgerConfig) -> Result<Endpoint, ConfigError> {
+fn tls_endpoint(
+    peer: &PeerConfig,
+    ledger: &LedgerConfig,
+    client_tls: Option<&TlsPair>,
+) -> Result<Endpoint, ConfigError> {
     let host = host_of(&peer.endpoint)?;
     if !ledger.development && host.parse::<IpAddr>().is_ok() {
         return Err(ConfigError::LiteralAddress { endpoint: peer.endpoint.clone() });
     }
-    check_roots(peer)?;
     let mut tls = ClientTlsConfig::new()
-        .ca_certificate(Certificate::from_pem(&peer.tls_root_pem))
+        .ca_certificate(Certificate::from_pem(roots_of(peer)?))
         .domain_name(peer.server_name.as_deref().unwrap_or(host))
         .timeout(ledger.limits.connect_timeout);
-    if let Some(client) = &ledger.client_tls {
-        tls = tls.identity(Identity::from_pem(&client.certificate_pem, &client.private_key_pem));
+    if let Some(client) = client_tls {
+        tls = tls.identity(Identity::from_pem(client.chain_pem(), client.key_pem()));
     }
     Endpoint::from_shared(format!("https://{}", peer.endpoint))
         .map_err(|_| ConfigError::Endpoint { endpoint: peer.endpoint.clone() })?
@@ -182,15 +232,13 @@ pub(crate) fn host_of(endpoint: &str) -> Result<&str, ConfigError> {
     }
 }
 
-/// tonic passes over certificates that it cannot read, which would end in a puzzle later.
-fn check_roots(peer: &PeerConfig) -> Result<(), ConfigError> {
-    let unreadable =
-        |reason: String| ConfigError::TlsRoot { endpoint: peer.endpoint.clone(), reason };
-    let mut found = false;
-    for block in Pem::iter_from_buffer(peer.tls_root_pem.as_bytes()) {
-        let block = block.map_err(|error| unreadable(error.to_string()))?;
-        block.parse_x509().map_err(|error| unreadable(error.to_string()))?;
-        found = true;
+/// Reads the certificate authorities of a peer. tonic ignores certificates that it cannot read, and
+/// the error would then be hard to understand.
+fn roots_of(peer: &PeerConfig) -> Result<String, ConfigError> {
+    let endpoint = peer.endpoint.clone();
+    match certificates_in(&peer.tls_root_pem) {
+        Ok(roots) => Ok(certificates_pem(&roots)),
+        Err(PemError::CertificateHoldsKey) => Err(ConfigError::TlsRootHoldsKey { endpoint }),
+        Err(error) => Err(ConfigError::TlsRoot { endpoint, reason: error.to_string() }),
     }
-    if found { Ok(()) } else { Err(unreadable("it holds no certificate".to_owned())) }
 }

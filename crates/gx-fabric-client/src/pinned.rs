@@ -1,11 +1,11 @@
-//! Peers' names that this machine's table of hosts answers, instead of a name server.
+//! Names of peers that this machine's hosts file resolves instead of a name server.
 
 use crate::config::PeerConfig;
 use crate::finding::Finding;
 use crate::peer::host_of;
 
-/// A finding for each peer whose name stands in a table of hosts. What is pinned there
-/// outlives the peer's move, and nobody notices until it moves.
+/// Returns a finding for each peer whose name is in the hosts file. Such an entry stays when the
+/// peer gets another address, and nobody notices until then.
 pub fn pinned_names(hosts: &str, peers: &[PeerConfig]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for peer in peers {
@@ -17,8 +17,8 @@ pub fn pinned_names(hosts: &str, peers: &[PeerConfig]) -> Vec<Finding> {
         });
         if let Some(address) = pinned {
             let reason = format!(
-                "{host} is pinned to {address} in this machine's table of hosts: have a name \
-                 server answer for it"
+                "{host} is pinned to {address} in this machine's hosts file: remove the entry and \
+                 let a name server resolve it"
             );
             findings.push(Finding::refused("pinned_name", reason).at_peer(&peer.endpoint));
         }

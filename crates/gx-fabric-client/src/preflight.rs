@@ -1,28 +1,29 @@
-//! Finding out, before anything depends on it, whether peers and channel serve the signers.
+//! Checks at the start whether peers and channel serve the signers.
 
-use gx_model::SignerRole;
+use gx_ledger_api::SignerRole;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::connect::ConnectFault;
 use crate::deliver;
-use crate::error::{Cause, LedgerError, OutcomeClass, Phase};
+use crate::error::{Cause, LedgerError, Phase};
 use crate::finding::{Finding, Severity};
 use crate::heights::PeerHeight;
 use crate::identity::Identity;
 use crate::ledger::Ledger;
+use crate::outcome_class::OutcomeClass;
 
-/// What a signer is for.
+/// What a signer signs, apart from evaluations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Errand {
-    /// Evaluations and blocks.
+pub enum SignerUse {
+    /// Requests for blocks.
     Read,
-    /// Evaluations and transactions.
+    /// Transactions.
     Submit,
 }
 
-impl Errand {
-    /// What it takes beside evaluations.
+impl SignerUse {
+    /// Returns the right that is needed for this use, apart from evaluating.
     fn right(self) -> Right {
         match self {
             Self::Read => Right::Blocks,
@@ -31,7 +32,7 @@ impl Errand {
     }
 }
 
-/// One thing that a signer must be able to do.
+/// A right that a signer needs.
 #[derive(Clone, Copy)]
 enum Right {
     Evaluate,
@@ -39,31 +40,30 @@ enum Right {
     Blocks,
 }
 
-/// An identity and what it is for.
+/// An identity with its role and use.
 #[derive(Clone, Debug)]
 pub struct Signer {
     /// The role in which it signs.
     pub role: SignerRole,
     /// The setting that names its certificate.
     pub setting: String,
-    /// Who signs.
+    /// The identity.
     pub identity: Identity,
-    /// What for.
-    pub errand: Errand,
+    /// What it signs.
+    pub signer_use: SignerUse,
 }
 
 impl Ledger {
-    /// Connects to every peer and does, without effect, what each signer will do. `query` is
-    /// a function without arguments that changes nothing. Empty when all is well.
+    /// Connects to every peer and tries every call of each signer without effect. `query` is a
+    /// function that has no arguments and changes nothing. Returns no findings if everything works.
     pub async fn preflight(&self, signers: &[Signer], query: &str) -> Vec<Finding> {
         let mut findings = Vec::new();
         self.preflight_into(signers, query, &mut findings).await;
         findings
     }
 
-    /// [`Ledger::preflight`] for who does not wait for every answer: each finding is there as
-    /// soon as it is made, at its place among those that are there, and stays when the future
-    /// is dropped.
+    /// Like [`Ledger::preflight`], for callers with a time limit: findings are added to `findings`
+    /// as soon as they are made, sorted, and remain if the future is dropped.
     pub async fn preflight_into(
         &self,
         signers: &[Signer],
@@ -76,7 +76,7 @@ impl Ledger {
         let about_peers = heights
             .iter()
             .filter_map(|peer| Some((peer, peer.height.as_ref().err()?)))
-            // What a peer thinks of the reader is said below, with the signer's name.
+            // Errors about the reader's identity are reported below, with the signer.
             .filter(|(peer, error)| error.phase == Phase::Connect || is_about_peer(&peer.height))
             .map(|(peer, error)| peer_finding(error, peer.own, some_own_peer_may_serve));
         findings.extend(about_peers);
@@ -85,10 +85,10 @@ impl Ledger {
         if !heights.iter().any(|peer| peer.own && serves(peer)) {
             return;
         }
-        // All at once: whoever is slow to answer for one signer hides nothing about another.
+        // All at once, so that a slow answer for one signer does not delay the findings of another.
         let mut questions = JoinSet::new();
         for signer in signers {
-            for right in [Right::Evaluate, signer.errand.right()] {
+            for right in [Right::Evaluate, signer.signer_use.right()] {
                 let (ledger, signer, query) = (self.clone(), signer.clone(), query.to_owned());
                 questions.spawn(async move { ledger.right_finding(&signer, right, &query).await });
             }
@@ -132,7 +132,7 @@ impl Ledger {
         self.evaluate_as(signer, query, &[]).await.map(|_| ())
     }
 
-    /// A peer asks for the same right for an endorsement as for a submission.
+    /// Tries an endorsement. A peer requires the same right for it as for a submission.
     pub(crate) async fn may_submit(
         &self,
         signer: &Identity,
@@ -141,7 +141,7 @@ impl Ledger {
         self.endorse(signer, query, &[]).await.map(|_| ())
     }
 
-    /// Asks the first trusted peer that can tell.
+    /// Asks for the newest block at our first peer that can answer.
     pub(crate) async fn may_read_blocks(&self, signer: &Identity) -> Result<(), LedgerError> {
         let mut answer = Ok(());
         for peer in self.trusted() {
@@ -160,7 +160,7 @@ fn is_away<T>(answer: &Result<T, LedgerError>) -> bool {
     answer.as_ref().is_err_and(|error| error.phase == Phase::Connect)
 }
 
-/// The worst first, and the same order whoever answers first.
+/// Sorts by severity, then in an order that does not depend on who answers first.
 fn sort(findings: &mut [Finding]) {
     findings.sort_by(|one, other| {
         let order = one.severity.cmp(&other.severity);
@@ -168,7 +168,8 @@ fn sort(findings: &mut [Finding]) {
     });
 }
 
-/// What is nobody's fault in particular is said once.
+/// Returns whether a finding is already listed. A finding about no signer in particular is listed
+/// once.
 fn is_same_trouble(known: &Finding, new: &Finding) -> bool {
     known.code == new.code && (new.identity.is_none() || new.identity == known.identity)
 }
@@ -178,9 +179,9 @@ fn is_about_peer<T>(answer: &Result<T, LedgerError>) -> bool {
     matches!(cause, Some(Cause::NoChannel | Cause::NotAPeer))
 }
 
-/// Calls go to our own organisation's peers alone. What is wrong with another's is no reason
-/// not to start, unless it is our resolver that leads to ourselves. A peer of ours may still
-/// have to join the channel, as long as another one may have it.
+/// Returns the finding about a peer. Calls go only to our own organisation's peers, so a problem of
+/// another's peer does not prevent the start, unless our resolver leads to this machine. Our peer
+/// may still join the channel later if another one of ours may have it.
 fn peer_finding(error: &LedgerError, own: bool, some_own_peer_may_serve: bool) -> Finding {
     let finding = Finding::from_error(error);
     let ours = own || error.connect == Some(ConnectFault::Loopback);
@@ -192,11 +193,11 @@ fn peer_finding(error: &LedgerError, own: bool, some_own_peer_may_serve: bool) -
     }
 }
 
-/// Whether it is a chaincode without the function that answered. No user's words can be in
-/// what it says: the query has no arguments.
+/// Returns whether a chaincode answered that does not have the function. The answer cannot contain
+/// a user's text, because the query has no arguments.
 fn lacks_contracts(error: &LedgerError) -> bool {
-    // The contracts answer to anybody: to them it cannot be a wrong request. A failure inside
-    // them is one of 500, as other chaincodes give for everything.
+    // The contracts answer this query to everybody, so they never refuse it as a wrong request. A
+    // failure inside the contracts has status 500, which other chaincodes use for every error.
     error.class == OutcomeClass::Refused
         && error.chaincode_status().is_some_and(|status| {
             let texts = error.details.iter().map(|detail| detail.message.as_str());
@@ -206,8 +207,8 @@ fn lacks_contracts(error: &LedgerError) -> bool {
         })
 }
 
-/// What chaincodes say of a function that they do not have: Fabric's libraries for Node.js, Go
-/// and Java, its samples without one, and the peer's own chaincodes.
+/// Messages of chaincodes without the function: Fabric's libraries for Node.js, Go and Java, its
+/// samples without a library, and the peer's own chaincodes.
 const UNKNOWN_FUNCTION: [&str; 9] = [
     "Contract name is not known",
     "function that does not exist",
@@ -222,14 +223,15 @@ const UNKNOWN_FUNCTION: [&str; 9] = [
 
 fn no_contracts(chaincode: &str, error: &LedgerError) -> Finding {
     let message = format!(
-        "the chaincode {chaincode} answers and has not the GX contracts: name the one that has, \
+        "the chaincode {chaincode} does not have the GX contracts: name the one that does, \
          or install them under this name: {error}"
     );
     let finding = Finding::refused("no_contracts", message);
     Finding { peer: error.peer.clone(), ..finding }
 }
 
-/// A chaincode may still be on its way into the channel.
+/// Returns the finding about a signer. A chaincode may still be added to the channel, so its
+/// absence does not prevent the start.
 fn signer_finding(error: &LedgerError) -> Finding {
     let finding = Finding::from_error(error);
     match error.cause {

@@ -1,4 +1,4 @@
-//! Proposals, transaction envelopes and seek requests, signed.
+//! Signed proposals, transaction envelopes and seek requests.
 
 use gx_fabric_proto::common::{
     ChannelHeader, Envelope, Header, HeaderType, Payload, SignatureHeader,
@@ -17,19 +17,19 @@ use time::OffsetDateTime;
 
 use crate::identity::Identity;
 
-/// Bytes of the random number that makes a transaction id unique.
+/// Number of bytes of the random nonce that makes a transaction id unique.
 pub(crate) const NONCE_BYTES: usize = 24;
 
-/// When, on which channel and with which random number something is signed.
+/// The channel, time and nonce for signing.
 pub(crate) struct SigningContext<'a> {
     pub(crate) channel: &'a str,
     pub(crate) now: OffsetDateTime,
     pub(crate) nonce: [u8; NONCE_BYTES],
-    /// SHA-256 of the TLS client certificate; empty without one.
+    /// SHA-256 of the TLS client certificate; empty if there is none.
     pub(crate) tls_cert_hash: &'a [u8],
 }
 
-/// A signed request to run a function.
+/// A signed proposal to run a function.
 pub(crate) struct SignedCall {
     pub(crate) tx_id: String,
     pub(crate) proposal: SignedProposal,
@@ -78,7 +78,7 @@ impl SignedCall {
         Self { tx_id, proposal: SignedProposal { proposal_bytes, signature }, header }
     }
 
-    /// Signs the transaction that a gateway prepared, if it is the one that was proposed.
+    /// Signs the transaction that a gateway prepared. Refuses a transaction that was not proposed.
     pub(crate) fn seal(
         &self,
         signer: &Identity,
@@ -122,7 +122,7 @@ fn chaincode_response(transaction: &[u8]) -> Result<Response, UnexpectedTransact
         .ok_or(UnexpectedTransaction::Missing("chaincode response"))
 }
 
-/// A signed request for the blocks from `start` to `stop`.
+/// Returns a signed request for the blocks from `start` to `stop`.
 pub(crate) fn seek_envelope(
     signer: &Identity,
     context: &SigningContext<'_>,

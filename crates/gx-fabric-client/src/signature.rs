@@ -1,6 +1,6 @@
-//! ECDSA signatures in the one form that Fabric accepts: DER with the lower of both S.
+//! ECDSA signatures in the form that Fabric requires: DER with a low S.
 
-/// Bytes of one P-256 scalar.
+/// Number of bytes of a P-256 scalar.
 const SCALAR_BYTES: usize = 32;
 
 /// The order n of the P-256 group.
@@ -15,7 +15,7 @@ const HALF_ORDER: [u8; SCALAR_BYTES] = [
     0xde, 0x73, 0x7d, 0x56, 0xd3, 0x8b, 0xcf, 0x42, 0x79, 0xdc, 0xe5, 0x61, 0x7e, 0x31, 0x92, 0xa8,
 ];
 
-/// Turns `r ‖ s` of fixed length into DER, with n − s in the place of a high s.
+/// Converts `r ‖ s` of fixed length to DER and replaces a high s by n − s.
 pub(crate) fn low_s_der(fixed: &[u8; 2 * SCALAR_BYTES]) -> Vec<u8> {
     let (r, s) = fixed.split_at(SCALAR_BYTES);
     let s: [u8; SCALAR_BYTES] = s.try_into().expect("the second half of two scalars is one");
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_low_s_stays_and_the_next_is_mirrored() {
+    fn the_highest_low_s_is_kept_and_the_next_is_replaced() {
         let mut above = HALF_ORDER;
         above[31] += 1;
         // n is odd, so the mirror image of ⌊n/2⌋ + 1 is ⌊n/2⌋.

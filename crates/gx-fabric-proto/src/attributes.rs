@@ -1,4 +1,4 @@
-//! What an authority of Fabric writes into a certificate beside its subject.
+//! The attributes that a Fabric certificate authority adds to a certificate.
 
 use x509_parser::certificate::X509Certificate;
 use x509_parser::oid_registry::Oid;
@@ -6,14 +6,14 @@ use x509_parser::oid_registry::Oid;
 /// The extension that holds a certificate's attributes, as JSON.
 pub const ATTRIBUTES_OID: [u64; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 1];
 
-/// The attributes are not what an authority writes, so nothing can be said about them.
+/// Error: the attributes do not have the form in which an authority writes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MalformedAttributes;
 
-/// An attribute's value; none where the certificate does not have it.
+/// Returns the value of an attribute, or `None` if the certificate does not have it.
 ///
 /// # Errors
-/// [`MalformedAttributes`]; a certificate without any is fine.
+/// [`MalformedAttributes`] if the extension cannot be read. A certificate without one is valid.
 pub fn attribute(
     certificate: &X509Certificate<'_>,
     name: &str,

@@ -1,4 +1,4 @@
-//! The hashes that Fabric computes over its own encodings.
+//! The hashes that Fabric computes over its encodings.
 
 use sha2::{Digest, Sha256};
 
@@ -8,18 +8,19 @@ const DER_INTEGER: u8 = 0x02;
 const DER_OCTET_STRING: u8 = 0x04;
 const DER_SEQUENCE: u8 = 0x30;
 
-/// The transaction id that a peer expects for this nonce and creator.
+/// Returns the transaction id that a peer computes from this nonce and creator.
 pub fn transaction_id(nonce: &[u8], creator: &[u8]) -> String {
     let digest = Sha256::new().chain_update(nonce).chain_update(creator).finalize();
     hex::encode(digest)
 }
 
-/// SHA-256 of the DER of the header: what the next block's `previous_hash` holds.
+/// Returns SHA-256 of the header's DER, which is the `previous_hash` of the next block.
 pub fn block_header_hash(header: &BlockHeader) -> [u8; 32] {
     Sha256::digest(block_header_bytes(header)).into()
 }
 
-/// DER of `SEQUENCE { INTEGER number, OCTET STRING previous_hash, OCTET STRING data_hash }`.
+/// Encodes the header as DER: `SEQUENCE { INTEGER number, OCTET STRING previous_hash, OCTET STRING
+/// data_hash }`.
 pub fn block_header_bytes(header: &BlockHeader) -> Vec<u8> {
     let mut fields = der_element(DER_INTEGER, &minimal_integer(header.number));
     fields.extend(der_element(DER_OCTET_STRING, &header.previous_hash));
@@ -27,7 +28,7 @@ pub fn block_header_bytes(header: &BlockHeader) -> Vec<u8> {
     der_element(DER_SEQUENCE, &fields)
 }
 
-/// SHA-256 of the block's entries one after the other.
+/// Returns SHA-256 of the block's entries, concatenated.
 pub fn block_data_hash(data: &BlockData) -> [u8; 32] {
     let mut hash = Sha256::new();
     for entry in &data.data {
@@ -36,7 +37,8 @@ pub fn block_data_hash(data: &BlockData) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Two's complement in as few bytes as possible; a set top bit needs a zero before it.
+/// Encodes a number as two's complement in as few bytes as possible. If the top bit is set, a zero
+/// byte is put in front.
 fn minimal_integer(number: u64) -> Vec<u8> {
     let bytes = number.to_be_bytes();
     let leading_zeros = bytes.iter().take(bytes.len() - 1).take_while(|byte| **byte == 0).count();

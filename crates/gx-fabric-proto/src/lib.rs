@@ -1,15 +1,21 @@
-//! Fabric messages and services as generated code, with transaction id, header and certificate helpers.
+//! Fabric messages and services as generated code, with transaction id, header and certificate
+//! helpers.
 //!
-//! The texts in `proto/` are our own; package, message and field names and numbers are
-//! those of Fabric, so that real peers and the development ledger understand each other.
+//! The files in `proto/` are written by us. Package, message and field names and numbers are
+//! Fabric's, so real peers and the development ledger understand each other.
 
 mod attributes;
 mod hashing;
+mod pem;
 
 pub use attributes::{ATTRIBUTES_OID, MalformedAttributes, attribute};
 pub use hashing::{block_data_hash, block_header_bytes, block_header_hash, transaction_id};
+pub use pem::{
+    PemCertificate, PemError, PemKey, TlsPair, certificate_of, certificates_in, certificates_pem,
+    private_key_in,
+};
 
-/// The largest message either end accepts: a peer sends up to 100 MB.
+/// Limit of a message in both directions: a peer sends up to 100 MB.
 pub const MAX_MESSAGE_BYTES: usize = 100 * 1024 * 1024;
 
 /// The type URL under which a gateway packs an `ErrorDetail` into a status.

@@ -1,63 +1,62 @@
-//! svc-identity: registration, login, sessions, profile, submission for review.
+//! svc-identity: the HTTP service for people. It registers people, opens and ends their sessions,
+//! shows and changes profiles, and accepts submissions for review.
 
 mod kyc;
 mod login;
 mod person;
 mod profile;
 mod registration;
+mod taken;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use gx_auth::{Api, Foundation};
-use gx_serve::{ProblemKind, Service};
+use gx_auth::{Api, Foundation, INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, Realm, refresh_route};
+use gx_serve::Service;
 use utoipa_axum::routes;
 
-/// The role's name.
+use kyc::{KYC_INCOMPLETE, KYC_NOT_OPEN};
+use profile::PROFILE_CLOSED;
+use taken::{EMAIL_TAKEN, PHONE_TAKEN};
+
+/// Name of the role.
 pub const SERVICE: &str = "svc-identity";
 
-/// The service's own settings.
+/// Settings that only this service has.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct IdentitySettings {
-    /// Types of documents that a person hands in before review, separated by commas; none by
-    /// default.
+    /// Types of documents that a person must hand in before review, separated by commas; none by
+    /// default
     #[arg(long, env = "GX_KYC_REQUIRED_DOCUMENTS", value_delimiter = ',')]
     pub kyc_required_documents: Vec<String>,
 }
 
-/// The kinds of problems of this service.
-const PROBLEMS: &[&ProblemKind] = &[
-    &registration::EMAIL_TAKEN,
-    &registration::PHONE_TAKEN,
-    &login::INVALID_CREDENTIALS,
-    &login::INVALID_REFRESH_TOKEN,
-    &profile::PROFILE_CLOSED,
-    &kyc::KYC_INCOMPLETE,
-    &kyc::KYC_NOT_OPEN,
-];
-
-/// What the handlers share.
+/// The state that all handlers share.
 #[derive(Clone)]
-struct State {
+struct ServiceState {
     base: Foundation,
     required_documents: Arc<[String]>,
 }
 
-/// The service, ready for a router or a listener.
+/// Builds the service.
 pub fn service(settings: &IdentitySettings, base: Foundation) -> Service {
-    let parts = base.parts(SERVICE, PROBLEMS);
+    let parts = base.parts(SERVICE);
     let api = Api::new(SERVICE, base.auth.clone())
-        .public(routes!(registration::http::register))
-        .public(routes!(login::http::login))
-        .public(routes!(login::http::refresh))
-        .user_retrying(routes!(login::http::logout))
-        .user_retrying(routes!(login::http::logout_all))
-        .public(routes!(login::http::jwks))
-        .user_retrying(routes!(profile::http::get_me, profile::http::patch_me))
-        .user(routes!(profile::http::onchain))
-        .user_retrying(routes!(kyc::http::get_kyc))
-        .user_retrying(routes!(kyc::http::submit));
+        .public(routes!(registration::http::register), &[&EMAIL_TAKEN, &PHONE_TAKEN])
+        .public(routes!(login::http::login), &[&INVALID_CREDENTIALS])
+        .public(
+            refresh_route(Realm::User, "/api/v1/auth/refresh", &base),
+            &[&INVALID_REFRESH_TOKEN],
+        )
+        .user_retrying(routes!(login::http::logout), &[])
+        .user_retrying(routes!(login::http::logout_all), &[])
+        .public(routes!(login::http::jwks), &[])
+        .user_retrying(routes!(profile::http::get_me), &[])
+        .user_retrying(routes!(profile::http::patch_me), &[&PROFILE_CLOSED, &PHONE_TAKEN])
+        .user(routes!(profile::http::onchain), &[])
+        .user_retrying(routes!(kyc::http::get_kyc), &[])
+        .user_retrying(routes!(kyc::http::submit), &[&KYC_NOT_OPEN, &KYC_INCOMPLETE]);
     let required_documents = settings.kyc_required_documents.clone().into();
-    api.into_service(State { base, required_documents }, parts)
+    api.into_service(ServiceState { base, required_documents }, parts)
 }

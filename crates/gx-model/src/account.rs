@@ -7,29 +7,29 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{CountryCode, FabricUserId, InvalidId, Qirat};
 
-/// Who holds money on the ledger. Its text is the account id on the wire and in SQL.
+/// A holder of money on the ledger. Its text form is the account id on the wire and in SQL.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AccountId {
-    /// A person or organisation, by Fabric User ID.
+    /// A person or an organisation.
     User(FabricUserId),
     /// A country's treasury, written `treasury_MY`.
     Treasury(CountryCode),
-    /// One of the system's pools, written by its name.
+    /// One of the system's pools, written as the pool's name.
     Pool(Pool),
 }
 
-/// The pools into which the whole supply is created, once.
+/// The pools that hold the whole supply after bootstrap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pool {
     /// Pays the genesis grants of people.
     UserGenesis,
-    /// Pays the treasuries' part of each grant.
+    /// Pays the part of each grant that goes to a country's treasury.
     GovtGenesis,
-    /// Charitable purposes.
+    /// For charitable purposes.
     Charitable,
-    /// Loans.
+    /// For loans.
     Loan,
-    /// GX itself.
+    /// For GX itself.
     Gx,
     /// Receives the transfer fees.
     OperationsFund,
@@ -46,7 +46,7 @@ impl Pool {
         Self::OperationsFund,
     ];
 
-    /// The account id of the pool.
+    /// Returns the account id of the pool.
     pub const fn name(self) -> &'static str {
         match self {
             Self::UserGenesis => "SYSTEM_USER_GENESIS_POOL",
@@ -58,7 +58,7 @@ impl Pool {
         }
     }
 
-    /// What bootstrap puts into the pool.
+    /// Returns the balance that bootstrap gives the pool.
     pub const fn start(self) -> Qirat {
         match self {
             Self::UserGenesis => Qirat::gx(577_500_000_000),

@@ -1,6 +1,6 @@
-//! Who an account belongs to: the hex digit in the fourth block of a Fabric User ID.
+//! The type of account holder: the hex digit in the fourth block of a Fabric User ID.
 
-/// The account type. B, C and D are reserved: nobody has them.
+/// The type of an account's holder. The digits B, C and D are reserved, and no id has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "each name says what the type is for")]
 pub enum AccountType {
@@ -20,7 +20,7 @@ pub enum AccountType {
 }
 
 impl AccountType {
-    /// Every type that may be given.
+    /// Every type that an id can have.
     pub const ALL: [Self; 13] = [
         Self::Individual,
         Self::ForProfit,
@@ -37,7 +37,7 @@ impl AccountType {
         Self::System,
     ];
 
-    /// The hex digit in the id.
+    /// Returns the hex digit in the id.
     pub const fn digit(self) -> char {
         match self {
             Self::Individual => '0',
@@ -56,7 +56,7 @@ impl AccountType {
         }
     }
 
-    /// The type of that digit.
+    /// Returns the type with this digit, or `None` for a reserved or invalid digit.
     pub fn from_digit(digit: char) -> Option<Self> {
         Self::ALL.into_iter().find(|class| class.digit() == digit)
     }

@@ -1,4 +1,4 @@
-//! Commands on their way into one transaction, and what that transaction says of them.
+//! Batches of commands, and the event in which a transaction reports their outcomes.
 //!
 //! A transaction sets the one chaincode event [`BatchEvent::NAME`], whose payload is the
 //! JSON of a [`BatchEvent`]: one entry per command, in order, each with its outcome and its
@@ -8,41 +8,43 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Command, CommandCall, CommandId, EventRecord, Prerequisite, Rejection};
 
-/// `BatchContract:Execute`: one argument, the JSON of 1 to [`BatchCommand::MAX_COUNT`]
-/// of these.
+/// One command of a batch. The one argument of `BatchContract:Execute` is the JSON of 1 to
+/// [`BatchCommand::MAX_COUNT`] of these.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BatchCommand {
-    /// Which command.
+    /// The id of the command.
     pub command_id: CommandId,
-    /// The function that carries it out.
+    /// The contract function that carries out the command, `Contract:Function`.
     pub function: String,
-    /// Its arguments, the command id left out.
+    /// The arguments of the function, without the command id.
     pub args: Vec<String>,
 }
 
 impl BatchCommand {
-    /// The function that executes a batch. It alone takes no command id of its own.
+    /// The function that executes a batch. All other mutating functions take a command id last;
+    /// this one takes none.
     pub const EXECUTE: &str = "BatchContract:Execute";
-    /// The function that fences ids off: a JSON list of ids, then a command id.
+    /// The function that cancels command ids. Its arguments are a JSON list of ids and its own
+    /// command id.
     pub const CANCEL: &str = "BatchContract:Cancel";
-    /// Commands in a batch, or ids in a cancellation, at most.
+    /// Limit of commands in a batch and of ids in a cancellation.
     pub const MAX_COUNT: usize = 500;
-    /// Bytes of a batch's JSON, at most.
+    /// Limit of bytes in a batch's JSON.
     pub const MAX_BYTES: usize = 1_000_000;
 
-    /// A command of that id, as a batch carries it.
+    /// Returns the command with its id in the form in which a batch carries it.
     pub fn new(command_id: CommandId, command: &Command) -> Self {
         let CommandCall { function, args } = command.call();
         Self { command_id, function, args }
     }
 }
 
-/// Everything one transaction did.
+/// The payload of the chaincode event: the outcomes of all commands of one transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BatchEvent {
-    /// Version of this form, [`BatchEvent::VERSION`].
+    /// Version of this format, [`BatchEvent::VERSION`].
     pub version: u32,
     /// One entry per command, in the order of execution.
     pub entries: Vec<BatchEntry>,
@@ -51,19 +53,19 @@ pub struct BatchEvent {
 impl BatchEvent {
     /// The chaincode event's name.
     pub const NAME: &str = "GxBatch";
-    /// The version written now.
+    /// The version that this release writes.
     pub const VERSION: u32 = 1;
 }
 
-/// What became of one command.
+/// The outcome of one command in one transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BatchEntry {
-    /// Which command.
+    /// The id of the command.
     pub command_id: CommandId,
-    /// How it ended.
+    /// How the command ended.
     pub outcome: EntryOutcome,
-    /// What it changed; empty unless applied.
+    /// The changes of the ledger; empty unless the outcome is `Applied`.
     pub events: Vec<EventRecord>,
 }
 
@@ -76,30 +78,30 @@ pub struct BatchEntry {
     deny_unknown_fields
 )]
 pub enum EntryOutcome {
-    /// Took effect. Final, recorded on chain.
+    /// The command took effect. Final and recorded on the ledger.
     Applied {},
-    /// Refused by a rule. Final, recorded on chain.
+    /// A rule refused the command. Final and recorded on the ledger.
     Refused {
-        /// Which rule, and why.
+        /// The rule, and what is wrong.
         rejection: Rejection,
     },
-    /// Nothing written: the command waits for a prerequisite.
+    /// The command waits for a prerequisite. Nothing was written.
     Deferred {
-        /// What is missing.
+        /// The prerequisite that is missing.
         prerequisite: Prerequisite,
     },
-    /// The id is already on chain with the same content: nothing written now.
+    /// The ledger already has the id with the same content. Nothing was written.
     Replay {
-        /// The transaction in which it first ended.
+        /// The transaction in which the command ended.
         tx_id: String,
-        /// How it ended then.
+        /// The outcome that the command had there.
         first: Box<EntryOutcome>,
     },
-    /// The id is already on chain with other content: nothing written now.
+    /// The ledger already has the id with other content. Nothing was written.
     Mismatch {
-        /// The transaction in which the id was first used.
+        /// The transaction that used the id first.
         tx_id: String,
     },
-    /// Cancelled before it took effect. Final, recorded on chain.
+    /// The id was cancelled before it took effect. Final and recorded on the ledger.
     Cancelled {},
 }

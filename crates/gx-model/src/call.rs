@@ -1,10 +1,10 @@
-//! Commands as contract calls: text out, and text parsed in.
+//! Converts commands into contract calls and parses contract calls.
 
 use crate::economics::AGES;
 use crate::{Command, CommandKind};
 
-/// A command as a contract call: the function's qualified name and its text arguments,
-/// without the command id that every mutating call carries last.
+/// A command as a contract call. The command id, which is the last argument of every mutating call,
+/// is not part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandCall {
     /// `Contract:Function`.
@@ -13,36 +13,36 @@ pub struct CommandCall {
     pub args: Vec<String>,
 }
 
-/// Why a contract call is no command: what is wrong with which argument.
+/// Why a contract call is not a valid command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCommand {
     /// No mutating function has this name.
     #[error("there is no function {0}")]
     UnknownFunction(String),
-    /// The function takes another number of arguments.
+    /// The number of arguments is wrong.
     #[error("{function} takes {expected} arguments, not {given}")]
     ArgumentCount {
         /// The function called.
         function: &'static str,
-        /// Arguments it takes, the command id not counted.
+        /// Number of arguments that the function takes, without the command id.
         expected: usize,
-        /// Arguments given.
+        /// Number of arguments that were given.
         given: usize,
     },
-    /// An argument is not of its type.
+    /// An argument cannot be parsed as its type.
     #[error("argument {argument} of {function}: {reason}")]
     Argument {
         /// The function called.
         function: &'static str,
         /// The argument's name.
         argument: &'static str,
-        /// What is wrong and what is right.
+        /// Why the argument is invalid.
         reason: String,
     },
 }
 
 impl Command {
-    /// The contract call that carries it out.
+    /// Returns the contract call that carries out the command.
     pub fn call(&self) -> CommandCall {
         let args = match self {
             Self::BootstrapSystem {} | Self::ResumeSystem {} => vec![],

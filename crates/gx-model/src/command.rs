@@ -1,5 +1,5 @@
-//! Commands: what the backend may ask of the ledger. This list drives the API, the outbox
-//! table, the submitter and the contracts (OUT-02).
+//! Commands: the changes that the backend can request from the ledger. This list is the source for
+//! the API, the outbox table, the submitter and the contracts (OUT-02).
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -9,8 +9,8 @@ use crate::{
     TxType,
 };
 
-/// A command with its complete, typed payload. Its JSON, without the kind, is what
-/// `OutboxCommand.payload` holds: never a name, an address or a credential (OUT-12).
+/// A command with its complete, typed payload. `OutboxCommand.payload` holds its JSON without the
+/// kind: never a name, an address or a credential (OUT-12).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     tag = "kind",
@@ -22,69 +22,70 @@ use crate::{
 pub enum Command {
     /// Creates the whole supply in the pools, once.
     BootstrapSystem {},
-    /// Writes the countries and their shares of world population, once each.
+    /// Adds countries with their shares of world population. Each country is added once.
     InitializeCountryData {
         /// The countries to add.
         countries: Vec<Country>,
     },
-    /// Refuses every change but a resume from here on.
+    /// Makes the ledger refuse every change except a resume.
     PauseSystem {
-        /// Why.
+        /// The reason of the pause.
         reason_code: ReasonCode,
     },
     /// Ends a pause.
     ResumeSystem {},
     /// Unlocks one country's treasury.
     ActivateTreasury {
-        /// Whose treasury.
+        /// The country of the treasury.
         country_code: CountryCode,
     },
-    /// Brings a person into existence on the ledger.
+    /// Creates a person on the ledger.
     CreateUser {
         /// The id reserved for the person.
         user_id: FabricUserId,
-        /// Stands for the accepted selfie.
+        /// HMAC of the selfie that the reviewer accepted.
         biometric_hash: BiometricHash,
-        /// The country, which the id names too.
+        /// The country; the id contains the same one.
         nationality: CountryCode,
         /// Full years at approval, 0–150.
         #[serde(deserialize_with = "age")]
         age: u8,
     },
-    /// Pays the person's one genesis grant and the treasury's part.
+    /// Pays a person's one genesis grant, and the treasury's part of it.
     DistributeGenesis {
-        /// Who.
+        /// The person.
         user_id: FabricUserId,
-        /// The country whose phase counts.
+        /// The country whose phase decides the amount.
         nationality: CountryCode,
     },
-    /// Moves money; the sender pays the fee on top.
+    /// Transfers money. The payer pays the fee on top of the amount.
     Transfer {
-        /// Who pays.
+        /// The payer.
         from: AccountId,
-        /// Who receives.
+        /// The receiver.
         to: AccountId,
-        /// What the receiver gets.
+        /// The amount that the receiver gets.
         amount: Qirat,
-        /// Class claimed by the caller; refused where it contradicts the accounts.
+        /// The class that the caller claims; the contract refuses a class that contradicts the
+        /// accounts.
         tx_type: Option<TxType>,
     },
     /// Forbids a person to spend.
     FreezeWallet {
-        /// Who.
+        /// The person.
         user_id: FabricUserId,
-        /// Why.
+        /// The reason of the freeze.
         reason_code: ReasonCode,
     },
-    /// Allows it again.
+    /// Allows a person to spend again.
     UnfreezeWallet {
-        /// Who.
+        /// The person.
         user_id: FabricUserId,
     },
 }
 
 impl Command {
-    /// The command's name.
+    /// Returns the kind of the command.
     pub const fn kind(&self) -> CommandKind {
         match self {
             Self::BootstrapSystem {} => CommandKind::BootstrapSystem,
@@ -100,8 +101,10 @@ impl Command {
         }
     }
 
-    /// What keeps its commands in order: a person's id, `treasury_CC`, `SYSTEM`, or
-    /// `SYSTEM_PAUSE`, because what waits for a resume must not stand before the resume.
+    /// Returns the key of the command's aggregate; commands with the same key are sent in order.
+    /// The key is a person's id, `treasury_CC`, `SYSTEM` or `SYSTEM_PAUSE`. Pause and resume have a
+    /// key of their own, because a command that waits for the resume must not be ahead of the
+    /// resume.
     pub fn aggregate_key(&self) -> String {
         match self {
             Self::BootstrapSystem {} | Self::InitializeCountryData { .. } => "SYSTEM".to_owned(),
@@ -117,8 +120,8 @@ impl Command {
         }
     }
 
-    /// What the command touches on the ledger: accounts by their id, a country's counter as
-    /// its treasury. Two commands conflict only where these meet.
+    /// Returns the accounts that the command may write on the ledger, by id. A country's
+    /// counters count as its treasury. Two commands conflict only if their lists overlap.
     pub fn touches(&self) -> Vec<String> {
         match self {
             Self::DistributeGenesis { user_id, nationality } => {
@@ -129,16 +132,16 @@ impl Command {
         }
     }
 
-    /// The payload's JSON, without the kind.
+    /// Returns the payload's JSON, without the kind.
     pub fn payload(&self) -> serde_json::Value {
         let mut tagged = serde_json::to_value(self).expect("a command has only text keys");
         tagged["payload"].take()
     }
 
-    /// The command of that kind with that payload.
+    /// Parses the payload of a command of this kind.
     ///
     /// # Errors
-    /// Names the missing, unknown or malformed field.
+    /// Names the field that is missing, unknown or malformed.
     pub fn from_payload(
         kind: CommandKind,
         payload: &serde_json::Value,

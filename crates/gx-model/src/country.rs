@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::text_on_the_wire;
 
-/// An ISO 3166-1 alpha-2 code (and XK), two upper-case letters. Whether such a country is
-/// listed is for [`CountryList`] or the database to say.
+/// A country code: two upper-case letters, by ISO 3166-1 alpha-2 (and XK). Whether the country
+/// exists is decided by [`CountryList`] or the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CountryCode([u8; 2]);
 
-/// A text that is not two upper-case letters.
+/// Error: the text is not two upper-case letters.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a country code is two upper-case letters")]
 pub struct InvalidCountryCode;
@@ -43,42 +43,42 @@ text_on_the_wire!(CountryCode);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Country {
-    /// The code.
+    /// The country's code.
     pub country_code: CountryCode,
-    /// The English name.
+    /// The country's English name.
     pub name: String,
     /// Share of world population in parts per 10^9.
     pub share_ppb: u32,
 }
 
-/// The countries GX knows: codes unique and in order, shares summing to exactly 10^9.
+/// All countries that GX knows. Codes are unique and sorted, and the shares sum to exactly 10^9.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountryList(Vec<Country>);
 
-/// Why a country file is refused.
+/// Why a country file is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CountryListError {
-    /// A line that is not `code,name,share`.
+    /// A line is not `code,name,share`.
     #[error("line {line}: {reason}")]
     Line {
-        /// Line of the file, the header being 1.
+        /// Number of the line; the header is line 1.
         line: u64,
-        /// What is wrong.
+        /// What is wrong with the line.
         reason: String,
     },
     /// A code occurs twice.
     #[error("country {0} is listed twice")]
     Twice(CountryCode),
-    /// Shares do not sum to 10^9.
+    /// The shares do not sum to 10^9.
     #[error("the shares sum to {0} parts per 10^9, not to 1000000000")]
     Sum(u64),
 }
 
 impl CountryList {
-    /// What the shares of all countries sum to.
+    /// The sum that the shares of all countries must have.
     pub const SHARE_TOTAL: u64 = 1_000_000_000;
 
-    /// The list that this release was built with, the one source for database and ledger.
+    /// Returns the list that this release was built with: the one source for database and ledger.
     pub fn embedded() -> &'static Self {
         static LIST: LazyLock<CountryList> = LazyLock::new(|| {
             CountryList::parse(include_str!("../countries.csv"))
@@ -87,10 +87,10 @@ impl CountryList {
         &LIST
     }
 
-    /// Reads a country file: `countryCode,name,sharePpb` with that header.
+    /// Parses a country file with the header `countryCode,name,sharePpb`.
     ///
     /// # Errors
-    /// [`CountryListError`], naming the line or country.
+    /// [`CountryListError`] names the line or the country that is wrong, or the wrong sum.
     pub fn parse(text: &str) -> Result<Self, CountryListError> {
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let mut countries = BTreeMap::new();
@@ -108,12 +108,12 @@ impl CountryList {
         Ok(Self(countries.into_values().collect()))
     }
 
-    /// The countries, by code.
+    /// Returns the countries, sorted by code.
     pub fn iter(&self) -> std::slice::Iter<'_, Country> {
         self.0.iter()
     }
 
-    /// The country of that code.
+    /// Returns the country with this code.
     pub fn get(&self, code: CountryCode) -> Option<&Country> {
         let at = self.0.binary_search_by_key(&code, |country| country.country_code).ok()?;
         self.0.get(at)

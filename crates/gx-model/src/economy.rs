@@ -1,4 +1,4 @@
-//! Phases, grants, ages and fees: the constants and the arithmetic on them.
+//! The economic constants, and the calculation of grants, ages and fees.
 
 use std::ops::RangeInclusive;
 
@@ -9,17 +9,17 @@ use crate::{AccountId, AccountType, CountryList, Qirat, TxType};
 /// A phase of the genesis distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Phase {
-    /// 1 to 6.
+    /// The number of the phase, 1 to 6.
     pub number: u8,
-    /// People of all countries together who fall into the phase.
+    /// Number of people of all countries together who get their grant in this phase.
     pub users: u64,
-    /// What each gets.
+    /// The grant of one person.
     pub user: Qirat,
-    /// What the country's treasury gets for each.
+    /// The amount that the country's treasury gets with each grant.
     pub treasury: Qirat,
 }
 
-/// The phases, in order. Together they exhaust the two genesis pools exactly.
+/// The phases, in order. Together they use up the two genesis pools exactly.
 pub const PHASES: [Phase; 6] = [
     phase(1, 100_000_000, 500, 50),
     phase(2, 200_000_000, 400, 50),
@@ -29,36 +29,36 @@ pub const PHASES: [Phase; 6] = [
     phase(6, 2_450_000_000, 50, 10),
 ];
 
-/// Ages at which a grant is paid, both included.
+/// Ages at which a grant is paid, including both limits.
 pub const GENESIS_AGES: RangeInclusive<u8> = 13..=73;
 
-/// Ages that a person can have at approval.
+/// Ages that a person can have at approval, including both limits.
 pub const AGES: RangeInclusive<u8> = 0..=150;
 
-/// No fee is above 10 %.
+/// Upper limit of a fee in 1/10 000 of the amount: 10 %.
 pub const MAX_FEE_BASIS_POINTS: u16 = 1_000;
 
-/// Rates of one class of transfers, by amount.
+/// The rates of one class of transfers, by amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FeeClass {
     /// The class.
     pub tx_type: TxType,
-    /// Whether both ids name the same country.
+    /// Whether the rates are for two ids of the same country.
     pub is_local: bool,
-    /// The steps, the lowest first; the first begins at zero.
+    /// The tiers, sorted by amount; the first one begins at zero.
     pub tiers: &'static [FeeTier],
 }
 
-/// A step of the fee table.
+/// A tier of the fee table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FeeTier {
-    /// Amounts from here on, up to the next step.
+    /// The lowest amount of the tier.
     pub from: Qirat,
-    /// The rate in 1/10 000 of the whole amount.
+    /// The rate in 1/10 000; it applies to the whole amount.
     pub basis_points: u16,
 }
 
-/// What transfers cost, every class and distance.
+/// The rates of every class of transfers, within a country and between countries.
 pub const FEES: [FeeClass; 8] = [
     fees(TxType::P2p, true, &[flat(0), above(2_999_999, 5), above(100_000_000, 10)]),
     fees(TxType::P2p, false, &[flat(15), above(100_000_000, 25)]),
@@ -78,7 +78,7 @@ const fn flat(basis_points: u16) -> FeeTier {
     above(-1, basis_points)
 }
 
-/// The rate of amounts above so many Qirat.
+/// Returns the tier of amounts above `qirat`.
 const fn above(qirat: i64, basis_points: u16) -> FeeTier {
     assert!(basis_points <= MAX_FEE_BASIS_POINTS, "no fee is above 10 %");
     FeeTier { from: Qirat::of(qirat + 1), basis_points }
@@ -88,21 +88,21 @@ const fn phase(number: u8, users: u64, user: i64, treasury: i64) -> Phase {
     Phase { number, users, user: Qirat::gx(user), treasury: Qirat::gx(treasury) }
 }
 
-/// What one person's grant comes to.
+/// The amounts of one person's grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// The country's phase, 1 to 6.
     pub phase: u8,
-    /// For the person.
+    /// The amount for the person.
     pub user: Qirat,
-    /// For the country's treasury.
+    /// The amount for the country's treasury.
     pub treasury: Qirat,
 }
 
-/// What a transfer costs on top of its amount.
+/// The cost of a transfer, which the payer pays on top of the amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fee {
-    /// The class that decided it; `None` where a pool or treasury takes part.
+    /// The class that decides the rate; `None` if a pool or treasury takes part, which is free.
     pub tx_type: Option<TxType>,
     /// The rate in 1/10 000 of the amount.
     pub basis_points: u16,
@@ -110,7 +110,7 @@ pub struct Fee {
     pub fee: Qirat,
 }
 
-/// No class of transfers leads from the one account type to the other.
+/// Error: no class of transfers exists between these two account types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no transaction type covers a transfer from account type {} to {}", from.digit(), to.digit())]
 pub struct NoTxType {
@@ -120,21 +120,21 @@ pub struct NoTxType {
     pub to: AccountType,
 }
 
-/// Full years from birth to a day, by the calendar: who was born on 29 February is a year
-/// older on 1 March of other years. 0 before birth.
+/// Returns the age in full years on `day`, or 0 before birth. A person born on 29 February gets a
+/// year older on 1 March of years that are not leap years.
 pub fn age_on(birth: Date, day: Date) -> u8 {
     let had_birthday = (day.month() as u8, day.day()) >= (birth.month() as u8, birth.day());
     let years = day.year() - birth.year() - i32::from(!had_birthday);
     u8::try_from(years.clamp(0, i32::from(u8::MAX))).expect("clamped to a byte")
 }
 
-/// How many people of a country fall into a phase, rounded down.
+/// Returns the number of people of a country who get their grant in a phase, rounded down.
 pub fn country_cap(phase: &Phase, share_ppb: u32) -> u64 {
     phase.users * u64::from(share_ppb) / CountryList::SHARE_TOTAL
 }
 
-/// The grant of a country's next person, when so many were granted before: `None` without
-/// a share of world population, or when all phases are used up.
+/// Returns the grant of the next person of a country in which `users_so_far` people have one.
+/// Returns `None` if the country has no share of world population or has used up all phases.
 pub fn grant_for(users_so_far: u64, share_ppb: u32) -> Option<Grant> {
     let mut cap = 0;
     PHASES.iter().find_map(|phase| {
@@ -144,10 +144,10 @@ pub fn grant_for(users_so_far: u64, share_ppb: u32) -> Option<Grant> {
     })
 }
 
-/// The fee of a transfer, by the accounts that take part.
+/// Returns the fee of a transfer between these accounts.
 ///
 /// # Errors
-/// [`NoTxType`].
+/// [`NoTxType`] if no class of transfers exists between the types of the two accounts.
 pub fn fee(from: &AccountId, to: &AccountId, amount: Qirat) -> Result<Fee, NoTxType> {
     let (AccountId::User(payer), AccountId::User(receiver)) = (from, to) else {
         return Ok(Fee { tx_type: None, basis_points: 0, fee: Qirat::ZERO });
@@ -157,7 +157,7 @@ pub fn fee(from: &AccountId, to: &AccountId, amount: Qirat) -> Result<Fee, NoTxT
     Ok(Fee { tx_type: Some(tx_type), basis_points, fee: amount.basis_points(basis_points) })
 }
 
-/// The class of a transfer between two people or organisations.
+/// Returns the class of a transfer between two people or organisations.
 fn tx_type(from: AccountType, to: AccountType) -> Result<TxType, NoTxType> {
     use AccountType::*;
     match (from, to) {
@@ -175,7 +175,7 @@ fn tx_type(from: AccountType, to: AccountType) -> Result<TxType, NoTxType> {
     }
 }
 
-/// The rate in basis points.
+/// Returns the rate in basis points.
 fn rate(tx_type: TxType, is_local: bool, amount: Qirat) -> u16 {
     let class = FEES.iter().find(|class| class.tx_type == tx_type && class.is_local == is_local);
     let tiers = class.expect("a test looks every class up").tiers;
@@ -187,14 +187,14 @@ fn rate(tx_type: TxType, is_local: bool, amount: Qirat) -> u16 {
 mod tests {
     use super::{FEES, MAX_FEE_BASIS_POINTS, flat};
 
-    /// FAB-12: the table cannot hold a rate above the limit; as a constant it would not compile.
+    /// FAB-12: a rate above the limit is refused; in a constant it does not compile.
     #[test]
     #[should_panic(expected = "no fee is above 10 %")]
     fn an_excessive_rate_is_refused() {
         flat(MAX_FEE_BASIS_POINTS + 1);
     }
 
-    /// FAB-12: every class has rates for every amount, in order.
+    /// FAB-12: the tiers of every class begin at zero and are sorted, so every amount has a rate.
     #[test]
     fn the_steps_of_each_class_begin_at_zero_and_rise() {
         for class in FEES {

@@ -1,133 +1,132 @@
-//! Changes of the ledger. Events carry balances **after** the change, so that applying one
-//! is assignment and repeating it changes nothing.
+//! Domain events: the changes of the ledger. An event has the balances **after** the change, so
+//! applying it again changes nothing.
 
+use gx_ledger_api::named;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::named::named;
 use crate::{AccountId, CommandId, Country, CountryCode, FabricUserId, Qirat, ReasonCode, TxType};
 
-/// A change of the ledger, in the words of the business. On the wire it is an
-/// [`EventRecord`].
+/// A change of the ledger. On the wire it is an [`EventRecord`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "name", content = "data", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum DomainEvent {
-    /// The supply exists.
+    /// The supply was created.
     SystemBootstrapped {
-        /// Every pool with its start balance; they sum to the supply.
+        /// Every pool with its balance at the start; the balances sum to the supply.
         pools: Vec<AccountBalance>,
     },
-    /// Countries became known.
+    /// Countries were added.
     CountryDataInitialized {
-        /// The countries added.
+        /// The countries that were added.
         countries: Vec<Country>,
     },
-    /// Changes are refused from here on.
+    /// The ledger refuses changes from here on.
     SystemPaused {
-        /// Why.
+        /// The reason of the pause.
         reason_code: ReasonCode,
     },
-    /// Changes are possible again.
+    /// The ledger accepts changes again.
     SystemResumed {},
-    /// A treasury may spend.
+    /// A treasury may spend from here on.
     TreasuryAccountActivated {
-        /// Whose.
+        /// The country of the treasury.
         country_code: CountryCode,
     },
-    /// A person exists on the ledger, with a balance of zero.
+    /// A person was created, with a balance of zero.
     UserCreated {
-        /// Who.
+        /// The person.
         user_id: FabricUserId,
-        /// The country.
+        /// The person's country.
         nationality: CountryCode,
     },
-    /// The person's one grant was decided.
+    /// A person's one grant was decided.
     GenesisDistributed {
-        /// Who.
+        /// The person.
         user_id: FabricUserId,
-        /// The country whose phase counted.
+        /// The country whose phase decided the amount.
         nationality: CountryCode,
-        /// Phase 1–6; `None` where the grant is 0.
+        /// Phase 1–6; `None` if the grant is 0.
         #[serde(deserialize_with = "present")]
         phase: Option<u8>,
-        /// Paid to the person.
+        /// Amount paid to the person.
         amount: Qirat,
-        /// Paid to the country's treasury.
+        /// Amount paid to the country's treasury.
         treasury_amount: Qirat,
-        /// Why the grant is 0; `None` where it is not.
+        /// Why the grant is 0; `None` if it is not.
         #[serde(deserialize_with = "present")]
         refusal: Option<GrantRefusal>,
-        /// The person's balance after.
+        /// The person's balance after the grant.
         balance: Qirat,
-        /// The treasury's balance after.
+        /// The treasury's balance after the grant.
         treasury_balance: Qirat,
-        /// The country's counters after: people granted so far.
+        /// Number of people of the country with a grant, after this one.
         country_users: u64,
-        /// Sum paid from SYSTEM_USER_GENESIS_POOL in this country so far.
+        /// Sum paid from SYSTEM_USER_GENESIS_POOL in this country, with this grant.
         country_user_total: Qirat,
-        /// Sum paid from SYSTEM_GOVT_GENESIS_POOL in this country so far.
+        /// Sum paid from SYSTEM_GOVT_GENESIS_POOL in this country, with this grant.
         country_treasury_total: Qirat,
     },
-    /// Money moved.
+    /// Money was transferred.
     TransferCompleted {
-        /// Who paid.
+        /// The payer.
         from: AccountId,
-        /// Who received.
+        /// The receiver.
         to: AccountId,
-        /// What the receiver got.
+        /// The amount that the receiver got.
         amount: Qirat,
-        /// What the payer paid on top, credited to SYSTEM_OPERATIONS_FUND.
+        /// The fee that the payer paid on top, for SYSTEM_OPERATIONS_FUND.
         fee: Qirat,
-        /// The class that decided the fee; `None` where none applies.
+        /// The class that decided the fee; `None` if no class applies.
         #[serde(deserialize_with = "present")]
         tx_type: Option<TxType>,
-        /// The payer's balance after.
+        /// The payer's balance after the transfer.
         from_balance: Qirat,
-        /// The receiver's balance after.
+        /// The receiver's balance after the transfer.
         to_balance: Qirat,
     },
-    /// A person may not spend.
+    /// A person may not spend from here on.
     WalletFrozen {
-        /// Who.
+        /// The person.
         user_id: FabricUserId,
-        /// Why.
+        /// The reason of the freeze.
         reason_code: ReasonCode,
     },
     /// A person may spend again.
     WalletUnfrozen {
-        /// Who.
+        /// The person.
         user_id: FabricUserId,
     },
-    /// These ids will never take effect.
+    /// Command ids were cancelled: they never take effect.
     CommandsCancelled {
-        /// The ids fenced off.
+        /// The ids that were cancelled.
         command_ids: Vec<CommandId>,
     },
 }
 
-/// An account and what it holds.
+/// An account with its balance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccountBalance {
-    /// Whose.
+    /// The account.
     pub account: AccountId,
-    /// How much.
+    /// The balance.
     pub balance: Qirat,
 }
 
 named! {
     /// Why a grant is 0.
     pub enum GrantRefusal("no grant is refused for such a reason") {
-        /// Younger than 13 or older than 73 on the day.
+        /// The person is younger than 13 or older than 73 on the day of the transaction.
         Age = "AGE",
         /// The country has no share of world population.
         NoShare = "NO_SHARE",
-        /// All phases of the country are used up.
+        /// The country has used up all phases.
         PhasesUsedUp = "PHASES_USED_UP",
     }
 }
 
 impl DomainEvent {
-    /// Every name the ledger can emit (PRJ-04).
+    /// The names of all events that the ledger can emit (PRJ-04).
     pub const NAMES: [&str; 11] = [
         "SystemBootstrapped",
         "CountryDataInitialized",
@@ -142,7 +141,7 @@ impl DomainEvent {
         "CommandsCancelled",
     ];
 
-    /// The event's name.
+    /// Returns the event's name.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::SystemBootstrapped { .. } => "SystemBootstrapped",
@@ -159,7 +158,8 @@ impl DomainEvent {
         }
     }
 
-    /// The accounts whose state the event assigns: what a dead letter of it holds back.
+    /// Returns the accounts whose state the event sets. If the event becomes a dead letter, later
+    /// events of these accounts wait for it.
     pub fn aggregates(&self) -> Vec<AccountId> {
         match self {
             Self::SystemBootstrapped { pools } => {
@@ -183,7 +183,7 @@ impl DomainEvent {
     }
 }
 
-/// Reads an optional field that must be present, as `null` where there is no value.
+/// Deserializes an optional field whose key must be present; `null` is `None`.
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {

@@ -1,11 +1,12 @@
 //! The Fabric User ID: `CC CCC AAANNN TCCCC NNNN`, 24 characters in five blocks.
 //!
-//! Country; three digits of a checksum over e-mail, birth date and country; birth date and
-//! gender; account type and four random letters; four random digits.
+//! The blocks are: the country; three hex digits of a checksum over e-mail, birth date and country;
+//! birth date and gender; account type and four random letters; four random digits.
 
 use std::fmt;
 use std::str::FromStr;
 
+use gx_ledger_api::named;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
@@ -13,7 +14,6 @@ use time::macros::date;
 use time::{Date, Duration};
 
 use crate::ids::text_on_the_wire;
-use crate::named::named;
 use crate::{AccountType, CountryCode};
 
 /// A well-formed Fabric User ID.
@@ -21,7 +21,7 @@ use crate::{AccountType, CountryCode};
 #[serde(try_from = "String", into = "String")]
 pub struct FabricUserId(String);
 
-/// What an id is made from, its random parts aside.
+/// The facts that an id is generated from. The rest of an id is random.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdSubject {
     /// The e-mail address; its case does not matter.
@@ -30,14 +30,14 @@ pub struct IdSubject {
     pub birth_date: Date,
     /// The country.
     pub country: CountryCode,
-    /// The gender; without meaning for anybody but individuals.
+    /// The gender; ignored for account types other than individual.
     pub gender: Gender,
-    /// Who the account belongs to.
+    /// The type of the account's holder.
     pub account_type: AccountType,
 }
 
 named! {
-    /// A person's gender, as the id has it.
+    /// A person's gender, as the birth-date block encodes it.
     pub enum Gender("a gender is male or female") {
         /// Adds nothing to the birth-date block.
         Male = "male",
@@ -46,32 +46,33 @@ named! {
     }
 }
 
-/// Why a text is no Fabric User ID, or why none can be made.
+/// Why a text is not a Fabric User ID, or why no id can be generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFabricUserId {
-    /// Not five blocks of the right characters.
+    /// The text is not five blocks of the right characters.
     #[error(
         "a Fabric User ID has the form CC CCC AAANNN TCCCC NNNN, such as MY 463 AUN834 0QKZB 5821"
     )]
     Form,
-    /// The fourth block begins with a type that is reserved.
+    /// The fourth block begins with a reserved account type.
     #[error("the account types B, C and D are reserved")]
     AccountType,
-    /// The birth date lies outside 1900-01-01..=4000-01-01.
+    /// The birth date is outside 1900-01-01..=4000-01-01.
     #[error("a birth date in a Fabric User ID lies between 1900-01-01 and 4000-01-01")]
     BirthDate,
 }
 
-/// Which fact an id does not agree with.
+/// The first fact that contradicts an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdMismatch {
-    /// The first block is another country.
+    /// The first block has another country.
     #[error("the id names another country")]
     Country,
-    /// The third block is another date.
+    /// The third block has another birth date.
     #[error("the id names another birth date")]
     BirthDate,
-    /// The checksum in the second block is that of other facts: another e-mail.
+    /// The second block is the checksum of other facts. If country and birth date match, the e-mail
+    /// address differs.
     #[error("the id's checksum is not that of this e-mail address, birth date and country")]
     Checksum,
 }
@@ -82,11 +83,11 @@ const FEMALE_OFFSET: i64 = 500_000;
 const ORGANISATION_OFFSET: i64 = 1_000_000;
 
 impl FabricUserId {
-    /// Draws an id. The random source must be a CSPRNG; who reserves the id draws again
-    /// when it is taken.
+    /// Generates an id. `rng` must be a CSPRNG. If the id is already taken, the caller generates
+    /// another one.
     ///
     /// # Errors
-    /// [`InvalidFabricUserId::BirthDate`].
+    /// [`InvalidFabricUserId::BirthDate`] if the date is outside the format.
     pub fn generate(subject: &IdSubject, rng: &mut impl Rng) -> Result<Self, InvalidFabricUserId> {
         let IdSubject { email, birth_date, country, gender, account_type } = subject;
         if !(FIRST_DATE..=LAST_DATE).contains(birth_date) {
@@ -100,37 +101,54 @@ impl FabricUserId {
         Ok(Self(format!("{country} {checksum} {birth} {class}{letters} {digits:04}")))
     }
 
-    /// The text.
+    /// Reads an id as people write and paste it: in either case, with blanks of any kind and
+    /// number or none between its blocks, and with the marks that programs put around what is
+    /// copied. The ledger and the database have its one form, which [`str::parse`] reads.
+    ///
+    /// # Errors
+    /// [`InvalidFabricUserId`].
+    pub fn from_pasted(text: &str) -> Result<Self, InvalidFabricUserId> {
+        const BLOCKS: [std::ops::Range<usize>; 5] = [0..2, 2..5, 5..11, 11..16, 16..20];
+        let typed = text.chars().filter(|c| !c.is_whitespace() && !comes_with_pasting(*c));
+        let typed: String = typed.map(|c| c.to_ascii_uppercase()).collect();
+        let blocks = BLOCKS.map(|block| typed.get(block).unwrap_or_default());
+        if !typed.is_ascii() || typed.len() != BLOCKS[4].end {
+            return Err(InvalidFabricUserId::Form);
+        }
+        blocks.join(" ").parse()
+    }
+
+    /// Returns the id's text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The country in the first block.
+    /// Returns the country in the first block.
     pub fn country(&self) -> CountryCode {
         self.0[..2].parse().expect("a parsed id begins with a country code")
     }
 
-    /// The account type in the fourth block.
+    /// Returns the account type in the fourth block.
     pub fn account_type(&self) -> AccountType {
         AccountType::from_digit(char::from(self.0.as_bytes()[14]))
             .expect("a parsed id has a known account type")
     }
 
-    /// The date in the third block. A man born after 3268-12-13 would be read as a woman
-    /// born 500 000 days earlier: the format gives both the same block.
+    /// Returns the date in the third block. The format has a collision: a man born after 3268-12-13
+    /// has the block of a woman born 500 000 days earlier, and is read as that woman.
     pub fn birth_date(&self) -> Date {
         self.birth().expect("a parsed id has a birth date").0
     }
 
-    /// The gender in the third block; organisations have none.
+    /// Returns the gender in the third block, or `None` for an organisation.
     pub fn gender(&self) -> Option<Gender> {
         self.birth().expect("a parsed id has a birth date").1
     }
 
-    /// Whether the id is one of somebody with these facts.
+    /// Checks that the id agrees with these facts.
     ///
     /// # Errors
-    /// [`IdMismatch`]: the first fact that differs.
+    /// [`IdMismatch`] names the first fact that differs.
     pub fn verify(
         &self,
         email: &str,
@@ -154,7 +172,7 @@ impl FabricUserId {
         }
     }
 
-    /// The facts in the third block, unless it is the block of no accepted date.
+    /// Returns the facts in the third block, or `None` if it encodes no valid date.
     fn birth(&self) -> Option<(Date, Option<Gender>)> {
         let offset = offset(&self.0[7..13]);
         let (days, gender) = match self.account_type() {
@@ -197,14 +215,21 @@ impl fmt::Display for FabricUserId {
 
 text_on_the_wire!(FabricUserId);
 
-/// First three hex digits of SHA-1 over lower-cased e-mail, `YYYY-MM-DD` and country code.
+/// Whether a program adds the character to what is copied out of it: marks of direction, joiners
+/// and spaces without width, soft hyphens, byte order marks.
+fn comes_with_pasting(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Returns the first three hex digits of SHA-1 over lower-cased e-mail, `YYYY-MM-DD` and country.
 fn checksum(email: &str, birth_date: Date, country: CountryCode) -> String {
     let digest = Sha1::digest(format!("{}{birth_date}{country}", email.to_lowercase()));
     format!("{:02X}{:X}", digest[0], digest[1] >> 4)
 }
 
-/// Days since 1900-01-01 plus the offset of gender or kind: thousands as three letters in
-/// base 26, the rest as three digits.
+/// Returns the birth-date block: days since 1900-01-01 plus the offset for gender or organisation,
+/// with the thousands as three letters in base 26 and the rest as three digits.
 fn birth_block(birth_date: Date, gender: Gender, account_type: AccountType) -> String {
     let days = (birth_date - FIRST_DATE).whole_days();
     let offset = match (account_type, gender) {
@@ -220,7 +245,7 @@ fn birth_block(birth_date: Date, gender: Gender, account_type: AccountType) -> S
     format!("{a}{b}{c}{:03}", offset % 1000)
 }
 
-/// The number in a birth-date block of three letters and three digits.
+/// Returns the number that a birth-date block encodes.
 fn offset(block: &str) -> i64 {
     let (letters, digits) = block.split_at(3);
     let thousands = letters.bytes().fold(0, |sum, b| sum * 26 + i64::from(b - b'A'));

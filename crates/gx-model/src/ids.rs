@@ -1,14 +1,13 @@
-//! Small parsed values: a value of one of these types is well-formed.
+//! Small value types. A value of these types is always well-formed.
 
 use std::fmt;
 use std::str::FromStr;
 
+use gx_ledger_api::named;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::named::named;
-
-/// Why a text is not the id it claims to be.
+/// Why a text is not a valid id or code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidId {
     /// Not a UUID in its lower-case hyphenated form.
@@ -25,7 +24,8 @@ pub enum InvalidId {
     ReasonCode,
 }
 
-/// The id of a command, made by whoever first wants it, so that repeating it is harmless.
+/// The id of a command. The caller that requests the command derives it, so repeating the request
+/// has no further effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CommandId(Uuid);
@@ -34,7 +34,8 @@ impl CommandId {
     /// Namespace of the UUIDv5 ids derived by [`CommandId::derive`].
     const NAMESPACE: Uuid = Uuid::from_u128(0x8f1c_3c0e_54a1_5d3b_9b57_2a6f_0c1d_7e21);
 
-    /// The same parts always give the same id (UUIDv5 over the parts, each with its length).
+    /// Derives the id from parts; the same parts always give the same id (UUIDv5 over the parts,
+    /// each with its length).
     pub fn derive(parts: &[&str]) -> Self {
         let name: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
         Self(Uuid::new_v5(&Self::NAMESPACE, name.as_bytes()))
@@ -62,7 +63,7 @@ impl FromStr for CommandId {
     }
 }
 
-/// HMAC-SHA-256 that stands for a person's biometric sample: 64 lower-case hex digits.
+/// HMAC-SHA-256 of a person's biometric sample: 64 lower-case hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct BiometricHash(String);
@@ -86,7 +87,7 @@ impl fmt::Display for BiometricHash {
     }
 }
 
-/// Why an operator did something, as a code: no free text goes on the ledger (G5).
+/// The reason of an operator's action, as a code: no free text is stored on the ledger (G5).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ReasonCode(String);
@@ -117,7 +118,7 @@ named! {
         P2p = "P2P",
         /// From a person to an organisation.
         Merchant = "MERCHANT",
-        /// Either side is a government.
+        /// Payer or receiver is a government.
         Government = "GOVERNMENT",
         /// Between organisations.
         B2b = "B2B",

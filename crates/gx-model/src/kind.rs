@@ -1,9 +1,9 @@
-//! Names of commands, the functions that carry them out, and who may sign them.
+//! The kinds of commands, their contract functions, and the roles that may sign them.
 
-use crate::named::named;
+use gx_ledger_api::{SignerRole, named};
 
 named! {
-    /// The name of a command, as `OutboxCommand.kind` has it.
+    /// The kind of a command, as in `OutboxCommand.kind`.
     pub enum CommandKind("no command has such a name") {
         /// [`crate::Command::BootstrapSystem`]
         BootstrapSystem = "BOOTSTRAP_SYSTEM",
@@ -28,48 +28,20 @@ named! {
     }
 }
 
-named! {
-    /// Who signs: each role may do all that the ones before it may.
-    pub enum SignerRole("a signer is PARTNER_API, ADMIN or SUPER_ADMIN") {
-        /// `gx_partner_api`
-        PartnerApi = "PARTNER_API",
-        /// `gx_admin`
-        Admin = "ADMIN",
-        /// `gx_super_admin`
-        SuperAdmin = "SUPER_ADMIN",
-    }
-}
-
-impl SignerRole {
-    /// The value of the X.509 attribute `gxc_role`.
-    pub const fn attribute(self) -> &'static str {
-        match self {
-            Self::PartnerApi => "gx_partner_api",
-            Self::Admin => "gx_admin",
-            Self::SuperAdmin => "gx_super_admin",
-        }
-    }
-
-    /// The role of that attribute.
-    pub fn from_attribute(attribute: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.attribute() == attribute)
-    }
-}
-
-/// What must be found on the ledger once a command has committed. It stays true for ever
-/// after, so that it does not matter how late somebody looks.
+/// What must be on the ledger once a command has committed. It stays true for ever, so the time of
+/// the check does not matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PostCondition {
-    /// Every pool exists and holds something.
+    /// Every pool exists and holds money.
     PoolsFilled,
-    /// Each country of the payload is known, with its share.
+    /// Each country of the payload exists, with its share.
     CountriesKnown,
 }
 
 impl CommandKind {
-    /// What is looked for on the ledger before the command counts as COMMITTED. Declared for
-    /// what is done once and all else stands on; what every person or payment needs has its
-    /// event alone.
+    /// Returns the condition that is checked on the ledger before the command becomes COMMITTED.
+    /// Commands that are done once and that everything else depends on have one; for the commands
+    /// of each person or payment, the event is enough.
     pub const fn post_condition(self) -> Option<PostCondition> {
         match self {
             Self::BootstrapSystem => Some(PostCondition::PoolsFilled),
@@ -85,7 +57,7 @@ impl CommandKind {
         }
     }
 
-    /// The contract function that carries it out.
+    /// Returns the contract function that carries out the command.
     pub const fn function(self) -> &'static str {
         match self {
             Self::BootstrapSystem => "AdminContract:BootstrapSystem",
@@ -101,12 +73,12 @@ impl CommandKind {
         }
     }
 
-    /// The kind that this contract function carries out.
+    /// Returns the kind that this contract function carries out.
     pub fn from_function(function: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.function() == function)
     }
 
-    /// The least role that may call it.
+    /// Returns the lowest role that may call the function.
     pub const fn role(self) -> SignerRole {
         match self {
             Self::BootstrapSystem
@@ -121,12 +93,12 @@ impl CommandKind {
         }
     }
 
-    /// The role the submitter signs with: its identities are admin and super-admin.
+    /// Returns the role with which the submitter signs; it has no identity below admin.
     pub fn signer(self) -> SignerRole {
         self.role().max(SignerRole::Admin)
     }
 
-    /// Names of the arguments, the command id left out.
+    /// Returns the names of the arguments, without the command id.
     pub const fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::BootstrapSystem | Self::ResumeSystem => &[],

@@ -1,4 +1,4 @@
-//! Money: an integer count of Qirat, the smallest unit.
+//! Money: a whole number of Qirat, the smallest unit.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// An amount of money in Qirat, never negative and never above the whole supply.
 ///
-/// On the wire of the ledger it is a decimal string of Qirat (`"500000000"`), because
-/// JSON numbers lose digits above 2^53. What people read is [`Gx`].
+/// On the wire of the ledger it is a decimal string of Qirat (`"500000000"`), because JSON numbers
+/// lose digits above 2^53. People read and write [`Gx`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Qirat(i64);
 
@@ -17,13 +17,13 @@ pub struct Qirat(i64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Gx(pub Qirat);
 
-/// Why a text or number is no amount.
+/// Why a text or number is not an amount.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAmount {
-    /// Neither digits nor digits, a point and one to six decimals.
+    /// The text is neither digits, nor digits, a point and one to six decimals.
     #[error("an amount is digits, with at most six decimals after a point, such as 12.5")]
     Syntax,
-    /// Negative, or more than the whole supply.
+    /// The amount is negative or above the whole supply.
     #[error("an amount lies between 0 and the supply of 1250000000000 GX")]
     Range,
 }
@@ -35,13 +35,13 @@ impl Qirat {
     pub const PER_GX: i64 = 10_i64.pow(Self::DECIMALS);
     /// No money.
     pub const ZERO: Self = Self(0);
-    /// All the money there is: 1.25 × 10^12 GX.
+    /// The whole supply: 1.25 × 10^12 GX.
     pub const SUPPLY: Self = Self(1_250_000_000_000 * Self::PER_GX);
 
-    /// An amount from a count of Qirat.
+    /// Returns the amount of `qirat` Qirat.
     ///
     /// # Errors
-    /// [`InvalidAmount::Range`] when negative or above [`Qirat::SUPPLY`].
+    /// [`InvalidAmount::Range`] if the count is negative or above [`Qirat::SUPPLY`].
     pub const fn new(qirat: i64) -> Result<Self, InvalidAmount> {
         if qirat < 0 || qirat > Self::SUPPLY.0 {
             Err(InvalidAmount::Range)
@@ -50,42 +50,43 @@ impl Qirat {
         }
     }
 
-    /// An amount of whole GX.
+    /// Returns the amount of `gx` whole GX.
     ///
     /// # Panics
-    /// At compile time in a constant, when above the supply.
+    /// Panics if the amount is negative or above the supply; in a constant it does not compile.
     pub const fn gx(gx: i64) -> Self {
         assert!(gx >= 0 && gx <= Self::SUPPLY.0 / Self::PER_GX, "within the supply");
         Self(gx * Self::PER_GX)
     }
 
-    /// An amount of a constant count of Qirat.
+    /// Returns the amount of `qirat` Qirat, for constants. Panics outside 0 to the supply.
     pub(crate) const fn of(qirat: i64) -> Self {
         assert!(qirat >= 0 && qirat <= Self::SUPPLY.0, "within the supply");
         Self(qirat)
     }
 
-    /// The count of Qirat.
+    /// Returns the number of Qirat.
     pub const fn get(self) -> i64 {
         self.0
     }
 
-    /// The sum, or `None` where it would exceed the supply.
+    /// Returns the sum, or `None` if it exceeds the supply.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).and_then(|sum| Self::new(sum).ok())
     }
 
-    /// The difference, or `None` where it would be negative.
+    /// Returns the difference, or `None` if it is negative.
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         Self::new(self.0 - other.0).ok()
     }
 
-    /// The product with a count, or `None` where it would exceed the supply.
+    /// Returns the amount times `count`, or `None` if the product is negative or exceeds the
+    /// supply.
     pub fn checked_mul(self, count: i64) -> Option<Self> {
         self.0.checked_mul(count).and_then(|product| Self::new(product).ok())
     }
 
-    /// The share of `basis_points` (1/10 000), rounded down.
+    /// Returns the given share in 1/10 000, rounded down.
     pub fn basis_points(self, basis_points: u16) -> Self {
         let share = i128::from(self.0) * i128::from(basis_points) / 10_000;
         Self(i64::try_from(share).expect("a u16 of basis points of the supply fits an i64"))
@@ -105,7 +106,7 @@ impl<'de> Deserialize<'de> for Qirat {
     }
 }
 
-/// Qirat as the ledger writes them: digits alone, no sign, no leading zeros.
+/// Parses Qirat as the ledger writes them: digits alone, no sign, no leading zeros.
 impl FromStr for Qirat {
     type Err = InvalidAmount;
 

@@ -1,24 +1,25 @@
-//! Domain events on the wire.
+//! Domain events in their wire form.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::DomainEvent;
 
-/// A domain event on the wire: `{"name", "version", "aggregates", "data"}`. It stays JSON
-/// until [`EventRecord::decode`], so that one event that cannot be read is a dead letter of
-/// its own and does not take its neighbours with it.
+/// A domain event in its wire form: `{"name", "version", "aggregates", "data"}`. It stays JSON
+/// until [`EventRecord::decode`]. If one event of a batch cannot be read, only that event becomes a
+/// dead letter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventRecord(Value);
 
-/// Why an event on the wire cannot be read.
+/// Why an event in its wire form cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnreadableEvent {
-    /// `name`, `version`, `aggregates` or `data` is absent, of another type, or not alone.
+    /// `name`, `version`, `aggregates` or `data` is absent or has another type, or there is another
+    /// field.
     #[error("the event's envelope is malformed: {0}")]
     Envelope(String),
-    /// This release knows no event of that name and version.
+    /// This release has no event with this name and version.
     #[error("no event {name} of version {version} is known")]
     Unknown {
         /// The event's name.
@@ -26,20 +27,20 @@ pub enum UnreadableEvent {
         /// The event's version.
         version: u64,
     },
-    /// The data are not those of this event.
+    /// The data do not have the fields of this event.
     #[error("the data of {name} are malformed: {reason}")]
     Data {
         /// The event's name.
         name: String,
-        /// Which field, and why.
+        /// The field and what is wrong with it.
         reason: String,
     },
 }
 
-/// The envelope's fields, exactly.
+/// The fields of the wire form.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Envelope {
+struct EventFields {
     name: String,
     version: u64,
     #[serde(rename = "aggregates")]
@@ -48,38 +49,39 @@ struct Envelope {
 }
 
 impl EventRecord {
-    /// The version of every event written now.
+    /// The version that this release writes for every event.
     pub const VERSION: u64 = 1;
 
-    /// An event as it stood on the wire.
+    /// Creates a record from the JSON that the ledger emitted.
     pub fn from_json(json: Value) -> Self {
         Self(json)
     }
 
-    /// The event as it stood on the wire.
+    /// Returns the JSON that the ledger emitted.
     pub fn json(&self) -> &Value {
         &self.0
     }
 
-    /// The event's name, if it can be read.
+    /// Returns the event's name, if the JSON has one.
     pub fn name(&self) -> Option<&str> {
         self.0.get("name")?.as_str()
     }
 
-    /// What the event concerns, if it can be read even though the rest may not be.
+    /// Returns the accounts that the event sets, if the JSON lists them. They can be present even
+    /// if the rest of the event cannot be read.
     pub fn aggregates(&self) -> Option<Vec<String>> {
         let list = self.0.get("aggregates")?.as_array()?;
         list.iter().map(|key| key.as_str().map(str::to_owned)).collect()
     }
 
-    /// The event itself, read by its name and version.
+    /// Parses the event by its name and version.
     ///
     /// # Errors
-    /// [`UnreadableEvent`]; an absent field is an error, never a default (PRJ-02).
+    /// [`UnreadableEvent`]; an absent field is an error and never gets a default (PRJ-02).
     pub fn decode(&self) -> Result<DomainEvent, UnreadableEvent> {
-        let envelope: Envelope = serde_json::from_value(self.0.clone())
+        let fields: EventFields = serde_json::from_value(self.0.clone())
             .map_err(|why| UnreadableEvent::Envelope(why.to_string()))?;
-        let Envelope { name, version, data, .. } = envelope;
+        let EventFields { name, version, data, .. } = fields;
         if version != Self::VERSION || !DomainEvent::NAMES.contains(&name.as_str()) {
             return Err(UnreadableEvent::Unknown { name, version });
         }

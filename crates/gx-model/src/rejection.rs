@@ -1,66 +1,67 @@
-//! Why a command did not take effect: for good, or for now.
+//! Why a command did not take effect: a final rejection, or a prerequisite that is missing.
 
+use gx_ledger_api::named;
 use serde::{Deserialize, Serialize};
 
 use crate::CountryCode;
-use crate::named::named;
 
-/// A rule's refusal: a stable code, and the particulars for people.
+/// The refusal of a command by a rule of the contracts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejection {
-    /// Which rule.
+    /// The stable code of the rule.
     pub code: RejectionCode,
-    /// What exactly is wrong. Never personal data.
+    /// What is wrong, for people. It never has personal data.
     pub detail: String,
 }
 
 named! {
-    /// The rules that refuse a command for good.
+    /// The rules that refuse a command finally.
     pub enum RejectionCode("no rule has such a code") {
         /// Unknown function, wrong argument count or a malformed argument.
         InvalidCommand = "INVALID_COMMAND",
         /// Bootstrap was done before.
         AlreadyBootstrapped = "ALREADY_BOOTSTRAPPED",
-        /// The country's facts are on chain already.
+        /// The ledger already has the country.
         CountryExists = "COUNTRY_EXISTS",
-        /// Shares would sum to more than 10^9.
+        /// The shares of all countries would sum to more than 10^9.
         SharesExceedTotal = "SHARES_EXCEED_TOTAL",
-        /// Already paused.
+        /// The system is already paused.
         AlreadyPaused = "ALREADY_PAUSED",
-        /// Not paused.
+        /// The system is not paused.
         NotPaused = "NOT_PAUSED",
-        /// The treasury is active already.
+        /// The treasury is already active.
         TreasuryActive = "TREASURY_ACTIVE",
         /// The treasury is locked.
         TreasuryLocked = "TREASURY_LOCKED",
-        /// The nationality is not the id's country.
+        /// The nationality is not the country in the id.
         NationalityMismatch = "NATIONALITY_MISMATCH",
-        /// The user exists already.
+        /// The person already exists.
         UserExists = "USER_EXISTS",
-        /// There is no such user or account.
+        /// There is no such person or account.
         AccountUnknown = "ACCOUNT_UNKNOWN",
-        /// The user got the one grant before.
+        /// The person already had the one grant.
         GenesisDone = "GENESIS_DONE",
-        /// The genesis pools pay grants and nothing else.
+        /// The genesis pools pay only grants.
         PoolReserved = "POOL_RESERVED",
-        /// Sender and receiver are the same.
+        /// Payer and receiver are the same.
         SelfTransfer = "SELF_TRANSFER",
-        /// Zero.
+        /// The amount is zero.
         InvalidAmount = "INVALID_AMOUNT",
-        /// The claimed class contradicts the accounts, or no class leads from the one to the other.
+        /// The claimed class contradicts the accounts, or no class exists between these account
+        /// types.
         TxTypeMismatch = "TX_TYPE_MISMATCH",
         /// The payer is frozen.
         AccountFrozen = "ACCOUNT_FROZEN",
-        /// The wallet is frozen already.
+        /// The wallet is already frozen.
         AlreadyFrozen = "ALREADY_FROZEN",
         /// The wallet is not frozen.
         NotFrozen = "NOT_FROZEN",
-        /// Amount and fee exceed the balance.
+        /// The balance is less than amount and fee.
         InsufficientBalance = "INSUFFICIENT_BALANCE",
     }
 }
 
-/// What a deferred command waits for.
+/// The event that a deferred command waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(
     tag = "kind",
@@ -69,19 +70,19 @@ named! {
     deny_unknown_fields
 )]
 pub enum Prerequisite {
-    /// `SystemBootstrapped`.
+    /// The event `SystemBootstrapped`.
     SystemBootstrapped {},
-    /// `SystemResumed`: the system is paused.
+    /// The event `SystemResumed`: the system is paused.
     SystemResumed {},
-    /// `CountryDataInitialized` with this country.
+    /// The event `CountryDataInitialized` with this country.
     Country {
-        /// Which country.
+        /// The country's code.
         country_code: CountryCode,
     },
 }
 
 impl Prerequisite {
-    /// The stable code with which a call that cannot wait is refused.
+    /// Returns the stable code with which a direct call, which cannot wait, is refused.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::SystemBootstrapped {} => "SYSTEM_NOT_BOOTSTRAPPED",

@@ -1,71 +1,71 @@
-//! The state machines of accounts, commands and attempts.
+//! The states of accounts, commands and attempts, and their transitions.
 
-use crate::named::named;
+use gx_ledger_api::named;
 
 named! {
-    /// Where a person's account stands (`UserProfile.status`).
+    /// The status of a person's account (`UserProfile.status`).
     pub enum AccountStatus("no account has such a status") {
-        /// Registered; no documents handed in.
+        /// The person registered and has not submitted documents.
         Registered = "REGISTERED",
-        /// Handed in, awaiting a reviewer.
+        /// The documents are submitted and wait for a reviewer.
         PendingAdminApproval = "PENDING_ADMIN_APPROVAL",
-        /// Approved; on the way to the ledger.
+        /// A reviewer approved; the ledger does not have the person yet.
         ApprovedPendingOnchain = "APPROVED_PENDING_ONCHAIN",
-        /// Exists on the ledger.
+        /// The ledger has the person.
         Active = "ACTIVE",
-        /// Refused by a reviewer, with a [`DenialFinality`].
+        /// A reviewer denied the submission, with a [`DenialFinality`].
         Denied = "DENIED",
-        /// May look but not move money, by the ledger's word.
+        /// The ledger forbids the person to spend; signing in and reading is possible.
         Frozen = "FROZEN",
-        /// Shut out by an administrator, for now.
+        /// An administrator forbids the person to sign in until the suspension ends.
         Suspended = "SUSPENDED",
-        /// Closed for good.
+        /// Closed for ever.
         Closed = "CLOSED",
     }
 }
 
 named! {
-    /// Whether a denied person may try again.
+    /// Whether a denied person may submit documents again.
     pub enum DenialFinality("a denial is RETRY or FINAL") {
-        /// May hand in again.
+        /// The person may submit documents again.
         Retry = "RETRY",
-        /// May not.
+        /// The person may not submit documents again.
         Final = "FINAL",
     }
 }
 
 named! {
-    /// What is known of a person on the ledger (`UserProfile.onchainStatus`).
+    /// What GX knows of a person on the ledger (`UserProfile.onchainStatus`).
     pub enum OnchainStatus("no account has such a status on the ledger") {
-        /// Nothing was asked of the ledger.
+        /// Nothing was requested from the ledger.
         NotRegistered = "NOT_REGISTERED",
-        /// Asked; no answer yet.
+        /// Creation was requested and not confirmed yet.
         Pending = "PENDING",
         /// The ledger has the person.
         Registered = "REGISTERED",
-        /// The ledger refused for good.
+        /// The ledger refused the person finally.
         Failed = "FAILED",
     }
 }
 
 named! {
-    /// Where a command stands (`OutboxCommand.status`).
+    /// The status of a command (`OutboxCommand.status`).
     pub enum CommandStatus("no command has such a status") {
         /// Waits to be sent.
         Pending = "PENDING",
-        /// Waits behind a predecessor that is held up.
+        /// Waits for an earlier command of its aggregate.
         Held = "HELD",
-        /// In an envelope that is on its way.
+        /// In an attempt that is open.
         Submitted = "SUBMITTED",
         /// Waits for a prerequisite on the ledger.
         Blocked = "BLOCKED",
         /// Took effect.
         Committed = "COMMITTED",
-        /// Took effect, but its declared result was not found on the ledger.
+        /// Took effect, but the declared result was not found on the ledger.
         CommittedUnverified = "COMMITTED_UNVERIFIED",
         /// Refused by a rule of the ledger.
         Refused = "REFUSED",
-        /// Given up until an operator decides.
+        /// Given up until an operator retries or discards it.
         Dead = "DEAD",
         /// Withdrawn by an operator.
         Discarded = "DISCARDED",
@@ -73,34 +73,35 @@ named! {
 }
 
 named! {
-    /// Where a signed envelope stands (`LedgerAttempt.state`).
+    /// The state of a signed envelope (`LedgerAttempt.state`).
     pub enum AttemptState("no attempt has such a state") {
-        /// Sent or to be sent; not in a block yet.
+        /// Stored and sent until a block has it.
         Open = "OPEN",
-        /// In a block, valid.
+        /// In a block as a valid transaction.
         Valid = "VALID",
-        /// In a block, without effect.
+        /// In a block as an invalid transaction, without effect.
         Invalid = "INVALID",
-        /// Refused for good before it reached a block.
+        /// Refused finally by the orderer, and no block can have it.
         Abandoned = "ABANDONED",
     }
 }
 
-/// What a signed-in person may do.
+/// What a signed-in person may do, by the status of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Everything a person may.
+pub enum AccountAccess {
+    /// Everything.
     Full,
-    /// Look, and not move money.
+    /// Read, but not transfer money.
     LookOnly,
-    /// Only hand in documents again.
+    /// Only submit documents again.
     KycOnly,
     /// Nothing: no sign-in, and existing tokens are refused.
     Refused,
 }
 
 impl AccountStatus {
-    /// The transition table, which the trigger on `UserProfile` repeats for every writer.
+    /// Returns whether an account may change from this status to `to`. The trigger on `UserProfile`
+    /// has the same table for every writer.
     pub const fn may_become(self, to: Self) -> bool {
         use AccountStatus::*;
         matches!(
@@ -124,9 +125,8 @@ impl AccountStatus {
         )
     }
 
-    /// What a person in this status may do, a lock apart. A denial without a finality
-    /// counts as final.
-    pub const fn access(self, denial: Option<DenialFinality>) -> Access {
+    /// Returns what a person with this status may do. A denial without a finality counts as final.
+    pub const fn access(self, denial: Option<DenialFinality>) -> AccountAccess {
         match (self, denial) {
             (
                 Self::Registered
@@ -134,21 +134,21 @@ impl AccountStatus {
                 | Self::ApprovedPendingOnchain
                 | Self::Active,
                 _,
-            ) => Access::Full,
-            (Self::Frozen, _) => Access::LookOnly,
-            (Self::Denied, Some(DenialFinality::Retry)) => Access::KycOnly,
-            (Self::Denied | Self::Suspended | Self::Closed, _) => Access::Refused,
+            ) => AccountAccess::Full,
+            (Self::Frozen, _) => AccountAccess::LookOnly,
+            (Self::Denied, Some(DenialFinality::Retry)) => AccountAccess::KycOnly,
+            (Self::Denied | Self::Suspended | Self::Closed, _) => AccountAccess::Refused,
         }
     }
 
-    /// Whether a person in this status may sign in at all.
+    /// Returns whether a person with this status may sign in.
     pub fn may_sign_in(self, denial: Option<DenialFinality>) -> bool {
-        self.access(denial) != Access::Refused
+        self.access(denial) != AccountAccess::Refused
     }
 }
 
 impl CommandStatus {
-    /// Whether the status never changes again.
+    /// Returns whether the status never changes again.
     pub const fn is_final(self) -> bool {
         matches!(
             self,

@@ -1,14 +1,15 @@
-//! Lanes: what is leased, so that a successor never overtakes its head.
+//! Lanes: the parts of the outbox that are leased. All commands of an aggregate are in one lane, so
+//! that none overtakes an earlier one.
 
 use uuid::Uuid;
 
-/// Number of lanes. It never changes: the lane of a command stands in its row.
+/// Number of lanes. It must never change, because the lane of each command is stored in its row.
 pub const LANES: u8 = 64;
 
 /// Namespace of the hash that spreads aggregates over lanes.
 const NAMESPACE: Uuid = Uuid::from_u128(0x4f0e_6b5e_1f0a_5c63_8a3e_6d1f_93b0_7c55);
 
-/// The lane of an aggregate: the same in every release, on every machine.
+/// Returns the lane of an aggregate, which is the same in every release and on every machine.
 pub fn lane_of(aggregate_key: &str) -> i16 {
     let hash = Uuid::new_v5(&NAMESPACE, aggregate_key.as_bytes()).as_u128();
     i16::try_from(hash % u128::from(LANES)).expect("a remainder of 64 fits an i16")

@@ -1,55 +1,28 @@
-//! Commands on their way to the ledger: enqueue them in the caller's transaction, lease
-//! their lanes, store what was signed, settle what the ledger answered, reschedule the rest.
+//! The outbox: commands on their way to the ledger.
 //!
-//! Two tables carry the protocol that makes a command take effect once. `OutboxCommand`
-//! says what is wanted, one row a command; `LedgerAttempt` says what was signed, one row an
-//! envelope. Services enqueue, the submitter claims and sends, the projector settles.
-//! Nothing here knows how a ledger is spoken to.
+//! There is a module for each caller:
+//!
+//! - [`enqueue`]: services add commands in their own transactions;
+//! - [`submitter`]: leases lanes, forms batches, stores each signed envelope and sends it;
+//! - [`projector`]: settles commands by what the blocks say about them;
+//! - [`operator`]: lists, retries and discards commands;
+//! - [`tip`] and [`tasks`]: what services read about the ledger, and ask of the projector.
+//!
+//! Two tables make sure that a command takes effect once: `OutboxCommand` has a row for each
+//! command that is requested, `LedgerAttempt` one for each envelope that was signed. This crate
+//! never calls the ledger.
 
-mod archive;
-mod attempt;
-mod batch;
-pub mod capability;
-mod claim;
-mod enqueue;
-mod failure;
-mod gate;
+pub mod enqueue;
+pub mod failure;
+mod held;
 mod lane;
-mod look;
-mod operate;
-mod probe;
-mod retry;
-mod settle;
+pub mod operator;
+pub mod projector;
+mod requeue;
+mod stats;
 mod store;
+pub mod submitter;
+pub mod sync_points;
 pub mod tasks;
 pub mod tip;
-mod tried;
-mod verification;
 mod wake;
-
-pub use archive::{Archived, Archiver};
-pub use attempt::{
-    NewAttempt, OpenAttempt, Purpose, Reply, StoreRefusal, abandon, hasten_open, replied,
-    store_attempt, take_due,
-};
-pub use batch::{Batch, BatchLimits, form};
-pub use claim::{
-    Lease, lease, next_due, open_touches, release, release_held, release_owner, renew,
-};
-pub use enqueue::{EnqueueError, Enqueued, NewCommand, enqueue};
-pub use failure::{Fate, put_back, storable};
-pub use gate::{Checkpoint, checkpoint, foreign_attempts};
-pub use lane::{LANES, lane_of};
-pub use look::{Due, Marks, due_commands};
-pub use operate::{
-    AttemptRow, Census, CommandFilter, CommandRow, Discarded, OperateError, attempts, census,
-    command, count_by_status, discard, list, retry,
-};
-pub use probe::{Pass, Probe};
-pub use retry::{FailureClass, RetryPolicy};
-pub use settle::{
-    Invalid, Judged, Settled, UserNotCreated, Verdict, Verdicts, prerequisites_arrived, settle,
-};
-pub use tried::{Try, charge_interrupted, fail, start, withdraw};
-pub use verification::{Unverified, unverified, verified};
-pub use wake::{Listener, Waker};

@@ -1,4 +1,4 @@
-//! Waking the submitter: a notification after commit, which nothing depends on.
+//! Wakes the submitter by a notification after a commit. A lost notification costs only time.
 
 use std::time::Duration;
 
@@ -6,36 +6,36 @@ use gx_db::PgPool;
 use sqlx::postgres::PgListener;
 use tokio::sync::mpsc;
 
-/// The channel on which workers listen.
+/// The PostgreSQL notification channel.
 const CHANNEL: &str = "gx_outbox";
 
-/// Least time between two notifications of one process: inside each enqueue they would
-/// halve throughput.
+/// Shortest time between two notifications of one process. A notification for each enqueued command
+/// would halve the throughput.
 const MIN_GAP: Duration = Duration::from_millis(5);
 
-/// Tells the submitter that there may be work. Clones share one notifier.
+/// Tells the submitter that there may be work. All clones share one notifier task.
 #[derive(Clone, Debug)]
 pub struct Waker(mpsc::Sender<()>);
 
 impl Waker {
-    /// Starts the notifier, which ends with the last clone of the waker.
+    /// Starts the notifier task, which ends with the last clone of the waker.
     pub fn new(pool: PgPool) -> Self {
-        // Room for one: a wish that is waiting already covers all that come meanwhile.
-        let (wish, mut wishes) = mpsc::channel(1);
+        // One place is enough: a waiting request covers all that arrive until it is served.
+        let (request, mut requests) = mpsc::channel(1);
         tokio::spawn(async move {
-            while wishes.recv().await.is_some() {
-                if let Err(why) = notify(&pool).await {
-                    tracing::debug!(error = %why, "the submitter was not woken; it will poll");
+            while requests.recv().await.is_some() {
+                if let Err(error) = notify(&pool).await {
+                    tracing::debug!(error = %error, "the submitter was not notified; it polls instead");
                 }
                 tokio::time::sleep(MIN_GAP).await;
             }
         });
-        Self(wish)
+        Self(request)
     }
 
-    /// Says that there may be work. Call it after the commit; it never waits or fails.
+    /// Requests a notification. Call this after the commit; it neither waits nor fails.
     pub fn wake(&self) {
-        // A full channel means that a notification is about to be sent anyway.
+        // If the channel is full, a notification is about to be sent.
         let _ = self.0.try_send(());
     }
 }
@@ -45,27 +45,29 @@ async fn notify(pool: &PgPool) -> Result<(), sqlx::Error> {
     crate::store::commands::notify(&mut conn, CHANNEL).await
 }
 
-/// Hears notifications on a connection of its own. Register before looking for work.
+/// Receives notifications on its own connection. Register before looking for work, or one is
+/// missed.
 #[derive(Debug)]
 pub struct Listener(PgListener);
 
 impl Listener {
-    /// Registers.
+    /// Opens a connection that listens for notifications.
     ///
     /// # Errors
-    /// The database's.
+    /// `sqlx::Error` if a statement fails.
     pub async fn register(pool: &PgPool) -> Result<Self, sqlx::Error> {
         let mut listener = PgListener::connect_with(pool).await?;
-        // A lost connection must come back as an error, not be waited for in here.
+        // A lost connection must be returned as an error instead of being waited for in the
+        // listener.
         listener.eager_reconnect(false);
         listener.listen(CHANNEL).await?;
         Ok(Self(listener))
     }
 
-    /// Waits until there may be work. A lost connection counts as such.
+    /// Waits until a notification arrives or the connection is lost.
     ///
     /// # Errors
-    /// The database's; register again then.
+    /// `sqlx::Error` if the database fails; register again then.
     pub async fn heard(&mut self) -> Result<(), sqlx::Error> {
         self.0.try_recv().await.map(drop)
     }

@@ -1,53 +1,61 @@
-//! Why the projector does not go on.
+//! Errors of the projector.
 
 use gx_fabric_client::{ChainError, LedgerError, StreamError};
 
 /// A reason that only a person can remove.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Halt {
-    /// The ledger is not the one that the read model was made from, or is broken.
-    #[error("the ledger is not the one of this database: {0}")]
+    /// The ledger is not the one that the read model was made from, or its chain is broken.
+    #[error("this database belongs to another ledger: {0}; check the connection profile")]
     Chain(#[from] ChainError),
-    /// The first block of an empty read model is not block 0.
+    /// The first block for an empty read model is not block 0.
     #[error(
         "the read model is empty and block {number} was delivered: \
          projection begins at block 0; rebuild it from there"
     )]
     NotFromZero {
-        /// The block that came.
+        /// Number of the block that was delivered.
         number: u64,
     },
-    /// The checkpoint says that blocks were applied whose events the read model lacks.
+    /// Blocks were applied according to the checkpoint, but the read model has none of their
+    /// events.
     #[error(
-        "the checkpoint stands at block {checkpoint}, but no event of block {block} is in the \
+        "the checkpoint is at block {checkpoint}, but no event of block {block} is in the \
          read model: restore it, or delete the checkpoint and project from block 0"
     )]
     EmptyReadModel {
-        /// Where the checkpoint stands.
+        /// Block number of the checkpoint.
         checkpoint: i64,
-        /// A block with an event.
+        /// Number of a block that has an event.
         block: u64,
     },
     /// A block is missing.
-    #[error("block {found} came where block {expected} was due: nothing was applied")]
+    #[error(
+        "block {found} came where block {expected} was due, and was not applied: check the peers \
+         in the connection profile, and restart the projector"
+    )]
     Gap {
-        /// The block that was due.
+        /// Number of the missing block.
         expected: u64,
-        /// The block that came.
+        /// Number of the block that was delivered.
         found: u64,
     },
-    /// A block does not continue the one that was applied last.
-    #[error("block {number} does not continue the block applied before it: nothing was applied")]
+    /// A block does not continue the last block that was applied.
+    #[error(
+        "block {number} does not continue the block before it, and was not applied: check the \
+         peers in the connection profile, and restart the projector"
+    )]
     Broken {
-        /// The block that came.
+        /// Number of the block that was delivered.
         number: u64,
     },
-    /// An event whose aggregates nobody can tell: it cannot be set aside safely.
-    #[error("an event of block {block}, transaction {tx_id}, cannot be set aside: {reason}")]
+    /// An event does not name what it concerns. It cannot become a dead letter, because operators
+    /// could not tell which rows lack it.
+    #[error("an event of block {block}, transaction {tx_id}, cannot be stored: {reason}")]
     Unplaceable {
-        /// Its block.
+        /// Number of its block.
         block: u64,
-        /// Its transaction.
+        /// Id of its transaction.
         tx_id: String,
         /// What is wrong with it.
         reason: String,
@@ -57,16 +65,16 @@ pub enum Halt {
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectorError {
-    /// Only a person can help.
+    /// Only a person can remove the cause.
     #[error("projection is halted")]
     Halted(#[from] Halt),
     /// The ledger cannot be reached now.
     #[error("the ledger cannot be reached")]
     Ledger(#[from] LedgerError),
-    /// The database failed; the block is tried again.
-    #[error("the database failed")]
+    /// The database failed. The next step applies the same blocks.
+    #[error("the read model cannot be read or written: check the database and its log")]
     Database(#[from] sqlx::Error),
-    /// Somebody else moved the checkpoint: this one does not lead, whatever it believed.
+    /// Another projector has moved the checkpoint, so this one does not lead.
     #[error("another projector moved the checkpoint")]
     CheckpointMoved,
 }
@@ -86,24 +94,86 @@ impl From<ChainError> for ProjectorError {
     }
 }
 
-/// Why one event was not applied.
+/// Why events were not applied.
 #[derive(Debug)]
 pub(crate) enum NotApplied {
-    /// It cannot be, as things stand: a dead letter.
+    /// The events cannot be applied now. If it is a single event, it becomes a dead letter.
     Inapplicable(String),
-    /// The database failed: everything is tried again.
+    /// The read model lacks what some of the events name; the others can be applied.
+    Missing(Missing),
+    /// The database failed; all events must be applied again.
     Database(sqlx::Error),
 }
 
-/// Data that the schema refuses is the event's fault; everything else is temporary.
+/// What events name and the read model does not have.
+#[derive(Debug)]
+pub(crate) enum Missing {
+    /// Ids of people who are not created.
+    People(Vec<String>),
+    /// Ids of accounts without a wallet.
+    Wallets(Vec<String>),
+    /// Country codes.
+    Countries(Vec<String>),
+}
+
+/// An error is the event's fault if the schema rejects the data, or if the server cannot store it.
+/// Any other error is temporary.
 impl From<sqlx::Error> for NotApplied {
     fn from(error: sqlx::Error) -> Self {
-        let refused = error.as_database_error().is_some_and(|refusal| {
-            refusal.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
-        });
-        if refused {
-            return Self::Inapplicable(format!("the read model refuses it: {error}"));
+        if ["21", "22", "23", "54"].into_iter().any(|class| is_of_class(&error, class)) {
+            return Self::Inapplicable(format!("the database rejects it: {error}"));
         }
         Self::Database(error)
+    }
+}
+
+/// Returns whether the statements exceed what the server can do in one transaction.
+pub(crate) fn exceeds_resources(error: &sqlx::Error) -> bool {
+    is_of_class(error, "53") || is_of_class(error, "54")
+}
+
+fn is_of_class(error: &sqlx::Error, class: &str) -> bool {
+    let code = error.as_database_error().and_then(|refusal| refusal.code());
+    code.is_some_and(|code| code.starts_with(class))
+}
+
+/// Returns the reason for an account that is on the chain and not in the read model.
+pub(crate) fn no_account(account: &str) -> String {
+    format!("the read model has no account {account}")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+    use gx_db::testing::TestDatabase;
+    use sqlx::AssertSqlSafe;
+
+    use super::*;
+
+    /// PRJ-14: errors of the data, errors of size, and temporary errors are distinguished. A lock
+    /// timeout, a deadlock or a serialization failure is temporary.
+    #[tokio::test]
+    async fn database_errors_are_classified_by_sqlstate() {
+        let db = TestDatabase::empty().await;
+        let mut conn = db.connection().await;
+        for (code, is_the_events, exceeds) in [
+            ("22003", true, false),
+            ("23505", true, false),
+            ("54000", true, true),
+            ("53200", false, true),
+            ("53100", false, true),
+            ("55P03", false, false),
+            ("40001", false, false),
+            ("40P01", false, false),
+            ("57014", false, false),
+        ] {
+            let sql = format!("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{code}'; END $$");
+            let raised = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut conn).await;
+            let error = raised.unwrap_err();
+            assert_eq!(exceeds_resources(&error), exceeds, "{code}");
+            let fault = matches!(NotApplied::from(error), NotApplied::Inapplicable(_));
+            assert_eq!(fault, is_the_events, "{code}");
+        }
     }
 }

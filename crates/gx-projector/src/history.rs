@@ -1,24 +1,23 @@
-//! What the projector remembers for whoever looks at its health.
+//! What the projector remembers for its health report.
 
 use gx_fabric_client::FollowState;
 use serde_json::{Value, json};
 
 use crate::projector::Progress;
 
-/// What befell the stream and the transactions: it is over when somebody looks, and still
-/// worth knowing.
+/// Past events of the block stream and the transactions that an operator may need to know later.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     peer: Option<String>,
     reconnects: u64,
     last_error: Option<String>,
     last_invalid: Value,
-    /// Reconnects of the follower that is being read now, as far as they are counted.
+    /// Number of reconnects of the current follower that are already counted.
     counted: u64,
 }
 
 impl History {
-    /// After each step.
+    /// Takes over what a step and the block stream reported.
     pub(crate) fn add(&mut self, progress: &Progress, stream: Option<FollowState>) {
         if let Progress::Applied(applied) = progress
             && let Some((block, code)) = applied.invalid.last()
@@ -30,7 +29,7 @@ impl History {
             return;
         };
         self.peer = stream.peer;
-        // Another follower begins anew.
+        // A new follower counts from 0.
         if stream.reconnects < self.counted {
             self.counted = 0;
         }
@@ -45,12 +44,12 @@ impl History {
         }
     }
 
-    /// The transaction that was not valid last.
+    /// Returns code and block of the last transaction that was not valid.
     pub(crate) fn last_invalid(&self) -> &Value {
         &self.last_invalid
     }
 
-    /// The stream, and what ended it last.
+    /// Returns the state of the stream and its last error.
     pub(crate) fn stream(&self) -> Value {
         json!({
             "peer": self.peer,

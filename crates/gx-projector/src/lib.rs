@@ -1,50 +1,41 @@
-//! projector: turns blocks into the read model.
+//! The projector: makes the read model from the blocks of the ledger.
 //!
-//! Blocks are applied whole, as many as have come, in one SQL transaction whose first
-//! statement moves the checkpoint by compare-and-set: effects, event log, settlements and
-//! checkpoint commit together or not at all. Every value of a projected row comes from the chain, so that a
-//! rebuild gives equal rows. An event that cannot be applied becomes a dead letter that
-//! holds back its aggregates only; losing every peer is a state, not an exit.
+//! All blocks that have come are applied in one SQL transaction, whose first statement moves the
+//! checkpoint by compare-and-set. Effects, event log, settlements and checkpoint commit together or
+//! not at all.
+//!
+//! Every value of a projected row comes from the chain, so that a rebuild makes equal rows. Each
+//! fact is stored with the place of the event that wrote it, and an older event never overwrites a
+//! newer fact. So an event that cannot be applied becomes a dead letter and holds back no other. If
+//! no peer can be reached, the projector keeps running and tries again.
 
-mod agreement;
-mod block;
-mod chores;
-mod compare;
-mod dead;
-mod effects;
+mod apply;
+mod block_limit;
+mod check;
+mod context;
 mod error;
-mod events;
 mod history;
-mod intake;
 mod leader;
+mod operate;
 mod place;
-mod plan;
-mod postcondition;
 mod progress_line;
 mod projector;
-mod rare;
-mod read;
-mod rebuild;
-mod reconcile;
-mod replay;
 mod run;
 mod settings;
-mod store;
-mod verify;
 
-pub use block::{Applied, Decode, Rules, apply_block, apply_blocks};
-pub use compare::{Difference, differences};
-pub use error::{Halt, ProjectorError};
-pub use place::wallet_id;
-pub use projector::{Parts, Progress, Projector};
-pub use read::ReadBlock;
-pub use rebuild::{
-    RebuildError, RebuildProgress, RebuildReport, Rebuilder, RowDifference, Switch,
-    TableDifferences,
+pub use apply::{Applied, ApplySettings, Decode, ReadBlock, apply_block, apply_blocks};
+pub use check::{
+    Difference, Disagreement, FactDifference, Subject, Verification, Verifier, VerifyError,
+    VerifyLimits, differences,
 };
-pub use replay::{ReplayReport, Selection, StillHeld, replay_dead};
+pub use context::ProjectorContext;
+pub use error::{Halt, ProjectorError};
+pub use leader::LeadSettings;
+pub use operate::{
+    Correction, RebuildError, RebuildProgress, RebuildReport, Rebuilder, ReplayReport,
+    RowDifference, Selection, StillHeld, TableDifferences, replay_dead,
+};
+pub use place::wallet_id;
+pub use projector::{Progress, Projector};
 pub use run::run;
 pub use settings::ProjectorSettings;
-pub use verify::{
-    Disagreement, FactDifference, Subject, Verification, Verifier, VerifyError, VerifyLimits,
-};

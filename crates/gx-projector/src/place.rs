@@ -1,4 +1,4 @@
-//! Where an event stands on the chain, and the row ids that follow from it.
+//! Where an event is on the chain, and the row ids that are derived from its place.
 
 use std::sync::Arc;
 
@@ -9,7 +9,11 @@ use uuid::{Builder, Uuid};
 /// Namespace of the ids of projected rows.
 const NAMESPACE: Uuid = Uuid::from_u128(0x2b6f_5d0a_8c3e_5f71_9a44_c1e7_0d52_8b96);
 
-/// Where an event stands.
+/// The place of a fact that no event has written, or that was written by a release without places.
+/// It is before every event.
+pub(crate) const BEFORE_ALL: (i64, i32, i32) = (-1, -1, -1);
+
+/// Where an event is on the chain.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) channel: Arc<str>,
@@ -18,18 +22,45 @@ pub(crate) struct Place {
     pub(crate) tx_index: i32,
     pub(crate) event_index: i32,
     pub(crate) command_id: Arc<str>,
-    /// The transaction's timestamp, in the precision in which rows keep it.
+    /// Time of the transaction, in the precision in which rows store it.
     pub(crate) ledger_at: OffsetDateTime,
 }
 
-/// The id of an account's wallet: the same in every rebuild.
+impl Place {
+    /// Returns the key that orders the events of a channel.
+    pub(crate) fn order(&self) -> (i64, i32, i32) {
+        (self.block_number, self.tx_index, self.event_index)
+    }
+}
+
+/// The orders of many events, one column each, as SQL statements take them.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    pub(crate) blocks: Vec<i64>,
+    pub(crate) tx_indexes: Vec<i32>,
+    pub(crate) event_indexes: Vec<i32>,
+}
+
+impl Places {
+    pub(crate) fn of<'a>(places: impl Iterator<Item = &'a Place>) -> Self {
+        let mut all = Self::default();
+        for (block, tx_index, event_index) in places.map(Place::order) {
+            all.blocks.push(block);
+            all.tx_indexes.push(tx_index);
+            all.event_indexes.push(event_index);
+        }
+        all
+    }
+}
+
+/// Returns the id of an account's wallet, which is the same in every rebuild.
 pub fn wallet_id(account: &AccountId) -> String {
     Uuid::new_v5(&NAMESPACE, format!("wallet {account}").as_bytes()).to_string()
 }
 
-/// The id of the history row of one event for one account: the same in every rebuild. It is a
-/// UUID of version 8 (RFC 9562) that begins with the transaction's milliseconds as one of version
-/// 7 does, so that rows that are written together stand together in the index.
+/// Returns the id of the history row of one event for one account, which is the same in every
+/// rebuild. It is a UUID of version 8 (RFC 9562) that begins with the transaction's milliseconds,
+/// as version 7 does, so that rows that are written together are adjacent in the index.
 pub(crate) fn transaction_row_id(place: &Place, account: &AccountId) -> String {
     let Place { tx_id, event_index, ledger_at, .. } = place;
     let name = format!("transaction {tx_id} {event_index} {account}");

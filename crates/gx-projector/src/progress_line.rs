@@ -1,13 +1,14 @@
-//! How far a catch-up is, for whoever sits at the terminal. Elsewhere the metrics say it.
+//! Shows the progress of a catch-up in a terminal. Elsewhere the metrics show it.
 
 use std::io::{IsTerminal as _, Write as _};
 
 use crate::projector::Progress;
 
-/// Who is fewer blocks behind is not catching up.
+/// Blocks behind the ledger from which the progress line is shown.
 const BLOCKS_BEHIND: u64 = 100;
 
-/// One line on standard error that is written over and over; nothing outside a terminal.
+/// A line on standard error that is overwritten with each update. Without a terminal nothing is
+/// shown.
 pub(crate) struct ProgressLine {
     in_terminal: bool,
     has_line: bool,
@@ -18,7 +19,7 @@ impl ProgressLine {
         Self { in_terminal: std::io::stderr().is_terminal(), has_line: false }
     }
 
-    /// After each step, with the ledger's height.
+    /// Updates the line after a step. `height` is the height of the ledger.
     pub(crate) fn show(&mut self, progress: &Progress, height: Option<u64>) {
         let (true, Progress::Applied(applied), Some(height)) = (self.in_terminal, progress, height)
         else {
@@ -33,12 +34,12 @@ impl ProgressLine {
         let end = if catches_up { "" } else { "\n" };
         self.has_line = catches_up;
         let mut stderr = std::io::stderr().lock();
-        // Who does not look at a terminal misses nothing that the metrics do not say.
+        // A failed write loses nothing: the metrics have the same figures.
         let _ = write!(stderr, "\r{line}\u{1b}[K{end}").and_then(|()| stderr.flush());
     }
 }
 
-/// A bar of twenty parts, and the blocks in numbers.
+/// Returns a bar of twenty characters, and the numbers of blocks.
 fn line(applied: u64, height: u64) -> String {
     let full = applied.min(height).saturating_mul(20) / height.max(1);
     let bar: String = (0..20).map(|part| if part < full { '#' } else { '.' }).collect();

@@ -1,55 +1,56 @@
-//! The projector's step: lead, begin at the checkpoint, apply what comes.
+//! The step of the projector: takes the lead, compares the chain with the checkpoint, applies
+//! blocks.
 
 use std::time::Duration;
 
 use gx_db::{PgConnection, PgPool};
-use gx_fabric_client::{Block, BlockId, ChainError, FollowState, Ledger};
-use gx_model::{BatchEvent, Clock};
-use gx_outbox::{Checkpoint, Probe, Waker};
+use gx_fabric_client::{Block, BlockId, ChainError, FollowState};
+use gx_model::BatchEvent;
+use gx_outbox::sync_points::SyncPoints;
+use gx_outbox::tip::Checkpoint;
 use rand::rngs::StdRng;
 
-use crate::block::{Applied, Rules, apply_blocks};
-use crate::chores::do_chores;
-use crate::error::{Halt, ProjectorError};
-use crate::intake::Intake;
-use crate::leader::Leader;
-use crate::read::ReadBlock;
-use crate::store::checkpoint;
+use crate::apply::BlockReader;
+use crate::apply::ReadBlock;
+use crate::apply::store::checkpoint;
+use crate::apply::{Applied, apply_blocks};
+use crate::block_limit::BlockLimit;
+use crate::context::ProjectorContext;
+use crate::error::{Halt, ProjectorError, exceeds_resources};
+use crate::leader::{LeadSettings, Leader, StepProgress, WatchedSession, wait_for_locks};
+use crate::operate::{request_replay_of_old_releases, run_housekeeping};
 
-/// Blocks after which the chores are done although more blocks are there.
-const BLOCKS_BETWEEN_CHORES: u64 = 64;
+/// Number of blocks after which housekeeping runs even if more blocks are waiting.
+const BLOCKS_BETWEEN_HOUSEKEEPING: u64 = 64;
 
-/// What a projector works with.
-#[derive(Clone)]
-pub struct Parts {
-    /// Connections to the read model.
-    pub pool: PgPool,
-    /// Where the blocks come from.
-    pub ledger: Ledger,
-    /// How blocks are applied.
-    pub rules: Rules,
-    /// What time it is.
-    pub clock: Clock,
-    /// Told when commands may have become free to go.
-    pub waker: Waker,
-}
-
-/// Turns blocks into the read model, one [`Projector::step`] at a time.
+/// Makes the read model from blocks, one [`Projector::step`] at a time.
 pub struct Projector {
-    parts: Parts,
+    context: ProjectorContext,
     rng: StdRng,
     leader: Leader,
-    probe: Probe,
-    intake: Option<Intake>,
-    /// Blocks that were received and not applied: they come before all others.
+    sync_points: SyncPoints,
+    block_reader: Option<BlockReader>,
+    /// Blocks that were received and not applied. They are applied before any other.
     pending: Vec<ReadBlock>,
     max_blocks: usize,
-    /// Outside the pool: dropped in the middle of a statement it is closed, not handed on.
-    writer: Option<PgConnection>,
-    /// The last block that was applied on this stream, or from which it began.
+    writer: Option<Writer>,
+    /// The last block that was applied from this stream, or the block before its first one.
     at: Option<u64>,
-    /// Blocks applied since the chores were done.
-    since_chores: u64,
+    /// Number of blocks that were applied since housekeeping ran.
+    blocks_since_housekeeping: u64,
+    /// Whether housekeeping has more parts of a task to carry out.
+    has_more_housekeeping: bool,
+    /// Limit of the blocks that are applied at once.
+    block_limit: BlockLimit,
+    /// Whether this process has looked for dead letters of older releases.
+    has_requested_replay: bool,
+}
+
+/// The connection that applies blocks. It is not from the pool: if a step is dropped in the middle
+/// of a statement, the connection is closed and not used again.
+struct Writer {
+    conn: PgConnection,
+    _watched: WatchedSession,
 }
 
 /// What a step did.
@@ -59,74 +60,115 @@ pub enum Progress {
     Standby,
     /// The chain was compared with the checkpoint, and is followed from there.
     Began {
-        /// The last block applied.
+        /// Number of the last block that was applied before.
         number: u64,
     },
-    /// Blocks were applied: one, or all that had come.
+    /// One or more blocks were applied.
     Applied(Applied),
-    /// No block came within the time given.
+    /// No block came within the given time.
     Idle,
 }
 
 impl Projector {
-    /// A projector that has not done anything yet.
-    pub fn new(parts: Parts, rng: StdRng) -> Self {
-        let probe = Probe::default();
+    /// Creates a projector. It does nothing before its first step.
+    pub fn new(context: ProjectorContext, rng: StdRng) -> Self {
+        let sync_points = SyncPoints::default();
         Self {
-            parts,
+            context,
             rng,
-            leader: Leader::default(),
-            probe,
-            intake: None,
+            leader: Leader::new(LeadSettings::default()),
+            sync_points,
+            block_reader: None,
             pending: vec![],
             max_blocks: usize::MAX,
             writer: None,
             at: None,
-            since_chores: 0,
+            blocks_since_housekeeping: 0,
+            has_more_housekeeping: false,
+            block_limit: BlockLimit::default(),
+            has_requested_replay: false,
         }
     }
 
-    /// The same, held at each step until the probe lets it go on.
+    /// Returns this projector with a test hook that runs between the steps of the protocol.
     #[must_use]
-    pub fn with_probe(self, probe: Probe) -> Self {
-        Self { probe, ..self }
+    pub fn with_sync_points(self, sync_points: SyncPoints) -> Self {
+        Self { sync_points, ..self }
     }
 
-    /// The same, applying at most so many blocks at once.
+    /// Returns this projector with a limit of the blocks that it applies at once.
     #[must_use]
     pub fn with_max_blocks(self, max_blocks: usize) -> Self {
         Self { max_blocks, ..self }
     }
 
-    /// What it works with.
-    pub fn parts(&self) -> &Parts {
-        &self.parts
+    /// Returns this projector with other settings of its lead.
+    #[must_use]
+    pub fn with_lead(self, settings: LeadSettings) -> Self {
+        Self { leader: Leader::new(settings), ..self }
     }
 
-    /// Does the next thing: take the lead, begin, or apply the blocks that have come, waiting
-    /// at most `wait` for one. Dropping the future loses nothing: blocks are applied whole
-    /// or not at all, and come again.
+    /// Returns what the projector works with.
+    pub fn context(&self) -> &ProjectorContext {
+        &self.context
+    }
+
+    /// Takes one step: takes the lead, compares the chain with the checkpoint, or applies the
+    /// blocks that have come, waiting at most `wait` for one.
+    ///
+    /// Dropping the future loses nothing: blocks are applied completely or not at all, and come
+    /// again.
     ///
     /// # Errors
-    /// [`ProjectorError`]; the next step takes up where this one failed.
+    /// [`ProjectorError`]; the next step continues where this one failed.
     pub async fn step(&mut self, wait: Duration) -> Result<Progress, ProjectorError> {
-        let leads = self.leader.hold(&self.parts.pool, &self.parts.rules.channel).await;
+        let progress = self.step_progress().clone();
+        let _under_way = progress.step();
+        let leads = self.leader.hold(&self.context.pool, &self.context.settings.channel).await;
         if !matches!(leads, Ok(true)) {
-            // Whoever leads anew begins at the checkpoint: others may have led meanwhile, or
-            // the database was put back.
+            // A new leader begins at the checkpoint: another projector may have led, or the
+            // database may have been restored.
             self.forget();
         }
         if !leads? {
             return Ok(Progress::Standby);
         }
-        if self.since_chores >= BLOCKS_BETWEEN_CHORES {
+        progress.beat();
+        let lost = self.leader.lost();
+        tokio::select! {
+            done = self.work(wait, &progress) => done,
+            lost = lost => {
+                // The connection is dropped, so the server rolls back its transaction.
+                self.forget();
+                self.leader.give_up();
+                Err(lost.into())
+            }
+        }
+    }
+
+    /// Returns the handle by which steps report progress.
+    pub(crate) fn step_progress(&self) -> &StepProgress {
+        self.leader.step_progress()
+    }
+
+    /// Does the work of a step while this projector leads.
+    async fn work(
+        &mut self,
+        wait: Duration,
+        progress: &StepProgress,
+    ) -> Result<Progress, ProjectorError> {
+        // If a task has many parts, parts and blocks take turns.
+        let blocks_first = if self.has_more_housekeeping { 1 } else { BLOCKS_BETWEEN_HOUSEKEEPING };
+        if self.blocks_since_housekeeping >= blocks_first {
             self.between_blocks().await?;
         }
-        let Some(intake) = &mut self.intake else {
+        let wait = if self.has_more_housekeeping { Duration::ZERO } else { wait };
+        let Some(block_reader) = &mut self.block_reader else {
             return self.begin().await;
         };
         if self.pending.is_empty() {
-            match tokio::time::timeout(wait, intake.run(self.max_blocks)).await {
+            let next = tokio::time::timeout(wait, block_reader.next_blocks(self.max_blocks));
+            match progress.wait(next).await {
                 Err(_elapsed) => {
                     self.between_blocks().await?;
                     self.forget_if_put_back().await?;
@@ -144,54 +186,67 @@ impl Projector {
                 }
             }
         }
-        self.probe.at("received").await;
-        let applied = apply_on(&self.parts, &mut self.writer, &mut self.rng, &self.pending).await;
-        self.probe.at("applied").await;
+        self.sync_points.reach("received").await;
+        // The process may have been stopped while it waited, and another one may lead.
+        if let Err(lost) = self.leader.still_holds().await {
+            self.forget();
+            return Err(lost.into());
+        }
+        let count = self.block_limit.of(self.pending.len());
+        let (context, rng, run) = (&self.context, &mut self.rng, &self.pending[..count]);
+        let applied = apply_on(context, &mut self.writer, progress, rng, run).await;
+        self.sync_points.reach("applied").await;
         match &applied {
             Ok(applied) => {
-                self.pending.clear();
+                self.pending.drain(..count);
+                self.block_limit.grow();
                 self.at = Some(applied.number);
-                self.since_chores += applied.blocks;
+                self.blocks_since_housekeeping += applied.blocks;
             }
             Err(ProjectorError::CheckpointMoved) => {
                 self.forget();
                 self.leader.give_up();
             }
-            // The database may be an older one now: the next step begins at its checkpoint.
+            // The database may have been restored: the next step begins at its checkpoint.
             Err(ProjectorError::Halted(_)) => self.forget(),
-            // The blocks stay pending, and nothing overtakes them.
+            // The blocks stay pending and are applied by the next step.
+            Err(ProjectorError::Database(error)) if exceeds_resources(error) => {
+                self.block_limit.halve(count);
+            }
             Err(ProjectorError::Database(_) | ProjectorError::Ledger(_)) => {}
         }
         applied.map(Progress::Applied)
     }
 
-    /// How the stream of blocks fares, once there is one.
+    /// Returns the state of the block stream, if there is one.
     pub fn stream(&self) -> Option<FollowState> {
-        self.intake.as_ref().map(Intake::state)
+        self.block_reader.as_ref().map(BlockReader::state)
     }
 
-    /// The height of the ledger, as far as it is known.
+    /// Returns the height of the ledger, if it is known.
     pub(crate) fn height(&self) -> Option<u64> {
-        self.intake.as_ref().and_then(Intake::height)
+        self.block_reader.as_ref().and_then(BlockReader::height)
     }
 
-    /// Frees the lead, so that a standby takes over at once.
+    /// Releases the lead so that a standby can take it.
     pub fn stop(&mut self) {
         self.forget();
         self.leader.give_up();
     }
 
-    /// Does the chores. A chain that never rests must not put them off for ever.
+    /// Runs housekeeping. It must also run if blocks never stop coming.
     async fn between_blocks(&mut self) -> Result<(), ProjectorError> {
-        self.since_chores = 0;
-        Ok(do_chores(&self.parts).await?)
+        self.blocks_since_housekeeping = 0;
+        self.has_more_housekeeping =
+            run_housekeeping(&self.context, &self.sync_points, self.leader.step_progress()).await?;
+        Ok(())
     }
 
-    /// A database that was put back under a quiet chain is not noticed by a block that does
-    /// not fit; and the submitter sends nothing before the projector is at the tip again.
+    /// Starts again if the checkpoint has moved. A database that was restored while no block comes
+    /// is noticed only here, and the submitter sends nothing until the projector is at the tip.
     async fn forget_if_put_back(&mut self) -> Result<(), ProjectorError> {
-        let mut conn = self.parts.pool.acquire().await?;
-        let known = gx_outbox::checkpoint(&mut conn, &self.parts.rules.channel).await?;
+        let mut conn = self.context.pool.acquire().await?;
+        let known = gx_outbox::tip::checkpoint(&mut conn, &self.context.settings.channel).await?;
         let applied = known.and_then(|known| u64::try_from(known.block_number).ok());
         if applied != self.at {
             self.forget();
@@ -200,55 +255,58 @@ impl Projector {
     }
 
     fn forget(&mut self) {
-        self.intake = None;
+        self.block_reader = None;
         self.pending.clear();
     }
 
-    /// Compares the chain with the checkpoint and follows it from there, or from block 0
-    /// where there is no checkpoint.
+    /// Compares the chain with the checkpoint and follows it from there. Without a checkpoint,
+    /// applies block 0 first.
     async fn begin(&mut self) -> Result<Progress, ProjectorError> {
-        let mut conn = self.parts.pool.acquire().await?;
-        let known = gx_outbox::checkpoint(&mut conn, &self.parts.rules.channel).await?;
+        let mut conn = self.context.pool.acquire().await?;
+        let known = gx_outbox::tip::checkpoint(&mut conn, &self.context.settings.channel).await?;
         drop(conn);
-        self.probe.at("compared").await;
+        self.sync_points.reach("compared").await;
+        let progress = self.step_progress().clone();
         let from = match known {
             Some(known) => self.resume(&known).await?,
             None => {
-                let genesis = self.parts.ledger.block(0).await?;
-                let read = ReadBlock::read(&genesis, &self.parts.rules);
-                apply_on(&self.parts, &mut self.writer, &mut self.rng, &[read]).await?;
+                let genesis = progress.wait(self.context.ledger.genesis_block()).await?;
+                let read = ReadBlock::read(&genesis, &self.context.settings);
+                let (context, rng) = (&self.context, &mut self.rng);
+                apply_on(context, &mut self.writer, &progress, rng, &[read]).await?;
                 genesis.id()
             }
         };
-        let follower = self.parts.ledger.follow(from);
-        self.intake = Some(Intake::start(follower, self.parts.rules.clone()));
+        if !self.has_requested_replay {
+            request_replay_of_old_releases(&self.context, from.number).await?;
+            self.has_requested_replay = true;
+        }
+        let follower = self.context.ledger.follow(from);
+        self.block_reader = Some(BlockReader::start(follower, self.context.settings.clone()));
         self.at = Some(from.number);
         Ok(Progress::Began { number: from.number })
     }
 
     async fn resume(&self, known: &Checkpoint) -> Result<BlockId, ProjectorError> {
-        let found = self.parts.ledger.genesis().await?.hash;
-        if found.as_slice() != known.genesis_hash {
-            let expected = to_hash(&known.genesis_hash);
-            return Err(ChainError::OtherChain { number: 0, expected, found }.into());
-        }
-        self.check_not_emptied(known).await?;
-        // The follower asks for this very block and compares its hash.
+        let genesis = BlockId { number: 0, hash: to_hash(&known.genesis_hash) };
         let number = u64::try_from(known.block_number).unwrap_or(0);
-        Ok(BlockId { number, hash: to_hash(&known.block_hash) })
+        let last = BlockId { number, hash: to_hash(&known.block_hash) };
+        self.step_progress().wait(self.context.ledger.confirm(&[genesis, last])).await?;
+        self.check_not_emptied(known).await?;
+        Ok(last)
     }
 
-    /// An empty read model is believed only if the chain holds no event up to the checkpoint.
+    /// Halts if the read model has no event but a block up to the checkpoint has one.
     async fn check_not_emptied(&self, known: &Checkpoint) -> Result<(), ProjectorError> {
-        let mut conn = self.parts.pool.acquire().await?;
-        let has_events = checkpoint::has_events(&mut conn, &self.parts.rules.channel).await?;
+        let mut conn = self.context.pool.acquire().await?;
+        let has_events = checkpoint::has_events(&mut conn, &self.context.settings.channel).await?;
         drop(conn);
         let last = u64::try_from(known.block_number).unwrap_or(0);
         if has_events || last == 0 {
             return Ok(());
         }
-        let mut blocks = self.parts.ledger.blocks(1);
-        while let Some(block) = blocks.next().await? {
+        let mut blocks = self.context.ledger.blocks(1);
+        while let Some(block) = self.step_progress().wait(blocks.next()).await? {
             if self.has_events(&block) {
                 let checkpoint = known.block_number;
                 return Err(Halt::EmptyReadModel { checkpoint, block: block.number }.into());
@@ -263,7 +321,7 @@ impl Projector {
     fn has_events(&self, block: &Block) -> bool {
         let ours = block.transactions.iter().filter(|one| one.code.is_valid());
         let events = ours.filter_map(|one| one.event.as_ref());
-        events.filter(|event| event.chaincode_id == self.parts.rules.chaincode).any(|event| {
+        events.filter(|event| event.chaincode_id == self.context.settings.chaincode).any(|event| {
             let batch = serde_json::from_slice::<BatchEvent>(&event.payload);
             batch.map_or(true, |batch| batch.entries.iter().any(|entry| !entry.events.is_empty()))
         })
@@ -271,24 +329,38 @@ impl Projector {
 }
 
 async fn apply_on(
-    parts: &Parts,
-    writer: &mut Option<PgConnection>,
+    context: &ProjectorContext,
+    writer: &mut Option<Writer>,
+    progress: &StepProgress,
     rng: &mut StdRng,
     blocks: &[ReadBlock],
 ) -> Result<Applied, ProjectorError> {
-    let mut conn = match writer.take() {
-        Some(conn) => conn,
-        None => parts.pool.acquire().await?.detach(),
+    let mut using = match writer.take() {
+        Some(writer) => writer,
+        None => progress.wait(Writer::open(&context.pool, progress)).await?,
     };
-    let applied = apply_blocks(&mut conn, blocks, &parts.rules, rng, parts.clock.now()).await?;
-    *writer = Some(conn);
+    let (conn, now) = (&mut using.conn, context.clock.now());
+    let applied = apply_blocks(conn, blocks, &context.settings, rng, now).await?;
+    *writer = Some(using);
     if applied.transactions > 0 {
-        parts.waker.wake();
+        context.waker.wake();
     }
     Ok(applied)
 }
 
-/// A stored hash; one of another length equals none of the chain's.
+impl Writer {
+    async fn open(pool: &PgPool, progress: &StepProgress) -> Result<Self, sqlx::Error> {
+        let mut conn = pool.acquire().await?.detach();
+        gx_db::name_session(&mut conn, "writer").await?;
+        // Blocks wait while a rebuild corrects the live rows. The server ends every other session
+        // that stands still while it holds a lock.
+        wait_for_locks(&mut conn).await?;
+        let watched = progress.watch(&mut conn).await?;
+        Ok(Self { conn, _watched: watched })
+    }
+}
+
+/// Returns a stored hash. A value of another length becomes zeros, which no block has.
 fn to_hash(stored: &[u8]) -> [u8; 32] {
     stored.try_into().unwrap_or_default()
 }

@@ -1,106 +1,137 @@
-//! The loop around the step, and what it says of itself.
+//! The loop of the projector, its health checks and its metrics.
 
 use std::time::Duration;
 
-use gx_fabric_client::{ChainError, Ledger, LedgerError, PeerHeight};
+use gx_db::PgConnection;
+use gx_fabric_client::{Ledger, LedgerError, PeerHeight};
 use gx_outbox::tip::{self, Lag};
-use gx_serve::{CheckHandle, HealthBoard, Verdict};
+use gx_serve::telemetry::as_gauge;
+use gx_serve::worker_loop::{self, Pause, Worker};
+use gx_serve::{CheckHandle, CheckResult, HealthBoard};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng as _};
 use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::agreement::Agreement;
-use crate::compare::differences;
+use crate::apply::store::dead;
+use crate::check::CommitHashCheck;
+use crate::check::differences;
+use crate::context::ProjectorContext;
 use crate::error::{Halt, ProjectorError};
 use crate::history::History;
+use crate::operate::Reconciler;
 use crate::progress_line::ProgressLine;
-use crate::projector::{Parts, Progress, Projector};
-use crate::reconcile::Reconciler;
+use crate::projector::{Progress, Projector};
 use crate::settings::ProjectorSettings;
-use crate::store::dead;
 
-/// Longest wait of one step for a block.
+/// Longest time that one step waits for a block.
 const STEP_WAIT: Duration = Duration::from_millis(500);
-/// A loop that has not turned for so long is stuck; above every timeout of one step.
+/// Time after which a loop that does not turn counts as stuck. It is longer than each timeout of a
+/// step.
 const HEART_DEADLINE: Duration = Duration::from_secs(120);
-/// The first pause after a failed step is at most this long; doubled each time.
+/// Longest first pause after a failed step; it doubles with each further failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);
-/// Writer's name in the height samples.
+/// Longest pause.
+const MAX_PAUSE: Duration = Duration::from_secs(3);
+/// How long the reconciliation may take to give back its task at shutdown.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// The dead letters are counted again after this many times the duration of the last count.
+const COUNT_PAUSE_FACTOR: u32 = 50;
+/// Limit of the dead letters of one step that are logged one by one.
+const MAX_LOGGED: usize = 20;
+/// Name of the projector in the samples of the height.
 const WRITER: &str = "projector";
 
-/// Runs until told to stop, through outages of ledger and database. Only another chain
-/// behind the same address ends it by itself.
+/// Runs the projector until `shutdown`, through outages of ledger and database. It ends by itself
+/// only if every configured peer of ours serves another chain.
 ///
 /// # Errors
-/// [`Halt::Chain`]: this database and this ledger do not belong together.
+/// [`Halt::Chain`] if this database and this ledger do not belong together.
 pub async fn run(
-    mut projector: Projector,
+    projector: Projector,
     settings: ProjectorSettings,
     mut rng: StdRng,
     shutdown: CancellationToken,
     board: HealthBoard,
 ) -> Result<(), Halt> {
     let health = Health::new(&board);
-    let heart = board.heart("projector", HEART_DEADLINE);
-    let watch = watch_tip(projector.parts().clone(), settings.clone(), health.clone());
-    let watch = tokio::spawn(shutdown.clone().run_until_cancelled_owned(watch));
-    let agreement = Agreement::new(projector.parts().clone(), &board);
-    let agreement = agreement.watch(settings.commit_hash_interval());
-    let agreement = tokio::spawn(shutdown.clone().run_until_cancelled_owned(agreement));
+    projector.step_progress().beat_heart(board.heart("projector", HEART_DEADLINE));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(watch_tip(projector.context().clone(), settings.clone(), health.clone()));
+    let commit_hashes = CommitHashCheck::new(projector.context().clone(), &board);
+    tasks.spawn(commit_hashes.watch(settings.commit_hash_interval()));
     let own_rng = StdRng::from_rng(&mut rng);
-    let reconciler = Reconciler::new(projector.parts().clone(), own_rng, &board);
-    let reconciler = reconciler.watch(settings.reconcile_interval());
-    let reconciler = tokio::spawn(shutdown.clone().run_until_cancelled_owned(reconciler));
-    let (mut failures, mut history) = (0_u32, History::default());
-    let mut line = ProgressLine::new();
-    let ended = loop {
-        heart.beat();
-        let step = shutdown.run_until_cancelled(projector.step(STEP_WAIT)).await;
-        let pause = match step {
-            None => break Ok(()),
-            Some(Ok(progress)) => {
-                failures = 0;
-                history.add(&progress, projector.stream());
-                health.progress(&progress, &history);
-                line.show(&progress, projector.height());
-                match progress {
-                    Progress::Standby => settings.standby_poll(),
-                    Progress::Began { .. } | Progress::Applied(_) | Progress::Idle => continue,
-                }
-            }
-            Some(Err(ProjectorError::Halted(Halt::Chain(wrong)))) if is_other_chain(&wrong) => {
-                tracing::error!(error = %wrong, "the ledger is not the one of this database");
-                break Err(Halt::Chain(wrong));
-            }
-            Some(Err(error)) => {
-                failures = failures.saturating_add(1);
-                health.failure(&error);
-                pause_after(failures, &mut rng)
-            }
-        };
-        if shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
-            break Ok(());
-        }
-    };
-    projector.stop();
-    watch.abort();
-    agreement.abort();
-    reconciler.abort();
+    let reconciler = Reconciler::new(projector.context().clone(), settings.lead(), own_rng, &board);
+    let reconciler = reconciler.run(settings.reconcile_interval(), shutdown.clone());
+    let mut reconciler = tokio::spawn(reconciler);
+    let (history, line) = (History::default(), ProgressLine::new());
+    let mut worker = ProjectorLoop { projector, settings, rng, health, history, line, failures: 0 };
+    let ended = worker_loop::run(&mut worker, &shutdown).await;
+    drop(tasks);
+    if tokio::time::timeout(STOP_TIMEOUT, &mut reconciler).await.is_err() {
+        reconciler.abort();
+    }
     ended
 }
 
-/// One bad block may be one bad peer's; another genesis or checkpoint block is not.
-fn is_other_chain(wrong: &ChainError) -> bool {
-    matches!(wrong, ChainError::OtherChain { .. })
+/// The projector with what its loop needs.
+struct ProjectorLoop {
+    projector: Projector,
+    settings: ProjectorSettings,
+    rng: StdRng,
+    health: Health,
+    history: History,
+    line: ProgressLine,
+    /// Number of steps that have failed since the last one that succeeded.
+    failures: u32,
 }
 
-/// Growing pauses with full jitter.
+impl Worker for ProjectorLoop {
+    type Halt = Halt;
+
+    fn beat(&self) {
+        self.projector.step_progress().beat();
+    }
+
+    async fn step(&mut self) -> Result<Pause, Halt> {
+        match self.projector.step(STEP_WAIT).await {
+            Ok(progress) => {
+                self.failures = 0;
+                self.history.add(&progress, self.projector.stream());
+                self.health.progress(&progress, &self.history);
+                self.line.show(&progress, self.projector.height());
+                Ok(Pause::For(match progress {
+                    Progress::Standby => self.settings.standby_poll(),
+                    Progress::Began { .. } | Progress::Applied(_) | Progress::Idle => {
+                        Duration::ZERO
+                    }
+                }))
+            }
+            Err(ProjectorError::Halted(Halt::Chain(wrong)))
+                if wrong.is_another_chain_everywhere() =>
+            {
+                tracing::error!(error = %wrong, "this database belongs to another ledger");
+                Err(Halt::Chain(wrong))
+            }
+            Err(error) => {
+                self.failures = self.failures.saturating_add(1);
+                self.health.failure(&error);
+                Ok(Pause::For(pause_after(self.failures, &mut self.rng)))
+            }
+        }
+    }
+
+    async fn release(&mut self) {
+        self.projector.stop();
+    }
+}
+
+/// Returns a random pause; its limit grows with the failures.
 fn pause_after(failures: u32, rng: &mut StdRng) -> Duration {
     let factor = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-    let longest = FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE);
+    let longest = FIRST_PAUSE.saturating_mul(factor).min(MAX_PAUSE);
     let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
     Duration::from_millis(rng.random_range(0..=longest))
 }
@@ -135,27 +166,41 @@ impl Health {
         let leads = *progress != Progress::Standby;
         metrics::gauge!("gx_projector_leads").set(f64::from(u8::from(leads)));
         let role = if leads { "leader" } else { "standby" };
-        self.projection.set(Verdict::healthy().with_value(json!({
-            "role": role,
-            "stream": history.stream(),
-            "lastInvalid": history.last_invalid(),
-        })));
+        // A projector that has only begun may still find that it cannot follow any peer.
+        if !matches!(progress, Progress::Began { .. }) {
+            self.projection.set(CheckResult::healthy().with_value(json!({
+                "role": role,
+                "stream": history.stream(),
+                "lastInvalid": history.last_invalid(),
+            })));
+        }
         match progress {
             Progress::Began { number } => {
                 self.ledger.healthy();
-                tracing::info!(block = number, "projecting from the checkpoint");
+                tracing::info!(block = number, "projecting from the checkpoint, block {number}");
             }
             Progress::Applied(applied) => {
                 self.ledger.healthy();
                 metrics::counter!("gx_blocks_applied_total").increment(applied.blocks);
                 metrics::counter!("gx_events_applied_total").increment(applied.events);
-                for (name, reason) in &applied.held {
-                    metrics::counter!("gx_events_rejected_total").increment(1);
+                let held = u64::try_from(applied.held.len()).unwrap_or(u64::MAX);
+                metrics::counter!("gx_events_rejected_total").increment(held);
+                if applied.held.len() > MAX_LOGGED {
+                    tracing::error!(
+                        block = applied.number,
+                        held,
+                        "{held} events of block {} became dead letters; \
+                         `gx projection dead list` lists all",
+                        applied.number
+                    );
+                }
+                for (name, reason) in applied.held.iter().take(MAX_LOGGED) {
                     tracing::error!(
                         block = applied.number,
                         event = name,
-                        reason,
-                        "an event is a dead letter; fix its cause and replay it"
+                        error = reason,
+                        "event {name} of block {} became a dead letter; fix its cause and replay it",
+                        applied.number
                     );
                 }
                 for kind in &applied.refused {
@@ -181,73 +226,83 @@ impl Health {
             ProjectorError::Ledger(error) => {
                 tracing::warn!(
                     error = %error, phase = error.phase.name(), class = error.kind(),
-                    "the ledger cannot be reached"
+                    "the ledger cannot be reached: {} in {}", error.kind(), error.phase.name()
                 );
                 self.ledger.set(lost(error));
             }
+            // The database is not at fault; the check `databaseLocks` names the session that is.
+            ProjectorError::Database(error) if gx_db::is_lock_timeout(error) => {
+                tracing::warn!(error = %error, "a database lock timed out; the step is repeated");
+            }
+            // The monitor renews the connections, and the step is repeated.
+            ProjectorError::Database(error) if gx_db::is_stale_plan(error) => {
+                tracing::warn!(error = %error, "a statement was planned before a migration; the step is repeated");
+            }
             ProjectorError::Database(error) => {
-                tracing::warn!(error = %error, "the database failed");
-                self.database.set(Verdict::unhealthy(error.to_string()));
+                tracing::warn!(error = %error, "the read model cannot be read or written");
+                self.database.set(CheckResult::unhealthy(error.to_string()));
             }
             ProjectorError::CheckpointMoved => {
-                tracing::warn!("another projector moved the checkpoint; stepping back");
+                tracing::warn!("another projector moved the checkpoint; this one steps down");
             }
         }
     }
 }
 
-/// Samples the ledger's height, apart from the stream, and reports the lag.
-async fn watch_tip(parts: Parts, settings: ProjectorSettings, health: Health) {
+/// Samples the ledger's height independently of the block stream, and reports the lag.
+async fn watch_tip(context: ProjectorContext, settings: ProjectorSettings, health: Health) {
     let mut tick = tokio::time::interval(settings.tip_interval());
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut held = HeldCount::default();
     loop {
         tick.tick().await;
-        let height = newest_height(&parts.ledger, &health).await;
-        if let Err(error) = report(&parts, &settings, height, &health).await {
-            tracing::debug!(error = %error, "the height was not recorded");
+        let height = newest_height(&context.ledger, &health).await;
+        if let Err(error) = report(&context, &settings, height, &mut held, &health).await {
+            tracing::debug!(error = %error, "the height cannot be recorded");
             health.lag.unknown("the database cannot be reached");
         }
     }
 }
 
-/// The greatest height that a peer of our organisation names; says what went wrong where
-/// none does, and how far others are ahead.
+/// Returns the greatest height of our organisation's peers. Reports peers that do not answer, and
+/// how far other organisations are ahead.
 async fn newest_height(ledger: &Ledger, health: &Health) -> Option<i64> {
     let heights = ledger.heights().await;
-    let silent = PeerHeight::silent(&heights);
-    health.peers.set(match silent.as_slice() {
-        [] => Verdict::healthy(),
-        _ => Verdict::unhealthy(silent.join("; ")),
+    let unhealthy = PeerHeight::unhealthy_peers(&heights);
+    health.peers.set(match unhealthy.as_slice() {
+        [] => CheckResult::healthy(),
+        _ => CheckResult::unhealthy(unhealthy.join("; ")),
     });
     metrics::gauge!("gx_ledger_blocks_behind_others")
         .set(as_gauge(PeerHeight::behind_others(&heights)));
     let tip = PeerHeight::tip(&heights);
     health.ledger.set(match &tip {
-        Ok(_) => Verdict::healthy(),
+        Ok(_) => CheckResult::healthy(),
         Err(error) => lost(error),
     });
     tip.ok().and_then(|height| i64::try_from(height).ok())
 }
 
-/// Why the ledger does not serve, in words and as the metrics' class.
-fn lost(error: &LedgerError) -> Verdict {
-    Verdict::unhealthy(error.to_string()).with_value(error.labels())
+/// Returns the check result for a ledger that cannot be reached.
+fn lost(error: &LedgerError) -> CheckResult {
+    CheckResult::unhealthy(error.to_string()).with_value(error.labels())
 }
 
 async fn report(
-    parts: &Parts,
+    context: &ProjectorContext,
     settings: &ProjectorSettings,
     height: Option<i64>,
+    held: &mut HeldCount,
     health: &Health,
 ) -> Result<(), sqlx::Error> {
-    let mut conn = parts.pool.acquire().await?;
-    let (channel, now) = (&parts.rules.channel, parts.clock.now());
+    let mut conn = context.pool.acquire().await?;
+    let (channel, now) = (&context.settings.channel, context.clock.now());
     if let Some(height) = height {
         tip::record(&mut conn, channel, height, WRITER, now).await?;
-        let known = gx_outbox::checkpoint(&mut conn, channel).await?;
+        let known = gx_outbox::tip::checkpoint(&mut conn, channel).await?;
         if let Some(known) = known.filter(|known| height <= known.block_number) {
-            health.ledger.set(Verdict::unhealthy(format!(
-                "the ledger has {height} blocks, but block {} was applied: it lost some",
+            health.ledger.set(CheckResult::unhealthy(format!(
+                "the ledger has lost blocks: it has {height}, but block {} was applied",
                 known.block_number
             )));
         }
@@ -258,36 +313,51 @@ async fn report(
             let lag_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
             metrics::gauge!("gx_projection_lag_ms").set(as_gauge(lag_ms));
             let value = json!({ "lagBlocks": blocks, "lagMs": lag_ms });
-            health.lag.set(Verdict::healthy().with_value(value));
+            health.lag.set(CheckResult::healthy().with_value(value));
             if blocks == 0 {
                 let found = differences(&mut conn).await?;
                 let names: Vec<_> = found.iter().map(ToString::to_string).collect();
                 health.constants.set(if names.is_empty() {
-                    Verdict::healthy()
+                    CheckResult::healthy()
                 } else {
-                    Verdict::unhealthy(names.join("; ")).with_value(json!(names))
+                    CheckResult::unhealthy(names.join("; ")).with_value(json!(names))
                 });
             }
         }
         Lag::Unknown { reason } => {
-            // No number is right, and an old one would look like one.
+            // An unknown lag is not a number; the last value would look like a current one.
             metrics::gauge!("gx_projection_lag_blocks").set(f64::NAN);
             metrics::gauge!("gx_projection_lag_ms").set(f64::NAN);
             health.lag.unknown(reason);
         }
     }
-    let held = dead::count_held(&mut conn, channel).await?;
-    metrics::gauge!("gx_dead_events").set(as_gauge(held.unsigned_abs()));
+    report_dead(&mut conn, channel, held, health).await
+}
+
+/// When the dead letters are counted.
+#[derive(Default)]
+struct HeldCount {
+    /// Time of the next count, so that counting takes only a small part of the time.
+    due: Option<Instant>,
+}
+
+async fn report_dead(
+    conn: &mut PgConnection,
+    channel: &str,
+    count: &mut HeldCount,
+    health: &Health,
+) -> Result<(), sqlx::Error> {
+    let begun = Instant::now();
+    if count.due.is_some_and(|due| begun < due) {
+        return Ok(());
+    }
+    let held = dead::count_held(conn, channel).await?;
+    count.due = Some(begun + begun.elapsed() * COUNT_PAUSE_FACTOR);
+    metrics::gauge!("gx_dead_events").set(as_gauge(held));
     health.dead.set(match held {
-        0 => Verdict::healthy(),
-        _ => Verdict::unhealthy(format!("{held} events are held as dead letters"))
+        0 => CheckResult::healthy(),
+        _ => CheckResult::unhealthy(format!("{held} events are held as dead letters"))
             .with_value(json!({ "held": held })),
     });
     Ok(())
-}
-
-/// Gauges are floating point; beyond 2^53 the last digits do not matter.
-#[allow(clippy::cast_precision_loss, reason = "a gauge is for looking at")]
-fn as_gauge(count: u64) -> f64 {
-    count as f64
 }

@@ -1,15 +1,15 @@
-//! Which build this is.
+//! Version and commit of the running binary. Used by health, telemetry and the OpenAPI document.
 
 /// Version and commit of the running binary.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildInfo {
-    /// The workspace's version.
+    /// Version of the workspace.
     pub version: &'static str,
-    /// The commit it was built from, `unknown` when the build did not say.
+    /// Commit of the build; `unknown` if `GX_BUILD_COMMIT` was not set at build time.
     pub commit: &'static str,
 }
 
-/// This build. The commit is what `GX_BUILD_COMMIT` said when it was compiled.
+/// The running build.
 pub const BUILD: BuildInfo = BuildInfo {
     version: env!("CARGO_PKG_VERSION"),
     commit: match option_env!("GX_BUILD_COMMIT") {

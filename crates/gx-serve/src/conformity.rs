@@ -1,12 +1,12 @@
-//! Whether an answer is what the OpenAPI document says (API-09). For tests.
+//! Compares a response with the OpenAPI document (API-09). For tests.
 
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use serde_json::Value;
 
-/// Checks an answer to a request for that path against the document.
+/// Checks the response to a request for `path` against the document.
 ///
 /// # Errors
-/// The first thing that is not as documented.
+/// The first difference from the document.
 pub fn check(
     document: &Value,
     method: &str,
@@ -16,7 +16,7 @@ pub fn check(
     body: &[u8],
 ) -> Result<(), String> {
     let Some(operation) = operation(document, method, path) else {
-        // What is not documented is not there.
+        // An undocumented route must not exist.
         let absent = [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED].contains(&status);
         return if absent { Ok(()) } else { Err(format!("{method} {path} is not documented")) };
     };
@@ -58,8 +58,8 @@ fn matches(template: &str, path: &str) -> bool {
     }
 }
 
-/// As much of JSON Schema as our documents use: references, types, properties (none may be
-/// undocumented), required, items, combinations.
+/// Checks JSON against a schema. Supports the parts of JSON Schema that our documents use:
+/// references, types, properties (none may be undocumented), required, items, combinations.
 fn conforms(document: &Value, schema: &Value, json: &Value, at: &str) -> Result<(), String> {
     if let Some(reference) = schema["$ref"].as_str() {
         let target = document.pointer(reference.trim_start_matches('#'));
@@ -91,7 +91,7 @@ fn conforms(document: &Value, schema: &Value, json: &Value, at: &str) -> Result<
     members(document, &[schema], json, at)
 }
 
-/// All parts hold, and their properties together are all there are.
+/// Checks JSON against all parts. It may have no property that no part declares.
 fn all_of(document: &Value, parts: &[Value], json: &Value, at: &str) -> Result<(), String> {
     let mut resolved = Vec::new();
     for part in parts {

@@ -1,4 +1,4 @@
-//! The one source of randomness of a process, passed in so that tests can seed it.
+//! The random source of a process. It is passed in, so that tests can seed it.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,19 +7,19 @@ use rand::{Rng, SeedableRng};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// A cryptographically secure generator that clones share.
+/// A cryptographically secure generator. Clones share it.
 #[derive(Clone)]
 pub struct Entropy(Arc<Mutex<StdRng>>);
 
 impl Entropy {
-    /// Seeded by the operating system.
+    /// Creates a generator that the operating system seeds.
     pub fn system() -> Self {
         let mut seed = <StdRng as SeedableRng>::Seed::default();
         rand::rng().fill_bytes(&mut seed);
         Self(Arc::new(Mutex::new(StdRng::from_seed(seed))))
     }
 
-    /// Always the same sequence, for tests.
+    /// Creates a generator with a fixed sequence, for tests.
     pub fn seeded(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
     }
@@ -29,14 +29,14 @@ impl Entropy {
         draw(&mut self.0.lock().expect("no holder of this lock can panic"))
     }
 
-    /// That many random bytes.
+    /// Returns `N` random bytes.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         self.with(|rng| rng.fill_bytes(&mut bytes));
         bytes
     }
 
-    /// A new UUIDv7: ids sort by the time they were made.
+    /// Returns a new UUIDv7. Ids sort by their time.
     pub fn id(&self, now: OffsetDateTime) -> Uuid {
         let millis = u64::try_from(now.unix_timestamp_nanos() / 1_000_000)
             .expect("the clock is between 1970 and the end of time's calendar");

@@ -1,59 +1,77 @@
-//! Reading an object field by field, so that a refusal names every field that is wrong.
+//! Reads an object field by field, so that a validation problem names every invalid field.
 //!
-//! Serde stops at the first error. A request is read by [`Fields`] instead: each field is
-//! asked for by name and type, and what is missing, malformed, unknown or given twice is
-//! collected as JSON Pointers.
+//! Serde stops at the first error. [`Fields`] reads each field by name and type, and collects
+//! fields that are missing, malformed, unknown or duplicate as JSON Pointers. Called by the
+//! extractors `Json` and `Query`, for the bodies and queries of all routes.
 
 use std::fmt;
 
+use gx_model::{AccountStatus, CommandKind, CommandStatus, DenialFinality};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
+use strsim::osa_distance;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
+pub use crate::field_error::FieldError;
+use crate::limits::USUAL_BODY_LIMIT_BYTES;
 use crate::problem::InvalidField;
 
-/// Wrong fields that an answer names at most: no request of ours has as many fields.
+/// Limit of invalid fields in a problem. No request has as many fields.
 const ERRORS_LIMIT: usize = 100;
-/// Characters of an unknown name that are looked at and echoed.
+/// Limit of the characters of an unknown name that are compared and returned.
 const NAME_LIMIT: usize = 100;
-
-/// Why one field is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldError {
-    /// Stable code.
-    pub code: &'static str,
-    /// What is wrong and what would be right.
-    pub message: String,
-}
-
-impl FieldError {
-    /// An error of that code.
-    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
-    }
-
-    /// The JSON type is wrong.
-    pub fn wrong_type(expected: &str) -> Self {
-        Self::new("type", format!("must be {expected}"))
-    }
-}
 
 /// A value that a field can hold.
 pub trait Field: Sized {
-    /// Reads it.
+    /// Reads the value.
     ///
     /// # Errors
-    /// What is wrong, and what would be right.
+    /// [`FieldError`] if the value is not valid.
     fn read(value: &Value) -> Result<Self, FieldError>;
+}
+
+/// The change of one field that a PATCH asks for (RFC 7396).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change<T> {
+    /// The field is absent and keeps its value.
+    Keep,
+    /// The field is `null` and loses its value.
+    Clear,
+    /// The field gets this value.
+    Set(T),
+}
+
+impl<T> Change<T> {
+    /// Returns the new value, or `None` if the field keeps or loses its value.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Self::Set(value) => Some(value),
+            Self::Keep | Self::Clear => None,
+        }
+    }
+
+    /// Returns whether the field loses its value.
+    pub fn clears(&self) -> bool {
+        matches!(self, Self::Clear)
+    }
+
+    /// Returns whether the field changes.
+    pub fn is_some(&self) -> bool {
+        !matches!(self, Self::Keep)
+    }
 }
 
 /// A request that is read from an object.
 pub trait FromFields: Sized {
-    /// Asks for each field. `None` when one of them is missing or wrong; the fields know why.
+    /// Limit of the body; longer bodies are rejected.
+    const BODY_LIMIT_BYTES: usize = USUAL_BODY_LIMIT_BYTES;
+
+    /// Reads each field. Returns `None` if one is missing or invalid; `fields` has the reasons.
     fn from_fields(fields: &mut Fields) -> Option<Self>;
 }
 
-/// The members of an object in the order they came, names that came twice included.
+/// The members of an object in their order, with duplicate names.
 #[derive(Clone, Debug, Default)]
 pub struct Members(pub Vec<(String, Value)>);
 
@@ -79,7 +97,7 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// An object that is being read.
+/// An object that is being read, with the errors found so far.
 pub struct Fields {
     members: Members,
     now: OffsetDateTime,
@@ -88,10 +106,10 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// Reads a request, wholly or not at all.
+    /// Reads a request.
     ///
     /// # Errors
-    /// Every field that is missing, wrong, unknown or given twice.
+    /// Every field that is missing, invalid, unknown or duplicate.
     pub fn read<T: FromFields>(
         members: Members,
         now: OffsetDateTime,
@@ -105,7 +123,7 @@ impl Fields {
         }
     }
 
-    /// The names that a request asks for, to compare them with its schema.
+    /// Returns the names that a request reads, to compare them with its schema.
     pub fn names<T: FromFields>() -> Vec<&'static str> {
         let (members, now) = (Members::default(), OffsetDateTime::UNIX_EPOCH);
         let mut fields = Self { members, now, known: Vec::new(), errors: Vec::new() };
@@ -113,12 +131,12 @@ impl Fields {
         fields.known
     }
 
-    /// When the request arrived, for what is valid only for a time.
+    /// Returns the arrival time of the request, for values that are valid for a limited time.
     pub fn now(&self) -> OffsetDateTime {
         self.now
     }
 
-    /// A field that must be there.
+    /// Reads a required field.
     pub fn required<T: Field>(&mut self, name: &'static str) -> Option<T> {
         match self.take(name) {
             None => {
@@ -129,7 +147,7 @@ impl Fields {
         }
     }
 
-    /// A field that may be left out or `null`. The outer `None` says that it is wrong.
+    /// Reads a field that may be absent or `null`. The outer `None` means that it is invalid.
     #[allow(clippy::option_option, reason = "absent and wrong are different answers")]
     pub fn optional<T: Field>(&mut self, name: &'static str) -> Option<Option<T>> {
         match self.take(name) {
@@ -138,7 +156,30 @@ impl Fields {
         }
     }
 
-    /// Records that a field is wrong for a reason that needs more than the field to see.
+    /// Reads a field of a PATCH that `null` empties. `None` means that it is invalid.
+    pub fn change<T: Field>(&mut self, name: &'static str) -> Option<Change<T>> {
+        match self.take(name) {
+            None => Some(Change::Keep),
+            Some(Value::Null) => Some(Change::Clear),
+            Some(value) => self.parse(name, &value).map(Change::Set),
+        }
+    }
+
+    /// Reads a field of a PATCH that cannot be empty. The outer `None` means that it is invalid.
+    #[allow(clippy::option_option, reason = "absent and wrong are different answers")]
+    pub fn change_only<T: Field>(&mut self, name: &'static str) -> Option<Option<T>> {
+        match self.take(name) {
+            None => Some(None),
+            Some(Value::Null) => {
+                let message = "cannot be emptied; leave it out to keep it";
+                self.refuse(name, FieldError::new("required", message));
+                None
+            }
+            Some(value) => self.parse(name, &value).map(Some),
+        }
+    }
+
+    /// Records that a field is invalid, unless [`ERRORS_LIMIT`] errors are recorded already.
     pub fn refuse(&mut self, name: &str, error: FieldError) {
         if self.errors.len() < ERRORS_LIMIT {
             self.errors.push(InvalidField {
@@ -178,52 +219,51 @@ impl Fields {
     }
 }
 
-/// The JSON Pointer of a member (RFC 6901).
+/// Returns the JSON Pointer of a member (RFC 6901).
 fn pointer(name: &str) -> String {
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-/// The known name that differs by no more than two edits, or in case alone.
-pub fn closest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+/// Returns the known name that is closest to `name`, ignoring case, or `None` if all of them differ
+/// by more than two edits or by half of their length.
+fn closest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     const EDITS: usize = 2;
     known
         .iter()
-        .map(|candidate| (edits(&name.to_lowercase(), &candidate.to_lowercase()), *candidate))
+        .map(|candidate| {
+            (osa_distance(&name.to_lowercase(), &candidate.to_lowercase()), *candidate)
+        })
         .filter(|(distance, candidate)| *distance <= EDITS && *distance * 2 < candidate.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
-/// Edits (insert, delete, replace, swap of neighbours) that turn one text into the other.
-pub fn edits(one: &str, other: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    rows[0] = (0..=b.len()).collect();
-    for (i, row) in rows.iter_mut().enumerate() {
-        row[0] = i;
-    }
-    for i in 1..=a.len() {
-        for j in 1..=b.len() {
-            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut best = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            rows[i][j] = best;
-        }
-    }
-    rows[a.len()][b.len()]
-}
-
-/// Reads a text.
+/// Reads a string.
 ///
 /// # Errors
-/// When the value is no text.
+/// [`FieldError`] if the value is not a string.
 pub fn text(value: &Value) -> Result<&str, FieldError> {
-    value.as_str().ok_or_else(|| FieldError::wrong_type("a text"))
+    value.as_str().ok_or_else(|| FieldError::wrong_type("a string"))
 }
 
-/// A text of at most `MAX` characters without control characters other than line breaks.
+/// Reads the name of one of the values `all`.
+///
+/// # Errors
+/// [`FieldError`] if the value is not a string or not the name of one of them.
+pub fn one_of<T: Copy>(
+    value: &Value,
+    all: &[T],
+    name: fn(T) -> &'static str,
+) -> Result<T, FieldError> {
+    let given = text(value)?;
+    all.iter().copied().find(|one| name(*one) == given).ok_or_else(|| {
+        let names: Vec<_> = all.iter().map(|one| name(*one)).collect();
+        FieldError::new("format", format!("must be one of {}", names.join(", ")))
+    })
+}
+
+/// A text of at most `MAX` characters for other people to read. It has no invisible characters
+/// except line breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text<const MAX: usize>(pub String);
 
@@ -233,10 +273,32 @@ impl<const MAX: usize> Field for Text<MAX> {
         if text.chars().count() > MAX {
             return Err(FieldError::new("too_long", format!("must have at most {MAX} characters")));
         }
-        if text.chars().any(|c| c.is_control() && c != '\n' && c != '\r' && c != '\t') {
-            return Err(FieldError::new("format", "must have no control characters"));
-        }
+        crate::characters::check(text)?;
         Ok(Self(text.to_owned()))
+    }
+}
+
+macro_rules! read_by_name {
+    ($($name:ty),*) => {$(
+        impl Field for $name {
+            fn read(value: &Value) -> Result<Self, FieldError> {
+                one_of(value, &Self::ALL, Self::name)
+            }
+        }
+    )*};
+}
+read_by_name!(AccountStatus, CommandKind, CommandStatus, DenialFinality);
+
+impl Field for OffsetDateTime {
+    fn read(value: &Value) -> Result<Self, FieldError> {
+        let message = "must be a time such as 2026-06-01T12:00:00Z";
+        Self::parse(text(value)?, &Rfc3339).map_err(|_| FieldError::new("format", message))
+    }
+}
+
+impl Field for i64 {
+    fn read(value: &Value) -> Result<Self, FieldError> {
+        value.as_i64().ok_or_else(|| FieldError::wrong_type("a whole number"))
     }
 }
 

@@ -1,8 +1,8 @@
-//! What a process says about itself: its checks, and whether its loops still turn.
+//! Health of a process: its checks, and whether its loops are alive.
 //!
-//! A check is *critical* when nothing useful can be served without it. A critical check that
-//! is not healthy makes the process `not_ready`; any other makes it `degraded`, and it keeps
-//! serving (G8).
+//! A check is *critical* if the process cannot serve without the thing that is checked. A critical
+//! check that is not healthy makes the process `not_ready`; another check makes it `degraded`, and
+//! the process continues to serve (G8).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,12 +18,12 @@ use utoipa::ToSchema;
 use crate::build_info::BUILD;
 use crate::telemetry;
 
-/// How long a probe may take before its check is `unknown`.
-const PROBE_TIME_LIMIT: Duration = Duration::from_secs(2);
+/// Limit for one check to return; a check that takes longer is `unknown`.
+const CHECK_TIME_LIMIT: Duration = Duration::from_secs(2);
 
-/// What a check found.
+/// Result of a check, with an optional message and measured value.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Verdict {
+pub struct CheckResult {
     status: CheckStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
@@ -31,60 +31,60 @@ pub struct Verdict {
     value: Option<Value>,
 }
 
-/// The three answers of a check.
+/// Status of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckStatus {
-    /// As it should be.
+    /// The check passed.
     Healthy,
-    /// Found to be wrong.
+    /// The check failed.
     Unhealthy,
-    /// Could not be found out.
+    /// The check could not be made.
     Unknown,
 }
 
-impl Verdict {
-    /// As it should be.
+impl CheckResult {
+    /// Creates the result of a check that passed.
     pub fn healthy() -> Self {
         Self { status: CheckStatus::Healthy, message: None, value: None }
     }
 
-    /// Found to be wrong.
+    /// Creates the result of a check that failed.
     pub fn unhealthy(message: impl Into<String>) -> Self {
         Self { status: CheckStatus::Unhealthy, message: Some(message.into()), value: None }
     }
 
-    /// Could not be found out.
+    /// Creates the result of a check that could not be made.
     pub fn unknown(message: impl Into<String>) -> Self {
         Self { status: CheckStatus::Unknown, message: Some(message.into()), value: None }
     }
 
-    /// Adds what was measured.
+    /// Adds the measured value.
     #[must_use]
     pub fn with_value(mut self, value: Value) -> Self {
         self.value = Some(value);
         self
     }
 
-    /// Adds a remark, for a check that is healthy and still worth a word.
+    /// Adds a remark to a healthy result.
     #[must_use]
     pub fn with_message(mut self, message: impl Into<String>) -> Self {
         self.message = Some(message.into());
         self
     }
 
-    /// The answer.
+    /// Returns the status.
     pub fn status(&self) -> CheckStatus {
         self.status
     }
 }
 
-type Probe = Arc<dyn Fn() -> BoxFuture<'static, Verdict> + Send + Sync>;
+type CheckFn = Arc<dyn Fn() -> BoxFuture<'static, CheckResult> + Send + Sync>;
 
 #[derive(Clone)]
 enum Source {
-    Reported(Arc<Mutex<Verdict>>),
-    Probe(Probe),
+    Reported(Arc<Mutex<CheckResult>>),
+    Computed(CheckFn),
 }
 
 #[derive(Clone)]
@@ -107,53 +107,55 @@ struct Board {
     schema: Mutex<Option<String>>,
     checks: Mutex<Vec<Check>>,
     hearts: Mutex<Vec<Arc<Mutex<HeartState>>>>,
+    /// Boards whose checks and heartbeats this board includes.
+    parts: Vec<HealthBoard>,
 }
 
-/// The checks and hearts of one process. Clones share them.
+/// The checks and heartbeats of one process. Clones share them.
 #[derive(Clone)]
 pub struct HealthBoard(Arc<Board>);
 
-/// Where a component reports the state of one check.
+/// Handle with which a component reports the result of one check.
 #[derive(Clone)]
-pub struct CheckHandle(Arc<Mutex<Verdict>>);
+pub struct CheckHandle(Arc<Mutex<CheckResult>>);
 
 impl CheckHandle {
-    /// Sets what the check says from now on.
-    pub fn set(&self, verdict: Verdict) {
-        *self.0.lock().expect("no holder of this lock can panic") = verdict;
+    /// Sets the result of the check.
+    pub fn set(&self, result: CheckResult) {
+        *self.0.lock().expect("no holder of this lock can panic") = result;
     }
 
-    /// As it should be.
+    /// Reports that the check passed.
     pub fn healthy(&self) {
-        self.set(Verdict::healthy());
+        self.set(CheckResult::healthy());
     }
 
-    /// Found to be wrong, with what was measured.
+    /// Reports that the check failed, with the measured value.
     pub fn unhealthy(&self, message: impl Into<String>, value: Value) {
-        self.set(Verdict::unhealthy(message).with_value(value));
+        self.set(CheckResult::unhealthy(message).with_value(value));
     }
 
-    /// Could not be found out.
+    /// Reports that the check could not be made.
     pub fn unknown(&self, message: impl Into<String>) {
-        self.set(Verdict::unknown(message));
+        self.set(CheckResult::unknown(message));
     }
 }
 
-/// A loop's sign of life. A loop that does not beat within its deadline makes `/livez` fail.
+/// The heartbeat of a loop. A loop that does not beat within its deadline makes `/livez` fail.
 pub struct Heart {
     state: Arc<Mutex<HeartState>>,
     board: HealthBoard,
 }
 
 impl Heart {
-    /// Says that the loop turns.
+    /// Records that the loop is alive.
     pub fn beat(&self) {
         let now = self.board.0.clock.now();
         self.state.lock().expect("no holder of this lock can panic").last_beat = now;
     }
 }
 
-/// A loop that has ended on purpose is not stuck.
+/// Removes the heartbeat: a loop that has ended is not stuck.
 impl Drop for Heart {
     fn drop(&mut self) {
         let mut hearts = self.board.0.hearts.lock().expect("no holder of this lock can panic");
@@ -165,15 +167,15 @@ impl Drop for Heart {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Readiness {
-    /// Everything is as it should be.
+    /// Every check passed.
     Ready,
-    /// Serving, and something that serving does not need is wrong.
+    /// The process serves, and a check that is not critical has not passed.
     Degraded,
-    /// Not serving.
+    /// The process does not serve.
     NotReady,
 }
 
-/// The answer of `/health` and `/readyz`.
+/// Body of `/health` and `/readyz`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HealthReport {
     /// The sum of the checks.
@@ -187,7 +189,7 @@ pub struct HealthReport {
     /// The database schema's version, `null` until it is known.
     #[schema(required)]
     pub schema: Option<String>,
-    /// When this was found out.
+    /// Time of the report.
     #[serde(with = "crate::moment")]
     pub timestamp: OffsetDateTime,
     /// Each check by its name: `{status, critical, message?, value?}`.
@@ -195,21 +197,26 @@ pub struct HealthReport {
     pub checks: Map<String, Value>,
 }
 
-/// The answer of `/livez`.
+/// Body of `/livez`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LifeReport {
     /// `alive` or `stuck`.
     pub status: &'static str,
     /// The role's name.
     pub service: &'static str,
-    /// Loops that have not turned within their deadline.
+    /// Loops that did not beat within their deadline.
     pub stuck: Vec<String>,
 }
 
 impl HealthBoard {
-    /// An empty board: ready and alive. Installs the process's metrics recorder, so that
-    /// nothing is counted before there is one.
+    /// Creates an empty board, which is ready and alive. Installs the metrics recorder of the
+    /// process, so that no count is lost.
     pub fn new(service: &'static str, clock: Clock) -> Self {
+        Self::joined(service, clock, Vec::new())
+    }
+
+    /// Creates a board that includes the checks and heartbeats of `parts`.
+    pub fn joined(service: &'static str, clock: Clock, parts: Vec<HealthBoard>) -> Self {
         let _installed = telemetry::metrics();
         Self(Arc::new(Board {
             service,
@@ -218,27 +225,28 @@ impl HealthBoard {
             schema: Mutex::default(),
             checks: Mutex::default(),
             hearts: Mutex::default(),
+            parts,
         }))
     }
 
-    /// The role's name.
+    /// Returns the role's name.
     pub fn service(&self) -> &'static str {
         self.0.service
     }
 
-    /// Adds a check that a component reports. Until it does, the check is `unknown`.
+    /// Adds a check that a component reports. The check is `unknown` until its first report.
     pub fn check(&self, name: &'static str, critical: bool) -> CheckHandle {
-        let verdict = Arc::new(Mutex::new(Verdict::unknown("not checked yet")));
-        self.add(name, critical, Source::Reported(Arc::clone(&verdict)));
-        CheckHandle(verdict)
+        let result = Arc::new(Mutex::new(CheckResult::unknown("not checked yet")));
+        self.add(name, critical, Source::Reported(Arc::clone(&result)));
+        CheckHandle(result)
     }
 
-    /// Adds a check that is made whenever somebody asks.
-    pub fn probe<F>(&self, name: &'static str, critical: bool, probe: F)
+    /// Adds a check that is made for each report.
+    pub fn check_with<F>(&self, name: &'static str, critical: bool, check: F)
     where
-        F: Fn() -> BoxFuture<'static, Verdict> + Send + Sync + 'static,
+        F: Fn() -> BoxFuture<'static, CheckResult> + Send + Sync + 'static,
     {
-        self.add(name, critical, Source::Probe(Arc::new(probe)));
+        self.add(name, critical, Source::Computed(Arc::new(check)));
     }
 
     fn add(&self, name: &'static str, critical: bool, source: Source) {
@@ -247,7 +255,7 @@ impl HealthBoard {
         checks.push(Check { name, critical, source });
     }
 
-    /// Adds a loop that promises to beat at least this often.
+    /// Adds the heartbeat of a loop, which must beat within each `deadline`.
     pub fn heart(&self, name: &'static str, deadline: Duration) -> Heart {
         let state = HeartState { name, deadline, last_beat: self.0.clock.now() };
         let state = Arc::new(Mutex::new(state));
@@ -255,35 +263,53 @@ impl HealthBoard {
         Heart { state, board: self.clone() }
     }
 
-    /// Names the database schema that is in use.
+    /// Sets the version of the database schema.
     pub fn set_schema(&self, schema: impl Into<String>) {
         *self.0.schema.lock().expect("no holder of this lock can panic") = Some(schema.into());
     }
 
-    /// From here on the process is not ready: it is about to stop.
+    /// Makes the process report not ready, because it is about to stop.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Release);
     }
 
-    /// Whether the process is about to stop.
+    /// Returns whether the process is about to stop.
     pub fn is_draining(&self) -> bool {
-        self.0.draining.load(Ordering::Acquire)
+        self.0.draining.load(Ordering::Acquire) || self.0.parts.iter().any(Self::is_draining)
     }
 
-    /// Makes every check and sums them up. Also sets the gauges `gx_health_check` (1 healthy,
-    /// 0 unhealthy, -1 unknown) and `gx_ready`.
+    /// Returns the checks of this board and its parts, one of each name: services make the same
+    /// checks of the same database.
+    fn checks(&self) -> Vec<Check> {
+        let mut checks = self.0.checks.lock().expect("no holder of this lock can panic").clone();
+        for check in self.0.parts.iter().flat_map(Self::checks) {
+            if checks.iter().all(|known| known.name != check.name) {
+                checks.push(check);
+            }
+        }
+        checks
+    }
+
+    fn schema(&self) -> Option<String> {
+        let own = self.0.schema.lock().expect("no holder of this lock can panic").clone();
+        own.or_else(|| self.0.parts.iter().find_map(Self::schema))
+    }
+
+    /// Makes all checks and returns their sum. Also sets the gauges `gx_health_check` (1 healthy, 0
+    /// unhealthy, -1 unknown) and `gx_ready`.
     pub async fn report(&self) -> HealthReport {
-        let checks = self.0.checks.lock().expect("no holder of this lock can panic").clone();
-        let verdicts = join_all(checks.iter().map(verdict)).await;
+        let checks = self.checks();
+        let results = join_all(checks.iter().map(check_result)).await;
         let mut status = Readiness::Ready;
         let mut by_name = Map::new();
-        for (check, verdict) in checks.iter().zip(verdicts) {
-            if verdict.status != CheckStatus::Healthy {
+        for (check, result) in checks.iter().zip(results) {
+            if result.status != CheckStatus::Healthy {
                 let worse = if check.critical { Readiness::NotReady } else { Readiness::Degraded };
                 status = worst(status, worse);
             }
-            self.gauge(check.name, verdict.status);
-            let mut json = serde_json::to_value(&verdict).expect("a verdict has only text keys");
+            self.gauge(check.name, result.status);
+            let mut json =
+                serde_json::to_value(&result).expect("a check result has only text keys");
             json["critical"] = check.critical.into();
             by_name.insert(check.name.to_owned(), json);
         }
@@ -301,7 +327,7 @@ impl HealthBoard {
             service: self.0.service,
             version: BUILD.version,
             commit: BUILD.commit,
-            schema: self.0.schema.lock().expect("no holder of this lock can panic").clone(),
+            schema: self.schema(),
             timestamp: self.0.clock.now(),
             checks: by_name,
         }
@@ -317,19 +343,21 @@ impl HealthBoard {
             .set(value);
     }
 
-    /// Which loops are stuck.
+    /// Returns the loops that are stuck.
     pub fn life(&self) -> LifeReport {
-        let now = self.0.clock.now();
-        let hearts = self.0.hearts.lock().expect("no holder of this lock can panic");
-        let stuck: Vec<String> = hearts
-            .iter()
-            .filter_map(|state| {
-                let state = state.lock().expect("no holder of this lock can panic");
-                (now - state.last_beat > state.deadline).then(|| state.name.to_owned())
-            })
-            .collect();
+        let stuck = self.stuck();
         let status = if stuck.is_empty() { "alive" } else { "stuck" };
         LifeReport { status, service: self.0.service, stuck }
+    }
+
+    fn stuck(&self) -> Vec<String> {
+        let now = self.0.clock.now();
+        let hearts = self.0.hearts.lock().expect("no holder of this lock can panic");
+        let own = hearts.iter().filter_map(|state| {
+            let state = state.lock().expect("no holder of this lock can panic");
+            (now - state.last_beat > state.deadline).then(|| state.name.to_owned())
+        });
+        own.chain(self.0.parts.iter().flat_map(Self::stuck)).collect()
     }
 }
 
@@ -341,14 +369,14 @@ fn worst(one: Readiness, other: Readiness) -> Readiness {
     }
 }
 
-async fn verdict(check: &Check) -> Verdict {
+async fn check_result(check: &Check) -> CheckResult {
     match &check.source {
-        Source::Reported(verdict) => {
-            verdict.lock().expect("no holder of this lock can panic").clone()
+        Source::Reported(result) => {
+            result.lock().expect("no holder of this lock can panic").clone()
         }
-        Source::Probe(probe) => {
-            let late = || Verdict::unknown(format!("no answer within {PROBE_TIME_LIMIT:?}"));
-            tokio::time::timeout(PROBE_TIME_LIMIT, probe()).await.unwrap_or_else(|_| late())
+        Source::Computed(check) => {
+            let late = || CheckResult::unknown(format!("no answer within {CHECK_TIME_LIMIT:?}"));
+            tokio::time::timeout(CHECK_TIME_LIMIT, check()).await.unwrap_or_else(|_| late())
         }
     }
 }

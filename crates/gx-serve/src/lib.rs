@@ -1,16 +1,18 @@
-//! What every long-running role needs: settings, telemetry, bind, health, drain, problem+json.
+//! The frame of each long-running role: settings, telemetry, listeners, health, drain, problems.
 //!
-//! A role builds a [`HealthBoard`], a [`Service`] or [`worker_router`], binds with
-//! [`server::bind`] and runs a [`Server`] until its token is cancelled; [`shutdown::stop`]
-//! does that in the right order.
+//! A role builds a [`HealthBoard`] and a [`Service`] or a [`worker_router`], binds with
+//! [`server::bind`] and runs a [`Server`] until its token is cancelled. [`shutdown::stop`] stops
+//! them in the right order.
 
+pub mod admission;
 pub mod build_info;
+pub mod characters;
 #[cfg(feature = "testing")]
 pub mod conformity;
 pub mod database;
 pub mod entropy;
-pub mod envelope;
 pub mod extract;
+mod field_error;
 pub mod fields;
 pub mod health;
 pub mod idempotency;
@@ -20,7 +22,11 @@ pub mod moment;
 mod openapi;
 pub mod page;
 mod pages;
+mod peer_address;
 pub mod problem;
+mod repeat;
+pub mod request_layer;
+mod route_info;
 mod routes;
 pub mod server;
 pub mod settings;
@@ -28,16 +34,16 @@ pub mod shutdown;
 pub mod telemetry;
 #[cfg(test)]
 mod tests;
+pub mod worker_loop;
 
+pub use admission::{Admission, AdmissionSettings};
 pub use entropy::Entropy;
-pub use envelope::Envelope;
 pub use extract::{Client, Json, Query, Reply, RequestId};
-pub use health::{CheckHandle, HealthBoard, Heart, Verdict};
+pub use health::{CheckHandle, CheckResult, HealthBoard, Heart};
 pub use lag::{LagReading, LagSettings};
 pub use problem::{Problem, ProblemKind};
-pub use routes::{
-    Access, RouteConflict, RouteInfo, Routes, Service, ServiceParts, check_owners, edge,
-    worker_router,
-};
+pub use request_layer::RequestLayer;
+pub use route_info::{RouteAccess, RouteInfo};
+pub use routes::{RouteConflict, Routes, Service, ServiceParts, check_owners, edge, worker_router};
 pub use server::Server;
 pub use tokio_util::sync::CancellationToken;

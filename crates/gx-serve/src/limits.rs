@@ -1,36 +1,58 @@
-//! How much one request may cost: every limit with its name and unit.
+//! Limits of one request and one connection, each with its unit.
 
 use std::time::Duration;
 
-use axum::body::Body;
 use http::{HeaderMap, Uri};
-use http_body_util::BodyExt;
 
 use crate::problem::{Problem, kind};
 
-/// Longest JSON body.
+/// Largest body that any route takes. Each route has a limit of its own below this one.
 pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
-/// How much of a body that is too large is read and dropped, so that the client reads the
-/// refusal instead of a broken connection.
-const DISCARD_LIMIT_BYTES: usize = 16 * 1024 * 1024;
-/// How long that may take.
-const DISCARD_TIME_LIMIT: Duration = Duration::from_secs(10);
+/// Largest body of a route that sets no limit.
+pub const USUAL_BODY_LIMIT_BYTES: usize = 64 * 1024;
+/// Largest body of a route that needs no token.
+pub const PUBLIC_BODY_LIMIT_BYTES: usize = 16 * 1024;
+/// Limit for a body to arrive.
+pub const BODY_TIME_LIMIT: Duration = Duration::from_secs(20);
 /// Longest path and query.
 pub const URI_LIMIT_BYTES: usize = 8 * 1024;
-/// All header fields together, names and values.
-pub const HEADERS_LIMIT_BYTES: usize = 32 * 1024;
-/// How long a request may take from its header to its answer.
+/// Limit of all header fields together, names and values.
+pub const HEADERS_LIMIT_BYTES: usize = 16 * 1024;
+/// Limit of the number of header fields of a request.
+pub(crate) const HEADER_FIELDS_LIMIT: usize = 100;
+/// Limit of a request's head including separators; also the largest buffer of an HTTP/1.1
+/// connection.
+pub(crate) const HEAD_LIMIT_BYTES: usize = 32 * 1024;
+/// Limit from the head of a request to its response.
 pub const REQUEST_TIME_LIMIT: Duration = Duration::from_secs(30);
-/// How long the header of a request may take to arrive.
+/// Limit for the head of a request to arrive; for the first request, from the start of the
+/// connection.
 pub const HEADER_TIME_LIMIT: Duration = Duration::from_secs(10);
-/// How long a TLS handshake may take.
+/// Limit of a TLS handshake.
 pub const HANDSHAKE_TIME_LIMIT: Duration = Duration::from_secs(10);
-/// Connections that one listener holds; further ones wait to be accepted.
-pub const CONNECTION_LIMIT: usize = 4096;
-/// How long open requests may take to finish once the process is told to stop.
+/// Limit for a client to take no part of a response that is ready.
+pub const STALL_TIME_LIMIT: Duration = Duration::from_secs(30);
+/// Limit for a connection to end once it is being closed.
+pub const PARTING_TIME_LIMIT: Duration = Duration::from_secs(10);
+/// Bytes that are read and dropped from a client whose request was rejected, so that the client
+/// reads the response instead of a broken connection.
+pub(crate) const DROPPED_LIMIT_BYTES: usize = 16 * 1024 * 1024;
+/// Limit of open streams of an HTTP/2 connection.
+pub(crate) const HTTP2_STREAMS_LIMIT: u32 = 100;
+/// Bytes that an HTTP/2 connection may send before they are read, for all its streams together.
+pub(crate) const HTTP2_WINDOW_BYTES: u32 = 64 * 1024;
+/// Bytes of a response that are kept for a client that does not take them, for each stream.
+pub(crate) const SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// Bytes of responses that the operating system keeps for each connection.
+pub(crate) const SOCKET_SEND_BYTES: u32 = 128 * 1024;
+/// Bytes of unread requests that the operating system keeps for each connection.
+pub(crate) const SOCKET_RECEIVE_BYTES: u32 = 64 * 1024;
+/// Interval of HTTP/2 pings that show whether the client is still there.
+pub(crate) const PEER_PING_INTERVAL: Duration = Duration::from_secs(10);
+/// Limit for open requests to finish once the process is told to stop.
 pub const DRAIN_TIME_LIMIT: Duration = Duration::from_secs(25);
 
-/// Refuses a request whose address or header is too large.
+/// Rejects a request whose address or header fields are too large.
 pub(crate) fn check_head(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     let uri_bytes = uri.path_and_query().map_or(0, |text| text.as_str().len());
     if uri_bytes > URI_LIMIT_BYTES {
@@ -46,25 +68,20 @@ pub(crate) fn check_head(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> 
     Ok(())
 }
 
-/// Whether the body says that it is too large.
-pub(crate) fn announces_too_much(headers: &HeaderMap) -> bool {
+/// Returns whether Content-Length is larger than `limit_bytes`.
+pub(crate) fn announces_more(headers: &HeaderMap, limit_bytes: usize) -> bool {
     headers
         .get(http::header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
-        .is_some_and(|bytes| bytes > BODY_LIMIT_BYTES as u64)
+        .is_some_and(|bytes| bytes > limit_bytes as u64)
 }
 
-/// Reads and drops the rest of a body, within limits.
-pub(crate) async fn discard(mut body: Body) {
-    let reading = async {
-        let mut dropped = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            dropped += frame.data_ref().map_or(0, bytes::Bytes::len);
-            if dropped > DISCARD_LIMIT_BYTES {
-                break;
-            }
-        }
-    };
-    // A client too slow to be told is cut off, as it would have been without this courtesy.
-    let _cut_off = tokio::time::timeout(DISCARD_TIME_LIMIT, reading).await;
+/// Returns whether the body has a content coding, which no route decodes.
+pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get_all(http::header::CONTENT_ENCODING).iter().any(|value| {
+        let codings = value.to_str().unwrap_or("unreadable").split(',').map(str::trim);
+        codings
+            .filter(|coding| !coding.is_empty())
+            .any(|coding| !coding.eq_ignore_ascii_case("identity"))
+    })
 }

@@ -1,25 +1,25 @@
-//! Times as clients read them: RFC 3339 in UTC, always with three digits of a second, which is
-//! how they are stored and how existing clients write them.
+//! Times as clients read them and as they are stored: RFC 3339 in UTC with three digits of a
+//! second.
 
 use serde::{Serializer, ser::Error as _};
 use time::OffsetDateTime;
 use time::format_description::StaticFormatDescription;
 use time::macros::{format_description, offset};
 
-/// `2025-11-25T04:53:52.896Z`.
+/// Example: `2025-11-25T04:53:52.896Z`.
 const FORMAT: StaticFormatDescription =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 /// Writes a time, for `#[serde(with = "gx_serve::moment")]`.
 ///
 /// # Errors
-/// The serializer's.
+/// The serializer's error.
 pub fn serialize<S: Serializer>(at: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
     let text = at.to_offset(offset!(UTC)).format(FORMAT).map_err(S::Error::custom)?;
     serializer.serialize_str(&text)
 }
 
-/// The same where there may be none, for `#[serde(with = "gx_serve::moment::option")]`.
+/// Optional times, for `#[serde(with = "gx_serve::moment::option")]`.
 pub mod option {
     use serde::Serializer;
     use time::OffsetDateTime;
@@ -27,7 +27,7 @@ pub mod option {
     /// Writes a time, or `null`.
     ///
     /// # Errors
-    /// The serializer's.
+    /// The serializer's error.
     pub fn serialize<S: Serializer>(
         at: &Option<OffsetDateTime>,
         serializer: S,
@@ -44,7 +44,7 @@ mod tests {
     use serde_json::json;
     use time::macros::datetime;
 
-    /// A whole second, and one that ends in zeros, have as many digits as any other.
+    /// A whole second and a second that ends in zeros have three digits, too.
     #[test]
     fn times_have_three_digits_of_a_second() {
         for (at, text) in [

@@ -1,4 +1,7 @@
-//! The OpenAPI 3.1 document: what the handlers declare, and what is true of all of them.
+//! The OpenAPI 3.1 document: the declarations of the handlers, and the parts that all operations
+//! share.
+
+use std::collections::BTreeMap;
 
 use utoipa::PartialSchema;
 use utoipa::openapi::path::Operation;
@@ -8,10 +11,10 @@ use utoipa::openapi::{
 };
 
 use crate::build_info::BUILD;
-use crate::problem::{InvalidField, ProblemBody};
-use crate::routes::{Access, RouteInfo};
+use crate::problem::{InvalidField, ProblemBody, ProblemKind};
+use crate::route_info::{RouteAccess, RouteInfo};
 
-/// The methods that a path declares.
+/// Returns the methods that a path declares.
 pub(crate) fn methods(item: &PathItem) -> Vec<&'static str> {
     [
         ("GET", item.get.is_some()),
@@ -25,8 +28,21 @@ pub(crate) fn methods(item: &PathItem) -> Vec<&'static str> {
     .collect()
 }
 
-/// Adds what is true of every operation: the problems that any route may answer, who may
-/// call it, and how a token is sent.
+/// Documents the problems of an operation, with one response for each status.
+pub(crate) fn add_problems(item: &mut PathItem, method: &str, problems: &[&ProblemKind]) {
+    let Some(operation) = operation_mut(item, method) else { return };
+    let mut codes: BTreeMap<u16, Vec<String>> = BTreeMap::new();
+    for ProblemKind { code, status, .. } in problems {
+        codes.entry(*status).or_default().push(format!("`{code}`"));
+    }
+    for (status, codes) in codes {
+        let response = problem_response(&format!("{}.", codes.join(" or ")));
+        operation.responses.responses.insert(status.to_string(), response);
+    }
+}
+
+/// Adds the parts that all operations share: the general problems, the permitted callers, and the
+/// bearer token.
 pub(crate) fn finish(mut document: OpenApi, service: &str, routes: &[RouteInfo]) -> OpenApi {
     document.info = InfoBuilder::new()
         .title(format!("GX Protocol {service}"))
@@ -58,12 +74,14 @@ fn operation_mut<'a>(item: &'a mut PathItem, method: &str) -> Option<&'a mut Ope
     }
 }
 
-fn complete(operation: &mut Operation, access: Access) {
+fn complete(operation: &mut Operation, access: RouteAccess) {
     let who = match access {
-        Access::Public => "anybody".to_owned(),
-        Access::User => "a person who is signed in".to_owned(),
-        Access::UserRetrying => "a person who is signed in, or was denied with a retry".to_owned(),
-        Access::Admin(role) => format!("an administrator of at least {role}"),
+        RouteAccess::Public => "anybody".to_owned(),
+        RouteAccess::User => "a person who is signed in".to_owned(),
+        RouteAccess::UserRetrying => {
+            "a person who is signed in, or was denied with a retry".to_owned()
+        }
+        RouteAccess::Admin(role) => format!("an administrator of at least {role}"),
     };
     operation.extensions.get_or_insert_default().insert("x-access".to_owned(), who.into());
     let mut general = vec![
@@ -73,7 +91,7 @@ fn complete(operation: &mut Operation, access: Access) {
         ("431", "The header fields are too large."),
         ("500", "A failure on our side."),
         ("503", "Not available at the moment; see Retry-After."),
-        ("504", "The answer took too long."),
+        ("504", "The response took too long."),
     ];
     if operation.request_body.is_some() || operation.parameters.is_some() {
         general.push(("400", "The request is not valid; `errors` names every field."));
@@ -81,18 +99,18 @@ fn complete(operation: &mut Operation, access: Access) {
     if operation.request_body.is_some() {
         general.push(("415", "The body is not application/json."));
     }
-    if access != Access::Public {
+    if access != RouteAccess::Public {
         general.push(("401", "No valid token."));
-        general.push(("403", "The token does not reach this route."));
+        general.push(("403", "The token does not permit this route."));
         let requirement = SecurityRequirement::new("bearer", Vec::<String>::new());
         operation.security = Some(vec![requirement]);
     }
     for (status, description) in general {
-        operation
-            .responses
-            .responses
-            .entry(status.to_owned())
-            .or_insert_with(|| problem_response(description));
+        let responses = &mut operation.responses.responses;
+        match responses.get_mut(status) {
+            Some(RefOr::T(own)) => own.description = format!("{} {description}", own.description),
+            _ => drop(responses.insert(status.to_owned(), problem_response(description))),
+        }
     }
 }
 

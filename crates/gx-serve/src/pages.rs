@@ -1,4 +1,4 @@
-//! What every listener serves besides its routes: health, metrics, documents.
+//! Pages that every listener serves in addition to its routes: health, metrics, documents.
 
 use std::fmt::Write as _;
 
@@ -6,17 +6,18 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use bytes::Bytes;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use utoipa::openapi::OpenApi;
 
-use crate::envelope::KeepBody;
 use crate::extract::Reply;
 use crate::health::{HealthBoard, Readiness};
 use crate::problem::{ProblemKind, kind};
+use crate::request_layer::KeepBody;
 use crate::telemetry;
 
-/// `/livez`, `/readyz`, `/health`.
+/// Returns the routes `/livez`, `/readyz` and `/health`.
 pub(crate) fn health(board: HealthBoard) -> Router {
     Router::new()
         .route("/livez", get(livez))
@@ -41,14 +42,15 @@ async fn readyz(State(board): State<HealthBoard>) -> Response {
     kept(Reply(status, report))
 }
 
-/// A health report is an answer, not a failure: it keeps its body at 503.
+/// Keeps the body of a health report at status 503, because a report is not a problem.
 fn kept(reply: impl IntoResponse) -> Response {
     let mut response = reply.into_response();
     response.extensions_mut().insert(KeepBody);
     response
 }
 
-/// `/metrics`. Checks are made first, so that their gauges are of now.
+/// Returns the route `/metrics`. It makes the health checks first, so that their gauges are
+/// current.
 pub(crate) fn metrics(board: HealthBoard) -> Router {
     Router::new().route("/metrics", get(render_metrics)).with_state(board)
 }
@@ -61,7 +63,7 @@ async fn render_metrics(State(board): State<HealthBoard>) -> Response {
         .into_response()
 }
 
-/// `/problems`: what the `type` of a problem leads to.
+/// Returns the route `/problems`, which describes the `type` of each problem.
 pub(crate) fn problems(own: &[&'static ProblemKind]) -> Router {
     let mut page = page_start("Problems");
     page.push_str("<p>Failures are <code>application/problem+json</code> (RFC 9457).</p>");
@@ -78,13 +80,14 @@ pub(crate) fn problems(own: &[&'static ProblemKind]) -> Router {
         .expect("writing to a String cannot fail");
     }
     page.push_str("</body></html>");
+    let page = Bytes::from(page);
     Router::new().route("/problems", get(move || std::future::ready(html(page.clone()))))
 }
 
-/// `/openapi.json`, `/docs`, and `/metrics`.
+/// Returns the routes `/openapi.json`, `/docs` and `/metrics`.
 pub(crate) fn documents(document: &OpenApi, board: &HealthBoard) -> Router {
     let json = serde_json::to_value(document).expect("a document has only text keys");
-    let (page, json) = (docs_page(&json), json.to_string());
+    let (page, json) = (Bytes::from(docs_page(&json)), Bytes::from(json.to_string()));
     let json = move || {
         let json = json.clone();
         async move { ([(CONTENT_TYPE, "application/json")], json) }
@@ -95,8 +98,8 @@ pub(crate) fn documents(document: &OpenApi, board: &HealthBoard) -> Router {
         .merge(metrics(board.clone()))
 }
 
-fn html(page: String) -> Response {
-    /// The pages have their style inline and nothing that runs.
+fn html(page: Bytes) -> Response {
+    /// The pages have inline styles and no scripts.
     const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
     ([("content-security-policy", POLICY)], Html(page)).into_response()
 }
@@ -112,8 +115,8 @@ fn page_start(title: &str) -> String {
     )
 }
 
-/// The OpenAPI document for people: each operation with what it takes and answers, each
-/// schema as it stands.
+/// Renders the OpenAPI document as a page: each operation with parameters and responses, then each
+/// schema.
 fn docs_page(document: &serde_json::Value) -> String {
     let mut page = page_start(document["info"]["title"].as_str().unwrap_or("API"));
     page.push_str("<p>The same for machines: <a href=\"/openapi.json\">/openapi.json</a>.</p>");
@@ -158,7 +161,7 @@ fn operation_section(page: &mut String, method: &str, path: &str, operation: &se
     page.push_str("</ul>");
 }
 
-/// A link to a named schema.
+/// Returns a link to a named schema.
 fn reference(schema: &serde_json::Value) -> String {
     match schema["$ref"].as_str().and_then(|target| target.rsplit('/').next()) {
         Some(name) => format!("<a href=\"#{0}\">{0}</a>", escape(name)),

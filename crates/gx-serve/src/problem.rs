@@ -1,93 +1,96 @@
-//! Errors as clients see them: RFC 9457 `application/problem+json` with a stable code.
+//! Errors as clients read them: RFC 9457 `application/problem+json` with a stable code.
 //!
-//! A problem says what the client may know and nothing else. What an operator must know is
-//! logged where the failure is handled; the two meet in the request id.
+//! A problem contains only information for the client. The error for the operator is logged where
+//! the failure is handled, under the same request id.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use gx_db::DatabaseFailure;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// One kind of problem: its stable code, its status and its title.
+/// A kind of problem, with its stable code, status and title.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ProblemKind {
-    /// Stable, in lower snake case; clients may switch on it.
+    /// Stable code in lower snake case; clients may switch on it.
     pub code: &'static str,
-    /// The HTTP status, as a number because a `StatusCode` of the wrong kind cannot be checked
-    /// in a constant.
+    /// The HTTP status. It is a number because a constant cannot check the range of a `StatusCode`.
     pub status: u16,
-    /// What has happened, the same for every occurrence.
+    /// The rule that was broken; the same for every problem of the kind.
     pub title: &'static str,
 }
 
 impl ProblemKind {
-    /// A kind of problem.
+    /// Creates a kind of problem. Panics at compile time if the status is not 4xx or 5xx.
     pub const fn new(code: &'static str, status: u16, title: &'static str) -> Self {
         assert!(status >= 400 && status < 600, "a problem has a status of 4xx or 5xx");
         Self { code, status, title }
     }
 
-    /// The URI reference that names the kind and leads to its description.
+    /// Returns the URI reference that names the kind and leads to its description.
     pub fn uri(&self) -> String {
         format!("/problems#{}", self.code)
     }
 }
 
-/// The kinds that any route may answer.
+/// Kinds of problems that any route may answer with.
 pub mod kind {
     use super::ProblemKind;
 
-    /// The request has fields that are missing, malformed or unknown.
+    /// Fields of the request are missing, malformed or unknown.
     pub const VALIDATION_FAILED: ProblemKind =
         ProblemKind::new("validation_failed", 400, "The request is not valid");
-    /// The body is no JSON.
+    /// The body is not JSON.
     pub const MALFORMED_JSON: ProblemKind =
         ProblemKind::new("malformed_json", 400, "The body is not JSON");
-    /// The request cannot be read at all.
+    /// The request cannot be read.
     pub const BAD_REQUEST: ProblemKind =
         ProblemKind::new("bad_request", 400, "The request cannot be read");
-    /// No token, or one that is not valid any more.
+    /// The token is missing or no longer valid.
     pub const UNAUTHENTICATED: ProblemKind =
         ProblemKind::new("unauthenticated", 401, "Sign in first");
-    /// A valid token that does not reach this route.
+    /// The token is valid and does not permit this route.
     pub const FORBIDDEN: ProblemKind =
         ProblemKind::new("forbidden", 403, "You are not allowed to do this");
-    /// Nothing is there.
+    /// The path or the object does not exist.
     pub const NOT_FOUND: ProblemKind = ProblemKind::new("not_found", 404, "Not found");
-    /// The path exists, the method does not.
+    /// The path exists and does not have the method.
     pub const METHOD_NOT_ALLOWED: ProblemKind =
-        ProblemKind::new("method_not_allowed", 405, "The path has no such method");
-    /// The client took too long to send its request.
+        ProblemKind::new("method_not_allowed", 405, "The path does not have this method");
+    /// The client took too long to send the request.
     pub const REQUEST_TIMEOUT: ProblemKind =
         ProblemKind::new("request_timeout", 408, "The request took too long to arrive");
-    /// The state of the thing does not allow the action.
+    /// The state of the object does not allow the action.
     pub const CONFLICT: ProblemKind =
-        ProblemKind::new("conflict", 409, "The present state does not allow this");
-    /// The body is too large.
+        ProblemKind::new("conflict", 409, "The current state does not allow this");
+    /// The body exceeds the limit of the route.
     pub const BODY_TOO_LARGE: ProblemKind =
         ProblemKind::new("body_too_large", 413, "The body is too large");
-    /// The URL is too long.
+    /// The URL exceeds the limit.
     pub const URI_TOO_LONG: ProblemKind =
         ProblemKind::new("uri_too_long", 414, "The address is too long");
-    /// The body is of a type that the route does not take.
+    /// The route does not accept the type of the body.
     pub const UNSUPPORTED_MEDIA_TYPE: ProblemKind =
         ProblemKind::new("unsupported_media_type", 415, "The body is of an unsupported type");
-    /// The header fields are too large.
+    /// The header fields exceed the limits.
     pub const HEADERS_TOO_LARGE: ProblemKind =
         ProblemKind::new("headers_too_large", 431, "The header fields are too large");
-    /// A failure on our side.
+    /// The request failed on our side.
     pub const INTERNAL: ProblemKind =
         ProblemKind::new("internal", 500, "Something went wrong on our side");
-    /// The service is overloaded or lacks what this route needs; worth a retry.
+    /// The service is overloaded, or a dependency of the route is missing; the client may retry.
     pub const UNAVAILABLE: ProblemKind =
-        ProblemKind::new("temporary_reduced_capacity", 503, "Try again in a moment");
-    /// The answer took too long.
-    pub const TIMEOUT: ProblemKind = ProblemKind::new("timeout", 504, "The answer took too long");
+        ProblemKind::new("temporary_reduced_capacity", 503, "Temporarily unavailable");
+    /// Another request is changing the same row; the client may retry.
+    pub const LOCKED: ProblemKind =
+        ProblemKind::new("temporarily_locked", 503, "Another request is changing this");
+    /// The response took too long.
+    pub const TIMEOUT: ProblemKind = ProblemKind::new("timeout", 504, "The response took too long");
 
-    /// All of them, as the page at `/problems` lists them.
-    pub const ALL: [&ProblemKind; 16] = [
+    /// All kinds of this module, as the page `/problems` lists them.
+    pub const ALL: [&ProblemKind; 17] = [
         &VALIDATION_FAILED,
         &MALFORMED_JSON,
         &BAD_REQUEST,
@@ -103,19 +106,23 @@ pub mod kind {
         &HEADERS_TOO_LARGE,
         &INTERNAL,
         &UNAVAILABLE,
+        &LOCKED,
         &TIMEOUT,
     ];
 }
 
-/// One field that is wrong.
+/// Seconds after which a client may repeat a request about a row that another request changes.
+const ROW_LOCKED_RETRY_AFTER_S: &str = "5";
+
+/// A field of the request that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct InvalidField {
     /// JSON Pointer into the body, or into the object of query parameters by their names.
     pub pointer: String,
-    /// `required`, `unknown`, `duplicate`, `type`, `too_long`, `too_short`, `range`,
-    /// `format`, or a code of the field's own.
+    /// `required`, `unknown`, `duplicate`, `type`, `too_long`, `too_short`, `range`, `format`, or a
+    /// code that only this field has.
     pub code: &'static str,
-    /// What is wrong and what would be right.
+    /// The error, and the valid values.
     pub message: String,
 }
 
@@ -126,9 +133,10 @@ pub struct Problem {
     detail: String,
     errors: Vec<InvalidField>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    failure: Option<DatabaseFailure>,
 }
 
-/// The body of a [`Problem`].
+/// The JSON body of a [`Problem`].
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Problem)]
@@ -136,31 +144,31 @@ pub struct ProblemBody<'a> {
     /// URI reference that names the kind of problem.
     #[serde(rename = "type")]
     kind: String,
-    /// The same for every problem of the kind.
+    /// Title, the same for every problem of the kind.
     title: &'a str,
     /// The HTTP status.
     status: u16,
-    /// What is wrong this time, and what to do.
+    /// The error in this request, and the remedy.
     detail: &'a str,
-    /// The path that was asked for.
+    /// The path of the request.
     instance: &'a str,
     /// Stable code of the kind.
     code: &'a str,
     /// Quote it when asking for help.
     request_id: &'a str,
-    /// Every field that is wrong, in validation problems.
+    /// All invalid fields, in validation problems.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
     errors: &'a [InvalidField],
 }
 
 impl Problem {
-    /// A problem of that kind; the detail says what is wrong this time and what to do.
+    /// Creates a problem. The detail names the error in this request and the remedy.
     pub fn new(kind: &'static ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), headers: Vec::new() }
+        Self { kind, detail: detail.into(), errors: Vec::new(), headers: Vec::new(), failure: None }
     }
 
-    /// A validation problem with every field that is wrong.
+    /// Creates a validation problem with all invalid fields.
     pub fn invalid(errors: Vec<InvalidField>) -> Self {
         let detail = match errors.len() {
             1 => "One field is not valid.".to_owned(),
@@ -169,33 +177,57 @@ impl Problem {
         Self::new(&kind::VALIDATION_FAILED, detail).with_errors(errors)
     }
 
-    /// A failure on our side. The cause is logged here, once, and never reaches the client.
-    pub fn internal(cause: &dyn std::error::Error) -> Self {
-        tracing::error!(cause = %Chain(cause), "a request failed on our side");
+    /// Creates the problem of a failure on our side and logs the error, which the client never
+    /// sees. If the failure is temporary, the problem says so.
+    pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        if let Some(failure) = DatabaseFailure::of(error) {
+            return Self::of_database_failure(failure, error);
+        }
+        tracing::error!(error = %ErrorChain(error), "a request failed on our side");
+        Self::recorded()
+    }
+
+    /// Creates the problem of a failure on our side that has been logged.
+    pub(crate) fn recorded() -> Self {
         Self::new(
             &kind::INTERNAL,
             "The failure has been recorded. Quote the requestId when asking.",
         )
     }
 
-    /// Not available at the moment; the client may retry after that many seconds.
+    /// Creates the problem of a database failure that concerns further requests, too.
+    fn of_database_failure(failure: DatabaseFailure, error: &dyn std::error::Error) -> Self {
+        tracing::warn!(error = %ErrorChain(error), "the database is not available");
+        let mut problem = Self::unavailable("The database is not available at the moment.", 2);
+        problem.failure = Some(failure);
+        problem
+    }
+
+    /// Creates a problem that tells the client to retry after `retry_after_s` seconds.
     pub fn unavailable(detail: impl Into<String>, retry_after_s: u32) -> Self {
         Self::new(&kind::UNAVAILABLE, detail).with_header(RETRY_AFTER, &retry_after_s.to_string())
     }
 
-    /// No token, or one that is no longer valid. RFC 6750: no error code when none was sent.
+    /// Creates the problem of a row that another request is changing.
+    pub fn row_locked() -> Self {
+        Self::new(&kind::LOCKED, "Nothing was changed. Repeat the request in a moment.")
+            .with_header(RETRY_AFTER, ROW_LOCKED_RETRY_AFTER_S)
+    }
+
+    /// Creates the problem of a token that is missing or no longer valid. RFC 6750: the challenge
+    /// has no error code if no token was sent.
     pub fn unauthenticated(detail: impl Into<String>, token_was_sent: bool) -> Self {
         let challenge = if token_was_sent { "Bearer error=\"invalid_token\"" } else { "Bearer" };
         Self::new(&kind::UNAUTHENTICATED, detail).with_header(WWW_AUTHENTICATE, challenge)
     }
 
-    /// A valid token that does not reach the route.
+    /// Creates the problem of a valid token that does not permit the route.
     pub fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(&kind::FORBIDDEN, detail)
             .with_header(WWW_AUTHENTICATE, "Bearer error=\"insufficient_scope\"")
     }
 
-    /// Adds a header field to the answer. A value that is no header value is left out.
+    /// Adds a header field to the response. An invalid value is left out.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -204,29 +236,34 @@ impl Problem {
         self
     }
 
-    /// Adds the fields that are wrong.
+    /// Adds the invalid fields.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<InvalidField>) -> Self {
         self.errors = errors;
         self
     }
 
-    /// The kind.
+    /// Returns the kind of problem.
     pub fn kind(&self) -> &'static ProblemKind {
         self.kind
     }
 
-    /// What is wrong this time, and what to do.
+    /// Returns the error in this request, and the remedy.
     pub fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// The fields that are wrong.
+    /// Returns the invalid fields.
     pub fn errors(&self) -> &[InvalidField] {
         &self.errors
     }
 
-    /// The answer, as given to the request of that id for that path.
+    /// Returns the database failure if it concerns further requests.
+    pub fn database_failure(&self) -> Option<&DatabaseFailure> {
+        self.failure.as_ref()
+    }
+
+    /// Returns the response to the request `request_id` for the path `instance`.
     pub fn respond(&self, request_id: &str, instance: &str) -> Response {
         let body = ProblemBody {
             kind: self.kind.uri(),
@@ -243,7 +280,7 @@ impl Problem {
         *response.status_mut() = StatusCode::from_u16(self.kind.status)
             .expect("ProblemKind::new admits 400 to 599 only");
         response.headers_mut().extend(self.headers.iter().cloned());
-        // RFC 9110: a 401 says how to authenticate, a refused login included.
+        // RFC 9110: a 401 must say how to authenticate, also after a failed login.
         if response.status() == StatusCode::UNAUTHORIZED {
             let challenge = response.headers_mut().entry(WWW_AUTHENTICATE);
             challenge.or_insert(HeaderValue::from_static("Bearer"));
@@ -255,8 +292,8 @@ impl Problem {
     }
 }
 
-/// The envelope layer writes the body again with the request's id and path; this one is what
-/// a bare router answers.
+/// The request layer writes the body again, with the request's id and path. A router without the
+/// layer answers without them.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.respond("", "");
@@ -267,19 +304,27 @@ impl IntoResponse for Problem {
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
+        if gx_db::is_lock_timeout(&error) {
+            tracing::warn!(error = %ErrorChain(&error), "a database lock timed out");
+            return Self::row_locked();
+        }
+        if let Some(failure) = DatabaseFailure::of(&error) {
+            return Self::of_database_failure(failure, &error);
+        }
         if is_unavailable(&error) {
-            tracing::warn!(cause = %Chain(&error), "the database is not available");
+            tracing::warn!(error = %ErrorChain(&error), "the database is not available");
             return Self::unavailable("The database is not available at the moment.", 2);
         }
         Self::internal(&error)
     }
 }
 
-/// Whether the same request may well succeed in a moment.
+/// Returns whether the same request may succeed in a moment.
 fn is_unavailable(error: &sqlx::Error) -> bool {
-    /// Connection lost, shutdown or failover, read-only after one, out of connections,
-    /// statement timeout, deadlock, serialisation.
-    const PASSING: [&str; 7] = ["08", "57", "25006", "53", "55P03", "40", "58"];
+    /// Connection lost, shutdown or failover, read-only after a failover, session ended by the
+    /// server because its transaction was idle, out of connections, statement timeout, deadlock,
+    /// serialisation failure.
+    const PASSING: [&str; 7] = ["08", "57", "25006", "25P03", "53", "40", "58"];
     match error {
         sqlx::Error::Database(error) => {
             error.code().is_some_and(|code| PASSING.iter().any(|class| code.starts_with(class)))
@@ -293,10 +338,10 @@ fn is_unavailable(error: &sqlx::Error) -> bool {
     }
 }
 
-/// An error and its causes on one line.
-pub struct Chain<'a>(pub &'a dyn std::error::Error);
+/// Displays an error and its causes on one line.
+pub struct ErrorChain<'a>(pub &'a dyn std::error::Error);
 
-impl std::fmt::Display for Chain<'_> {
+impl std::fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.0)?;
         let mut cause = self.0.source();

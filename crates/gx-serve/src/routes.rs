@@ -1,62 +1,46 @@
-//! A service: its routes with their owners and permissions, and the routers of its listeners.
+//! A service: its routes with owner and access, and the routers of its listeners.
 
 use std::collections::BTreeMap;
 
 use axum::Router;
 use axum::middleware::from_fn;
+use gx_db::Database;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use crate::envelope::{Envelope, around};
 use crate::health::HealthBoard;
 use crate::problem::ProblemKind;
-use crate::{openapi, pages};
+use crate::request_layer::{self, RequestLayer};
+use crate::route_info::{RouteAccess, RouteInfo};
+use crate::{openapi, pages, repeat};
 
-/// Who may call a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Anybody.
-    Public,
-    /// A person who is signed in.
-    User,
-    /// A person who is signed in, one denied with a retry included.
-    UserRetrying,
-    /// An administrator of at least this role.
-    Admin(&'static str),
-}
-
-/// One route of one service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RouteInfo {
-    /// `GET`, `POST`, …
-    pub method: String,
-    /// With parameters as `{name}`.
-    pub path: String,
-    /// The owner.
-    pub service: &'static str,
-    /// Who may call it.
-    pub access: Access,
-}
-
-/// Routes that are being gathered, each with its access.
+/// Routes of a service under construction, each with its access.
 pub struct Routes<S> {
     service: &'static str,
     router: OpenApiRouter<S>,
     table: Vec<RouteInfo>,
+    problems: Vec<&'static ProblemKind>,
 }
 
 impl<S: Clone + Send + Sync + 'static> Routes<S> {
-    /// No routes yet.
+    /// Creates an empty set of routes.
     pub fn new(service: &'static str) -> Self {
-        Self { service, router: OpenApiRouter::new(), table: Vec::new() }
+        Self { service, router: OpenApiRouter::new(), table: Vec::new(), problems: Vec::new() }
     }
 
-    /// Adds handlers of one path. The caller has put the guard that `access` needs around
-    /// them; `gx_auth::Api` is where that happens.
+    /// Adds the handlers of one path, and documents the problems that only they answer with. The
+    /// caller must have added the check that `access` demands; `gx_auth::Api` does so.
     #[must_use]
-    pub fn add(mut self, access: Access, methods: UtoipaMethodRouter<S>) -> Self {
-        for (path, item) in &methods.1.paths {
+    pub fn add(
+        mut self,
+        access: RouteAccess,
+        mut methods: UtoipaMethodRouter<S>,
+        problems: &[&'static ProblemKind],
+    ) -> Self {
+        self.problems.extend(problems);
+        for (path, item) in &mut methods.1.paths {
             for method in openapi::methods(item) {
+                openapi::add_problems(item, method, problems);
                 self.table.push(RouteInfo {
                     method: method.to_owned(),
                     path: path.clone(),
@@ -69,9 +53,15 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self
     }
 
-    /// The service that these routes make.
+    /// Builds the service from these routes.
     pub fn into_service(self, state: S, parts: ServiceParts) -> Service {
         let (router, document) = self.router.with_state(state).split_for_parts();
+        let router = match parts.database {
+            Some(database) => router.layer(from_fn(move |request, next| {
+                repeat::around(database.clone(), request, next)
+            })),
+            None => router,
+        };
         let document = openapi::finish(document, self.service, &self.table);
         Service {
             name: self.service,
@@ -79,84 +69,88 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             openapi: document,
             routes: self.table,
             health: parts.health,
-            envelope: parts.envelope,
-            problems: parts.problems,
+            request_layer: parts.request_layer,
+            problems: self.problems,
         }
     }
 }
 
-/// What a service has besides its routes.
+/// Parts of a service other than its routes.
 pub struct ServiceParts {
-    /// Its checks.
+    /// Health checks of the service.
     pub health: HealthBoard,
-    /// What is around its requests.
-    pub envelope: Envelope,
-    /// The kinds of problems of its own.
-    pub problems: &'static [&'static ProblemKind],
+    /// Database of the routes. It is told about failures, and a request that met a stale plan is
+    /// repeated. `None` if the routes use no database.
+    pub database: Option<Database>,
+    /// Layer around the requests.
+    pub request_layer: RequestLayer,
 }
 
-/// One HTTP service, usable in process (through a router) or behind listeners.
+/// An HTTP service, usable in process (as a router) or behind listeners.
 #[derive(Clone)]
 pub struct Service {
-    /// The role's name.
+    /// Name of the role.
     pub name: &'static str,
-    /// Its OpenAPI document.
+    /// OpenAPI document of the service.
     pub openapi: OpenApi,
-    /// Its routes.
+    /// Routes of the service.
     pub routes: Vec<RouteInfo>,
-    /// Its checks.
+    /// Health checks of the service.
     pub health: HealthBoard,
     router: Router,
-    envelope: Envelope,
-    problems: &'static [&'static ProblemKind],
+    request_layer: RequestLayer,
+    problems: Vec<&'static ProblemKind>,
 }
 
 impl Service {
-    /// The service port: the routes, health and the list of problems; with `documents` also
-    /// what [`Service::internal`] has.
+    /// Returns the router of the public listener: routes, health and the list of problems.
+    /// `documents` adds the pages of [`Service::internal`].
     pub fn public(&self, documents: bool) -> Router {
         let mut router = self
             .router
             .clone()
             .merge(pages::health(self.health.clone()))
-            .merge(pages::problems(self.problems));
+            .merge(pages::problems(&self.problems));
         if documents {
             router = router.merge(pages::documents(&self.openapi, &self.health));
         }
-        enveloped(router, self.envelope.clone())
+        with_request_layer(router, self.request_layer.clone())
     }
 
-    /// The second, non-public listener: `/metrics`, `/docs`, `/openapi.json`, and health.
+    /// Returns the router of the internal listener: `/metrics`, `/docs`, `/openapi.json` and
+    /// health.
     pub fn internal(&self) -> Router {
         let router =
             pages::documents(&self.openapi, &self.health).merge(pages::health(self.health.clone()));
-        enveloped(router, self.envelope.clone())
+        with_request_layer(router, self.request_layer.clone())
     }
 }
 
-/// The second listener's router of a role that has no other, such as a worker: health and
-/// metrics.
-pub fn worker_router(health: &HealthBoard, envelope: Envelope) -> Router {
+/// Returns the router of the internal listener of a worker: health and metrics.
+pub fn worker_router(health: &HealthBoard, request_layer: RequestLayer) -> Router {
     let router = pages::health(health.clone()).merge(pages::metrics(health.clone()));
-    enveloped(router, envelope)
+    with_request_layer(router, request_layer)
 }
 
-/// One listener with the routes of several services.
+/// Returns the router of a listener with the routes and the health of several services.
 ///
 /// # Errors
-/// When two services claim the same method and path (CFG-05).
-pub fn edge(services: &[&Service], envelope: Envelope) -> Result<Router, RouteConflict> {
+/// [`RouteConflict`] if two services have the same path (CFG-05).
+pub fn edge(services: &[&Service], request_layer: RequestLayer) -> Result<Router, RouteConflict> {
     check_owners(services.iter().flat_map(|service| &service.routes))?;
     let mut problems: Vec<&'static ProblemKind> = Vec::new();
     let mut router = Router::new();
     for service in services {
         router = router.merge(service.router.clone());
-        problems.extend(service.problems);
+        problems.extend(&service.problems);
     }
-    Ok(enveloped(router.merge(pages::problems(&problems)), envelope))
+    let parts = services.iter().map(|service| service.health.clone()).collect();
+    let health = HealthBoard::joined(request_layer.service, request_layer.clock.clone(), parts);
+    let pages = pages::problems(&problems).merge(pages::health(health));
+    Ok(with_request_layer(router.merge(pages), request_layer))
 }
 
-/// Two services claim one path.
+/// A path that two services have.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path} is claimed by {one} and by {other}; a path has one owner")]
 pub struct RouteConflict {
@@ -165,10 +159,10 @@ pub struct RouteConflict {
     other: &'static str,
 }
 
-/// Checks that each path has one owner.
+/// Checks that each path belongs to one service.
 ///
 /// # Errors
-/// The first path that has two.
+/// [`RouteConflict`] with the first path that belongs to two.
 pub fn check_owners<'a>(
     routes: impl IntoIterator<Item = &'a RouteInfo>,
 ) -> Result<(), RouteConflict> {
@@ -182,13 +176,14 @@ pub fn check_owners<'a>(
     Ok(())
 }
 
-/// A path with its parameters' names left out: two that differ in those alone are the same.
+/// Returns a path without the names of its parameters, because the names do not tell two paths
+/// apart.
 fn shape(path: &str) -> String {
     let segment =
         |part: &str| if part.starts_with('{') { "{}".to_owned() } else { part.to_owned() };
     path.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
-fn enveloped(router: Router, envelope: Envelope) -> Router {
-    router.layer(from_fn(move |request, next| around(envelope.clone(), request, next)))
+fn with_request_layer(router: Router, layer: RequestLayer) -> Router {
+    router.layer(from_fn(move |request, next| request_layer::around(layer.clone(), request, next)))
 }

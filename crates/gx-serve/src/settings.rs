@@ -1,8 +1,8 @@
-//! Settings that are wrong, all of them at once (CFG-02).
+//! Reads settings and reports all that are wrong at once (CFG-02).
 //!
-//! Clap stops at the first setting that it cannot read. A start that fails is read again
-//! here, one setting at a time, so that the operator sees everything that is missing, weak,
-//! unparsable or misspelt in one report.
+//! Clap stops at the first setting that it cannot read. If a start fails, this module reads the
+//! settings again, one at a time, so that one report names everything that is missing, weak,
+//! unreadable or misspelt.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,14 +12,12 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::fields::edits;
-
-/// Prefixes that are ours alone: an unknown name with one of them is a mistake.
+/// Prefixes that only GX uses: an unknown name with one of them is a mistake.
 const OWN_PREFIXES: [&str; 2] = ["GX_", "JWT_"];
-/// Shortest known name that a stranger's can be taken for.
-const SHORTEST_MISSPELT: usize = 8;
+/// Shortest known name that an unknown name is compared with.
+const MIN_COMPARED_NAME: usize = 8;
 
-/// Everything that is wrong with the settings.
+/// All findings about the settings.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SettingsReport(Vec<String>);
 
@@ -36,61 +34,61 @@ impl std::fmt::Display for SettingsReport {
 }
 
 impl SettingsReport {
-    /// A report of findings made elsewhere, such as what production refuses; `Ok` when there
-    /// are none.
+    /// Returns a report of findings of another module, such as the rules for production, or `Ok` if
+    /// there are none.
     ///
     /// # Errors
-    /// The report, when there is something in it.
+    /// The report, if it has findings.
     pub fn of(findings: Vec<String>) -> Result<(), Self> {
         if findings.is_empty() { Ok(()) } else { Err(Self(findings)) }
     }
 
-    /// One line a finding.
+    /// Returns the findings, one per line.
     pub fn lines(&self) -> &[String] {
         &self.0
     }
 }
 
-/// Why a command line and its environment make no start.
+/// Why the process cannot start.
 #[derive(Debug)]
-pub enum NoStart {
-    /// `--help`, `--version` or a mistake on the command line, as clap says it.
+pub enum StartError {
+    /// `--help`, `--version` or a mistake on the command line, in clap's words.
     Clap(clap::Error),
     /// Settings are wrong.
     Settings(SettingsReport),
 }
 
-/// Reads the command line and the environment. `known` are names of the environment that
-/// belong to us though no setting has them.
+/// Reads the command line and the environment. `known` are names in the environment that belong to
+/// GX and are not settings.
 ///
 /// # Errors
-/// Clap's own answer for help and for mistakes on the command line, else everything that is
-/// wrong with the settings.
+/// [`StartError`] with clap's text for help and mistakes on the command line, and with all findings
+/// about settings otherwise.
 pub fn read(
     command: &Command,
     arguments: Vec<OsString>,
     environment: &BTreeMap<String, String>,
     known: &[&str],
-) -> Result<ArgMatches, NoStart> {
+) -> Result<ArgMatches, StartError> {
     let mut findings = misspelt(command, environment, known);
     match command.clone().try_get_matches_from(arguments.clone()) {
         Ok(matches) => {
-            findings.extend(told_secrets(command, &matches));
+            findings.extend(exposed_secrets(command, &matches));
             if findings.is_empty() {
                 return Ok(matches);
             }
-            Err(NoStart::Settings(SettingsReport(findings)))
+            Err(StartError::Settings(SettingsReport(findings)))
         }
         Err(error) => {
             let mut built = command.clone();
             built.build();
             let wrong = wrong_settings(&built, arguments, environment);
             if is_for_clap(&error) || (wrong.is_empty() && findings.is_empty()) {
-                return Err(NoStart::Clap(error));
+                return Err(StartError::Clap(error));
             }
             findings.extend(wrong);
             findings.sort();
-            Err(NoStart::Settings(SettingsReport(findings)))
+            Err(StartError::Settings(SettingsReport(findings)))
         }
     }
 }
@@ -107,7 +105,7 @@ fn is_for_clap(error: &clap::Error) -> bool {
     )
 }
 
-/// Each setting of the chosen command that does not stand by itself.
+/// Returns the findings about the settings of the chosen command, each read on its own.
 fn wrong_settings(
     command: &Command,
     arguments: Vec<OsString>,
@@ -123,20 +121,21 @@ fn wrong_settings(
         .collect()
 }
 
-/// Secrets that stand on the command line, where every user of the machine can read them.
-fn told_secrets(command: &Command, given: &ArgMatches) -> Vec<String> {
+/// Returns a finding for each secret on the command line, where every user of the machine can read
+/// it.
+fn exposed_secrets(command: &Command, given: &ArgMatches) -> Vec<String> {
     let (chosen, given) = innermost(command, given);
     chosen
         .get_arguments()
         .filter(|argument| argument.is_hide_env_values_set() && on_command_line(argument, given))
         .filter_map(Arg::get_env)
         .map(|name| {
-            format!("{}: is a secret; give it in the environment alone", name.to_string_lossy())
+            format!("{}: is a secret; set it only in the environment", name.to_string_lossy())
         })
         .collect()
 }
 
-/// The subcommand that was chosen, and what was given to it.
+/// Returns the chosen subcommand and its arguments.
 fn innermost<'a>(command: &'a Command, given: &'a ArgMatches) -> (&'a Command, &'a ArgMatches) {
     match given.subcommand() {
         Some((name, inner)) => match command.find_subcommand(name) {
@@ -153,17 +152,17 @@ fn on_command_line(argument: &Arg, given: &ArgMatches) -> bool {
         && given.value_source(id) == Some(ValueSource::CommandLine)
 }
 
-/// What is wrong with one setting's value in the environment. The value itself is not
-/// repeated, for it may be a secret.
+/// Returns the finding about a setting's value in the environment. The value is left out, because
+/// it may be a secret.
 fn wrong_setting(argument: &Arg, environment: &BTreeMap<String, String>) -> Option<String> {
     let name = argument.get_env()?.to_string_lossy();
     let value = environment.get(name.as_ref());
     let line = value.map(|value| OsString::from(format!("--{}={value}", argument.get_id())));
-    let alone = Command::new("setting").no_binary_name(true).arg(by_itself(argument));
+    let alone = Command::new("setting").no_binary_name(true).arg(without_relations(argument));
     let error = alone.try_get_matches_from(line).err()?;
     let what = match error.kind() {
         ErrorKind::MissingRequiredArgument => "is required and not set".to_owned(),
-        ErrorKind::InvalidValue => one_of(&by_itself(argument)),
+        ErrorKind::InvalidValue => one_of(&without_relations(argument)),
         _ => std::error::Error::source(&error)
             .map_or_else(|| error.kind().to_string(), ToString::to_string),
     };
@@ -172,11 +171,11 @@ fn wrong_setting(argument: &Arg, environment: &BTreeMap<String, String>) -> Opti
     Some(format!("{name}: {what}{help}"))
 }
 
-/// The setting without its relations to others, which are not there to be looked at; clap
-/// itself tells what is wrong between settings once each is right.
-fn by_itself(argument: &Arg) -> Arg {
+/// Returns the setting without its relations to other settings, which are not present. Clap reports
+/// wrong relations once each setting is right.
+fn without_relations(argument: &Arg) -> Arg {
     let id = argument.get_id();
-    // A flag has no value on the command line; in the environment it has.
+    // A flag has no value on the command line, but it has one in the environment.
     let takes_values = argument.get_action().takes_values();
     let action = if takes_values { argument.get_action().clone() } else { ArgAction::Set };
     let alone = Arg::new(id.clone())
@@ -200,7 +199,7 @@ fn one_of(argument: &Arg) -> String {
     }
 }
 
-/// Names in the environment that are none of ours and look as if they were meant to be.
+/// Returns a finding for each unknown name in the environment that resembles a name of GX.
 fn misspelt(
     command: &Command,
     environment: &BTreeMap<String, String>,
@@ -214,8 +213,8 @@ fn misspelt(
         .filter_map(|name| {
             let nearest = names
                 .iter()
-                .filter(|known| known.len() >= SHORTEST_MISSPELT)
-                .map(|known| (edits(name, known), known))
+                .filter(|known| known.len() >= MIN_COMPARED_NAME)
+                .map(|known| (strsim::osa_distance(name, known), known))
                 .filter(|(distance, _)| *distance <= 2)
                 .min();
             match nearest {
@@ -237,10 +236,10 @@ fn collect_names(command: &Command, names: &mut Vec<String>) {
     }
 }
 
-/// Reads a length of time: a whole number with `s`, `m`, `h` or `d`, or of seconds.
+/// Reads a duration: a whole number with `s`, `m`, `h` or `d`, or a number of seconds.
 ///
 /// # Errors
-/// A sentence that says what to write.
+/// A sentence that names the valid form.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let refused = || "write a whole number with s, m, h or d, such as 15m or 24h".to_owned();
     let (digits, unit_s) = match text.strip_suffix(['s', 'm', 'h', 'd']) {

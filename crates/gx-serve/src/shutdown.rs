@@ -1,4 +1,4 @@
-//! The order in which a process stops: unready first, then no new work, then the end.
+//! The order in which a process stops: first not ready, then without new work, then ended.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::health::HealthBoard;
 
-/// Waits for SIGTERM or SIGINT.
+/// Waits for SIGTERM or SIGINT and returns its name.
 ///
 /// # Errors
-/// When the signal handlers cannot be installed.
+/// `io::Error` if the signal handlers cannot be installed.
 pub async fn shutdown_signal() -> std::io::Result<&'static str> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -20,8 +20,7 @@ pub async fn shutdown_signal() -> std::io::Result<&'static str> {
     }
 }
 
-/// Makes the boards unready, waits until load balancers have noticed, then stops everything
-/// that holds the token (RDY-06).
+/// Makes the boards not ready, waits `notice` for load balancers, then cancels the token (RDY-06).
 pub async fn stop(boards: &[HealthBoard], notice: Duration, token: &CancellationToken) {
     for board in boards {
         board.drain();

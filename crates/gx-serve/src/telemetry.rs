@@ -1,5 +1,6 @@
-//! Logs and metrics, set up once a process.
+//! Logs and metrics, set up once per process.
 
+use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
 use clap::ValueEnum;
@@ -10,24 +11,30 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::build_info::BUILD;
 
-/// How log lines are written.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// For people at a terminal.
+    /// Text for a terminal.
     Human,
 }
 
-/// What is logged, and how.
+/// Format and filter of the log.
 #[derive(Clone, Debug, clap::Args)]
 pub struct LogSettings {
     /// How log lines are written.
     #[arg(long, env = "GX_LOG_FORMAT", value_enum, default_value = "json")]
     pub log_format: LogFormat,
-    /// What is logged, as `level` or `target=level,…`.
+    /// Filter of log lines, as `level` or `target=level,…`.
     #[arg(long, env = "GX_LOG", default_value = "info", value_parser = log_filter)]
     pub log: String,
+}
+
+/// Converts a count to the value of a gauge. Beyond 2^53 the last digits are lost.
+#[allow(clippy::cast_precision_loss, reason = "a gauge is for looking at")]
+pub fn as_gauge(count: impl Into<i128>) -> f64 {
+    count.into() as f64
 }
 
 fn log_filter(text: &str) -> Result<String, String> {
@@ -42,26 +49,32 @@ pub enum TelemetryError {
     /// The filter cannot be read.
     #[error("the log filter cannot be read")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
-    /// Something else has set up logging in this process.
+    /// Logging has been set up before in this process.
     #[error("logging is set up already")]
     Logging(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Starts logging to standard error; times are in UTC.
+/// Starts logging to standard error, with times in UTC.
 ///
 /// # Errors
-/// When the filter cannot be read, or logging has been set up before.
+/// [`TelemetryError`] if the filter cannot be read or logging has been set up before.
 pub fn init(settings: &LogSettings) -> Result<(), TelemetryError> {
     use tracing_subscriber::util::SubscriberInitExt;
-    subscriber(settings, std::io::stderr)?.try_init()?;
-    tracing::info!(version = BUILD.version, commit = BUILD.commit, "started");
+    lines(settings, std::io::stderr, std::io::stderr().is_terminal())?.try_init()?;
+    tracing::info!(
+        version = BUILD.version,
+        commit = BUILD.commit,
+        "started version {} of commit {}",
+        BUILD.version,
+        BUILD.commit
+    );
     Ok(())
 }
 
-/// What writes log lines in that format to that writer.
+/// Returns a subscriber that writes log lines to `writer`.
 ///
 /// # Errors
-/// When the filter cannot be read.
+/// [`TelemetryError::Filter`] if the filter cannot be read.
 pub fn subscriber<W>(
     settings: &LogSettings,
     writer: W,
@@ -69,8 +82,25 @@ pub fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
+    lines(settings, writer, false)
+}
+
+fn lines<W>(
+    settings: &LogSettings,
+    writer: W,
+    has_colours: bool,
+) -> Result<Box<dyn Subscriber + Send + Sync>, TelemetryError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let filter = EnvFilter::try_new(&settings.log)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    // A line that cannot be written is lost. Reporting the failure on the same stream would panic
+    // if the stream is closed.
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .with_ansi(has_colours)
+        .log_internal_errors(false);
     Ok(match settings.log_format {
         LogFormat::Json => {
             Box::new(lines.json().flatten_event(true).with_span_list(false).finish())
@@ -79,10 +109,10 @@ where
     })
 }
 
-/// The process's one metrics recorder; the first call installs it.
+/// Returns the metrics recorder of the process. The first call installs it.
 ///
 /// # Panics
-/// When something else has installed another recorder in this process.
+/// If another recorder has been installed in this process.
 pub fn metrics() -> &'static PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE.get_or_init(|| {
@@ -93,7 +123,7 @@ pub fn metrics() -> &'static PrometheusHandle {
     })
 }
 
-/// Upper bounds, in seconds, of every histogram.
+/// Upper bounds of every histogram's buckets, in seconds.
 const BUCKETS_S: [f64; 12] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 

@@ -1,4 +1,4 @@
-//! A worker as a future that moves only when the scheduler lets it, from gate to gate.
+//! A worker as a future that moves only when the scheduler lets it, from one barrier to the next.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -7,50 +7,52 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gx_model::Clock;
-use gx_outbox::Probe;
+use gx_outbox::sync_points::SyncPoints;
 use tokio::sync::{Semaphore, mpsc};
 
 /// A step that takes longer, in real time, hangs.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
 
-/// Where an actor stands before its first step.
-const BORN: &str = "born";
-/// Where a batch stands that has been sent, or not.
+/// The state of an actor before its first step.
+const CREATED: &str = "born";
+/// The state of a batch after it was sent or failed.
 const ENDED: &str = "ended";
-/// How places between two steps of the loop begin.
+/// The first character of a state between two steps of the loop.
 pub(crate) const STEP_END: char = '=';
 
-/// What an actor runs: it never ends by itself.
+/// The future that an actor runs. It never ends by itself.
 pub(crate) type Body = Pin<Box<dyn Future<Output = Infallible> + Send>>;
 
-/// One life of a worker.
+/// One process of a worker.
 pub(crate) struct Actor {
-    /// Its name, which later lives take over.
+    /// Its name, which later processes take over.
     pub(crate) name: &'static str,
-    /// What time it believes it is.
+    /// The clock of this worker, which may be wrong.
     pub(crate) clock: Clock,
-    /// Where it stands.
+    /// What it reported last.
     pub(crate) at: String,
-    /// Its gates that wait for a permit, in that order.
+    /// The states of its tasks that wait at the barrier, in the order of their arrival.
     parked: VecDeque<String>,
-    /// The server's process that holds the projector's lead for it.
+    /// Process id of the server's session that holds the projector's lead.
     pub(crate) lead: Option<i32>,
+    /// Whether it is frozen and does not move.
+    pub(crate) is_asleep: bool,
     body: Body,
     arrivals: mpsc::UnboundedReceiver<String>,
     permits: Arc<Semaphore>,
 }
 
-/// Where an actor says what it did and waits until it may go on.
+/// Where an actor reports its state and waits until it may continue.
 #[derive(Clone)]
-pub(crate) struct Gate {
+pub(crate) struct StepBarrier {
     arrivals: mpsc::UnboundedSender<String>,
     permits: Arc<Semaphore>,
 }
 
-impl Gate {
-    /// Says where the actor stands, and waits.
+impl StepBarrier {
+    /// Reports the actor's state and waits for a permit.
     pub(crate) async fn pass(&self, at: String) {
-        // Whoever no longer listens lets nobody through either.
+        // If the receiver is gone, nobody gives a permit either.
         let _ = self.arrivals.send(at);
         self.wait().await;
     }
@@ -59,39 +61,45 @@ impl Gate {
         self.permits.acquire().await.expect("it is never closed").forget();
     }
 
-    /// The same as a worker's probe.
-    pub(crate) fn probe(&self) -> Probe {
-        let gate = self.clone();
-        Probe::new(move |step| {
-            let gate = gate.clone();
-            Box::pin(async move { gate.pass(step.to_owned()).await })
+    /// Returns this barrier as the test hook of a worker.
+    pub(crate) fn sync_points(&self) -> SyncPoints {
+        let barrier = self.clone();
+        SyncPoints::new(move |step| {
+            let barrier = barrier.clone();
+            Box::pin(async move { barrier.pass(step.to_owned()).await })
         })
     }
 }
 
 impl Actor {
-    /// An actor that has not taken its first step.
-    pub(crate) fn new(name: &'static str, clock: Clock, body: impl FnOnce(Gate) -> Body) -> Self {
+    /// Creates an actor that has not taken its first step.
+    pub(crate) fn new(
+        name: &'static str,
+        clock: Clock,
+        body: impl FnOnce(StepBarrier) -> Body,
+    ) -> Self {
         let (sender, arrivals) = mpsc::unbounded_channel();
         let permits = Arc::new(Semaphore::new(0));
-        let gate = Gate { arrivals: sender, permits: Arc::clone(&permits) };
-        let life = body(gate.clone());
+        let barrier = StepBarrier { arrivals: sender, permits: Arc::clone(&permits) };
+        let life = body(barrier.clone());
         let body: Body = Box::pin(async move {
-            gate.wait().await;
+            barrier.wait().await;
             life.await
         });
-        let parked = VecDeque::from([BORN.to_owned()]);
-        Self { name, clock, at: BORN.to_owned(), parked, lead: None, body, arrivals, permits }
+        let parked = VecDeque::from([CREATED.to_owned()]);
+        let (lead, is_asleep) = (None, false);
+        let at = CREATED.to_owned();
+        Self { name, clock, at, parked, lead, is_asleep, body, arrivals, permits }
     }
 
-    /// Lets it go on to its next gate. Of several batches that are sent side by side only one
-    /// moves; whoever waits longest is next. `false`: it hangs.
+    /// Lets the actor move to its next barrier. Of several batches in flight only the one that has
+    /// waited longest moves. Returns `false` if the actor hangs.
     pub(crate) async fn go(&mut self) -> bool {
         loop {
-            let gate = self.parked.pop_front();
+            let barrier = self.parked.pop_front();
             self.permits.add_permits(1);
-            // A batch that has ended comes to no other gate; its neighbours stand still.
-            if gate.as_deref() != Some(ENDED) || self.parked.is_empty() {
+            // A batch that has ended reaches no other barrier, so another one must move.
+            if barrier.as_deref() != Some(ENDED) || self.parked.is_empty() {
                 break;
             }
         }
@@ -109,14 +117,14 @@ impl Actor {
         true
     }
 
-    /// Whether its last step had nothing to do.
+    /// Returns whether its last step had nothing to do.
     pub(crate) fn is_idle(&self) -> bool {
         let idle = ["nothing to do", "stands by", "gets no block", "leaves the ledger alone"];
         idle.iter().any(|what| self.at.ends_with(what))
     }
 
-    /// Whether it stands between two steps of its loop, and not within one.
+    /// Returns whether it is between two steps of its loop.
     pub(crate) fn is_between_steps(&self) -> bool {
-        self.at.starts_with(STEP_END) || self.at == BORN
+        self.at.starts_with(STEP_END) || self.at == CREATED
     }
 }

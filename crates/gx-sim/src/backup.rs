@@ -1,42 +1,57 @@
-//! Logical copies of the whole database, to go back to.
+//! Copies of the whole database, to which a run can return.
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-/// A copy of every table and of where the sequences stand, in a schema of its own.
+/// A schema with a copy of every table and of the values of the sequences.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Backup(pub(crate) &'static str);
 
-/// A table and its columns that can be written, quoted.
+/// A table and its writable columns, quoted.
 type Table = (String, String);
 
 impl Backup {
-    /// Copies everything as it is. An earlier copy under this name is replaced.
+    /// Creates the tables of the copy.
+    pub(crate) async fn prepare(self, conn: &mut PgConnection) {
+        let schema = self.0;
+        let mut sql = format!(
+            "CREATE SCHEMA {schema};
+             CREATE UNLOGGED TABLE {schema}.sequences (name text, last_value bigint);"
+        );
+        for (table, _) in tables(conn).await {
+            sql += &format!("CREATE UNLOGGED TABLE {schema}.{table} (LIKE public.{table});");
+        }
+        execute(conn, sql).await;
+    }
+
+    /// Copies all rows and replaces the earlier copy.
     pub(crate) async fn take(self, conn: &mut PgConnection) {
         let schema = self.0;
-        let mut sql = format!("DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema};");
+        let mut sql = String::new();
         for (table, _) in tables(conn).await {
             sql += &format!(
-                "CREATE TABLE {schema}.{table} (LIKE public.{table});
+                "DELETE FROM {schema}.{table};
                  INSERT INTO {schema}.{table} SELECT * FROM public.{table};"
             );
         }
         sql += &format!(
-            "CREATE TABLE {schema}.sequences AS SELECT quote_ident(sequencename) AS name, last_value
+            "DELETE FROM {schema}.sequences;
+             INSERT INTO {schema}.sequences
+             SELECT quote_ident(sequencename), last_value
              FROM pg_sequences WHERE schemaname = 'public';"
         );
         execute(conn, sql).await;
     }
 
-    /// Puts everything back as it was. Nobody may be in a transaction.
+    /// Restores the copy. No other session may be in a transaction.
     pub(crate) async fn restore(self, conn: &mut PgConnection) {
-        let (schema, tables) = (self.0, tables(conn).await);
-        let names: Vec<_> = tables.iter().map(|(table, _)| format!("public.{table}")).collect();
-        // Without triggers and foreign keys, as a restore of a dump works.
-        let mut sql =
-            format!("SET LOCAL session_replication_role = replica; TRUNCATE {};", names.join(", "));
-        for (table, columns) in &tables {
+        let schema = self.0;
+        // Without triggers and foreign keys, as when a dump is restored. DELETE instead of
+        // TRUNCATE, after which every session would plan its statements again.
+        let mut sql = "SET LOCAL session_replication_role = replica;".to_owned();
+        for (table, columns) in tables(conn).await {
             sql += &format!(
-                "INSERT INTO public.{table} ({columns}) OVERRIDING SYSTEM VALUE
+                "DELETE FROM public.{table};
+                 INSERT INTO public.{table} ({columns}) OVERRIDING SYSTEM VALUE
                  SELECT {columns} FROM {schema}.{table};"
             );
         }
@@ -46,6 +61,11 @@ impl Backup {
         );
         execute(conn, sql).await;
     }
+}
+
+/// Removes the dead rows that restores leave behind.
+pub(crate) async fn vacuum(conn: &mut PgConnection) {
+    sqlx::raw_sql("VACUUM").execute(conn).await.unwrap();
 }
 
 async fn tables(conn: &mut PgConnection) -> Vec<Table> {

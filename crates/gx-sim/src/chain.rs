@@ -1,42 +1,44 @@
-//! The chain as it is read afterwards: how each command ended there, and what events made.
+//! The chain, read at the end of a run: how each command ended, and what its events did.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use gx_fabric_client::{Block, BlockTransaction, Ledger, TransactionKind};
-use gx_model::{BatchEntry, BatchEvent, DomainEvent, EntryOutcome};
+use gx_model::{BatchEntry, BatchEvent, DomainEvent, EntryOutcome, EventRecord};
 
-use crate::mirror::{At, Mirror};
+use crate::chain_replay::{At, ChainReplay, EventPlace};
 
-/// How a command ended on the chain, for good.
+/// The final outcome of a command on the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub(crate) struct FinalOutcome {
     pub(crate) tx_id: String,
     pub(crate) outcome: EntryOutcome,
     pub(crate) events: Vec<DomainEvent>,
-    /// How many commands had ended before.
+    /// Number of commands that had ended before.
     pub(crate) place: usize,
 }
 
-/// A transaction of ours.
+/// A transaction of GX.
 #[derive(Clone, Debug)]
 pub(crate) struct Transaction {
     pub(crate) id: String,
     pub(crate) code: String,
 }
 
-/// Everything that was read.
+/// Everything that was read from the chain.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Chain {
-    pub(crate) mirror: Mirror,
-    pub(crate) verdicts: BTreeMap<String, Verdict>,
-    /// Commands whose id the chain knew with other content.
+    pub(crate) replay: ChainReplay,
+    pub(crate) outcomes: BTreeMap<String, FinalOutcome>,
+    /// Commands whose id the chain has with other content.
     pub(crate) mismatched: BTreeSet<String>,
     pub(crate) transactions: Vec<Transaction>,
     pub(crate) height: u64,
+    /// Every event, by its place.
+    pub(crate) records: BTreeMap<EventPlace, EventRecord>,
 }
 
 impl Chain {
-    /// Reads on up to a height.
+    /// Reads the blocks up to a height.
     pub(crate) async fn read_to(&mut self, ledger: &Ledger, height: u64) -> Result<(), String> {
         if self.height >= height {
             return Ok(());
@@ -63,7 +65,7 @@ impl Chain {
                 self.take_valid(number, transaction)?;
             }
         }
-        self.mirror.check_supply(number)
+        self.replay.check_supply(number)
     }
 
     fn take_valid(&mut self, block: i64, transaction: &BlockTransaction) -> Result<(), String> {
@@ -73,7 +75,9 @@ impl Chain {
         let mut index = 0;
         for entry in &batch.entries {
             for record in &entry.events {
-                self.mirror.apply(record, At { block, tx_id: &transaction.tx_id, index })?;
+                self.replay.apply(record, At { block, tx_id: &transaction.tx_id, index })?;
+                let place = (block, transaction.tx_id.clone(), index);
+                self.records.insert(place, record.clone());
                 index += 1;
             }
             self.judge(entry, &transaction.tx_id)?;
@@ -81,10 +85,11 @@ impl Chain {
         Ok(())
     }
 
-    /// G2 on the chain itself: an id ends once, and whatever is said later repeats that.
+    /// G2 on the chain itself: checks that an id ends once and that every later outcome repeats the
+    /// first.
     fn judge(&mut self, entry: &BatchEntry, tx_id: &str) -> Result<(), String> {
         let id = entry.command_id.to_string();
-        let before = self.verdicts.get(&id);
+        let before = self.outcomes.get(&id);
         match &entry.outcome {
             EntryOutcome::Deferred { .. } => {}
             EntryOutcome::Mismatch { .. } => {
@@ -103,8 +108,8 @@ impl Chain {
                 }
                 let events = entry.events.iter().filter_map(|record| record.decode().ok());
                 let (tx_id, events) = (tx_id.to_owned(), events.collect());
-                let (outcome, place) = (outcome.clone(), self.verdicts.len());
-                self.verdicts.insert(id, Verdict { tx_id, outcome, events, place });
+                let (outcome, place) = (outcome.clone(), self.outcomes.len());
+                self.outcomes.insert(id, FinalOutcome { tx_id, outcome, events, place });
             }
         }
         Ok(())

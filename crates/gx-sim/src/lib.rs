@@ -1,10 +1,12 @@
-//! The protocol of `OutboxCommand` and `LedgerAttempt` under every fault that it is made for.
+//! Simulates the protocol of `OutboxCommand` and `LedgerAttempt` with every fault that it must
+//! survive.
 //!
 //! Services, two submitters, two projectors and the development ledger run in one process. The
-//! workers stop at each step of the protocol ([`gx_outbox::Probe`]), and a scheduler decides by
-//! a seeded generator who goes on, who dies, who is overtaken, what the ledger does to an
-//! envelope and when a database is put back. At the end the faults stop, everything drains, and
-//! what GX promises is checked against the chain. A seed always gives the same run.
+//! workers stop at each step of the protocol ([`gx_outbox::sync_points::SyncPoints`]). A scheduler
+//! with a seeded generator decides which worker continues, dies or is overtaken, what the ledger
+//! does to an envelope, and when a database is restored. Storms hit everything at once. At the end
+//! the faults stop, all work is finished, and the guarantees of GX are checked against the chain. A
+//! seed always gives the same run.
 #![allow(
     clippy::panic,
     clippy::unwrap_used,
@@ -13,17 +15,18 @@
 
 mod actor;
 mod backup;
-mod book;
-mod cast;
 mod chain;
-mod checks;
-mod drain;
-mod habits;
-mod mirror;
-mod play;
-mod post;
+mod chain_replay;
+mod client_log;
+mod crowd;
+mod database_stall;
+mod environment;
+mod fault_rates;
+mod old_envelopes;
 mod read_model;
-mod stage;
+mod run;
+mod storms;
+mod workers;
 
-pub use play::{Outcome, play};
-pub use stage::Stage;
+pub use environment::Environment;
+pub use run::{Outcome, run_seed, storms_of};

@@ -1,4 +1,4 @@
-//! `cargo xtask sim`: plays seeds, and says how each can be seen again.
+//! `cargo xtask sim`: plays seeds, and prints how to repeat a seed that failed.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -6,34 +6,37 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use clap::Parser;
-use gx_sim::{Outcome, Stage, play};
+use gx_sim::{Environment, Outcome, run_seed};
 
-/// Plays services, workers and ledger under a seeded scheduler of faults, and checks that
-/// nothing was lost, done twice or made up.
+/// Runs services, workers and ledger under a seeded scheduler of faults, and checks that nothing is
+/// lost, done twice or invented.
 #[derive(Parser)]
 #[command(name = "cargo xtask sim")]
 struct Arguments {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many seeds, from the first one on.
+    /// Number of seeds, from the first one on.
     #[arg(long, default_value_t = 1)]
     seeds: u64,
-    /// Steps of each run before the faults end.
+    /// Number of steps of each run before the faults end.
     #[arg(long, default_value_t = 150)]
     steps: u32,
-    /// Stages on which seeds are played side by side.
+    /// Number of environments in which seeds are played at the same time.
     #[arg(long, default_value_t = 2)]
     jobs: u64,
-    /// Prints what happened, also when all is well.
+    /// Plays only seeds with a storm whose description contains this text, for example `stalled`.
+    #[arg(long)]
+    storm: Option<String>,
+    /// Prints what happened, also for seeds that pass.
     #[arg(long)]
     trace: bool,
-    /// Goes on after a seed that failed.
+    /// Continues after a seed that failed.
     #[arg(long)]
     keep_going: bool,
 }
 
-/// What all stages share.
+/// The state that all threads share.
 struct Progress {
     next: AtomicU64,
     played: AtomicU64,
@@ -50,18 +53,19 @@ fn main() -> ExitCode {
         stop: AtomicBool::new(false),
     });
     let jobs = arguments.jobs.clamp(1, arguments.seeds.max(1));
-    let stages: Vec<_> = (0..jobs)
+    let envs: Vec<_> = (0..jobs)
         .map(|_| {
             let (arguments, progress) = (Arc::clone(&arguments), Arc::clone(&progress));
             std::thread::spawn(move || {
-                // One of its own: a stage does not share its worker threads with another.
+                // Each environment has its own runtime, so that it shares no worker threads with
+                // another.
                 let runtime = tokio::runtime::Runtime::new().expect("a runtime can start");
                 runtime.block_on(work(&arguments, &progress));
             })
         })
         .collect();
-    // Every stage is waited for, also after one has died.
-    let died = stages.into_iter().filter_map(|stage| stage.join().err()).count() > 0;
+    // All threads are joined, also after one has panicked.
+    let died = envs.into_iter().filter_map(|env| env.join().err()).count() > 0;
     let (played, failed) =
         (progress.played.load(Ordering::SeqCst), progress.failed.load(Ordering::SeqCst));
     eprintln!("\r{played} seeds of {} steps played, {failed} failed", arguments.steps);
@@ -69,16 +73,23 @@ fn main() -> ExitCode {
 }
 
 async fn work(arguments: &Arguments, progress: &Progress) {
-    let mut stage = Stage::set().await;
+    let mut env = Box::pin(Environment::create()).await;
     let end = arguments.seed.saturating_add(arguments.seeds);
     while !progress.stop.load(Ordering::SeqCst) {
         let seed = progress.next.fetch_add(1, Ordering::SeqCst);
         if seed >= end {
             return;
         }
-        let outcome = play(&mut stage, seed, arguments.steps).await;
+        if arguments.storm.as_ref().is_some_and(|word| !has_storm(seed, arguments.steps, word)) {
+            continue;
+        }
+        let outcome = run_seed(&mut env, seed, arguments.steps).await;
         report(arguments, progress, seed, &outcome);
     }
+}
+
+fn has_storm(seed: u64, steps: u32, word: &str) -> bool {
+    gx_sim::storms_of(seed, steps).iter().any(|storm| storm.contains(word))
 }
 
 fn report(arguments: &Arguments, progress: &Progress, seed: u64, outcome: &Outcome) {
@@ -97,6 +108,6 @@ fn report(arguments: &Arguments, progress: &Progress, seed: u64, outcome: &Outco
         }
     }
     eprint!("\r{played} of {} seeds", arguments.seeds);
-    // Progress that cannot be shown is no reason to stop.
+    // A progress line that cannot be written is no reason to stop.
     let _ = std::io::stderr().flush();
 }

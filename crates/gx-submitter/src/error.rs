@@ -1,20 +1,20 @@
-//! Why the submitter does not go on.
+//! Errors of the submitter.
 
 use gx_fabric_client::{ChainError, LedgerError, StreamError};
 
 /// A reason that only a person can remove.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Halt {
-    /// The ledger is not the one that the read model was made from, or is broken.
-    #[error("the ledger is not the one of this database: {0}")]
+    /// The ledger is not the one that the read model was made from, or its chain is broken.
+    #[error("this database belongs to another ledger: {0}; check the connection profile")]
     Chain(#[from] ChainError),
-    /// Envelopes are under way that were signed for another chain.
+    /// Open attempts were signed for another chain.
     #[error(
-        "transactions under way were signed for another chain, {} among them: \
+        "open transactions were signed for another chain, {} among them: \
          connect to that ledger", tx_ids.join(", ")
     )]
     ForeignAttempts {
-        /// Some of them.
+        /// Transaction ids of some of them.
         tx_ids: Vec<String>,
     },
 }
@@ -22,14 +22,14 @@ pub enum Halt {
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitterError {
-    /// Only a person can help.
+    /// Only a person can remove the cause.
     #[error("submission is halted")]
     Halted(#[from] Halt),
     /// The ledger cannot be reached now.
     #[error("the ledger cannot be reached")]
     Ledger(#[from] LedgerError),
-    /// The database failed.
-    #[error("the database failed")]
+    /// The database failed; the next step tries again.
+    #[error("the outbox cannot be read or written: check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 

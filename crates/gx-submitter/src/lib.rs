@@ -1,24 +1,34 @@
-//! outbox-submitter: turns committed commands into ledger transactions.
+//! The submitter: makes ledger transactions from committed commands.
 //!
-//! A step leases lanes, forms batches, counts their tries, has each batch endorsed, stores
-//! the signed bytes, and sends them, the batches side by side. It never waits for a commit: the projector settles
-//! what blocks carry, and open attempts are sent again, the same bytes, until one does.
-//! Whatever dies between any two of these steps, a command takes effect once.
+//! A step leases lanes, forms batches, counts a try for each, has each batch endorsed, stores the
+//! signed envelope and sends it; several batches are in flight at a time. A step never waits for a
+//! commit: the projector settles what blocks contain, and open attempts are sent again until a
+//! block has them.
+//!
+//! A failure of everything makes the submitter back off and ends no command. If a process dies
+//! between any two of these steps, each command still takes effect once.
+//!
+//! | Hazard | Handled in | Test |
+//! |---|---|---|
+//! | a wake-up is lost | `run`: `acquire` registers before the step looks; the step is also repeated after a pause | `running::an_approval_reaches_the_wallet_unpolled_and_the_loops_stop_cleanly` |
+//! | two submitters take one command | `gx_outbox::submitter`: lanes with fencing tokens | `lanes::four_submitters_send_each_of_200_commands_once`, `lanes::a_stale_owner_cannot_complete_a_command` |
+//! | death before the envelope is stored | `submitter::claim`: a counted try (`OutboxTry`) that another process finds | `storing::a_try_that_another_process_finds_is_charged` |
+//! | death after the envelope is stored or sent | `submitter::resend`: open attempts are sent again, the same bytes | `crash::workers_that_die_anywhere_lose_and_double_nothing`, `once::a_lost_reply_costs_nothing` |
 
 mod archive;
-mod claim;
-mod envelope;
+mod contract_call;
+mod endorse_failure;
 mod error;
-mod gate;
-mod resend;
+mod evidence;
+mod outage;
+mod recent_failures;
 mod run;
-mod send;
 mod settings;
-mod standing;
+mod shared_state;
 mod submitter;
-mod trouble;
+mod suspects;
 
 pub use error::{Halt, SubmitterError};
 pub use run::run;
 pub use settings::{SettingsError, SubmitterSettings};
-pub use submitter::{Parts, Progress, Signers, Submitter};
+pub use submitter::{Progress, Signers, Submitter, SubmitterContext};

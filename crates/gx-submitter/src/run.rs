@@ -1,146 +1,154 @@
-//! The loop around the step, and what it says of itself.
+//! The loop of the submitter, its health checks and its metrics.
 
 use std::time::Duration;
 
-use gx_fabric_client::{ChainError, LedgerError, PeerHeight};
+use gx_fabric_client::{BlockId, LedgerError, PeerHeight};
 use gx_model::CommandStatus;
-use gx_outbox::{Listener, tip};
-use gx_serve::{CheckHandle, HealthBoard, Verdict};
+use gx_outbox::submitter::Listener;
+use gx_outbox::tip;
+use gx_serve::telemetry::as_gauge;
+use gx_serve::worker_loop::{self, Pause, Worker};
+use gx_serve::{CheckHandle, CheckResult, HealthBoard, Heart};
 use serde_json::json;
 use time::OffsetDateTime;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Halt, SubmitterError};
-use crate::submitter::{Parts, Progress, Submitter};
+use crate::submitter::{Progress, Submitter, SubmitterContext, to_hash};
 
-/// A loop that has not turned for so long is stuck; above every timeout of one step.
+/// Time after which a loop that does not turn counts as stuck. It is longer than each timeout of a
+/// step.
 const HEART_DEADLINE: Duration = Duration::from_secs(300);
-/// How long a step that is under way may go on after the word to stop.
+/// How long a running step may continue after shutdown was requested.
 const STOP_GRACE: Duration = Duration::from_secs(10);
-/// How often the ledger's height is asked for and the outbox is counted.
+/// How often the ledger's height is read and the outbox is counted.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 /// Counting the outbox may take one part in this many of the time.
 const COUNT_SHARE: u32 = 50;
-/// Pause before a connection for notifications is tried again, and after a failed step.
+/// Pause after a failed step, and before reconnecting for notifications.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
-/// Least wait, so that a due time in the past never spins.
-const LEAST_WAIT: Duration = Duration::from_millis(5);
-/// Writer's name in the height samples.
+/// Shortest wait, so that a due time in the past does not make the loop spin.
+const MIN_WAIT: Duration = Duration::from_millis(5);
+/// Name of the submitter in the samples of the height.
 const WRITER: &str = "submitter";
 
-/// Runs until told to stop, through outages of ledger and database. Only another chain
-/// behind the same address ends it by itself.
+/// Runs the submitter until `shutdown`, through outages of ledger and database. It ends by itself
+/// only if every configured peer of ours serves another chain, or if open attempts belong to
+/// another chain.
 ///
 /// # Errors
-/// [`Halt`]: this database and this ledger do not belong together.
+/// [`Halt`] if this database and this ledger do not belong together.
 pub async fn run(
-    mut submitter: Submitter,
+    submitter: Submitter,
     shutdown: CancellationToken,
     board: HealthBoard,
 ) -> Result<(), Halt> {
     let health = Health::new(&board);
-    let heart = board.heart("submitter", HEART_DEADLINE);
-    let watch = tokio::spawn(watch(submitter.parts().clone(), health.clone()));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(watch(submitter.context().clone(), health.clone()));
     let keep = submitter.settings.archive_after();
-    let archive = tokio::spawn(crate::archive::archive(submitter.parts().clone(), keep));
-    let mut listener = None;
-    let ended = loop {
-        heart.beat();
-        if shutdown.is_cancelled() {
-            break Ok(());
+    tasks.spawn(crate::archive::archive(submitter.context().clone(), keep));
+    let heart = board.heart("submitter", HEART_DEADLINE);
+    let mut worker = SubmitterLoop { submitter, health, heart, listener: None };
+    Box::pin(worker_loop::run(&mut worker, &shutdown)).await
+}
+
+/// The submitter with what its loop needs.
+struct SubmitterLoop {
+    submitter: Submitter,
+    health: Health,
+    heart: Heart,
+    /// The connection for notifications; `None` until it is opened and after it was lost.
+    listener: Option<Listener>,
+}
+
+impl Worker for SubmitterLoop {
+    type Halt = Halt;
+    const STOP_GRACE: Duration = STOP_GRACE;
+
+    fn beat(&self) {
+        self.heart.beat();
+    }
+
+    /// Registers for notifications before looking for work, so that no commit in between is missed.
+    async fn acquire(&mut self) {
+        if self.listener.is_none() {
+            self.listener = register(self.submitter.context()).await;
         }
-        // Registered before looking: what is committed meanwhile is heard.
-        if listener.is_none() {
-            listener = register(submitter.parts()).await;
-        }
-        let step = tokio::select! {
-            step = submitter.step() => step,
-            () = grace_after(&shutdown) => break Ok(()),
-        };
-        let wait = match step {
+    }
+
+    async fn step(&mut self) -> Result<Pause, Halt> {
+        match self.submitter.step().await {
             Ok(progress) => {
-                health.progress(&submitter, &progress);
-                if let Progress::Worked { tried, .. } = progress {
-                    tokio::select! {
-                        () = tokio::time::sleep(submitter.settings.gather(tried)) => {}
-                        () = shutdown.cancelled() => {}
-                    }
-                    continue;
-                }
-                wait_after(&submitter, &progress).await
+                self.health.progress(&self.submitter, &progress);
+                Ok(pause_after(&self.submitter, &progress).await)
             }
             Err(SubmitterError::Halted(halt)) if is_for_good(&halt) => {
                 tracing::error!(error = %halt, "submission is halted");
-                break Err(halt);
+                Err(halt)
             }
             Err(error) => {
-                health.failure(&error);
-                RETRY_PAUSE
+                self.health.failure(&error);
+                Ok(Pause::UntilWoken(RETRY_PAUSE))
             }
-        };
-        tokio::select! {
-            () = heard(&mut listener) => {}
-            () = tokio::time::sleep(wait) => {}
-            () = shutdown.cancelled() => {}
         }
-    };
-    watch.abort();
-    archive.abort();
-    if let Err(error) = submitter.stop().await {
-        tracing::warn!(error = %error, "the lanes were not given back; their lease will end");
     }
-    ended
+
+    /// Waits for a notification, or for ever without a listener.
+    async fn woken(&mut self) {
+        let Some(listener) = &mut self.listener else { return std::future::pending().await };
+        if let Err(error) = listener.heard().await {
+            tracing::warn!(error = %error, "the connection for notifications is lost; reconnecting");
+            self.listener = None;
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    async fn release(&mut self) {
+        if let Err(error) = self.submitter.stop().await {
+            tracing::warn!(error = %error, "the lanes cannot be released; they are free when their lease ends");
+        }
+    }
 }
 
-/// One bad block may be one bad peer's; another genesis block is not.
+/// Returns whether the process must end. What some peers show may be their fault; what all of them
+/// show is not.
 fn is_for_good(halt: &Halt) -> bool {
     match halt {
-        Halt::Chain(wrong) => matches!(wrong, ChainError::OtherChain { .. }),
+        Halt::Chain(wrong) => wrong.is_another_chain_everywhere(),
         Halt::ForeignAttempts { .. } => true,
     }
 }
 
-async fn grace_after(shutdown: &CancellationToken) {
-    shutdown.cancelled().await;
-    tokio::time::sleep(STOP_GRACE).await;
-}
-
-async fn register(parts: &Parts) -> Option<Listener> {
-    match Listener::register(&parts.pool).await {
+async fn register(context: &SubmitterContext) -> Option<Listener> {
+    match Listener::register(&context.pool).await {
         Ok(listener) => Some(listener),
         Err(error) => {
-            tracing::warn!(error = %error, "no notifications; polling only");
+            tracing::warn!(error = %error, "notifications cannot be received; the submitter polls instead");
             None
         }
     }
 }
 
-/// Waits for a notification, or for ever without a listener.
-async fn heard(listener: &mut Option<Listener>) {
-    let Some(registered) = listener else { return std::future::pending().await };
-    if let Err(error) = registered.heard().await {
-        tracing::warn!(error = %error, "lost the connection for notifications");
-        *listener = None;
-        tokio::time::sleep(RETRY_PAUSE).await;
-    }
-}
-
-/// Until the next due time, at most one poll.
-async fn wait_after(submitter: &Submitter, progress: &Progress) -> Duration {
+/// Returns the pause until the next due time, at most one poll interval. If commands come one by one,
+/// more of them gather in the pause after a step.
+async fn pause_after(submitter: &Submitter, progress: &Progress) -> Pause {
     let (now, poll) = (submitter.now(), submitter.settings.poll());
     let due = match progress {
-        Progress::Paused { until, .. } => Some(*until),
+        Progress::Worked { tried, .. } => return Pause::For(submitter.settings.gather(*tried)),
+        Progress::BackingOff { until, .. } => Some(*until),
         Progress::Waiting { .. } => Some(now + RETRY_PAUSE.min(poll) / 5),
-        Progress::Idle | Progress::Worked { .. } => next_due(submitter).await,
+        Progress::Idle => next_due(submitter).await,
     };
     let until_due = due.map_or(poll, |at| Duration::try_from(at - now).unwrap_or_default());
-    until_due.clamp(LEAST_WAIT, poll.max(LEAST_WAIT))
+    Pause::UntilWoken(until_due.clamp(MIN_WAIT, poll.max(MIN_WAIT)))
 }
 
 async fn next_due(submitter: &Submitter) -> Option<time::OffsetDateTime> {
-    let mut conn = submitter.parts.pool.acquire().await.ok()?;
-    gx_outbox::next_due(&mut conn, submitter.now()).await.ok().flatten()
+    let mut conn = submitter.context.pool.acquire().await.ok()?;
+    gx_outbox::submitter::next_due(&mut conn, submitter.now()).await.ok().flatten()
 }
 
 /// The checks that the submitter reports.
@@ -168,105 +176,134 @@ impl Health {
 
     fn progress(&self, submitter: &Submitter, progress: &Progress) {
         self.database.healthy();
-        let (trouble, last) = {
-            let standing = submitter.standing();
-            (standing.troubles.now().map(str::to_owned), standing.troubles.last())
+        let (failure, last, outage) = {
+            let shared = submitter.shared();
+            let failures = &shared.recent_failures;
+            (failures.current().map(str::to_owned), failures.last(), shared.outage().cloned())
         };
-        let verdict = match (progress, trouble) {
+        let seconds = outage.as_ref().map(|outage| age(Some(outage.since), submitter.now()));
+        metrics::gauge!("gx_submission_outage_seconds").set(seconds.unwrap_or(0.0));
+        if let Some(outage) = outage {
+            let value = json!({ "lastFailure": last, "outage": outage.to_json() });
+            return self.submission.set(CheckResult::unhealthy(outage.summary()).with_value(value));
+        }
+        let result = match (progress, failure) {
             (Progress::Waiting { height, applied }, _) => {
                 let message = "waiting until the projector has reached the ledger's tip";
                 let value = json!({ "height": height, "applied": applied });
-                return self.submission.set(Verdict::unhealthy(message).with_value(value));
+                return self.submission.set(CheckResult::unhealthy(message).with_value(value));
             }
-            (_, Some(trouble)) => Verdict::unhealthy(trouble),
-            (Progress::Paused { why, .. }, None) => {
-                Verdict::unhealthy(format!("the ledger is left alone for a moment: {why}"))
-            }
-            (Progress::Idle | Progress::Worked { .. }, None) => Verdict::healthy(),
+            (_, Some(failure)) => CheckResult::unhealthy(failure),
+            (Progress::BackingOff { why, .. }, None) => CheckResult::unhealthy(format!(
+                "nothing is sent for a moment, because the ledger failed: {why}"
+            )),
+            (Progress::Idle | Progress::Worked { .. }, None) => CheckResult::healthy(),
         };
-        self.submission.set(verdict.with_value(json!({ "lastFailure": last })));
+        self.submission.set(result.with_value(json!({ "lastFailure": last })));
     }
 
     fn failure(&self, error: &SubmitterError) {
         match error {
             SubmitterError::Halted(halt) => {
                 tracing::error!(error = %halt, "submission is halted");
-                self.submission.set(Verdict::unhealthy(halt.to_string()));
+                self.submission.set(CheckResult::unhealthy(halt.to_string()));
             }
             SubmitterError::Ledger(error) => {
                 tracing::warn!(
                     error = %error, phase = error.phase.name(), class = error.kind(),
-                    "the ledger cannot be reached"
+                    "the ledger cannot be reached: {} in {}", error.kind(), error.phase.name()
                 );
                 self.ledger.set(lost(error));
             }
+            // The monitor renews the connections, and the step is repeated.
+            SubmitterError::Database(error) if gx_db::is_stale_plan(error) => {
+                tracing::warn!(error = %error, "a statement was planned before a migration; the step is repeated");
+            }
             SubmitterError::Database(error) => {
-                tracing::warn!(error = %error, "the database failed");
-                self.database.set(Verdict::unhealthy(error.to_string()));
+                tracing::warn!(error = %error, "the outbox cannot be read or written");
+                self.database.set(CheckResult::unhealthy(error.to_string()));
             }
         }
     }
 }
 
-/// Why the ledger does not serve, in words and as the metrics' class.
-fn lost(error: &LedgerError) -> Verdict {
-    Verdict::unhealthy(error.to_string()).with_value(error.labels())
+/// Returns the check result for a ledger that cannot be reached.
+fn lost(error: &LedgerError) -> CheckResult {
+    CheckResult::unhealthy(error.to_string()).with_value(error.labels())
 }
 
 /// Samples the ledger's height and counts the outbox, about once a second.
-async fn watch(parts: Parts, health: Health) {
+async fn watch(context: SubmitterContext, health: Health) {
     let mut tick = tokio::time::interval(WATCH_INTERVAL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut count_at = Instant::now();
     loop {
         tick.tick().await;
-        let heights = parts.ledger.heights().await;
-        let silent = PeerHeight::silent(&heights);
-        health.peers.set(match silent.as_slice() {
-            [] => Verdict::healthy(),
-            _ => Verdict::unhealthy(silent.join("; ")),
+        let heights = context.ledger.heights().await;
+        let unhealthy = PeerHeight::unhealthy_peers(&heights);
+        health.peers.set(match unhealthy.as_slice() {
+            [] => CheckResult::healthy(),
+            _ => CheckResult::unhealthy(unhealthy.join("; ")),
         });
+        if heights.iter().any(|peer| peer.wrong_chain.is_some())
+            && let Err(error) = reconsider(&context).await
+        {
+            tracing::debug!(error = %error, "the checkpoint cannot be read");
+        }
         let tip = PeerHeight::tip(&heights);
         health.ledger.set(match &tip {
-            Ok(_) => Verdict::healthy(),
+            Ok(_) => CheckResult::healthy(),
             Err(error) => lost(error),
         });
         let began = Instant::now();
         let counts = began >= count_at;
-        if let Err(error) = look(&parts, &health, tip.ok(), counts).await {
-            tracing::debug!(error = %error, "the outbox was not counted");
+        if let Err(error) = sample(&context, &health, tip.ok(), counts).await {
+            tracing::debug!(error = %error, "the outbox cannot be counted");
         }
         if counts {
-            // A long backlog takes long to count, and its number matters less.
+            // A long backlog takes long to count, and its exact number matters less.
             count_at = Instant::now() + began.elapsed() * COUNT_SHARE;
         }
     }
 }
 
-async fn look(
-    parts: &Parts,
+/// Asks again whether peers that were set aside are right, because the submitter reads no blocks.
+async fn reconsider(context: &SubmitterContext) -> Result<(), sqlx::Error> {
+    let mut conn = context.pool.acquire().await?;
+    let known = gx_outbox::tip::checkpoint(&mut conn, &context.channel).await?;
+    drop(conn);
+    if let Some(known) = known {
+        let number = u64::try_from(known.block_number).unwrap_or(0);
+        let hash = to_hash(&known.block_hash);
+        context.ledger.reconsider(BlockId { number, hash }).await;
+    }
+    Ok(())
+}
+
+async fn sample(
+    context: &SubmitterContext,
     health: &Health,
     height: Option<u64>,
     counts: bool,
 ) -> Result<(), sqlx::Error> {
-    let mut conn = parts.pool.acquire().await?;
+    let mut conn = context.pool.acquire().await?;
     if let Some(height) = height.and_then(|height| i64::try_from(height).ok()) {
-        tip::record(&mut conn, &parts.channel, height, WRITER, parts.clock.now()).await?;
+        tip::record(&mut conn, &context.channel, height, WRITER, context.clock.now()).await?;
     }
     if !counts {
         return Ok(());
     }
-    let (census, now) = (gx_outbox::census(&mut conn).await?, parts.clock.now());
-    metrics::gauge!("gx_ledger_attempts_open").set(as_gauge(census.open_attempts));
+    let (stats, now) = (gx_outbox::submitter::outbox_stats(&mut conn).await?, context.clock.now());
+    metrics::gauge!("gx_ledger_attempts_open").set(as_gauge(stats.open_attempts));
     metrics::gauge!("gx_ledger_attempt_oldest_open_age_seconds")
-        .set(age(census.oldest_open_attempt, now));
-    metrics::gauge!("gx_outbox_oldest_waiting_age_seconds").set(age(census.oldest_waiting, now));
-    for (status, count) in census.commands {
+        .set(age(stats.oldest_open_attempt, now));
+    metrics::gauge!("gx_outbox_oldest_waiting_age_seconds").set(age(stats.oldest_waiting, now));
+    for (status, count) in stats.commands {
         metrics::gauge!("gx_outbox_commands", "status" => status.name()).set(as_gauge(count));
         if status == CommandStatus::CommittedUnverified {
             health.unverified.set(match count {
-                0 => Verdict::healthy(),
-                _ => Verdict::unhealthy(format!(
+                0 => CheckResult::healthy(),
+                _ => CheckResult::unhealthy(format!(
                     "{count} commands have committed without their declared result"
                 ))
                 .with_value(json!({ "unverified": count })),
@@ -274,8 +311,8 @@ async fn look(
         }
         if status == CommandStatus::Dead {
             health.dead.set(match count {
-                0 => Verdict::healthy(),
-                _ => Verdict::unhealthy(format!("{count} commands were given up"))
+                0 => CheckResult::healthy(),
+                _ => CheckResult::unhealthy(format!("{count} commands were given up"))
                     .with_value(json!({ "dead": count })),
             });
         }
@@ -283,13 +320,7 @@ async fn look(
     Ok(())
 }
 
-/// Seconds since then; 0 where there is nothing.
+/// Returns the seconds since then, or 0 if there is no time.
 fn age(since: Option<OffsetDateTime>, now: OffsetDateTime) -> f64 {
     since.map_or(0.0, |since| (now - since).as_seconds_f64().max(0.0))
-}
-
-/// Gauges are floating point; beyond 2^53 the last digits do not matter.
-#[allow(clippy::cast_precision_loss, reason = "a gauge is for looking at")]
-fn as_gauge(count: i64) -> f64 {
-    count as f64
 }

@@ -3,50 +3,48 @@
 use std::time::Duration;
 
 use gx_fabric_client::LedgerLimits;
-use gx_outbox::{BatchLimits, LANES};
+use gx_outbox::submitter::{BatchLimits, LANES};
 
-/// How the submitter claims and sends.
+/// Settings of the submitter.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SubmitterSettings {
-    /// Name under which lanes are leased. A process that starts under the name of an
-    /// earlier one takes that one's lanes back at once; two that run side by side need two
-    /// names.
+    /// Name under which lanes are leased. A process that starts with the name of an earlier one
+    /// releases that one's lanes at once; two that run at the same time need two names.
     #[arg(long, env = "GX_INSTANCE", default_value = "outbox-submitter")]
     pub instance: String,
-    /// How long lanes are leased, in milliseconds. Must exceed what the ledger is given to
-    /// endorse and to accept a transaction.
+    /// How long lanes are leased, in milliseconds. Must be longer than the ledger's timeouts for
+    /// endorsing and submitting together.
     #[arg(long, env = "GX_SUBMITTER_LEASE_MS", default_value_t = 60_000,
           value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub lease_ms: u64,
-    /// How often work is looked for without being told of it, in milliseconds.
+    /// How often the submitter looks for work without a notification, in milliseconds.
     #[arg(long, env = "GX_SUBMITTER_POLL_MS", default_value_t = 500,
           value_parser = clap::value_parser!(u64).range(10..=60_000))]
     pub poll_ms: u64,
-    /// How long a transaction may take to stand in a block before it is sent again, in
+    /// How long to wait for a block with a transaction before the transaction is sent again, in
     /// milliseconds.
     #[arg(long, env = "GX_SUBMITTER_RESEND_MS", default_value_t = 5_000,
           value_parser = clap::value_parser!(u64).range(50..=600_000))]
     pub resend_ms: u64,
-    /// Most commands in one transaction.
+    /// Limit of the commands in one transaction.
     #[arg(long, env = "GX_SUBMITTER_BATCH", default_value_t = 500,
           value_parser = clap::value_parser!(u16).range(1..=500))]
     pub batch_commands: u16,
-    /// How long commands are let gather for the next transactions, in milliseconds, after
-    /// several came at once and filled none. One that comes alone is sent at once.
+    /// How long to wait for more commands, in milliseconds, after a step that sent several commands
+    /// but filled no transaction. A single command is sent at once.
     #[arg(long, env = "GX_SUBMITTER_GATHER_MS", default_value_t = 50,
           value_parser = clap::value_parser!(u64).range(0..=10_000))]
     pub gather_ms: u64,
-    /// How long finished commands stay among those that are worked on, in seconds, before they
-    /// move to the archive.
+    /// How long settled commands stay in the outbox before they move to the archive, in seconds.
     #[arg(long, env = "GX_SUBMITTER_ARCHIVE_AFTER_S", default_value_t = 86_400,
           value_parser = clap::value_parser!(u64).range(1..=315_360_000))]
     pub archive_after_s: u64,
-    /// Most transactions under way at once, from forming to submission.
+    /// Limit of the transactions in flight, from forming to submission.
     #[arg(long, env = "GX_SUBMITTER_BATCHES", default_value_t = 4,
           value_parser = clap::value_parser!(u8).range(1..=32))]
     pub batches: u8,
-    /// Most lanes leased at once. A submitter that gets all of them keeps them until it
-    /// stops; others stand by. Several that share the work lease fewer.
+    /// Limit of the lanes leased at once. A submitter that gets all of them keeps them until it
+    /// stops, and others are standbys. Several that share the work lease fewer.
     #[arg(long, env = "GX_SUBMITTER_LANES", default_value_t = LANES,
           value_parser = clap::value_parser!(u8).range(1..=i64::from(LANES)))]
     pub lanes: u8,
@@ -74,24 +72,24 @@ pub enum SettingsError {
     /// Another submitter could claim commands that this one is still sending.
     #[error(
         "GX_SUBMITTER_LEASE_MS is {lease_ms}, but endorsing and submitting may take {needed_ms} \
-         milliseconds: set it above that"
+         milliseconds: set it higher"
     )]
     LeaseTooShort {
-        /// As configured.
+        /// The configured lease.
         lease_ms: u64,
-        /// What the ledger is given.
+        /// The timeouts for endorsing and submitting together.
         needed_ms: u128,
     },
-    /// Lanes cannot be leased under no name.
-    #[error("GX_INSTANCE is empty: give this submitter a name of its own")]
+    /// The name of the instance is empty.
+    #[error("GX_INSTANCE is empty: set a name that no other submitter uses")]
     NoInstance,
 }
 
 impl SubmitterSettings {
-    /// Checks the settings against what the ledger is given.
+    /// Checks the settings against the ledger's timeouts.
     ///
     /// # Errors
-    /// [`SettingsError`].
+    /// [`SettingsError`] names the setting that cannot work.
     pub fn check(&self, ledger: &LedgerLimits) -> Result<(), SettingsError> {
         if self.instance.trim().is_empty() {
             return Err(SettingsError::NoInstance);
@@ -120,7 +118,7 @@ impl SubmitterSettings {
         Duration::from_millis(self.resend_ms)
     }
 
-    /// The pause after a step in which so many commands were tried.
+    /// Returns the pause after a step in which `tried` commands were tried.
     pub(crate) fn gather(&self, tried: usize) -> Duration {
         let is_trickle = (2..usize::from(self.batch_commands)).contains(&tried);
         Duration::from_millis(if is_trickle { self.gather_ms } else { 0 })

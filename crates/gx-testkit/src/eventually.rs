@@ -1,14 +1,14 @@
-//! Waiting for what other processes do, with a bound.
+//! Waits until a condition holds, for a limited time.
 
 use std::time::Duration;
 
-/// How often a condition is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// Pause between two looks at a condition.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Waits until `look` finds something, at most `bound`.
+/// Waits until `look` returns a value, and returns it.
 ///
 /// # Panics
-/// Naming `what` was awaited when the bound is reached.
+/// If `look` returns nothing within `bound`; the message has `what`.
 pub async fn eventually<T, F>(what: &str, bound: Duration, mut look: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
@@ -18,7 +18,7 @@ where
             if let Some(found) = look().await {
                 return found;
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
     match tokio::time::timeout(bound, search).await {

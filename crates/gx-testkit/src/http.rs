@@ -1,4 +1,4 @@
-//! A small HTTP client for tests: one request, one connection, the whole reply.
+//! A small HTTP client for tests: one connection for each request, and the whole reply.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,27 +17,27 @@ pub struct Reply {
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body as JSON; `null` where it is empty or no JSON.
+    /// The body as JSON; `null` if it is empty or not JSON.
     pub json: Value,
     /// The body as text.
     pub text: String,
 }
 
 impl Reply {
-    /// The reply itself when it has this status.
+    /// Returns the reply if it has this status.
     ///
     /// # Panics
-    /// With the whole reply when it has another.
+    /// With the body if the status is another one.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         self
     }
 
-    /// A text of the JSON body, by JSON Pointer.
+    /// Returns a text of the JSON body, by JSON Pointer.
     ///
     /// # Panics
-    /// With the body when there is no text there.
+    /// With the body if there is no text at the pointer.
     #[track_caller]
     pub fn str(&self, pointer: &str) -> &str {
         match self.json.pointer(pointer).and_then(Value::as_str) {
@@ -59,7 +59,7 @@ impl Reply {
     }
 }
 
-/// A request with an optional bearer token and an optional JSON body.
+/// Creates a request with an optional bearer token and an optional JSON body.
 pub fn request(
     method: Method,
     path: &str,
@@ -80,18 +80,18 @@ pub fn request(
     request.body(body).expect("method, path and headers are valid")
 }
 
-/// Sends over TCP.
+/// Sends a request over TCP and returns the reply.
 ///
 /// # Errors
-/// When the connection cannot be made, or ends before the reply does.
+/// If the connection cannot be made, or ends before the reply does.
 pub async fn send(to: SocketAddr, request: Request<Body>) -> Result<Reply, HttpError> {
     exchange(TcpStream::connect(to).await?, request).await
 }
 
-/// Sends over TLS, trusting this PEM certificate alone, for the name `localhost`.
+/// Sends a request over TLS to `localhost` and returns the reply. Trusts only this PEM certificate.
 ///
 /// # Errors
-/// As [`send`], and when the certificate is not trusted.
+/// The errors of [`send`], and a certificate that is not trusted.
 pub async fn send_tls(
     to: SocketAddr,
     trusted_pem: &str,
@@ -112,7 +112,7 @@ pub async fn send_tls(
     exchange(stream, request).await
 }
 
-/// Whatever went wrong between here and the server.
+/// An error of the connection or of TLS.
 pub type HttpError = Box<dyn std::error::Error + Send + Sync>;
 
 async fn exchange<S>(stream: S, request: Request<Body>) -> Result<Reply, HttpError>

@@ -1,11 +1,12 @@
-//! A World for tests: database, development ledger and all services, with a vocabulary for
-//! stories.
+//! A [`World`] for tests: a database, a development ledger, all services and both workers in one
+//! process, and functions for what people and administrators do.
 #![allow(
     clippy::panic,
     clippy::unwrap_used,
     reason = "only tests use this crate; a panic is a failed test"
 )]
 
+mod backup;
 mod eventually;
 pub mod http;
 pub mod parts;
@@ -13,4 +14,5 @@ pub mod story;
 mod world;
 
 pub use eventually::eventually;
-pub use world::{ADMIN_EMAIL, ADMIN_PASSWORD, World};
+pub use parts::{ADMIN_EMAIL, ADMIN_PASSWORD};
+pub use world::World;

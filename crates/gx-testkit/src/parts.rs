@@ -1,5 +1,5 @@
-//! What a World is put together from: a client of the ledger, the services, the first
-//! administrator.
+//! The parts of a World: the client of the ledger, the services and the administrator. Also used by
+//! gx-sim and gx-bench.
 
 use clap::Parser as _;
 use gx_admin::NewAdministrator;
@@ -11,10 +11,14 @@ use gx_serve::{Entropy, HealthBoard};
 use gx_submitter::Signers;
 use rand::rngs::StdRng;
 
-use crate::story::{Door, Gx};
-use crate::world::{ADMIN_EMAIL, ADMIN_PASSWORD};
+use crate::story::{ServiceEndpoint, Services};
 
-/// The identities that a development ledger gives to the submitter.
+/// E-mail address of the administrator of a World.
+pub const ADMIN_EMAIL: &str = "admin@gx.example";
+/// The administrator's password.
+pub const ADMIN_PASSWORD: &str = "seven green lanterns float";
+
+/// Returns the identities of the submitter on a development ledger.
 pub fn signers_of(devnet: &Devnet) -> Signers {
     let signer = |role| {
         let pem = devnet.identity(role);
@@ -23,7 +27,7 @@ pub fn signers_of(devnet: &Devnet) -> Signers {
     Signers { admin: signer(SignerRole::Admin), super_admin: signer(SignerRole::SuperAdmin) }
 }
 
-/// A client of its own of a development ledger.
+/// Returns a new client of a development ledger.
 pub fn client_of(
     devnet: &Devnet,
     channel: &str,
@@ -49,18 +53,23 @@ pub fn client_of(
     Ledger::new(config, signers_of(devnet).admin, clock.clone(), rng).unwrap()
 }
 
-/// The three services as routers, and their health in the order identity, tokenomics, admin.
-pub fn services(foundation: Foundation) -> (Gx, [HealthBoard; 3]) {
+/// Returns the three services as routers, and their health boards in the order identity,
+/// tokenomics, admin.
+pub fn services(foundation: Foundation) -> (Services, [HealthBoard; 3]) {
     let identity = gx_identity::service(&Default::default(), foundation.clone());
     let tokenomics = gx_tokenomics::service(foundation.clone());
     let settings = gx_admin::AdminSettings { biometric_key: "b".repeat(64).into() };
     let admin = gx_admin::service(&settings, foundation);
-    let door = |service: &gx_serve::Service| Door::Router(service.public(true));
-    let gx = Gx { identity: door(&identity), tokenomics: door(&tokenomics), admin: door(&admin) };
+    let endpoint = |service: &gx_serve::Service| ServiceEndpoint::Router(service.public(true));
+    let gx = Services {
+        identity: endpoint(&identity),
+        tokenomics: endpoint(&tokenomics),
+        admin: endpoint(&admin),
+    };
     (gx, [identity, tokenomics, admin].map(|service| service.health))
 }
 
-/// Adds the super administrator of the story.
+/// Adds the administrator of a World, with the role SUPER_ADMIN.
 pub async fn add_administrator(base: &Foundation) {
     let new = NewAdministrator {
         email: ADMIN_EMAIL.to_owned(),
@@ -75,14 +84,15 @@ pub async fn add_administrator(base: &Foundation) {
         .unwrap();
 }
 
-/// The settings as a command line gives them.
+/// The settings of the services as arguments.
 #[derive(clap::Parser)]
 struct CommandLine {
     #[command(flatten)]
     foundation: FoundationSettings,
 }
 
-/// What the services share: tokens signed by a shared secret, all else by default.
+/// Returns the state that the services share: tokens are signed with a shared secret, the other
+/// settings have their defaults.
 pub fn foundation(
     database: gx_db::Database,
     channel: &str,

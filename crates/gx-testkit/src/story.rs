@@ -1,5 +1,5 @@
-//! The vocabulary of the journey: register, log in, submit, approve, look into the wallet.
-//! It speaks HTTP, to routers in this process or to servers in others.
+//! What people and administrators do, as functions that send HTTP requests: register, log in,
+//! submit, approve, pay. The services are routers in this process or servers in others.
 
 use std::net::SocketAddr;
 
@@ -11,20 +11,20 @@ use tower::ServiceExt as _;
 
 use crate::http::{HttpError, Reply, request, send};
 
-/// Where a service is reached.
+/// A service that tests send requests to.
 #[derive(Clone, Debug)]
-pub enum Door {
-    /// In this process.
+pub enum ServiceEndpoint {
+    /// A router in this process.
     Router(Router),
-    /// Over TCP.
+    /// A server at a TCP address.
     Tcp(SocketAddr),
 }
 
-impl Door {
-    /// Sends one request.
+impl ServiceEndpoint {
+    /// Sends one request and returns the reply.
     ///
     /// # Errors
-    /// When no whole reply came. A router always replies.
+    /// If no whole reply came, which never happens with a router.
     pub async fn try_send(&self, request: Request<Body>) -> Result<Reply, HttpError> {
         match self {
             Self::Router(router) => {
@@ -35,17 +35,17 @@ impl Door {
         }
     }
 
-    /// Sends one request that must be answered.
+    /// Sends one request, which must be answered, and returns the reply.
     pub async fn send(&self, request: Request<Body>) -> Reply {
         self.try_send(request).await.unwrap()
     }
 
-    /// GET with a token.
+    /// Sends a GET with a token.
     pub async fn get(&self, path: &str, token: &str) -> Reply {
         self.send(request(Method::GET, path, Some(token), None)).await
     }
 
-    /// POST JSON, with a token or without.
+    /// Sends a POST with a JSON body, and with a token if there is one.
     pub async fn post(&self, path: &str, token: Option<&str>, json: &Value) -> Reply {
         self.send(request(Method::POST, path, token, Some(json))).await
     }
@@ -53,16 +53,16 @@ impl Door {
 
 /// The three services.
 #[derive(Clone, Debug)]
-pub struct Gx {
+pub struct Services {
     /// svc-identity
-    pub identity: Door,
+    pub identity: ServiceEndpoint,
     /// svc-tokenomics
-    pub tokenomics: Door,
+    pub tokenomics: ServiceEndpoint,
     /// svc-admin
-    pub admin: Door,
+    pub admin: ServiceEndpoint,
 }
 
-/// Somebody who registered, with the token of that moment.
+/// A registered person, with the access token of the registration.
 #[derive(Clone, Debug)]
 pub struct Person {
     /// The profile's id.
@@ -71,10 +71,10 @@ pub struct Person {
     pub token: String,
 }
 
-/// The password of every person in a story.
+/// The password of all people.
 pub const PASSWORD: &str = "SecurePassword123!";
 
-/// What person number `n` registers with: a Malaysian woman born on 1992-08-20.
+/// Returns the registration of person number `n`: a Malaysian woman born on 1992-08-20.
 pub fn registration(n: u32) -> Value {
     json!({
         "fname": "Sarah", "lname": "Johnson", "email": format!("sarah{n}@gxtest.com"),
@@ -83,7 +83,7 @@ pub fn registration(n: u32) -> Value {
     })
 }
 
-impl Gx {
+impl Services {
     /// Registers person number `n`.
     pub async fn register(&self, n: u32) -> Person {
         self.register_as(&registration(n)).await
@@ -105,7 +105,7 @@ impl Gx {
         }
     }
 
-    /// Logs person number `n` in; the access token.
+    /// Logs person number `n` in and returns the access token.
     pub async fn log_in(&self, n: u32) -> String {
         let credentials = json!({ "email": registration(n)["email"], "password": PASSWORD });
         let reply = self.identity.post("/api/v1/auth/login", None, &credentials).await;
@@ -120,32 +120,32 @@ impl Gx {
             .expect(200);
     }
 
-    /// Logs an administrator in; the access token.
+    /// Logs an administrator in and returns the access token.
     pub async fn log_in_admin(&self, email: &str, password: &str) -> String {
         let credentials = json!({ "email": email, "password": password });
         let reply = self.admin.post("/api/v1/admin/auth/login", None, &credentials).await;
         reply.expect(200).str("/accessToken").to_owned()
     }
 
-    /// Asks to approve a person; whatever the answer.
+    /// Approves a person and returns the reply, whatever its status.
     pub async fn approve(&self, admin_token: &str, person: &Person) -> Reply {
         let path = format!("/api/v1/admin/users/{}/approve", person.profile_id);
         self.admin.post(&path, Some(admin_token), &json!({})).await
     }
 
-    /// The person's wallet, if there is one already.
+    /// Returns the person's wallet, if there is one.
     pub async fn wallet(&self, person: &Person) -> Option<Reply> {
         let reply = self.tokenomics.get("/api/v1/wallets/me", &person.token).await;
         (reply.status == 200).then_some(reply)
     }
 
-    /// The person's Fabric User ID, once the ledger has confirmed it.
+    /// Returns the person's Fabric User ID, which the ledger must have confirmed.
     pub async fn id_of(&self, person: &Person) -> String {
         let wallet = self.wallet(person).await.expect("on the ledger");
         wallet.str("/fabricUserId").to_owned()
     }
 
-    /// Asks to pay; whatever the answer.
+    /// Orders a transfer and returns the reply, whatever its status.
     pub async fn pay(&self, payer: &Person, key: &str, to: &str, amount: &str) -> Reply {
         let order = json!({ "to": to, "amount": amount });
         let path = "/api/v1/transfers";
@@ -155,7 +155,7 @@ impl Gx {
         self.tokenomics.send(request).await
     }
 
-    /// Where a transfer stands, as that person may see it.
+    /// Asks for the state of a transfer and returns the reply, whatever its status.
     pub async fn follow(&self, person: &Person, command_id: &str) -> Reply {
         self.tokenomics.get(&format!("/api/v1/transfers/{command_id}"), &person.token).await
     }

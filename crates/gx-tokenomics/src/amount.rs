@@ -1,12 +1,12 @@
-//! Amounts out of the read model.
+//! Converts amounts of the read model for answers.
 
 use gx_model::{Gx, Qirat};
 use gx_serve::Problem;
 
-/// An amount as clients see it.
+/// Returns an amount in Qirat as an amount in GX.
 ///
 /// # Errors
-/// When the read model holds what no ledger can say: a failure on our side.
-pub(crate) fn gx(qirat: i64) -> Result<Gx, Problem> {
+/// An internal problem if the amount is negative or above the supply, which no ledger can have.
+pub(crate) fn to_gx(qirat: i64) -> Result<Gx, Problem> {
     Qirat::new(qirat).map(Gx).map_err(|why| Problem::internal(&why))
 }

@@ -1,4 +1,5 @@
-//! svc-tokenomics: wallets, transfers, supply, and what the ledger can do. It reads the read model and writes wishes.
+//! svc-tokenomics: the HTTP service for money. It shows wallets and the supply from the read model,
+//! and enqueues transfers.
 
 mod amount;
 mod ledger;
@@ -6,57 +7,64 @@ mod supply;
 mod transfers;
 mod wallets;
 
-use gx_auth::{Api, Foundation};
-use gx_outbox::Waker;
-use gx_serve::idempotency;
-use gx_serve::{ProblemKind, Service};
+use gx_auth::{Api, Foundation, SYSTEM_PAUSED};
+use gx_outbox::enqueue::Waker;
+use gx_serve::Service;
+use gx_serve::idempotency::{IN_PROGRESS, KEY_REQUIRED, KEY_REUSED};
 use utoipa_axum::routes;
 
-/// The role's name.
+use supply::NO_TREASURY;
+use transfers::{
+    INSUFFICIENT_BALANCE, NO_TRANSFER, NOT_POSSIBLE, NOT_YOURS, SELF_TRANSFER, TOO_MANY_PENDING,
+    UNKNOWN_RECEIVER, WALLET_FROZEN,
+};
+use wallets::NO_WALLET;
+
+/// Name of the role.
 pub const SERVICE: &str = "svc-tokenomics";
 
-/// The kinds of problems of this service.
-const PROBLEMS: &[&ProblemKind] = &[
-    &wallets::NO_WALLET,
-    &supply::NO_TREASURY,
-    &transfers::UNKNOWN_RECEIVER,
-    &transfers::SELF_TRANSFER,
-    &transfers::NOT_POSSIBLE,
-    &transfers::WALLET_FROZEN,
-    &transfers::INSUFFICIENT_BALANCE,
-    &transfers::TOO_MANY_PENDING,
-    &transfers::NO_TRANSFER,
-    &transfers::NOT_YOURS,
-    &gx_auth::SYSTEM_PAUSED,
-    &idempotency::KEY_REQUIRED,
-    &idempotency::KEY_REUSED,
-    &idempotency::IN_PROGRESS,
-];
-
-/// What the handlers share.
+/// The state that all handlers share.
 #[derive(Clone)]
-struct State {
+struct ServiceState {
     base: Foundation,
-    live: transfers::live::Live,
+    live: transfers::live::FollowedTransfers,
     supply: supply::Supply,
     waker: Waker,
 }
 
-/// The service, ready for a router or a listener. Runs inside a tokio runtime, for it starts
-/// the task that wakes the submitter.
+/// Builds the service. Must be called in a tokio runtime, because it starts the task that wakes the
+/// submitter.
 pub fn service(base: Foundation) -> Service {
-    let parts = base.parts(SERVICE, PROBLEMS);
+    let parts = base.parts(SERVICE);
     let api = Api::new(SERVICE, base.auth.clone())
-        .user(routes!(wallets::http::my_wallet))
-        .user(routes!(wallets::http::my_transactions))
-        .public(routes!(transfers::http::fees))
-        .user(routes!(transfers::http::quote))
-        .user(routes!(transfers::http::order))
-        .user(routes!(transfers::http::follow))
-        .public(routes!(supply::http::supply))
-        .public(routes!(supply::http::treasury))
-        .public(routes!(ledger::http::ledger));
-    let live = transfers::live::Live::new(base.clone(), parts.health.clone());
+        .user(routes!(wallets::http::my_wallet), &[&NO_WALLET])
+        .user(routes!(wallets::http::my_transactions), &[&NO_WALLET])
+        .public(routes!(transfers::http::fees), &[])
+        .user(
+            routes!(transfers::http::quote),
+            &[&NO_WALLET, &INSUFFICIENT_BALANCE, &UNKNOWN_RECEIVER, &SELF_TRANSFER, &NOT_POSSIBLE],
+        )
+        .user(
+            routes!(transfers::http::order),
+            &[
+                &NO_WALLET,
+                &INSUFFICIENT_BALANCE,
+                &WALLET_FROZEN,
+                &TOO_MANY_PENDING,
+                &UNKNOWN_RECEIVER,
+                &SELF_TRANSFER,
+                &NOT_POSSIBLE,
+                &KEY_REQUIRED,
+                &IN_PROGRESS,
+                &KEY_REUSED,
+                &SYSTEM_PAUSED,
+            ],
+        )
+        .user(routes!(transfers::http::follow), &[&NO_TRANSFER, &NOT_YOURS])
+        .public(routes!(supply::http::supply), &[])
+        .public(routes!(supply::http::treasury), &[&NO_TREASURY])
+        .public(routes!(ledger::http::ledger), &[]);
+    let live = transfers::live::FollowedTransfers::new(base.clone(), parts.health.clone());
     let waker = Waker::new(base.database.pool().clone());
-    api.into_service(State { base, live, supply: supply::Supply::default(), waker }, parts)
+    api.into_service(ServiceState { base, live, supply: supply::Supply::default(), waker }, parts)
 }

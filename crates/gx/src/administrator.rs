@@ -1,4 +1,4 @@
-//! `gx admin`: administrators.
+//! `gx admin`: adds administrators.
 
 use std::io::BufRead as _;
 
@@ -10,7 +10,7 @@ use gx_model::Clock;
 use gx_serve::Entropy;
 use serde_json::json;
 
-use crate::Failure;
+use crate::CliError;
 use crate::print::Format;
 
 #[derive(Debug, Subcommand)]
@@ -19,7 +19,7 @@ pub(crate) enum AdminCommand {
     Create(#[command(flatten)] Create),
 }
 
-/// Who is to be added.
+/// The administrator to add.
 #[derive(Debug, Args)]
 pub(crate) struct Create {
     #[command(flatten)]
@@ -39,26 +39,24 @@ pub(crate) struct Create {
 
 fn parse_role(text: &str) -> Result<AdminRole, String> {
     AdminRole::from_name(text)
-        .ok_or_else(|| "a role is AUDITOR, REVIEWER, ADMIN or SUPER_ADMIN".to_owned())
+        .ok_or_else(|| "must be AUDITOR, REVIEWER, ADMIN or SUPER_ADMIN".to_owned())
 }
 
-/// Adds the administrator.
-pub(crate) async fn run(command: AdminCommand, format: Format) -> Result<(), Failure> {
+/// Adds the administrator and prints the result.
+pub(crate) async fn run(command: AdminCommand, format: Format) -> Result<(), CliError> {
     let AdminCommand::Create(Create { database, hashing, email, name, role }) = command;
     let mut password = String::new();
     std::io::stdin().lock().read_line(&mut password)?;
     let password = NewPassword::new(password.trim_end_matches(['\r', '\n']))
-        .map_err(|wrong| Failure::say(format!("the password {}", wrong.message)))?;
+        .map_err(|wrong| CliError::message(format!("the password {}", wrong.message)))?;
     let entropy = Entropy::system();
     let hasher = Hasher::new(&hashing, entropy.clone())?;
-    let database = gx_db::connect(&database).await?;
+    let database = gx_db::connect(&database.named("command")).await?;
     let mut conn = database.connection().await?;
     let new = NewAdministrator { email, display_name: name, role, password };
     let now = Clock::system().now();
     let id =
         gx_admin::create_administrator(&mut conn, &hasher, &entropy, &new, "gx admin create", now)
             .await?;
-    format
-        .line(&format!("{} may sign in as {}", new.email, role.name()), &json!({ "adminId": id }));
-    Ok(())
+    format.line(&format!("{} may sign in as {}", new.email, role.name()), &json!({ "adminId": id }))
 }

@@ -1,23 +1,22 @@
-//! `gx audit`: the log of who did what.
+//! `gx audit`: checks the audit log.
 
 use clap::Subcommand;
 use gx_db::DatabaseSettings;
 use serde_json::json;
 
-use crate::Failure;
+use crate::CliError;
 use crate::print::Format;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Check the chain of hashes, and name the first row that was changed or is missing
+    /// Check the chain of hashes; fails with the first row that is changed or missing
     Verify(#[command(flatten)] DatabaseSettings),
 }
 
-/// Verifies the whole log.
-pub(crate) async fn run(command: AuditCommand, format: Format) -> Result<(), Failure> {
+/// Checks the whole log and prints the number of its rows.
+pub(crate) async fn run(command: AuditCommand, format: Format) -> Result<(), CliError> {
     let AuditCommand::Verify(settings) = command;
-    let database = gx_db::connect(&settings).await?;
+    let database = gx_db::connect(&settings.named("command")).await?;
     let rows = gx_auth::audit::verify(&mut *database.connection().await?).await?;
-    format.line(&format!("{rows} rows, unbroken"), &json!({ "rows": rows }));
-    Ok(())
+    format.line(&format!("the audit log is unchanged: {rows} rows"), &json!({ "rows": rows }))
 }

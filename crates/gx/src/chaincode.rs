@@ -1,5 +1,5 @@
-//! `gx chaincode`: the contracts as a service that Fabric peers dial, and the package by which
-//! a peer learns of it.
+//! `gx chaincode`: serves the contracts to Fabric peers, and writes the package that tells a peer
+//! the address of this service.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
@@ -7,16 +7,18 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use gx_chaincode::{ChaincodeOptions, ChaincodeServer, Connection, Package, TlsFiles};
+use gx_chaincode::{
+    ChaincodeOptions, ChaincodeServer, Connection, Package, PackageError, TlsFiles,
+};
 use gx_serve::CancellationToken;
 use gx_serve::shutdown::shutdown_signal;
 use gx_serve::telemetry::{self, LogSettings};
 use serde_json::json;
 
-use crate::Failure;
+use crate::CliError;
 use crate::print::Format;
 
-/// The service, unless a subcommand is given.
+/// The arguments of `gx chaincode`; without a subcommand it serves.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct ChaincodeRole {
@@ -32,7 +34,7 @@ enum ChaincodeCommand {
     Package(PackageArgs),
 }
 
-/// Under which id and where the service is found.
+/// The package id, address and certificates of the service.
 #[derive(Debug, Args)]
 struct ServiceSettings {
     /// Id of the installed package, as `peer lifecycle chaincode install` prints it
@@ -41,8 +43,8 @@ struct ServiceSettings {
     /// Address to listen on, as host:port
     #[arg(long, env = "CHAINCODE_SERVER_ADDRESS", default_value = "0.0.0.0:7052")]
     chaincode_server_address: String,
-    /// Name under which the chaincode is committed to the channel; changes are refused when
-    /// a proposal names another
+    /// Name under which the chaincode is committed to the channel; a proposal with another name
+    /// cannot change the ledger
     #[arg(long, env = "FABRIC_CHAINCODE_NAME", default_value = "gxtv3")]
     fabric_chaincode_name: String,
     /// PEM certificate of the service; without it connections are plain
@@ -58,7 +60,8 @@ struct ServiceSettings {
     log: LogSettings,
 }
 
-/// What the package says. No setting of the environment: it goes to somebody else's machine.
+/// The content of the package. Environment variables are not read, because the package is made for
+/// another machine.
 #[derive(Debug, Args)]
 struct PackageArgs {
     /// File to write, such as gxtv3.tar.gz
@@ -76,22 +79,22 @@ struct PackageArgs {
     /// PEM certificate that peers present to the service
     #[arg(long, requires_all = ["client_key", "root_cert"])]
     client_cert: Option<PathBuf>,
-    /// PEM private key of that certificate; it can be read by whoever has the package
+    /// PEM private key of that certificate; anybody who has the package can read it
     #[arg(long, requires = "client_cert")]
     client_key: Option<PathBuf>,
 }
 
 /// Serves until SIGTERM or SIGINT, or writes the package.
-pub(crate) async fn run(role: ChaincodeRole, format: Format) -> Result<(), Failure> {
+pub(crate) async fn run(role: ChaincodeRole, format: Format) -> Result<(), CliError> {
     match role.command {
         Some(ChaincodeCommand::Package(args)) => package(&args, format),
         None => serve(role.service).await,
     }
 }
 
-async fn serve(settings: ServiceSettings) -> Result<(), Failure> {
+async fn serve(settings: ServiceSettings) -> Result<(), CliError> {
     let Some(package_id) = settings.chaincode_id else {
-        return Err(Failure::say("CHAINCODE_ID is required and not set"));
+        return Err(CliError::message("CHAINCODE_ID: is required and not set"));
     };
     telemetry::init(&settings.log)?;
     let tls = match (settings.chaincode_tls_cert_file, settings.chaincode_tls_key_file) {
@@ -104,34 +107,49 @@ async fn serve(settings: ServiceSettings) -> Result<(), Failure> {
     let options = ChaincodeOptions { package_id, name: settings.fabric_chaincode_name, tls };
     let is_encrypted = options.tls.is_some();
     let server = ChaincodeServer::bind(&settings.chaincode_server_address, options).await?;
-    tracing::info!(address = %server.address(), tls = is_encrypted, "listening");
+    let address = server.address();
+    tracing::info!(%address, tls = is_encrypted, "listening on {address}");
     let stop = CancellationToken::new();
     let serving = server.serve(stop.clone());
     tokio::pin!(serving);
     tokio::select! {
         ended = &mut serving => return Ok(ended?),
-        signal = shutdown_signal() => tracing::info!(signal = signal?, "stopping"),
+        signal = shutdown_signal() => {
+            let signal = signal?;
+            tracing::info!(signal, "stopping because of {signal}");
+        }
     }
     stop.cancel();
     Ok(serving.await?)
 }
 
-fn package(args: &PackageArgs, format: Format) -> Result<(), Failure> {
+fn package(args: &PackageArgs, format: Format) -> Result<(), CliError> {
     let root_pem = args.root_cert.as_deref().map(read_pem).transpose()?;
     let client = match (&args.client_cert, &args.client_key) {
         (Some(certificate), Some(key)) => Some((read_pem(certificate)?, read_pem(key)?)),
         _ => None,
     };
     let connection = Connection { address: args.address.clone(), root_pem, client };
-    let package = Package::new(&args.label, &connection)?;
+    let package = Package::new(&args.label, &connection)
+        .map_err(|why| CliError::message(format!("{}{why}", named_file(args, &why))))?;
     write_private(&args.output, &package.bytes).map_err(|why| {
-        Failure::say(format!("{} cannot be written: {why}", args.output.display()))
+        CliError::message(format!("{} cannot be written: {why}", args.output.display()))
     })?;
-    format.line(&package.id, &json!({ "packageId": package.id }));
-    Ok(())
+    format.line(&package.id, &json!({ "packageId": package.id }))
 }
 
-/// There may be a client's key in it: who else may read it is for its owner to say.
+/// Returns the path of the file that the error is about, as the start of a message.
+fn named_file(args: &PackageArgs, error: &PackageError) -> String {
+    let file = match error {
+        PackageError::Roots(_) => &args.root_cert,
+        PackageError::Client(why) if why.is_about_key() => &args.client_key,
+        PackageError::Client(_) => &args.client_cert,
+        PackageError::Label | PackageError::ClientWithoutTls => &None,
+    };
+    file.as_ref().map(|path| format!("{}: ", path.display())).unwrap_or_default()
+}
+
+/// Writes a file that only its owner can read, because it may contain a client's private key.
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = File::options();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
@@ -139,7 +157,7 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)
 }
 
-fn read_pem(path: &Path) -> Result<String, Failure> {
+fn read_pem(path: &Path) -> Result<String, CliError> {
     std::fs::read_to_string(path)
-        .map_err(|why| Failure::say(format!("{} cannot be read: {why}", path.display())))
+        .map_err(|why| CliError::message(format!("{} cannot be read: {why}", path.display())))
 }

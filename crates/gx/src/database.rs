@@ -1,67 +1,100 @@
-//! `gx db`: bring the schema up to date, compare the configured instances.
+//! `gx db`: migrates the schema, and compares the configured database instances. Called by `main`;
+//! `gx dev` calls [`settle_mailboxes`].
 
 use clap::Subcommand;
-use gx_db::{DatabaseSettings, InstanceReport, SchemaState};
+use gx_auth::email::mailboxes::{self, SettleReport};
+use gx_db::{DatabaseSettings, InstanceReport};
 use gx_model::Clock;
 use serde_json::{Value, json};
 
-use crate::Failure;
-use crate::print::Format;
+use crate::CliError;
+use crate::print::{Format, note};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DbCommand {
-    /// Apply every pending migration and bring the countries up to date
+    /// Apply all pending migrations, update the countries, and compare the schema with this release
     Migrate(#[command(flatten)] DatabaseSettings),
-    /// Compare all configured instances with each other and with this release
+    /// Compare all configured database instances with each other and with this release
     Check(#[command(flatten)] DatabaseSettings),
 }
 
-/// Carries one of the commands out.
-pub(crate) async fn run(command: DbCommand, format: Format) -> Result<(), Failure> {
+/// Runs a command of `gx db`.
+pub(crate) async fn run(command: DbCommand, format: Format) -> Result<(), CliError> {
     match command {
         DbCommand::Migrate(settings) => migrate(&settings, format).await,
         DbCommand::Check(settings) => check(&settings, format).await,
     }
 }
 
-async fn migrate(settings: &DatabaseSettings, format: Format) -> Result<(), Failure> {
-    let mut conn = gx_db::connect_for_migration(settings).await?;
-    let report = gx_db::migrate(&mut conn, &Clock::system()).await?;
-    let quarantined: Vec<String> =
-        report.quarantined.iter().map(|value| format!("{value:?}")).collect();
-    format.record(&json!({ "applied": report.applied, "quarantined": quarantined }));
+async fn migrate(settings: &DatabaseSettings, format: Format) -> Result<(), CliError> {
+    let report = gx_db::upgrade(settings, &Clock::system(), note).await?;
+    let quarantined: Vec<String> = report.quarantined.iter().map(ToString::to_string).collect();
+    let mut record = json!({ "applied": report.applied, "quarantined": quarantined });
+    if report.differences.is_empty() {
+        let settled = settle_mailboxes(settings).await?;
+        record["mailboxesAdded"] = settled.added.into();
+        record["sharedMailboxes"] = settled.shared.iter().map(shared_mailbox).collect();
+        record["unmailableAddresses"] = settled.unmailable.into();
+    }
+    format.record(&record)?;
     if report.differences.is_empty() {
         return Ok(());
     }
     let differences = report.differences.join("; ");
-    Err(Failure::say(format!("the schema differs from this release's: {differences}")))
+    Err(CliError::message(format!(
+        "the schema differs from this release ({differences}): undo the changes, or run the release \
+         that made them"
+    )))
 }
 
-async fn check(settings: &DatabaseSettings, format: Format) -> Result<(), Failure> {
+/// Stores the mailbox of accounts that were registered with an earlier release, and prints to
+/// standard error which accounts share a mailbox. Those stay unchanged, because only the people can
+/// tell which account to close.
+pub(crate) async fn settle_mailboxes(
+    settings: &DatabaseSettings,
+) -> Result<SettleReport, CliError> {
+    let mut conn = gx_db::connect_for_migration(settings).await?;
+    let settled = mailboxes::settle(&mut conn).await?;
+    for mailboxes::SharedMailbox { profile_id, owner } in &settled.shared {
+        note(&format!(
+            "profiles {profile_id} and {owner} have one mailbox: each signs in with its own \
+            spelling of the address, and any other spelling leads to {owner}; close one of them"
+        ));
+    }
+    for profile_id in &settled.unmailable {
+        note(&format!(
+            "profile {profile_id} has an e-mail address that cannot be mailed to; ask for another one"
+        ));
+    }
+    Ok(settled)
+}
+
+fn shared_mailbox(shared: &mailboxes::SharedMailbox) -> Value {
+    json!({ "profileId": shared.profile_id, "owner": shared.owner })
+}
+
+async fn check(settings: &DatabaseSettings, format: Format) -> Result<(), CliError> {
     let report = gx_db::check(settings).await?;
-    let instances: Vec<Value> = report.instances.iter().map(instance).collect();
+    let instances: Vec<Value> = report.instances.iter().map(instance_record).collect();
     match format {
         Format::Json => {
-            println!("{}", json!({ "instances": instances, "findings": report.findings }));
+            format.record(&json!({ "instances": instances, "findings": report.findings }))?;
         }
-        Format::Text => format.table(&instances),
+        Format::Text => format.table(&instances)?,
     }
     if report.findings.is_empty() {
         return Ok(());
     }
-    Err(Failure::say(report.findings.join("; ")))
+    Err(CliError::message(report.findings.join("; ")))
 }
 
-fn instance(report: &InstanceReport) -> Value {
-    let (verdict, system_id) = match &report.answer {
+fn instance_record(report: &InstanceReport) -> Value {
+    let (mut state, system_id) = match &report.answer {
         Err(why) => (why.clone(), None),
-        Ok(answer) => {
-            let verdict = match &answer.schema {
-                SchemaState::Current => "ok".to_owned(),
-                other => format!("{other:?}"),
-            };
-            (verdict, Some(answer.facts.system_id.to_string()))
-        }
+        Ok(answer) => (answer.schema.to_string(), Some(answer.facts.system_id.to_string())),
     };
-    json!({ "instance": report.instance, "systemId": system_id, "verdict": verdict })
+    if report.pooler.is_some() && report.answer.is_ok() {
+        state += " for services; workers and migrations need a URL without the pooler";
+    }
+    json!({ "instance": report.instance, "systemId": system_id, "verdict": state })
 }

@@ -1,4 +1,4 @@
-//! `gx id`: generate, decode and verify Fabric User IDs.
+//! `gx id`: generates, decodes and verifies Fabric User IDs.
 
 use clap::{Args, Subcommand};
 use gx_model::{AccountType, CountryCode, FabricUserId, Gender, IdSubject};
@@ -6,31 +6,33 @@ use serde_json::{Value, json};
 use time::Date;
 use time::macros::format_description;
 
-use crate::Failure;
+use crate::CliError;
 use crate::print::Format;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum IdCommand {
-    /// Draw an id for a person or organisation
+    /// Generate an id for a person or organisation
     Generate(#[command(flatten)] Subject),
-    /// Say what an id tells: country, birth date, gender, account type
+    /// Print the facts in an id: country, birth date, gender, account type
     Decode {
-        /// The id, in quotes, its blocks separated by single spaces
+        /// The id, in quotes; in upper or lower case, with or without blanks
+        #[arg(value_parser = FabricUserId::from_pasted)]
         id: FabricUserId,
     },
-    /// Check an id against the e-mail, birth date and country it was made from
+    /// Check that an id was generated from an e-mail address, birth date and country
     Verify {
-        /// The id, in quotes, its blocks separated by single spaces
+        /// The id, in quotes; in upper or lower case, with or without blanks
+        #[arg(value_parser = FabricUserId::from_pasted)]
         id: FabricUserId,
         #[command(flatten)]
         facts: Facts,
     },
 }
 
-/// What an id agrees with.
+/// The facts that an id is checked against.
 #[derive(Debug, Args)]
 pub(crate) struct Facts {
-    /// E-mail address; its case does not matter
+    /// E-mail address, in upper or lower case
     #[arg(long)]
     email: String,
     /// Date of birth or founding, YYYY-MM-DD
@@ -41,12 +43,12 @@ pub(crate) struct Facts {
     country: CountryCode,
 }
 
-/// What an id is made from.
+/// The facts that an id is generated from.
 #[derive(Debug, Args)]
 pub(crate) struct Subject {
     #[command(flatten)]
     facts: Facts,
-    /// male or female; without meaning for organisations
+    /// male or female; ignored for organisations
     #[arg(long, default_value = "male")]
     gender: Gender,
     /// One hexadecimal digit: 0 individual, 1 for-profit, 2 not-for-profit, 3 education,
@@ -56,25 +58,24 @@ pub(crate) struct Subject {
     account_type: AccountType,
 }
 
-/// Carries one of the commands out and prints its answer.
-pub(crate) fn run(command: IdCommand, format: Format) -> Result<(), Failure> {
+/// Runs a command of `gx id`.
+pub(crate) fn run(command: IdCommand, format: Format) -> Result<(), CliError> {
     match command {
         IdCommand::Generate(Subject { facts, gender, account_type }) => {
             let Facts { email, birth_date, country } = facts;
             let subject = IdSubject { email, birth_date, country, gender, account_type };
-            let id = FabricUserId::generate(&subject, &mut rand::rng()).map_err(Failure::new)?;
-            format.line(&id.to_string(), &json!({ "fabricUserId": id }));
+            let id = FabricUserId::generate(&subject, &mut rand::rng()).map_err(CliError::new)?;
+            format.line(&id.to_string(), &json!({ "fabricUserId": id }))
         }
-        IdCommand::Decode { id } => format.record(&decoded(&id)),
+        IdCommand::Decode { id } => format.record(&facts_of(&id)),
         IdCommand::Verify { id, facts } => {
-            id.verify(&facts.email, facts.birth_date, facts.country).map_err(Failure::new)?;
-            format.line("the id agrees", &json!({ "fabricUserId": id, "agrees": true }));
+            id.verify(&facts.email, facts.birth_date, facts.country).map_err(CliError::new)?;
+            format.line("the id matches", &json!({ "fabricUserId": id, "agrees": true }))
         }
     }
-    Ok(())
 }
 
-fn decoded(id: &FabricUserId) -> Value {
+fn facts_of(id: &FabricUserId) -> Value {
     json!({
         "country": id.country(),
         "birthDate": id.birth_date().to_string(),
@@ -85,13 +86,13 @@ fn decoded(id: &FabricUserId) -> Value {
 
 fn parse_date(text: &str) -> Result<Date, String> {
     Date::parse(text, format_description!("[year]-[month]-[day]"))
-        .map_err(|_| "a date is YYYY-MM-DD".to_owned())
+        .map_err(|_| "must be a date such as 1992-08-20".to_owned())
 }
 
 fn parse_account_type(text: &str) -> Result<AccountType, String> {
     let mut digits = text.chars();
     match (digits.next().and_then(AccountType::from_digit), digits.next()) {
         (Some(account_type), None) => Ok(account_type),
-        _ => Err("an account type is one of the digits 0 to 9, A, E and F".to_owned()),
+        _ => Err("must be one of the digits 0 to 9, A, E and F".to_owned()),
     }
 }

@@ -1,15 +1,21 @@
-//! The `gx` binary: every long-running role, the development stack and the operator's commands.
+//! The `gx` binary: all services and workers, the development stack and the commands of operators.
+
+// Both macros panic if the pipe is closed; the functions of `print` return an error.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod administrator;
 mod audit;
 mod chaincode;
+mod cli_error;
 mod database;
 #[cfg(feature = "dev")]
 mod dev;
 #[cfg(feature = "dev")]
 mod devnet;
+mod environment;
 mod fabric;
-mod failure;
+#[cfg(all(test, feature = "dev"))]
+mod golden;
 mod id;
 mod outbox;
 mod print;
@@ -22,14 +28,14 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use gx_serve::settings::{self, NoStart};
+use gx_serve::settings::{self, StartError};
 
 use gx_admin::AdminSettings;
 use gx_identity::IdentitySettings;
 use gx_projector::ProjectorSettings;
 use gx_submitter::SubmitterSettings;
 
-pub(crate) use failure::Failure;
+pub(crate) use cli_error::CliError;
 use print::Format;
 use roles::{NoSettings, ServiceRole, WorkerRole};
 
@@ -39,57 +45,57 @@ use roles::{NoSettings, ServiceRole, WorkerRole};
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Answer in JSON
+    /// Print the result as JSON
     #[arg(long, global = true)]
     json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run everything on this machine, with a private PostgreSQL and a development ledger
+    /// Run all services and workers on this machine, with PostgreSQL and a development ledger
     #[cfg(feature = "dev")]
     Dev(Box<dev::DevArgs>),
-    /// Run a development ledger alone
+    /// Run only a development ledger
     #[cfg(feature = "dev")]
     Devnet(Box<devnet::DevnetRole>),
-    /// Run the service of registration, sessions and profiles
+    /// Run the service for registration, sessions and profiles
     SvcIdentity(Box<ServiceRole<IdentitySettings>>),
-    /// Run the service of wallets and balances
+    /// Run the service for wallets, transfers and supply
     SvcTokenomics(Box<ServiceRole<NoSettings>>),
-    /// Run the service of administrators
+    /// Run the service for administrators
     SvcAdmin(Box<ServiceRole<AdminSettings>>),
-    /// Run the worker that turns committed commands into ledger transactions
+    /// Run the worker that sends the commands of the outbox to the ledger
     OutboxSubmitter(Box<WorkerRole<SubmitterSettings>>),
-    /// Run the worker that turns blocks into the read model
+    /// Run the worker that writes the blocks of the ledger into the read model
     Projector(Box<WorkerRole<ProjectorSettings>>),
     /// Serve the GX contracts to Fabric peers as chaincode-as-a-service
     Chaincode(chaincode::ChaincodeRole),
-    /// The Fabric network: connection profiles, and whether it serves us
+    /// Show and check the connection to the Fabric network
     #[command(subcommand)]
     Fabric(fabric::FabricCommand),
-    /// Administrators
+    /// Add administrators
     #[command(subcommand)]
     Admin(administrator::AdminCommand),
-    /// The log of who did what
+    /// Check the audit log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Fabric User IDs
+    /// Generate, decode and verify Fabric User IDs
     #[command(subcommand)]
     Id(id::IdCommand),
-    /// The database's schema and instances
+    /// Migrate and check the database
     #[command(subcommand)]
     Db(database::DbCommand),
-    /// Commands on their way to the ledger
+    /// List, show, retry and discard commands of the outbox
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
-    /// The read model
+    /// Show, verify, rebuild and repair the read model
     #[command(subcommand)]
     Projection(projection::ProjectionCommand),
 }
 
-/// Names of ours that are no settings: what a build is told, where PostgreSQL is, and what the
-/// `env` file of a development stack exports for other programs.
-const KNOWN: [&str; 8] = [
+/// Environment variables that begin with `GX_` and are not settings of `gx`: those of a build, of
+/// the development database, and of the `env` file of a development stack.
+const OTHER_NAMES: [&str; 8] = [
     "GX_BUILD_COMMIT",
     "GX_PG_BINDIR",
     "GX_IDENTITY_URL",
@@ -107,38 +113,48 @@ const KNOWN: [&str; 8] = [
 fn main() -> ExitCode {
     let environment: BTreeMap<String, String> = std::env::vars().collect();
     let arguments = std::env::args_os().collect();
-    let cli = match settings::read(&Cli::command(), arguments, &environment, &KNOWN) {
+    let cli = match settings::read(&Cli::command(), arguments, &environment, &OTHER_NAMES) {
         Ok(matches) => Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()),
-        Err(NoStart::Clap(error)) => error.exit(),
-        Err(NoStart::Settings(report)) => return refuse(&report),
+        Err(StartError::Clap(error)) => error.exit(),
+        Err(StartError::Settings(report)) => return fail(&report),
     };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return refuse(&error),
+        Err(error) => return fail(&error),
     };
     match runtime.block_on(run(cli)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => refuse(&failure),
+        Err(CliError::ClosedPipe) => ExitCode::from(CLOSED_PIPE_EXIT_CODE),
+        Err(error) => fail(&error),
     }
 }
 
-fn refuse(reason: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("gx: {reason}");
+/// The exit code if standard output was closed: 128 plus the number of SIGPIPE, as shells show it.
+/// It is not 0, because a part of the result was not printed.
+const CLOSED_PIPE_EXIT_CODE: u8 = 141;
+
+fn fail(reason: &dyn std::fmt::Display) -> ExitCode {
+    print::note(&format!("gx: {reason}"));
     ExitCode::FAILURE
 }
 
-async fn run(cli: Cli) -> Result<(), Failure> {
+async fn run(cli: Cli) -> Result<(), CliError> {
     let format = if cli.json { Format::Json } else { Format::Text };
     match cli.command {
         #[cfg(feature = "dev")]
         Command::Dev(args) => Box::pin(dev::run(*args)).await,
         #[cfg(feature = "dev")]
         Command::Devnet(role) => devnet::run(*role, format).await,
-        Command::SvcIdentity(role) => roles::service(*role, 3001, gx_identity::service).await,
-        Command::SvcTokenomics(role) => {
-            roles::service(*role, 3002, |_, base| gx_tokenomics::service(base)).await
+        Command::SvcIdentity(role) => {
+            roles::service(*role, ("svc-identity", 3001), gx_identity::service).await
         }
-        Command::SvcAdmin(role) => roles::service(*role, 3006, gx_admin::service).await,
+        Command::SvcTokenomics(role) => {
+            roles::service(*role, ("svc-tokenomics", 3002), |_, base| gx_tokenomics::service(base))
+                .await
+        }
+        Command::SvcAdmin(role) => {
+            roles::service(*role, ("svc-admin", 3006), gx_admin::service).await
+        }
         Command::OutboxSubmitter(role) => roles::outbox_submitter(*role).await,
         Command::Projector(role) => roles::projector(*role).await,
         Command::Chaincode(role) => chaincode::run(role, format).await,

@@ -1,48 +1,40 @@
-//! The long-running roles, each as a process of its own.
+//! Runs one service or worker as a process of its own.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use gx_auth::{Foundation, FoundationSettings};
 use gx_db::{Database, DatabaseSettings};
-use gx_fabric_client::Errand;
+use gx_fabric_client::SignerUse;
 use gx_model::Clock;
 use gx_projector::ProjectorSettings;
 use gx_serve::telemetry::{self, LogSettings};
-use gx_serve::{Entropy, Service};
+use gx_serve::{AdmissionSettings, Entropy, Service};
 use gx_submitter::SubmitterSettings;
 
-use crate::Failure;
-use crate::fabric::{FabricSettings, LedgerAccess};
+use crate::CliError;
+use crate::environment::Environment;
+use crate::fabric::{FabricSettings, LedgerConnection};
 use crate::process::Process;
-use crate::workers::Workplace;
+use crate::workers::WorkerContext;
 
-/// How far a service's second listener lies above its first.
+/// Distance from a service's port to the port of its internal listener.
 const INTERNAL_OFFSET: u16 = 10_000;
 
-/// Which environment this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Environment {
-    /// Loopback and literal addresses of peers are fine
-    Development,
-    /// They are refused
-    Production,
-}
-
-/// What every role is told.
+/// The settings of every role.
 #[derive(Debug, Args)]
 pub(crate) struct RoleSettings {
-    /// Environment
+    /// Environment: production refuses settings that are safe only on one machine
     #[arg(long, env = "GX_ENV", value_enum, default_value = "production")]
     environment: Environment,
-    /// Address to listen on; by default the role's usual port on every address
+    /// Address to listen on [default: the usual port of the role on all addresses]
     #[arg(long, env = "GX_LISTEN")]
     listen: Option<SocketAddr>,
-    /// Address of a service's second, non-public listener; by default 10000 ports above
+    /// Address of a service's internal listener [default: 10000 ports above the first]
     #[arg(long, env = "GX_INTERNAL_LISTEN")]
     internal_listen: Option<SocketAddr>,
-    /// Milliseconds between becoming unready and closing the listeners, 0 to 60000
+    /// Time between becoming not ready and closing the listeners, 0 to 60000 milliseconds
     #[arg(long, env = "GX_DRAIN_NOTICE_MS", default_value_t = 1_000,
           value_parser = clap::value_parser!(u64).range(0..=60_000))]
     drain_notice_ms: u64,
@@ -52,11 +44,13 @@ pub(crate) struct RoleSettings {
     database: DatabaseSettings,
 }
 
-/// A role that serves HTTP to people or administrators.
+/// The settings of a service.
 #[derive(Debug, Args)]
 pub(crate) struct ServiceRole<S: Args> {
     #[command(flatten)]
     role: RoleSettings,
+    #[command(flatten)]
+    admission: AdmissionSettings,
     #[command(flatten)]
     foundation: FoundationSettings,
     /// Channel whose projection lag is reported
@@ -66,7 +60,7 @@ pub(crate) struct ServiceRole<S: Args> {
     service: S,
 }
 
-/// A role that works between database and ledger.
+/// The settings of a worker.
 #[derive(Debug, Args)]
 pub(crate) struct WorkerRole<S: Args> {
     #[command(flatten)]
@@ -77,18 +71,18 @@ pub(crate) struct WorkerRole<S: Args> {
     worker: S,
 }
 
-/// A role without settings of its own.
+/// The settings of a service that has none of its own.
 #[derive(Debug, Args)]
 pub(crate) struct NoSettings {}
 
-/// Runs one of the HTTP services until told to stop.
+/// Runs a service until SIGTERM or SIGINT.
 pub(crate) async fn service<S: Args>(
     settings: ServiceRole<S>,
-    port: u16,
+    (name, port): (&str, u16),
     build: impl FnOnce(&S, Foundation) -> Service,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let role = &settings.role;
-    let database = role.begin().await?;
+    let database = role.begin(&role.database.named(name)).await?;
     let foundation = Foundation::new(
         &settings.foundation,
         &settings.fabric_channel_name,
@@ -101,47 +95,56 @@ pub(crate) async fn service<S: Args>(
     let internal = role.internal_listen.unwrap_or_else(|| {
         SocketAddr::new(public.ip(), public.port().saturating_add(INTERNAL_OFFSET))
     });
-    let mut process = Process::default();
+    let mut process = Process::new(settings.admission);
     process.watch(&service.health);
     process.listen(service.name, public, service.public(false)).await?;
-    process.listen(service.name, internal, service.internal()).await?;
-    process.run_until_told(role.drain_notice()).await
+    process.listen_internally(service.name, internal, service.internal()).await?;
+    process.run_until_signal(role.drain_notice()).await
 }
 
-/// Runs the outbox submitter until told to stop.
+/// Runs the outbox submitter until SIGTERM or SIGINT.
 pub(crate) async fn outbox_submitter(
     settings: WorkerRole<SubmitterSettings>,
-) -> Result<(), Failure> {
-    let (place, mut process) = (settings.workplace(Errand::Submit).await?, Process::default());
+) -> Result<(), CliError> {
+    let (context, mut process) =
+        (settings.worker_context("outbox-submitter", SignerUse::Submit).await?, Process::default());
     let WorkerRole { role, worker, .. } = settings;
-    place.start_submitter(&mut process, worker, role.address(9090)).await?;
-    process.run_until_told(role.drain_notice()).await
+    context.start_submitter(&mut process, worker, role.address(9090)).await?;
+    process.run_until_signal(role.drain_notice()).await
 }
 
-/// Runs the projector until told to stop.
-pub(crate) async fn projector(settings: WorkerRole<ProjectorSettings>) -> Result<(), Failure> {
-    let (place, mut process) = (settings.workplace(Errand::Read).await?, Process::default());
+/// Runs the projector until SIGTERM or SIGINT.
+pub(crate) async fn projector(settings: WorkerRole<ProjectorSettings>) -> Result<(), CliError> {
+    let (context, mut process) =
+        (settings.worker_context("projector", SignerUse::Read).await?, Process::default());
     let WorkerRole { role, worker, .. } = settings;
-    place.start_projector(&mut process, worker, role.address(9091)).await?;
-    process.run_until_told(role.drain_notice()).await
+    context.start_projector(&mut process, worker, role.address(9091)).await?;
+    process.run_until_signal(role.drain_notice()).await
 }
 
 impl<S: Args> WorkerRole<S> {
-    async fn workplace(&self, errand: Errand) -> Result<Workplace, Failure> {
-        let database = self.role.begin().await?;
+    async fn worker_context(
+        &self,
+        name: &str,
+        signer_use: SignerUse,
+    ) -> Result<WorkerContext, CliError> {
+        // The lock of the leader and the subscriptions need a session of their own.
+        let database = self.role.database.named(name).with_sessions();
+        let database = self.role.begin(&database).await?;
         let (clock, entropy) = (Clock::system(), Entropy::system());
         let development = self.role.environment == Environment::Development;
-        let access = LedgerAccess::read(self.fabric.profile()?, errand, development, &clock)?;
-        Workplace::open(database, access, clock, entropy).await
+        let connection =
+            LedgerConnection::read(self.fabric.profile()?, signer_use, development, &clock)?;
+        WorkerContext::open(database, connection, clock, entropy).await
     }
 }
 
 impl RoleSettings {
-    /// Starts telemetry and opens the pool. The database need not be there yet.
-    async fn begin(&self) -> Result<Database, Failure> {
+    /// Starts telemetry and creates the pool, which also works if the database is down.
+    async fn begin(&self, database: &DatabaseSettings) -> Result<Database, CliError> {
         telemetry::init(&self.log)?;
         telemetry::metrics();
-        Ok(gx_db::connect(&self.database).await?)
+        Ok(gx_db::connect(database).await?)
     }
 
     fn address(&self, port: u16) -> SocketAddr {

@@ -1,68 +1,67 @@
-//! Submitter and projector, put together the same way for a process of their own and for the
-//! development stack.
+//! Starts the submitter and the projector, as a process of their own or in the development stack.
 
 use std::net::SocketAddr;
 
 use gx_db::Database;
 use gx_fabric_client::Ledger;
 use gx_model::{Clock, EventRecord};
-use gx_outbox::{RetryPolicy, Waker};
-use gx_projector::{Projector, ProjectorSettings, Rules};
-use gx_serve::{Entropy, Envelope, HealthBoard, worker_router};
+use gx_outbox::enqueue::Waker;
+use gx_outbox::failure::RetryPolicy;
+use gx_projector::{ApplySettings, Projector, ProjectorSettings};
+use gx_serve::{Entropy, HealthBoard, RequestLayer, worker_router};
 use gx_submitter::{Submitter, SubmitterSettings};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-use crate::Failure;
-use crate::fabric::LedgerAccess;
+use crate::CliError;
+use crate::fabric::LedgerConnection;
 use crate::process::Process;
 
-/// What both workers work with.
+/// The connections that both workers use.
 #[derive(Clone)]
-pub(crate) struct Workplace {
+pub(crate) struct WorkerContext {
     pub(crate) database: Database,
-    access: LedgerAccess,
+    connection: LedgerConnection,
     ledger: Ledger,
     waker: Waker,
     clock: Clock,
     entropy: Entropy,
 }
 
-impl Workplace {
-    /// Needs neither the database nor the ledger to be there yet. What can never work with
-    /// these settings is refused.
+impl WorkerContext {
+    /// Creates the context. Database and ledger may be down; settings that cannot work are refused.
     pub(crate) async fn open(
         database: Database,
-        access: LedgerAccess,
+        connection: LedgerConnection,
         clock: Clock,
         entropy: Entropy,
-    ) -> Result<Self, Failure> {
-        let ledger = access.ledger(&clock, rng(&entropy))?;
-        access.check_at_start(&ledger, &clock).await?;
+    ) -> Result<Self, CliError> {
+        let ledger = connection.ledger(&clock, rng(&entropy))?;
+        connection.check_at_start(&ledger, &clock).await?;
         let waker = Waker::new(database.pool().clone());
-        Ok(Self { database, access, ledger, waker, clock, entropy })
+        Ok(Self { database, connection, ledger, waker, clock, entropy })
     }
 
-    /// Adds the projector and its listener to the process.
+    /// Starts the projector and its listener in the process, and returns its health board.
     pub(crate) async fn start_projector(
         &self,
         process: &mut Process,
         settings: ProjectorSettings,
         address: SocketAddr,
-    ) -> Result<HealthBoard, Failure> {
-        let parts = gx_projector::Parts {
+    ) -> Result<HealthBoard, CliError> {
+        let parts = gx_projector::ProjectorContext {
             pool: self.database.pool().clone(),
             ledger: self.ledger.clone(),
-            rules: Rules {
-                channel: self.access.config.channel.clone(),
-                chaincode: self.access.config.chaincode.clone(),
+            settings: ApplySettings {
+                channel: self.connection.config.channel.clone(),
+                chaincode: self.connection.config.chaincode.clone(),
                 decode: EventRecord::decode,
                 retry: RetryPolicy::default(),
             },
             clock: self.clock.clone(),
             waker: self.waker.clone(),
         };
-        let projector = Projector::new(parts, rng(&self.entropy));
+        let projector = Projector::new(parts, rng(&self.entropy)).with_lead(settings.lead());
         let board = self.listen(process, "projector", address).await?;
         let run = gx_projector::run(
             projector,
@@ -75,20 +74,25 @@ impl Workplace {
         Ok(board)
     }
 
-    /// Adds the submitter and its listener to the process.
+    /// Starts the submitter and its listener in the process, and returns its health board.
     pub(crate) async fn start_submitter(
         &self,
         process: &mut Process,
         settings: SubmitterSettings,
         address: SocketAddr,
-    ) -> Result<HealthBoard, Failure> {
-        let signers = self.access.submitters();
-        let signers = signers.ok_or_else(|| Failure::say("nobody signs transactions"))?;
-        let parts = gx_submitter::Parts {
+    ) -> Result<HealthBoard, CliError> {
+        let signers = self.connection.submitters();
+        let signers = signers.ok_or_else(|| {
+            CliError::message(
+                "no signer of transactions is set: set FABRIC_CERT_PATH and FABRIC_KEY_PATH, or \
+                 `signers.admin` under `x-gx` in the connection profile",
+            )
+        })?;
+        let parts = gx_submitter::SubmitterContext {
             pool: self.database.pool().clone(),
             ledger: self.ledger.clone(),
             signers,
-            channel: self.access.config.channel.clone(),
+            channel: self.connection.config.channel.clone(),
             retry: RetryPolicy::default(),
             clock: self.clock.clone(),
         };
@@ -104,14 +108,17 @@ impl Workplace {
         process: &mut Process,
         role: &'static str,
         address: SocketAddr,
-    ) -> Result<HealthBoard, Failure> {
+    ) -> Result<HealthBoard, CliError> {
         let board = HealthBoard::new(role, self.clock.clone());
-        let envelope = Envelope::new(role, self.clock.clone(), self.entropy.clone());
+        gx_serve::database::watch_instance(&board, self.database.clone());
+        gx_serve::database::watch_lock_waits(&board, self.database.clone());
+        gx_serve::database::watch_writes(&board, self.database.clone(), true);
+        let request_layer = RequestLayer::new(role, self.clock.clone(), self.entropy.clone());
         process.watch(&board);
-        process.listen(role, address, worker_router(&board, envelope)).await?;
-        let (access, ledger, clock) =
-            (self.access.clone(), self.ledger.clone(), self.clock.clone());
-        let watch = access.watch(ledger, clock, board.clone(), process.token());
+        process.listen_internally(role, address, worker_router(&board, request_layer)).await?;
+        let (connection, ledger, clock) =
+            (self.connection.clone(), self.ledger.clone(), self.clock.clone());
+        let watch = connection.watch(ledger, clock, board.clone(), process.token());
         process.run(async {
             watch.await;
             Ok(())

@@ -9,7 +9,7 @@ import { Service } from './service.js';
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 const EITHER = "OR('Org1MSP.peer','Org2MSP.peer')";
-const START_MS = 20_000;
+const START_MS = 60_000;
 
 const DEFINITIONS = [
   // The network's own policy: a majority of its organisations, which is both.

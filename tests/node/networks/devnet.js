@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { freePort } from './ports.js';
 import { Service } from './service.js';
 
-const START_MS = 10_000;
+const START_MS = 60_000;
 
 /** Starts a development ledger in a folder, with the chaincodes. `stops` learns how to end it. */
 export async function startDevnet(gx, folder, chaincodes, stops) {

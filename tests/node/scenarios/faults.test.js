@@ -15,7 +15,7 @@ import { from, isRefusal, refusal, refused } from '../support/refusal.js';
 import { noCombination, notCollected, notEndorsed } from '../support/words.js';
 import { channel, gateway, network as settings, org1, org2, text, unique, world } from '../support/world.js';
 
-const RECOVERY_MS = 30_000;
+const RECOVERY_MS = 120_000;
 const RETRY_MS = 50;
 
 const network = gateway().getNetwork(channel);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
 
-const EVENT_MS = 10_000;
+const EVENT_MS = 60_000;
 
 /** How long nothing must come before a stream counts as silent. */
 const SILENCE_MS = 400;

@@ -9,7 +9,7 @@ const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551
 const BYTES = 32;
 
 /** Calls a method with bytes as they are. */
-export function rawCall(client, method, bytes = Buffer.alloc(0), deadline = Date.now() + 10_000) {
+export function rawCall(client, method, bytes = Buffer.alloc(0), deadline = Date.now() + 60_000) {
   const asTheyAre = (value) => Buffer.from(value);
   return new Promise((resolve, reject) => {
     client.makeUnaryRequest(method, asTheyAre, asTheyAre, bytes, { deadline }, (error, answer) => (error ? reject(error) : resolve(answer)));

@@ -7,7 +7,7 @@ import { after } from 'node:test';
 import { Client, credentials } from '@grpc/grpc-js';
 import { connect, signers } from '@hyperledger/fabric-gateway';
 
-const CALL_MS = 15_000;
+const CALL_MS = 60_000;
 const MAX_MESSAGE_BYTES = 100 * 1024 * 1024;
 
 /** The runner's notes; a file of GX_NETWORK alone when somebody points at a network of their own. */

@@ -1,11 +1,11 @@
-//! The requirements against the tests that quote them.
+//! Compares the requirements with the tests that quote their ids.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ids;
 use super::lists::RequirementList;
 
-/// A test and what it may quote ids in.
+/// A test, with the texts that may quote ids.
 #[derive(Clone)]
 pub(crate) struct Quoting {
     /// `file:line`.
@@ -15,7 +15,7 @@ pub(crate) struct Quoting {
     pub(crate) ignored: bool,
 }
 
-/// Lists and quotations joined.
+/// The requirements, and the tests that quote each id.
 pub(crate) struct Coverage {
     pub(crate) lists: Vec<RequirementList>,
     quotations: BTreeMap<String, Vec<Quoting>>,
@@ -33,12 +33,12 @@ impl Coverage {
         Self { lists, quotations }
     }
 
-    /// The tests that quote an id.
+    /// Returns the tests that quote an id.
     pub(crate) fn tests(&self, id: &str) -> &[Quoting] {
         self.quotations.get(id).map_or(&[], Vec::as_slice)
     }
 
-    /// The ids that tests quote and no list has, with those tests.
+    /// Returns the quoted ids that no list has, with their tests.
     pub(crate) fn unknown(&self) -> Vec<(&str, &[Quoting])> {
         let known =
             |id: &str| self.lists.iter().flat_map(|list| &list.rows).any(|row| row.id == id);
@@ -49,7 +49,7 @@ impl Coverage {
             .collect()
     }
 
-    /// The ids that are quoted, but by ignored tests only.
+    /// Returns the ids that only ignored tests quote, with their tests.
     pub(crate) fn only_ignored(&self) -> Vec<(&str, &[Quoting])> {
         self.quotations
             .iter()
@@ -58,7 +58,7 @@ impl Coverage {
             .collect()
     }
 
-    /// Whether every quoted id is known and proved by a test that runs.
+    /// Returns whether every quoted id is in a list and is quoted by a test that runs.
     pub(crate) fn is_sound(&self) -> bool {
         self.unknown().is_empty() && self.only_ignored().is_empty()
     }

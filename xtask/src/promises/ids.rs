@@ -1,14 +1,14 @@
-//! Finding requirement ids in a test's name and doc comment.
+//! Finds the ids of requirements in the name and doc comment of a test.
 
 use std::collections::BTreeSet;
 
-/// Words of an id's shape that name encodings and are no ids.
-const NO_IDS: [&str; 2] = ["UTF-16", "UTF-32"];
+/// Words with the form of an id that are not ids.
+const NOT_IDS: [&str; 2] = ["UTF-16", "UTF-32"];
 
-/// The theme of the promises, whose ids have no hyphen.
+/// The theme of promises, whose ids have no hyphen.
 const PROMISES: &str = "G";
 
-/// Whether a text has the shape of an id: `G3`, `PRJ-08`, `SEC-API-01`.
+/// Returns whether a text has the form of an id: `G3`, `PRJ-08`, `SEC-API-01`.
 pub(crate) fn is_id(text: &str) -> bool {
     match text.rsplit_once('-') {
         Some((theme, number)) => {
@@ -24,28 +24,28 @@ fn is_number(text: &str, digits: std::ops::RangeInclusive<usize>) -> bool {
     digits.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// The theme of an id: `SEC-API` of `SEC-API-01`, `G` of `G3`.
+/// Returns the theme of an id: `SEC-API` of `SEC-API-01`, `G` of `G3`.
 pub(crate) fn theme(id: &str) -> &str {
     id.rsplit_once('-').map_or(PROMISES, |(theme, _)| theme)
 }
 
-/// The ids that a test quotes, known or not.
+/// Returns the ids that a test quotes, whether or not a list has them.
 pub(crate) fn quoted(name: &str, doc: &str, themes: &BTreeSet<String>) -> BTreeSet<String> {
     let mut ids = in_doc(doc);
     ids.extend(in_name(name, themes));
     ids
 }
 
-/// Every word of a doc comment that has an id's shape.
+/// Returns all words of a doc comment with the form of an id.
 fn in_doc(doc: &str) -> BTreeSet<String> {
     doc.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_')
         .map(|word| word.trim_matches('-'))
-        .filter(|word| is_id(word) && !NO_IDS.contains(word))
+        .filter(|word| is_id(word) && !NOT_IDS.contains(word))
         .map(str::to_owned)
         .collect()
 }
 
-/// The ids at the start of a name: `prj_08_g3_replay_changes_nothing` gives PRJ-08 and G3.
+/// Returns the ids at the start of a name: `prj_08_g3_replay_changes_nothing` has PRJ-08 and G3.
 fn in_name(name: &str, themes: &BTreeSet<String>) -> Vec<String> {
     let mut rest = name;
     let mut ids = Vec::new();

@@ -1,19 +1,20 @@
-//! The tests in a file of JavaScript: calls of `it`, each with the doc comment above it.
+//! Finds the tests in a JavaScript file: calls of `it`, each with the doc comment above it.
 //!
-//! The house style is all that is read: one call a line, the comment directly above.
+//! Only the style of this repository is understood: each call begins a line, and its comment is
+//! directly above.
 
 use super::coverage::Quoting;
 use crate::repo::TextFile;
 
-/// The end of the name of a file of tests.
+/// End of the name of a file with tests.
 const TEST_FILE: &str = ".test.js";
 
-/// Whether a file holds tests.
+/// Returns whether a file has tests.
 pub(crate) fn has_tests(file: &TextFile) -> bool {
     file.path.ends_with(TEST_FILE)
 }
 
-/// Every test of a file.
+/// Returns all tests of a file.
 pub(crate) fn tests(file: &TextFile) -> Vec<Quoting> {
     let mut found = Vec::new();
     let mut doc = String::new();
@@ -41,7 +42,7 @@ fn comment_text(line: &str) -> String {
     line.trim_end_matches("*/").trim_start_matches('*').trim().to_owned()
 }
 
-/// Whether the test of an `it` call is switched off, and its name.
+/// Returns the name of the test in a call of `it`, and whether it is ignored.
 fn test_call(line: &str) -> Option<(bool, &str)> {
     let after = line.strip_prefix("it")?;
     let (ignored, after) = match after.strip_prefix(".skip").or(after.strip_prefix(".todo")) {

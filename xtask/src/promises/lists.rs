@@ -1,4 +1,4 @@
-//! The lists under `docs/requirements`.
+//! Reads the lists of requirements under `docs/requirements`.
 
 use std::collections::BTreeSet;
 
@@ -6,44 +6,60 @@ use super::ids;
 use crate::error::Error;
 use crate::repo::Repo;
 
-/// The lists, in the order in which they are printed.
+/// Titles and files of the lists, in the order of the report.
 const LISTS: [(&str, &str); 3] = [
     ("Promises", "docs/requirements/promises.md"),
     ("Incidents", "docs/requirements/incidents.md"),
     ("Security requirements", "docs/requirements/security.md"),
 ];
 
-/// What stands at the start of a row that no longer holds.
+/// The mark at the start of a requirement that no longer holds.
 const RETIRED: &str = "(retired)";
+/// The mark at the start of a requirement that is decided and not built yet.
+const PLANNED: &str = "(planned)";
 
-/// One list.
+/// A list of requirements.
 pub(crate) struct RequirementList {
     pub(crate) title: String,
     pub(crate) file: String,
     pub(crate) rows: Vec<Requirement>,
 }
 
-/// One row of a list.
+/// A requirement with its id.
 pub(crate) struct Requirement {
     pub(crate) id: String,
     pub(crate) text: String,
 }
 
 impl Requirement {
-    /// Whether the row only keeps its id from being used again.
+    /// Returns whether the requirement no longer holds. Its row prevents that the id is used again.
     pub(crate) fn is_retired(&self) -> bool {
         self.text.starts_with(RETIRED)
+    }
+
+    /// Returns whether the requirement is for a later release.
+    pub(crate) fn is_planned(&self) -> bool {
+        self.text.starts_with(PLANNED)
+    }
+
+    /// Returns the word that the report shows if no test quotes the requirement.
+    pub(crate) fn unquoted_word(&self) -> &'static str {
+        match (self.is_retired(), self.is_planned()) {
+            (true, _) => "retired",
+            (false, true) => "planned",
+            (false, false) => "MISSING",
+        }
     }
 }
 
 impl RequirementList {
-    /// The themes of the list's ids: `PRJ` of `PRJ-08`, `G` of `G3`.
+    /// Returns the themes of the list's ids: `PRJ` of `PRJ-08`, `G` of `G3`.
     pub(crate) fn themes(&self) -> BTreeSet<String> {
         self.rows.iter().map(|row| ids::theme(&row.id).to_owned()).collect()
     }
 }
 
-/// Reads every list of the repository.
+/// Reads all lists.
 pub(crate) fn read_all(repo: &Repo) -> Result<Vec<RequirementList>, Error> {
     LISTS.iter().map(|(title, file)| parse(title, file, &repo.read(file)?)).collect()
 }
@@ -61,7 +77,7 @@ fn parse(title: &str, file: &str, text: &str) -> Result<RequirementList, Error> 
             continue;
         }
         let [id, sentence] = cells[..] else {
-            return Err(wrong(number, "a row has two cells: id and requirement".to_owned()));
+            return Err(wrong(number, "a row must have two cells: id and requirement".to_owned()));
         };
         if !ids::is_id(id) {
             return Err(wrong(number, format!("`{id}` is not an id such as G3 or PRJ-08")));
@@ -70,7 +86,7 @@ fn parse(title: &str, file: &str, text: &str) -> Result<RequirementList, Error> 
             return Err(wrong(number, format!("{id} has no text")));
         }
         if rows.iter().any(|row| row.id == id) {
-            return Err(wrong(number, format!("{id} stands here twice")));
+            return Err(wrong(number, format!("{id} is in the list twice; give each its own id")));
         }
         rows.push(Requirement { id: id.to_owned(), text: sentence.to_owned() });
     }
@@ -90,11 +106,12 @@ mod tests {
 
     #[test]
     fn rows_are_read_and_headings_left_out() {
-        let text = "# Title\n\n| id | requirement |\n|---|---|\n| A-01 | One. |\n| A-02 | (retired) Two. |\n";
+        let text = "# Title\n\n| id | requirement |\n|---|---|\n| A-01 | One. |\n\
+                    | A-02 | (retired) Two. |\n| A-03 | (planned) Three. |\n";
         let list = parse("Sample", "sample.md", text).unwrap();
         let seen: Vec<_> =
-            list.rows.iter().map(|row| (row.id.as_str(), row.is_retired())).collect();
-        assert_eq!(seen, [("A-01", false), ("A-02", true)]);
+            list.rows.iter().map(|row| (row.id.as_str(), row.unquoted_word())).collect();
+        assert_eq!(seen, [("A-01", "MISSING"), ("A-02", "retired"), ("A-03", "planned")]);
     }
 
     #[test]
@@ -106,9 +123,12 @@ mod tests {
         assert_eq!(message("\n| A-01 | |"), "sample.md:2: A-01 has no text");
         assert_eq!(
             message("| A-01 | One. | Two. |"),
-            "sample.md:1: a row has two cells: id and requirement"
+            "sample.md:1: a row must have two cells: id and requirement"
         );
-        assert_eq!(message("| A-01 | x |\n| A-01 | y |"), "sample.md:2: A-01 stands here twice");
+        assert_eq!(
+            message("| A-01 | x |\n| A-01 | y |"),
+            "sample.md:2: A-01 is in the list twice; give each its own id"
+        );
         assert_eq!(message("nothing"), "sample.md:1: the list has no rows");
     }
 }

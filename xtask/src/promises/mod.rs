@@ -1,5 +1,5 @@
-//! `cargo xtask promises`: which promise, incident and security requirement is proved by
-//! which test.
+//! `cargo xtask promises`: prints which tests prove each promise, incident and security
+//! requirement.
 
 mod coverage;
 mod ids;
@@ -13,8 +13,8 @@ use crate::rust_source::{functions, tokens};
 
 use self::coverage::{Coverage, Quoting};
 
-/// Prints the coverage; `false` when a test quotes an id that no list has, or an id is
-/// quoted by ignored tests only.
+/// Prints the coverage. Returns `false` if a test quotes an id that no list has, or if only ignored
+/// tests quote an id.
 pub(crate) fn run(repo: &Repo, only_missing: bool) -> Result<bool, Error> {
     let coverage = coverage(repo)?;
     print!("{}", report::text(&coverage, only_missing));
@@ -25,7 +25,7 @@ fn coverage(repo: &Repo) -> Result<Coverage, Error> {
     Ok(Coverage::new(lists::read_all(repo)?, quoting_tests(repo)?))
 }
 
-/// Every test of the repository.
+/// Returns all tests of the repository.
 fn quoting_tests(repo: &Repo) -> Result<Vec<Quoting>, Error> {
     let mut tests = Vec::new();
     for file in repo.text_files()? {
@@ -38,7 +38,7 @@ fn quoting_tests(repo: &Repo) -> Result<Vec<Quoting>, Error> {
     Ok(tests)
 }
 
-/// Every test of a file of Rust source.
+/// Returns all tests of a Rust file.
 fn rust_tests(file: &TextFile) -> Result<Vec<Quoting>, Error> {
     let stream = tokens(&file.path, &file.text)?;
     let tests = functions(&stream).into_iter().filter(|function| function.is_test);

@@ -1,11 +1,11 @@
-//! What the command prints.
+//! Writes the report of `cargo xtask promises`.
 
 use std::fmt::Write;
 
 use super::coverage::{Coverage, Quoting};
 use super::lists::{Requirement, RequirementList};
 
-/// The coverage as text: each list with its rows, what is wrong, and the counts.
+/// Returns the report: each list with its requirements, the wrong ids, and the counts.
 pub(crate) fn text(coverage: &Coverage, only_missing: bool) -> String {
     let mut out = String::new();
     for list in &coverage.lists {
@@ -24,7 +24,7 @@ fn list_text(out: &mut String, coverage: &Coverage, list: &RequirementList, only
     for row in &list.rows {
         let tests = coverage.tests(&row.id);
         if tests.is_empty() {
-            let word = if row.is_retired() { "retired" } else { "MISSING" };
+            let word = row.unquoted_word();
             line(out, &format!("  {:<10} {word}  {}", row.id, row.text));
         } else if !only_missing {
             line(out, &format!("  {:<10} {}", row.id, row.text));
@@ -52,7 +52,8 @@ fn test_text(test: &Quoting) -> String {
 }
 
 fn summary(coverage: &Coverage, list: &RequirementList) -> String {
-    let standing: Vec<&Requirement> = list.rows.iter().filter(|row| !row.is_retired()).collect();
+    let due = |row: &&Requirement| !row.is_retired() && !row.is_planned();
+    let standing: Vec<&Requirement> = list.rows.iter().filter(due).collect();
     let quoted = standing.iter().filter(|row| !coverage.tests(&row.id).is_empty()).count();
     format!(
         "{}: {quoted} of {} quoted, {} missing",

@@ -1,11 +1,11 @@
-//! The page about supply, grants and fees.
+//! Writes the page about supply, grants and fees.
 
 use std::fmt::Write;
 
 use gx_model::economics::{FEES, GENESIS_AGES, MAX_FEE_BASIS_POINTS, PHASES};
 use gx_model::{CountryList, Gx, Pool, Qirat, TxType};
 
-/// The page in Markdown.
+/// Returns the page in Markdown.
 pub(super) fn page() -> String {
     let mut page = String::from(
         "# Economy\n\n<!-- Written by `cargo xtask reference --write` from gx-model. -->\n",

@@ -1,4 +1,5 @@
-//! `cargo xtask reference`: the pages under `docs/reference`, written from the code.
+//! `cargo xtask reference`: checks or writes the pages under `docs/reference`, which are generated
+//! from the code.
 
 mod economy;
 
@@ -10,15 +11,15 @@ use crate::repo::Repo;
 
 /// A generated page.
 struct Page {
-    /// Its path in the repository.
+    /// Path of the page in the repository.
     file: &'static str,
-    /// What it holds.
+    /// Function that returns the content.
     make: fn() -> String,
 }
 
 const PAGES: [Page; 1] = [Page { file: "docs/reference/economy.md", make: economy::page }];
 
-/// `false` when a page is not what the code says.
+/// Checks or writes the pages. Returns `false` if a page differs from the code.
 pub(crate) fn run(repo: &Repo, mode: Mode) -> Result<bool, Error> {
     if mode == Mode::Write {
         for page in PAGES {
@@ -28,7 +29,7 @@ pub(crate) fn run(repo: &Repo, mode: Mode) -> Result<bool, Error> {
     }
     let stale = stale_pages(repo)?;
     for file in &stale {
-        println!("{file}: not what the code says; run `cargo xtask reference --write`");
+        println!("{file}: differs from the code; run `cargo xtask reference --write`");
     }
     println!("reference: {} pages, {} findings", PAGES.len(), stale.len());
     Ok(stale.is_empty())

@@ -1,4 +1,4 @@
-//! Asking a server of the schema what a query takes and gives.
+//! Asks a server with the migrated schema for the parameters and columns of each query.
 
 use std::collections::BTreeMap;
 
@@ -10,24 +10,24 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection, SqlSafeStr};
 use super::queries::Query;
 use crate::error::Error;
 
-/// Nullability is read from query plans; the macros ask for generic ones, and so must this.
+/// The setting with which the macros read from query plans which columns may be null.
 const GENERIC_PLANS: &str = "SET SESSION plan_cache_mode = 'force_generic_plan'";
 
-/// A file of the folder, as the macros would save it.
+/// A file of the folder `.sqlx`, as the macros would save it.
 pub(crate) struct DescriptionFile {
     pub(crate) name: String,
     pub(crate) text: String,
 }
 
-/// What the server said about all queries.
+/// The server's answers about all queries.
 #[derive(Default)]
 pub(crate) struct Described {
     pub(crate) files: Vec<DescriptionFile>,
-    /// Queries that the schema does not take, in sentences.
+    /// Findings about queries that the schema refuses.
     pub(crate) misfits: Vec<String>,
 }
 
-/// Describes each distinct query on a freshly migrated database.
+/// Describes each distinct query on a new, migrated database.
 pub(crate) async fn all(queries: &[Query]) -> Result<Described, Error> {
     let database = TestDatabase::create().await;
     let mut connection = database.connection().await;

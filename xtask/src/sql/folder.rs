@@ -1,4 +1,4 @@
-//! The folder `.sqlx` itself.
+//! Compares and writes the folder `.sqlx`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::error::Error;
 
-/// What to do about a difference.
+/// The remedy for a difference.
 const REMEDY: &str = "run `cargo xtask sqlx --write`";
 
-/// How the folder differs from the wanted files, in sentences.
+/// Returns the findings about files that are missing, unused or different.
 pub(crate) fn differences(
     folder: &Path,
     wanted: &BTreeMap<String, String>,
@@ -26,13 +26,13 @@ pub(crate) fn differences(
         if !present.contains(name) {
             differences.push(format!("{name}: missing for {sql}; {REMEDY}"));
         } else if !same_json(&read(&folder.join(name))?, text) {
-            differences.push(format!("{name}: not what the schema says of {sql}; {REMEDY}"));
+            differences.push(format!("{name}: differs from the schema for {sql}; {REMEDY}"));
         }
     }
     Ok(differences)
 }
 
-/// Makes the folder hold the wanted files and no others.
+/// Writes the wanted files and deletes all others.
 pub(crate) fn write(folder: &Path, wanted: &BTreeMap<String, String>) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(Error::file(folder))?;
     for name in names(folder)?.iter().filter(|name| !wanted.contains_key(*name)) {
@@ -41,7 +41,7 @@ pub(crate) fn write(folder: &Path, wanted: &BTreeMap<String, String>) -> Result<
     }
     for (name, text) in wanted {
         let path = folder.join(name);
-        // An unchanged file keeps its time, so that cargo does not build again.
+        // An unchanged file keeps its time, so that cargo does not compile again.
         if path.exists() && same_json(&read(&path)?, text) {
             continue;
         }
@@ -66,7 +66,7 @@ fn names(folder: &Path) -> Result<BTreeSet<String>, Error> {
     Ok(names)
 }
 
-/// Whether two files say the same; the order of fields does not matter.
+/// Returns whether two files have the same JSON; the order of fields does not matter.
 fn same_json(one: &str, other: &str) -> bool {
     let parse = |text: &str| serde_json::from_str::<Value>(text).ok();
     parse(one).is_some_and(|value| Some(value) == parse(other))
@@ -116,7 +116,7 @@ mod tests {
             [
                 format!("query-unused.json: no query uses it; {REMEDY}"),
                 format!("query-missing.json: missing for `SELECT 2 …`; {REMEDY}"),
-                format!("query-stale.json: not what the schema says of `SELECT 1 …`; {REMEDY}"),
+                format!("query-stale.json: differs from the schema for `SELECT 1 …`; {REMEDY}"),
             ]
         );
     }

@@ -1,4 +1,4 @@
-//! The checked queries of a file.
+//! Finds the checked queries of a file.
 
 use proc_macro2::{TokenStream, TokenTree};
 
@@ -24,15 +24,15 @@ pub(crate) struct Query {
     pub(crate) sql: String,
 }
 
-/// What a file has.
+/// The checked queries of a file.
 #[derive(Default)]
 pub(crate) struct Found {
     pub(crate) queries: Vec<Query>,
-    /// Calls whose SQL is not a literal, in sentences.
+    /// Findings about calls whose SQL is not a literal.
     pub(crate) unreadable: Vec<String>,
 }
 
-/// The calls of sqlx's query macros, those in the bodies of other macros included.
+/// Returns the calls of sqlx's query macros, also those in bodies of other macros.
 pub(crate) fn in_file(file: &TextFile) -> Result<Found, Error> {
     let mut found = Found::default();
     collect(&file.path, &tokens(&file.path, &file.text)?, &mut found);
@@ -54,14 +54,16 @@ fn collect(path: &str, stream: &TokenStream, found: &mut Found) {
             match sql(&arguments.stream()) {
                 Some(sql) => found.queries.push(Query { place, sql }),
                 None => {
-                    found.unreadable.push(format!("{place}: the SQL of `{name}!` is no literal"));
+                    found
+                        .unreadable
+                        .push(format!("{place}: the SQL of `{name}!` must be a literal"));
                 }
             }
         }
     }
 }
 
-/// The first string literal and those that are joined to it by `+`, as the macros read them.
+/// Returns the first string literal with those joined to it by `+`, as the macros read them.
 fn sql(arguments: &TokenStream) -> Option<String> {
     let mut trees = arguments.clone().into_iter();
     let mut sql = trees.find_map(|tree| string(&tree))?;
@@ -106,6 +108,6 @@ mod tests {
     #[test]
     fn sql_that_is_no_literal_is_reported() {
         let found = found("fn f() { sqlx::query!(CONSTANT); }");
-        assert_eq!(found.unreadable, ["store.rs:1: the SQL of `query!` is no literal"]);
+        assert_eq!(found.unreadable, ["store.rs:1: the SQL of `query!` must be a literal"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Rules about Rust code that the compiler's lints do not know.
+//! Rules about Rust code that no lint of the compiler checks.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
@@ -8,10 +8,10 @@ use crate::repo::TextFile;
 use crate::rust_source::{Function, attribute_path, each_token, functions, tokens};
 use crate::sql::queries;
 
-/// A function longer than this does not fit a screen.
+/// Most lines of a function: it must fit on a screen.
 const MAX_FUNCTION_LINES: usize = 70;
 
-/// What breaks a rule about code.
+/// Returns the findings about the code of a file.
 pub(crate) fn check(file: &TextFile) -> Result<Vec<Finding>, Error> {
     let stream = tokens(&file.path, &file.text)?;
     let mut findings = Vec::new();
@@ -20,7 +20,7 @@ pub(crate) fn check(file: &TextFile) -> Result<Vec<Finding>, Error> {
         let lines = function.body_lines();
         if lines > MAX_FUNCTION_LINES {
             let message = format!(
-                "`{}` has {lines} lines, above {MAX_FUNCTION_LINES}: give its parts names",
+                "`{}` has {lines} lines, above {MAX_FUNCTION_LINES}: split it into functions",
                 function.name
             );
             findings.push(Finding::new(&place, message));
@@ -32,26 +32,30 @@ pub(crate) fn check(file: &TextFile) -> Result<Vec<Finding>, Error> {
             );
             findings.push(Finding::new(&place, message));
         }
+        if function.is_test {
+            findings.extend(weak_assertions(&file.path, &function));
+        }
     }
     if !holds_sql(&file.path) {
         for query in queries::in_file(file)?.queries {
-            let message = "SQL stands in a store: `store.rs`, or a file in a folder `store`";
+            let message =
+                "SQL outside a store: move it to `store.rs` or a file in a folder `store`";
             findings.push(Finding::new(query.place, message));
         }
     }
     let lines = unexplained_allows(&stream);
     findings.extend(lines.into_iter().map(|line| {
-        Finding::new(format!("{}:{line}", file.path), "a lint is switched off without `reason`")
+        Finding::new(format!("{}:{line}", file.path), "a lint is off without `reason`; add one")
     }));
     Ok(findings)
 }
 
-/// Whether a file is there for SQL.
+/// Returns whether a file may have SQL.
 fn holds_sql(path: &str) -> bool {
     path.ends_with("/store.rs") || path.contains("/store/")
 }
 
-/// Whether a test waits for a time. In a loop it waits for a condition instead.
+/// Returns whether a test sleeps outside a loop. In a loop it waits for a condition.
 fn calls_sleep(test: &Function) -> bool {
     let body = test.body.as_ref().map_or_else(TokenStream::new, proc_macro2::Group::stream);
     sleeps_outside_loops(&body)
@@ -81,7 +85,55 @@ fn sleeps_outside_loops(stream: &TokenStream) -> bool {
     false
 }
 
-/// The lines of `allow` and `expect` attributes that do not say why.
+/// Returns the findings about assertions that do not show which of two conditions failed, or that
+/// depend on the speed of the machine.
+fn weak_assertions(path: &str, test: &Function) -> Vec<Finding> {
+    let body = test.body.as_ref().map_or_else(TokenStream::new, proc_macro2::Group::stream);
+    let mut found = Vec::new();
+    let mut name = (false, false);
+    each_token(&body, &mut |tree| {
+        if let (TokenTree::Group(group), (true, true)) = (tree, name) {
+            let place = format!("{path}:{}", group.span_open().start().line);
+            if joins_conditions(&group.stream()) {
+                let message = "`assert!` joins two conditions: make each its own assertion, or add \
+                               a message with what was found";
+                found.push(Finding::new(&place, message));
+            }
+            if mentions(&group.stream(), "elapsed") {
+                let message = "an assertion about elapsed time depends on the machine's speed: \
+                               measure it in a benchmark";
+                found.push(Finding::new(&place, message));
+            }
+        }
+        name = match tree {
+            TokenTree::Ident(word) => (word == "assert", false),
+            TokenTree::Punct(mark) if mark.as_char() == '!' => (name.0, true),
+            _ => (false, false),
+        };
+    });
+    found
+}
+
+/// Returns whether the arguments of `assert!` are `a && b` without a message.
+fn joins_conditions(arguments: &TokenStream) -> bool {
+    let marks: Vec<char> = arguments
+        .clone()
+        .into_iter()
+        .map(|tree| if let TokenTree::Punct(mark) = tree { mark.as_char() } else { ' ' })
+        .collect();
+    let message = marks.iter().position(|mark| *mark == ',').is_some_and(|at| at + 1 < marks.len());
+    !message && marks.windows(2).any(|two| two == ['&', '&'])
+}
+
+fn mentions(stream: &TokenStream, name: &str) -> bool {
+    let mut found = false;
+    each_token(stream, &mut |tree| {
+        found |= matches!(tree, TokenTree::Ident(word) if word == name);
+    });
+    found
+}
+
+/// Returns the lines of `allow` and `expect` attributes without a reason.
 fn unexplained_allows(stream: &TokenStream) -> Vec<usize> {
     let mut lines = Vec::new();
     each_token(stream, &mut |tree| {
@@ -95,8 +147,8 @@ fn unexplained_allows(stream: &TokenStream) -> Vec<usize> {
     lines
 }
 
-/// Looks at what may be an attribute's inside. An array or index cannot look like this:
-/// `allow` or `expect` followed by one parenthesis with paths in it.
+/// Returns whether the content of brackets is `allow` or `expect` with a list and without a reason.
+/// An array or an index cannot have this form.
 fn is_unexplained_allow(attribute: &TokenStream) -> bool {
     let path = attribute_path(attribute);
     let has_list = matches!(attribute.clone().into_iter().nth(1), Some(TokenTree::Group(_)));
@@ -124,7 +176,7 @@ mod tests {
         let text = format!("fn long() {{{}}}", "\n".repeat(MAX_FUNCTION_LINES));
         assert_eq!(
             findings(&text),
-            ["a.rs:1: `long` has 71 lines, above 70: give its parts names"]
+            ["a.rs:1: `long` has 71 lines, above 70: split it into functions"]
         );
     }
 
@@ -137,6 +189,25 @@ mod tests {
         let polls = "#[test] fn polls() { while !f() { assert!(in_time()); sleep(x); } }";
         assert!(findings(polls).is_empty());
         assert_eq!(findings("#[test] fn f() { spawn(async { sleep(x).await }); }").len(), 1);
+    }
+
+    #[test]
+    fn an_assertion_says_which_condition_failed() {
+        let test = |body: &str| findings(&format!("#[test] fn f() {{ {body} }}"));
+        let found = test("assert!(a && b);");
+        assert_eq!(found.len(), 1);
+        assert!(found[0].contains("joins two conditions"), "{found:?}");
+        assert_eq!(test("if x { assert!(a && (b || c),) }").len(), 1);
+        assert!(test("assert!(a && b, \"{a} {b}\");").is_empty());
+        assert!(test("assert!((a && b) || c); assert!(a);").is_empty());
+        assert!(findings("fn f() { assert!(a && b); }").is_empty());
+    }
+
+    #[test]
+    fn an_assertion_does_not_depend_on_speed() {
+        let found = findings("#[test] fn f() { assert!(start.elapsed() < BOUND, \"slow\"); }");
+        assert_eq!(found.len(), 1);
+        assert!(found[0].contains("elapsed time"), "{found:?}");
     }
 
     #[test]
@@ -153,7 +224,7 @@ mod tests {
     #[test]
     fn a_switched_off_lint_says_why() {
         let found = findings("#[allow(dead_code)]\nfn f() {}");
-        assert_eq!(found, ["a.rs:1: a lint is switched off without `reason`"]);
+        assert_eq!(found, ["a.rs:1: a lint is off without `reason`; add one"]);
         assert!(findings("#[allow(dead_code, reason = \"shared\")] fn f() {}").is_empty());
         assert!(findings("fn f() { x[allow]; }").is_empty());
     }

@@ -1,15 +1,15 @@
-//! Documentation: links lead somewhere, and every decision is listed.
+//! Rules about documents: links lead to files, and every decision is listed.
 
 use std::collections::BTreeSet;
 
 use super::Finding;
 use crate::repo::{Repo, TextFile};
 
-/// The folder of decisions and the page that lists them.
+/// The folder of decisions.
 const DECISIONS: &str = "docs/decisions/";
 const DECISION_LIST: &str = "docs/decisions/README.md";
 
-/// What is wrong with the Markdown files among `files`.
+/// Returns the findings about the Markdown files among `files`.
 pub(crate) fn check(repo: &Repo, files: &[TextFile]) -> Vec<Finding> {
     let pages = files.iter().filter(|file| file.path.ends_with(".md"));
     let mut findings = Vec::new();
@@ -19,7 +19,8 @@ pub(crate) fn check(repo: &Repo, files: &[TextFile]) -> Vec<Finding> {
             let target = resolve(&page.path, &link);
             if !repo.path(&target).exists() {
                 let place = format!("{}:{line}", page.path);
-                findings.push(Finding::new(place, format!("links to {link}, which is not there")));
+                findings
+                    .push(Finding::new(place, format!("links to {link}, which does not exist")));
             }
             if page.path == DECISION_LIST {
                 listed.insert(target);
@@ -35,7 +36,7 @@ pub(crate) fn check(repo: &Repo, files: &[TextFile]) -> Vec<Finding> {
     findings
 }
 
-/// The targets of a page's links to other files, with their lines.
+/// Returns the targets of a page's links to other files, with their lines.
 fn relative_links(text: &str) -> Vec<(usize, String)> {
     let mut links = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
@@ -49,7 +50,7 @@ fn relative_links(text: &str) -> Vec<(usize, String)> {
     links
 }
 
-/// A link's path from the repository's root.
+/// Returns the path of a link's target from the root of the repository.
 fn resolve(page: &str, link: &str) -> String {
     let mut parts: Vec<&str> = page.split('/').collect();
     parts.pop();
@@ -94,7 +95,7 @@ mod tests {
         assert_eq!(
             found,
             [
-                "docs/decisions/README.md:1: links to 9999-gone.md, which is not there",
+                "docs/decisions/README.md:1: links to 9999-gone.md, which does not exist",
                 "docs/decisions/0001-new.md: is not listed in docs/decisions/README.md"
             ]
         );

@@ -1,42 +1,43 @@
-//! Which crate may depend on which.
+//! Rules about the dependencies between crates.
 //!
-//! binary → services and workers → outbox, serve, fabric-client → db, contract, proto → model
+//! binary → services and workers → outbox, serve, fabric-client → db, contract, proto → model → ledger-api
 
 use std::collections::BTreeSet;
 
 use super::Finding;
 use super::workspace::{Dependency, Kind, TEST_FEATURE, Workspace};
 
-/// Every crate with its layer. A crate depends on lower layers only, so that crates of one
-/// layer (two services, say) cannot know each other.
-const LAYERS: [(&str, u8); 20] = [
-    ("gx-model", 0),
-    ("gx-contract", 1),
-    ("gx-db", 1),
-    ("gx-fabric-proto", 1),
-    ("gx-fabric-client", 2),
-    ("gx-outbox", 2),
-    ("gx-serve", 2),
-    ("gx-auth", 3),
-    ("gx-admin", 4),
-    ("gx-chaincode", 4),
-    ("gx-devnet", 4),
-    ("gx-identity", 4),
-    ("gx-projector", 4),
-    ("gx-submitter", 4),
-    ("gx-tokenomics", 4),
-    ("gx", 5),
-    ("gx-testkit", 6),
-    ("gx-bench", 6),
-    ("gx-sim", 7),
-    ("xtask", 7),
+/// Every crate with its layer. A crate may depend on lower layers only, so that crates of one
+/// layer, such as two services, cannot depend on each other.
+const LAYERS: [(&str, u8); 21] = [
+    ("gx-ledger-api", 0),
+    ("gx-model", 1),
+    ("gx-contract", 2),
+    ("gx-db", 2),
+    ("gx-fabric-proto", 2),
+    ("gx-fabric-client", 3),
+    ("gx-outbox", 3),
+    ("gx-serve", 3),
+    ("gx-auth", 4),
+    ("gx-admin", 5),
+    ("gx-chaincode", 5),
+    ("gx-devnet", 5),
+    ("gx-identity", 5),
+    ("gx-projector", 5),
+    ("gx-submitter", 5),
+    ("gx-tokenomics", 5),
+    ("gx", 6),
+    ("gx-testkit", 7),
+    ("gx-bench", 7),
+    ("gx-sim", 8),
+    ("xtask", 8),
 ];
 
-/// The layer from which on nothing ships.
-const FIRST_UNSHIPPED_LAYER: u8 = 6;
+/// First layer of the crates that do not ship.
+const FIRST_UNSHIPPED_LAYER: u8 = 7;
 
-/// Crates that no path of dependencies may lead to, and from where.
-const WALLS: [(&[&str], &[&str], &str); 3] = [
+/// Crates, the crates that none of them may reach through dependencies, and the reason.
+const WALLS: [(&[&str], &[&str], &str); 4] = [
     (
         &["gx-identity", "gx-tokenomics", "gx-admin", "gx-auth", "gx-outbox", "gx-serve"],
         &["gx-fabric-client", "gx-fabric-proto", "gx-contract"],
@@ -52,19 +53,24 @@ const WALLS: [(&[&str], &[&str], &str); 3] = [
         &["gx-contract", "gx-devnet"],
         "workers meet the contracts through the Fabric protocol only",
     ),
+    (
+        &["gx-fabric-proto", "gx-fabric-client", "gx-devnet"],
+        &["gx-model", "gx-contract"],
+        "the Fabric crates know of GX only what gx-ledger-api has",
+    ),
 ];
 
-/// The development ledger, which the production image leaves out.
+/// The development ledger, which is not in the production image.
 const DEVELOPMENT_LEDGER: &str = "gx-devnet";
 
-/// Crates that compute and do nothing else.
-pub(crate) const PURE_CRATES: [&str; 2] = ["gx-model", "gx-contract"];
+/// Crates without I/O.
+pub(crate) const PURE_CRATES: [&str; 3] = ["gx-ledger-api", "gx-model", "gx-contract"];
 
-/// Crates whose presence means I/O or waiting.
+/// External crates that do I/O or wait.
 const IMPURE: [&str; 10] =
     ["async-io", "axum", "hyper", "mio", "reqwest", "rustls", "socket2", "sqlx", "tokio", "tonic"];
 
-/// What breaks the order of the crates.
+/// Returns the findings about dependencies between crates.
 pub(crate) fn check(workspace: &Workspace) -> Vec<Finding> {
     let mut findings = Vec::new();
     for member in &workspace.crates {
@@ -83,7 +89,7 @@ pub(crate) fn check(workspace: &Workspace) -> Vec<Finding> {
     findings
 }
 
-/// What is wrong with a dependency that is more than a test's.
+/// Returns the findings about a dependency. A dependency of tests may lead anywhere.
 fn problems(layer: u8, below: u8, dependency: &Dependency) -> Vec<String> {
     let Dependency { name, kind, optional, for_tests } = dependency;
     if *kind == Kind::Dev {
@@ -116,7 +122,7 @@ fn check_walls(workspace: &Workspace) -> Vec<Finding> {
     findings
 }
 
-/// What keeps a crate from being pure, given everything that is compiled into it.
+/// Returns the findings about a crate without I/O, from all crates that are compiled into it.
 pub(crate) fn check_purity(name: &str, reached: &BTreeSet<String>) -> Vec<Finding> {
     IMPURE
         .iter()
@@ -170,6 +176,26 @@ mod tests {
         ]));
         let expected = "gx-admin: reaches gx-fabric-client, but a service reaches the ledger through the outbox only";
         assert!(found.iter().any(|message| message == expected), "{found:?}");
+    }
+
+    #[test]
+    fn the_fabric_crates_know_no_command_and_no_contract() {
+        let mut crates = workspace(&[
+            ("gx-model", &[]),
+            ("gx-contract", &["gx-model"]),
+            ("gx-fabric-client", &["gx-model"]),
+            ("gx-devnet", &["gx-contract"]),
+        ]);
+        let wall = "but the Fabric crates know of GX only what gx-ledger-api has";
+        let found = messages(&crates);
+        for reached in ["gx-fabric-client: reaches gx-model", "gx-devnet: reaches gx-contract"] {
+            assert!(found.contains(&format!("{reached}, {wall}")), "{found:?}");
+        }
+
+        for tested in &mut crates.crates[2..] {
+            tested.dependencies.iter_mut().for_each(|one| one.kind = Kind::Dev);
+        }
+        assert!(messages(&crates).is_empty());
     }
 
     #[test]

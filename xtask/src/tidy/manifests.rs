@@ -1,4 +1,4 @@
-//! Rules about each crate's manifest.
+//! Rules about the manifests of crates.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::repo::{Repo, TextFile};
 use crate::rust_source::{each_token, tokens};
 
-/// Dependencies that generated code uses, which no source file shows.
+/// Dependencies that only generated code uses.
 const USED_BY_GENERATED_CODE: [(&str, &str); 4] = [
     ("gx-fabric-proto", "prost"),
     ("gx-fabric-proto", "prost-types"),
@@ -18,7 +18,7 @@ const USED_BY_GENERATED_CODE: [(&str, &str); 4] = [
     ("gx-fabric-proto", "tonic-prost"),
 ];
 
-/// What breaks a rule about manifests.
+/// Returns the findings about all manifests.
 pub(crate) fn check(repo: &Repo, workspace: &Workspace) -> Result<Vec<Finding>, Error> {
     let sources = repo.rust_files()?;
     let mut findings = Vec::new();
@@ -35,14 +35,14 @@ pub(crate) fn check(repo: &Repo, workspace: &Workspace) -> Result<Vec<Finding>, 
 fn check_manifest(member: &Crate, path: &str, manifest: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     if member.description.is_empty() {
-        findings.push(Finding::new(path, "says in `description` what the crate is for"));
+        findings.push(Finding::new(path, "must say in `description` what the crate is for"));
     }
     let lints = manifest.split_once("[lints]").map_or("", |(_, after)| after.trim_start());
     if !lints.starts_with("workspace = true") {
-        findings.push(Finding::new(path, "takes the lints of the workspace"));
+        findings.push(Finding::new(path, "must take the lints of the workspace"));
     }
     if !member.folder.ends_with(&member.name) {
-        findings.push(Finding::new(path, "has the name of its folder"));
+        findings.push(Finding::new(path, "must have the name of its folder"));
     }
     let mut in_dependencies = false;
     for (number, line) in (1..).zip(manifest.lines()) {
@@ -50,19 +50,19 @@ fn check_manifest(member: &Crate, path: &str, manifest: &str) -> Vec<Finding> {
             in_dependencies = line.ends_with("dependencies]");
         } else if in_dependencies && line.contains('=') && !is_shared(member, line) {
             let place = format!("{path}:{number}");
-            findings.push(Finding::new(place, "takes version and features from the workspace"));
+            findings.push(Finding::new(place, "must take version and features from the workspace"));
         }
     }
     findings
 }
 
-/// Whether a dependency comes from the workspace, or is the crate itself: its tests may
-/// switch on a feature of their own crate.
+/// Returns whether a dependency comes from the workspace, or is the crate itself, whose tests may
+/// enable a feature.
 fn is_shared(member: &Crate, line: &str) -> bool {
     line.contains("workspace = true") || line.starts_with(&format!("{} =", member.name))
 }
 
-/// A dependency that no source file of the crate names is a cost without a use.
+/// Returns the findings about dependencies that no source file of the crate names.
 fn check_use(member: &Crate, path: &str, words: &BTreeSet<String>) -> Vec<Finding> {
     let generated = |name: &str| USED_BY_GENERATED_CODE.contains(&(member.name.as_str(), name));
     member
@@ -70,11 +70,11 @@ fn check_use(member: &Crate, path: &str, words: &BTreeSet<String>) -> Vec<Findin
         .iter()
         .filter(|d| d.name != member.name)
         .filter(|d| !words.contains(&d.name.replace('-', "_")) && !generated(&d.name))
-        .map(|d| Finding::new(path, format!("does not use its dependency {}", d.name)))
+        .map(|d| Finding::new(path, format!("does not use {}; remove the dependency", d.name)))
         .collect()
 }
 
-/// Every identifier in a crate's source files.
+/// Returns all identifiers in a crate's source files.
 fn words_of(folder: &str, sources: &[TextFile]) -> Result<BTreeSet<String>, Error> {
     let inside = format!("{folder}/");
     let mut words = BTreeSet::new();
@@ -120,9 +120,9 @@ mod tests {
         assert_eq!(
             found,
             [
-                "x: says in `description` what the crate is for",
-                "x: takes the lints of the workspace",
-                "x:2: takes version and features from the workspace"
+                "x: must say in `description` what the crate is for",
+                "x: must take the lints of the workspace",
+                "x:2: must take version and features from the workspace"
             ]
         );
     }
@@ -131,7 +131,7 @@ mod tests {
     fn a_dependency_that_nothing_names_is_found() {
         let words = ["serde_json".to_owned()].into();
         let found = check_use(&sample("A sample."), "x", &words);
-        assert_eq!(found[0].to_string(), "x: does not use its dependency time");
+        assert_eq!(found[0].to_string(), "x: does not use time; remove the dependency");
         assert_eq!(found.len(), 1);
     }
 }

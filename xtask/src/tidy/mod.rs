@@ -1,5 +1,6 @@
-//! `cargo xtask tidy`: the rules of the house that hold for every crate and every file.
+//! `cargo xtask tidy`: checks the rules of this repository for all crates and files.
 
+mod circles;
 mod code;
 mod documents;
 mod layers;
@@ -15,12 +16,12 @@ use crate::repo::Repo;
 
 use self::workspace::Workspace;
 
-/// A rule that something breaks.
+/// A broken rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Finding {
     /// A file, a `file:line`, or a crate.
     place: String,
-    /// What is wrong, and what to do.
+    /// What is wrong and what to do.
     message: String,
 }
 
@@ -36,7 +37,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Prints every finding; `false` when there is one.
+/// Prints all findings. Returns `false` if there is one.
 pub(crate) fn run(repo: &Repo) -> Result<bool, Error> {
     let mut findings = crate_findings(repo)?;
     findings.extend(file_findings(repo)?);
@@ -48,7 +49,7 @@ pub(crate) fn run(repo: &Repo) -> Result<bool, Error> {
     Ok(findings.is_empty())
 }
 
-/// What breaks a rule about crates and their dependencies.
+/// Returns the findings about crates and their dependencies.
 fn crate_findings(repo: &Repo) -> Result<Vec<Finding>, Error> {
     let workspace = Workspace::read(repo)?;
     let mut findings = layers::check(&workspace);
@@ -60,10 +61,11 @@ fn crate_findings(repo: &Repo) -> Result<Vec<Finding>, Error> {
     Ok(findings)
 }
 
-/// What breaks a rule about files.
+/// Returns the findings about files.
 fn file_findings(repo: &Repo) -> Result<Vec<Finding>, Error> {
     let files = repo.text_files()?;
     let mut findings = documents::check(repo, &files);
+    findings.extend(circles::check(&files)?);
     for file in &files {
         findings.extend(text::check(file));
         findings.extend(money::check_sql(file));

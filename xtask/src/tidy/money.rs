@@ -1,4 +1,4 @@
-//! Money is integers (G4, DB-06): no float comes near it.
+//! Rules about money: amounts are integers, never floats (G4, DB-06).
 
 use proc_macro2::TokenTree;
 
@@ -7,17 +7,17 @@ use crate::error::Error;
 use crate::repo::TextFile;
 use crate::rust_source::{each_token, tokens};
 
-/// Crates in which no float may stand at all.
+/// Crates in which no float is allowed at all.
 const MONEY_CRATES: [&str; 3] =
     ["crates/gx-model/", "crates/gx-contract/", "crates/gx-tokenomics/"];
 
-/// A file that names one of these handles money.
+/// Types of amounts: a file that names one of them handles money.
 const MONEY_TYPES: [&str; 2] = ["Qirat", "Gx"];
 
-/// Column types that round.
+/// Column types that can round.
 const INEXACT_COLUMNS: [&str; 6] = ["real", "double", "float4", "float8", "money", "numeric"];
 
-/// Floats in a Rust file that handles money.
+/// Returns the findings about floats in a Rust file that handles money.
 pub(crate) fn check_rust(file: &TextFile) -> Result<Vec<Finding>, Error> {
     let mut handles_money = MONEY_CRATES.iter().any(|folder| file.path.starts_with(folder));
     let mut floats = Vec::new();
@@ -32,7 +32,7 @@ pub(crate) fn check_rust(file: &TextFile) -> Result<Vec<Finding>, Error> {
                     floats.push((line, name));
                 }
             }
-            // In `pair.0.1` the lexer takes the two indices for a float.
+            // The lexer reads the two indices of `pair.0.1` as a float.
             TokenTree::Literal(literal) if !after_dot && is_float(&literal.to_string()) => {
                 floats.push((line, literal.to_string()));
             }
@@ -45,12 +45,12 @@ pub(crate) fn check_rust(file: &TextFile) -> Result<Vec<Finding>, Error> {
     }
     let finding = |(line, float): (usize, String)| {
         let place = format!("{}:{line}", file.path);
-        Finding::new(place, format!("`{float}`: a float in code that handles money"))
+        Finding::new(place, format!("`{float}`: a float in code that handles money; use `Qirat`"))
     };
     Ok(floats.into_iter().map(finding).collect())
 }
 
-/// Whether a literal's source text is a float: `1.5`, `1e3`, `2f64`, but no hexadecimal.
+/// Returns whether the source text of a literal is a float such as `1.5`, `1e3` or `2f64`.
 fn is_float(literal: &str) -> bool {
     literal.starts_with(|c: char| c.is_ascii_digit())
         && !literal.starts_with("0x")
@@ -60,7 +60,7 @@ fn is_float(literal: &str) -> bool {
             || (literal.contains(['e', 'E']) && !literal.ends_with("size")))
 }
 
-/// Inexact column types in a migration.
+/// Returns the findings about inexact column types in a migration.
 pub(crate) fn check_sql(file: &TextFile) -> Vec<Finding> {
     if !file.path.ends_with(".sql") {
         return Vec::new();
@@ -71,7 +71,7 @@ pub(crate) fn check_sql(file: &TextFile) -> Vec<Finding> {
         let mut words = code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '\'');
         if let Some(word) = words.find(|word| INEXACT_COLUMNS.contains(word)) {
             let place = format!("{}:{number}", file.path);
-            findings.push(Finding::new(place, format!("`{word}`: amounts are bigint Qirat")));
+            findings.push(Finding::new(place, format!("`{word}`: store amounts as bigint Qirat")));
         }
     }
     findings
@@ -92,9 +92,9 @@ mod tests {
         assert_eq!(
             rust("crates/gx/src/a.rs", text),
             [
-                "crates/gx/src/a.rs:2: `1.5`: a float in code that handles money",
-                "crates/gx/src/a.rs:2: `f64`: a float in code that handles money",
-                "crates/gx/src/a.rs:2: `2e3`: a float in code that handles money"
+                "crates/gx/src/a.rs:2: `1.5`: a float in code that handles money; use `Qirat`",
+                "crates/gx/src/a.rs:2: `f64`: a float in code that handles money; use `Qirat`",
+                "crates/gx/src/a.rs:2: `2e3`: a float in code that handles money; use `Qirat`"
             ]
         );
         assert_eq!(rust("crates/gx-model/src/a.rs", "const X: f32 = 1f32;").len(), 2);

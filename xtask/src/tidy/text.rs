@@ -1,29 +1,29 @@
-//! Rules about any text file.
+//! Rules about all text files.
 
 use super::Finding;
 use crate::repo::TextFile;
 
-/// A Rust file longer than this holds more than one subject.
+/// Most lines of a Rust file: a longer one has more than one subject.
 const MAX_LINES: usize = 500;
 
-/// What must not stand in a file, and why. Written in two parts so that this file, which is
-/// checked too, does not contain them.
+/// Forbidden texts with the reason. Each text is in two parts, so that this file, which is checked,
+/// too, does not contain it.
 const FORBIDDEN: [(&str, &str, &str); 12] = [
     ("/ho", "me/", "an absolute path of one machine"),
     ("/wo", "rk/", "an absolute path of one machine"),
     ("/ro", "ot/", "an absolute path of one machine"),
     ("/Us", "ers/", "an absolute path of one machine"),
-    ("index.crates", ".io", "a registry's host belongs into lock files only"),
-    ("static.crates", ".io", "a registry's host belongs into lock files only"),
-    ("pypi.", "org", "a registry's host belongs into lock files only"),
-    ("registry.npmjs", ".org", "a registry's host belongs into lock files only"),
+    ("index.crates", ".io", "a registry's host is allowed in lock files only"),
+    ("static.crates", ".io", "a registry's host is allowed in lock files only"),
+    ("pypi.", "org", "a registry's host is allowed in lock files only"),
+    ("registry.npmjs", ".org", "a registry's host is allowed in lock files only"),
     ("FIX", "ME", "unfinished work"),
     ("TO", "DO", "unfinished work"),
     ("to", "do!(", "unfinished work"),
     ("unimple", "mented!(", "unfinished work"),
 ];
 
-/// What breaks a rule about text.
+/// Returns the findings about the text of a file.
 pub(crate) fn check(file: &TextFile) -> Vec<Finding> {
     let mut findings = Vec::new();
     let lines = file.text.lines().count();

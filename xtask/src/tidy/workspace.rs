@@ -1,4 +1,4 @@
-//! The crates of the workspace and what they depend on, as cargo sees them.
+//! Reads the crates of the workspace and their dependencies from cargo.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -8,33 +8,33 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::repo::Repo;
 
-/// Every crate of the workspace.
+/// The crates of the workspace.
 pub(crate) struct Workspace {
     pub(crate) crates: Vec<Crate>,
 }
 
-/// One crate.
+/// A crate of the workspace.
 pub(crate) struct Crate {
     pub(crate) name: String,
-    /// Its folder from the repository's root.
+    /// Folder from the root of the repository.
     pub(crate) folder: String,
     pub(crate) description: String,
     pub(crate) dependencies: Vec<Dependency>,
 }
 
-/// One entry of a crate's dependencies.
+/// A dependency of a crate.
 pub(crate) struct Dependency {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) optional: bool,
-    /// Whether it asks for the feature [`TEST_FEATURE`].
+    /// Whether the dependency enables the feature [`TEST_FEATURE`].
     pub(crate) for_tests: bool,
 }
 
-/// The feature that opens what a crate has for the tests of others.
+/// The feature with what a crate has for the tests of other crates.
 pub(crate) const TEST_FEATURE: &str = "testing";
 
-/// The table that a dependency stands in.
+/// The table of a dependency in the manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Normal,
@@ -43,7 +43,7 @@ pub(crate) enum Kind {
 }
 
 impl Workspace {
-    /// Asks cargo.
+    /// Reads the workspace from `cargo metadata`.
     pub(crate) fn read(repo: &Repo) -> Result<Self, Error> {
         let arguments = ["metadata", "--no-deps", "--offline", "--format-version", "1"];
         let text = cargo(repo, &arguments)?;
@@ -57,12 +57,12 @@ impl Workspace {
         Ok(Self { crates: crates.collect() })
     }
 
-    /// A crate by its name.
+    /// Returns a crate by its name.
     pub(crate) fn find(&self, name: &str) -> Option<&Crate> {
         self.crates.iter().find(|member| member.name == name)
     }
 
-    /// The workspace's crates that one reaches through what it is built with, tests left out.
+    /// Returns the crates of the workspace that are built into a crate, without those of tests.
     pub(crate) fn reached_from(&self, name: &str) -> BTreeSet<String> {
         let mut reached = BTreeSet::new();
         let mut waiting = vec![name.to_owned()];
@@ -111,7 +111,7 @@ fn text_of(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// The crates from outside that are compiled into one of ours on this platform.
+/// Returns the external crates that are compiled into a crate on this platform.
 pub(crate) fn external_dependencies(repo: &Repo, name: &str) -> Result<BTreeSet<String>, Error> {
     let arguments =
         ["tree", "--offline", "--edges", "normal", "--prefix", "none", "--package", name];

@@ -1,73 +1,70 @@
-//! Administrators: how the first one comes to be, and how they sign in.
+//! Adds administrators, and opens and ends their sessions. Called by `gx admin create`, by the
+//! first start of `gx dev` and by the session routes of svc-admin.
 
 pub(crate) mod http;
 mod store;
 
-use gx_auth::{AdminRole, Administrator, Hasher, NewPassword, PasswordRefusal, Realm, Subject};
-use gx_auth::{TokenPair, audit};
+use gx_auth::{
+    AdminRole, Administrator, Email, GivenEmail, Hasher, INVALID_CREDENTIALS, NewPassword,
+    PasswordOwner, PasswordRefusal, Realm, TokenPair, audit,
+};
 use gx_db::PgConnection;
-use gx_serve::{Client, Entropy, Problem, ProblemKind};
+use gx_serve::fields::FieldError;
+use gx_serve::{Client, Entropy, Problem};
 use secrecy::SecretString;
 use serde_json::json;
 use sqlx::Acquire;
 use time::OffsetDateTime;
 
-use crate::State;
+use crate::ServiceState;
 pub(crate) use store::AdministratorRow;
 
-/// Whatever is wrong: the address, the password or the account.
-pub(crate) const INVALID_CREDENTIALS: ProblemKind =
-    ProblemKind::new("invalid_credentials", 401, "E-mail address and password do not let you in");
-/// The refresh token gives nothing.
-pub(crate) const INVALID_REFRESH_TOKEN: ProblemKind =
-    ProblemKind::new("invalid_refresh_token", 401, "The refresh token is not valid any more");
-
-/// An administrator who is to be added.
+/// An administrator to add.
 #[derive(Clone, Debug)]
 pub struct NewAdministrator {
-    /// Where to reach them; also what they sign in with.
+    /// E-mail address to sign in with.
     pub email: String,
-    /// What others see.
+    /// Name that other administrators see.
     pub display_name: String,
-    /// What they may do.
+    /// Role that decides which routes they may call.
     pub role: AdminRole,
-    /// What they sign in with.
+    /// Password to sign in with.
     pub password: NewPassword,
 }
 
-/// Why an administrator was not added.
+/// The reason that an administrator was not added.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
-    /// The address belongs to one already.
-    #[error("{0} is an administrator already")]
+    /// An administrator has this e-mail address.
+    #[error("{0} is already an administrator; give another e-mail address")]
     Exists(String),
-    /// Not an address.
-    #[error("{0} is not an e-mail address")]
-    Email(String),
-    /// The password is not good enough.
+    /// The text is not an e-mail address.
+    #[error("the e-mail address {}", .0.message)]
+    Email(FieldError),
+    /// The password breaks a rule.
     #[error("the password {}", .0.field_error().message)]
     Password(PasswordRefusal),
-    /// No hash could be made.
+    /// The hash could not be computed.
     #[error("the password could not be hashed")]
     Hashing,
     /// The database failed.
-    #[error("the administrator could not be stored")]
+    #[error("the administrator cannot be stored")]
     Database(#[from] sqlx::Error),
 }
 
-/// Whether there is any administrator at all.
+/// Returns whether any administrator exists.
 ///
 /// # Errors
-/// The database's.
+/// `sqlx::Error` if the statement fails.
 pub async fn has_administrators(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
     store::exist(conn).await
 }
 
-/// Adds an administrator and the audit row, in one transaction. `by` names the command or
-/// person that did it. Gives the new id.
+/// Adds an administrator and the audit row in one transaction, and returns the new id. `by` is the
+/// name of the command that adds it.
 ///
 /// # Errors
-/// In one sentence, why not.
+/// [`CreateError`] says which value is refused; nothing is added then.
 pub async fn create_administrator(
     conn: &mut PgConnection,
     hasher: &Hasher,
@@ -76,11 +73,8 @@ pub async fn create_administrator(
     by: &str,
     now: OffsetDateTime,
 ) -> Result<String, CreateError> {
-    let email = new.email.trim().to_lowercase();
-    if !email.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && domain.len() > 1) {
-        return Err(CreateError::Email(email));
-    }
-    let subject = Subject { names: &[&new.display_name], email: &email };
+    let email = Email::parse(&new.email).map_err(CreateError::Email)?.as_str().to_owned();
+    let subject = PasswordOwner { names: &[&new.display_name], email: &email };
     new.password.check(subject).map_err(CreateError::Password)?;
     let hash = hasher.hash(new.password.secret()).await.map_err(|_| CreateError::Hashing)?;
     let admin_id = entropy.id(now).to_string();
@@ -97,30 +91,26 @@ pub async fn create_administrator(
             _ => error.into(),
         }
     })?;
+    let (actor, id) = (audit::Actor::System(by), Some(admin_id.as_str()));
     let entry = audit::Entry {
-        actor: audit::Actor::System(by),
-        action: "admin.created",
-        target_type: "AdminUser",
-        target_id: Some(&admin_id),
-        before: None,
         after: Some(json!({ "role": new.role.name() })),
-        request_id: None,
+        ..audit::Entry::new(actor, "admin.created", "AdminUser", id, None)
     };
     audit::append(&mut tx, entry, now).await?;
     tx.commit().await?;
     Ok(admin_id)
 }
 
-/// Opens a session for an administrator who knows the password.
+/// Opens a session for an administrator whose password matches, and writes the audit row.
 pub(crate) async fn log_in(
-    state: &State,
-    email: &str,
+    state: &ServiceState,
+    email: &GivenEmail,
     password: &SecretString,
     client: &Client,
     request_id: &str,
 ) -> Result<(TokenPair, AdministratorRow), Problem> {
     let base = &state.base;
-    let account = store::by_email(&mut *base.connection().await?, &email.to_lowercase()).await?;
+    let account = store::by_email(&mut *base.connection().await?, email).await?;
     let stored = account.as_ref().map(|account| account.password_hash.clone());
     let verified = base.auth.hasher.verify(password, stored).await?;
     let Some(account) = account.filter(|account| verified.matches && !account.is_locked) else {
@@ -130,6 +120,7 @@ pub(crate) async fn log_in(
     };
     let (hash, account) = (account.password_hash, account.row);
     let now = base.clock.now();
+    let _ticket = base.audit_ticket(None).await?;
     let mut tx = base.begin().await?;
     if let Some(upgraded) = verified.upgrade {
         store::replace_hash(&mut tx, &account.admin_id, &hash, &upgraded).await?;
@@ -137,35 +128,24 @@ pub(crate) async fn log_in(
     let sessions = &base.auth.sessions;
     let (id, role) = (account.admin_id.as_str(), Some(account.role.as_str()));
     let pair = sessions.open(&mut tx, Realm::Admin, id, role, client).await?;
-    audit::append(&mut tx, entry(id, "admin.signed_in", request_id), now).await?;
+    let actor = audit::Actor::Admin(id);
+    let entry =
+        audit::Entry::new(actor, "admin.signed_in", "AdminUser", Some(id), Some(request_id));
+    audit::append(&mut tx, entry, now).await?;
     tx.commit().await?;
     metrics::counter!("gx_admin_logins_total", "outcome" => "success").increment(1);
-    tracing::info!(admin_id = id, request_id, "an administrator signed in");
+    tracing::info!(admin = id, request_id, "administrator {id} signed in");
     Ok((pair, account))
 }
 
-/// Ends the administrator's session.
-pub(crate) async fn log_out(
-    state: &State,
-    who: &Administrator,
-    request_id: &str,
-) -> Result<(), Problem> {
+/// Ends the session of the request, and writes the audit row.
+pub(crate) async fn log_out(state: &ServiceState, who: &Administrator) -> Result<(), Problem> {
     let base = &state.base;
+    let _ticket = base.audit_ticket(None).await?;
     let mut tx = base.begin().await?;
     let (id, session) = (&who.admin_id, Some(who.session_id.as_str()));
     base.auth.sessions.end(&mut tx, Realm::Admin, id, session, "signed out").await?;
-    audit::append(&mut tx, entry(id, "admin.signed_out", request_id), base.clock.now()).await?;
+    let entry = who.audit_entry("admin.signed_out", "AdminUser", Some(id));
+    audit::append(&mut tx, entry, base.clock.now()).await?;
     Ok(tx.commit().await?)
-}
-
-fn entry<'a>(admin_id: &'a str, action: &'a str, request_id: &'a str) -> audit::Entry<'a> {
-    audit::Entry {
-        actor: audit::Actor::Admin(admin_id),
-        action,
-        target_type: "AdminUser",
-        target_id: Some(admin_id),
-        before: None,
-        after: None,
-        request_id: Some(request_id),
-    }
 }

@@ -1,9 +1,10 @@
 //! SQL of administrators.
 
+use gx_auth::GivenEmail;
 use gx_db::PgConnection;
 use time::OffsetDateTime;
 
-/// An administrator.
+/// An administrator without the password hash.
 pub(crate) struct AdministratorRow {
     pub(crate) admin_id: String,
     pub(crate) email: String,
@@ -11,7 +12,7 @@ pub(crate) struct AdministratorRow {
     pub(crate) role: String,
 }
 
-/// What login needs of an account.
+/// The facts of an administrator that a login checks.
 pub(crate) struct Account {
     pub(crate) row: AdministratorRow,
     pub(crate) password_hash: String,
@@ -48,13 +49,14 @@ pub(crate) async fn insert(
 
 pub(crate) async fn by_email(
     conn: &mut PgConnection,
-    email: &str,
+    email: &GivenEmail,
 ) -> Result<Option<Account>, sqlx::Error> {
     let row = sqlx::query!(
         r#"SELECT "adminId" AS admin_id, email, "displayName" AS display_name, role,
                   "passwordHash" AS password_hash, "isLocked" AS is_locked
-           FROM "AdminUser" WHERE email = $1"#,
-        email,
+           FROM "AdminUser" WHERE email IN ($1, $2) ORDER BY (email = $2) DESC LIMIT 1"#,
+        email.form(),
+        email.typed(),
     )
     .fetch_optional(conn)
     .await?;
@@ -70,7 +72,7 @@ pub(crate) async fn by_email(
     }))
 }
 
-/// Stores a hash of the same password with better parameters, unless it was changed since.
+/// Replaces the hash of a password by one with better parameters, unless the password has changed.
 pub(crate) async fn replace_hash(
     conn: &mut PgConnection,
     admin_id: &str,

@@ -1,39 +1,63 @@
-//! Commands on their way to the ledger, as operators see them: what became of each, and what
-//! can be done about the ones that did not get there.
+//! Lists, retries and discards commands of the outbox, and writes the audit rows. Called by the
+//! routes of svc-admin and by `gx outbox`.
 
+mod bulk;
+pub(crate) mod bulk_http;
 pub(crate) mod http;
 #[cfg(test)]
 mod tests;
 mod wire;
 
-use gx_auth::audit;
+pub use bulk::{BulkAction, BulkReport, bulk_step};
+
+use gx_auth::{Administrator, audit};
 use gx_db::PgConnection;
 use gx_model::CommandId;
-use gx_outbox::{Discarded, OperateError};
+use gx_outbox::operator::{Discarded, OperateError};
 use gx_serve::{Problem, ProblemKind};
 use serde_json::{Value, json};
 use sqlx::Connection;
 use time::OffsetDateTime;
 
-/// No such command.
+use crate::audit_reason::AuditReason;
+
+/// The command does not exist.
 pub(crate) const NO_COMMAND: ProblemKind =
     ProblemKind::new("no_command", 404, "There is no such command");
-/// It is on its way, settled, or for somebody else to ask anew.
+/// The command is in an open attempt or settled, or only its requester can send it again.
 pub(crate) const COMMAND_NOT_OPEN: ProblemKind =
-    ProblemKind::new("command_not_open", 409, "Where the command stands, this cannot be done");
+    ProblemKind::new("command_not_open", 409, "The status of the command does not allow this");
 
-/// Who decides on a command, and why.
+/// The facts of a decision that the audit log records: actor, request and reason.
 #[derive(Clone, Copy, Debug)]
-pub struct Decision<'a> {
-    /// Who.
+pub struct AuditedDecision<'a> {
+    /// The administrator, or the command of an operator.
     pub actor: audit::Actor<'a>,
-    /// Why; the audit log says it.
+    /// Reason for the audit log.
     pub reason: &'a str,
-    /// The request in which it was decided.
+    /// The HTTP request, or `None` for a command of an operator.
     pub request_id: Option<&'a str>,
 }
 
-impl Decision<'_> {
+impl<'a> AuditedDecision<'a> {
+    pub(crate) fn of(who: &'a Administrator, reason: &'a AuditReason) -> Self {
+        let actor = audit::Actor::Admin(&who.admin_id);
+        Self { actor, reason: &reason.0, request_id: Some(&who.request_id) }
+    }
+
+    /// Returns an entry of the audit log with the reason among the values after the action.
+    pub(crate) fn entry(
+        &self,
+        action: &'a str,
+        target_type: &'a str,
+        target_id: Option<&'a str>,
+        mut after: Value,
+    ) -> audit::Entry<'a> {
+        after["reason"] = self.reason.into();
+        let entry = audit::Entry::new(self.actor, action, target_type, target_id, self.request_id);
+        audit::Entry { after: Some(after), ..entry }
+    }
+
     pub(crate) fn by(&self) -> &str {
         match self.actor {
             audit::Actor::User(id) | audit::Actor::Admin(id) | audit::Actor::System(id) => id,
@@ -44,72 +68,64 @@ impl Decision<'_> {
         &self,
         conn: &mut PgConnection,
         action: &str,
-        id: CommandId,
+        id: Option<CommandId>,
         before: Option<Value>,
-        mut after: Value,
+        after: Value,
         now: OffsetDateTime,
     ) -> Result<(), sqlx::Error> {
-        after["reason"] = self.reason.into();
-        let entry = audit::Entry {
-            actor: self.actor,
-            action,
-            target_type: "OutboxCommand",
-            target_id: Some(&id.to_string()),
-            before,
-            after: Some(after),
-            request_id: self.request_id,
-        };
-        audit::append(conn, entry, now).await
+        let id = id.map(|id| id.to_string());
+        let entry = self.entry(action, "OutboxCommand", id.as_deref(), after);
+        audit::append(conn, audit::Entry { before, ..entry }, now).await
     }
 }
 
-/// Sends a dead command again and writes the audit row, in one transaction. Gives the id under
-/// which it goes.
+/// Sends a dead command again, writes the audit row in the same transaction, and returns the id
+/// that the command has from now on.
 ///
 /// # Errors
-/// As [`gx_outbox::retry`].
+/// The errors of [`gx_outbox::operator::retry`].
 pub async fn retry_command(
     conn: &mut PgConnection,
     id: CommandId,
-    decision: &Decision<'_>,
+    decision: &AuditedDecision<'_>,
     now: OffsetDateTime,
 ) -> Result<CommandId, OperateError> {
     let mut tx = conn.begin().await?;
     let before = status(&mut tx, id).await?;
-    let goes_as = gx_outbox::retry(&mut tx, id, now).await?;
-    let after = json!({ "status": "PENDING", "commandId": goes_as });
-    decision.write(&mut tx, "command.retried", id, before, after, now).await?;
+    let retried_id = gx_outbox::operator::retry(&mut tx, id, now).await?;
+    let after = json!({ "status": "PENDING", "commandId": retried_id });
+    decision.write(&mut tx, "command.retried", Some(id), before, after, now).await?;
     tx.commit().await?;
-    Ok(goes_as)
+    Ok(retried_id)
 }
 
-/// Withdraws a command and writes the audit row, in one transaction.
+/// Withdraws a command and writes the audit row in the same transaction.
 ///
 /// # Errors
-/// As [`gx_outbox::discard`].
+/// The errors of [`gx_outbox::operator::discard`].
 pub async fn discard_command(
     conn: &mut PgConnection,
     id: CommandId,
-    decision: &Decision<'_>,
+    decision: &AuditedDecision<'_>,
     now: OffsetDateTime,
 ) -> Result<Discarded, OperateError> {
     let mut tx = conn.begin().await?;
     let before = status(&mut tx, id).await?;
     let by = decision.by();
-    let discarded = gx_outbox::discard(&mut tx, id, decision.reason, by, now).await?;
+    let discarded = gx_outbox::operator::discard(&mut tx, id, decision.reason, by, now).await?;
     let after = status(&mut tx, id).await?.unwrap_or_else(|| json!({}));
-    decision.write(&mut tx, "command.discarded", id, before, after, now).await?;
+    decision.write(&mut tx, "command.discarded", Some(id), before, after, now).await?;
     tx.commit().await?;
     Ok(discarded)
 }
 
 async fn status(conn: &mut PgConnection, id: CommandId) -> Result<Option<Value>, sqlx::Error> {
-    let row = gx_outbox::command(conn, id).await?;
+    let row = gx_outbox::operator::command(conn, id).await?;
     Ok(row.map(|row| json!({ "status": row.status, "attempts": row.attempts })))
 }
 
 fn no_command() -> Problem {
-    Problem::new(&NO_COMMAND, "The list at /api/v1/admin/outbox has the ids.")
+    Problem::new(&NO_COMMAND, "Take an id from the list at /api/v1/admin/outbox.")
 }
 
 fn refused(error: OperateError) -> Problem {

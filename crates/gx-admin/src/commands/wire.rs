@@ -1,12 +1,12 @@
-//! Commands and envelopes as the interface shows them.
+//! JSON of commands and envelopes, as the routes of `/api/v1/admin/outbox` return them.
 
-use gx_outbox::{AttemptRow, CommandRow};
+use gx_outbox::operator::{AttemptRow, CommandRow};
 use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-/// A command.
+/// A command of the outbox.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CommandItem {
@@ -18,28 +18,28 @@ pub(crate) struct CommandItem {
     #[schema(required)]
     profile_id: Option<String>,
     requested_by: String,
-    /// Tries so far.
+    /// Number of tries so far.
     attempts: i32,
-    /// Failed tries by class.
+    /// Number of charged failures by class.
     #[schema(value_type = Object)]
     failures: Value,
-    /// When it is tried next, while it is PENDING.
+    /// When the next try is due, while the command is PENDING.
     #[serde(with = "gx_serve::moment")]
     next_attempt_at: OffsetDateTime,
     #[schema(required)]
     tx_id: Option<String>,
     #[schema(required)]
     block_number: Option<i64>,
-    /// Why the last try failed, or what is missing of the declared result.
+    /// Error of the last try, or the part of the declared result that is missing on the ledger.
     #[schema(required)]
     last_error: Option<String>,
-    /// What the ledger said.
+    /// The ledger's outcome of the command.
     #[schema(required, value_type = Option<Object>)]
     outcome: Option<Value>,
-    /// What it waits for, while it is BLOCKED.
+    /// The event that the command waits for, while it is BLOCKED.
     #[schema(required, value_type = Option<Object>)]
     prerequisite: Option<Value>,
-    /// To what end it is given up, why, and by whom.
+    /// The status that giving up leads to (`to`), the reason, and who gave the command up (`by`).
     #[schema(required, value_type = Option<Object>)]
     give_up: Option<Value>,
     #[serde(with = "gx_serve::moment")]
@@ -74,7 +74,7 @@ impl From<CommandRow> for CommandItem {
     }
 }
 
-/// An envelope that carried a command.
+/// One envelope (attempt) that contains a command.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EnvelopeItem {
@@ -82,18 +82,18 @@ pub(crate) struct EnvelopeItem {
     /// EXECUTE or CANCEL.
     purpose: String,
     state: String,
-    /// How often it was sent.
+    /// Number of sends so far.
     sends: i32,
-    /// When it is sent again, while it is OPEN.
+    /// When the next send is due, while the attempt is OPEN.
     #[serde(with = "gx_serve::moment")]
     next_send_at: OffsetDateTime,
-    /// The class of the last sending's error.
+    /// Failure class of the last send.
     #[schema(required)]
     error_class: Option<String>,
-    /// What the ledger said.
+    /// Error text of the last send.
     #[schema(required)]
     error_detail: Option<String>,
-    /// The code with which it stands in a block.
+    /// Validation code of the transaction in its block.
     #[schema(required)]
     validation_code: Option<String>,
     #[schema(required)]
@@ -123,7 +123,7 @@ impl From<AttemptRow> for EnvelopeItem {
     }
 }
 
-/// A command with the envelopes that carried it, the newest first, at most 100.
+/// A command and its envelopes, the newest first, at most 100.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CommandDetail {
     #[serde(flatten)]

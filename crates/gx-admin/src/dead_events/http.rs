@@ -1,15 +1,15 @@
-//! `GET /api/v1/admin/dead-events` and `/dead-events/{id}`, `POST /dead-events/{id}/replay` and
-//! `/dead-events/replay`, `GET /projection/tasks/{id}`.
+//! HTTP routes of dead events and projector tasks: `GET /api/v1/admin/dead-events` and
+//! `/dead-events/{id}`, `POST /dead-events/{id}/replay` and `/dead-events/replay`,
+//! `GET /projection/tasks/{id}`.
 
 use ::http::StatusCode;
 use ::http::request::Parts;
-use axum::extract::{FromRequestParts, Path, State as Axum};
-use gx_auth::{Administrator, audit};
+use axum::extract::{FromRequestParts, Path, State};
+use gx_auth::Administrator;
 use gx_outbox::tasks::{self, TaskRow};
-use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, text};
-use gx_serve::page::Page;
-use gx_serve::problem::ProblemBody;
-use gx_serve::{Json, Problem, Query, Reply, RequestId};
+use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, one_of};
+use gx_serve::page::{Page, PageQuery};
+use gx_serve::{Json, Problem, Query, Reply};
 use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -18,65 +18,52 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     DeadEvent, DeadEventFilter, DeadEventState, NO_TASK, Replay, no_dead_event, refused, store,
 };
-use crate::State;
-use crate::commands::Decision;
-use crate::paging::PageRequest;
-use crate::reason::ReasonBody;
+use crate::ServiceState;
+use crate::audit_reason::ReasonBody;
+use crate::commands::AuditedDecision;
 
-/// Which dead events.
+/// Filters and page of a list of dead events.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "the fields describe the query; DeadEventPage is what is read")]
 pub(crate) struct DeadEventQuery {
     /// HELD or REPLAYED.
-    state: Option<String>,
-    /// An event's name, such as UserCreated.
-    event: Option<String>,
-    /// Something that they hold back: a Fabric User ID, `treasury_CC`, a pool or `SYSTEM`.
-    aggregate: Option<String>,
-    /// 1 to 100, 20 by default.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u16>,
-    /// The `nextCursor` of the page before.
-    cursor: Option<String>,
+    #[param(value_type = Option<String>)]
+    state: Option<DeadEventState>,
+    /// Name of the event, such as UserCreated.
+    #[param(value_type = Option<String>)]
+    event: Option<Text<200>>,
+    /// An aggregate of the event: a Fabric User ID, `treasury_CC`, a pool or `SYSTEM`.
+    #[param(value_type = Option<String>)]
+    aggregate: Option<Text<200>>,
+    #[param(ignore)]
+    page: PageQuery<i64>,
 }
 
 impl Field for DeadEventState {
     fn read(value: &Value) -> Result<Self, FieldError> {
-        let given = text(value)?;
-        let known = Self::ALL.into_iter().find(|state| state.name() == given);
-        known.ok_or_else(|| FieldError::new("format", "must be HELD or REPLAYED"))
+        one_of(value, &Self::ALL, Self::name)
     }
 }
 
-/// The page of dead events that was asked for.
-pub(crate) struct DeadEventPage {
-    state: Option<DeadEventState>,
-    event: Option<Text<200>>,
-    aggregate: Option<Text<200>>,
-    page: PageRequest,
-}
-
-impl FromFields for DeadEventPage {
+impl FromFields for DeadEventQuery {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let state = fields.optional("state");
-        let event = fields.optional("event");
+        let (state, event) = (fields.optional("state"), fields.optional("event"));
         let aggregate = fields.optional("aggregate");
-        let page = PageRequest::from_fields(fields);
-        Some(Self { state: state?, event: event?, aggregate: aggregate?, page: page? })
+        let page = PageQuery::from_fields(fields)?;
+        Some(Self { state: state?, event: event?, aggregate: aggregate?, page })
     }
 }
 
-/// A dead event with what it says.
+/// A dead event with its payload.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DeadEventDetail {
     #[serde(flatten)]
     event: DeadEvent,
-    /// As it stood on the wire.
+    /// The event as it is in the block.
     payload: Value,
 }
 
-/// What the projector was asked to do.
+/// A task of the projector.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TaskBody {
@@ -88,15 +75,15 @@ pub(crate) struct TaskBody {
     requested_by: String,
     #[serde(with = "gx_serve::moment")]
     requested_at: OffsetDateTime,
-    /// WAITING or DONE.
+    /// WAITING, DONE, FAILED or CANCELLED.
     state: String,
-    /// What came of it, once it is DONE.
+    /// The projector's report, or `null` while the task is WAITING.
     #[schema(required, value_type = Option<Object>)]
     report: Option<Value>,
     #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
     finished_at: Option<OffsetDateTime>,
-    /// Where to ask again.
+    /// Path at which the task can be read again.
     location: String,
 }
 
@@ -117,7 +104,7 @@ impl From<TaskRow> for TaskBody {
     }
 }
 
-/// A dead event's id in a path. Whatever cannot be one is nobody's.
+/// The dead event's id in a path. A text that is not an id is answered like an unknown id.
 pub(crate) struct Id(i64);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
@@ -129,7 +116,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// A task's id in a path.
+/// The task's id in a path. A text that is not an id is answered like an unknown id.
 pub(crate) struct TaskId(String);
 
 impl<S: Send + Sync> FromRequestParts<S> for TaskId {
@@ -143,47 +130,43 @@ impl<S: Send + Sync> FromRequestParts<S> for TaskId {
 }
 
 fn no_task() -> Problem {
-    Problem::new(&NO_TASK, "The answer that accepted it has its address.")
+    Problem::new(&NO_TASK, "Take the path from `location` in the answer that accepted the request.")
 }
 
-/// Events that could not be applied, the newest first.
+/// Lists events that could not be applied, the newest first.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/dead-events",
     tag = "operations",
-    params(DeadEventQuery),
+    params(DeadEventQuery, PageQuery<i64>),
     responses((status = 200, description = "A page of events.", body = Page<DeadEvent>))
 )]
 pub(crate) async fn list(
-    Axum(state): Axum<State>,
-    Query(wanted): Query<DeadEventPage>,
+    State(state): State<ServiceState>,
+    Query(wanted): Query<DeadEventQuery>,
 ) -> Result<Reply<Page<DeadEvent>>, Problem> {
     let limit = wanted.page.limit;
     let filter = DeadEventFilter {
         state: wanted.state,
         event_name: wanted.event.as_ref().map(|event| event.0.as_str()),
         aggregate: wanted.aggregate.as_ref().map(|aggregate| aggregate.0.as_str()),
-        below: wanted.page.below(),
+        below: wanted.page.key().copied(),
     };
     let mut conn = state.base.connection().await?;
     let rows = super::dead_events(&mut conn, &filter, limit.with_one_more()).await?;
     Ok(Reply::ok(Page::cut(rows, limit, |row| row.dead_event_id)))
 }
 
-/// One dead event, with what it says.
+/// Returns one dead event with its payload.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/dead-events/{id}",
     tag = "operations",
     params(("id" = String, Path, description = "deadEventId")),
-    responses(
-        (status = 200, description = "The event.", body = DeadEventDetail),
-        (status = 404, description = "`no_dead_event`.", body = ProblemBody,
-         content_type = "application/problem+json"),
-    )
+    responses((status = 200, description = "The event.", body = DeadEventDetail))
 )]
 pub(crate) async fn get(
-    Axum(state): Axum<State>,
+    State(state): State<ServiceState>,
     Id(id): Id,
 ) -> Result<Reply<DeadEventDetail>, Problem> {
     let mut conn = state.base.connection().await?;
@@ -192,82 +175,64 @@ pub(crate) async fn get(
     Ok(Reply::ok(DeadEventDetail { event, payload }))
 }
 
-/// Asks the projector to apply a held event, once its cause is removed.
+/// Asks the projector to apply a held event again. Remove the cause of the failure first.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/dead-events/{id}/replay",
     tag = "operations",
     params(("id" = String, Path, description = "deadEventId")),
-    request_body = ReasonBody,
-    responses(
-        (status = 202, description = "The projector was asked.", body = TaskBody),
-        (status = 404, description = "`no_dead_event`.", body = ProblemBody,
-         content_type = "application/problem+json"),
-        (status = 409, description = "`not_held`.", body = ProblemBody,
-         content_type = "application/problem+json"),
-    )
+    responses((status = 202, description = "The task is stored.", body = TaskBody))
 )]
 pub(crate) async fn replay_one(
-    Axum(state): Axum<State>,
+    State(state): State<ServiceState>,
     Id(id): Id,
     who: Administrator,
-    RequestId(request_id): RequestId,
     Json(body): Json<ReasonBody>,
 ) -> Result<Reply<TaskBody>, Problem> {
-    ask(&state, Replay::One(id), &who, &body, &request_id).await
+    ask(&state, Replay::One(id), &who, &body).await
 }
 
-/// Asks the projector to apply every held event, in the chain's order.
+/// Asks the projector to apply all held events again, in the order of the chain.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/dead-events/replay",
     tag = "operations",
-    request_body = ReasonBody,
-    responses((status = 202, description = "The projector was asked.", body = TaskBody))
+    responses((status = 202, description = "The task is stored.", body = TaskBody))
 )]
 pub(crate) async fn replay_all(
-    Axum(state): Axum<State>,
+    State(state): State<ServiceState>,
     who: Administrator,
-    RequestId(request_id): RequestId,
     Json(body): Json<ReasonBody>,
 ) -> Result<Reply<TaskBody>, Problem> {
     let replay = Replay::All { channel: state.base.channel() };
-    ask(&state, replay, &who, &body, &request_id).await
+    ask(&state, replay, &who, &body).await
 }
 
 async fn ask(
-    state: &State,
+    state: &ServiceState,
     replay: Replay<'_>,
     who: &Administrator,
     body: &ReasonBody,
-    request_id: &str,
 ) -> Result<Reply<TaskBody>, Problem> {
-    let decision = Decision {
-        actor: audit::Actor::Admin(&who.admin_id),
-        reason: &body.reason.0,
-        request_id: Some(request_id),
-    };
+    let decision = AuditedDecision::of(who, &body.reason);
     let now = state.base.clock.now();
     let task_id = state.base.entropy.id(now).to_string();
+    let _ticket = state.base.audit_ticket(None).await?;
     let mut conn = state.base.connection().await?;
     let asked = super::ask_replay(&mut conn, replay, &task_id, &decision, now).await;
     Ok(Reply(StatusCode::ACCEPTED, asked.map_err(refused)?.into()))
 }
 
-/// Something that the projector was asked to do, and what came of it.
+/// Returns a task of the projector, with its report once it has ended.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/projection/tasks/{id}",
     tag = "operations",
     params(("id" = String, Path, description = "taskId")),
-    responses(
-        (status = 200, description = "The task.", body = TaskBody),
-        (status = 404, description = "`no_task`.", body = ProblemBody,
-         content_type = "application/problem+json"),
-    )
+    responses((status = 200, description = "The task.", body = TaskBody))
 )]
 pub(crate) async fn task(
-    Axum(state): Axum<State>,
+    State(state): State<ServiceState>,
     TaskId(id): TaskId,
 ) -> Result<Reply<TaskBody>, Problem> {
     let mut conn = state.base.connection().await?;

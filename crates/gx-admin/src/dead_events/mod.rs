@@ -1,7 +1,8 @@
-//! Events that could not be applied: what they are, why, and their replay.
+//! Lists events that could not be applied, and asks the projector to apply them again. Called by
+//! the routes of svc-admin and by `gx projection dead`.
 //!
-//! A service does not write the read model. It asks the projector by a row of
-//! `ProjectorTask`, which says later what came of it.
+//! Only the projector writes the read model, so a replay is a row of `ProjectorTask`; the projector
+//! stores its report there.
 
 pub(crate) mod http;
 mod store;
@@ -18,31 +19,31 @@ use sqlx::Connection;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use crate::commands::Decision;
+use crate::commands::AuditedDecision;
 
-/// No such event.
+/// The dead event does not exist.
 pub(crate) const NO_DEAD_EVENT: ProblemKind =
     ProblemKind::new("no_dead_event", 404, "There is no such dead event");
-/// Nothing to replay.
+/// The event has been applied.
 pub(crate) const NOT_HELD: ProblemKind =
-    ProblemKind::new("not_held", 409, "The event was replayed already");
-/// No such task.
+    ProblemKind::new("not_held", 409, "The event has already been replayed");
+/// The task does not exist.
 pub(crate) const NO_TASK: ProblemKind = ProblemKind::new("no_task", 404, "There is no such task");
 
-/// Where a dead letter stands.
+/// The state of a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeadEventState {
-    /// It holds back what it names.
+    /// The event is not applied.
     Held,
-    /// It was applied after all.
+    /// The event was applied by a replay.
     Replayed,
 }
 
 impl DeadEventState {
-    /// Both.
+    /// All states.
     pub const ALL: [Self; 2] = [Self::Held, Self::Replayed];
 
-    /// As `EventDLQ.state` has it.
+    /// Returns the value of `EventDLQ.state`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Held => "HELD",
@@ -55,79 +56,79 @@ impl DeadEventState {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeadEvent {
-    /// Its id.
+    /// Id of the dead letter.
     pub dead_event_id: i64,
-    /// The channel it came on.
+    /// Channel of the event.
     pub channel: String,
-    /// Its block.
+    /// Number of the event's block.
     pub block_number: i64,
-    /// Its transaction.
+    /// Id of the event's transaction.
     pub tx_id: String,
-    /// Its place in the transaction.
+    /// Index of the event in its transaction, from 0.
     pub event_index: i32,
-    /// The command that brought it.
+    /// The command that caused the event.
     pub command_id: String,
-    /// Its name, where it has one.
+    /// Name of the event, or `null` if it cannot be read.
     #[schema(required)]
     pub event_name: Option<String>,
-    /// What it holds back.
+    /// Aggregates that the event concerns.
     pub aggregates: Vec<String>,
-    /// Why it could not be applied.
+    /// The reason that the event could not be applied.
     pub reason: String,
     /// HELD or REPLAYED.
     pub state: String,
-    /// When it was held.
+    /// When the event was set aside.
     #[serde(with = "gx_serve::moment")]
     pub created_at: OffsetDateTime,
-    /// When it was applied after all.
+    /// When a replay applied the event.
     #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
     pub resolved_at: Option<OffsetDateTime>,
 }
 
-/// Which dead letters to list.
+/// Filters of a list of dead letters; `None` matches all.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DeadEventFilter<'a> {
-    /// In this state.
+    /// Only events in this state.
     pub state: Option<DeadEventState>,
-    /// Of this name.
+    /// Only events with this name.
     pub event_name: Option<&'a str>,
-    /// Holding this back.
+    /// Only events with this aggregate.
     pub aggregate: Option<&'a str>,
-    /// With a smaller id: the last one of the page before.
+    /// Only events with a smaller id: the last id of the previous page.
     pub below: Option<i64>,
 }
 
-/// Which held events the projector is asked to try again.
+/// The held events that the projector applies again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replay<'a> {
-    /// One, by its id.
+    /// One event, by its id.
     One(i64),
-    /// Every one of a channel.
+    /// All held events of a channel.
     All {
         /// The channel.
         channel: &'a str,
     },
 }
 
-/// Why the projector was not asked.
+/// The reason that no replay was requested.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// No such event.
-    #[error("there is no dead event {0}")]
+    /// The dead event does not exist.
+    #[error("there is no dead event {0}; take an id from `gx projection dead list`")]
     Unknown(i64),
-    /// It was replayed before.
-    #[error("dead event {0} was replayed already")]
+    /// The event was applied by an earlier replay.
+    #[error("dead event {0} has already been replayed; nothing is left to do")]
     NotHeld(i64),
     /// The database failed.
-    #[error("the dead events cannot be read, or the projector not asked")]
+    #[error("the dead events cannot be read or the replay cannot be requested")]
     Database(#[from] sqlx::Error),
 }
 
-/// Dead letters, the newest first.
+/// Returns dead letters that match the filter, the newest first.
 ///
 /// # Errors
-/// The database's.
+/// `sqlx::Error` if the statement fails.
 pub async fn dead_events(
     conn: &mut PgConnection,
     filter: &DeadEventFilter<'_>,
@@ -136,15 +137,16 @@ pub async fn dead_events(
     store::list(conn, filter, limit).await
 }
 
-/// Asks the projector to try held events again and writes the audit row, in one transaction.
+/// Stores the task that applies held events again, and writes the audit row in the same
+/// transaction.
 ///
 /// # Errors
-/// Why it was not asked.
+/// [`ReplayError`] says why; nothing is stored then.
 pub async fn ask_replay(
     conn: &mut PgConnection,
     replay: Replay<'_>,
     task_id: &str,
-    decision: &Decision<'_>,
+    decision: &AuditedDecision<'_>,
     now: OffsetDateTime,
 ) -> Result<TaskRow, ReplayError> {
     let mut tx = conn.begin().await?;
@@ -162,22 +164,15 @@ pub async fn ask_replay(
     let row = TaskRow::new(task_id, &channel, task, decision.by(), now);
     tasks::ask(&mut tx, &row).await?;
     let target = dead_event_id.map(|id| id.to_string());
-    let entry = audit::Entry {
-        actor: decision.actor,
-        action: "dead_events.replay_asked",
-        target_type: "EventDLQ",
-        target_id: target.as_deref(),
-        before: None,
-        after: Some(json!({ "taskId": task_id, "reason": decision.reason })),
-        request_id: decision.request_id,
-    };
+    let (action, after) = ("dead_events.replay_asked", json!({ "taskId": task_id }));
+    let entry = decision.entry(action, "EventDLQ", target.as_deref(), after);
     audit::append(&mut tx, entry, now).await?;
     tx.commit().await?;
     Ok(row)
 }
 
 fn no_dead_event() -> Problem {
-    Problem::new(&NO_DEAD_EVENT, "The list at /api/v1/admin/dead-events has the ids.")
+    Problem::new(&NO_DEAD_EVENT, "Take an id from the list at /api/v1/admin/dead-events.")
 }
 
 fn refused(error: ReplayError) -> Problem {

@@ -1,11 +1,11 @@
-//! SQL of dead letters. Reads only: the projector alone writes them.
+//! SQL that reads dead letters. Only the projector writes them.
 
 use gx_db::PgConnection;
 use serde_json::Value;
 
 use super::{DeadEvent, DeadEventFilter};
 
-/// Dead letters that a filter lets through, the newest first.
+/// Returns dead letters that match a filter, the newest first.
 pub(crate) async fn list(
     conn: &mut PgConnection,
     filter: &DeadEventFilter<'_>,
@@ -33,7 +33,7 @@ pub(crate) async fn list(
     .await
 }
 
-/// One dead letter.
+/// Returns one dead letter.
 pub(crate) async fn get(
     conn: &mut PgConnection,
     dead_event_id: i64,
@@ -51,7 +51,7 @@ pub(crate) async fn get(
     .await
 }
 
-/// What a dead letter says, as it stood on the wire.
+/// Returns the payload of a dead letter as it is in the block.
 pub(crate) async fn payload(
     conn: &mut PgConnection,
     dead_event_id: i64,

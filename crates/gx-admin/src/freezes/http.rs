@@ -1,43 +1,38 @@
-//! `POST /api/v1/admin/users/{id}/freeze` and `/unfreeze`.
+//! HTTP routes `POST /api/v1/admin/users/{id}/freeze` and `/unfreeze`.
 
 use ::http::StatusCode;
-use axum::extract::State as Axum;
+use axum::extract::State;
 use gx_auth::Administrator;
 use gx_model::ReasonCode;
-use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, text};
-use gx_serve::problem::ProblemBody;
-use gx_serve::{Json, Problem, Reply, RequestId};
+use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, one_of};
+use gx_serve::{Json, Problem, Reply};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Wish, send};
-use crate::State;
+use super::{FreezeAction, send};
+use crate::ServiceState;
 use crate::users::ProfileId;
 
-/// The reasons that the ledger may know.
+/// Reason codes that may be stored on the ledger: none of them is personal data.
 const REASONS: [&str; 5] =
     ["ADMIN_ACTION", "SUSPICIOUS_ACTIVITY", "COMPLIANCE_REVIEW", "COURT_ORDER", "USER_REQUEST"];
 
-struct Reason(&'static str);
+struct FreezeReason(&'static str);
 
-impl Field for Reason {
+impl Field for FreezeReason {
     fn read(value: &Value) -> Result<Self, FieldError> {
-        let given = text(value)?;
-        let known = REASONS.into_iter().find(|reason| *reason == given).map(Self);
-        known.ok_or_else(|| {
-            FieldError::new("format", format!("must be one of {}", REASONS.join(", ")))
-        })
+        one_of(value, &REASONS, |reason| reason).map(Self)
     }
 }
 
-/// Why.
+/// The reason for a freeze or unfreeze.
 #[derive(ToSchema)]
 pub(crate) struct FreezeRequest {
-    /// The ledger keeps it.
+    /// Reason code, which is stored on the ledger.
     #[schema(value_type = String, example = "COMPLIANCE_REVIEW")]
-    reason: Reason,
-    /// For other administrators; the ledger never sees them.
+    reason: FreezeReason,
+    /// Notes for other administrators; they are not sent to the ledger.
     #[schema(value_type = Option<String>, max_length = 1000)]
     notes: Option<Text<1000>>,
 }
@@ -64,67 +59,47 @@ impl FreezeRequest {
     }
 }
 
-/// The wish is on its way to the ledger.
+/// The command that freezes or unfreezes the wallet.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FreezeBody {
-    /// Under which the outbox lists it.
+    /// Id of the command in the outbox.
     command_id: String,
 }
 
-/// Freezes a wallet: nothing can be sent from it from the next request on; for good once the
-/// ledger has confirmed it.
+/// Freezes a wallet. Transfers from it are refused from the next request on; the freeze is final
+/// once the ledger has confirmed it.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/users/{id}/freeze",
     tag = "freezes",
     params(("id" = String, Path, description = "profileId")),
-    request_body = FreezeRequest,
-    responses(
-        (status = 202, description = "On its way.", body = FreezeBody),
-        (status = 404, description = "`no_user`.", body = ProblemBody,
-         content_type = "application/problem+json"),
-        (status = 409, description = "`not_on_ledger`, `already_so` or `freeze_in_progress`.",
-         body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`system_paused`: until the ledger is resumed.",
-         body = ProblemBody, content_type = "application/problem+json"),
-    )
+    responses((status = 202, description = "The command is stored.", body = FreezeBody))
 )]
 pub(crate) async fn freeze(
-    Axum(state): Axum<State>,
+    State(state): State<ServiceState>,
     ProfileId(id): ProfileId,
     who: Administrator,
-    RequestId(request_id): RequestId,
     Json(request): Json<FreezeRequest>,
 ) -> Result<Reply<FreezeBody>, Problem> {
-    let command_id = send(&state, &who, &id, Wish::Freeze, &request, &request_id).await?;
+    let command_id = send(&state, &who, &id, FreezeAction::Freeze, &request).await?;
     Ok(Reply(StatusCode::ACCEPTED, FreezeBody { command_id: command_id.to_string() }))
 }
 
-/// Ends a freeze, once the ledger has confirmed it.
+/// Unfreezes a wallet. Transfers are possible again once the ledger has confirmed it.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/users/{id}/unfreeze",
     tag = "freezes",
     params(("id" = String, Path, description = "profileId")),
-    request_body = FreezeRequest,
-    responses(
-        (status = 202, description = "On its way.", body = FreezeBody),
-        (status = 404, description = "`no_user`.", body = ProblemBody,
-         content_type = "application/problem+json"),
-        (status = 409, description = "`not_on_ledger`, `already_so` or `freeze_in_progress`.",
-         body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`system_paused`: until the ledger is resumed.",
-         body = ProblemBody, content_type = "application/problem+json"),
-    )
+    responses((status = 202, description = "The command is stored.", body = FreezeBody))
 )]
 pub(crate) async fn unfreeze(
-    Axum(state): Axum<State>,
+    State(state): State<ServiceState>,
     ProfileId(id): ProfileId,
     who: Administrator,
-    RequestId(request_id): RequestId,
     Json(request): Json<FreezeRequest>,
 ) -> Result<Reply<FreezeBody>, Problem> {
-    let command_id = send(&state, &who, &id, Wish::Unfreeze, &request, &request_id).await?;
+    let command_id = send(&state, &who, &id, FreezeAction::Unfreeze, &request).await?;
     Ok(Reply(StatusCode::ACCEPTED, FreezeBody { command_id: command_id.to_string() }))
 }

@@ -1,38 +1,40 @@
-//! Freezes: a person may look and not pay. The ledger decides; a freeze that is on its way
-//! stops spending already (OUT-13), and one that the ledger refuses is undone by itself,
-//! because what is on its way is read from the outbox and written nowhere else.
+//! Freezes: a person can sign in and look, but not pay. Called by the routes `freeze` and
+//! `unfreeze`.
+//!
+//! A freeze that is not settled already stops spending (OUT-13). It is read from the outbox alone,
+//! so a freeze that the ledger refuses ends without any further write.
 
 pub(crate) mod http;
 mod store;
 #[cfg(test)]
 mod tests;
 
-use gx_auth::{Administrator, audit};
+use gx_auth::{Administrator, audit, not_enqueued};
 use gx_model::{Command, CommandId, CommandKind, FabricUserId};
-use gx_outbox::{EnqueueError, NewCommand};
+use gx_outbox::enqueue::NewCommand;
 use gx_serve::{Problem, ProblemKind};
 use serde_json::json;
 
-use crate::State;
-use crate::locks::ALREADY_SO;
+use crate::ServiceState;
+use crate::account_locks::ALREADY_SO;
 use crate::users::no_user;
 use http::FreezeRequest;
 
-/// Without an account on the ledger there is nothing to freeze.
+/// The person has no ledger account to freeze.
 pub(crate) const NOT_ON_LEDGER: ProblemKind =
     ProblemKind::new("not_on_ledger", 409, "The person is not on the ledger");
-/// The ledger has not answered the last one.
+/// An earlier freeze or unfreeze is not settled.
 pub(crate) const FREEZE_IN_PROGRESS: ProblemKind =
-    ProblemKind::new("freeze_in_progress", 409, "A freeze or its end is on its way");
+    ProblemKind::new("freeze_in_progress", 409, "A freeze or unfreeze is already in progress");
 
-/// What is wished of a wallet.
+/// The change that an administrator requests for a wallet.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum FreezeAction {
     Freeze,
     Unfreeze,
 }
 
-impl Wish {
+impl FreezeAction {
     fn kind(self) -> CommandKind {
         match self {
             Self::Freeze => CommandKind::FreezeWallet,
@@ -47,54 +49,54 @@ impl Wish {
         }
     }
 
-    fn action(self) -> &'static str {
+    fn audit_action(self) -> &'static str {
         match self {
             Self::Freeze => "user.freeze_sent",
             Self::Unfreeze => "user.unfreeze_sent",
         }
     }
 
-    /// Whether a wallet is as it is wished to be.
-    fn is_true_of(self, is_frozen: bool) -> bool {
+    /// Returns whether the wallet already has the requested state.
+    fn is_done(self, is_frozen: bool) -> bool {
         is_frozen == (self == Self::Freeze)
     }
 }
 
-/// Sends a freeze, or the end of one, to the ledger. While one is on its way, wishing the same
-/// again gives its id.
+/// Enqueues a freeze or unfreeze, and returns its command id. If the same action is not settled
+/// yet, returns the id of the earlier command.
 pub(crate) async fn send(
-    state: &State,
+    state: &ServiceState,
     who: &Administrator,
     profile_id: &str,
-    wish: Wish,
+    action: FreezeAction,
     request: &FreezeRequest,
-    request_id: &str,
 ) -> Result<CommandId, Problem> {
     let base = &state.base;
     let now = base.clock.now();
+    let _ticket = base.audit_ticket(Some(profile_id)).await?;
     let mut tx = base.begin().await?;
-    store::lock(&mut tx, profile_id).await?.ok_or_else(no_user)?;
-    let standing = store::standing(&mut tx, profile_id).await?.ok_or_else(|| {
-        Problem::new(&NOT_ON_LEDGER, "It can be locked instead, which needs no ledger.")
+    store::lock_account_row(&mut tx, profile_id).await?.ok_or_else(no_user)?;
+    let current = store::freeze_state(&mut tx, profile_id).await?.ok_or_else(|| {
+        Problem::new(&NOT_ON_LEDGER, "Lock the account instead; a lock does not need the ledger.")
     })?;
-    let kind = wish.kind();
-    if let (Some(pending), Some(id)) = (&standing.pending_kind, &standing.pending_id) {
-        // Asked for again, it is the same command (OUT-07).
+    let kind = action.kind();
+    if let (Some(pending), Some(id)) = (&current.pending_kind, &current.pending_id) {
+        // A repeated request must not make a second command (OUT-07).
         if pending == kind.name() {
             return id.parse().map_err(|why| Problem::internal(&why));
         }
-        return Err(Problem::new(&FREEZE_IN_PROGRESS, format!("{pending} is on its way.")));
+        return Err(Problem::new(&FREEZE_IN_PROGRESS, format!("Wait until {pending} is settled.")));
     }
-    if wish.is_true_of(standing.is_frozen) {
-        let state = if standing.is_frozen { "frozen" } else { "not frozen" };
+    if action.is_done(current.is_frozen) {
+        let state = if current.is_frozen { "frozen" } else { "not frozen" };
         return Err(Problem::new(&ALREADY_SO, format!("The wallet is {state}.")));
     }
     let user_id: FabricUserId =
-        standing.fabric_user_id.parse().map_err(|why| Problem::internal(&why))?;
-    let command = wish.command(user_id, request);
+        current.fabric_user_id.parse().map_err(|why| Problem::internal(&why))?;
+    let command = action.command(user_id, request);
     base.require_running(&mut tx).await?;
-    // A number of its own and not a count of earlier freezes: after a restore an older count
-    // would give an id that the ledger knows with another content.
+    // A new random part and not a count of earlier freezes: after a restore the count would be
+    // lower, and give an id that the ledger has with another content.
     let number = base.entropy.id(now).to_string();
     let command_id = CommandId::derive(&[profile_id, kind.name(), &number]);
     let new = NewCommand {
@@ -102,29 +104,18 @@ pub(crate) async fn send(
         command: &command,
         profile_id: Some(profile_id),
         requested_by: &who.admin_id,
-        request_id: Some(request_id),
+        request_id: Some(&who.request_id),
     };
-    gx_outbox::enqueue(&mut tx, new, now).await.map_err(not_enqueued)?;
+    gx_outbox::enqueue::enqueue(&mut tx, new, now).await.map_err(not_enqueued)?;
     let entry = audit::Entry {
-        actor: audit::Actor::Admin(&who.admin_id),
-        action: wish.action(),
-        target_type: "UserProfile",
-        target_id: Some(profile_id),
-        before: Some(json!({ "isFrozen": standing.is_frozen })),
+        before: Some(json!({ "isFrozen": current.is_frozen })),
         after: Some(json!({
             "commandId": command_id, "reason": request.reason(), "notes": request.notes(),
         })),
-        request_id: Some(request_id),
+        ..who.audit_entry(action.audit_action(), "UserProfile", Some(profile_id))
     };
     audit::append(&mut tx, entry, now).await?;
     tx.commit().await?;
     state.waker.wake();
     Ok(command_id)
-}
-
-fn not_enqueued(error: EnqueueError) -> Problem {
-    match error {
-        EnqueueError::Database(error) => error.into(),
-        mismatch @ EnqueueError::Mismatch(_) => Problem::internal(&mismatch),
-    }
 }

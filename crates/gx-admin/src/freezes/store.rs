@@ -2,17 +2,17 @@
 
 use gx_db::PgConnection;
 
-/// How a person stands on the ledger, and what is on its way there.
-pub(super) struct Standing {
+/// Whether a person's wallet is frozen, and the freeze or unfreeze that is not settled.
+pub(super) struct FreezeState {
     pub(super) fabric_user_id: String,
     pub(super) is_frozen: bool,
-    /// Kind and id of the freezing command that is not settled.
+    /// Kind of the freeze or unfreeze that is not settled; `pending_id` is its command id.
     pub(super) pending_kind: Option<String>,
     pub(super) pending_id: Option<String>,
 }
 
-/// The account's row, locked. `None` when there is none.
-pub(super) async fn lock(
+/// Locks the account's row and returns its id, or `None` if there is no account.
+pub(super) async fn lock_account_row(
     conn: &mut PgConnection,
     profile_id: &str,
 ) -> Result<Option<String>, sqlx::Error> {
@@ -24,13 +24,13 @@ pub(super) async fn lock(
     .await
 }
 
-/// `None` when the person is not on the ledger.
-pub(super) async fn standing(
+/// Returns the state of the person's wallet, or `None` if the person is not on the ledger.
+pub(super) async fn freeze_state(
     conn: &mut PgConnection,
     profile_id: &str,
-) -> Result<Option<Standing>, sqlx::Error> {
+) -> Result<Option<FreezeState>, sqlx::Error> {
     sqlx::query_as!(
-        Standing,
+        FreezeState,
         r#"SELECT u."fabricUserId" AS fabric_user_id, u."isFrozen" AS is_frozen,
                   pending.kind AS "pending_kind?", pending."commandId" AS "pending_id?"
            FROM "LedgerUser" u LEFT JOIN LATERAL (

@@ -1,4 +1,4 @@
-//! Freezes through the routers, on a read model written by hand.
+//! Freezes, through the routers and on a read model that the tests write.
 
 use gx_auth::AdminRole;
 use gx_auth::testing::{Answer, CHANNEL, TestHost};
@@ -48,8 +48,8 @@ async fn settle(host: &TestHost, status: &str, is_frozen: bool) {
         .unwrap();
 }
 
-/// OUT-13, API-02: a freeze is pending until the ledger answers, final when it confirms,
-/// visibly undone when it refuses; and the audit log says who wanted it.
+/// OUT-13, API-02: a freeze is pending until the ledger answers, final if the ledger confirms it,
+/// and visibly undone if the ledger refuses it; the audit log has the administrator.
 #[tokio::test]
 async fn a_freeze_is_pending_then_final_or_visibly_undone() {
     let host = host().await;
@@ -73,7 +73,7 @@ async fn a_freeze_is_pending_then_final_or_visibly_undone() {
 
     let again = set(&host, &token, &id, "freeze").await;
     assert_eq!(again.code(), 202);
-    assert_ne!(again.json["commandId"], answer.json["commandId"]);
+    assert_ne!(again.text_at("/commandId"), answer.text_at("/commandId"));
     settle(&host, "COMMITTED", true).await;
     let confirmed = json!({ "isFrozen": true, "pending": null, "lastRefusal": null });
     assert_eq!(freeze_of(&host, &token, &id).await, confirmed);
@@ -86,9 +86,9 @@ async fn a_freeze_is_pending_then_final_or_visibly_undone() {
     assert_eq!(actions.iter().filter(|action| **action == "user.freeze_sent").count(), 2);
 }
 
-/// FAB-10: while the ledger is paused, nobody is frozen, thawed or approved.
+/// FAB-10: while the ledger is paused, no person is frozen, unfrozen or approved.
 #[tokio::test]
-async fn nothing_is_sent_while_the_system_is_paused() {
+async fn no_command_is_enqueued_while_the_system_is_paused() {
     let host = host().await;
     let token = host.add_administrator(AdminRole::Admin).await.access_token;
     let (active, waiting) = (AccountStatus::Active, AccountStatus::PendingAdminApproval);
@@ -117,9 +117,9 @@ async fn nothing_is_sent_while_the_system_is_paused() {
     assert_eq!(sent, 0);
 }
 
-/// G5: the ledger gets a code and never the notes.
+/// G5: the ledger gets the reason code and never the notes.
 #[tokio::test]
-async fn the_ledger_gets_a_reason_code_alone() {
+async fn the_ledger_gets_only_a_reason_code() {
     let host = host().await;
     let token = host.add_administrator(AdminRole::Admin).await.access_token;
     let id = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;

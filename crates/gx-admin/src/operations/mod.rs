@@ -1,4 +1,5 @@
-//! What operators look at: the projection, the system, the audit log.
+//! Shows the state of the projection, the ledger and the outbox, and the audit log. Called by the
+//! routes of svc-admin.
 
 pub(crate) mod http;
 mod store;

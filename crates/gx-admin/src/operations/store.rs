@@ -1,4 +1,4 @@
-//! SQL of what operators look at. Reads only.
+//! SQL that reads the projection, the ledger's state and the audit log.
 
 use gx_db::PgConnection;
 use serde::Serialize;
@@ -6,18 +6,18 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-/// Where the projection of one channel stands.
+/// The checkpoint and the ledger height of one channel.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ProjectionItem {
     pub(crate) channel: String,
-    /// The last block that was applied.
+    /// Number of the last applied block.
     pub(crate) block_number: i64,
-    /// In hexadecimal.
+    /// Hash of that block, in hexadecimal.
     pub(crate) block_hash: String,
     #[serde(with = "gx_serve::moment")]
     pub(crate) updated_at: OffsetDateTime,
-    /// Blocks that the ledger is known to have; `null` when nobody has asked yet.
+    /// Number of blocks of the ledger, or `null` if no worker has reached the ledger yet.
     #[schema(required)]
     pub(crate) ledger_height: Option<i64>,
     #[serde(with = "gx_serve::moment::option")]
@@ -26,7 +26,7 @@ pub(crate) struct ProjectionItem {
     pub(crate) held_events: i64,
 }
 
-/// The ledger's own state.
+/// The state of the ledger of one channel.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SystemItem {
@@ -94,7 +94,7 @@ pub(crate) async fn systems(conn: &mut PgConnection) -> Result<Vec<SystemItem>, 
     .await
 }
 
-/// The audit log, the newest first, from below a number on.
+/// Returns rows of the audit log with numbers below `below`, the newest first.
 pub(crate) async fn audit_rows(
     conn: &mut PgConnection,
     below: Option<i64>,

@@ -1,4 +1,4 @@
-//! Lists through the router.
+//! Lists and states for operators, through the router.
 
 use gx_auth::{AdminRole, audit};
 use gx_model::AccountStatus;
@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::tests::host;
 
-/// API-11, SEC-API-07: nonsense in paging is 400, on every list.
+/// API-11, SEC-API-07: malformed paging is answered with 400 on every list.
 #[tokio::test]
-async fn paging_answers_nonsense_with_400() {
+async fn malformed_paging_is_answered_with_400() {
     let host = host().await;
     let token = host.add_administrator(AdminRole::Auditor).await.access_token;
     for list in ["users", "outbox", "dead-events", "audit"] {
@@ -24,7 +24,7 @@ async fn paging_answers_nonsense_with_400() {
     }
 }
 
-/// SEC-API-07: what PostgreSQL would not take as text is refused before it.
+/// SEC-API-07: a text that PostgreSQL cannot store is refused before it is sent to the database.
 #[tokio::test]
 async fn a_forged_key_or_id_is_refused() {
     let host = host().await;
@@ -45,7 +45,7 @@ async fn a_forged_key_or_id_is_refused() {
     }
 }
 
-/// API-11: a block number above 2^53 comes back exactly.
+/// API-11: a block number above 2^53 is returned exactly.
 #[tokio::test]
 async fn large_numbers_survive() {
     const LARGE: i64 = 9_007_199_254_740_993;
@@ -94,8 +94,8 @@ async fn pages_follow_each_other_without_gap_or_repetition() {
     assert_eq!((answer.code(), answer.pointers()), (400, vec!["/status"]));
 }
 
-/// LOG-03: the audit log is only added to, and chained: where somebody takes the rule away, a
-/// row that was edited or removed is found.
+/// LOG-03: rows can only be added to the audit log. If the rule is removed and a row is edited or
+/// deleted, the chain of hashes shows which one.
 #[tokio::test]
 async fn an_edited_or_missing_audit_row_is_found() {
     let host = host().await;
@@ -122,12 +122,18 @@ async fn an_edited_or_missing_audit_row_is_found() {
     change(r#"ALTER TABLE "AuditLog" DISABLE TRIGGER "AuditLog_append_only""#).await;
     change(r#"UPDATE "AuditLog" SET after = after || '{"reason": "better"}' WHERE seq = 2"#).await;
     let broken = audit::verify(&mut conn).await.unwrap_err();
-    assert_eq!(broken.to_string(), "row 2 of the audit log was changed");
+    assert_eq!(
+        broken.to_string(),
+        "row 2 of the audit log was changed; compare the row with a backup"
+    );
     change(r#"UPDATE "AuditLog" SET after = after || '{"reason": "test"}' WHERE seq = 2"#).await;
     assert_eq!(audit::verify(&mut conn).await.unwrap(), 4);
     change(r#"DELETE FROM "AuditLog" WHERE seq = 3"#).await;
     let broken = audit::verify(&mut conn).await.unwrap_err();
-    assert_eq!(broken.to_string(), "row 3 of the audit log is missing");
+    assert_eq!(
+        broken.to_string(),
+        "row 3 of the audit log is missing; compare the log with a backup"
+    );
 }
 
 #[tokio::test]

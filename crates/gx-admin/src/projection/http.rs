@@ -1,26 +1,26 @@
-//! `POST /api/v1/admin/projection/verify` and `/projection/rebuild`.
+//! HTTP routes `POST /api/v1/admin/projection/verify` and `/projection/rebuild`.
 
 use ::http::StatusCode;
-use axum::extract::State as Axum;
-use gx_auth::{Administrator, audit};
+use axum::extract::State;
+use gx_auth::Administrator;
 use gx_outbox::tasks::Task;
 use gx_serve::fields::{Fields, FromFields};
-use gx_serve::{Json, Problem, Reply, RequestId};
+use gx_serve::{Json, Problem, Reply};
 use utoipa::ToSchema;
 
-use crate::State;
-use crate::commands::Decision;
+use crate::ServiceState;
+use crate::audit_reason::{AuditReason, ReasonBody};
+use crate::commands::AuditedDecision;
 use crate::dead_events::http::TaskBody;
-use crate::reason::{Reason, ReasonBody};
 
-/// How to rebuild, and why.
+/// The kind of a rebuild, and the reason.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct RebuildBody {
-    /// What the audit log says.
+    /// Reason for the audit log.
     #[schema(value_type = String, min_length = 1, max_length = 200)]
-    reason: Reason,
-    /// Whether to report only what differs; false by default.
+    reason: AuditReason,
+    /// `true` to report the differences and change nothing; `false` by default.
     #[schema(value_type = Option<bool>)]
     dry_run: bool,
 }
@@ -32,57 +32,49 @@ impl FromFields for RebuildBody {
     }
 }
 
-/// Asks the projector to compare every balance, person, country and pool with the ledger.
+/// Asks the projector to compare all balances, people, countries and pools with the ledger.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/projection/verify",
     tag = "operations",
-    request_body = ReasonBody,
-    responses((status = 202, description = "The projector was asked.", body = TaskBody))
+    responses((status = 202, description = "The task is stored.", body = TaskBody))
 )]
 pub(crate) async fn verify(
-    Axum(state): Axum<State>,
+    State(state): State<ServiceState>,
     who: Administrator,
-    RequestId(request_id): RequestId,
     Json(body): Json<ReasonBody>,
 ) -> Result<Reply<TaskBody>, Problem> {
     let task = ("projection.verify_asked", Task::VerifyProjection {});
-    ask(&state, task, &who, &body.reason, &request_id).await
+    ask(&state, task, &who, &body.reason).await
 }
 
-/// Asks the projector to make the read model anew from block 0 beside the live one, and to put
-/// right what differs.
+/// Asks the projector to make the read model again from block 0 in copies of the tables, and to
+/// correct the rows that differ.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/projection/rebuild",
     tag = "operations",
-    request_body = RebuildBody,
-    responses((status = 202, description = "The projector was asked.", body = TaskBody))
+    responses((status = 202, description = "The task is stored.", body = TaskBody))
 )]
 pub(crate) async fn rebuild(
-    Axum(state): Axum<State>,
+    State(state): State<ServiceState>,
     who: Administrator,
-    RequestId(request_id): RequestId,
     Json(body): Json<RebuildBody>,
 ) -> Result<Reply<TaskBody>, Problem> {
     let task = ("projection.rebuild_asked", Task::RebuildProjection { switch: !body.dry_run });
-    ask(&state, task, &who, &body.reason, &request_id).await
+    ask(&state, task, &who, &body.reason).await
 }
 
 async fn ask(
-    state: &State,
+    state: &ServiceState,
     task: (&str, Task),
     who: &Administrator,
-    reason: &Reason,
-    request_id: &str,
+    reason: &AuditReason,
 ) -> Result<Reply<TaskBody>, Problem> {
-    let decision = Decision {
-        actor: audit::Actor::Admin(&who.admin_id),
-        reason: &reason.0,
-        request_id: Some(request_id),
-    };
+    let decision = AuditedDecision::of(who, reason);
     let (now, channel) = (state.base.clock.now(), state.base.channel());
     let task_id = state.base.entropy.id(now).to_string();
+    let _ticket = state.base.audit_ticket(None).await?;
     let mut conn = state.base.connection().await?;
     let asked = super::ask(&mut conn, channel, task, &task_id, &decision, now).await?;
     Ok(Reply(StatusCode::ACCEPTED, asked.into()))

@@ -1,4 +1,4 @@
-//! Asking for a comparison or a rebuild, through the router.
+//! Requests for a verify or a rebuild, through the router.
 
 use gx_auth::AdminRole;
 use gx_auth::testing::CHANNEL;
@@ -7,11 +7,11 @@ use serde_json::json;
 
 use crate::tests::host;
 
-/// PRJ-07, PRJ-12: an administrator asks for a comparison, a rebuild or a look at what one
-/// would change; each is the projector's task under the administrator's name, is audited with
-/// its reason, and its report can be asked for. Who only reviews or reads may not ask.
+/// PRJ-07, PRJ-12: an administrator requests a verify, a rebuild or a dry run; each is a task with
+/// the administrator's id, is audited with its reason, and its report can be read. Reviewers and
+/// auditors are refused.
 #[tokio::test]
-async fn a_comparison_and_a_rebuild_are_asked_of_the_projector_and_audited() {
+async fn a_verify_and_a_rebuild_are_stored_as_tasks_and_audited() {
     let host = host().await;
     let token = host.add_administrator(AdminRole::Admin).await.access_token;
     let reviewer = host.add_administrator(AdminRole::Reviewer).await.access_token;
@@ -32,8 +32,16 @@ async fn a_comparison_and_a_rebuild_are_asked_of_the_projector_and_audited() {
         assert_eq!(row["after"]["reason"], why);
 
         let mut tx = host.base.begin().await.unwrap();
-        assert!(tasks::take(&mut tx, CHANNEL, &tasks::BETWEEN_BLOCKS).await.unwrap().is_none());
-        let row = tasks::take(&mut tx, CHANNEL, &tasks::BESIDE_BLOCKS).await.unwrap().unwrap();
+        assert!(
+            tasks::begin(&mut tx, CHANNEL, &tasks::BETWEEN_BLOCKS, host.clock.now())
+                .await
+                .unwrap()
+                .is_none()
+        );
+        let row = tasks::begin(&mut tx, CHANNEL, &tasks::BESIDE_BLOCKS, host.clock.now())
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(row.task().unwrap(), task);
         let report = json!({ "differences": 0 });
         tasks::finish(&mut tx, &row.task_id, report.clone(), host.clock.now()).await.unwrap();

@@ -1,48 +1,52 @@
-//! `POST /api/v1/admin/users/batch-approve`: many approvals, each on its own (OUT-07).
+//! HTTP route `POST /api/v1/admin/users/batch-approve`: approves each person of a list in a
+//! transaction of its own (OUT-07).
 //!
-//! A member that cannot be approved keeps nobody else back, and a member whose approval
-//! stands is answered with the commands of that approval, so that a batch may be repeated.
+//! If a person cannot be approved, the others still are. For a person who is already approved, the
+//! answer has the commands of that approval, so that a batch can be repeated.
 
-use axum::extract::State as Axum;
+use axum::extract::State;
 use gx_auth::Administrator;
+use gx_db::PgConnection;
+use gx_outbox::enqueue::adopted_grant_id;
 use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, text};
-use gx_serve::{Json, Problem, Reply, RequestId};
+use gx_serve::{Json, Problem, Reply};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Approved, NOT_UNDER_REVIEW, command_ids, store};
-use crate::State;
+use super::{ApprovalResult, NOT_UNDER_REVIEW, command_ids, store};
+use crate::ServiceState;
+use crate::adoption::{self, KnownPerson};
 
-/// People in one batch.
-const MEMBERS_LIMIT: usize = 100;
-/// Longest id of a person.
-const ID_LIMIT: usize = 64;
+/// Most people in one batch.
+const MAX_MEMBERS: usize = 100;
+/// Longest profileId, in bytes.
+const MAX_ID_BYTES: usize = 64;
 
 struct Members(Vec<String>);
 
 impl Field for Members {
     fn read(value: &Value) -> Result<Self, FieldError> {
         let ids = value.as_array().ok_or_else(|| FieldError::wrong_type("a list of ids"))?;
-        if !(1..=MEMBERS_LIMIT).contains(&ids.len()) {
-            let message = format!("must name 1 to {MEMBERS_LIMIT} people");
+        if !(1..=MAX_MEMBERS).contains(&ids.len()) {
+            let message = format!("must name 1 to {MAX_MEMBERS} people");
             return Err(FieldError::new("range", message));
         }
         let id = |value: &Value| match text(value)? {
-            id if id.len() <= ID_LIMIT && !id.contains('\0') => Ok(id.to_owned()),
-            _ => Err(FieldError::new("format", "must hold profileIds")),
+            id if id.len() <= MAX_ID_BYTES && !id.contains('\0') => Ok(id.to_owned()),
+            _ => Err(FieldError::new("format", "must contain only profileIds")),
         };
         ids.iter().map(id).collect::<Result<_, _>>().map(Self)
     }
 }
 
-/// Whom to approve.
+/// The people to approve.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct BatchApproval {
     #[schema(value_type = Vec<String>, min_items = 1, max_items = 100)]
     profile_ids: Members,
-    /// For other reviewers; it is kept with each approval.
+    /// Note for other reviewers; it is stored with each approval.
     #[schema(value_type = Option<String>, max_length = 1000)]
     note: Option<Text<1000>>,
 }
@@ -55,13 +59,13 @@ impl FromFields for BatchApproval {
     }
 }
 
-/// What became of each member, in the order of the request.
+/// A result for each person, in the order of the request.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct BatchBody {
     results: Vec<MemberBody>,
 }
 
-/// What became of one member: one of the two is there.
+/// The result for one person: either `approved` or `refused` is present.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct MemberBody {
@@ -72,48 +76,47 @@ struct MemberBody {
     refused: Option<RefusedMember>,
 }
 
-/// On the way to the ledger, now or since an earlier request.
+/// The person is approved, by this or an earlier request.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ApprovedMember {
-    /// Reserved; the profile shows it once the ledger has confirmed it.
+    /// The reserved id; the profile shows it once the ledger has confirmed it.
     fabric_user_id: String,
-    /// CREATE_USER, then DISTRIBUTE_GENESIS.
+    /// CREATE_USER, then DISTRIBUTE_GENESIS. For a person that the ledger already has, only the
+    /// grant, or nothing.
     command_ids: Vec<String>,
 }
 
-/// Nothing was changed.
+/// The person was not approved, and nothing was changed.
 #[derive(Serialize, ToSchema)]
 struct RefusedMember {
-    /// The code that a single approval would have been refused with.
+    /// The problem code that a single approval would answer with.
     code: &'static str,
-    /// The same in words.
+    /// The detail of that problem.
     detail: String,
-    /// JSON Pointers into the profile, where something is missing in it.
+    /// JSON Pointers to the fields that are missing in the profile.
     missing: Vec<String>,
 }
 
-/// Approves many people under review, each on its own.
+/// Approves many people under review, each in a transaction of its own.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/users/batch-approve",
     tag = "review",
-    request_body = BatchApproval,
-    responses((status = 200, description = "A result for each member.", body = BatchBody))
+    responses((status = 200, description = "A result for each person.", body = BatchBody))
 )]
 pub(crate) async fn approve_batch(
-    Axum(state): Axum<State>,
+    State(state): State<ServiceState>,
     who: Administrator,
-    RequestId(request_id): RequestId,
     Json(batch): Json<BatchApproval>,
 ) -> Result<Reply<BatchBody>, Problem> {
     let note = batch.note.as_ref().map(|note| note.0.as_str());
     let mut results = Vec::new();
     for profile_id in batch.profile_ids.0 {
-        let approved = approve_once(&state, &who, &profile_id, note, &request_id).await;
+        let approved = approve_once(&state, &who, &profile_id, note).await;
         let (approved, refused) = match approved {
             Ok(approved) => (Some(approved.into()), None),
-            // What ails us ails every member: the batch can be repeated when it is over.
+            // A failure on our side concerns every person: the batch can be repeated later.
             Err(problem) if problem.kind().status >= 500 => return Err(problem),
             Err(problem) => (None, Some(RefusedMember::from(&problem))),
         };
@@ -122,8 +125,8 @@ pub(crate) async fn approve_batch(
     Ok(Reply::ok(BatchBody { results }))
 }
 
-impl From<Approved> for ApprovedMember {
-    fn from(approved: Approved) -> Self {
+impl From<ApprovalResult> for ApprovedMember {
+    fn from(approved: ApprovalResult) -> Self {
         Self {
             fabric_user_id: approved.fabric_user_id.to_string(),
             command_ids: approved.command_ids.iter().map(ToString::to_string).collect(),
@@ -141,30 +144,50 @@ impl From<&Problem> for RefusedMember {
     }
 }
 
-/// Approves, or finds the approval that stands.
+/// Approves a person, or returns the approval that is in force.
 async fn approve_once(
-    state: &State,
+    state: &ServiceState,
     who: &Administrator,
     profile_id: &str,
     note: Option<&str>,
-    request_id: &str,
-) -> Result<Approved, Problem> {
-    match super::approve(state, who, profile_id, note, request_id).await {
+) -> Result<ApprovalResult, Problem> {
+    match super::approve(state, who, profile_id, note).await {
         Err(problem) if *problem.kind() == NOT_UNDER_REVIEW => {
-            standing(state, profile_id).await?.ok_or(problem)
+            approval_in_force(state, profile_id).await?.ok_or(problem)
         }
         decided => decided,
     }
 }
 
-async fn standing(state: &State, profile_id: &str) -> Result<Option<Approved>, Problem> {
+async fn approval_in_force(
+    state: &ServiceState,
+    profile_id: &str,
+) -> Result<Option<ApprovalResult>, Problem> {
     let mut conn = state.base.connection().await?;
-    let Some(approval) = store::standing_approval(&mut conn, profile_id).await? else {
+    let Some(approval) = store::number_in_force(&mut conn, profile_id).await? else {
         return Ok(None);
     };
     let command_ids = command_ids(profile_id, approval);
+    if gx_outbox::operator::command(&mut conn, command_ids[0]).await?.is_none() {
+        return adopting_approval(&mut conn, profile_id, approval).await;
+    }
     let reserved = store::reserved_for(&mut conn, &command_ids[0].to_string()).await?;
     let Some(reserved) = reserved else { return Ok(None) };
     let fabric_user_id = reserved.parse().map_err(|why| Problem::internal(&why))?;
-    Ok(Some(Approved { fabric_user_id, command_ids: command_ids.to_vec() }))
+    Ok(Some(ApprovalResult { fabric_user_id, command_ids: command_ids.to_vec() }))
+}
+
+/// Returns the approval that adopted a person, with the command of the grant if one was sent.
+async fn adopting_approval(
+    conn: &mut PgConnection,
+    profile_id: &str,
+    approval: i32,
+) -> Result<Option<ApprovalResult>, Problem> {
+    let known = adoption::known_person(conn, profile_id, approval).await?;
+    let Some(KnownPerson::Person(person)) = known else { return Ok(None) };
+    let fabric_user_id = person.id().map_err(|why| Problem::internal(&why))?;
+    let grant = adopted_grant_id(&fabric_user_id);
+    let was_sent = gx_outbox::operator::command(conn, grant).await?.is_some();
+    let command_ids = if was_sent { vec![grant] } else { vec![] };
+    Ok(Some(ApprovalResult { fabric_user_id, command_ids }))
 }

@@ -1,49 +1,49 @@
-//! `POST /api/v1/admin/users/{id}/approve` and `/deny`.
+//! HTTP routes `POST /api/v1/admin/users/{id}/approve` and `/deny`.
 
-use axum::extract::State as Axum;
+use axum::extract::State;
 use gx_auth::Administrator;
 use gx_model::{AccountStatus, DenialFinality, ReasonCode};
 use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, text};
-use gx_serve::problem::ProblemBody;
-use gx_serve::{Json, Problem, Reply, RequestId};
+use gx_serve::{Json, Problem, Reply};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Denial;
-use crate::State;
+use crate::ServiceState;
 use crate::users::ProfileId;
 
-/// An approval.
+/// The body of an approval.
 #[derive(ToSchema)]
-pub(crate) struct Approval {
-    /// For other reviewers.
+pub(crate) struct ApprovalBody {
+    /// Note for other reviewers.
     #[schema(value_type = Option<String>, max_length = 1000)]
     note: Option<Text<1000>>,
 }
 
-impl FromFields for Approval {
+impl FromFields for ApprovalBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         Some(Self { note: fields.optional("note")? })
     }
 }
 
-/// What an approval led to.
+/// The result of an approval.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ApprovedBody {
     /// `APPROVED_PENDING_ONCHAIN`.
     status: &'static str,
-    /// Reserved; the profile shows it once the ledger has confirmed it.
+    /// The reserved id; the profile shows it once the ledger has confirmed it.
     fabric_user_id: String,
-    /// CREATE_USER, then DISTRIBUTE_GENESIS.
+    /// CREATE_USER, then DISTRIBUTE_GENESIS. For a person that the ledger already has, only the
+    /// grant, or nothing.
     command_ids: Vec<String>,
 }
 
-/// A reason as a code of upper-case letters, digits and underscores.
-pub(crate) struct Reason(pub(crate) ReasonCode);
+/// A reason code of 1 to 40 upper-case letters, digits and underscores.
+pub(crate) struct DenialReason(pub(crate) ReasonCode);
 
-impl Field for Reason {
+impl Field for DenialReason {
     fn read(value: &Value) -> Result<Self, FieldError> {
         text(value)?.parse().map(Self).map_err(|_| {
             let message = "must be 1 to 40 upper-case letters, digits and underscores";
@@ -52,29 +52,20 @@ impl Field for Reason {
     }
 }
 
-struct Finality(DenialFinality);
-
-impl Field for Finality {
-    fn read(value: &Value) -> Result<Self, FieldError> {
-        let refused = || FieldError::new("format", "must be RETRY or FINAL");
-        DenialFinality::from_name(text(value)?).map(Self).ok_or_else(refused)
-    }
-}
-
-/// A denial.
+/// The body of a denial.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct DenialBody {
-    /// Such as `DOCUMENT_UNREADABLE`.
+    /// Reason code, such as `DOCUMENT_UNREADABLE`.
     #[schema(value_type = String, min_length = 1, max_length = 40)]
-    reason_code: Reason,
-    /// `RETRY` or `FINAL`.
+    reason_code: DenialReason,
+    /// `RETRY` if the person may submit again, `FINAL` if not.
     #[schema(value_type = String)]
-    finality: Finality,
-    /// What the person reads.
+    finality: DenialFinality,
+    /// Comment for the person.
     #[schema(value_type = Option<String>, max_length = 1000)]
     public_comment: Option<Text<1000>>,
-    /// What reviewers read.
+    /// Comment for other reviewers.
     #[schema(value_type = Option<String>, max_length = 1000)]
     private_comment: Option<Text<1000>>,
 }
@@ -94,7 +85,7 @@ impl FromFields for DenialBody {
     }
 }
 
-/// Where the account stands now.
+/// The status of the account after the decision.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct StatusBody {
     status: &'static str,
@@ -106,28 +97,16 @@ pub(crate) struct StatusBody {
     path = "/api/v1/admin/users/{id}/approve",
     tag = "review",
     params(("id" = String, Path, description = "profileId")),
-    request_body = Approval,
-    responses(
-        (status = 200, description = "On the way to the ledger.", body = ApprovedBody),
-        (status = 404, description = "`no_user`.", body = ProblemBody,
-         content_type = "application/problem+json"),
-        (status = 409, description = "`not_under_review` or `account_locked`.",
-         body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "`incomplete`; `errors` lists what is missing.",
-         body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`system_paused`: until the ledger is resumed.",
-         body = ProblemBody, content_type = "application/problem+json"),
-    )
+    responses((status = 200, description = "The person is approved.", body = ApprovedBody))
 )]
 pub(crate) async fn approve(
-    Axum(state): Axum<State>,
+    State(state): State<ServiceState>,
     ProfileId(id): ProfileId,
     who: Administrator,
-    RequestId(request_id): RequestId,
-    Json(approval): Json<Approval>,
+    Json(approval): Json<ApprovalBody>,
 ) -> Result<Reply<ApprovedBody>, Problem> {
     let note = approval.note.as_ref().map(|note| note.0.as_str());
-    let approved = super::approve(&state, &who, &id, note, &request_id).await?;
+    let approved = super::approve(&state, &who, &id, note).await?;
     Ok(Reply::ok(ApprovedBody {
         status: AccountStatus::ApprovedPendingOnchain.name(),
         fabric_user_id: approved.fabric_user_id.to_string(),
@@ -141,29 +120,21 @@ pub(crate) async fn approve(
     path = "/api/v1/admin/users/{id}/deny",
     tag = "review",
     params(("id" = String, Path, description = "profileId")),
-    request_body = DenialBody,
-    responses(
-        (status = 200, description = "Denied.", body = StatusBody),
-        (status = 404, description = "`no_user`.", body = ProblemBody,
-         content_type = "application/problem+json"),
-        (status = 409, description = "`not_under_review`.", body = ProblemBody,
-         content_type = "application/problem+json"),
-    )
+    responses((status = 200, description = "The person is denied.", body = StatusBody))
 )]
 pub(crate) async fn deny(
-    Axum(state): Axum<State>,
+    State(state): State<ServiceState>,
     ProfileId(id): ProfileId,
     who: Administrator,
-    RequestId(request_id): RequestId,
     Json(body): Json<DenialBody>,
 ) -> Result<Reply<StatusBody>, Problem> {
     let reason_code = body.reason_code.0.to_string();
     let denial = Denial {
         reason_code: &reason_code,
-        finality: body.finality.0,
+        finality: body.finality,
         public_comment: body.public_comment.as_ref().map(|comment| comment.0.as_str()),
         private_comment: body.private_comment.as_ref().map(|comment| comment.0.as_str()),
     };
-    super::deny(&state, &who, &id, &denial, &request_id).await?;
+    super::deny(&state, &who, &id, &denial).await?;
     Ok(Reply::ok(StatusBody { status: AccountStatus::Denied.name() }))
 }

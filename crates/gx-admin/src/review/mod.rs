@@ -1,4 +1,5 @@
-//! The review of a person: approval sends them to the ledger, denial does not.
+//! The review of a person: an approval enqueues the commands that create the person on the ledger,
+//! a denial does not. Called by the routes `approve`, `deny` and `batch-approve`.
 
 pub(crate) mod batch;
 pub(crate) mod http;
@@ -8,13 +9,14 @@ mod store;
 mod tests;
 
 use aws_lc_rs::hmac;
-use gx_auth::{Administrator, Realm, audit};
+use gx_auth::{Administrator, Realm, audit, not_enqueued};
 use gx_db::PgConnection;
 use gx_model::{
     AccountStatus, AccountType, BiometricHash, Command, CommandId, CommandKind, CountryCode,
     DenialFinality, FabricUserId, Gender, IdSubject, economics,
 };
-use gx_outbox::{EnqueueError, NewCommand};
+use gx_outbox::enqueue::{NewCommand, adopted_grant_id, enqueue_adopted_grant};
+use gx_outbox::tasks::{Task, TaskRow};
 use gx_serve::problem::InvalidField;
 use gx_serve::{Problem, ProblemKind};
 use rand::SeedableRng;
@@ -23,27 +25,36 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use time::OffsetDateTime;
 
-use crate::State;
+use crate::ServiceState;
+use crate::adoption::{self, KnownPerson, LedgerPerson};
 use crate::users::no_user;
 use store::Candidate;
 
-/// The account is in a state that knows no such decision.
+/// The status of the account allows no decision.
 pub(crate) const NOT_UNDER_REVIEW: ProblemKind =
     ProblemKind::new("not_under_review", 409, "The account is not under review");
-/// Facts that the ledger needs are missing.
+/// The profile lacks facts that the ledger needs.
 pub(crate) const INCOMPLETE: ProblemKind =
-    ProblemKind::new("incomplete", 422, "Something that approval needs is missing");
-/// The account is locked.
+    ProblemKind::new("incomplete", 422, "The profile lacks facts that an approval needs");
+/// An administrator has locked the account.
 pub(crate) const LOCKED: ProblemKind =
     ProblemKind::new("account_locked", 409, "The account is locked");
 
-/// What an approval led to.
-pub(crate) struct Approved {
+/// The ledger has created the person, and the event could not be applied.
+pub(crate) const HELD_ON_LEDGER: ProblemKind =
+    ProblemKind::new("held_on_ledger", 409, "The event that created the person is a dead event");
+/// The ledger created the person for this account, and another account owns the person.
+pub(crate) const OTHER_OWNER: ProblemKind =
+    ProblemKind::new("other_owner", 409, "Another account owns the person on the ledger");
+
+/// The result of an approval.
+pub(crate) struct ApprovalResult {
     pub(crate) fabric_user_id: FabricUserId,
+    /// The enqueued commands: only those that the ledger does not have yet.
     pub(crate) command_ids: Vec<CommandId>,
 }
 
-/// A denial.
+/// The reason and finality of a denial, and the comments.
 pub(crate) struct Denial<'a> {
     pub(crate) reason_code: &'a str,
     pub(crate) finality: DenialFinality,
@@ -51,87 +62,155 @@ pub(crate) struct Denial<'a> {
     pub(crate) private_comment: Option<&'a str>,
 }
 
-/// Facts of a candidate that the ledger needs, all there.
-struct Complete {
+/// The facts of a person that the ledger needs.
+struct CompleteFacts {
     subject: IdSubject,
     age: u8,
 }
 
-/// Approves: draws and reserves the Fabric User ID, moves the account, records the decision,
-/// enqueues CREATE_USER and DISTRIBUTE_GENESIS and writes the audit row, in one transaction
-/// under the account's row lock (KYC-04, API-12).
+/// Approves a person: sets the status, records the decision, enqueues the commands and writes the
+/// audit row, in one transaction that locks the account's row (KYC-04, API-12).
+///
+/// The commands are CREATE_USER and DISTRIBUTE_GENESIS for an id that is drawn and reserved now. If
+/// the ledger already has the person, because a restore removed an earlier approval from this
+/// database, the account adopts that person instead.
 pub(crate) async fn approve(
-    state: &State,
+    state: &ServiceState,
     who: &Administrator,
     profile_id: &str,
     note: Option<&str>,
-    request_id: &str,
-) -> Result<Approved, Problem> {
+) -> Result<ApprovalResult, Problem> {
     let base = &state.base;
     let now = base.clock.now();
+    let _ticket = base.audit_ticket(Some(profile_id)).await?;
     let mut tx = base.begin().await?;
     let candidate = under_review(&mut tx, profile_id).await?;
     if candidate.is_locked {
-        return Err(Problem::new(&LOCKED, "Unlock it first."));
+        return Err(Problem::new(&LOCKED, "Unlock the account, then approve the person."));
     }
-    let complete = complete(&candidate, now)?;
+    let complete = complete_facts(&candidate, now)?;
     base.require_running(&mut tx).await?;
-    let [create_id, grant_id] = command_ids(profile_id, candidate.approval_count + 1);
-    let mut draws = draws(&state.biometric_key, create_id);
-    let fabric_user_id = reservation::reserve(&mut tx, profile_id, create_id, now, || {
-        FabricUserId::generate(&complete.subject, &mut draws)
-    })
-    .await?;
-    store::set_approved(&mut tx, profile_id, &who.admin_id, now).await?;
-    let decision = store::Decision::approved(&who.admin_id, note, now);
+    let approval = Approval { state, who, profile_id, number: candidate.approval_count + 1, now };
+    let (number, approved) =
+        match adoption::known_person(&mut tx, profile_id, approval.number).await? {
+            None => (approval.number, approval.create(&mut tx, &complete).await?),
+            Some(KnownPerson::Person(person)) => approval.adopt(&mut tx, &person).await?,
+            Some(KnownPerson::DeadLetter(id)) => {
+                let detail = format!("The ledger has the person; replay dead event {id} first.");
+                return Err(Problem::new(&HELD_ON_LEDGER, detail));
+            }
+        };
+    store::set_approved(&mut tx, profile_id, number, &who.admin_id, now).await?;
+    let decision = store::ReviewDecision::approved(&who.admin_id, note, now);
     let verification_id = base.entropy.id(now).to_string();
     store::decide(&mut tx, &verification_id, profile_id, &decision).await?;
-    let commands = [
-        (create_id, create_user(&state.biometric_key, profile_id, &fabric_user_id, &complete)),
-        (
-            grant_id,
-            Command::DistributeGenesis {
-                user_id: fabric_user_id.clone(),
-                nationality: complete.subject.country,
-            },
-        ),
-    ];
-    for (command_id, command) in &commands {
-        let new = NewCommand {
-            command_id: *command_id,
-            command,
-            profile_id: Some(profile_id),
-            requested_by: &who.admin_id,
-            request_id: Some(request_id),
-        };
-        gx_outbox::enqueue(&mut tx, new, now).await.map_err(not_enqueued)?;
-    }
-    let command_ids: Vec<CommandId> = commands.iter().map(|(id, _)| *id).collect();
     let after = json!({
         "status": AccountStatus::ApprovedPendingOnchain.name(),
-        "fabricUserId": fabric_user_id.as_str(),
-        "commandIds": command_ids,
+        "fabricUserId": approved.fabric_user_id.as_str(),
+        "commandIds": approved.command_ids,
     });
-    audit::append(&mut tx, entry(who, "user.approved", profile_id, after, request_id), now).await?;
+    audit::append(&mut tx, entry(who, "user.approved", profile_id, after), now).await?;
     tx.commit().await?;
     state.waker.wake();
-    Ok(Approved { fabric_user_id, command_ids })
+    Ok(approved)
 }
 
-/// Denies, with a reason, and tells whether the person may try again.
+/// The facts of one approval that its steps share.
+struct Approval<'a> {
+    state: &'a ServiceState,
+    who: &'a Administrator,
+    profile_id: &'a str,
+    number: i32,
+    now: OffsetDateTime,
+}
+
+impl Approval<'_> {
+    /// Reserves an id for a new person and enqueues both commands.
+    async fn create(
+        &self,
+        conn: &mut PgConnection,
+        complete: &CompleteFacts,
+    ) -> Result<ApprovalResult, Problem> {
+        let Self { state, profile_id, now, .. } = *self;
+        let [create_id, grant_id] = command_ids(profile_id, self.number);
+        let mut draws = id_rng(&state.biometric_key, create_id);
+        let fabric_user_id = reservation::reserve(conn, profile_id, create_id, now, || {
+            FabricUserId::generate(&complete.subject, &mut draws)
+        })
+        .await?;
+        let commands = [
+            (create_id, create_user(&state.biometric_key, profile_id, &fabric_user_id, complete)),
+            (
+                grant_id,
+                Command::DistributeGenesis {
+                    user_id: fabric_user_id.clone(),
+                    nationality: complete.subject.country,
+                },
+            ),
+        ];
+        for (command_id, command) in &commands {
+            let new = NewCommand {
+                command_id: *command_id,
+                command,
+                profile_id: Some(profile_id),
+                requested_by: &self.who.admin_id,
+                request_id: Some(&self.who.request_id),
+            };
+            gx_outbox::enqueue::enqueue(conn, new, now).await.map_err(not_enqueued)?;
+        }
+        let command_ids = commands.iter().map(|(id, _)| *id).collect();
+        Ok(ApprovalResult { fabric_user_id, command_ids })
+    }
+
+    /// Adopts the person that the ledger already has, and enqueues the grant if the person has
+    /// none.
+    ///
+    /// Also returns the number of this approval: the number of the approval that created the
+    /// person, if that is higher.
+    async fn adopt(
+        &self,
+        conn: &mut PgConnection,
+        person: &LedgerPerson,
+    ) -> Result<(i32, ApprovalResult), Problem> {
+        let Self { state, profile_id, now, .. } = *self;
+        let fabric_user_id = person.id().map_err(|why| Problem::internal(&why))?;
+        if let Some(owner) = person.owner.as_deref().filter(|owner| *owner != profile_id) {
+            let detail = format!("{fabric_user_id} was created for it and belongs to {owner}.");
+            return Err(Problem::new(&OTHER_OWNER, detail));
+        }
+        let asked = Task::AdoptPerson { fabric_user_id: fabric_user_id.clone() };
+        let task_id = state.base.entropy.id(now).to_string();
+        let task = TaskRow::new(&task_id, state.base.channel(), asked, &self.who.admin_id, now);
+        adoption::adopt(conn, person, profile_id, &task, now).await?;
+        let mut command_ids = vec![];
+        if !person.has_grant {
+            let (who, request_id) = (&self.who.admin_id, Some(&*self.who.request_id));
+            let wanted =
+                enqueue_adopted_grant(conn, &fabric_user_id, profile_id, who, request_id, now)
+                    .await;
+            wanted.map_err(not_enqueued)?;
+            command_ids.push(adopted_grant_id(&fabric_user_id));
+        }
+        let created = adoption::approval_of(person, profile_id, self.number);
+        let number = created.map_or(self.number, |created| created.max(self.number));
+        Ok((number, ApprovalResult { fabric_user_id, command_ids }))
+    }
+}
+
+/// Denies a person, and ends the sessions if the denial is final.
 pub(crate) async fn deny(
-    state: &State,
+    state: &ServiceState,
     who: &Administrator,
     profile_id: &str,
     denial: &Denial<'_>,
-    request_id: &str,
 ) -> Result<(), Problem> {
     let base = &state.base;
     let now = base.clock.now();
+    let _ticket = base.audit_ticket(Some(profile_id)).await?;
     let mut tx = base.begin().await?;
     under_review(&mut tx, profile_id).await?;
     store::set_denied(&mut tx, profile_id, &who.admin_id, denial, now).await?;
-    let decision = store::Decision::denied(&who.admin_id, denial, now);
+    let decision = store::ReviewDecision::denied(&who.admin_id, denial, now);
     let verification_id = base.entropy.id(now).to_string();
     store::decide(&mut tx, &verification_id, profile_id, &decision).await?;
     if denial.finality == DenialFinality::Final {
@@ -143,13 +222,13 @@ pub(crate) async fn deny(
         "reasonCode": denial.reason_code,
         "finality": denial.finality.name(),
     });
-    audit::append(&mut tx, entry(who, "user.denied", profile_id, after, request_id), now).await?;
+    audit::append(&mut tx, entry(who, "user.denied", profile_id, after), now).await?;
     Ok(tx.commit().await?)
 }
 
-/// The account under its row lock, if it is under review.
+/// Locks the account's row and returns it, or the problem if the account is not under review.
 async fn under_review(conn: &mut PgConnection, profile_id: &str) -> Result<Candidate, Problem> {
-    let candidate = store::lock(conn, profile_id).await?.ok_or_else(no_user)?;
+    let candidate = store::lock_candidate(conn, profile_id).await?.ok_or_else(no_user)?;
     if candidate.status != AccountStatus::PendingAdminApproval.name() {
         let detail = format!("The account is {}.", candidate.status);
         return Err(Problem::new(&NOT_UNDER_REVIEW, detail));
@@ -157,15 +236,15 @@ async fn under_review(conn: &mut PgConnection, profile_id: &str) -> Result<Candi
     Ok(candidate)
 }
 
-/// The commands of an approval: CREATE_USER, then DISTRIBUTE_GENESIS.
+/// Returns the ids of an approval's commands: CREATE_USER, then DISTRIBUTE_GENESIS.
 fn command_ids(profile_id: &str, approval: i32) -> [CommandId; 2] {
     let number = approval.to_string();
     [CommandKind::CreateUser, CommandKind::DistributeGenesis]
         .map(|kind| CommandId::derive(&[profile_id, kind.name(), &number]))
 }
 
-/// Everything that the ledger needs, or all that is missing.
-fn complete(candidate: &Candidate, now: OffsetDateTime) -> Result<Complete, Problem> {
+/// Returns the facts that the ledger needs, or a problem that lists all missing fields.
+fn complete_facts(candidate: &Candidate, now: OffsetDateTime) -> Result<CompleteFacts, Problem> {
     let country: Option<CountryCode> =
         candidate.nationality.as_deref().and_then(|code| code.parse().ok());
     let gender = Gender::from_name(&candidate.gender);
@@ -184,7 +263,7 @@ fn complete(candidate: &Candidate, now: OffsetDateTime) -> Result<Complete, Prob
         }
     }
     let (Some(country), Some(gender), true) = (country, gender, missing.is_empty()) else {
-        let detail = "Deny with a retry, so that the person completes the profile.";
+        let detail = "Deny the person with finality RETRY and ask for the missing fields.";
         return Err(Problem::new(&INCOMPLETE, detail).with_errors(missing));
     };
     let birth_date = candidate.date_of_birth;
@@ -195,14 +274,14 @@ fn complete(candidate: &Candidate, now: OffsetDateTime) -> Result<Complete, Prob
         gender,
         account_type: AccountType::Individual,
     };
-    Ok(Complete { subject, age: economics::age_on(birth_date, now.date()) })
+    Ok(CompleteFacts { subject, age: economics::age_on(birth_date, now.date()) })
 }
 
 fn create_user(
     key: &SecretString,
     profile_id: &str,
     user_id: &FabricUserId,
-    complete: &Complete,
+    complete: &CompleteFacts,
 ) -> Command {
     Command::CreateUser {
         user_id: user_id.clone(),
@@ -212,28 +291,23 @@ fn create_user(
     }
 }
 
-/// The draws of one approval's Fabric User ID. Nobody without the key can tell them; the same
-/// approval, made again on a database that was restored from before it, draws the same id, so
-/// that the ledger recognises the command and does not create the person a second time (G2).
-fn draws(key: &SecretString, create_id: CommandId) -> StdRng {
+/// Returns the random source of one approval's Fabric User ID.
+///
+/// Its seed is derived from the command id and the key, so that only GX can predict the id. The
+/// same approval after a restore draws the same id, and the ledger recognises the command instead
+/// of creating the person a second time (G2).
+fn id_rng(key: &SecretString, create_id: CommandId) -> StdRng {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret().as_bytes());
     let tag = hmac::sign(&key, format!("fabric user id {create_id}").as_bytes());
     StdRng::from_seed(tag.as_ref().try_into().expect("an HMAC-SHA-256 tag has 32 bytes"))
 }
 
-/// HMAC-SHA-256 of the profile's id under the biometric key: until a selfie is handed in,
-/// the profile stands for the person. The ledger sees nothing that leads back (G5).
+/// Returns the HMAC-SHA-256 of the profile's id under the biometric key. There is no biometric data
+/// yet, so the profile's id takes its place; the hash does not reveal the person (G5).
 fn biometric_hash(key: &SecretString, profile_id: &str) -> BiometricHash {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret().as_bytes());
     let tag = hmac::sign(&key, profile_id.as_bytes());
     hex::encode(tag.as_ref()).parse().expect("32 bytes are 64 hexadecimal digits")
-}
-
-fn not_enqueued(error: EnqueueError) -> Problem {
-    match error {
-        EnqueueError::Database(error) => error.into(),
-        mismatch @ EnqueueError::Mismatch(_) => Problem::internal(&mismatch),
-    }
 }
 
 fn entry<'a>(
@@ -241,15 +315,10 @@ fn entry<'a>(
     action: &'a str,
     profile_id: &'a str,
     after: serde_json::Value,
-    request_id: &'a str,
 ) -> audit::Entry<'a> {
     audit::Entry {
-        actor: audit::Actor::Admin(&who.admin_id),
-        action,
-        target_type: "UserProfile",
-        target_id: Some(profile_id),
         before: Some(json!({ "status": AccountStatus::PendingAdminApproval.name() })),
         after: Some(after),
-        request_id: Some(request_id),
+        ..who.audit_entry(action, "UserProfile", Some(profile_id))
     }
 }

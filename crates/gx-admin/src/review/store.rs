@@ -1,4 +1,4 @@
-//! SQL of decisions.
+//! SQL of reviews and their decisions.
 
 use gx_db::PgConnection;
 use gx_model::DenialFinality;
@@ -6,7 +6,7 @@ use time::{Date, OffsetDateTime};
 
 use super::Denial;
 
-/// A person who is to be decided on.
+/// A person under review.
 pub(crate) struct Candidate {
     pub(crate) status: String,
     pub(crate) is_locked: bool,
@@ -18,8 +18,8 @@ pub(crate) struct Candidate {
     pub(crate) approval_count: i32,
 }
 
-/// A decision on a submission.
-pub(crate) struct Decision<'a> {
+/// A reviewer's decision on a submission.
+pub(crate) struct ReviewDecision<'a> {
     status: &'static str,
     by: &'a str,
     at: OffsetDateTime,
@@ -29,7 +29,7 @@ pub(crate) struct Decision<'a> {
     private_comment: Option<&'a str>,
 }
 
-impl<'a> Decision<'a> {
+impl<'a> ReviewDecision<'a> {
     pub(crate) fn approved(by: &'a str, note: Option<&'a str>, at: OffsetDateTime) -> Self {
         Self {
             status: "APPROVED",
@@ -55,7 +55,7 @@ impl<'a> Decision<'a> {
     }
 }
 
-pub(crate) async fn lock(
+pub(crate) async fn lock_candidate(
     conn: &mut PgConnection,
     profile_id: &str,
 ) -> Result<Option<Candidate>, sqlx::Error> {
@@ -71,8 +71,9 @@ pub(crate) async fn lock(
     .await
 }
 
-/// How often a person was approved whose last approval stands; `None` for everybody else.
-pub(crate) async fn standing_approval(
+/// Returns the number of approvals of a person whose last approval is in force, or `None` if no
+/// approval is in force.
+pub(crate) async fn number_in_force(
     conn: &mut PgConnection,
     profile_id: &str,
 ) -> Result<Option<i32>, sqlx::Error> {
@@ -85,7 +86,7 @@ pub(crate) async fn standing_approval(
     .await
 }
 
-/// The id that was reserved for a CREATE_USER.
+/// Returns the Fabric User ID that is reserved for a CREATE_USER command.
 pub(crate) async fn reserved_for(
     conn: &mut PgConnection,
     command_id: &str,
@@ -98,7 +99,7 @@ pub(crate) async fn reserved_for(
     .await
 }
 
-/// Holds an id; `false` when somebody has it already.
+/// Reserves an id. Returns `false` if another account has or has reserved it.
 pub(crate) async fn reserve(
     conn: &mut PgConnection,
     fabric_user_id: &str,
@@ -123,21 +124,25 @@ pub(crate) async fn reserve(
     Ok(done.rows_affected() == 1)
 }
 
+/// Sets the account to approved. Keeps `REGISTERED`, which only the projector sets.
 pub(crate) async fn set_approved(
     conn: &mut PgConnection,
     profile_id: &str,
+    number: i32,
     by: &str,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"UPDATE "UserProfile" SET status = 'APPROVED_PENDING_ONCHAIN',
-               "onchainStatus" = 'PENDING', "approvalCount" = "approvalCount" + 1,
-               "reviewedBy" = $2, "reviewedAt" = $3, "denialReason" = NULL,
-               "denialFinality" = NULL, "updatedAt" = $3
+               "onchainStatus" = CASE "onchainStatus" WHEN 'REGISTERED' THEN 'REGISTERED'
+                                 ELSE 'PENDING' END,
+               "approvalCount" = $4, "reviewedBy" = $2, "reviewedAt" = $3,
+               "denialReason" = NULL, "denialFinality" = NULL, "updatedAt" = $3
            WHERE "profileId" = $1"#,
         profile_id,
         by,
         now,
+        number,
     )
     .execute(conn)
     .await?;
@@ -166,13 +171,13 @@ pub(crate) async fn set_denied(
     Ok(())
 }
 
-/// Decides the pending submission, or records the decision as one of its own when the
-/// account came back to review without a new submission.
+/// Stores the decision on the pending submission. If the account came back to review without a new
+/// submission, stores it as a row of its own.
 pub(crate) async fn decide(
     conn: &mut PgConnection,
     verification_id: &str,
     profile_id: &str,
-    decision: &Decision<'_>,
+    decision: &ReviewDecision<'_>,
 ) -> Result<(), sqlx::Error> {
     let decided = sqlx::query!(
         r#"UPDATE "KYCVerification" SET status = $2, "decidedBy" = $3, "decidedAt" = $4,

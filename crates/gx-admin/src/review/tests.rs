@@ -1,4 +1,4 @@
-//! Decisions through the router.
+//! Approvals and denials, through the router.
 
 use std::sync::Arc;
 
@@ -23,9 +23,9 @@ async fn deny(host: &TestHost, token: &str, id: &str) -> Answer {
     host.post(&format!("/api/v1/admin/users/{id}/deny"), token, &body).await
 }
 
-/// KYC-04, G5: one approval is one transaction with everything in it: the reservation, the
-/// status, the decision, both commands in order and the audit row; and the commands carry
-/// nothing of the person but the Fabric User ID.
+/// KYC-04, G5: an approval is one transaction with the reservation, the status, the decision, both
+/// commands in their order and the audit row; the only personal fact in the commands is the Fabric
+/// User ID.
 #[tokio::test]
 async fn an_approval_has_everything_in_one_transaction() {
     let host = host().await;
@@ -84,7 +84,7 @@ async fn an_approval_has_everything_in_one_transaction() {
     assert_eq!(answer.json["verifications"][0]["status"], "APPROVED");
 }
 
-/// API-12, KYC-01: every status with every decision, against the one table.
+/// API-12, KYC-01: every decision in every status, against the table of statuses.
 #[tokio::test]
 async fn a_decision_is_possible_under_review_only() {
     let host = host().await;
@@ -126,9 +126,9 @@ async fn a_decision_is_possible_under_review_only() {
     assert_eq!(count(AccountStatus::Denied), 3);
 }
 
-/// API-12, KYC-01: of two approvals at the same time one wins and one is told 409.
+/// API-12, KYC-01: of two approvals at the same time one succeeds, and the other gets 409.
 #[tokio::test]
-async fn of_two_approvals_at_once_one_wins() {
+async fn of_two_approvals_at_the_same_time_one_succeeds() {
     let host = Arc::new(host().await);
     let token = reviewer(&host).await;
     for round in 0..5 {
@@ -171,8 +171,8 @@ async fn a_submitted_user_is_listed() {
     assert_eq!((items.len(), items[0]["profileId"].as_str()), (1, Some(id.as_str())));
 }
 
-/// FAB-14, G2: an approval draws the same id whenever and wherever it is made; where somebody
-/// has that id already, another one is drawn, and the approval goes through.
+/// FAB-14, G2: the same approval always draws the same id; if another person has that id, another
+/// one is drawn, and the approval succeeds.
 #[tokio::test]
 async fn a_collision_draws_again_and_ends_approved() {
     const PROFILE: &str = "01a2038a-0000-7000-8000-000000000014";
@@ -202,7 +202,7 @@ async fn a_collision_draws_again_and_ends_approved() {
     assert_ne!(drawn[0], drawn[2], "the same draw was taken and another one made");
 }
 
-/// FAB-14: the database refuses a malformed id, whoever writes it.
+/// FAB-14: the database refuses a malformed id, also in a hand-written statement.
 #[tokio::test]
 async fn the_database_refuses_malformed_ids() {
     let host = host().await;
@@ -217,7 +217,7 @@ async fn the_database_refuses_malformed_ids() {
     }
 }
 
-/// An incomplete person is not approved: what is missing is listed, and no command exists.
+/// An incomplete person is not approved: the missing fields are listed, and no command is enqueued.
 #[tokio::test]
 async fn an_incomplete_person_is_not_approved() {
     let host = host().await;
@@ -234,8 +234,8 @@ async fn an_incomplete_person_is_not_approved() {
     assert_eq!(host.rows().await, before);
 }
 
-/// KYC-02: a denial needs a reason code and whether it is final; both comments are kept, and
-/// the private one is not shown to the person.
+/// KYC-02: a denial needs a reason code and a finality; both comments are stored, and the private
+/// one is not shown to the person.
 #[tokio::test]
 async fn a_denial_needs_a_reason_and_a_finality() {
     let host = host().await;
@@ -247,11 +247,11 @@ async fn a_denial_needs_a_reason_and_a_finality() {
     assert_eq!((answer.code(), answer.pointers()), (400, vec!["/reasonCode", "/finality"]));
     assert_eq!(host.rows().await, before);
     let body = json!({ "reasonCode": "DOCUMENT_FORGED", "finality": "FINAL",
-                       "publicComment": "Sorry", "privateComment": "Known forger" });
+                       "publicComment": "Sorry", "privateComment": "KnownPerson forger" });
     assert_eq!(host.post(&path, &token, &body).await.code(), 200);
     let user = host.get(&format!("/api/v1/admin/users/{id}"), &token).await;
     let decision = &user.json["verifications"][0];
-    assert_eq!(decision["privateComment"], "Known forger");
+    assert_eq!(decision["privateComment"], "KnownPerson forger");
     assert_eq!(user.json["user"]["denialFinality"], "FINAL");
 }
 
@@ -269,7 +269,7 @@ async fn a_locked_account_is_not_approved() {
     assert_eq!((answer.code(), answer.problem()), (409, "account_locked"));
 }
 
-/// Approved again after the ledger refused: another approval number, another command.
+/// An approval after a refusal of the ledger has another number and so another command.
 #[tokio::test]
 async fn a_second_approval_has_commands_of_its_own() {
     let host = host().await;
@@ -291,8 +291,9 @@ async fn a_second_approval_has_commands_of_its_own() {
     assert_eq!(outbox.json["items"][0]["status"], CommandStatus::Pending.name());
 }
 
-/// OUT-07, API-12: one batch, sent twice at once with one person who cannot be approved: one
-/// pair of commands for each of the others under the same ids, and one reason for a refusal.
+/// OUT-07, API-12: if a batch with one person who cannot be approved is sent twice at the same
+/// time, each other person has one pair of commands, and the refused one the same reason in both
+/// answers.
 #[tokio::test]
 async fn a_batch_is_approved_member_by_member_and_once() {
     let host = host().await;
@@ -325,7 +326,7 @@ async fn a_batch_is_approved_member_by_member_and_once() {
     assert_eq!(audit::verify(&mut conn).await.unwrap(), 2, "an audit row for each approval");
 }
 
-/// A batch is bounded, and says of each member what a single approval would have said.
+/// A batch has a limit, and its result for each person is that of a single approval.
 #[tokio::test]
 async fn a_batch_names_what_each_member_lacks() {
     let host = host().await;

@@ -1,10 +1,11 @@
-//! `GET /api/v1/admin/users` and `GET /api/v1/admin/users/{id}`.
+//! HTTP routes `GET /api/v1/admin/users` and `GET /api/v1/admin/users/{id}`.
 
-use axum::extract::State as Axum;
+use axum::extract::State;
+use gx_auth::email;
 use gx_model::{AccountStatus, CountryCode};
-use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, text};
-use gx_serve::page::{Cursor, Limit, Page};
-use gx_serve::problem::ProblemBody;
+use gx_serve::characters;
+use gx_serve::fields::{Field, FieldError, Fields, FromFields, text};
+use gx_serve::page::{Page, PageQuery};
 use gx_serve::{Problem, Query, Reply};
 use serde::Serialize;
 use serde_json::Value;
@@ -12,36 +13,25 @@ use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
 use super::ProfileId;
-use super::store::{self, Filter, Freeze, UserDetail, UserItem, VerificationItem};
-use crate::State;
+use super::store::{self, Filter, Freeze, Search, UserDetail, UserItem, VerificationItem};
+use crate::ServiceState;
 
-/// Which people.
+/// Filters and page of a list of people.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "the fields describe the query; UserPage is what is read")]
 pub(crate) struct UserQuery {
     /// An account status, such as PENDING_ADMIN_APPROVAL.
-    status: Option<String>,
-    /// Part of the address or name.
-    q: Option<String>,
+    #[param(value_type = Option<String>)]
+    status: Option<AccountStatus>,
+    /// Part of the e-mail address or name, in any case and normalisation form; at most 100
+    /// characters.
+    #[param(value_type = Option<String>)]
+    q: Option<Search>,
     /// ISO 3166-1 code of the nationality.
-    country: Option<String>,
-    /// 1 to 100, 20 by default.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u16>,
-    /// The `nextCursor` of the page before.
-    cursor: Option<String>,
-}
-
-struct Status(AccountStatus);
-
-impl Field for Status {
-    fn read(value: &Value) -> Result<Self, FieldError> {
-        AccountStatus::from_name(text(value)?).map(Self).ok_or_else(|| {
-            let names: Vec<_> = AccountStatus::ALL.iter().map(|status| status.name()).collect();
-            FieldError::new("format", format!("must be one of {}", names.join(", ")))
-        })
-    }
+    #[param(value_type = Option<String>)]
+    country: Option<Country>,
+    #[param(ignore)]
+    page: PageQuery<(i64, String)>,
 }
 
 struct Country(CountryCode);
@@ -53,33 +43,39 @@ impl Field for Country {
     }
 }
 
-/// The page that was asked for.
-pub(crate) struct UserPage {
-    status: Option<Status>,
-    q: Option<Text<100>>,
-    country: Option<Country>,
-    limit: Limit,
-    above: Option<Cursor<(i64, String)>>,
-}
-
-impl FromFields for UserPage {
-    fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let status = fields.optional("status");
-        let q = fields.optional("q");
-        let country = fields.optional("country");
-        let limit = fields.optional("limit");
-        let above = fields.optional("cursor");
-        let limit = limit?.unwrap_or_default();
-        Some(Self { status: status?, q: q?, country: country?, limit, above: above? })
+impl Field for Search {
+    fn read(value: &Value) -> Result<Self, FieldError> {
+        const LIMIT: usize = 100;
+        let given = text(value)?;
+        if given.chars().count() > LIMIT {
+            return Err(FieldError::new(
+                "too_long",
+                format!("must have at most {LIMIT} characters"),
+            ));
+        }
+        if let Some(control) = given.chars().find(|c| c.is_control()) {
+            let message = format!("must not have {}", characters::named(control));
+            return Err(FieldError::new("format", message));
+        }
+        Ok(Self { name: characters::search_form(given), address: email::search_form(given) })
     }
 }
 
-impl UserPage {
-    /// The key above which the page starts.
+impl FromFields for UserQuery {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let (status, q) = (fields.optional("status"), fields.optional("q"));
+        let country = fields.optional("country");
+        let page = PageQuery::from_fields(fields)?;
+        Some(Self { status: status?, q: q?, country: country?, page })
+    }
+}
+
+impl UserQuery {
+    /// Returns the time and id of the last row of the previous page.
     fn key(&self) -> Result<Option<(OffsetDateTime, String)>, Problem> {
-        let Some(Cursor((millis, id))) = &self.above else { return Ok(None) };
+        let Some((millis, id)) = self.page.key() else { return Ok(None) };
         let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(*millis) * 1_000_000);
-        // PostgreSQL's calendar begins later than ours; nobody registered before 1970.
+        // PostgreSQL refuses very early dates that `time` allows; nobody registered before 1970.
         let at = at.ok().filter(|at| *at >= OffsetDateTime::UNIX_EPOCH);
         at.map(|at| Some((at, id.clone()))).ok_or_else(|| {
             Problem::invalid(vec![gx_serve::problem::InvalidField {
@@ -91,65 +87,62 @@ impl UserPage {
     }
 }
 
-/// A person and what the ledger says of payments.
+/// A person with the state of the wallet.
 #[derive(Serialize, ToSchema)]
 struct Person {
     #[serde(flatten)]
     detail: UserDetail,
-    /// Absent until the person is on the ledger.
+    /// State of the wallet, or `null` until the person is on the ledger.
     #[schema(required)]
     freeze: Option<Freeze>,
 }
 
-/// A person with every submission and decision.
+/// A person with all submissions and decisions.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct UserBody {
     user: Person,
     verifications: Vec<VerificationItem>,
 }
 
-/// People in the order of their registration.
+/// Lists people in the order of their registration.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/users",
     tag = "users",
-    params(UserQuery),
+    params(UserQuery, PageQuery<(i64, String)>),
     responses((status = 200, description = "A page of people.", body = Page<UserItem>))
 )]
 pub(crate) async fn list(
-    Axum(state): Axum<State>,
-    Query(page): Query<UserPage>,
+    State(state): State<ServiceState>,
+    Query(wanted): Query<UserQuery>,
 ) -> Result<Reply<Page<UserItem>>, Problem> {
-    let above = page.key()?;
+    let above = wanted.key()?;
     let filter = Filter {
-        status: page.status.as_ref().map(|status| status.0.name()),
-        country: page.country.as_ref().map(|country| country.0.to_string()),
-        text: page.q.as_ref().map(|text| text.0.as_str()),
+        status: wanted.status.map(AccountStatus::name),
+        country: wanted.country.as_ref().map(|country| country.0.to_string()),
+        search: wanted.q.as_ref(),
     };
     let mut conn = state.base.connection().await?;
-    let rows = store::list(&mut conn, &filter, above.as_ref(), page.limit.with_one_more()).await?;
+    let limit = wanted.page.limit;
+    let rows = store::list(&mut conn, &filter, above.as_ref(), limit.with_one_more()).await?;
     let millis = |row: &UserItem| row.created_at.unix_timestamp_nanos() / 1_000_000;
     let key = |row: &UserItem| {
         let millis = i64::try_from(millis(row)).expect("PostgreSQL's times fit");
         (millis, row.profile_id.clone())
     };
-    Ok(Reply::ok(Page::cut(rows, page.limit, key)))
+    Ok(Reply::ok(Page::cut(rows, limit, key)))
 }
 
-/// One person.
+/// Returns one person, with all submissions and decisions.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/users/{id}",
     tag = "users",
     params(("id" = String, Path, description = "profileId")),
-    responses(
-        (status = 200, description = "The person.", body = UserBody),
-        (status = 404, description = "`no_user`.", body = ProblemBody,
-         content_type = "application/problem+json"),
-    )
+    responses((status = 200, description = "The person.", body = UserBody))
 )]
 pub(crate) async fn get(
-    Axum(state): Axum<State>,
+    State(state): State<ServiceState>,
     ProfileId(id): ProfileId,
 ) -> Result<Reply<UserBody>, Problem> {
     let mut conn = state.base.connection().await?;

@@ -1,16 +1,19 @@
-//! People, as administrators see them.
+//! Lists people and shows one of them to administrators. Called by the routes of svc-admin; other
+//! routes use [`ProfileId`] and [`no_user`].
 
 pub(crate) mod http;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use ::http::request::Parts;
 use axum::extract::{FromRequestParts, Path};
 use gx_serve::{Problem, ProblemKind};
 
-/// No such person.
+/// The person does not exist.
 pub(crate) const NO_USER: ProblemKind = ProblemKind::new("no_user", 404, "There is no such user");
 
-/// A profile's id in a path. Whatever cannot be one is nobody's.
+/// The profile's id in a path. A text that is not an id is answered like an unknown id.
 pub(crate) struct ProfileId(pub(crate) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for ProfileId {
@@ -23,7 +26,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ProfileId {
     }
 }
 
-/// The answer to an id that is nobody's.
+/// Returns the problem for an unknown id.
 pub(crate) fn no_user() -> Problem {
-    Problem::new(&NO_USER, "The list at /api/v1/admin/users has the ids.")
+    Problem::new(&NO_USER, "Take an id from the list at /api/v1/admin/users.")
 }

@@ -1,4 +1,4 @@
-//! SQL of people, for reading.
+//! SQL that reads people. Called by the routes of the parent module.
 
 use gx_db::PgConnection;
 use serde::Serialize;
@@ -7,11 +7,19 @@ use utoipa::ToSchema;
 
 time::serde::format_description!(day, Date, "[year]-[month]-[day]");
 
-/// What a list is narrowed to; `None` is everything.
+/// Filters of a list of people; `None` matches all.
 pub(crate) struct Filter<'a> {
     pub(crate) status: Option<&'a str>,
     pub(crate) country: Option<String>,
-    pub(crate) text: Option<&'a str>,
+    pub(crate) search: Option<&'a Search>,
+}
+
+/// Part of a name or address, in the forms in which it is compared.
+pub(crate) struct Search {
+    /// The form that the SQL function `"SearchForm"` makes.
+    pub(crate) name: String,
+    /// The form of mailboxes.
+    pub(crate) address: String,
 }
 
 /// A person in a list.
@@ -21,7 +29,9 @@ pub(crate) struct UserItem {
     pub(crate) profile_id: String,
     pub(crate) email: String,
     pub(crate) first_name: String,
-    pub(crate) last_name: String,
+    /// `null` for people who have one name.
+    #[schema(required)]
+    pub(crate) last_name: Option<String>,
     pub(crate) status: String,
     pub(crate) onchain_status: String,
     #[schema(required)]
@@ -33,14 +43,16 @@ pub(crate) struct UserItem {
     pub(crate) created_at: OffsetDateTime,
 }
 
-/// Everything a reviewer may know of a person.
+/// The facts about a person that a reviewer may see.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserDetail {
     pub(crate) profile_id: String,
     pub(crate) email: String,
     pub(crate) first_name: String,
-    pub(crate) last_name: String,
+    /// `null` for people who have one name.
+    #[schema(required)]
+    pub(crate) last_name: Option<String>,
     #[schema(required)]
     pub(crate) phone_num: Option<String>,
     #[schema(required)]
@@ -83,20 +95,20 @@ pub(crate) struct UserDetail {
     pub(crate) updated_at: OffsetDateTime,
 }
 
-/// Whether a person may pay, as the ledger has it and as it may soon have it.
+/// Whether a person's wallet is frozen, and the freeze or unfreeze that is not settled.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Freeze {
     is_frozen: bool,
-    /// `FREEZE_WALLET` or `UNFREEZE_WALLET` while it is on its way.
+    /// `FREEZE_WALLET` or `UNFREEZE_WALLET` while that command is not settled.
     #[schema(required)]
     pending: Option<String>,
-    /// Why the ledger refused the last of them, if it did.
+    /// Code of the rule that refused the last freeze or unfreeze, if it was refused.
     #[schema(required)]
     last_refusal: Option<String>,
 }
 
-/// One submission and its decision.
+/// One submission for review, and its decision.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct VerificationItem {
@@ -120,7 +132,7 @@ pub(crate) struct VerificationItem {
     private_comment: Option<String>,
 }
 
-/// People in the order of their registration, from above a key on.
+/// Returns people in the order of their registration, after the time and id in `above`.
 pub(crate) async fn list(
     conn: &mut PgConnection,
     filter: &Filter<'_>,
@@ -131,24 +143,27 @@ pub(crate) async fn list(
     sqlx::query_as!(
         UserItem,
         r#"SELECT "profileId" AS profile_id, email, "firstName" AS first_name,
-                  "lastName" AS last_name, status, "onchainStatus" AS onchain_status,
+                  nullif("lastName", '') AS last_name, status, "onchainStatus" AS onchain_status,
                   "nationalityCountryCode" AS nationality_country_code,
                   "fabricUserId" AS fabric_user_id, "isLocked" AS is_locked,
                   "createdAt" AS created_at
            FROM "UserProfile"
            WHERE ($1::text IS NULL OR status = $1)
              AND ($2::text IS NULL OR "nationalityCountryCode" = $2)
-             AND ($3::text IS NULL OR position(lower($3) IN
-                  lower(email || ' ' || "firstName" || ' ' || "lastName")) > 0)
+             AND ($3::text IS NULL
+                  OR position($3 IN
+                     "SearchForm"(email || ' ' || "firstName" || ' ' || "lastName")) > 0
+                  OR position($7 IN coalesce(mailbox, email)) > 0)
              AND ($4::timestamptz IS NULL OR ("createdAt", "profileId") > ($4, $5))
            ORDER BY "createdAt", "profileId"
            LIMIT $6"#,
         filter.status,
         filter.country,
-        filter.text,
+        filter.search.map(|search| search.name.as_str()),
         created_at,
         profile_id,
         limit,
+        filter.search.map(|search| search.address.as_str()),
     )
     .fetch_all(conn)
     .await
@@ -161,7 +176,7 @@ pub(crate) async fn get(
     sqlx::query_as!(
         UserDetail,
         r#"SELECT "profileId" AS profile_id, email, "firstName" AS first_name,
-                  "lastName" AS last_name, "phoneNum" AS phone_num,
+                  nullif("lastName", '') AS last_name, "phoneNum" AS phone_num,
                   "identityNum" AS identity_num, "dateOfBirth" AS date_of_birth, gender,
                   "nationalityCountryCode" AS nationality_country_code, status,
                   "onchainStatus" AS onchain_status, "fabricUserId" AS fabric_user_id,
@@ -178,7 +193,7 @@ pub(crate) async fn get(
     .await
 }
 
-/// `None` for people whom the ledger does not know.
+/// Returns the state of the person's wallet, or `None` if the person is not on the ledger.
 pub(crate) async fn freeze(
     conn: &mut PgConnection,
     profile_id: &str,

@@ -1,5 +1,6 @@
 //! Passwords, hashes and tokens.
 
+mod emails;
 mod hashes;
 mod passwords;
 mod tokens;

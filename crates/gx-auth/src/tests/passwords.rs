@@ -1,9 +1,9 @@
-//! Which passwords are accepted.
+//! Rules for new passwords.
 
-use crate::{NewPassword, PasswordRefusal, Subject};
+use crate::{NewPassword, PasswordOwner, PasswordRefusal};
 
-const SARAH: Subject<'static> =
-    Subject { names: &["Sarah", "Johnson", "Li"], email: "sj92.home@gxtest.com" };
+const SARAH: PasswordOwner<'static> =
+    PasswordOwner { names: &["Sarah", "Johnson", "Li"], email: "sj92.home@gxtest.com" };
 
 fn check(password: &str) -> Result<(), PasswordRefusal> {
     NewPassword::new(password).unwrap().check(SARAH)
@@ -45,8 +45,8 @@ fn what_is_tried_first_is_refused() {
     }
 }
 
-/// AUTHN-04: names, address and product are refused in any case; short names are not, for
-/// too many words contain them.
+/// AUTHN-04: names, address and product are rejected in any case; short names are not, because many
+/// words contain them.
 #[test]
 fn context_words_are_refused() {
     for own in ["my name is SARAH and more", "xk27johnson-9fq-zz", "xk27 sj92.home 9fq-zz"] {

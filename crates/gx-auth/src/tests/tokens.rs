@@ -1,4 +1,4 @@
-//! Tokens that are accepted, and the many that are not.
+//! Tokens that are accepted and tokens that are rejected.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use time::macros::datetime;
 
 use crate::testing::token_settings;
-use crate::tokens::ClaimsOf;
-use crate::{Audience, Claims, Purpose, TokenKeyError, TokenSettings, Tokens};
+use crate::tokens::ClaimsContent;
+use crate::{Audience, Claims, TokenKeyError, TokenSettings, TokenUse, Tokens};
 
 fn clock() -> Clock {
     Clock::manual(datetime!(2026-03-01 12:00:00 UTC))
@@ -27,7 +27,7 @@ fn shared_secret() -> TokenSettings {
 
 fn claims(tokens: &Tokens, clock: &Clock) -> Claims {
     let now = clock.now();
-    tokens.claims(ClaimsOf {
+    tokens.claims(ClaimsContent {
         subject: "sarah",
         session_id: "session",
         audience: Audience::User,
@@ -38,21 +38,21 @@ fn claims(tokens: &Tokens, clock: &Clock) -> Claims {
     })
 }
 
-/// TOK-02: a token says whose, for whom, from and until when and for what, and each is
-/// checked; refresh and access do not stand for each other.
+/// TOK-02: subject, audience, times and use of a token are each checked; a refresh token is no
+/// access token, nor the reverse.
 #[test]
 fn everything_a_token_says_is_checked() {
     for settings in [token_settings(), shared_secret()] {
         let clock = clock();
         let tokens = Tokens::new(&settings, clock.clone()).unwrap();
         let good = claims(&tokens, &clock);
-        let sign = |claims: &Claims| tokens.sign(Purpose::Access, claims).unwrap();
-        let accepted = |token: &str| tokens.verify(token, Purpose::Access, Audience::User).is_ok();
+        let sign = |claims: &Claims| tokens.sign(TokenUse::Access, claims).unwrap();
+        let accepted = |token: &str| tokens.verify(token, TokenUse::Access, Audience::User).is_ok();
         let token = sign(&good);
-        assert_eq!(tokens.verify(&token, Purpose::Access, Audience::User), Ok(good.clone()));
-        assert!(tokens.verify(&token, Purpose::Refresh, Audience::User).is_err());
-        assert!(tokens.verify(&token, Purpose::Access, Audience::Admin).is_err());
-        let refresh = tokens.sign(Purpose::Refresh, &good).unwrap();
+        assert_eq!(tokens.verify(&token, TokenUse::Access, Audience::User), Ok(good.clone()));
+        assert!(tokens.verify(&token, TokenUse::Refresh, Audience::User).is_err());
+        assert!(tokens.verify(&token, TokenUse::Access, Audience::Admin).is_err());
+        let refresh = tokens.sign(TokenUse::Refresh, &good).unwrap();
         assert!(!accepted(&refresh));
         for wrong in [
             Claims { iss: "another".to_owned(), ..good.clone() },
@@ -69,19 +69,55 @@ fn everything_a_token_says_is_checked() {
             assert!(!accepted(&resigned(&settings, &partial, |_| {})), "without {missing}");
         }
         assert!(accepted(&resigned(&settings, &json!(good), |_| {})));
-        clock.advance(Duration::from_secs(64));
-        assert!(accepted(&token), "within the leeway");
+        clock.advance(Duration::from_secs(89));
+        assert!(accepted(&token), "within the leeway of 30 seconds");
         clock.advance(Duration::from_secs(1));
         assert!(!accepted(&token));
         let longest = format!("{token}{}", "A".repeat(5_000));
         assert_eq!(
-            tokens.verify(&longest, Purpose::Access, Audience::User).unwrap_err().0,
+            tokens.verify(&longest, TokenUse::Access, Audience::User).unwrap_err().0,
             "too long"
         );
     }
 }
 
-/// Any claims and header, signed with the deployment's own key.
+/// TOK-02: the leeway of clocks is a setting; it applies before and after a token's time.
+#[test]
+fn the_leeway_of_clocks_is_a_setting() {
+    use clap::{Args, Command, FromArgMatches};
+    let command = TokenSettings::augment_args(Command::new("test").no_binary_name(true));
+    let parse = |line: &[&str]| {
+        let matches = command.clone().try_get_matches_from(line)?;
+        TokenSettings::from_arg_matches(&matches).map(|settings| settings.token_leeway.as_secs())
+    };
+    assert_eq!(parse(&[]).unwrap(), 30);
+    assert_eq!(parse(&["--token-leeway=2m"]).unwrap(), 120);
+    assert_eq!(parse(&["--token-leeway=0s"]).unwrap(), 0);
+    let refused = parse(&["--token-leeway=6m"]).unwrap_err().to_string();
+    assert!(refused.contains("at most 300 seconds"), "{refused}");
+
+    let keys = token_settings();
+    for leeway_s in [0_u64, 5, 120] {
+        let settings =
+            TokenSettings { token_leeway: Duration::from_secs(leeway_s), ..keys.clone() };
+        let clock = clock();
+        let tokens = Tokens::new(&settings, clock.clone()).unwrap();
+        let leeway = i64::try_from(leeway_s).unwrap();
+        let now = clock.now().unix_timestamp();
+        let good = claims(&tokens, &clock);
+        let accepted = |claims: &Claims| {
+            let token = tokens.sign(TokenUse::Access, claims).unwrap();
+            tokens.verify(&token, TokenUse::Access, Audience::User).is_ok()
+        };
+        assert!(accepted(&Claims { nbf: now + leeway, iat: now + leeway, ..good.clone() }));
+        assert!(!accepted(&Claims { nbf: now + leeway + 1, ..good.clone() }), "{leeway_s}");
+        assert!(!accepted(&Claims { iat: now + leeway + 1, ..good.clone() }), "{leeway_s}");
+        assert!(accepted(&Claims { exp: now - leeway + 1, ..good.clone() }));
+        assert!(!accepted(&Claims { exp: now - leeway, ..good.clone() }), "{leeway_s}");
+    }
+}
+
+/// Signs any claims and header with the deployment's own key.
 fn resigned(settings: &TokenSettings, claims: &Value, change: impl FnOnce(&mut Header)) -> String {
     use secrecy::ExposeSecret;
     let tokens = Tokens::new(settings, clock()).unwrap();
@@ -103,13 +139,13 @@ fn resigned(settings: &TokenSettings, claims: &Value, change: impl FnOnce(&mut H
 }
 
 /// TOK-01: the algorithm is the deployment's own; `none`, a public key used as a secret, and
-/// headers that bring keys or extensions are refused.
+/// headers with keys or extensions are rejected.
 #[test]
 fn no_token_brings_its_own_rules() {
     let (settings, clock) = (token_settings(), clock());
     let tokens = Tokens::new(&settings, clock.clone()).unwrap();
     let good = claims(&tokens, &clock);
-    let accepted = |token: &str| tokens.verify(token, Purpose::Access, Audience::User).is_ok();
+    let accepted = |token: &str| tokens.verify(token, TokenUse::Access, Audience::User).is_ok();
     let encode = |json: Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
     let kid = tokens.public_keys().keys[0].common.key_id.clone();
 
@@ -142,33 +178,33 @@ fn no_token_brings_its_own_rules() {
     let token = resigned(&settings, &json!(good), |_| {});
     let (body, signature) = token.rsplit_once('.').unwrap();
     assert!(accepted(&token));
-    assert!(
-        !accepted(body)
-            && !accepted(&format!("{body}."))
-            && !accepted(&format!("{body}.A{signature}"))
-    );
+    assert!(!accepted(body));
+    assert!(!accepted(&format!("{body}.")));
+    assert!(!accepted(&format!("{body}.A{signature}")));
 }
 
-/// TOK-03: keys rotate with overlap and are published with their ids; secrets below 256 bits
-/// are refused; one deployment signs in one way.
+/// TOK-03: keys rotate with overlap and are published with their ids; secrets below 256 bits are
+/// rejected; one deployment signs in one way.
 #[test]
 fn keys_rotate_with_overlap() {
     use clap::{Args, Command, FromArgMatches};
     let (old, clock) = (token_settings(), clock());
     let before = Tokens::new(&old, clock.clone()).unwrap();
     let good = claims(&before, &clock);
-    let token = before.sign(Purpose::Access, &good).unwrap();
+    let token = before.sign(TokenUse::Access, &good).unwrap();
     let mut new = token_settings();
     let accepts = |settings: &TokenSettings| {
         let tokens = Tokens::new(settings, clock.clone()).unwrap();
-        tokens.verify(&token, Purpose::Access, Audience::User).is_ok()
+        tokens.verify(&token, TokenUse::Access, Audience::User).is_ok()
     };
     assert!(!accepts(&new));
     new.token_old_key_files.push(old.token_key_file.clone().unwrap());
     assert!(accepts(&new));
     let published = Tokens::new(&new, clock.clone()).unwrap();
     let ids: Vec<_> = published.public_keys().keys.iter().map(|key| &key.common.key_id).collect();
-    assert!(ids.len() == 2 && ids[0] != ids[1] && ids.iter().all(|id| id.is_some()));
+    assert_eq!(ids.len(), 2);
+    assert!(ids[0] != ids[1]);
+    assert!(ids.iter().all(|id| id.is_some()));
 
     let command = TokenSettings::augment_args(Command::new("test").no_binary_name(true));
     let parse = |secret: &str| {

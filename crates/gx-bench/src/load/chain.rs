@@ -1,4 +1,4 @@
-//! A chain of many events, in full batches.
+//! Makes a chain of many events, in full batches.
 
 use gx_fabric_client::{Identity, Ledger};
 use gx_model::{BatchCommand, Command, CommandId, CountryList};
@@ -10,16 +10,17 @@ use crate::people::{Recipe, Step};
 use crate::progress::Progress;
 use crate::server::Target;
 
-/// Transactions under way at once; those of one stage touch nothing in common.
+/// Number of transactions that run at once. Transactions of the same step touch no account in
+/// common.
 const UNDER_WAY: u64 = 4;
 
-/// What was made.
+/// The result of making a chain.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Made {
     pub(crate) events: u64,
 }
 
-/// Brings the system to life, creates everybody, and lets everybody pay round after round.
+/// Bootstraps the system, creates all people, and has everybody pay in each round.
 pub(crate) async fn make(target: &Target, recipe: Recipe) -> Result<Made, BenchError> {
     let (super_admin, admin) = signers(target)?;
     let ledger = ledger(target, admin.clone())?;
@@ -43,7 +44,7 @@ pub(crate) async fn make(target: &Target, recipe: Recipe) -> Result<Made, BenchE
     Ok(Made { events: recipe.events() })
 }
 
-/// Has a batch endorsed and ordered, and waits until it stands valid in a block.
+/// Has a batch endorsed and ordered, and waits until it is valid in a block.
 async fn execute(
     ledger: &Ledger,
     signer: &Identity,

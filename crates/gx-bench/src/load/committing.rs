@@ -1,4 +1,4 @@
-//! People created one by one, each in a transaction of its own, until they stand in blocks.
+//! Creates people, each in a transaction of its own, until these are in blocks.
 
 use gx_fabric_client::{Follower, Identity, Ledger, TransactionKind};
 use gx_fabric_proto::common::{Envelope, Payload};
@@ -64,7 +64,7 @@ impl Committing {
     }
 }
 
-/// Reads blocks until so many valid transactions have come.
+/// Reads blocks until `transactions` valid transactions have arrived.
 async fn committed(blocks: &mut Follower, transactions: u64) -> Result<(), BenchError> {
     let mut seen = 0;
     while seen < transactions {
@@ -80,7 +80,7 @@ async fn committed(blocks: &mut Follower, transactions: u64) -> Result<(), Bench
     Ok(())
 }
 
-/// How many peers have signed.
+/// Returns the number of endorsements.
 fn endorsements_of(envelope: &[u8]) -> Result<u64, BenchError> {
     let count = || -> Result<usize, prost::DecodeError> {
         let envelope = Envelope::decode(envelope)?;
@@ -94,7 +94,7 @@ fn endorsements_of(envelope: &[u8]) -> Result<u64, BenchError> {
     Ok(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
-/// A command id of version 4.
+/// Returns a random command id (UUID version 4).
 fn fresh_id() -> String {
     let random: u128 = rand::rng().random();
     let bits = (random & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);

@@ -1,4 +1,4 @@
-//! Calls over the same transport that do nothing.
+//! Calls over the same transport to a gateway that does nothing.
 
 use gx_fabric_proto::gateway::SubmitRequest;
 use gx_fabric_proto::gateway::gateway_client::GatewayClient;

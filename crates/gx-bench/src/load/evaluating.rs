@@ -1,4 +1,4 @@
-//! Questions to the contracts, without transactions.
+//! Queries to the contracts, without transactions.
 
 use gx_fabric_client::Ledger;
 

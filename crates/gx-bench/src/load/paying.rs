@@ -1,4 +1,4 @@
-//! Small transactions at a steady pace, whatever becomes of those before: an open loop.
+//! Orders small transactions at a steady rate that does not depend on earlier ones (an open loop).
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::error::BenchError;
 use crate::people::pay_a_little;
 use crate::server::Target;
 
-/// Transfers in one transaction.
+/// Number of transfers in a transaction.
 const TRANSFERS: u64 = 5;
 
-/// Has transactions of these numbers ordered, so many a second. Each moves money among people
-/// of its own.
+/// Has the transactions with these numbers ordered at a rate of `per_second`. Each transfers money
+/// between other people.
 pub(crate) async fn run(
     target: &Target,
     people: u64,

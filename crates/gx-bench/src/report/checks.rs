@@ -1,14 +1,14 @@
-//! What is asked of a row over all its sizes together.
+//! The checks of a row over all its sizes.
 
 use serde::{Deserialize, Serialize};
 
 use super::RowResult;
-use crate::rows::Check;
+use crate::row::Check;
 
-/// One question about a row, and its answer.
+/// A check of a row and its result.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct CheckResult {
-    /// Of which row.
+    /// The name of the row.
     pub(super) row: String,
     pub(super) asked: String,
     pub(super) found: String,
@@ -40,7 +40,7 @@ fn memory(row: &str, process: &str, mib: u64, results: &[&RowResult]) -> CheckRe
     }
 }
 
-/// Cost is time an operation; with one size there is nothing to compare.
+/// Checks the cost of an operation, which is its time. With one size there is nothing to compare.
 fn slope(row: &str, within: f64, results: &[&RowResult]) -> CheckResult {
     let costs_us: Vec<f64> = results.iter().map(|result| 1e6 / result.measured.median).collect();
     let least = costs_us.iter().copied().fold(f64::INFINITY, f64::min);

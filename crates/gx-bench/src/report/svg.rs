@@ -1,4 +1,4 @@
-//! A picture: each row's rate as a part of its limit, with the target as a line.
+//! The picture: each row's rate as a part of its limit, with the target as a line.
 
 use std::fmt::Write as _;
 

@@ -51,7 +51,7 @@ fn line(row: &RowResult, earlier: Option<&Report>) -> [String; 7] {
     ]
 }
 
-/// Small values are latencies, of which the digits behind the point matter.
+/// Returns a figure as a text. Small values are latencies, whose decimals matter.
 fn figure(value: f64) -> String {
     if value < 100.0 { format!("{value:.2}") } else { format!("{value:.0}") }
 }
@@ -66,7 +66,7 @@ fn change(row: &RowResult, earlier: Option<&Report>) -> String {
     format!("{percent:+.0} %{noise}")
 }
 
-/// What survives a noisy machine better than rates do.
+/// Returns the details of a row, which depend less on the load of the machine than rates do.
 fn details(row: &RowResult, cores: usize) -> String {
     let mut text =
         format!("\n{} {}: {}\n  limit: {}\n", row.name, row.operations, row.about, row.limited_by);

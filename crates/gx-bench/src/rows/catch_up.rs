@@ -1,4 +1,4 @@
-//! The projector reads a whole chain, as it does for the first time or behind a long outage.
+//! Measures a projector that reads a whole chain, as at the first start or after a long outage.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,20 +6,20 @@ use std::time::Instant;
 
 use sqlx::{Connection as _, PgConnection};
 
-use super::{as_rate, cpu_us};
+use crate::environment::{Environment, applied};
 use crate::error::BenchError;
 use crate::people::Recipe;
 use crate::progress::Progress;
-use crate::rows::{Check, Measurement, Measuring, Plan, Repetition, Row, Target};
-use crate::scene::{Scene, applied};
+use crate::row::{Check, Measurement, Measuring, Plan, Repetition, Row, RowTarget};
+use crate::row::{as_rate, cpu_us};
 use crate::store::{databases, rows};
 
-/// Eight of ten events are transfers, as on a chain that is in use.
+/// Eight of ten events are transfers, as on a chain in use.
 pub(crate) const EVERYTHING: Row = Row {
     name: "projector-catch-up",
     about: "events of people and transfers applied from block 0",
     unit: "events/s",
-    target: Target::PartOfLimit(0.5),
+    target: RowTarget::PartOfLimit(0.5),
     limit: "COPY of the same final rows into the same tables, in binary",
     sizes: &[10_000, 100_000, 1_000_000],
     warm_up: 0,
@@ -30,12 +30,13 @@ pub(crate) const EVERYTHING: Row = Row {
     },
 };
 
-/// People only: what COPY cannot write is the account that was there before.
+/// A chain of people without transfers. COPY cannot update existing accounts, so the limit has a
+/// second part.
 pub(crate) const ACCOUNTS: Row = Row {
     name: "projector-accounts",
     about: "events of people applied from block 0, each with its row of UserProfile updated",
     unit: "events/s",
-    target: Target::PartOfLimit(0.5),
+    target: RowTarget::PartOfLimit(0.5),
     limit: "COPY of the same final rows, and one UPDATE that does the same to UserProfile",
     sizes: &[100_000],
     warm_up: 0,
@@ -46,37 +47,37 @@ pub(crate) const ACCOUNTS: Row = Row {
     },
 };
 
-/// What tells the two rows apart.
+/// The difference between the two rows.
 struct Kind {
     transfers_each: u64,
-    /// Whether the limit updates accounts too.
+    /// Whether the limit updates accounts, too.
     accounts: bool,
 }
 
 /// The database that the projector fills, and the one that COPY fills.
 const PROJECTED: &str = "projected";
 const COPIED: &str = "copied";
-/// Holds the projector's values of accounts.
+/// The table of the values that the projector wrote into accounts.
 const ACCOUNT_VALUES: &str = "projected_profiles";
 
 async fn measure(plan: &Plan<'_>, kind: &Kind) -> Result<Measurement, BenchError> {
     let recipe = Recipe::of_events(plan.operations, kind.transfers_each);
-    let scene = Scene::set_kept(plan, recipe).await?;
-    let tip = scene.tip().await?;
+    let env = Environment::set_kept(plan, recipe).await?;
+    let tip = env.tip().await?;
     let mut measurement = Measurement::default();
     let (mut files, mut written) = (vec![], 0);
     for number in 1..=plan.repetitions {
-        let (caught, mut conn) = catch_up(&scene, tip).await?;
+        let (caught, mut conn) = catch_up(&env, tip).await?;
         if files.is_empty() {
-            // What the projector has left behind is what COPY writes.
+            // COPY writes the rows that the projector has written.
             check_events(&mut conn, recipe.events()).await?;
             written = rows::count(&mut conn).await?;
             files = dump(&mut conn, plan.scratch.path()).await?;
         }
         conn.close().await?;
-        scene.postgres.remove(PROJECTED).await?;
-        let mut repetition = limit(&scene, &files, kind).await?;
-        scene.postgres.remove(COPIED).await?;
+        env.postgres.remove(PROJECTED).await?;
+        let mut repetition = limit(&env, &files, kind).await?;
+        env.postgres.remove(COPIED).await?;
         repetition.measured = as_rate(recipe.events()) / caught.seconds;
         repetition.cpu_us = caught.cpu_us;
         eprintln!("  {number}: {:.0} of {:.0}", repetition.measured, repetition.limit);
@@ -92,11 +93,11 @@ async fn measure(plan: &Plan<'_>, kind: &Kind) -> Result<Measurement, BenchError
     ];
     let named = |(name, value): (&str, u64)| (name.to_owned(), value.to_string());
     measurement.settings = settings.into_iter().map(named).collect();
-    scene.clear(&[]).await?;
+    env.clear(&[]).await?;
     Ok(measurement)
 }
 
-/// Every event must be there, and none may have been set aside.
+/// Checks that all events were applied and none is a dead letter.
 async fn check_events(conn: &mut PgConnection, expected: u64) -> Result<(), BenchError> {
     let (applied, held) = rows::events(conn).await?;
     let (applied, held) = (applied.unsigned_abs(), held.unsigned_abs());
@@ -106,19 +107,19 @@ async fn check_events(conn: &mut PgConnection, expected: u64) -> Result<(), Benc
     Err(BenchError::Wrong { what: "events applied", expected, found: applied })
 }
 
-/// One run of the projector over the whole chain.
-struct Caught {
+/// The result of one run of the projector over the whole chain.
+struct CatchUp {
     seconds: f64,
     cpu_us: BTreeMap<String, f64>,
     peak_kib: u64,
 }
 
-/// From the moment at which the first block is applied: connecting is no part of it.
-async fn catch_up(scene: &Scene<'_>, tip: u64) -> Result<(Caught, PgConnection), BenchError> {
-    let mut conn = scene.database(PROJECTED).await?;
-    let events = scene.recipe.events();
-    let used = || -> Result<_, BenchError> { Ok([scene.postgres.usage()?, scene.devnet.usage()?]) };
-    let projector = scene.worker("projector", PROJECTED)?;
+/// Measures from the first applied block on, so connecting does not count.
+async fn catch_up(env: &Environment<'_>, tip: u64) -> Result<(CatchUp, PgConnection), BenchError> {
+    let mut conn = env.database(PROJECTED).await?;
+    let events = env.recipe.events();
+    let used = || -> Result<_, BenchError> { Ok([env.postgres.usage()?, env.devnet.usage()?]) };
+    let projector = env.worker("projector", PROJECTED)?;
     let start = applied(&mut conn, 0, None).await?;
     let (before, own) = (used()?, projector.usage()?);
     let progress = Progress::new("blocks applied", tip);
@@ -131,10 +132,10 @@ async fn catch_up(scene: &Scene<'_>, tip: u64) -> Result<(Caught, PgConnection),
     }
     projector.end().await?;
     let seconds = (end - start).as_secs_f64();
-    Ok((Caught { seconds, cpu_us: used, peak_kib: own_after.peak_kib }, conn))
+    Ok((CatchUp { seconds, cpu_us: used, peak_kib: own_after.peak_kib }, conn))
 }
 
-/// Each table's final rows in a file of its own.
+/// Writes the final rows of each table to a file.
 async fn dump(
     conn: &mut PgConnection,
     folder: &Path,
@@ -149,13 +150,13 @@ async fn dump(
     Ok(files)
 }
 
-/// Writes the same rows by COPY, and where accounts count updates those by one statement.
+/// Writes the same rows by COPY and, if accounts count, updates them by one statement.
 async fn limit(
-    scene: &Scene<'_>,
+    env: &Environment<'_>,
     files: &[(&'static str, PathBuf)],
     kind: &Kind,
 ) -> Result<Repetition, BenchError> {
-    let mut conn = scene.database(COPIED).await?;
+    let mut conn = env.database(COPIED).await?;
     let mut repetition = Repetition::default();
     let (mut seconds, mut copied) = (0.0, 0);
     for (table, file) in files.iter().filter(|(table, _)| *table != ACCOUNT_VALUES) {
@@ -176,7 +177,7 @@ async fn limit(
         repetition.limit_parts.insert("accounts updated".to_owned(), as_rate(updated) / took);
         seconds += took;
     }
-    repetition.limit = as_rate(scene.recipe.events()) / seconds;
+    repetition.limit = as_rate(env.recipe.events()) / seconds;
     conn.close().await?;
     Ok(repetition)
 }

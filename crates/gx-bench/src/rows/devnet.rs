@@ -1,19 +1,19 @@
-//! The development ledger, with the project's own client.
+//! Measures the development ledger with the project's own client.
 
 use std::path::Path;
 
-use super::{as_rate, cpu_us};
+use crate::child_process::Process;
 use crate::error::BenchError;
 use crate::limits::{self, Signatures};
 use crate::load::{CONCURRENCY, Done, Order, Ready};
-use crate::part::Part;
-use crate::rows::{Measurement, Measuring, Plan, Repetition, Row, Target};
+use crate::row::{Measurement, Measuring, Plan, Repetition, Row, RowTarget};
+use crate::row::{as_rate, cpu_us};
 
 pub(crate) const COMMIT: Row = Row {
     name: "devnet-commit",
     about: "people created on the development ledger, each in a transaction, seen VALID in a block",
     unit: "transactions/s",
-    target: Target::AtLeast(3_000.0),
+    target: RowTarget::AtLeast(3_000.0),
     limit: "the transaction's signatures on all cores and two empty gRPC calls; a disk wait shared by all under way",
     sizes: &[10_000],
     warm_up: 2_000,
@@ -26,7 +26,7 @@ pub(crate) const EVALUATE: Row = Row {
     name: "devnet-evaluate",
     about: "questions answered by the development ledger",
     unit: "evaluations/s",
-    target: Target::AtLeast(8_000.0),
+    target: RowTarget::AtLeast(8_000.0),
     limit: "the proposal's signature made and checked on all cores, and an empty gRPC call",
     sizes: &[20_000],
     warm_up: 4_000,
@@ -35,13 +35,13 @@ pub(crate) const EVALUATE: Row = Row {
     measure: |plan| Box::pin(measure(plan, &EVALUATING)) as Measuring<'_>,
 };
 
-/// What tells the two rows apart.
+/// The difference between the two rows.
 struct Kind {
     load: &'static str,
-    /// Calls of the gateway an operation.
+    /// Number of gateway calls of an operation.
     calls: f64,
     waits_for_disk: bool,
-    /// Signatures by the number of endorsements.
+    /// The signatures of an operation, by the number of endorsements.
     signatures: fn(u64) -> Signatures,
 }
 
@@ -49,8 +49,8 @@ const COMMITTING: Kind = Kind {
     load: "commit",
     calls: 2.0,
     waits_for_disk: true,
-    // The client signs proposal and envelope and the peers their answers. The ledger checks the
-    // client's two; what its own process has just signed it need not check.
+    // The client signs proposal and envelope, and the peers sign their answers. The ledger verifies
+    // only the client's two signatures, because it remembers its own.
     signatures: |endorsements| Signatures { made: 2 + endorsements, checked: 2 },
 };
 
@@ -61,44 +61,44 @@ const EVALUATING: Kind = Kind {
     signatures: |_| Signatures { made: 1, checked: 1 },
 };
 
-struct Stage {
-    server: Part,
-    load: Part,
-    empty_server: Part,
-    empty_load: Part,
+struct Processes {
+    server: Process,
+    load: Process,
+    empty_server: Process,
+    empty_load: Process,
     endorsements: u64,
 }
 
 async fn measure(plan: &Plan<'_>, kind: &Kind) -> Result<Measurement, BenchError> {
-    let mut stage = Stage::set(plan.scratch.path(), kind).await?;
+    let mut processes = Processes::set(plan.scratch.path(), kind).await?;
     let warm_up = Order { operations: plan.warm_up };
-    let _: Done = stage.load.ask(&warm_up).await?;
-    let _: Done = stage.empty_load.ask(&warm_up).await?;
+    let _: Done = processes.load.ask(&warm_up).await?;
+    let _: Done = processes.empty_load.ask(&warm_up).await?;
     let mut measurement = Measurement::default();
     for number in 1..=plan.repetitions {
-        let repetition = stage.repeat(plan, kind).await?;
+        let repetition = processes.repeat(plan, kind).await?;
         eprintln!("  {number}: {:.0} of {:.0}", repetition.measured, repetition.limit);
         measurement.repetitions.push(repetition);
     }
-    for part in [&stage.server, &stage.load] {
+    for part in [&processes.server, &processes.load] {
         measurement.peak_kib.insert(part.name.to_owned(), part.usage()?.peak_kib);
     }
     let settings = [
         ("under way at once", CONCURRENCY.to_string()),
-        ("endorsements a transaction", stage.endorsements.to_string()),
+        ("endorsements a transaction", processes.endorsements.to_string()),
     ];
     let named = |(name, value): (&str, String)| (name.to_owned(), value);
     measurement.settings = settings.into_iter().map(named).collect();
-    stage.clear().await?;
+    processes.clear().await?;
     Ok(measurement)
 }
 
-impl Stage {
+impl Processes {
     async fn set(scratch: &Path, kind: &Kind) -> Result<Self, BenchError> {
         let data_dir = scratch.join("ledger");
-        let server = Part::start("devnet", &["serve-devnet".as_ref(), data_dir.as_os_str()])?;
+        let server = Process::start("devnet", &["serve-devnet".as_ref(), data_dir.as_os_str()])?;
         let (server, load, ready) = pair(scratch, server, kind.load).await?;
-        let empty_server = Part::start("empty gateway", &["serve-empty"])?;
+        let empty_server = Process::start("empty gateway", &["serve-empty"])?;
         let (empty_server, empty_load, _) = pair(scratch, empty_server, "empty").await?;
         Ok(Self { server, load, empty_server, empty_load, endorsements: ready.endorsements })
     }
@@ -133,7 +133,7 @@ impl Stage {
         Ok(repetition)
     }
 
-    /// Ends generators before what they talk to.
+    /// Ends the generators before their servers.
     async fn clear(self) -> Result<(), BenchError> {
         for part in [self.load, self.empty_load, self.server, self.empty_server] {
             part.end().await?;
@@ -142,16 +142,16 @@ impl Stage {
     }
 }
 
-/// A server that has said how it is reached, and a generator that has reached it.
+/// Waits until the server has printed its address, and starts a generator that has connected to it.
 async fn pair(
     scratch: &Path,
-    mut server: Part,
+    mut server: Process,
     load: &'static str,
-) -> Result<(Part, Part, Ready), BenchError> {
+) -> Result<(Process, Process, Ready), BenchError> {
     let target = scratch.join(format!("{load}.json"));
     std::fs::write(&target, server.line().await?)?;
-    let mut load = Part::start("load", &["load".as_ref(), load.as_ref(), target.as_os_str()])?;
-    let ready = load.hear().await?;
+    let mut load = Process::start("load", &["load".as_ref(), load.as_ref(), target.as_os_str()])?;
+    let ready = load.receive().await?;
     Ok((server, load, ready))
 }
 

@@ -1,23 +1,23 @@
-//! What it costs a service to want something of the ledger.
+//! Measures the cost of enqueuing a command in a service's transaction.
 
 use std::time::Instant;
 
 use gx_model::Clock;
-use gx_outbox::NewCommand;
+use gx_outbox::enqueue::NewCommand;
 use sqlx::{Connection as _, PgConnection};
 
-use super::quantile;
 use crate::commands::Wanted;
 use crate::error::BenchError;
 use crate::people;
-use crate::rows::{Measurement, Measuring, Plan, Repetition, Row, Target};
+use crate::row::quantile;
+use crate::row::{Measurement, Measuring, Plan, Repetition, Row, RowTarget};
 use crate::store::{commands, databases};
 
 pub(crate) const ENQUEUE: Row = Row {
     name: "enqueue",
     about: "what a command adds to a service's transaction of one UPDATE, commit included; median",
     unit: "ms",
-    target: Target::AtMost(0.3),
+    target: RowTarget::AtMost(0.3),
     limit: "what one more statement adds that does nothing; median",
     sizes: &[1_000],
     warm_up: 0,
@@ -29,12 +29,12 @@ pub(crate) const ENQUEUE: Row = Row {
 const DATABASE: &str = "service";
 const PEOPLE: u64 = 1_000;
 
-/// What a service's transaction does besides its own.
+/// An additional statement in a service's transaction.
 #[derive(Clone, Copy)]
-enum Also {
+enum Extra {
     Nothing,
-    AnEmptyStatement,
-    ACommand,
+    Statement,
+    Command,
 }
 
 async fn measure(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
@@ -47,11 +47,11 @@ async fn measure(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
     for number in 0..=plan.repetitions {
         let mut times_ms = [vec![], vec![], vec![]];
         for _ in 0..plan.operations {
-            // Interleaved, so that whatever else happens hits all three.
-            for (times, also) in
-                times_ms.iter_mut().zip([Also::Nothing, Also::AnEmptyStatement, Also::ACommand])
+            // Interleaved, so that other load affects all three.
+            for (times, extra) in
+                times_ms.iter_mut().zip([Extra::Nothing, Extra::Statement, Extra::Command])
             {
-                times.push(transaction(&mut conn, next, also).await?);
+                times.push(transaction(&mut conn, next, extra).await?);
             }
             next += 1;
         }
@@ -70,17 +70,17 @@ async fn measure(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
     Ok(measurement)
 }
 
-/// Milliseconds of one transaction.
-async fn transaction(conn: &mut PgConnection, number: u64, also: Also) -> Result<f64, BenchError> {
-    let (command_id, command) = Wanted::Transfers.command(number, PEOPLE);
-    let profile_id = people::profile_id(number % PEOPLE);
+/// Returns the duration of one transaction in milliseconds.
+async fn transaction(conn: &mut PgConnection, next: u64, extra: Extra) -> Result<f64, BenchError> {
+    let (command_id, command) = Wanted::Transfers.command(next, PEOPLE);
+    let profile_id = people::profile_id(next % PEOPLE);
     let start = Instant::now();
     let mut tx = conn.begin().await?;
     commands::touch_profile(&mut tx, &profile_id).await?;
-    match also {
-        Also::Nothing => {}
-        Also::AnEmptyStatement => commands::do_nothing(&mut tx).await?,
-        Also::ACommand => {
+    match extra {
+        Extra::Nothing => {}
+        Extra::Statement => commands::do_nothing(&mut tx).await?,
+        Extra::Command => {
             let new = NewCommand {
                 command_id,
                 command: &command,
@@ -88,7 +88,7 @@ async fn transaction(conn: &mut PgConnection, number: u64, also: Also) -> Result
                 requested_by: &profile_id,
                 request_id: None,
             };
-            gx_outbox::enqueue(&mut tx, new, Clock::system().now()).await?;
+            gx_outbox::enqueue::enqueue(&mut tx, new, Clock::system().now()).await?;
         }
     }
     tx.commit().await?;

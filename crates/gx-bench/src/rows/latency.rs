@@ -1,28 +1,28 @@
-//! How long one thing takes while little else happens.
+//! Measures the latency of single operations with little other load.
 
 use std::time::Duration;
 
 use gx_model::Clock;
-use gx_outbox::Waker;
+use gx_outbox::enqueue::Waker;
 use sqlx::{Connection as _, PgConnection};
 
-use super::quantile;
+use crate::child_process::Process;
 use crate::commands::Wanted;
 use crate::enqueuer::Enqueueing;
+use crate::environment::{Environment, applied};
 use crate::error::BenchError;
-use crate::part::Part;
 use crate::people::Recipe;
-use crate::rows::{Measurement, Measuring, Plan, Repetition, Row, Target};
-use crate::scene::{Scene, applied};
+use crate::row::quantile;
+use crate::row::{Measurement, Measuring, Plan, Repetition, Row, RowTarget};
 use crate::store::commands;
 use crate::worker::Stepped;
 
-/// A quiet system: how soon is a command on its way?
+/// A quiet system: the time until a command is sent.
 pub(crate) const IDLE: Row = Row {
     name: "submitter-idle",
     about: "one command committed in SQL, until its Submit is sent; median",
     unit: "ms",
-    target: Target::AtMost(8.0),
+    target: RowTarget::AtMost(8.0),
     limit: "two commits of one small row and one empty gRPC call, one after the other; medians",
     sizes: &[200],
     warm_up: 0,
@@ -31,12 +31,12 @@ pub(crate) const IDLE: Row = Row {
     measure: |plan| Box::pin(idle(plan)) as Measuring<'_>,
 };
 
-/// A system in use: how soon is a block visible?
+/// A system in use: the time until a block is visible.
 pub(crate) const LIVE: Row = Row {
     name: "projector-live",
     about: "a block of a few transfers received, until its rows are visible; 99 of 100, 50 blocks/s",
     unit: "ms",
-    target: Target::AtMost(15.0),
+    target: RowTarget::AtMost(15.0),
     limit: "a commit of one small row; 99 of 100",
     sizes: &[500],
     warm_up: 50,
@@ -45,25 +45,25 @@ pub(crate) const LIVE: Row = Row {
     measure: |plan| Box::pin(live(plan)) as Measuring<'_>,
 };
 
-/// The database that both work in.
+/// The database of both workers.
 const QUIET: &str = "quiet";
-/// People in it.
+/// Number of people in the database.
 const PEOPLE: u64 = 500;
-/// Transactions a second on a live chain.
+/// Number of transactions in a second on a live chain.
 const PER_SECOND: u32 = 50;
-/// Commits that the limit is taken of.
+/// Number of commits with which the limit is measured.
 const LIMIT_COMMITS: u64 = 200;
-/// How long a command may take, and how often it is looked whether it has arrived.
+/// Time limit of a command, and interval at which its arrival is checked.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(20);
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 async fn idle(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
-    let scene = Scene::set(plan, Recipe { people: PEOPLE, transfers_each: 0 }).await?;
-    let mut conn = scene.database(QUIET).await?;
-    let projector = scene.worker("projector", QUIET)?;
-    applied(&mut conn, scene.tip().await?, None).await?;
-    let mut submitter = scene.watched_worker("submitter", QUIET)?;
-    let settings = gx_db::DatabaseSettings::from_url(scene.postgres.url(QUIET).into());
+    let env = Environment::set(plan, Recipe { people: PEOPLE, transfers_each: 0 }).await?;
+    let mut conn = env.database(QUIET).await?;
+    let projector = env.worker("projector", QUIET)?;
+    applied(&mut conn, env.tip().await?, None).await?;
+    let mut submitter = env.watched_worker("submitter", QUIET)?;
+    let settings = gx_db::DatabaseSettings::from_url(env.postgres.url(QUIET).into());
     let database = gx_db::connect(&settings).await?;
     let service = Enqueueing { waker: Waker::new(database.pool().clone()), database };
     let calls = EmptyCalls::start(plan).await?;
@@ -77,7 +77,7 @@ async fn idle(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
             sent_ms.push(one_command(&service, &mut submitter, &mut conn, next).await?);
             next += 1;
         }
-        // The first is for warming up.
+        // The first round is a warm-up.
         if number == 0 {
             continue;
         }
@@ -101,15 +101,15 @@ async fn idle(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
     submitter.end().await?;
     projector.end().await?;
     conn.close().await?;
-    scene.clear(&[QUIET]).await?;
+    env.clear(&[QUIET]).await?;
     Ok(measurement)
 }
 
-/// Milliseconds from a command's commit until the submitter turns to sending its envelope.
-/// Returns once the command is settled, so that the next finds a quiet system too.
+/// Returns the milliseconds from a command's commit until the submitter begins to send its
+/// envelope. Returns after the command is settled, so that the next one finds a quiet system, too.
 async fn one_command(
     service: &Enqueueing,
-    submitter: &mut Part,
+    submitter: &mut Process,
     conn: &mut PgConnection,
     number: u64,
 ) -> Result<f64, BenchError> {
@@ -117,33 +117,33 @@ async fn one_command(
     service.enqueue(Wanted::Transfers, number, PEOPLE).await?;
     let committed_ns = Clock::system().now().unix_timestamp_nanos();
     let sent_ns = loop {
-        let stepped: Stepped = submitter.hear().await?;
-        // Stored, the attempt is sent in the next moment.
+        let stepped: Stepped = submitter.receive().await?;
+        // After the attempt is stored, it is sent at once.
         if stepped.step == "stored" && stepped.at_ns >= committed_ns {
             break stepped.at_ns;
         }
     };
-    let looks = ARRIVES_WITHIN.as_millis() / LOOK_EVERY.as_millis();
+    let looks = ARRIVES_WITHIN.as_millis() / LOOK_INTERVAL.as_millis();
     for _ in 0..looks {
         if commands::events_after(conn, block).await?.1 > 0 {
             return Ok(as_ms(sent_ns - committed_ns));
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(LOOK_INTERVAL).await;
     }
     Err(BenchError::Stuck { what: "the projector", seconds: ARRIVES_WITHIN.as_secs() })
 }
 
 async fn live(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
-    let scene = Scene::set(plan, Recipe { people: PEOPLE, transfers_each: 0 }).await?;
-    let mut conn = scene.database(QUIET).await?;
-    let mut projector = scene.watched_worker("projector", QUIET)?;
-    applied(&mut conn, scene.tip().await?, None).await?;
+    let env = Environment::set(plan, Recipe { people: PEOPLE, transfers_each: 0 }).await?;
+    let mut conn = env.database(QUIET).await?;
+    let mut projector = env.watched_worker("projector", QUIET)?;
+    applied(&mut conn, env.tip().await?, None).await?;
     let (mut measurement, mut next) = (Measurement::default(), 0);
     for number in 0..=plan.repetitions {
         let mut commits_ms = plan.postgres.commits_ms(LIMIT_COMMITS).await?;
         let operations = if number == 0 { plan.warm_up } else { plan.operations };
         let before = projector.usage()?;
-        let mut visible_ms = live_blocks(&scene, &mut projector, next, operations).await?;
+        let mut visible_ms = live_blocks(&env, &mut projector, next, operations).await?;
         next += operations;
         if number == 0 {
             continue;
@@ -154,7 +154,7 @@ async fn live(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
             ..Default::default()
         };
         let blocks = u64::try_from(visible_ms.len()).unwrap_or(1);
-        let cpu_us = super::cpu_us(before, projector.usage()?, blocks);
+        let cpu_us = crate::row::cpu_us(before, projector.usage()?, blocks);
         repetition.cpu_us.insert("projector, a block".to_owned(), cpu_us);
         repetition.parts.insert("median, ms".to_owned(), quantile(&mut visible_ms, 0.5));
         repetition.limit_parts.insert("median, ms".to_owned(), quantile(&mut commits_ms, 0.5));
@@ -164,28 +164,28 @@ async fn live(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
     measurement.peak_kib.insert("projector".to_owned(), projector.usage()?.peak_kib);
     projector.end().await?;
     conn.close().await?;
-    scene.clear(&[QUIET]).await?;
+    env.clear(&[QUIET]).await?;
     Ok(measurement)
 }
 
-/// Milliseconds from each block's arrival until it is committed, while so many transactions
-/// are ordered at a steady pace.
+/// Returns the milliseconds from each block's arrival until it is committed, while `transactions`
+/// transactions are ordered at a steady rate.
 async fn live_blocks(
-    scene: &Scene<'_>,
-    projector: &mut Part,
+    env: &Environment<'_>,
+    projector: &mut Process,
     first: u64,
     transactions: u64,
 ) -> Result<Vec<f64>, BenchError> {
-    let file = scene.target_file().display().to_string();
+    let file = env.target_file().display().to_string();
     let numbers = [PEOPLE, u64::from(PER_SECOND), first, transactions].map(|n| n.to_string());
     let mut arguments = vec!["pay", file.as_str()];
     arguments.extend(numbers.iter().map(String::as_str));
-    let mut payer = Part::start("payer", &arguments)?;
+    let mut payer = Process::start("payer", &arguments)?;
     let (mut received_ns, mut waited_ms, mut is_done) = (None, vec![], false);
     loop {
         let stepped: Stepped = tokio::select! {
-            stepped = projector.hear() => stepped?,
-            done = payer.hear::<()>(), if !is_done => {
+            stepped = projector.receive() => stepped?,
+            done = payer.receive::<()>(), if !is_done => {
                 done?;
                 is_done = true;
                 continue;
@@ -205,15 +205,15 @@ async fn live_blocks(
     Ok(waited_ms)
 }
 
-/// A gateway that does nothing, asked one question at a time.
+/// A gateway that does nothing, with one call at a time.
 struct EmptyCalls {
-    server: Part,
+    server: Process,
     caller: crate::load::EmptyCaller,
 }
 
 impl EmptyCalls {
     async fn start(plan: &Plan<'_>) -> Result<Self, BenchError> {
-        let mut server = Part::start("empty gateway", &["serve-empty"])?;
+        let mut server = Process::start("empty gateway", &["serve-empty"])?;
         let file = plan.scratch.path().join("empty-calls.json");
         std::fs::write(&file, server.line().await?)?;
         let caller = crate::load::EmptyCaller::prepare(&crate::server::Target::read(&file)?)?;

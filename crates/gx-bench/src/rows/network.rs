@@ -1,22 +1,22 @@
-//! The same workers in front of a real network, beside the official client.
+//! Measures the same workers with a real network, compared with the official client.
 
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use gx_model::{BatchCommand, Clock, Command, CommandId, CountryList};
-use gx_outbox::NewCommand;
+use gx_outbox::enqueue::NewCommand;
 use rand::RngExt as _;
 use serde::Deserialize;
 use sqlx::{Connection as _, PgConnection};
 
-use super::as_rate;
 use crate::commands::Wanted;
 use crate::error::BenchError;
 use crate::load::CONCURRENCY;
 use crate::people;
-use crate::rows::{Check, Measurement, Measuring, Plan, Repetition, Row, Target};
-use crate::settled::Settled;
+use crate::row::as_rate;
+use crate::row::{Check, Measurement, Measuring, Plan, Repetition, Row, RowTarget};
+use crate::settled_count::SettledCount;
 use crate::store::{commands, databases};
 use crate::worker::Workplace;
 
@@ -24,7 +24,7 @@ pub(crate) const THROUGHPUT: Row = Row {
     name: "network-throughput",
     about: "transfers enqueued before, carried out by the network of GX_FABRIC_PROFILE and projected",
     unit: "commands/s",
-    target: Target::PartOfLimit(10.0),
+    target: RowTarget::PartOfLimit(10.0),
     limit: "transactions/s of the official Node client there, with one command each; 128 under way",
     sizes: &[20_000],
     warm_up: 0,
@@ -33,15 +33,15 @@ pub(crate) const THROUGHPUT: Row = Row {
     measure: |plan| Box::pin(measure(plan)) as Measuring<'_>,
 };
 
-/// People among whom money moves: so many that several transactions of 500 transfers can be under
-/// way and touch nothing in common.
+/// Number of people who transfer money: enough that several transactions of 500 transfers can run
+/// at once and touch no account in common.
 const PEOPLE: u64 = 10_000;
-/// Transactions of the official client for each repetition.
+/// Number of transactions of the official client in each repetition.
 const NODE_TRANSACTIONS: u64 = 1_000;
-/// No repetition is longer; what was done until then counts.
+/// Time limit of a repetition; commands that are done by then count.
 const LONGEST: Duration = Duration::from_secs(60);
 const DATABASE: &str = "networked";
-/// The official client's part.
+/// The script of the official client.
 const SCRIPT: &str = "tests/node/bench.js";
 
 async fn measure(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
@@ -50,7 +50,7 @@ async fn measure(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
     plan.postgres.remove(DATABASE).await?;
     plan.postgres.migrated(DATABASE).await?;
     let mut conn = plan.postgres.connect(DATABASE).await?;
-    // Enough that the official client's transactions touch nobody twice.
+    // Enough people for the official client's transactions to touch each of them once.
     let people = PEOPLE.min(plan.operations * 2);
     people::add(&mut conn, 0..people).await?;
     databases::vacuum_analyze(&mut conn).await?;
@@ -60,17 +60,17 @@ async fn measure(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
     let projector = place.worker("projector", plan.scratch.path(), &[])?;
     let submitter = place.worker("submitter", plan.scratch.path(), &[])?;
     bring_people(&mut conn, people).await?;
-    // What an earlier run of the same did lies on the chain for good: these are new.
+    // Commands of earlier runs stay on the chain for ever, so this run uses other numbers.
     let mut next = u64::from(rand::rng().random::<u32>()) * people;
     let mut measurement = Measurement::default();
     for number in 1..=plan.repetitions {
         let transactions = NODE_TRANSACTIONS.min(plan.operations);
-        // What a repetition that took too long left undone would slow the client down.
+        // Commands that an earlier repetition left unfinished would slow the client down.
         finished(&mut conn).await?;
-        let mut settled = Settled::now(&mut conn).await?;
+        let mut settled = SettledCount::now(&mut conn).await?;
         let calls = calls(next, transactions, people);
         let limit = official_client(&target_file, plan.scratch.path(), &calls).await?;
-        // Its transactions are projected too, and are not to count as the workers' own.
+        // Its transactions are projected, too, and must not count as the workers' own.
         settled.wait(&mut conn, transactions, LONGEST).await?;
         let theirs = settled.count;
         let range = (next, next + plan.operations);
@@ -92,21 +92,21 @@ async fn measure(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
     Ok(measurement)
 }
 
-/// Brings the system to life where it is not yet, and everybody with a grant.
+/// Bootstraps the system if necessary, and creates all people with their grants.
 async fn bring_people(conn: &mut PgConnection, people: u64) -> Result<(), BenchError> {
     let countries = CountryList::embedded().iter().cloned().collect();
     for command in [Command::BootstrapSystem {}, Command::InitializeCountryData { countries }] {
         let id = CommandId::derive(&["bench", command.kind().name()]);
-        want(conn, id, &command).await?;
+        enqueue_one(conn, id, &command).await?;
     }
     for number in 0..people {
-        want(conn, people::create_id(number), &people::create(number)).await?;
-        want(conn, people::grant_id(number), &people::grant(number)).await?;
+        enqueue_one(conn, people::create_id(number), &people::create(number)).await?;
+        enqueue_one(conn, people::grant_id(number), &people::grant(number)).await?;
     }
     finished(conn).await
 }
 
-async fn want(
+async fn enqueue_one(
     conn: &mut PgConnection,
     command_id: CommandId,
     command: &Command,
@@ -118,33 +118,33 @@ async fn want(
         requested_by: "bench",
         request_id: None,
     };
-    gx_outbox::enqueue(conn, new, Clock::system().now()).await?;
+    gx_outbox::enqueue::enqueue(conn, new, Clock::system().now()).await?;
     Ok(())
 }
 
-/// Waits until every command has come to its end.
+/// Waits until all commands are settled.
 async fn finished(conn: &mut PgConnection) -> Result<(), BenchError> {
-    const LOOK_EVERY: Duration = Duration::from_millis(200);
+    const LOOK_INTERVAL: Duration = Duration::from_millis(200);
     const LOOKS: u32 = 3_000;
     for _ in 0..LOOKS {
         if commands::unfinished(conn).await? == 0 {
             return Ok(());
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(LOOK_INTERVAL).await;
     }
-    let seconds = (LOOK_EVERY * LOOKS).as_secs();
+    let seconds = (LOOK_INTERVAL * LOOKS).as_secs();
     Err(BenchError::Stuck { what: "the network", seconds })
 }
 
-/// What the script says at its end.
+/// The result that the script prints.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Said {
+struct ClientResult {
     elapsed_ms: f64,
     valid: u64,
 }
 
-/// What the official client is to do, each a transaction between a pair of its own.
+/// Returns the commands of the official client, each a transfer between another pair of people.
 fn calls(from: u64, transactions: u64, people: u64) -> Vec<BatchCommand> {
     (from..from + transactions)
         .map(|number| {
@@ -155,8 +155,8 @@ fn calls(from: u64, transactions: u64, people: u64) -> Vec<BatchCommand> {
         .collect()
 }
 
-/// Transactions a second of the official client, which must bring all of them through: a limit
-/// out of those that it happened to would be too low.
+/// Returns the rate of the official client in transactions per second. All of its transactions must
+/// be valid: a limit from only some of them would be too low.
 async fn official_client(
     target: &Path,
     folder: &Path,
@@ -174,11 +174,11 @@ async fn official_client(
     if !output.status.success() {
         return Err(BenchError::Ended { part: "the official client" });
     }
-    let said: Said = serde_json::from_slice(&output.stdout)?;
+    let result: ClientResult = serde_json::from_slice(&output.stdout)?;
     let expected = u64::try_from(calls.len()).unwrap_or(u64::MAX);
-    if said.valid != expected {
+    if result.valid != expected {
         let what = "valid transactions of the official client";
-        return Err(BenchError::Wrong { what, expected, found: said.valid });
+        return Err(BenchError::Wrong { what, expected, found: result.valid });
     }
-    Ok(as_rate(said.valid) * 1e3 / said.elapsed_ms)
+    Ok(as_rate(result.valid) * 1e3 / result.elapsed_ms)
 }

@@ -1,9 +1,9 @@
-//! Commands put into the outbox many at once, and what has become of them.
+//! Adds many commands to the outbox at once, and reads their results.
 
 use sqlx::postgres::PgCopyIn;
 use sqlx::{PgConnection, query, query_as, query_scalar, raw_sql};
 
-/// A row as `gx_outbox::enqueue` adds it.
+/// A row as `gx_outbox::enqueue::enqueue` adds it.
 pub(crate) struct CommandRow {
     pub(crate) command_id: String,
     pub(crate) kind: &'static str,
@@ -15,8 +15,8 @@ pub(crate) struct CommandRow {
 }
 
 impl CommandRow {
-    /// A line of COPY's text format. Nothing in these values needs escaping but quotes within
-    /// the payload's strings, of which it has none.
+    /// Returns a line of COPY's text format. Only quotes within the payload's strings would need
+    /// escaping, and it has none.
     pub(crate) fn text(&self) -> String {
         let touches: Vec<_> = self.touches.iter().map(|one| format!("\"{one}\"")).collect();
         format!(
@@ -32,7 +32,7 @@ impl CommandRow {
     }
 }
 
-/// Begins to add rows.
+/// Begins a COPY of rows.
 pub(crate) async fn copy(
     conn: &mut PgConnection,
 ) -> Result<PgCopyIn<&mut PgConnection>, sqlx::Error> {
@@ -44,7 +44,7 @@ pub(crate) async fn copy(
     .await
 }
 
-/// The newest block with events after `block`, and how many events have come since.
+/// Returns the newest block with events after `block`, and the number of these events.
 pub(crate) async fn events_after(
     conn: &mut PgConnection,
     block: i64,
@@ -58,7 +58,7 @@ pub(crate) async fn events_after(
     .await
 }
 
-/// Commands that have not come to their end.
+/// Returns the number of commands that are not settled.
 pub(crate) async fn unfinished(conn: &mut PgConnection) -> Result<i64, sqlx::Error> {
     query_scalar(
         r#"SELECT count(*) FROM "OutboxCommand"
@@ -68,7 +68,7 @@ pub(crate) async fn unfinished(conn: &mut PgConnection) -> Result<i64, sqlx::Err
     .await
 }
 
-/// Envelopes that were sent, and those of them that were not valid.
+/// Returns the number of envelopes that were sent, and of those that were not valid.
 pub(crate) async fn attempts(conn: &mut PgConnection) -> Result<(i64, i64), sqlx::Error> {
     query_as(
         r#"SELECT count(*), count(*) FILTER (WHERE state NOT IN ('VALID', 'OPEN'))
@@ -78,7 +78,7 @@ pub(crate) async fn attempts(conn: &mut PgConnection) -> Result<(i64, i64), sqlx
     .await
 }
 
-/// Adds commands that were carried out long ago.
+/// Adds commands that were settled long ago.
 pub(crate) async fn add_finished(conn: &mut PgConnection, count: i64) -> Result<(), sqlx::Error> {
     query(
         r#"INSERT INTO "OutboxCommand" ("commandId", kind, payload, "signerRole", "aggregateKey",
@@ -100,13 +100,13 @@ pub(crate) async fn add_finished(conn: &mut PgConnection, count: i64) -> Result<
     .map(drop)
 }
 
-/// Begins a transaction that sees the database as it is now until it ends.
+/// Begins a transaction that keeps its view of the database until it ends.
 pub(crate) async fn hold_snapshot(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ").execute(&mut *conn).await?;
     query_scalar::<_, i64>(r#"SELECT count(*) FROM "OutboxLane""#).fetch_one(conn).await.map(drop)
 }
 
-/// A change that a service makes for a person.
+/// Updates a person's row as a service does.
 pub(crate) async fn touch_profile(
     conn: &mut PgConnection,
     profile_id: &str,
@@ -118,7 +118,7 @@ pub(crate) async fn touch_profile(
         .map(drop)
 }
 
-/// A statement whose answer is there before it is asked.
+/// Executes a statement that does nothing.
 pub(crate) async fn do_nothing(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     query("SELECT 1").execute(conn).await.map(drop)
 }

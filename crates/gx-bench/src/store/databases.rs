@@ -1,4 +1,4 @@
-//! Databases as a whole.
+//! Creates, copies and removes databases.
 
 use sqlx::{AssertSqlSafe, PgConnection, query, raw_sql};
 
@@ -28,7 +28,7 @@ pub(crate) async fn analyze(conn: &mut PgConnection) -> Result<(), sqlx::Error> 
     raw_sql("ANALYZE").execute(conn).await.map(std::mem::drop)
 }
 
-/// Makes the table of [`write_small_row`].
+/// Creates the table of [`write_small_row`].
 pub(crate) async fn make_small_rows(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     raw_sql(
         "CREATE TABLE small (id integer PRIMARY KEY, at timestamptz);

@@ -1,4 +1,4 @@
-//! SQL of the benchmarks. Identifiers that are put into texts are constants of this crate.
+//! SQL of the benchmarks. Identifiers that are inserted into SQL texts are constants of this crate.
 
 pub(crate) mod commands;
 pub(crate) mod databases;

@@ -1,8 +1,8 @@
-//! Approved people who are not on the ledger yet.
+//! Adds people who are approved and not on the ledger.
 
 use sqlx::{PgConnection, query};
 
-/// Adds people with the Fabric User IDs held for them by their commands.
+/// Adds people whose Fabric User IDs are reserved by their commands.
 pub(crate) async fn add(
     conn: &mut PgConnection,
     profiles: &[String],

@@ -1,4 +1,4 @@
-//! The projected rows: counted, written to files, and copied in again.
+//! Counts the projected rows, writes them to files, and copies them into tables.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, PgConnection, query_scalar, raw_sql};
 use tokio::io::AsyncWriteExt as _;
 use tokio_stream::StreamExt as _;
 
-/// The projector's own tables, each after those that it refers to.
+/// The projector's own tables, each after the tables that it references.
 pub(crate) const TABLES: [&str; 8] = [
     "LedgerSystem",
     "LedgerPool",
@@ -19,24 +19,24 @@ pub(crate) const TABLES: [&str; 8] = [
     "EventLog",
 ];
 
-/// What is read and sent at once.
+/// Number of bytes that are read and sent at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// The last block that was applied.
+/// Returns the last block that was applied.
 pub(crate) async fn checkpoint(conn: &mut PgConnection) -> Result<Option<u64>, sqlx::Error> {
     let number: Option<i64> =
         query_scalar(r#"SELECT max("blockNumber") FROM "ProjectorState""#).fetch_one(conn).await?;
     Ok(number.and_then(|number| u64::try_from(number).ok()))
 }
 
-/// Events applied, and events that could not be.
+/// Returns the number of applied events and of dead letters.
 pub(crate) async fn events(conn: &mut PgConnection) -> Result<(i64, i64), sqlx::Error> {
     sqlx::query_as(r#"SELECT (SELECT count(*) FROM "EventLog"), (SELECT count(*) FROM "EventDLQ")"#)
         .fetch_one(conn)
         .await
 }
 
-/// Rows of all projected tables together.
+/// Returns the number of rows of all projected tables.
 pub(crate) async fn count(conn: &mut PgConnection) -> Result<u64, sqlx::Error> {
     let mut rows = 0;
     for table in TABLES {
@@ -63,7 +63,7 @@ pub(crate) async fn copy_out(
     Ok(())
 }
 
-/// Copies a file's rows into a table.
+/// Copies a file's rows into a table and returns their number.
 pub(crate) async fn copy_in(
     conn: &mut PgConnection,
     table: &str,
@@ -82,7 +82,7 @@ pub(crate) async fn copy_in(
     }
 }
 
-/// What the projector wrote into accounts, to be written again by [`update_profiles`].
+/// Stores the values that the projector wrote into accounts, for [`update_profiles`].
 pub(crate) async fn stage_profiles(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     raw_sql(
         r#"CREATE TABLE projected_profiles AS
@@ -94,7 +94,7 @@ pub(crate) async fn stage_profiles(conn: &mut PgConnection) -> Result<(), sqlx::
     .map(drop)
 }
 
-/// An empty table of the same form.
+/// Creates an empty table of the same form.
 pub(crate) async fn make_staged_profiles(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     raw_sql(
         r#"CREATE TABLE projected_profiles AS
@@ -106,7 +106,7 @@ pub(crate) async fn make_staged_profiles(conn: &mut PgConnection) -> Result<(), 
     .map(drop)
 }
 
-/// Brings every account to the state in which the projector left it, in one statement.
+/// Writes the projector's values into all accounts with one statement and returns their number.
 pub(crate) async fn update_profiles(conn: &mut PgConnection) -> Result<u64, sqlx::Error> {
     let done = raw_sql(
         r#"UPDATE "UserProfile" p
@@ -120,7 +120,7 @@ pub(crate) async fn update_profiles(conn: &mut PgConnection) -> Result<u64, sqlx
     Ok(done.rows_affected())
 }
 
-/// What everybody holds.
+/// Returns the balance of every account.
 pub(crate) async fn balances(conn: &mut PgConnection) -> Result<HashMap<String, i64>, sqlx::Error> {
     let rows: Vec<(String, i64)> =
         sqlx::query_as(r#"SELECT "accountId", balance FROM "Wallet""#).fetch_all(conn).await?;

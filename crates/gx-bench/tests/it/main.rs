@@ -1,4 +1,4 @@
-//! Every row still runs.
+//! A smoke run of every row.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "these are tests")]
 
@@ -57,7 +57,7 @@ fn a_smoke_run_measures_every_row_and_compares_with_itself() {
 }
 
 #[test]
-fn an_unknown_row_is_refused_with_the_names_of_those_there_are() {
+fn an_unknown_row_is_refused_with_the_names_of_all_rows() {
     let folder = tempfile::tempdir().unwrap();
     let refused = bench(folder.path(), &["run", "--rows", "nothing"]);
     assert!(!refused.status.success());

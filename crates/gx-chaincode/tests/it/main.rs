@@ -1,4 +1,4 @@
-//! The chaincode service as a peer sees it.
+//! Tests of the chaincode service from a peer's side.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "these are tests")]
 

@@ -23,18 +23,18 @@ use tonic::{Status, Streaming};
 
 use crate::service::{NAME, PACKAGE_ID, Service, signer};
 
-/// No answer of the service takes longer.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The time limit of every answer of the service.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct Peer {
     outgoing: mpsc::Sender<ChaincodeMessage>,
     incoming: Streaming<ChaincodeMessage>,
     pub(crate) state: BTreeMap<String, Vec<u8>>,
-    /// What the service asked for, in order.
+    /// The requests of the service, in order.
     pub(crate) asked: Vec<Type>,
 }
 
-/// What came of a transaction.
+/// The end of a transaction.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) response: Response,
@@ -42,12 +42,12 @@ pub(crate) struct Outcome {
 }
 
 impl Peer {
-    /// A peer of 2.5.
+    /// Returns a peer of 2.5.
     pub(crate) async fn old(service: &Service) -> Self {
         Self::ready(service, vec![]).await
     }
 
-    /// A peer of 3.1 that takes so many keys and writes at once.
+    /// Returns a peer of 3.1 that accepts `at_once` keys and writes in one request.
     pub(crate) async fn offering(service: &Service, at_once: u32) -> Self {
         let offer = ChaincodeAdditionalParams {
             use_write_batch: true,
@@ -58,7 +58,7 @@ impl Peer {
         Self::ready(service, offer.encode_to_vec()).await
     }
 
-    /// Opens the stream and takes the registration.
+    /// Opens the stream and receives the registration.
     pub(crate) async fn registered(channel: Channel) -> Result<Self, Status> {
         let (outgoing, messages) = mpsc::channel(64);
         let mut client = ChaincodeClient::new(channel)
@@ -85,19 +85,19 @@ impl Peer {
         self.outgoing.send(message).await.unwrap();
     }
 
-    /// The service's next message; an error where the stream has ended.
+    /// Returns the service's next message, or an error if the stream has ended.
     pub(crate) async fn receive(&mut self) -> Result<ChaincodeMessage, Status> {
         let next = tokio::time::timeout(PATIENCE, self.incoming.message()).await;
         next.expect("the service answers")?.ok_or_else(|| Status::cancelled("the end"))
     }
 
-    /// Runs one transaction of a super admin to its end.
+    /// Runs one transaction of a super admin until it ends.
     pub(crate) async fn invoke(&mut self, tx_id: &str, args: &[&str]) -> Outcome {
         self.send(transaction(tx_id, NAME, &signer("admin", None), args)).await;
         self.complete().await
     }
 
-    /// Answers the service until it has completed a transaction.
+    /// Answers the service's requests until it ends a transaction.
     pub(crate) async fn complete(&mut self) -> Outcome {
         loop {
             let message = self.receive().await.unwrap();
@@ -109,7 +109,7 @@ impl Peer {
         }
     }
 
-    /// Answers one question.
+    /// Answers one request.
     pub(crate) async fn answer(&mut self, question: &ChaincodeMessage) {
         let kind = question.r#type();
         self.asked.push(kind);
@@ -173,7 +173,7 @@ pub(crate) fn message(kind: Type, tx_id: &str, payload: Vec<u8>) -> ChaincodeMes
     }
 }
 
-/// A transaction as a peer hands it on, whose signed proposal names a chaincode.
+/// Returns a transaction message of a peer; `chaincode` is the name in the signed proposal.
 pub(crate) fn transaction(
     tx_id: &str,
     chaincode: &str,

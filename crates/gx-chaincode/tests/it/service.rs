@@ -1,4 +1,4 @@
-//! A running service, and certificates for those who talk to it.
+//! A running service, and certificates for its peers.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const PACKAGE_ID: &str = "gxtv3_1:0123";
-/// The name under which the service believes to be deployed.
+/// The name under which the service is deployed.
 pub(crate) const NAME: &str = "gxtv3";
 
 pub(crate) struct Service {
@@ -35,7 +35,7 @@ impl Service {
     }
 }
 
-/// A self-signed certificate of somebody with this unit and attribute, in PEM.
+/// Returns a self-signed certificate with this unit and attribute, in PEM.
 pub(crate) fn signer(unit: &str, gxc_role: Option<&str>) -> String {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::OrganizationalUnitName, unit);
@@ -65,7 +65,7 @@ impl Authority {
         self.0.pem()
     }
 
-    /// Certificate and key for both ends of a connection.
+    /// Returns a certificate and key that both sides of a connection can use.
     pub(crate) fn issue(&self) -> (String, String) {
         let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
         params.extended_key_usages =

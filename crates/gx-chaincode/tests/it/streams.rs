@@ -1,4 +1,4 @@
-//! How a stream lives and ends.
+//! The beginning and the end of streams.
 
 use gx_fabric_proto::protos::chaincode_message::Type;
 use tonic::Code;
@@ -9,7 +9,7 @@ use crate::service::{NAME, Service, signer};
 const QUERY: [&str; 1] = ["AdminContract:GetSystemStatus"];
 
 #[tokio::test]
-async fn a_sign_of_life_is_sent_back() {
+async fn a_keepalive_is_sent_back() {
     let service = Service::start().await;
     let mut peer = Peer::old(&service).await;
     peer.send(message(Type::Keepalive, "", vec![])).await;
@@ -17,7 +17,7 @@ async fn a_sign_of_life_is_sent_back() {
 }
 
 #[tokio::test]
-async fn a_stop_lets_what_runs_end_and_takes_nothing_new() {
+async fn after_a_stop_running_transactions_end_and_new_ones_are_refused() {
     let service = Service::start().await;
     let mut peer = Peer::offering(&service, 1_000).await;
     let admin = signer("admin", None);
@@ -47,7 +47,7 @@ async fn a_peer_that_breaks_the_protocol_loses_its_stream() {
 }
 
 #[tokio::test]
-async fn a_peer_that_leaves_in_the_middle_can_come_back() {
+async fn a_peer_that_disconnects_in_a_transaction_can_reconnect() {
     let service = Service::start().await;
     let mut peer = Peer::offering(&service, 1_000).await;
     peer.send(transaction("tx1", NAME, &signer("admin", None), &QUERY)).await;
@@ -59,7 +59,7 @@ async fn a_peer_that_leaves_in_the_middle_can_come_back() {
 }
 
 #[tokio::test]
-async fn messages_larger_than_grpc_expects_pass() {
+async fn messages_above_the_default_limit_of_grpc_are_accepted() {
     const MORE_THAN_4_MIB: usize = 5 * 1024 * 1024;
     let service = Service::start().await;
     let mut peer = Peer::offering(&service, 1_000).await;

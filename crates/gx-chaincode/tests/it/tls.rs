@@ -1,4 +1,4 @@
-//! Who may connect, and what is said about unusable files.
+//! Which peers may connect, and the errors of unusable files.
 
 use std::fs;
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ impl Files {
         }
     }
 
-    /// Whether a peer with this identity gets as far as the registration.
+    /// Returns whether a peer with this identity can connect and gets the registration.
     async fn connects(&self, service: &Service, identity: Option<(String, String)>) -> bool {
         let mut tls = ClientTlsConfig::new()
             .ca_certificate(Certificate::from_pem(self.authority.pem()))
@@ -54,7 +54,7 @@ impl Files {
 }
 
 #[tokio::test]
-async fn tls_alone_lets_any_peer_in() {
+async fn with_tls_alone_every_peer_may_connect() {
     let files = Files::new();
     let service = Service::with_tls(Some(files.tls(false))).await.unwrap();
     assert!(files.connects(&service, None).await);
@@ -80,4 +80,26 @@ async fn unusable_files_are_named() {
     let mixed = TlsFiles { key: files.write("other.key", &other), ..files.tls(false) };
     let error = Service::with_tls(Some(mixed)).await.err().unwrap().to_string();
     assert!(error.contains("other.key cannot be used for TLS"), "{error}");
+
+    let no_roots = files.write("no-roots.pem", "no certificate at all");
+    let no_roots = TlsFiles { client_roots: Some(no_roots), ..files.tls(true) };
+    let error = Service::with_tls(Some(no_roots)).await.err().unwrap().to_string();
+    assert!(error.contains("no-roots.pem cannot be used"), "{error}");
+}
+
+/// FAB-15: a certificate file that also has the key is refused. A file with the chain in any order
+/// is served with the certificate of the key first.
+#[tokio::test]
+async fn fab_15_a_certificate_file_with_the_key_in_it_is_refused() {
+    let files = Files::new();
+    let (certificate, key) = files.authority.issue();
+    files.write("tls.key", &key);
+    files.write("tls.pem", &format!("{key}{certificate}"));
+    let error = Service::with_tls(Some(files.tls(false))).await.err().unwrap();
+    let why = std::error::Error::source(&error).unwrap().to_string();
+    assert!(error.to_string().contains("tls.pem") && why.contains("private key"), "{error}: {why}");
+
+    files.write("tls.pem", &format!("{}{certificate}", files.authority.pem()));
+    let service = Service::with_tls(Some(files.tls(false))).await.unwrap();
+    assert!(files.connects(&service, None).await);
 }

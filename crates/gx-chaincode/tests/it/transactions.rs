@@ -1,4 +1,4 @@
-//! What a transaction asks of the peer, and what it answers.
+//! The requests of a transaction to the peer, and its results.
 
 use gx_fabric_proto::protos::chaincode_message::Type;
 
@@ -9,7 +9,7 @@ const BOOTSTRAP: [&str; 2] =
     ["AdminContract:BootstrapSystem", "00000000-0000-4000-8000-000000000001"];
 
 #[tokio::test]
-async fn a_new_peer_is_asked_for_all_keys_and_given_all_writes_at_once() {
+async fn a_new_peer_gets_all_keys_and_all_writes_in_one_request_each() {
     let service = Service::start().await;
     let mut peer = Peer::offering(&service, 1_000).await;
 
@@ -23,7 +23,7 @@ async fn a_new_peer_is_asked_for_all_keys_and_given_all_writes_at_once() {
 }
 
 #[tokio::test]
-async fn an_old_peer_is_asked_key_by_key_and_ends_in_the_same_state() {
+async fn an_old_peer_gets_key_by_key_and_ends_in_the_same_state() {
     let service = Service::start().await;
     let mut new = Peer::offering(&service, 1_000).await;
     let mut old = Peer::old(&service).await;
@@ -41,13 +41,13 @@ async fn an_old_peer_is_asked_key_by_key_and_ends_in_the_same_state() {
 }
 
 #[tokio::test]
-async fn requests_keep_to_the_maxima_that_the_peer_names() {
+async fn requests_do_not_exceed_the_limits_of_the_peer() {
     let service = Service::start().await;
     let mut peer = Peer::offering(&service, 2).await;
 
     peer.invoke("tx1", &BOOTSTRAP).await;
 
-    // Two keys to read, and more than two to write.
+    // There are two keys to read and more than two writes.
     let writes = peer.asked.iter().filter(|kind| **kind == Type::WriteBatchState).count();
     assert_eq!(writes, peer.state.len().div_ceil(2));
 }
@@ -81,7 +81,7 @@ async fn many_transactions_run_at_once_and_end_in_any_order() {
         peer.send(transaction(&format!("tx{number}"), NAME, &admin, &query)).await;
     }
 
-    // Every one has asked before any is answered.
+    // Every transaction has sent its request before any is answered.
     let mut questions = vec![];
     while questions.len() < AT_ONCE {
         questions.push(peer.receive().await.unwrap());
@@ -119,7 +119,7 @@ async fn the_attribute_of_the_certificate_is_the_role() {
 }
 
 #[tokio::test]
-async fn a_change_by_way_of_another_chaincode_is_refused() {
+async fn a_change_through_another_chaincode_is_refused() {
     let service = Service::start().await;
     let mut peer = Peer::offering(&service, 1_000).await;
 
@@ -131,7 +131,7 @@ async fn a_change_by_way_of_another_chaincode_is_refused() {
 }
 
 #[tokio::test]
-async fn a_state_that_the_peer_cannot_read_fails_the_transaction_alone() {
+async fn a_state_that_the_peer_cannot_read_fails_only_the_transaction() {
     let service = Service::start().await;
     let mut peer = Peer::offering(&service, 1_000).await;
     peer.send(transaction("tx1", NAME, &signer("admin", None), &BOOTSTRAP)).await;
@@ -145,7 +145,7 @@ async fn a_state_that_the_peer_cannot_read_fails_the_transaction_alone() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_transaction_is_answered_as_an_error() {
+async fn a_malformed_transaction_is_answered_by_an_error() {
     let service = Service::start().await;
     let mut peer = Peer::offering(&service, 1_000).await;
     peer.send(message(Type::Transaction, "tx1", vec![])).await;

@@ -1,5 +1,6 @@
-//! The one grant of every person. The countries' counters bound the genesis pools, because
-//! the caps of all shares exhaust them exactly; so no grant touches a pool's key.
+//! The rule of the genesis grant, one for each person. The countries' counters limit the payments
+//! from the genesis pools, because the caps of all shares use up the pools exactly. So no grant
+//! writes the key of a pool, and grants of different countries do not conflict.
 
 use gx_model::economics::{GENESIS_AGES, Grant, age_on, grant_for};
 use gx_model::{
@@ -8,7 +9,7 @@ use gx_model::{
 
 use super::users::{require_country, require_nationality};
 use super::{Moment, account, user_account};
-use crate::halt::{Damaged, Stop};
+use crate::call_error::{Damaged, Stop};
 use crate::keys;
 use crate::overlay::{Effect, Overlay};
 use crate::records::{Account, Counters, GrantRecord};

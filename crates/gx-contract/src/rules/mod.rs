@@ -1,5 +1,5 @@
-//! The rules of every command. Each reads what was read ahead, refuses or defers in a
-//! fixed order, and returns its whole effect.
+//! The rules of all commands. Each rule reads only values that were read ahead, checks its reasons
+//! to refuse or defer in a fixed order, and returns its whole effect.
 
 mod genesis;
 mod system;
@@ -9,20 +9,20 @@ mod users;
 use gx_model::{AccountId, Command, InvalidCommand, Prerequisite, RejectionCode};
 use time::Date;
 
-use crate::halt::Stop;
+use crate::call_error::Stop;
 use crate::keys;
 use crate::overlay::{Effect, Overlay};
 use crate::records::{Account, System};
 
 pub(crate) use transfers::priced;
 
-/// Which transaction, and on which day.
+/// The transaction's id and its day in UTC.
 pub(crate) struct Moment<'a> {
     pub(crate) tx_id: &'a str,
     pub(crate) today: Date,
 }
 
-/// The keys that a command can read, the system's and its own record left out.
+/// Returns the keys that a command can read, without the system's key and the command's own record.
 pub(crate) fn keys(command: &Command) -> Vec<String> {
     match command {
         Command::BootstrapSystem {} | Command::PauseSystem { .. } | Command::ResumeSystem {} => {
@@ -52,7 +52,7 @@ pub(crate) fn keys(command: &Command) -> Vec<String> {
     }
 }
 
-/// Applies the command's rule.
+/// Applies the command's rule and returns its effect.
 pub(crate) fn apply(
     state: &Overlay,
     moment: &Moment<'_>,
@@ -60,7 +60,8 @@ pub(crate) fn apply(
 ) -> Result<Effect, Stop> {
     let system: System = state.get(keys::SYSTEM)?.unwrap_or_default();
     let command = command.as_ref();
-    // A second pause must not wait for the resume, only to pause again.
+    // A pause during a pause is refused and not deferred; otherwise it would pause again after the
+    // resume.
     let despite_pause =
         matches!(command, Ok(Command::PauseSystem { .. } | Command::ResumeSystem {}));
     if system.paused.is_some() && !despite_pause {
@@ -99,7 +100,8 @@ fn user_account(id: &gx_model::FabricUserId) -> String {
     keys::account(&AccountId::User(id.clone()))
 }
 
-/// An account that must exist. A treasury comes with its country's data.
+/// Returns an account that must exist. If a treasury is missing, the command waits for its
+/// country's data.
 fn account(state: &Overlay, id: &AccountId) -> Result<Account, Stop> {
     match (state.get(&keys::account(id))?, id) {
         (Some(account), _) => Ok(account),

@@ -1,4 +1,4 @@
-//! The system as a whole: supply, countries, pause, treasuries.
+//! The rules of the whole system: supply, countries, pause, treasuries.
 
 use gx_model::{
     AccountBalance, AccountId, Country, CountryCode, CountryList, DomainEvent, Pool, Qirat,
@@ -6,7 +6,7 @@ use gx_model::{
 };
 
 use super::account;
-use crate::halt::Stop;
+use crate::call_error::Stop;
 use crate::keys;
 use crate::overlay::{Effect, Overlay};
 use crate::records::{Account, Standing, System};

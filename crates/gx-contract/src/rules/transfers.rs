@@ -1,10 +1,10 @@
-//! Moving money, and what it costs.
+//! The rules of transfers and of their fees.
 
 use gx_model::economics::{Fee, fee};
 use gx_model::{AccountId, DomainEvent, Pool, Qirat, Rejection, RejectionCode, TxType};
 
 use super::account;
-use crate::halt::{Damaged, Stop};
+use crate::call_error::{Damaged, Stop};
 use crate::keys;
 use crate::overlay::{Effect, Overlay};
 use crate::records::{Account, Standing};
@@ -48,7 +48,7 @@ pub(super) fn transfer(
         .fee(fee))
 }
 
-/// The fee of a transfer, unless the class that the caller claims is another.
+/// Returns the fee of a transfer. Refuses a claimed class that is not the class of the accounts.
 pub(crate) fn priced(
     from: &AccountId,
     to: &AccountId,

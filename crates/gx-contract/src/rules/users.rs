@@ -1,4 +1,4 @@
-//! People: how they come to exist on the ledger, and whether they may spend.
+//! The rules of people: creation, freeze and unfreeze.
 
 use gx_model::{
     AccountId, BiometricHash, Country, CountryCode, DomainEvent, FabricUserId, Prerequisite, Qirat,
@@ -6,7 +6,7 @@ use gx_model::{
 };
 
 use super::{Moment, account, user_account};
-use crate::halt::Stop;
+use crate::call_error::Stop;
 use crate::keys;
 use crate::overlay::{Effect, Overlay};
 use crate::records::{Account, Standing, User};

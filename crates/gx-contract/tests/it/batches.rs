@@ -1,4 +1,4 @@
-//! Many commands in one transaction, and one command in many.
+//! Batches of commands, and commands that are repeated.
 
 use gx_contract::Response;
 use gx_model::{BatchCommand, CommandId, EntryOutcome, SignerRole};
@@ -7,8 +7,8 @@ use crate::ledger::{Ledger, entries};
 use crate::table::{check, command, outcome};
 use crate::tables::populated;
 
-/// G2: a command in a batch sees those before it, and a refused one is as if it were not
-/// there.
+/// G2: a command in a batch sees the changes of the commands before it, and a refused command
+/// changes nothing.
 #[test]
 fn a_batch_runs_in_order_and_a_refusal_harms_no_neighbour() {
     check(
@@ -39,7 +39,7 @@ fn a_batch_runs_in_order_and_a_refusal_harms_no_neighbour() {
     );
 }
 
-/// G2: an id takes effect once, in one batch, across batches and after a refusal.
+/// G2: an id takes effect once: within a batch, across batches, and after a refusal.
 #[test]
 fn an_id_takes_effect_once() {
     check(
@@ -61,7 +61,7 @@ fn an_id_takes_effect_once() {
     );
 }
 
-/// G2: repeating whole batches changes no key, whatever became of their commands.
+/// G2: a repeated batch writes nothing, whatever the outcomes of its commands were.
 #[test]
 fn a_repeated_batch_writes_nothing() {
     let mut ledger = populated();
@@ -84,7 +84,7 @@ fn a_repeated_batch_writes_nothing() {
     }
 }
 
-/// G2: a deferred command leaves nothing behind, so it can still take effect.
+/// G2: a deferred command writes nothing, so it can take effect later.
 #[test]
 fn a_deferral_writes_nothing() {
     let mut ledger = Ledger::default();
@@ -93,9 +93,9 @@ fn a_deferral_writes_nothing() {
     assert_eq!(ledger.state.values, before);
 }
 
-/// Fees of a whole batch go to one key, which the transaction did not read.
+/// The fees of a whole batch are written to one key, which the transaction did not read.
 #[test]
-fn all_fees_of_a_transaction_stand_under_one_key() {
+fn all_fees_of_a_transaction_are_written_to_one_key() {
     let mut ledger = populated();
     check(
         &mut ledger,
@@ -112,7 +112,7 @@ fn all_fees_of_a_transaction_stand_under_one_key() {
 }
 
 #[test]
-fn a_batch_has_bounds() {
+fn a_batch_above_a_limit_is_refused() {
     let mut ledger = populated();
     let one = BatchCommand::new(ledger.fresh_id(), &command(&["unfreeze", "sarah"]));
     let mut refused = |batch: String, why: &str| {
@@ -143,9 +143,9 @@ fn a_full_batch_is_executed() {
     check(&mut ledger, "balance ali => 1000");
 }
 
-/// G2: a cancelled id never takes effect, and what took effect cannot be cancelled.
+/// G2: a cancelled id never takes effect, and an id that took effect cannot be cancelled.
 #[test]
-fn a_cancellation_fences_ids_off() {
+fn a_cancelled_id_never_takes_effect() {
     let mut ledger = populated();
     check(&mut ledger, "@done transfer sarah ali 5 - => applied\npause INCIDENT => applied");
     let [done, waiting, own] = ["done", "waiting", "own"].map(table_id);

@@ -1,4 +1,4 @@
-//! Direct calls, roles, and what is refused as a whole.
+//! Direct calls, roles, and calls that are refused as a whole.
 
 use gx_contract::{COMPACT_FEES, Caller, Invocation, QUERIES, Response, fee_key, invoke};
 use gx_model::{BatchCommand, Command, CommandKind, SignerRole};
@@ -38,8 +38,8 @@ fn code(response: &Response) -> &str {
     response.message.split(':').next().unwrap()
 }
 
-/// OUT-02: the contract has a function for every command of the list, called directly or
-/// in a batch, and no other.
+/// OUT-02: the contract has a function for every command kind, both as a direct call and in a
+/// batch, and no other mutating function.
 #[test]
 fn out_02_every_command_has_its_function() {
     for command in one_of_each() {
@@ -53,7 +53,8 @@ fn out_02_every_command_has_its_function() {
     assert_eq!((response.status, code(&response)), (Response::REFUSED, "UNKNOWN_FUNCTION"));
 }
 
-/// OUT-01: a call that lacks an argument, or has one too many, is refused and names it.
+/// OUT-01: a call with an argument too few or too many is refused, and the error names the
+/// function.
 #[test]
 fn out_01_a_call_of_the_wrong_number_of_arguments_is_refused() {
     for command in one_of_each() {
@@ -70,8 +71,8 @@ fn out_01_a_call_of_the_wrong_number_of_arguments_is_refused() {
     }
 }
 
-/// FAB-10: while paused, every mutating function but the resume is refused with one code;
-/// the resume restores them.
+/// FAB-10: during a pause every mutating function except the resume is refused with the same code,
+/// and works again after the resume.
 #[test]
 fn fab_10_a_pause_refuses_every_direct_change_but_the_resume() {
     let mut ledger = populated();
@@ -94,7 +95,7 @@ fn fab_10_a_pause_refuses_every_direct_change_but_the_resume() {
     assert_eq!(response.status, Response::OK, "{}", response.message);
 }
 
-/// A direct call sets the event with one entry, is done once, and is refused without a
+/// A direct call emits an event with one entry and takes effect once. If it is refused, there is no
 /// transaction.
 #[test]
 fn a_direct_call_is_a_batch_of_one_or_no_transaction() {
@@ -124,10 +125,10 @@ fn a_direct_call_is_a_batch_of_one_or_no_transaction() {
     assert_eq!((refused.status, code(&refused)), (Response::REFUSED, "INVALID_COMMAND"));
 }
 
-/// Each role reaches its own functions and those of the lesser roles; a batch needs the
-/// role of its commands, and nothing of one that is refused is on record.
+/// Each role allows its own functions and those of the lower roles. A batch needs the highest role
+/// of its commands, and a batch that is refused for its role records nothing.
 #[test]
-fn a_role_reaches_as_far_as_its_functions() {
+fn a_role_allows_its_functions_and_those_of_lower_roles() {
     let roles = [None].into_iter().chain(SignerRole::ALL.map(Some));
     for (command, role) in
         roles.flat_map(|role| one_of_each().into_iter().map(move |command| (command, role)))
@@ -169,7 +170,7 @@ fn a_role_comes_from_the_attribute_or_the_admin_unit() {
     assert_eq!(role(None, &["client"]), None);
 }
 
-/// Called through another chaincode the event would be lost, so nothing is done.
+/// A call through another chaincode is refused, because Fabric would drop the event.
 #[test]
 fn a_proposal_that_names_another_chaincode_is_refused() {
     let mut ledger = populated();
@@ -185,10 +186,11 @@ fn a_proposal_that_names_another_chaincode_is_refused() {
     };
     let response = invoke(&mut ledger.state, &call).unwrap();
     assert_eq!((response.status, code(&response)), (Response::REFUSED, "WRONG_CHAINCODE"));
-    assert!(response.writes.is_empty() && response.event.is_none());
+    assert!(response.writes.is_empty());
+    assert!(response.event.is_none());
 }
 
-/// A value that this contract does not write ends the call; it is never taken for absent.
+/// A value that this contract does not write ends the call and is not treated as absent.
 #[test]
 fn a_damaged_state_is_an_error() {
     let mut ledger = populated();
@@ -197,7 +199,7 @@ fn a_damaged_state_is_an_error() {
     assert_eq!((response.status, code(&response)), (Response::DAMAGED, "STATE_DAMAGED"));
 }
 
-/// G4: folded fees can be spent, the others not yet; each is folded once.
+/// G4: folded fees can be spent and other fees cannot; each fee is folded once.
 #[test]
 fn fees_are_folded_once_and_then_spent() {
     let mut ledger = populated();

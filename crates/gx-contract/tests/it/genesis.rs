@@ -1,4 +1,4 @@
-//! Who is granted how much.
+//! Genesis grants: amounts, ages, phases.
 
 use gx_contract::CountryView;
 use gx_model::{
@@ -25,7 +25,7 @@ fn person(birth_date: Date, country: &str, seed: u64) -> FabricUserId {
     FabricUserId::generate(&subject, &mut StdRng::seed_from_u64(seed)).unwrap()
 }
 
-/// Creates and grants a new person; gives phase, amount and reason as one text.
+/// Creates a person, pays the grant, and returns phase, amount and reason as one text.
 fn grant(ledger: &mut Ledger, user_id: &FabricUserId) -> String {
     let (user_id, nationality) = (user_id.clone(), user_id.country());
     let biometric_hash = biometric_hash();
@@ -80,7 +80,7 @@ fn fab_13_ages_at_both_limits() {
     }
 }
 
-/// FAB-13: the day is that of UTC, in whatever offset the transaction's time is written.
+/// FAB-13: the day is the day in UTC, whatever the offset of the transaction's time.
 #[test]
 fn fab_13_the_day_is_counted_in_utc() {
     let mut ledger = Ledger::default();
@@ -89,9 +89,9 @@ fn fab_13_the_day_is_counted_in_utc() {
     assert_eq!(grant(&mut ledger, &person(date!(2012 - 06 - 15), "MY", 1)), "AGE");
 }
 
-/// FAB-13: one grant per user ever, be it of nothing.
+/// FAB-13: a person has one grant, also if its amount is 0.
 #[test]
-fn fab_13_a_grant_of_nothing_is_a_grant() {
+fn fab_13_a_grant_of_0_uses_up_the_one_grant() {
     let mut ledger = Ledger::default();
     check(
         &mut ledger,
@@ -109,8 +109,8 @@ fn fab_13_a_grant_of_nothing_is_a_grant() {
     check(&mut ledger, "grant baby => refused GENESIS_DONE");
 }
 
-/// G4, CFG-10: a country moves through the phases by its own share, and then grants end.
-/// A share of 10 parts per 10^9 has 1, 2, 3, 4, 15 and 24 people in the six phases.
+/// G4, CFG-10: a country goes through the phases by its own share, and then grants end. A share of
+/// 10 parts per 10^9 has 1, 2, 3, 4, 15 and 24 people in the six phases.
 #[test]
 fn a_country_moves_through_all_phases() {
     let mut ledger = Ledger::default();

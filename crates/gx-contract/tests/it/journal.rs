@@ -1,11 +1,11 @@
-//! A story that makes the ledger say everything it can say, always with the same words.
+//! A fixed story that makes the ledger emit every event and outcome, always with the same bytes.
 
 use gx_model::{BatchCommand, BatchEntry, CommandId, SignerRole};
 
 use crate::ledger::{Ledger, entries};
 use crate::table::command;
 
-/// Every entry that the story's transactions set, and the ledger after it.
+/// Returns every entry that the story's transactions emit, and the ledger after the story.
 pub(crate) fn tell() -> (Vec<BatchEntry>, Ledger) {
     let mut ledger = Ledger::default();
     let mut told = vec![];

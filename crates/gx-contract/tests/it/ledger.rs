@@ -1,4 +1,4 @@
-//! A ledger of one peer in memory, which checks after every transaction what must hold.
+//! A ledger of one peer in memory. It checks the invariants after every transaction.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -12,7 +12,7 @@ use time::macros::datetime;
 
 pub(crate) const CHAINCODE: &str = "gxtv3";
 
-/// The state, and how it was read.
+/// The state, with counts of the reads.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
     pub(crate) values: BTreeMap<String, Vec<u8>>,
@@ -46,7 +46,7 @@ impl Default for Ledger {
 }
 
 impl Ledger {
-    /// Proposes the call and, where it is endorsed, commits it.
+    /// Proposes the call and commits it if it is endorsed.
     pub(crate) fn call(
         &mut self,
         role: Option<SignerRole>,
@@ -70,7 +70,7 @@ impl Ledger {
         response
     }
 
-    /// Runs the call on two peers, which must agree, and commits nothing.
+    /// Runs the call on two peers, checks that they agree, and commits nothing.
     pub(crate) fn propose(
         &self,
         role: Option<SignerRole>,
@@ -113,7 +113,8 @@ impl Ledger {
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
         let response = self.propose(None, "evaluation", function, &args);
         assert_eq!(response.status, Response::OK, "{}", response.message);
-        assert!(response.event.is_none() && response.writes.is_empty());
+        assert!(response.event.is_none());
+        assert!(response.writes.is_empty());
         serde_json::from_slice(&response.payload).unwrap()
     }
 
@@ -122,8 +123,8 @@ impl Ledger {
         CommandId::derive(&["test", &self.transactions.to_string()])
     }
 
-    /// G4: accounts, less what was paid from the genesis pools, plus fees on their way, are
-    /// the supply; and nobody's balance is negative, which [`Qirat`] cannot be.
+    /// G4: the balances of all accounts, minus the payments from the genesis pools, plus the fees
+    /// that are not folded, are the supply. [`Qirat`] cannot be negative.
     pub(crate) fn check_conservation(&self) {
         let mut sum = 0;
         for (key, value) in &self.state.values {
@@ -145,7 +146,7 @@ impl Ledger {
     }
 }
 
-/// The entries in the event of a transaction.
+/// Returns the entries in the event of a transaction.
 pub(crate) fn entries(response: &Response) -> Vec<BatchEntry> {
     let (name, payload) = response.event.as_ref().unwrap();
     assert_eq!(name, BatchEvent::NAME);

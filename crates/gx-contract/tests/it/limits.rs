@@ -1,5 +1,5 @@
 //! Money near every limit: pools emptied to the last Qirat, phases used up, amounts up to the
-//! supply and beyond.
+//! supply and above.
 
 use gx_contract::{AccountView, FeeView, SupplyView};
 use gx_model::{AccountId, Command, CommandKind, EntryOutcome, FabricUserId, Qirat, SignerRole};
@@ -9,11 +9,11 @@ use crate::ledger::Ledger;
 use crate::people::biometric_hash;
 use crate::table::{check, command};
 
-/// With a share of 10 parts per 10⁹ all phases together are for 49 people.
+/// With a share of 10 parts per 10⁹, all phases together have grants for 49 people.
 const PEOPLE: u16 = 55;
 const POOLS: [&str; 4] =
     ["SYSTEM_LOAN_POOL", "SYSTEM_GX_POOL", "SYSTEM_CHARITABLE_POOL", "SYSTEM_OPERATIONS_FUND"];
-/// No amounts: each is above the supply, or above what 64 bits hold.
+/// Invalid amounts: each is above the supply or does not fit 64 bits.
 const TOO_LARGE: [&str; 4] = [
     "1250000000000000001",
     "9223372036854775807",
@@ -23,16 +23,16 @@ const TOO_LARGE: [&str; 4] = [
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// The supply once more.
+    /// Bootstrap again.
     Mint,
-    /// A person and the grant, or the grant once more.
+    /// Creates a person and pays the grant, or repeats the grant.
     Grant(u16),
     Transfer {
         from: usize,
         to: usize,
         near: Near,
     },
-    /// An amount that is none.
+    /// A transfer of an invalid amount.
     TooLarge {
         from: usize,
         to: usize,
@@ -40,13 +40,13 @@ enum Step {
     },
 }
 
-/// Amounts at the edge of what the sender can pay.
+/// Amounts near the limit of what the payer can pay.
 #[derive(Clone, Copy, Debug)]
 enum Near {
     One,
-    /// All that is there with the fee on top, and so many Qirat more or less.
+    /// The whole balance with the fee included, plus or minus some Qirat.
     Affordable(i64),
-    /// All that is there without the fee, and so many Qirat more or less.
+    /// The whole balance without the fee, plus or minus some Qirat.
     Everything(i64),
     Supply,
 }
@@ -74,7 +74,7 @@ fn person(n: u16) -> FabricUserId {
     format!("MY 463 AUN834 0QKZB {n:04}").parse().unwrap()
 }
 
-/// Pools, treasuries and people by number.
+/// Returns a pool, treasury or person by number.
 fn account(n: usize) -> AccountId {
     if let Some(pool) = POOLS.get(n) {
         return pool.parse().unwrap();
@@ -99,7 +99,7 @@ fn fee(ledger: &Ledger, from: &AccountId, to: &AccountId, amount: i64) -> i64 {
     view.fee.get()
 }
 
-/// An amount near the edge, if there can be one.
+/// Returns an amount near the limit, or `None` if there is no valid one.
 fn amount(ledger: &Ledger, from: &AccountId, to: &AccountId, near: Near) -> Option<Qirat> {
     let held = balance(ledger, from);
     let amount = match near {
@@ -117,13 +117,13 @@ fn amount(ledger: &Ledger, from: &AccountId, to: &AccountId, near: Near) -> Opti
     Qirat::new(amount).ok().filter(|amount| *amount > Qirat::ZERO)
 }
 
-/// The state but for the outcomes of commands.
+/// Returns the state without the records of commands.
 fn money(ledger: &Ledger) -> Vec<(String, Vec<u8>)> {
     let values = ledger.state.values.iter().filter(|(key, _)| !key.starts_with("cmd~"));
     values.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-/// Runs a command; where it is refused, it has changed nothing.
+/// Runs a command; checks that a refused command changes nothing.
 fn run(ledger: &mut Ledger, command: &Command) -> bool {
     let before = money(ledger);
     let entry = ledger.run(command);
@@ -149,9 +149,9 @@ fn transfer(ledger: &mut Ledger, from: &AccountId, to: &AccountId, near: Near) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// FAB-11: whatever is minted, granted and moved near the limits, what would exceed one is
-    /// refused and leaves the state as it was, and accounts, pools and fees are the supply
-    /// after every transaction (`Ledger::call` adds them up, in checked integers).
+    /// FAB-11: near the limits, a mint, grant or transfer that would exceed one is refused and
+    /// leaves the state unchanged. After every transaction, accounts, pools and fees sum to the
+    /// supply (`Ledger::call` adds them in checked integers).
     #[test]
     fn fab_11_nothing_exceeds_the_supply(steps in steps()) {
         let mut ledger = Ledger::default();

@@ -1,4 +1,4 @@
-//! The contracts, called as a peer calls them, over a state in memory.
+//! Tests of the contracts, called as a peer calls them, with a state in memory.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "these are tests")]
 
@@ -9,6 +9,7 @@ mod journal;
 mod ledger;
 mod limits;
 mod people;
+mod precedence;
 mod properties;
 mod queries;
 mod recorded;

@@ -1,9 +1,9 @@
-//! Who takes part in the tests, by first name.
+//! The people and organisations of the tests, by first name.
 
 use gx_model::{AccountId, BiometricHash, Country, FabricUserId};
 
-/// `MY 463 AUN834 0QKZB 5821` is the published example; the others differ in what their
-/// names say. All but the baby were born, or founded, in 1989 or 1992.
+/// `MY 463 AUN834 0QKZB 5821` is the published example; the names of the others tell how they
+/// differ. All except the baby were born or founded in 1989 or 1992.
 const PEOPLE: [(&str, &str); 8] = [
     ("sarah", "MY 463 AUN834 0QKZB 5821"),
     ("ali", "MY 111 ABG641 0ALIX 0001"),
@@ -15,13 +15,13 @@ const PEOPLE: [(&str, &str); 8] = [
     ("robot", "MY 666 BNS641 FSYST 0006"),
 ];
 
-/// The id of one of [`PEOPLE`].
+/// Returns the id of one of [`PEOPLE`].
 pub(crate) fn id(name: &str) -> FabricUserId {
     let (_, id) = PEOPLE.iter().find(|(known, _)| *known == name).unwrap();
     id.parse().unwrap()
 }
 
-/// A person's name, `treasury_MY`, or a pool's name without `SYSTEM_`.
+/// Returns the account of a person's name, of `treasury_MY`, or of a pool's name without `SYSTEM_`.
 pub(crate) fn account(name: &str) -> AccountId {
     match PEOPLE.iter().any(|(known, _)| *known == name) {
         true => AccountId::User(id(name)),
@@ -34,7 +34,7 @@ pub(crate) fn biometric_hash() -> BiometricHash {
     "5f".repeat(32).parse().unwrap()
 }
 
-/// A country by `CODE:share`.
+/// Returns the country of `CODE:share`.
 pub(crate) fn country(text: &str) -> Country {
     let (code, share) = text.split_once(':').unwrap();
     Country {

@@ -1,4 +1,4 @@
-//! What holds for any sequence of commands.
+//! Invariants of any sequence of commands.
 
 use gx_contract::{COMPACT_FEES, Response};
 use gx_model::{BatchCommand, CommandId, DomainEvent, EntryOutcome, SignerRole};
@@ -24,7 +24,7 @@ const AMOUNTS: [&str; 6] = ["0", "0.000001", "2.5", "99.999999", "450", "1875000
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Commands in one batch: an id each, and the words.
+    /// The commands of one batch, each with an id and its words.
     Batch(Vec<(u16, String)>),
     Cancel(Vec<u16>),
     FoldFees,
@@ -51,7 +51,7 @@ fn words() -> impl Strategy<Value = String> {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    // Few ids, so that some repeat.
+    // There are few ids, so that some repeat.
     let id = 0..500_u16;
     let batch = prop::collection::vec((id.clone(), words()), 1..8).prop_map(Step::Batch);
     let cancel = prop::collection::vec(id, 1..4).prop_map(Step::Cancel);
@@ -108,9 +108,9 @@ fn play(ledger: &mut Ledger, step: &Step) -> Response {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// G4: whatever happens, money is neither made nor lost and no balance is negative
-    /// (`Ledger::call` checks that after every transaction, and that two peers agree).
-    /// PRJ-04: every event's name is known, and the event can be read.
+    /// G4: any sequence of commands neither creates nor loses money, and no balance becomes
+    /// negative (`Ledger::call` checks that after every transaction, and that two peers agree).
+    /// PRJ-04: every event has a known name and can be read.
     #[test]
     fn g4_any_sequence_conserves_the_supply(steps in steps()) {
         let mut ledger = Ledger::default();
@@ -126,8 +126,8 @@ proptest! {
         }
     }
 
-    /// G2: every command of a batch ends finally at most once; a repeated batch gives only
-    /// replays for what was final, and no key changes for them.
+    /// G2: every command of a batch ends finally at most once. A repeated batch has only replays of
+    /// final outcomes, and these write nothing.
     #[test]
     fn g2_a_batch_repeated_at_any_time_changes_nothing(steps in steps()) {
         let mut ledger = Ledger::default();

@@ -1,4 +1,4 @@
-//! Questions, above all about what is new or not there.
+//! Queries, mostly about things that are new or do not exist.
 
 use gx_contract::{
     AccountView, CommandRecord, CountryView, FeeView, PoolView, QUERIES, Response, SupplyView,
@@ -32,12 +32,14 @@ fn fab_05_queries_of_an_empty_ledger_decode() {
         assert_eq!(ledger.query::<Value>(function, args), expected, "{function}");
     }
     let system: SystemView = ledger.query(QUERIES[0], &[]);
-    assert!(!system.bootstrapped && !system.paused && system.reason_code.is_none());
+    assert!(!system.bootstrapped);
+    assert!(!system.paused);
+    assert!(system.reason_code.is_none());
     let supply: SupplyView = ledger.query(QUERIES[5], &[]);
     assert_eq!((supply.supply, supply.users), (Qirat::ZERO, 0));
 }
 
-/// FAB-05: every query about a person who was created a moment ago decodes.
+/// FAB-05: every query about a person who has just been created decodes.
 #[test]
 fn fab_05_queries_about_a_brand_new_user_decode() {
     let mut ledger = Ledger::default();
@@ -58,7 +60,7 @@ fn fab_05_queries_about_a_brand_new_user_decode() {
     assert_eq!(command.unwrap().outcome, EntryOutcome::Applied {});
 }
 
-/// G4: pools and circulation sum to the supply, to the last Qirat.
+/// G4: pools and circulation sum to exactly the supply.
 #[test]
 fn supply_and_pools_sum_up() {
     let mut ledger = populated();
@@ -72,7 +74,7 @@ fn supply_and_pools_sum_up() {
     assert_eq!(pools[5].unfolded, Qirat::new(150_000).unwrap());
 }
 
-/// DB-06: zero, one and the whole supply stand on the ledger, and come back, unchanged.
+/// DB-06: zero, one Qirat and the whole supply are stored on the ledger and read back unchanged.
 #[test]
 fn db_06_amounts_come_back_unchanged() {
     let mut ledger = populated();
@@ -92,7 +94,7 @@ fn db_06_amounts_come_back_unchanged() {
 }
 
 #[test]
-fn a_fee_can_be_asked_for_beforehand() {
+fn a_query_returns_the_fee_before_the_transfer() {
     let ledger = Ledger::default();
     let [sarah, bea] = ["sarah", "bea"].map(id);
     let fee: FeeView = ledger.query(QUERIES[7], &[sarah.as_str(), bea.as_str(), "5000000", ""]);
@@ -105,7 +107,7 @@ fn a_fee_can_be_asked_for_beforehand() {
 }
 
 #[test]
-fn a_malformed_question_is_refused() {
+fn a_malformed_query_is_refused() {
     let ledger = Ledger::default();
     for (at, query) in QUERIES.iter().enumerate() {
         let too_many = vec!["x".to_owned(); 5];

@@ -1,5 +1,5 @@
-//! What the ledger says, compared with what was recorded. Readers are tested against the
-//! recordings, so a change here is a change of the wire form: it needs a new version.
+//! Compares the ledger's events with a recording. Readers are tested with the same recording, so a
+//! difference is a change of the wire form and needs a new version.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,8 @@ use crate::journal::tell;
 
 const RECORDED: &str = include_str!("../../../gx-model/tests/recorded/story.json");
 
-/// PRJ-02: the ledger's words are those of the recording, byte by byte: peers whose builds
-/// wrote keys in another order would not endorse the same.
+/// PRJ-02: the events equal the recording byte by byte. Peers whose builds write keys in another
+/// order could not endorse the same transaction.
 #[test]
 fn prj_02_the_ledger_speaks_as_recorded() {
     let said = BatchEvent { version: BatchEvent::VERSION, entries: tell().0 };
@@ -19,8 +19,7 @@ fn prj_02_the_ledger_speaks_as_recorded() {
     assert_eq!(said, RECORDED.trim_end(), "the ledger says:\n{said}");
 }
 
-/// PRJ-04: every name that the ledger emits is one that readers know, and the story has
-/// them all.
+/// PRJ-04: readers know every event name that the ledger emits, and the story emits all of them.
 #[test]
 fn prj_04_every_emitted_name_is_known() {
     let (entries, _) = tell();
@@ -29,8 +28,8 @@ fn prj_04_every_emitted_name_is_known() {
     assert_eq!(emitted, DomainEvent::NAMES.into_iter().collect());
 }
 
-/// G5: neither the state nor an event has a field with room for personal data: the only
-/// names are those of events and countries.
+/// G5: neither the state nor an event has a field that can hold personal data. The fields `name`
+/// hold names of events and countries.
 #[test]
 fn g5_no_field_on_the_ledger_holds_personal_data() {
     let (entries, ledger) = tell();

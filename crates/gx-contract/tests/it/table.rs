@@ -1,4 +1,4 @@
-//! Text tables: a line is a command and what becomes of it.
+//! Tables of text: each line is a command and its expected outcome.
 //!
 //! ```text
 //! bootstrap                      => applied
@@ -7,8 +7,9 @@
 //! balance sarah                  => 500
 //! ```
 //!
-//! `@name` sets a command id; other commands get a fresh one. Amounts are GX. Commands
-//! between `begin` and `end` are one batch. `raw FUNCTION a | b` gives arguments as text.
+//! `@name` sets a command id; other commands get a new one. Amounts are in GX. Commands between
+//! `begin` and `end` are one batch. `raw FUNCTION a
+//! b` passes arguments as text.
 
 use gx_contract::AccountView;
 use gx_model::{BatchCommand, Command, CommandId, EntryOutcome, Gx};
@@ -16,7 +17,7 @@ use gx_model::{BatchCommand, Command, CommandId, EntryOutcome, Gx};
 use crate::ledger::Ledger;
 use crate::people::{account, biometric_hash, country, id};
 
-/// Runs a table on the ledger; every line must end as it says.
+/// Runs a table on the ledger and checks the outcome of every line.
 pub(crate) fn check(ledger: &mut Ledger, table: &str) {
     let mut batch: Option<Vec<(BatchCommand, &str, &str)>> = None;
     for line in table.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -55,7 +56,7 @@ fn run(ledger: &mut Ledger, lines: Vec<(BatchCommand, &str, &str)>) {
     }
 }
 
-/// An outcome in the words of a table.
+/// Returns an outcome in the words of a table.
 pub(crate) fn outcome(outcome: &EntryOutcome) -> String {
     match outcome {
         EntryOutcome::Applied {} => "applied".to_owned(),
@@ -91,7 +92,7 @@ fn parse(ledger: &Ledger, words: &str, position: usize) -> BatchCommand {
     BatchCommand::new(command_id, &command(&words))
 }
 
-/// A command by its words.
+/// Returns the command that these words describe.
 pub(crate) fn command(words: &[&str]) -> Command {
     match *words {
         ["bootstrap"] => Command::BootstrapSystem {},
@@ -119,7 +120,7 @@ pub(crate) fn command(words: &[&str]) -> Command {
             Command::FreezeWallet { user_id: id(name), reason_code: reason.parse().unwrap() }
         }
         ["unfreeze", name] => Command::UnfreezeWallet { user_id: id(name) },
-        _ => panic!("no command of these words: {words:?}"),
+        _ => panic!("these words describe no command: {words:?}"),
     }
 }
 

@@ -1,9 +1,9 @@
-//! What every command does, line by line; refusals in the order in which they win.
+//! The outcomes of all commands, line by line; refusals are in the order in which they are checked.
 
 use crate::ledger::Ledger;
 use crate::table::check;
 
-/// A ledger with countries and people, most of them granted.
+/// Returns a ledger with countries and people; most people have their grant.
 pub(crate) fn populated() -> Ledger {
     let mut ledger = Ledger::default();
     check(
@@ -49,7 +49,7 @@ fn the_supply_is_created_once() {
     );
 }
 
-/// DB-07: a country has its data once, and all shares together stay within 10^9.
+/// DB-07: a country is added once, and the shares sum to at most 10^9.
 #[test]
 fn countries_are_added_once_and_their_shares_are_bounded() {
     check(
@@ -70,7 +70,7 @@ fn countries_are_added_once_and_their_shares_are_bounded() {
 }
 
 #[test]
-fn what_needs_the_supply_or_a_country_waits_for_it() {
+fn a_command_waits_for_the_supply_or_the_country_it_needs() {
     check(
         &mut Ledger::default(),
         "
@@ -91,7 +91,7 @@ fn what_needs_the_supply_or_a_country_waits_for_it() {
     );
 }
 
-/// FAB-08, FAB-14: a malformed id or hash is no user, and a user exists once.
+/// FAB-08, FAB-14: a malformed id or hash is refused, and a person is created once.
 #[test]
 fn users_are_created_once_from_well_formed_facts() {
     let mut ledger = Ledger::default();
@@ -233,9 +233,9 @@ fn a_treasury_receives_and_spends_only_once_activated() {
     );
 }
 
-/// FAB-10: while paused every command but the resume waits, well-formed or not.
+/// FAB-10: during a pause every command except the resume waits, well-formed or not.
 #[test]
-fn fab_10_a_pause_holds_back_every_command_but_the_resume() {
+fn fab_10_a_pause_defers_every_command_but_the_resume() {
     check(
         &mut populated(),
         "

@@ -1,5 +1,5 @@
-//! What a schema consists of, as lines of text: to hash it, to keep a snapshot under version
-//! control, and to name what differs (DB-03).
+//! The catalogue of a schema as lines of text, which are hashed, kept as a snapshot under version
+//! control, and compared (DB-03).
 
 mod store;
 #[cfg(test)]
@@ -11,11 +11,11 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 use sqlx::{Connection as _, PgConnection};
 
-/// The catalogue of one schema: tables, columns with type and default, constraints, indexes,
-/// views, enums, domains, sequences, functions and triggers, each one line.
+/// The catalogue of one schema: tables, columns with type and default, constraints, indexes, views,
+/// enums, domains, sequences, functions and triggers, one line each.
 ///
-/// Partitions are left out, and so is what a rebuild works on: its copies lie in a schema of
-/// their own. Names are relative to the schema, so that any schema's name gives the same.
+/// Partitions are left out, and so are the copies of a rebuild, which have a schema of their own.
+/// Names are relative to the schema, so that the schema's name does not matter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalogue {
     lines: BTreeSet<String>,
@@ -24,33 +24,47 @@ pub struct Catalogue {
 impl Catalogue {
     /// Reads the catalogue of the connection's current schema.
     pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Self> {
-        // The settings that change how defaults are printed hold for this reading only.
+        // The settings that change how defaults are printed end with this transaction.
         let mut reading = conn.begin().await?;
         store::print_alike(&mut reading).await?;
         let lines = store::catalogue_lines(&mut reading).await?;
         reading.rollback().await?;
-        // One object stays one line, whatever its literals contain.
+        // An object stays one line even if its literals contain line breaks.
         Ok(Self { lines: lines.iter().map(|line| line.replace('\n', " ")).collect() })
     }
 
-    /// Whether there is nothing.
+    /// Returns whether the schema has no objects.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
-    /// SHA-256 over the lines.
+    /// Returns the SHA-256 of the lines.
     pub fn fingerprint(&self) -> [u8; 32] {
         Self::fingerprint_of(&self.to_string())
     }
 
-    /// The fingerprint of a snapshot's text.
+    /// Returns the fingerprint of a snapshot's text.
     pub fn fingerprint_of(snapshot: &str) -> [u8; 32] {
         Sha256::digest(snapshot.as_bytes()).into()
     }
 
-    /// How this catalogue differs from a snapshot, one line a difference, each naming the
-    /// object, by name.
+    /// Returns the fingerprint of all objects except these, as [`changed_objects`] names them.
+    pub(crate) fn fingerprint_without(&self, touched: &BTreeSet<String>) -> [u8; 32] {
+        let rest = self.lines.iter().filter(|line| !touched.contains(subject(line)));
+        Self::fingerprint_of(&rest.map(|line| format!("{line}\n")).collect::<String>())
+    }
+
+    /// Returns the differences from a snapshot, one line per object, sorted by name.
     pub fn differences_from(&self, snapshot: &str) -> Vec<String> {
+        self.differences_except(snapshot, &BTreeSet::new())
+    }
+
+    /// Returns [`Self::differences_from`] without these objects.
+    pub(crate) fn differences_except(
+        &self,
+        snapshot: &str,
+        left_out: &BTreeSet<String>,
+    ) -> Vec<String> {
         let wanted: BTreeSet<&str> = snapshot.lines().collect();
         let found: BTreeSet<&str> = self.lines.iter().map(String::as_str).collect();
         let mut sides: BTreeMap<&str, Sides<'_>> = BTreeMap::new();
@@ -60,8 +74,16 @@ impl Catalogue {
         for line in found.difference(&wanted) {
             sides.entry(subject(line)).or_default().found = Some(line);
         }
+        sides.retain(|subject, _| !left_out.contains(*subject));
         sides.into_iter().map(|(subject, sides)| sides.describe(subject)).collect()
     }
+}
+
+/// Returns the objects that differ between two snapshots, each by kind and name.
+pub(crate) fn changed_objects(before: &str, after: &str) -> BTreeSet<String> {
+    let (before, after): (BTreeSet<&str>, BTreeSet<&str>) =
+        (before.lines().collect(), after.lines().collect());
+    before.symmetric_difference(&after).map(|line| subject(line).to_owned()).collect()
 }
 
 impl fmt::Display for Catalogue {
@@ -70,7 +92,7 @@ impl fmt::Display for Catalogue {
     }
 }
 
-/// What both sides say about one object.
+/// The lines of both sides about one object.
 #[derive(Default)]
 struct Sides<'a> {
     wanted: Option<&'a str>,
@@ -91,7 +113,7 @@ impl Sides<'_> {
     }
 }
 
-/// The part of a line that says which object it is about.
+/// Returns the part of a line that names the object.
 fn subject(line: &str) -> &str {
     line.split_once(": ").map_or(line, |(subject, _)| subject)
 }

@@ -1,15 +1,15 @@
-//! SQL that reads the catalogue. It asks only what every supported major version answers
-//! alike: no generated text of views, no constraint kinds that newer versions add.
+//! SQL that reads the catalogue. It uses only what every supported major version returns in the
+//! same form: no generated text of views, no constraint kinds of newer versions.
 
 use sqlx::PgConnection;
 
-/// Makes every session print times and intervals in the same way, until its transaction ends.
+/// Makes the session print times and intervals in the same way, until its transaction ends.
 pub(super) async fn print_alike(conn: &mut PgConnection) -> sqlx::Result<()> {
     let sql = "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO'; SET LOCAL intervalstyle = 'iso_8601'";
     sqlx::raw_sql(sql).execute(conn).await.map(drop)
 }
 
-/// One line an object: `kind name: definition`.
+/// Returns one line per object: `kind name: definition`.
 pub(super) async fn catalogue_lines(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar(CATALOGUE).fetch_all(conn).await
 }

@@ -1,5 +1,3 @@
-use std::path::{Path, PathBuf};
-
 use gx_model::Clock;
 use sqlx::{PgConnection, raw_sql};
 
@@ -7,19 +5,7 @@ use super::Catalogue;
 use crate::testing::TestDatabase;
 use crate::{MIGRATIONS, Migration, migrate_to};
 
-/// With this variable set the snapshots are written instead of compared.
-const UPDATE: &str = "GX_UPDATE_SCHEMA";
-
-fn snapshot(migration: &Migration) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("schema/{}.txt", migration.name))
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test has no command line")]
-fn updating() -> bool {
-    std::env::var_os(UPDATE).is_some()
-}
-
-/// DB-03: the catalogue after each migration is the committed snapshot, line by line.
+/// DB-03: the catalogue after each migration equals the committed snapshot, line by line.
 #[tokio::test]
 async fn a_freshly_migrated_database_is_the_committed_snapshot() {
     for migration in MIGRATIONS {
@@ -27,15 +13,11 @@ async fn a_freshly_migrated_database_is_the_committed_snapshot() {
         let mut conn = database.connection().await;
         migrate_to(&mut conn, migration.version, &Clock::system()).await.unwrap();
         let catalogue = Catalogue::read(&mut conn).await.unwrap();
-        if updating() {
-            std::fs::write(snapshot(migration), catalogue.to_string()).unwrap();
-            continue;
-        }
         let differences = catalogue.differences_from(migration.schema);
         assert!(
             differences.is_empty() && catalogue.to_string() == migration.schema,
             "{} differs from its snapshot; after changing a migration that is not released yet, \
-             run `{UPDATE}=1 cargo test -p gx-db committed_snapshot` and commit schema/: \
+             run `cargo xtask schema --write`: \
              {differences:#?}",
             migration.name
         );
@@ -99,7 +81,7 @@ async fn each_kind_of_difference_is_named() {
     }
 }
 
-/// DB-03: a label taken out of an enum, or added to it, is a difference that names the enum.
+/// DB-03: a label that is removed from an enum or added to it is a difference that names the enum.
 #[tokio::test]
 async fn an_enum_with_other_labels_differs() {
     let database = TestDatabase::empty().await;

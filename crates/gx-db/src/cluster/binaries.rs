@@ -1,18 +1,15 @@
-//! Where the PostgreSQL server programs are.
+//! Finds the PostgreSQL server programs.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::ClusterError;
+use super::{ClusterError, MIN_MAJOR};
 
-/// The oldest major version that GX runs on.
-pub(super) const OLDEST_MAJOR: u32 = 15;
-
-/// Distributions' folders with one sub-folder a major version, and what follows it.
+/// Folders of distributions that contain one folder per major version, and the path below it.
 const VERSIONED: [(&str, &str); 2] = [("/usr/lib/postgresql", "bin"), ("/usr", "bin")];
 
-/// One installation of the server programs.
+/// An installation of the server programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Binaries {
     pub(super) folder: PathBuf,
@@ -20,10 +17,10 @@ pub(super) struct Binaries {
 }
 
 impl Binaries {
-    /// The installation to use: of `major` when the data was made by one, else the newest.
+    /// Returns the installation of `major` if the data needs one, and the newest otherwise.
     pub(super) fn find(major: Option<u32>, data: &Path) -> Result<Self, ClusterError> {
         let mut all = installed();
-        all.retain(|found| found.major >= OLDEST_MAJOR);
+        all.retain(|found| found.major >= MIN_MAJOR);
         match major {
             None => all.into_iter().next().ok_or(ClusterError::NoBinaries),
             Some(_) if all.is_empty() => Err(ClusterError::NoBinaries),
@@ -39,8 +36,8 @@ impl Binaries {
     }
 }
 
-/// Every installation: the named one alone if one is named, else the distribution's newest
-/// first, then what is on the PATH.
+/// Returns all installations: only the one of GX_PG_BINDIR if that is set, and otherwise those of
+/// the distribution, newest first, then those on the PATH.
 #[expect(clippy::disallowed_methods, reason = "where programs lie is the machine's affair")]
 fn installed() -> Vec<Binaries> {
     if let Some(folder) = std::env::var_os("GX_PG_BINDIR").filter(|value| !value.is_empty()) {
@@ -67,9 +64,9 @@ fn names_a_version(folder: &OsStr) -> bool {
     name.strip_prefix("pgsql-").unwrap_or(&name).parse::<u32>().is_ok()
 }
 
-/// The installation in `folder`, if it is a complete one.
+/// Returns the installation in `folder` if it is complete.
 fn probe(folder: &Path) -> Option<Binaries> {
-    // Links are followed, for `initdb` finds `postgres` beside its real self.
+    // Links are followed, because `initdb` looks for `postgres` next to its real path.
     let initdb = folder.join("initdb").canonicalize().ok()?;
     let folder = initdb.parent()?.to_owned();
     if !["pg_ctl", "postgres"].iter().all(|name| folder.join(name).exists()) {
@@ -80,7 +77,7 @@ fn probe(folder: &Path) -> Option<Binaries> {
     Some(Binaries { folder, major })
 }
 
-/// `postgres (PostgreSQL) 15.13 (Debian …)` gives 15.
+/// Returns the major version, 15 for `postgres (PostgreSQL) 15.13 (Debian …)`.
 fn major_of(version: &str) -> Option<u32> {
     let number = version.split("(PostgreSQL) ").nth(1)?;
     number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()

@@ -1,4 +1,4 @@
-//! What can go wrong with a private cluster, each as one sentence that says what to do.
+//! Errors of a private cluster. Each says what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,76 +6,76 @@ use std::path::{Path, PathBuf};
 /// Why a private cluster is not running.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
-    /// No server binaries anywhere.
+    /// The server programs are not installed.
     #[error(
         "no PostgreSQL {} or newer is installed: run `apt-get install postgresql`, or set GX_PG_BINDIR to the folder that holds initdb and pg_ctl",
-        super::binaries::OLDEST_MAJOR
+        super::MIN_MAJOR
     )]
     NoBinaries,
-    /// The data was made by a major version that is not installed.
+    /// The major version that created the data is not installed.
     #[error(
-        "{} was made by PostgreSQL {major}, which is not installed: run `apt-get install postgresql-{major}`, or start over with `--fresh`",
+        "{} was created by PostgreSQL {major}, which is not installed: run `apt-get install postgresql-{major}`, or start over with `--fresh`",
         data.display()
     )]
     OtherMajor {
         /// The data directory.
         data: PathBuf,
-        /// The major version that made it.
+        /// The major version that created it.
         major: u32,
     },
-    /// PostgreSQL refuses to run as root and nobody else is there to run it.
+    /// PostgreSQL cannot run as root, and the machine has no other user for it.
     #[error(
         "PostgreSQL does not run as root and there is neither a user `postgres` nor `nobody`: create one, or start as another user"
     )]
     NoUnprivilegedUser,
-    /// A file or folder that cannot be used.
-    #[error("cannot {action} {}: choose another place with `--data-dir`, or correct its permissions", path.display())]
+    /// A file or folder cannot be used.
+    #[error("cannot {action} {}: choose another folder with `--data-dir`, or correct its permissions", path.display())]
     Folder {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// On what.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// Another process holds the cluster.
-    #[error("{} is in use by another gx: stop that one, or choose another place with `--data-dir`", .0.display())]
+    /// Another process uses the cluster.
+    #[error("{} is in use by another gx: stop it, or choose another folder with `--data-dir`", .0.display())]
     InUse(PathBuf),
-    /// No free port.
-    #[error("no TCP port from {first} to {last} is free on 127.0.0.1: free one of them, or write another start into {}", file.display())]
+    /// No port is free.
+    #[error("no TCP port from {first} to {last} is free on 127.0.0.1: free one of them, or write another first port into {}", file.display())]
     NoPort {
-        /// First port tried.
+        /// First port that was tried.
         first: u16,
-        /// Last port tried.
+        /// Last port that was tried.
         last: u16,
-        /// Where the port is kept.
+        /// File that contains the port.
         file: PathBuf,
     },
     /// A server program failed.
     #[error("{program} failed ({reason}): see {}", log.display())]
     Program {
-        /// Which.
+        /// Name of the program.
         program: &'static str,
-        /// Its last words.
+        /// Last line that it printed.
         reason: String,
-        /// Where more is written.
+        /// File with its whole output.
         log: PathBuf,
     },
     /// The server runs and cannot be used.
     #[error(
-        "PostgreSQL at 127.0.0.1:{port} does not answer as it should ({reason}): stop it, or start over with `--fresh`"
+        "PostgreSQL at 127.0.0.1:{port} gives no usable answer ({reason}): stop it, or start over with `--fresh`"
     )]
     NoAnswer {
-        /// Its port.
+        /// Port of the server.
         port: u16,
-        /// What happened.
+        /// The last error.
         reason: String,
     },
 }
 
 impl ClusterError {
-    /// For `map_err` around a file operation.
+    /// Returns a function for `map_err` around a file operation.
     pub(super) fn folder(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Folder { action, path, source }

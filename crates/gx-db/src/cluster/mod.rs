@@ -1,8 +1,8 @@
-//! A private PostgreSQL cluster: made, started, adopted and stopped by GX itself.
+//! A private PostgreSQL cluster that GX creates, starts, adopts and stops.
 //!
-//! In its folder lie `data`, `password` (0600), `port`, `log` and `lock`. The server listens
-//! on 127.0.0.1 only, asks for its password, and outlives the process that started it, so
-//! that the next start finds either a running server to adopt or one to recover.
+//! Its folder contains `data`, `password` (0600), `port`, `log` and `lock`. The server listens only
+//! on 127.0.0.1, asks for its password, and outlives the process that started it, so that the next
+//! start finds either a running server to adopt or data to recover.
 
 mod binaries;
 mod error;
@@ -25,32 +25,34 @@ pub(crate) use server::Server;
 
 use crate::endpoint::encode;
 
-/// Name of the role that owns the cluster and all in it.
+/// Oldest supported major version.
+const MIN_MAJOR: u32 = 15;
+/// Role that owns the cluster and all its databases.
 const ROLE: &str = "gx";
-/// How long a server may take to say anything, and to finish its recovery.
-const SILENCE: Duration = Duration::from_secs(3);
-const RECOVERY: Duration = Duration::from_secs(60);
-const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
+/// Limits for an answer of the server and for its recovery.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(60);
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What cluster is wanted.
+/// Options of a cluster.
 #[derive(Clone, Debug)]
 pub struct ClusterOptions {
-    /// Its folder; made where it is missing. Becomes a link where the unprivileged user that
-    /// runs the server cannot get at it.
+    /// Folder of the cluster, created if missing. Becomes a link if the unprivileged user that runs
+    /// the server cannot reach it.
     pub folder: PathBuf,
-    /// The database to have; made where it is missing.
+    /// Database of the cluster, created if missing.
     pub database: String,
-    /// The port to try first at the first start. Later starts keep theirs. Better one below the
-    /// range of outgoing connections, so that it is still free then.
+    /// First port to try at the first start; later starts use the same port. A port below the range
+    /// of outgoing connections is still free then.
     pub first_port: u16,
-    /// Whether commits are forced to disk. Only tests say no.
+    /// Whether commits are forced to disk. Only tests set `false`.
     pub durable: bool,
-    /// More lines for the server's configuration: name and value.
+    /// Further lines of the server's configuration: name and value.
     pub settings: Vec<(String, String)>,
 }
 
 impl ClusterOptions {
-    /// A durable cluster in `folder` with the database `gx_protocol`.
+    /// Creates options of a durable cluster in `folder` with the database `gx_protocol`.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
@@ -62,8 +64,8 @@ impl ClusterOptions {
     }
 }
 
-/// A running private cluster. Dropping it leaves the server running; see
-/// [`PrivateCluster::stop`].
+/// A running private cluster. Dropping it leaves the server running; [`PrivateCluster::stop`] stops
+/// it.
 #[derive(Debug)]
 pub struct PrivateCluster {
     server: Server,
@@ -71,19 +73,19 @@ pub struct PrivateCluster {
     password: SecretString,
     database: String,
     adopted: bool,
-    /// Held as long as this value lives: one holder a cluster.
+    /// Lock of the cluster, which one process at a time holds.
     _lock: File,
 }
 
 impl PrivateCluster {
-    /// Starts the cluster, or adopts its server where one survived. A surviving server that
-    /// does not answer is stopped and started again.
+    /// Starts the cluster, or adopts its server if that still runs. A running server that does not
+    /// answer is restarted.
     pub async fn start(options: ClusterOptions) -> Result<Self, ClusterError> {
         let blocking = options.clone();
         let mut cluster = run(move || Self::prepare(&blocking)).await?;
         if cluster.adopted {
             if let Err(error) = cluster.make_database().await {
-                tracing::warn!(%error, "the surviving PostgreSQL does not answer; restarting it");
+                tracing::warn!(%error, "the running PostgreSQL does not answer; restarting it");
                 cluster = run(move || {
                     cluster.server.stop_hard()?;
                     cluster.port = cluster.server.start(&options)?;
@@ -113,13 +115,12 @@ impl PrivateCluster {
         Ok(Self { server, port, password, database, adopted, _lock: lock })
     }
 
-    /// Stops the server after finishing what is committed, within its time limit. The data
-    /// stays.
+    /// Stops the server within a time limit. The data stays.
     pub async fn stop(self) -> Result<(), ClusterError> {
         run(move || self.server.stop()).await
     }
 
-    /// Stops the server that runs in `folder`, if any, and deletes everything there.
+    /// Stops the server of `folder`, if one runs, and deletes the folder.
     pub async fn delete(folder: impl Into<PathBuf>) -> Result<(), ClusterError> {
         let folder = folder.into();
         run(move || {
@@ -133,46 +134,46 @@ impl PrivateCluster {
         .await
     }
 
-    /// URL of the cluster's database, password included, usable by psql as it stands.
+    /// Returns the URL of the cluster's database with the password, as psql takes it.
     pub fn url(&self) -> String {
         self.url_of(&self.database)
     }
 
-    /// URL of any database of the cluster.
+    /// Returns the URL of any database of the cluster.
     pub fn url_of(&self, database: &str) -> String {
         let password = encode(self.password.expose_secret());
         format!("postgres://{ROLE}:{password}@127.0.0.1:{}/{}", self.port, encode(database))
     }
 
-    /// The port on 127.0.0.1.
+    /// Returns the port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Where the cluster really lies.
+    /// Returns the real folder of the cluster.
     pub fn folder(&self) -> &Path {
         self.server.folder()
     }
 
-    /// Whether a surviving server was found instead of starting one.
+    /// Returns whether a running server was adopted.
     pub fn adopted(&self) -> bool {
         self.adopted
     }
 
-    /// Stops the server the hard way, as a crash would. For tests, and blocks.
+    /// Stops the server as a crash would. Blocks; for tests.
     #[cfg(feature = "testing")]
     pub(crate) fn crash(&self) {
         self.server.stop_command("immediate").status().ok();
     }
 
-    /// A command of the server's version, run as the server's user.
+    /// Returns a command of the server's version that runs as the server's user.
     #[cfg(feature = "testing")]
     pub(crate) fn command(&self, program: &str) -> std::process::Command {
         self.server.command(program)
     }
 
-    /// Waits until the server answers with the right password, then makes the database
-    /// where it is missing.
+    /// Waits until the server answers with the right password, then creates the database if it is
+    /// missing.
     async fn make_database(&self) -> Result<(), ClusterError> {
         let mut conn = self.answer().await?;
         let made = create_database(&mut conn, &self.database).await;
@@ -182,15 +183,15 @@ impl PrivateCluster {
 
     async fn answer(&self) -> Result<PgConnection, ClusterError> {
         let url = self.url_of("postgres");
-        let deadline = tokio::time::Instant::now() + RECOVERY;
+        let deadline = tokio::time::Instant::now() + RECOVERY_TIMEOUT;
         loop {
-            match tokio::time::timeout(SILENCE, PgConnection::connect(&url)).await {
+            match tokio::time::timeout(ANSWER_TIMEOUT, PgConnection::connect(&url)).await {
                 Ok(Ok(conn)) => return Ok(conn),
                 Ok(Err(error)) if passing(&error) && tokio::time::Instant::now() < deadline => {
-                    tokio::time::sleep(BETWEEN_QUESTIONS).await;
+                    tokio::time::sleep(RETRY_INTERVAL).await;
                 }
                 Ok(Err(error)) => return Err(self.no_answer(&error)),
-                Err(_) => return Err(self.no_answer(&"it is silent")),
+                Err(_) => return Err(self.no_answer(&"no answer in time")),
             }
         }
     }
@@ -200,7 +201,7 @@ impl PrivateCluster {
     }
 }
 
-/// Makes `name` unless it exists.
+/// Creates the database `name` unless it exists.
 async fn create_database(conn: &mut PgConnection, name: &str) -> Result<(), sqlx::Error> {
     let exists: bool =
         sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
@@ -215,7 +216,7 @@ async fn create_database(conn: &mut PgConnection, name: &str) -> Result<(), sqlx
     Ok(())
 }
 
-/// Whether an error of connecting is one of a server on its way up or down.
+/// Returns whether a failed connection means that the server is starting or stopping.
 fn passing(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => error.code().as_deref() == Some("57P03"),
@@ -223,7 +224,7 @@ fn passing(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Runs what waits for other programs where it may block.
+/// Runs `work`, which waits for other programs, on a thread that may block.
 async fn run<T, F>(work: F) -> Result<T, ClusterError>
 where
     T: Send + 'static,

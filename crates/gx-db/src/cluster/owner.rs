@@ -1,4 +1,4 @@
-//! Who runs the server: PostgreSQL refuses root, so root hands it to an unprivileged user.
+//! The user that runs the server. PostgreSQL cannot run as root, so root uses an unprivileged user.
 
 use std::io;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -10,23 +10,23 @@ use sha2::{Digest, Sha256};
 
 use super::ClusterError;
 
-/// Users to hand the server to, in order of preference.
+/// Unprivileged users, in order of preference.
 const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
-/// Where clusters go when the wanted place cannot be reached by the unprivileged user.
-const ELSEWHERE: &str = "/var/lib/gx";
+/// Folder of clusters whose own folder the unprivileged user cannot reach.
+const REACHABLE_FOLDER: &str = "/var/lib/gx";
 
 /// The user that runs the server programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// Whoever runs this process.
+    /// The user of this process.
     Myself,
-    /// Another one, since this process is root.
+    /// Another user, because this process is root.
     Other { uid: u32, gid: u32 },
 }
 
 impl Owner {
-    /// The user that must run the cluster in `folder` when this process starts it: for root,
-    /// whoever made its data, or else an unprivileged user of the machine.
+    /// Returns the user that must run the cluster in `folder`: for root, the owner of its data, or
+    /// an unprivileged user of the machine.
     pub(crate) fn of(folder: &Path) -> Result<Self, ClusterError> {
         let proc = Path::new("/proc/self");
         let me = proc.metadata().map_err(ClusterError::folder("look at", proc))?.uid();
@@ -46,8 +46,8 @@ impl Owner {
             .ok_or(ClusterError::NoUnprivilegedUser)
     }
 
-    /// A command that runs as this user, in a process group of its own so that Ctrl-C at the
-    /// terminal does not reach it, and with nothing of libpq's in its environment.
+    /// Returns a command that runs as this user, without libpq's environment, and in its own
+    /// process group so that Ctrl-C at the terminal does not reach it.
     pub(crate) fn command(self, program: &Path, folder: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir(folder).env_clear().process_group(0);
@@ -58,7 +58,7 @@ impl Owner {
         command
     }
 
-    /// Makes `path` this user's.
+    /// Makes this user the owner of `path`.
     pub(crate) fn give(self, path: &Path) -> Result<(), ClusterError> {
         match self {
             Self::Myself => Ok(()),
@@ -67,8 +67,8 @@ impl Owner {
         }
     }
 
-    /// The folder to use for `wanted`: itself, or another that `wanted` becomes a link to
-    /// where this user cannot get at it (a root home is closed to others).
+    /// Returns the folder for `wanted`: the folder itself, or another one to which `wanted` becomes
+    /// a link if this user cannot reach it, such as in root's home.
     pub(crate) fn place(self, wanted: &Path) -> Result<PathBuf, ClusterError> {
         if let Ok(existing) = wanted.canonicalize()
             && self.reaches(&existing).map_err(ClusterError::folder("look at", &existing))?
@@ -89,7 +89,7 @@ impl Owner {
         Ok(place)
     }
 
-    /// Whether this user may pass through `folder` and all above it.
+    /// Returns whether this user can reach `folder`.
     fn reaches(self, folder: &Path) -> io::Result<bool> {
         let Self::Other { uid, gid } = self else { return Ok(true) };
         for ancestor in folder.ancestors() {
@@ -107,18 +107,18 @@ impl Owner {
     }
 }
 
-/// A folder that anyone reaches, the same each time for the same wanted one, with a link to it
-/// from there.
+/// Returns a folder that every user can reach, always the same for the same `wanted`, and makes
+/// `wanted` a link to it.
 fn elsewhere(wanted: &Path) -> Result<PathBuf, ClusterError> {
     let digest = Sha256::digest(wanted.as_os_str().as_encoded_bytes());
-    let place = Path::new(ELSEWHERE).join(&hex::encode(digest)[..16]);
+    let place = Path::new(REACHABLE_FOLDER).join(&hex::encode(digest)[..16]);
     match std::fs::read_link(wanted) {
         Ok(target) if target == place => return Ok(place),
         _ => {}
     }
     match std::os::unix::fs::symlink(&place, wanted) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            // An empty folder, or one from before its parents were closed, gives way.
+            // An existing folder is replaced if it is empty.
             std::fs::remove_dir(wanted).map_err(ClusterError::folder("replace", wanted))?;
             std::os::unix::fs::symlink(&place, wanted)
                 .map_err(ClusterError::folder("link", wanted))?;

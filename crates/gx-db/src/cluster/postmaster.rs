@@ -1,17 +1,16 @@
-//! What `postmaster.pid` says, and whether it is still true.
+//! Reads `postmaster.pid` and checks that it is still true.
 
 use std::path::{Path, PathBuf};
 
-/// A postmaster that is alive and serves a certain data directory.
+/// A running postmaster of a data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Postmaster {
     pub(crate) pid: u32,
     pub(crate) port: u16,
 }
 
-/// The postmaster that serves `data`, if one lives. A file left behind by one that died is
-/// removed: its process id may belong to anybody by now, and PostgreSQL would take that
-/// process for the old server.
+/// Returns the running postmaster of `data`. Removes the file of one that died, because its process
+/// id may belong to another process by now, which PostgreSQL would take for the old server.
 pub(super) fn surviving(data: &Path) -> std::io::Result<Option<Postmaster>> {
     let file = data.join("postmaster.pid");
     let text = match std::fs::read_to_string(&file) {
@@ -33,7 +32,7 @@ pub(super) fn surviving(data: &Path) -> std::io::Result<Option<Postmaster>> {
     }
 }
 
-/// Whether process `pid` is a server at work in `data`: a postmaster's working directory is
+/// Returns whether process `pid` is a server of `data`: the working directory of a postmaster is
 /// its data directory. Without /proc the file is believed.
 fn serves(pid: u32, data: &Path) -> bool {
     let process = PathBuf::from(format!("/proc/{pid}"));

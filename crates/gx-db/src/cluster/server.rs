@@ -1,4 +1,4 @@
-//! The server programs at work on one cluster's folder. Everything here blocks.
+//! Runs the server programs on the folder of a cluster. All functions block.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,17 +12,17 @@ use super::binaries::Binaries;
 use super::postmaster::{self, Postmaster};
 use super::{ClusterError, ClusterOptions, Owner, ROLE};
 
-/// How many ports after the first are tried.
+/// Number of ports after the first that are tried.
 const PORTS: u16 = 200;
-/// Seconds that a start, recovery included, a stop, and a stop without ceremony may take.
+/// Time limits in seconds: a start with recovery, a stop, and an immediate stop.
 const START_S: u16 = 60;
 const STOP_S: u16 = 30;
 const STOP_HARD_S: u16 = 6;
-/// Starts tried while the processes of a killed server are still on their way out.
+/// Limit of starts while processes of a killed server still exist.
 const START_ATTEMPTS: u32 = 50;
-const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(100);
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// One cluster's folder and the programs and user to run it with.
+/// Folder of a cluster, with the programs and the user to run it.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
     folder: PathBuf,
@@ -52,8 +52,8 @@ impl Server {
         self.folder.join("log")
     }
 
-    /// The cluster's password; made with the cluster at the first start. An unfinished
-    /// earlier attempt is thrown away: the data directory appears complete or not at all.
+    /// Returns the cluster's password. The first start creates it with the data. An unfinished
+    /// attempt is deleted: the data directory is complete or missing.
     pub(crate) fn ensure_data(&self, durable: bool) -> Result<SecretString, ClusterError> {
         let (data, file) = (self.data(), self.folder.join("password"));
         self.owner.give(&self.folder)?;
@@ -75,7 +75,8 @@ impl Server {
         initdb.arg("--no-sync").arg("--pwfile").arg(&file).arg("-D").arg(&unfinished);
         self.finish("initdb", &mut initdb)?;
         if durable {
-            // The whole file system at once takes a tenth of initdb's way, file by file.
+            // Syncing the whole file system takes a tenth of the time that initdb needs for each
+            // file.
             let mut sync = self.owner.command(Path::new("sync"), &self.folder);
             self.finish("sync", sync.arg("--file-system").arg(&unfinished))?;
         }
@@ -83,7 +84,7 @@ impl Server {
         Ok(password)
     }
 
-    /// Starts the server on the port it had, or the next free one, and returns that.
+    /// Starts the server on its previous port or the next free one, and returns the port.
     pub(crate) fn start(&self, options: &ClusterOptions) -> Result<u16, ClusterError> {
         let mut attempt = 1;
         loop {
@@ -112,7 +113,7 @@ impl Server {
         }
     }
 
-    /// Stops the server if one runs: in order, or hard where that takes too long.
+    /// Stops the server if it runs; if that takes too long, stops it immediately.
     pub(crate) fn stop(&self) -> Result<(), ClusterError> {
         if self.surviving()?.is_none() || self.stop_as("fast", STOP_S).is_ok() {
             return Ok(());
@@ -120,7 +121,7 @@ impl Server {
         self.stop_hard()
     }
 
-    /// Stops a server that is not expected to do as it is told. Nothing committed is lost.
+    /// Stops a server that may not respond. Committed data is kept.
     pub(crate) fn stop_hard(&self) -> Result<(), ClusterError> {
         if self.surviving()?.is_none() || self.stop_as("immediate", STOP_HARD_S).is_ok() {
             return Ok(());
@@ -137,7 +138,7 @@ impl Server {
         self.finish("pg_ctl", self.stop_command(mode).args(["-t", &limit_s.to_string()]))
     }
 
-    /// The server that runs on this data, whoever started it.
+    /// Returns the running server of this data, whichever process started it.
     pub(crate) fn surviving(&self) -> Result<Option<Postmaster>, ClusterError> {
         let data = self.data();
         postmaster::surviving(&data).map_err(ClusterError::folder("read", &data))
@@ -154,8 +155,8 @@ impl Server {
         self.owner.command(&self.binaries.program(program), &self.folder)
     }
 
-    /// Runs a command to its end; what it says on failure becomes the error. Its output goes
-    /// through a file, for a server that it starts would hold a pipe open for good.
+    /// Runs a command to its end. Its output becomes the error if it fails; the output goes through
+    /// a file, because a server that the command starts would keep a pipe open.
     fn finish(&self, program: &'static str, command: &mut Command) -> Result<(), ClusterError> {
         let log = self.folder.join("programs.log");
         let file = std::fs::File::create(&log).map_err(ClusterError::folder("write", &log))?;
@@ -169,7 +170,7 @@ impl Server {
         Err(failed(last_words(&std::fs::read_to_string(&log).unwrap_or_default())))
     }
 
-    /// The port of earlier starts, or the next that is free, which is then kept.
+    /// Returns the port of earlier starts or the next free one, and stores it.
     fn choose_port(&self, first: u16) -> Result<u16, ClusterError> {
         let file = self.folder.join("port");
         let kept = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
@@ -182,24 +183,24 @@ impl Server {
         Ok(port)
     }
 
-    /// Writes the configuration that differs from initdb's.
+    /// Writes the settings that differ from those of initdb.
     fn configure(&self, port: u16, options: &ClusterOptions) -> Result<(), ClusterError> {
         let mut lines = vec![
             ("port", port.to_string()),
             ("listen_addresses", "127.0.0.1".to_owned()),
-            // A socket's path has a length limit that a deep folder breaks.
+            // The path of a socket has a length limit, which a deep folder exceeds.
             ("unix_socket_directories", String::new()),
             ("password_encryption", "scram-sha-256".to_owned()),
             ("timezone", "UTC".to_owned()),
             ("log_timezone", "UTC".to_owned()),
-            // The detail of a refused row would put personal data into the log.
+            // The detail of a rejected row would put personal data into the log.
             ("log_error_verbosity", "terse".to_owned()),
         ];
         if options.durable {
-            // Likewise when it starts after a crash.
+            // The same holds for the start after a crash.
             lines.push(("recovery_init_sync_method", "syncfs".to_owned()));
         } else {
-            // What was committed still survives a crash of the server, though not of the machine.
+            // Committed data survives a crash of the server, but not of the machine.
             lines.extend(["fsync", "full_page_writes"].map(|name| (name, "off".to_owned())));
         }
         lines.extend(options.settings.iter().map(|(name, value)| (name.as_str(), value.clone())));
@@ -223,18 +224,18 @@ impl Server {
 
 #[expect(clippy::disallowed_methods, reason = "runs where blocking is allowed")]
 fn pause() {
-    std::thread::sleep(BETWEEN_ATTEMPTS);
+    std::thread::sleep(ATTEMPT_INTERVAL);
 }
 
-/// Whether a failed start is worth repeating: another took the port in between, or processes
-/// of a killed server still hold its shared memory.
+/// Returns whether a failed start may succeed later: another process took the port, or processes of
+/// a killed server still hold its shared memory.
 fn passes(said: &str) -> bool {
     ["could not bind", "pre-existing shared memory block", "is still in use"]
         .iter()
         .any(|words| said.contains(words))
 }
 
-/// The last line that names an error, without its prefix, or the last line.
+/// Returns the last line with an error, without its prefix, or the last line.
 fn last_words(said: &str) -> String {
     let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
     let named = ["FATAL:", "ERROR:", "error:"].iter().find_map(|word| {
@@ -248,7 +249,7 @@ fn length(file: &Path) -> usize {
     usize::try_from(length).unwrap_or(usize::MAX)
 }
 
-/// What was appended to a log since it had this length.
+/// Returns the text that was appended to a log since it had this length.
 fn tail(file: &Path, from: usize) -> String {
     let bytes = std::fs::read(file).unwrap_or_default();
     String::from_utf8_lossy(bytes.get(from..).unwrap_or_default()).into_owned()

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A folder of a test's own that disappears with its server.
+/// A folder of one test, deleted with its server.
 struct Place {
     folder: PathBuf,
     _parent: TempDir,
@@ -15,7 +15,7 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let parent = tempfile::tempdir().unwrap();
-        // Open to the unprivileged user, as a working copy usually is.
+        // The unprivileged user can reach it, like a typical working copy.
         std::fs::set_permissions(parent.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         Self { folder: parent.path().join("postgres"), _parent: parent }
     }
@@ -78,7 +78,8 @@ async fn a_cluster_keeps_port_password_and_data_over_a_stop() {
     drop(second);
 
     PrivateCluster::delete(&place.folder).await.unwrap();
-    assert!(!place.folder.exists() && PgConnection::connect(&url).await.is_err());
+    assert!(!place.folder.exists());
+    assert!(PgConnection::connect(&url).await.is_err());
     PrivateCluster::delete(&place.folder).await.unwrap();
 }
 
@@ -145,7 +146,7 @@ async fn a_place_that_cannot_be_used_is_said_in_one_sentence() {
     assert!(text.contains("/dev/null") && text.contains("--data-dir"), "{text}");
 }
 
-/// Where this process is root and the wanted place is closed to the server's user.
+/// For root, if the server's user cannot reach the wanted folder.
 #[tokio::test]
 async fn a_place_closed_to_the_servers_user_becomes_a_link_to_an_open_one() {
     if Owner::of(Path::new("/")).unwrap() == Owner::Myself {
@@ -167,5 +168,6 @@ async fn a_place_closed_to_the_servers_user_becomes_a_link_to_an_open_one() {
     assert!(folder.join("data/PG_VERSION").exists());
     cluster.stop().await.unwrap();
     PrivateCluster::delete(&folder).await.unwrap();
-    assert!(!real.exists() && std::fs::symlink_metadata(&folder).is_err());
+    assert!(!real.exists());
+    assert!(std::fs::symlink_metadata(&folder).is_err());
 }

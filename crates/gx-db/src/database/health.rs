@@ -1,4 +1,4 @@
-//! What can be said about the database as a whole.
+//! State of the database as a whole.
 
 use std::fmt;
 
@@ -7,26 +7,26 @@ use std::fmt;
 pub enum Health {
     /// A proven instance is in use.
     Ok {
-        /// Which: `host:port/database`.
+        /// `host:port/database`.
         instance: String,
     },
     /// The writer's schema is older than this binary: names of the migrations to apply.
     Pending(Vec<String>),
-    /// The writer's schema is another one: what differs.
+    /// The writer's schema differs: the differences.
     Different(Vec<String>),
-    /// Instances answer and none is the right one: each with its reason.
+    /// Instances answer and none is usable: each with the reason.
     Refused(Vec<String>),
-    /// Nothing answers: each instance with its error.
+    /// No instance answers: each with its error.
     Unreachable(Vec<String>),
 }
 
 impl Health {
-    /// Whether connections are to be had.
+    /// Returns whether connections are available.
     pub fn is_ok(&self) -> bool {
         matches!(self, Self::Ok { .. })
     }
 
-    /// One word for machines.
+    /// Returns a name for machines.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Ok { .. } => "ok",
@@ -37,7 +37,7 @@ impl Health {
         }
     }
 
-    /// The particulars: migrations by name, differences, or instances with their reasons.
+    /// Returns the details: migrations, differences, or instances with their reasons.
     pub fn details(&self) -> &[String] {
         match self {
             Self::Ok { .. } => &[],
@@ -54,8 +54,8 @@ impl fmt::Display for Health {
         let intro = match self {
             Self::Ok { instance } => return write!(f, "database {instance} is in use"),
             Self::Pending(_) => "migrations are pending (run `gx db migrate`)",
-            Self::Different(_) => "the schema is not this release's",
-            Self::Refused(_) => "no database instance is the right one",
+            Self::Different(_) => "the schema differs from this release's",
+            Self::Refused(_) => "no database instance is usable",
             Self::Unreachable(_) => "no database instance answers",
         };
         write!(f, "{intro}: {}", self.details().join("; "))

@@ -1,6 +1,8 @@
-//! Against databases of the shared server; `servers` has what needs servers to die.
+//! Tests with databases of the shared server; tests that stop servers are in `servers`.
 
+mod disk;
 mod metric;
+mod plans;
 mod servers;
 
 use std::time::Duration;
@@ -13,13 +15,13 @@ use super::*;
 use crate::testing::TestDatabase;
 use crate::{MIGRATIONS, Migration, migrate, migrate_to};
 
-/// Longer than any recovery here takes on a busy machine.
-const BOUND: Duration = Duration::from_secs(30);
+/// Longer than any recovery takes on a busy machine.
+const BOUND: Duration = Duration::from_secs(120);
 
 fn quick(mut settings: DatabaseSettings) -> DatabaseSettings {
     settings.database_recheck_ms = 100;
-    settings.database_acquire_timeout_ms = 20_000;
-    settings.database_connect_timeout_ms = 2_000;
+    settings.database_acquire_timeout_ms = 60_000;
+    settings.database_connect_timeout_ms = 30_000;
     settings
 }
 
@@ -36,7 +38,7 @@ async fn becomes(database: &Database, wanted: impl Fn(&Health) -> bool) -> Healt
     }
 }
 
-/// No connection is handed out, by either way, and no query runs.
+/// Checks that no connection is handed out, in either way, and that no query runs.
 async fn assert_unusable(database: &Database) {
     let error = database.connection().await.unwrap_err();
     assert!(matches!(error, DbError::Unusable(_)), "{error}");
@@ -49,7 +51,7 @@ async fn refused(settings: DatabaseSettings, reason: &'static str, said: &str) {
     let _recorder = metrics::set_default_local_recorder(&counters);
     let database = connect(&quick(settings)).await.unwrap();
     assert_unusable(&database).await;
-    // One by the monitor, at least one by the pool.
+    // One by the monitor, and at least one by the pool.
     let pool = database.pool().acquire();
     tokio::pin!(pool);
     let deadline = Instant::now() + BOUND;
@@ -66,14 +68,14 @@ async fn refused(settings: DatabaseSettings, reason: &'static str, said: &str) {
     assert!(health.contains(said), "{health}");
 }
 
-/// G7: an instance that is read-only, of another cluster, empty, of an older or of another
-/// schema is refused by the pool, counted, and the reason is named.
+/// G7: the pool rejects and counts an instance that is read-only, of another cluster, empty, of an
+/// older or of another schema, and names the reason.
 #[tokio::test]
 async fn g7_each_wrong_instance_is_refused_with_its_reason() {
     let read_only = TestDatabase::create().await;
     let sql = format!("ALTER DATABASE {} SET default_transaction_read_only = on", read_only.name());
     raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut read_only.connection().await).await.unwrap();
-    refused(read_only.settings(), "read_only", "it is read-only").await;
+    refused(read_only.settings(), "read_only", "the instance is read-only").await;
 
     let good = TestDatabase::create().await;
     let mut settings = good.settings();
@@ -93,8 +95,8 @@ async fn g7_each_wrong_instance_is_refused_with_its_reason() {
     refused(other.settings(), "other_schema", r#"column "Wallet"."isLocked" is missing"#).await;
 }
 
-/// RDY-04: a process starts on an older schema, names what is pending, writes nothing, and
-/// becomes ready by itself once the migration was applied.
+/// RDY-04: a process starts on an older schema, names the pending migrations, writes nothing, and
+/// becomes ready when the migration is applied.
 #[tokio::test]
 async fn rdy_04_pending_migrations_are_named_and_waited_for() {
     let test = TestDatabase::empty().await;
@@ -110,8 +112,8 @@ async fn rdy_04_pending_migrations_are_named_and_waited_for() {
     sqlx::query(r#"UPDATE "OutboxLane" SET owner = 'x'"#).execute(database.pool()).await.unwrap();
 }
 
-/// DB-03: a column dropped under a running process is noticed and named, and its connections
-/// are not used any more; put back, it goes on.
+/// DB-03: if a column is dropped while a process runs, the process names it and stops using its
+/// connections; it continues when the column is back.
 #[tokio::test]
 async fn db_03_drift_under_a_running_process_is_named() {
     let test = TestDatabase::create().await;
@@ -168,4 +170,37 @@ async fn any_password_works_and_is_never_shown() {
     }
     let sql = format!(r#"DROP OWNED BY {role}; DROP ROLE {role}"#);
     raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+}
+
+/// DB-08: the monitor names the session that others wait for, also a moment after they have timed
+/// out, and not a session that only waits ahead of them.
+#[tokio::test]
+async fn db_08_the_session_that_others_wait_for_is_named() {
+    let test = TestDatabase::create().await;
+    let mut settings = quick(test.settings());
+    settings.session.database_lock_timeout_ms = 2_000;
+    let database = connect(&settings).await.unwrap();
+    assert_eq!(database.blockers(), Vec::new());
+    let mut silent = test.connection().await;
+    let sql = r#"SET application_name = 'svc frozen'; BEGIN;
+                 UPDATE "OutboxLane" SET owner = 'x' WHERE lane = 0"#;
+    raw_sql(sql).execute(&mut silent).await.unwrap();
+    let pid = crate::lock_waits::backend_pid(&mut silent).await.unwrap();
+    let lock = r#"SELECT FROM "OutboxLane" WHERE lane = 0 FOR UPDATE"#;
+    let waiting = async {
+        let (one, other) = tokio::join!(
+            raw_sql(lock).execute(database.pool()),
+            raw_sql(lock).execute(database.pool()),
+        );
+        assert!(crate::is_lock_timeout(&one.unwrap_err()));
+        other.unwrap_err();
+    };
+    tokio::time::timeout(BOUND, waiting).await.unwrap();
+    let seen = database.blockers();
+    let [SeenBlocker { blocker, .. }] = &seen[..] else { panic!("{seen:?}") };
+    assert_eq!((blocker.pid, &*blocker.application), (pid, "svc frozen"), "{seen:?}");
+    let said = blocker.to_string();
+    // If two wait for one row, the second may wait for the first: one or two are blocked.
+    assert!(said.contains("idle in transaction"), "{said}");
+    assert!(said.contains(" blocks "), "{said}");
 }

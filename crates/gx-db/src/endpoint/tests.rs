@@ -1,7 +1,9 @@
 use super::*;
 
 fn labels(url: &str) -> Vec<String> {
-    from_url(url).unwrap().into_iter().map(|options| Endpoint::new(options).label).collect()
+    let session = crate::SessionSettings::default().session(1);
+    let instances = from_url(url).unwrap().into_iter();
+    instances.map(|options| Endpoint::new(options, &session).label).collect()
 }
 
 #[test]

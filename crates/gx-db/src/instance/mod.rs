@@ -1,4 +1,4 @@
-//! What one PostgreSQL instance is, and whether it is the one to use (G7, DB-01).
+//! Identity of a PostgreSQL instance, and whether it is the one to use (G7, DB-01).
 
 mod schema;
 mod store;
@@ -7,70 +7,79 @@ use std::sync::{Mutex, PoisonError};
 
 use sqlx::PgConnection;
 
+use crate::MIGRATIONS;
+use crate::pooler_refusal::PoolerRefusal;
+
 pub use schema::SchemaState;
 pub(crate) use schema::schema_state;
+#[cfg(test)]
+pub(crate) use schema::schema_state_for as schema_state_of;
 
-/// What an instance says about itself.
+/// Identity and state of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceFacts {
-    /// Identifier of the cluster, given by initdb and shared by its standbys.
+    /// Identifier of the cluster, created by initdb and shared by its standbys.
     pub system_id: u64,
-    /// Whether it replays another one's log.
+    /// Whether it is a standby, which replays another instance's log.
     pub in_recovery: bool,
     /// Whether transactions may only read.
     pub read_only: bool,
-    /// How often the cluster has changed its writer; nothing while in recovery.
+    /// Number of changes of the cluster's writer. `None` on a standby.
     pub timeline: Option<u32>,
 }
 
 /// Why an instance is not used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// It cannot be written to.
-    #[error("it is read-only{}", if *in_recovery { ": a standby" } else { "" })]
+pub enum UnusableInstance {
+    /// The instance cannot be written to.
+    #[error("the instance is read-only{}", if *in_recovery { ": a standby" } else { "" })]
     ReadOnly {
-        /// Whether because it is a standby.
+        /// Whether the reason is that it is a standby.
         in_recovery: bool,
     },
-    /// It belongs to another cluster.
-    #[error("it belongs to cluster {found}, not to {expected}")]
+    /// The instance belongs to another cluster.
+    #[error("the instance belongs to cluster {found}, not to {expected}")]
     OtherCluster {
-        /// The cluster in use.
+        /// Identifier of the cluster in use.
         expected: u64,
-        /// Its own.
+        /// Identifier of the instance's cluster.
         found: u64,
     },
-    /// It was the writer before the present one and does not know that it no longer is.
-    #[error("it is a former writer: its timeline is {found}, and {newest} was seen")]
+    /// The instance was the writer before a failover and has not learned of it.
+    #[error("the instance is a former writer: its timeline is {found}, and the newest is {newest}")]
     FormerWriter {
-        /// The newest timeline seen.
+        /// Newest known timeline.
         newest: u32,
-        /// Its own.
+        /// Timeline of the instance.
         found: u32,
     },
-    /// Its database has nothing in it.
-    #[error("its database is empty")]
+    /// The database is empty.
+    #[error("the database is empty")]
     Empty,
     /// Migrations are not applied yet.
     #[error("migrations are pending: {}", .0.join(", "))]
     Pending(Vec<String>),
-    /// Its schema is another one.
-    #[error("its schema differs: {}", .0.join("; "))]
+    /// The schema differs.
+    #[error("the schema differs: {}", .0.join("; "))]
     Different(Vec<String>),
+    /// A pooler is in front of the instance with which this process cannot work.
+    #[error("{0}")]
+    Pooler(PoolerRefusal),
 }
 
-impl Refusal {
-    /// Every reason, as metrics name them.
-    pub const REASONS: [&str; 6] = [
+impl UnusableInstance {
+    /// All reasons, as metrics name them.
+    pub const REASONS: [&str; 7] = [
         "read_only",
         "other_cluster",
         "former_writer",
         "empty",
         "migrations_pending",
         "other_schema",
+        "pooler",
     ];
 
-    /// The reason as metrics name it.
+    /// Returns the reason as metrics name it.
     pub fn reason(&self) -> &'static str {
         let index = match self {
             Self::ReadOnly { .. } => 0,
@@ -79,22 +88,23 @@ impl Refusal {
             Self::Empty => 3,
             Self::Pending(_) => 4,
             Self::Different(_) => 5,
+            Self::Pooler(_) => 6,
         };
         Self::REASONS[index]
     }
 }
 
-/// Why an instance could not be shown to be the right one.
+/// Why an instance was not proven to be the right one.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotProven {
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] UnusableInstance),
     #[error(transparent)]
     Failed(#[from] sqlx::Error),
 }
 
-/// The cluster in use: named by a setting, or the first that was proven. It never changes
-/// while a process lives, and its timeline never goes back.
+/// The cluster in use: set by a setting, or the first that was proven. It does not change while a
+/// process runs, and its timeline never decreases.
 #[derive(Debug)]
 pub(crate) struct ExpectedCluster(Mutex<Expected>);
 
@@ -109,7 +119,7 @@ impl ExpectedCluster {
         Self(Mutex::new(Expected { system_id, timeline: 0 }))
     }
 
-    /// The cluster, once one was named or accepted.
+    /// Returns the identifier of the cluster, once it is set or accepted.
     pub(crate) fn system_id(&self) -> Option<u64> {
         self.read().system_id
     }
@@ -118,18 +128,19 @@ impl ExpectedCluster {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether an instance with these facts may be written to.
-    pub(crate) fn admits(&self, facts: &InstanceFacts) -> Result<(), Refusal> {
+    /// Checks that an instance with these facts may be written to.
+    pub(crate) fn admits(&self, facts: &InstanceFacts) -> Result<(), UnusableInstance> {
         self.read().admits(facts).map(drop)
     }
 
-    /// Whether the instance became the writer after the one in use.
+    /// Returns whether the instance became the writer after the one in use.
     pub(crate) fn is_newer(&self, facts: &InstanceFacts) -> bool {
         self.admits(facts).is_ok() && facts.timeline > Some(self.read().timeline)
     }
 
-    /// Makes the instance's cluster and timeline the expected ones, unless others were first.
-    pub(crate) fn pin(&self, facts: &InstanceFacts) -> Result<(), Refusal> {
+    /// Makes the instance's cluster and timeline the expected ones, unless the instance is not
+    /// admitted.
+    pub(crate) fn pin(&self, facts: &InstanceFacts) -> Result<(), UnusableInstance> {
         let mut expected = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let timeline = expected.admits(facts)?;
         *expected = Expected { system_id: Some(facts.system_id), timeline };
@@ -138,37 +149,46 @@ impl ExpectedCluster {
 }
 
 impl Expected {
-    fn admits(&self, facts: &InstanceFacts) -> Result<u32, Refusal> {
+    fn admits(&self, facts: &InstanceFacts) -> Result<u32, UnusableInstance> {
         if let Some(expected) = self.system_id.filter(|expected| *expected != facts.system_id) {
-            return Err(Refusal::OtherCluster { expected, found: facts.system_id });
+            return Err(UnusableInstance::OtherCluster { expected, found: facts.system_id });
         }
         match facts.timeline {
             Some(found) if found < self.timeline => {
-                Err(Refusal::FormerWriter { newest: self.timeline, found })
+                Err(UnusableInstance::FormerWriter { newest: self.timeline, found })
             }
             Some(found) if !facts.read_only => Ok(found),
-            _ => Err(Refusal::ReadOnly { in_recovery: facts.in_recovery }),
+            _ => Err(UnusableInstance::ReadOnly { in_recovery: facts.in_recovery }),
         }
     }
 }
 
-/// What the instance says about itself.
+/// Returns the facts of the connection's instance.
 pub(crate) async fn facts(conn: &mut PgConnection) -> sqlx::Result<InstanceFacts> {
     store::facts(conn).await
 }
 
-/// Shows that a connection leads to the right instance with the right schema.
+/// Proof that an instance is the right one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Proven {
+    pub(crate) facts: InstanceFacts,
+    /// Fingerprint of the catalogue.
+    pub(crate) fingerprint: [u8; 32],
+}
+
+/// Proves that a connection leads to the right instance with the right schema.
 pub(crate) async fn prove(
     conn: &mut PgConnection,
     expected: &ExpectedCluster,
-) -> Result<InstanceFacts, NotProven> {
+) -> Result<Proven, NotProven> {
     let facts = store::facts(conn).await?;
     expected.admits(&facts)?;
-    match schema_state(conn).await? {
-        SchemaState::Current => Ok(facts),
-        SchemaState::Empty => Err(Refusal::Empty.into()),
-        SchemaState::Pending(names) => Err(Refusal::Pending(names).into()),
-        SchemaState::Different(differences) => Err(Refusal::Different(differences).into()),
+    let (state, fingerprint) = schema::look(conn, MIGRATIONS).await?;
+    match state {
+        SchemaState::Current => Ok(Proven { facts, fingerprint }),
+        SchemaState::Empty => Err(UnusableInstance::Empty.into()),
+        SchemaState::Pending(names) => Err(UnusableInstance::Pending(names).into()),
+        SchemaState::Different(differences) => Err(UnusableInstance::Different(differences).into()),
     }
 }
 
@@ -189,11 +209,11 @@ mod tests {
         expected.pin(&writer(7, 2)).unwrap();
         assert_eq!(
             expected.pin(&writer(8, 9)),
-            Err(Refusal::OtherCluster { expected: 7, found: 8 })
+            Err(UnusableInstance::OtherCluster { expected: 7, found: 8 })
         );
         expected.pin(&writer(7, 3)).unwrap();
         let refusal = expected.admits(&writer(7, 2)).unwrap_err();
-        assert_eq!(refusal, Refusal::FormerWriter { newest: 3, found: 2 });
+        assert_eq!(refusal, UnusableInstance::FormerWriter { newest: 3, found: 2 });
         assert_eq!(refusal.reason(), "former_writer");
     }
 
@@ -202,8 +222,14 @@ mod tests {
         let expected = ExpectedCluster::new(Some(7));
         let standby =
             InstanceFacts { system_id: 7, in_recovery: true, read_only: true, timeline: None };
-        assert_eq!(expected.admits(&standby), Err(Refusal::ReadOnly { in_recovery: true }));
+        assert_eq!(
+            expected.admits(&standby),
+            Err(UnusableInstance::ReadOnly { in_recovery: true })
+        );
         let set_so = InstanceFacts { read_only: true, ..writer(7, 1) };
-        assert_eq!(expected.admits(&set_so), Err(Refusal::ReadOnly { in_recovery: false }));
+        assert_eq!(
+            expected.admits(&set_so),
+            Err(UnusableInstance::ReadOnly { in_recovery: false })
+        );
     }
 }

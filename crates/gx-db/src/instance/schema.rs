@@ -1,74 +1,126 @@
-//! Whether a database has the schema that this binary works on (DB-03, RDY-04).
+//! Compares a database's schema with the schema of this binary (DB-03, RDY-04).
+
+use std::fmt;
 
 use sqlx::PgConnection;
 
 use crate::migrate::{MIGRATIONS, Migration, missing, store};
 use crate::{Catalogue, migrate::store::Applied};
 
-/// How a database's schema stands to this binary's.
+/// Relation of a database's schema to the schema of this binary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SchemaState {
-    /// It is this binary's, or the next one and that only adds to it.
+    /// The schema of this binary, or a newer one to which all versions in between only add.
     Current,
-    /// There is nothing at all.
+    /// The schema has no objects.
     Empty,
-    /// It is older: the names of the migrations to apply.
+    /// An older schema: names of the migrations to apply.
     Pending(Vec<String>),
-    /// It is another one: what differs, each by name.
+    /// Another schema: the differences, each with its object.
     Different(Vec<String>),
 }
 
-/// Looks at the connection's current schema.
+impl fmt::Display for SchemaState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Current => f.write_str("ok"),
+            Self::Empty => f.write_str("the database is empty: run `gx db migrate`"),
+            Self::Pending(names) => {
+                write!(f, "migrations are pending: run `gx db migrate` for {}", names.join(", "))
+            }
+            Self::Different(lines) => f.write_str(&lines.join("; ")),
+        }
+    }
+}
+
+/// Returns the state of the connection's current schema.
 pub(crate) async fn schema_state(conn: &mut PgConnection) -> sqlx::Result<SchemaState> {
     schema_state_for(conn, MIGRATIONS).await
 }
 
-/// [`schema_state`] of a binary with these migrations.
-async fn schema_state_for(
+/// Returns [`schema_state`] for a binary with these migrations.
+pub(crate) async fn schema_state_for(
     conn: &mut PgConnection,
     migrations: &[Migration],
 ) -> sqlx::Result<SchemaState> {
+    look(conn, migrations).await.map(|(state, _)| state)
+}
+
+/// Returns [`schema_state_for`] with the catalogue's fingerprint, which is zero if the catalogue
+/// was not needed.
+pub(super) async fn look(
+    conn: &mut PgConnection,
+    migrations: &[Migration],
+) -> sqlx::Result<(SchemaState, [u8; 32])> {
+    let unread = [0; 32];
     let applied = store::applied(conn).await?;
     let Some(newest) = applied.last() else {
         let objects = store::objects(conn).await?;
         if objects.is_empty() {
-            return Ok(SchemaState::Empty);
+            return Ok((SchemaState::Empty, unread));
         }
-        let lines = objects.into_iter().map(|object| format!("{object} was made by no migration"));
-        return Ok(SchemaState::Different(lines.collect()));
+        let lines =
+            objects.into_iter().map(|object| format!("{object} was created by no migration"));
+        return Ok((SchemaState::Different(lines.collect()), unread));
     };
     let pending: Vec<String> =
         missing(migrations, &applied).map(|migration| migration.name.to_owned()).collect();
     if !pending.is_empty() {
-        return Ok(SchemaState::Pending(pending));
+        return Ok((SchemaState::Pending(pending), unread));
     }
-    let Some(own) = migrations.last() else { return Ok(SchemaState::Empty) };
+    let Some(own) = migrations.last() else { return Ok((SchemaState::Empty, unread)) };
     let catalogue = Catalogue::read(conn).await?;
+    let fingerprint = catalogue.fingerprint();
     let differences = if newest.version == own.version {
         catalogue.differences_from(own.schema)
     } else {
-        differences_from_newer(&catalogue, own, newest)
+        differences_from_newer(&catalogue, own, &applied)
     };
-    Ok(match differences.is_empty() {
+    if !differences.is_empty() && is_on_the_way(conn, &catalogue, &applied, own).await? {
+        return Ok((SchemaState::Current, fingerprint));
+    }
+    let state = match differences.is_empty() {
         true => SchemaState::Current,
         false => SchemaState::Different(differences),
-    })
+    };
+    Ok((state, fingerprint))
 }
 
-/// A newer schema does where it is the very next, only adds, and is what its migration left.
-fn differences_from_newer(catalogue: &Catalogue, own: &Migration, newest: &Applied) -> Vec<String> {
-    let Applied { version, name, .. } = newest;
-    if *version != own.version + 1 || !newest.is_additive {
+/// Returns whether the schema is an intermediate state of an additive migration in steps of a newer
+/// release.
+async fn is_on_the_way(
+    conn: &mut PgConnection,
+    catalogue: &Catalogue,
+    applied: &[Applied],
+    own: &Migration,
+) -> sqlx::Result<bool> {
+    let all_add = applied.iter().filter(|row| row.version > own.version).all(|row| row.is_additive);
+    let begun = store::progress(conn).await?;
+    Ok(all_add && begun.is_some_and(|begun| begun.is_additive && begun.explains(catalogue)))
+}
+
+/// Returns the differences of a newer schema: none if all later versions only add and the schema is
+/// exactly the result of the newest of them.
+fn differences_from_newer(
+    catalogue: &Catalogue,
+    own: &Migration,
+    applied: &[Applied],
+) -> Vec<String> {
+    let later = || applied.iter().filter(|row| row.version > own.version);
+    if let Some(Applied { version, name, .. }) = later().find(|row| !row.is_additive) {
         return vec![format!(
-            "the schema is version {version} ({name}); this binary works on {} ({}): use a newer release",
+            "the schema has version {version} ({name}), which does more than add; this binary needs {} ({}): use a newer release",
             own.version, own.name
         )];
     }
-    if catalogue.fingerprint()[..] == newest.fingerprint[..] {
+    let newest =
+        later().next_back().filter(|row| row.fingerprint[..] == catalogue.fingerprint()[..]);
+    if newest.is_some() {
         return Vec::new();
     }
+    let name = later().next_back().map_or(own.name, |row| &row.name);
     vec![format!(
-        "the schema is not what migration {name} left behind: ask the release that has it"
+        "the schema differs from what migration {name} leaves behind: run `gx db check` of the release that has it"
     )]
 }
 

@@ -1,5 +1,4 @@
-//! SQL about the instance itself. Not checked against the schema: it has to run on databases
-//! that have none.
+//! SQL about the instance. It is not checked against the schema, because it must run without one.
 
 use sqlx::{PgConnection, Row as _};
 

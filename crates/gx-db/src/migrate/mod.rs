@@ -1,57 +1,80 @@
-//! Migrations: embedded, each in one transaction with the record that it was applied, one
-//! runner at a time, resumable (DB-02).
+//! Migrations: embedded in the binary, applied by one runner at a time, resumable (DB-02). A
+//! version is either one transaction, which also records it, or a list of steps, each recorded when
+//! it is done. Waits for locks are short, because other sessions wait behind a migration (DB-10).
 
+mod error;
+mod lock_wait_limits;
+mod progress;
 mod runner;
+mod steps;
 pub(crate) mod store;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use sha2::{Digest as _, Sha256};
 
-pub(crate) use runner::missing;
-pub use runner::{MigrateError, MigrationReport, migrate, migrate_to, pending};
+pub use error::MigrateError;
+pub(crate) use lock_wait_limits::LockWaitLimits;
+pub use lock_wait_limits::MigrationSettings;
+#[cfg(feature = "testing")]
+pub(crate) use runner::migrate_without_snapshots;
+pub use runner::{MigrationReport, migrate, migrate_to, pending};
+pub(crate) use runner::{missing, run};
 pub use store::Quarantined;
 
-/// One step of the schema.
+/// A version of the schema.
 #[derive(Clone, Copy, Debug)]
 pub struct Migration {
-    /// 1, 2, 3 and so on without a gap.
+    /// 1, 2, 3 and so on without gaps.
     pub version: i32,
-    /// Its file's name without the ending, by which operators know it.
+    /// Name of its file without the ending, as operators know it.
     pub name: &'static str,
-    /// What it does. Runs inside a transaction.
+    /// The statements: one transaction, or steps.
     pub sql: &'static str,
     /// The catalogue that it leaves behind, as [`crate::Catalogue`] writes it.
     pub schema: &'static str,
-    /// Whether binaries that know only the version before work on this one.
+    /// Whether binaries that know only earlier versions work with this one.
     pub additive: bool,
+    /// Whether the text is a list of steps, each marked by a line such as `-- step: NAME`.
+    pub in_steps: bool,
 }
 
 macro_rules! migration {
     ($version:literal, $name:literal, additive: $additive:literal) => {
+        migration!($version, $name, additive: $additive, in_steps: false)
+    };
+    ($version:literal, $name:literal, additive: $additive:literal, in_steps: $in_steps:literal) => {
         Migration {
             version: $version,
             name: $name,
             sql: include_str!(concat!("../../migrations/", $name, ".sql")),
             schema: include_str!(concat!("../../schema/", $name, ".txt")),
             additive: $additive,
+            in_steps: $in_steps,
         }
     };
 }
 
-/// Every migration this binary knows, in order. A test compares the list with the folder.
+/// All migrations of this binary, in order. A test compares the list with the folder.
 pub const MIGRATIONS: &[Migration] = &[
     migration!(1, "0001_initial", additive: false),
     migration!(2, "0002_biometric_hash_form", additive: true),
+    migration!(3, "0003_places", additive: true),
+    migration!(4, "0004_places_checked", additive: true, in_steps: true),
+    migration!(5, "0005_adoption", additive: true),
+    migration!(6, "0006_suspicion", additive: true),
+    migration!(7, "0007_judged_attempts", additive: true, in_steps: true),
+    migration!(8, "0008_people", additive: true, in_steps: true),
 ];
 
 impl Migration {
-    /// SHA-256 of the text, kept in the database.
+    /// Returns the SHA-256 of the text, which the database stores.
     pub fn checksum(&self) -> [u8; 32] {
         Sha256::digest(self.sql.as_bytes()).into()
     }
 
-    /// The migration that makes the schema this binary was built for.
+    /// Returns the migration that creates the schema of this binary.
     pub fn newest() -> &'static Self {
         MIGRATIONS.last().expect("the list is a constant with members")
     }

@@ -1,12 +1,15 @@
-//! SQL of the migration runner. What runs before the first migration cannot be checked
-//! against the schema and is not.
+//! SQL of the migration runner. Statements that run before the first migration are not checked
+//! against the schema.
 
-use sqlx::{PgConnection, query, query_as};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _, query, query_as};
 use time::OffsetDateTime;
 
 use gx_model::CountryList;
 
-/// A migration as the database has it.
+use super::progress::Progress;
+use crate::lock_waits::MIGRATION_LOCK_KEY;
+
+/// A migration that the database has recorded.
 #[derive(Clone, Debug)]
 pub(crate) struct Applied {
     pub(crate) version: i32,
@@ -16,36 +19,59 @@ pub(crate) struct Applied {
     pub(crate) is_additive: bool,
 }
 
-/// A value that a migration took out of its row because it breaks a rule. The value itself
-/// stays in the database: it may be a credential.
+/// A value that a migration removed from its row because it breaks a rule. The value itself stays
+/// in the database, because it may be a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantined {
-    /// The table.
+    /// Name of the table.
     pub table: String,
-    /// The row's primary key.
+    /// Primary key of the row.
     pub row: String,
-    /// The column, which holds NULL since.
+    /// Name of the column, which is NULL since.
     pub column: String,
-    /// Which rule the value broke.
+    /// The rule that the value broke.
     pub reason: String,
 }
 
-/// Waits until no other runner is at work in this database. The lock ends with the connection.
-pub(super) async fn lock_migrations(conn: &mut PgConnection) -> sqlx::Result<()> {
-    // The key says "GX schema"; advisory locks are per database.
-    sqlx::query("SELECT pg_advisory_lock(5140739163187896)").execute(conn).await.map(drop)
+/// Locks migrations in this database, if no other runner has the lock. The lock ends with the
+/// connection. It does not wait, because `CREATE INDEX CONCURRENTLY` of the other runner would wait
+/// for the waiting statement.
+pub(super) async fn try_lock_migrations(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+        .bind(MIGRATION_LOCK_KEY)
+        .fetch_one(conn)
+        .await
 }
 
 pub(super) async fn unlock_migrations(conn: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::query("SELECT pg_advisory_unlock(5140739163187896)").execute(conn).await.map(drop)
+    sqlx::query("SELECT pg_advisory_unlock($1)")
+        .bind(MIGRATION_LOCK_KEY)
+        .execute(conn)
+        .await
+        .map(drop)
 }
 
-/// The schema in which unqualified names are made, if it exists.
+/// Limits how long a statement waits for one lock, until the transaction or the session ends. 0
+/// means no limit.
+pub(super) async fn limit_lock_wait(
+    conn: &mut PgConnection,
+    limit_ms: u64,
+    in_transaction: bool,
+) -> sqlx::Result<()> {
+    sqlx::query("SELECT set_config('lock_timeout', $1, $2)")
+        .bind(limit_ms.to_string())
+        .bind(in_transaction)
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+/// Returns the schema in which unqualified names are created, if it exists.
 pub(crate) async fn current_schema(conn: &mut PgConnection) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar("SELECT current_schema()::text").fetch_one(conn).await
 }
 
-/// What was applied, in order; nothing where the table does not exist yet.
+/// Returns the applied migrations in order; none if their table does not exist.
 pub(crate) async fn applied(conn: &mut PgConnection) -> sqlx::Result<Vec<Applied>> {
     let tracked: bool = sqlx::query_scalar(
         r#"SELECT current_schema() IS NOT NULL
@@ -87,7 +113,7 @@ pub(super) async fn insert_applied(
     .map(drop)
 }
 
-/// Objects of the current schema that belong to no extension.
+/// Returns the objects of the current schema that belong to no extension.
 pub(crate) async fn objects(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar(
         r#"WITH here AS (SELECT oid FROM pg_namespace WHERE nspname = current_schema()),
@@ -115,7 +141,130 @@ pub(crate) async fn objects(conn: &mut PgConnection) -> sqlx::Result<Vec<String>
     .await
 }
 
-/// Brings the countries to what the list says. None is deleted: people refer to them.
+/// Creates the table of begun migrations if it is missing. It has its own schema, so that it is not
+/// part of the catalogue.
+pub(super) async fn make_progress_table(conn: &mut PgConnection) -> sqlx::Result<()> {
+    if has_progress_table(conn).await? {
+        return Ok(());
+    }
+    // All roles may read it, because a service may use another role than the migration.
+    sqlx::raw_sql(
+        r#"CREATE SCHEMA gx_migration;
+           CREATE TABLE gx_migration."Progress" (
+               "schemaName"  text PRIMARY KEY,
+               version       integer        NOT NULL,
+               name          text           NOT NULL,
+               checksum      bytea          NOT NULL,
+               "isAdditive"  boolean        NOT NULL,
+               touched       text[]         NOT NULL,
+               rest          bytea          NOT NULL,
+               done          text[]         NOT NULL DEFAULT '{}',
+               "begunAt"     timestamptz(3) NOT NULL);
+           COMMENT ON TABLE gx_migration."Progress" IS
+               'Migrations in steps that were begun and are not finished. Writer: the migration.';
+           GRANT USAGE ON SCHEMA gx_migration TO PUBLIC;
+           GRANT SELECT ON gx_migration."Progress" TO PUBLIC"#,
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+async fn has_progress_table(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        r#"SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                          WHERE n.nspname = 'gx_migration' AND c.relname = 'Progress')"#,
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// Returns the migration of the current schema that was begun and is not finished.
+pub(crate) async fn progress(conn: &mut PgConnection) -> sqlx::Result<Option<Progress>> {
+    if !has_progress_table(conn).await? {
+        return Ok(None);
+    }
+    let row = sqlx::query(
+        r#"SELECT version, name, checksum, "isAdditive", touched, rest, done
+           FROM gx_migration."Progress" WHERE "schemaName" = current_schema()"#,
+    )
+    .fetch_optional(conn)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let touched: Vec<String> = row.try_get("touched")?;
+    Ok(Some(Progress {
+        version: row.try_get("version")?,
+        name: row.try_get("name")?,
+        checksum: row.try_get("checksum")?,
+        is_additive: row.try_get("isAdditive")?,
+        touched: touched.into_iter().collect(),
+        rest: row.try_get("rest")?,
+        done: row.try_get("done")?,
+    }))
+}
+
+pub(super) async fn insert_progress(
+    conn: &mut PgConnection,
+    progress: &Progress,
+    at: OffsetDateTime,
+) -> sqlx::Result<()> {
+    let touched: Vec<&String> = progress.touched.iter().collect();
+    sqlx::query(
+        r#"INSERT INTO gx_migration."Progress"
+               ("schemaName", version, name, checksum, "isAdditive", touched, rest, "begunAt")
+           VALUES (current_schema(), $1, $2, $3, $4, $5, $6, $7)"#,
+    )
+    .bind(progress.version)
+    .bind(&progress.name)
+    .bind(&progress.checksum)
+    .bind(progress.is_additive)
+    .bind(touched)
+    .bind(&progress.rest)
+    .bind(at)
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+pub(super) async fn step_done(conn: &mut PgConnection, step: &str) -> sqlx::Result<()> {
+    sqlx::query(
+        r#"UPDATE gx_migration."Progress" SET done = done || $1::text
+           WHERE "schemaName" = current_schema()"#,
+    )
+    .bind(step)
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
+pub(super) async fn delete_progress(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query(r#"DELETE FROM gx_migration."Progress" WHERE "schemaName" = current_schema()"#)
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+/// Returns whether an index of the current schema is valid; `None` if it does not exist.
+pub(super) async fn index_is_valid(
+    conn: &mut PgConnection,
+    name: &str,
+) -> sqlx::Result<Option<bool>> {
+    sqlx::query_scalar(
+        "SELECT x.indisvalid FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid
+         WHERE c.relnamespace = current_schema()::regnamespace AND c.relname = $1",
+    )
+    .bind(name)
+    .fetch_optional(conn)
+    .await
+}
+
+/// Drops an unfinished index without blocking users of its table.
+pub(super) async fn drop_index(conn: &mut PgConnection, name: &str) -> sqlx::Result<()> {
+    let sql = format!("DROP INDEX CONCURRENTLY IF EXISTS \"{}\"", name.replace('"', "\"\""));
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(conn).await.map(drop)
+}
+
+/// Inserts or updates the countries of the list. None is deleted, because people refer to them.
 pub(super) async fn upsert_countries(
     conn: &mut PgConnection,
     countries: &CountryList,
@@ -139,7 +288,7 @@ pub(super) async fn upsert_countries(
     .map(drop)
 }
 
-/// The countries as the database has them: code and share.
+/// Returns code and share of the countries in the database.
 pub(crate) async fn countries(conn: &mut PgConnection) -> sqlx::Result<Vec<(String, i64)>> {
     let rows = query!(r#"SELECT "countryCode" AS code, "sharePpb" AS share FROM "Country""#)
         .fetch_all(conn)
@@ -147,7 +296,7 @@ pub(crate) async fn countries(conn: &mut PgConnection) -> sqlx::Result<Vec<(Stri
     Ok(rows.into_iter().map(|row| (row.code, row.share)).collect())
 }
 
-/// Everything in quarantine, in the order it got there.
+/// Returns all values in quarantine, oldest first.
 pub(crate) async fn quarantined(conn: &mut PgConnection) -> sqlx::Result<Vec<Quarantined>> {
     query_as!(
         Quarantined,

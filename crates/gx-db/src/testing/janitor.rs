@@ -1,5 +1,5 @@
-//! Drops databases behind the tests' backs: a test that ends cannot wait for it. What is left
-//! when the process ends, the next start of the server removes.
+//! Drops databases of tests in the background, because a test cannot wait for it when it ends. The
+//! next start of the server drops the databases that remain when the process ends.
 
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -10,14 +10,14 @@ use super::shared::SharedServer;
 
 static JANITOR: OnceLock<Sender<String>> = OnceLock::new();
 
-/// Asks for the removal of a database, whoever is still connected.
+/// Requests that a database be dropped, even if sessions are connected.
 pub(super) fn drop_database(name: String) {
     let janitor = JANITOR.get_or_init(|| {
         let (sender, receiver) = channel();
         std::thread::spawn(move || work(&receiver));
         sender
     });
-    // The janitor ends with the process only.
+    // The janitor ends only with the process.
     janitor.send(name).ok();
 }
 

@@ -1,21 +1,23 @@
-//! A server that one test has to itself: to stop it, kill it, copy it, promote it.
+//! A server for one test, which the test can stop, kill, copy and promote.
 
 use std::path::Path;
 
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 
+use super::new_folder;
 use super::shared::{open, watch};
+use super::volume::Volume;
 use crate::cluster::{ClusterOptions, Owner, PrivateCluster};
 
-/// A server of one test's own with an empty database `gx_protocol`. It is stopped and deleted
-/// when dropped, and stopped when the test process dies.
+/// The server of one test with an empty database `gx_protocol`. It is stopped and deleted when
+/// dropped, and stopped when the test process dies.
 #[derive(Debug)]
 pub struct TestServer {
     options: ClusterOptions,
     cluster: Option<PrivateCluster>,
     _users: std::fs::File,
-    /// Last, so that it is deleted last.
+    /// The last field, so that it is deleted last.
     _folder: TempDir,
 }
 
@@ -25,7 +27,7 @@ impl TestServer {
         Self::start_in(new_folder()).await
     }
 
-    /// Starts a standby of this server, a copy by `pg_basebackup` that follows its log.
+    /// Starts a standby of this server: a copy by `pg_basebackup` that follows its log.
     pub async fn start_standby(&self) -> Self {
         let folder = new_folder();
         let source = self.running();
@@ -59,32 +61,32 @@ impl TestServer {
         Self { options, cluster: Some(cluster), _users: users, _folder: folder }
     }
 
-    /// URL of the database `gx_protocol`, the same over restarts.
+    /// Returns the URL of the database `gx_protocol`, which stays the same after a restart.
     pub fn url(&self) -> String {
         self.running().url()
     }
 
-    /// The port on 127.0.0.1.
+    /// Returns the port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.running().port()
     }
 
-    /// A connection to the database.
+    /// Opens a connection to the database.
     pub async fn connection(&self) -> PgConnection {
         PgConnection::connect(&self.url()).await.unwrap()
     }
 
-    /// The folder the cluster lies in.
+    /// Returns the folder of the cluster.
     pub fn folder(&self) -> &Path {
         self.running().folder()
     }
 
-    /// Stops the server at once, as a crash would: connections break, nothing is flushed.
+    /// Stops the server as a crash would: connections break, nothing is flushed.
     pub fn crash(&self) {
         self.running().crash();
     }
 
-    /// Starts it again on the same port.
+    /// Starts the server again on the same port.
     pub async fn restart(&mut self) {
         drop(self.cluster.take());
         self.cluster = Some(PrivateCluster::start(self.options.clone()).await.unwrap());
@@ -97,7 +99,20 @@ impl TestServer {
         assert!(promote.status().unwrap().success(), "pg_ctl promote failed");
     }
 
-    /// Gives the role here the password that it has there, so that both answer to one URL.
+    /// Moves the database `gx_protocol` to a volume; no session may be connected to it. The
+    /// write-ahead log stays.
+    pub async fn move_to(&self, volume: &Volume) {
+        let mut conn = PgConnection::connect(&self.running().url_of("postgres")).await.unwrap();
+        let folder = volume.folder().display();
+        for sql in [
+            format!("CREATE TABLESPACE small LOCATION '{folder}'"),
+            "ALTER DATABASE gx_protocol SET TABLESPACE small".to_owned(),
+        ] {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+        }
+    }
+
+    /// Gives the role the password of the other server, so that both accept the same URL.
     pub async fn take_password_of(&self, other: &Self) {
         let password = std::fs::read_to_string(other.folder().join("password")).unwrap();
         let sql = format!("ALTER ROLE gx PASSWORD '{}'", password.trim_end());
@@ -116,11 +131,4 @@ impl Drop for TestServer {
             cluster.crash();
         }
     }
-}
-
-/// A folder that the server's user gets into.
-fn new_folder() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    Owner::of(folder.path()).unwrap().give(folder.path()).unwrap();
-    folder
 }

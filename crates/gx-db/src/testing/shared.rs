@@ -1,4 +1,4 @@
-//! The one server of a target folder.
+//! The server of a target folder.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -13,21 +13,21 @@ use super::PREFIX;
 use crate::cluster::{ClusterOptions, Owner, PrivateCluster, Server};
 use crate::migrate::{MIGRATIONS, migrate};
 
-/// Seconds a new watcher waits for the one before it to go.
+/// Seconds for which a new watcher waits for the previous one to end.
 const WATCHER_CHANGE_S: &str = "5";
 
-/// The server as this process knows it. Lives as long as the process.
+/// The server, as this process uses it until it ends.
 pub(super) struct SharedServer {
     url_without_database: String,
     template: OnceCell<String>,
-    /// Shared by all test processes; the watcher waits until nobody holds it.
+    /// Lock that all test processes share; the watcher waits until it is free.
     _users: File,
 }
 
 static SERVER: OnceCell<SharedServer> = OnceCell::const_new();
 
 impl SharedServer {
-    /// The server, started by this call if nobody did.
+    /// Returns the server, and starts it if no process has.
     pub(super) async fn get() -> &'static Self {
         SERVER.get_or_init(Self::attach).await
     }
@@ -36,13 +36,13 @@ impl SharedServer {
         let folder = target_folder().join("test-postgres");
         let owner = Owner::of(&folder).unwrap();
         let place = owner.place(&folder).unwrap();
-        // One process at a time looks and starts.
+        // One process at a time checks and starts.
         let starting = open(&place.join("starting"), owner);
         let (starting, users) = tokio::task::spawn_blocking({
             let place = place.clone();
             move || {
                 starting.lock().unwrap();
-                // Blocks while a watcher is stopping the server.
+                // Waits while a watcher is stopping the server.
                 let users = open(&place.join("users"), owner);
                 users.lock_shared().unwrap();
                 (starting, users)
@@ -71,8 +71,8 @@ impl SharedServer {
         conn.close().await.unwrap();
     }
 
-    /// Name of the database that tests' databases are cloned from: made by the first process
-    /// that needs it, named by what goes into it.
+    /// Returns the name of the template database, which the first process creates. The name
+    /// contains a hash of its content.
     pub(super) async fn template(&self) -> String {
         self.template.get_or_init(|| self.make_template()).await.clone()
     }
@@ -80,7 +80,7 @@ impl SharedServer {
     async fn make_template(&self) -> String {
         let name = template_name();
         let mut conn = self.admin().await;
-        // Other processes wait here until it is complete.
+        // Other processes wait here until the template is complete.
         sqlx::query("SELECT pg_advisory_lock(1)").execute(&mut conn).await.unwrap();
         let found: bool =
             sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
@@ -89,7 +89,8 @@ impl SharedServer {
                 .await
                 .unwrap();
         if !found {
-            // Under a leftover's name until complete, so that a killed run leaves no half one.
+            // Until it is complete, it has the name of a test's database, so that the one of a
+            // killed run is dropped.
             let unfinished = format!("{PREFIX}{}", hex::encode(rand::random::<[u8; 10]>()));
             create_database(&mut conn, &unfinished, "template0").await;
             let mut inside = PgConnection::connect(&self.url_of(&unfinished)).await.unwrap();
@@ -107,7 +108,7 @@ impl SharedServer {
     }
 }
 
-/// The options of the shared server: fast rather than durable.
+/// Returns the options of the shared server: fast and not durable.
 fn options(folder: &Path) -> ClusterOptions {
     ClusterOptions {
         first_port: 16_432,
@@ -126,9 +127,9 @@ fn options(folder: &Path) -> ClusterOptions {
     }
 }
 
-/// Leaves a small process behind that stops the server when no test process is left. It waits
-/// for the lock that each of them holds, which the kernel releases however they end. Started
-/// before the server is, so that no server is ever without one.
+/// Starts a small process that stops the server when no test process is left. It waits for the lock
+/// that each of them holds, which the kernel releases however they end. It starts before the
+/// server, so that the server is never without one.
 pub(super) fn watch(place: &Path, owner: Owner) {
     let stop = Server::open(place.to_owned(), owner).unwrap().stop_command("fast");
     let mut watcher = owner.command(Path::new("flock"), place);
@@ -140,14 +141,14 @@ pub(super) fn watch(place: &Path, owner: Owner) {
     watcher.spawn().expect("`flock` of util-linux is installed");
 }
 
-/// Opens a lock file so that the user that runs the server can open it too.
+/// Opens a lock file that the server's user can open, too.
 pub(super) fn open(path: &Path, owner: Owner) -> File {
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).unwrap();
     owner.give(path).unwrap();
     file
 }
 
-/// Databases of tests that were killed, and templates of other schemas.
+/// Drops databases of killed tests, and templates of other schemas.
 async fn drop_leftovers(url: &str) {
     let mut conn = PgConnection::connect(url).await.unwrap();
     let names: Vec<String> = sqlx::query_scalar(
@@ -169,7 +170,7 @@ async fn create_database(conn: &mut PgConnection, name: &str, template: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(conn).await.unwrap();
 }
 
-/// `gx_template_` and a hash over all that the migrations put into a database.
+/// Returns `gx_template_` with a hash of everything that the migrations put into a database.
 fn template_name() -> String {
     let mut hash = Sha256::new();
     for migration in MIGRATIONS {
@@ -181,8 +182,8 @@ fn template_name() -> String {
     format!("gx_template_{}", &hex::encode(hash.finalize())[..20])
 }
 
-/// Cargo's target folder: the one that this test program lies in.
-fn target_folder() -> PathBuf {
+/// Returns cargo's target folder, which contains this test program.
+pub(super) fn target_folder() -> PathBuf {
     let program = std::env::current_exe().unwrap();
     let marked = |folder: &&Path| folder.join("CACHEDIR.TAG").exists();
     program.ancestors().find(marked).map_or_else(std::env::temp_dir, Path::to_owned)

@@ -1,39 +1,31 @@
-//! The one place that knows how the GX contracts are called.
+//! Calls a contract that runs in this process.
 
-use gx_contract::{Caller, Invocation, Response, State, StateError};
+use gx_ledger_api::{Contract, ContractCall, State, StateError};
 
-use super::{Answer, Call};
+use super::{Call, ChaincodeAnswer};
 use crate::ledger::{Simulation, SimulationError};
 
-/// Runs the contracts under the name that they are deployed with. The error is a state that
-/// could not be read or written.
+/// Runs a contract under the name with which it is deployed. The error is a state that cannot be
+/// read or written.
 pub(super) fn invoke(
+    contract: &dyn Contract,
     simulation: &mut Simulation,
     call: &Call<'_>,
     own_name: &str,
     args: &[Vec<u8>],
-) -> Result<Answer, String> {
-    let args: Result<Vec<String>, _> =
-        args.iter().map(|arg| String::from_utf8(arg.clone())).collect();
-    let Ok(args) = args else {
-        return Ok(refused("the arguments must be UTF-8 texts"));
-    };
-    let Some((function, args)) = args.split_first() else {
-        return Ok(refused("the first argument must name the function"));
-    };
-    let creator = call.creator;
-    let invocation = Invocation {
-        function,
+) -> Result<ChaincodeAnswer, String> {
+    let contract_call = ContractCall {
         args,
         tx_id: &call.proposal.channel.tx_id,
         timestamp: call.timestamp,
-        caller: Caller::from_attributes(creator.gxc_role.as_deref(), &creator.units),
+        gxc_role: call.creator.gxc_role.as_deref(),
+        units: &call.creator.units,
         chaincode_named_in_proposal: &call.proposal.chaincode,
         own_name,
     };
     let mut state = ContractState { simulation, namespace: own_name };
     let response =
-        gx_contract::invoke(&mut state, &invocation).map_err(|StateError(reason)| reason)?;
+        contract.invoke(&mut state, &contract_call).map_err(|StateError(reason)| reason)?;
     for (key, value) in response.writes {
         let written = match value {
             Some(value) => simulation.put(own_name, &key, value),
@@ -41,21 +33,12 @@ pub(super) fn invoke(
         };
         written.map_err(|error| error.to_string())?;
     }
-    Ok(Answer {
+    Ok(ChaincodeAnswer {
         status: response.status,
         message: response.message,
         payload: response.payload,
         event: response.event,
     })
-}
-
-fn refused(message: &str) -> Answer {
-    Answer {
-        status: Response::REFUSED,
-        message: message.to_owned(),
-        payload: Vec::new(),
-        event: None,
-    }
 }
 
 struct ContractState<'a> {

@@ -1,61 +1,62 @@
-//! The chaincodes of the channel, and how they are called.
+//! The chaincodes of the channel and their calls.
 
 mod contracts;
-pub(crate) mod definitions;
 mod service;
+mod system;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gx_fabric_proto::protos::ChaincodeInput;
+use gx_ledger_api::Contract;
 use time::OffsetDateTime;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::SignaturePolicy;
 use crate::collections::Collections;
-use crate::ledger::Simulation;
+use crate::ledger::{Definition, Definitions, Simulation};
 use crate::msp::Identity;
 use crate::proposal::Unpacked;
-use crate::system;
-use service::{Kind, Service};
+use service::{CallKind, Service};
 
-pub(crate) use service::Surroundings;
+pub(crate) use service::ProcessContext;
 pub use service::{ChaincodeService, ServiceTls};
+pub(crate) use system::{CSCC, QSCC, REFUSED, is_system};
 
-/// The version that every deployed chaincode has.
+/// The version of every deployed chaincode.
 const VERSION: &str = "1.0";
-/// The version that every system chaincode has.
+/// The version of every system chaincode.
 const SYSTEM_VERSION: &str = "syscc";
-/// Says, where a chaincode must be initialised, for which version that was done. No key of a
-/// chaincode can begin like this one.
+/// The key that records for which version a chaincode was initialised. No key of a chaincode can
+/// begin with it.
 const INITIALIZED_KEY: &str = "\0\u{10ffff}initialized";
 
-/// What is deployed on the channel, by name.
+/// The deployed chaincodes of the channel, by name.
 #[derive(Debug)]
 pub(crate) struct Chaincodes(BTreeMap<String, Arc<Chaincode>>);
 
-/// One chaincode's definition. Its name is its namespace in the state.
+/// The definition of a chaincode. Its name is its namespace in the state.
 #[derive(Debug)]
 pub(crate) struct Chaincode {
     pub(crate) name: String,
     pub(crate) version: String,
-    /// Whether a first transaction must initialise it.
+    /// Whether the first transaction must initialise it.
     init_required: bool,
-    /// Whose endorsements its transactions need.
+    /// The endorsement policy of its transactions.
     pub(crate) policy: SignaturePolicy,
-    /// Its private data.
+    /// Its collections of private data.
     pub(crate) collections: Collections,
     code: Code,
 }
 
-/// What runs when a chaincode is called.
+/// The implementation of a chaincode.
 #[derive(Debug)]
 enum Code {
-    /// The GX contracts, in this process.
-    BuiltIn,
-    /// A process that serves the shim protocol.
+    /// A contract that runs in this process.
+    BuiltIn(Arc<dyn Contract>),
+    /// A process that speaks the shim protocol.
     Service(Service),
-    /// The peer itself, which answers clients only.
+    /// The peer itself; it answers only clients.
     System,
 }
 
@@ -64,27 +65,27 @@ pub(crate) struct Call<'a> {
     pub(crate) proposal: &'a Unpacked,
     pub(crate) creator: &'a Identity,
     pub(crate) timestamp: OffsetDateTime,
-    /// Which peer simulates it: each has connections of its own.
+    /// The index of the peer that simulates. Each peer has its own connections to a service.
     pub(crate) peer: usize,
-    /// That peer's organisation, which may hold private data.
+    /// The organisation of that peer, which may hold private data.
     pub(crate) msp_id: &'a str,
 }
 
-/// What a chaincode answers, its writes aside.
+/// The answer of a chaincode, without its writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct ChaincodeAnswer {
     pub(crate) status: i32,
     pub(crate) message: String,
     pub(crate) payload: Vec<u8>,
-    /// The one event's name and payload.
+    /// The name and payload of the one event.
     pub(crate) event: Option<(String, Vec<u8>)>,
 }
 
-/// How a call of a chaincode ended.
+/// The end of a chaincode call.
 #[derive(Debug)]
-enum Outcome {
-    Completed(Answer),
-    /// The chaincode could not carry it out, and says why.
+enum CallOutcome {
+    Completed(ChaincodeAnswer),
+    /// The chaincode ended the call with this error message.
     Failed(Vec<u8>),
 }
 
@@ -94,24 +95,33 @@ impl Chaincodes {
         Self(chaincodes.map(|chaincode| (chaincode.name.clone(), Arc::new(chaincode))).collect())
     }
 
+    /// Returns the definitions by which transactions are validated.
+    pub(crate) fn definitions(&self) -> Definitions {
+        let definition = |it: &Chaincode| Definition {
+            policy: it.policy.clone(),
+            collections: it.collections.clone(),
+        };
+        self.0.iter().map(|(name, it)| (name.clone(), definition(it))).collect()
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<Chaincode>> {
         self.0.get(name)
     }
 
-    /// Calls the chaincode that the proposal names. The error is a peer's, and not the
-    /// chaincode's answer.
+    /// Calls the chaincode that the proposal names. An error is the peer's and not an answer of the
+    /// chaincode.
     pub(crate) fn execute(
         &self,
         simulation: &mut Simulation,
         call: &Call<'_>,
-    ) -> Result<Answer, String> {
+    ) -> Result<ChaincodeAnswer, String> {
         let Unpacked { chaincode, channel, args, is_init, .. } = call.proposal;
         let input =
             ChaincodeInput { args: args.clone(), is_init: *is_init, ..ChaincodeInput::default() };
         let outcome = self.invoke(simulation, call, chaincode, &input);
         match outcome {
-            Ok(Outcome::Completed(answer)) => Ok(answer),
-            Ok(Outcome::Failed(text)) => Err(format!(
+            Ok(CallOutcome::Completed(answer)) => Ok(answer),
+            Ok(CallOutcome::Failed(text)) => Err(format!(
                 "transaction returned with failure: {}",
                 String::from_utf8_lossy(&text)
             )),
@@ -119,18 +129,18 @@ impl Chaincodes {
         }
     }
 
-    /// Calls a chaincode, for a client or for another chaincode. Its reads and writes go into
-    /// the simulation, in the namespace of its own name.
+    /// Calls a chaincode for a client or for another chaincode. Its reads and writes are recorded
+    /// in the simulation, in the namespace of its name.
     fn invoke(
         &self,
         simulation: &mut Simulation,
         call: &Call<'_>,
         name: &str,
         input: &ChaincodeInput,
-    ) -> Result<Outcome, String> {
+    ) -> Result<CallOutcome, String> {
         let invalid = |error: String| format!("invalid invocation: {error}");
-        if system::is_system(name) {
-            return Ok(Outcome::Completed(refused_by_system(name, call)));
+        if is_system(name) {
+            return Ok(CallOutcome::Completed(refused_by_system(name, call)));
         }
         let chaincode = self.get(name).ok_or_else(|| {
             let channel = &call.proposal.channel.channel_id;
@@ -141,39 +151,44 @@ impl Chaincodes {
         })?;
         let kind = chaincode.kind(simulation, input.is_init).map_err(invalid)?;
         match &chaincode.code {
-            Code::BuiltIn => {
-                contracts::invoke(simulation, call, name, &input.args).map(Outcome::Completed)
+            Code::BuiltIn(contract) => {
+                contracts::invoke(contract.as_ref(), simulation, call, name, &input.args)
+                    .map(CallOutcome::Completed)
             }
             Code::Service(service) => service.invoke(self, simulation, call, kind, input),
-            Code::System => Ok(Outcome::Completed(refused_by_system(name, call))),
+            Code::System => Ok(CallOutcome::Completed(refused_by_system(name, call))),
         }
     }
 }
 
 impl Chaincode {
-    /// The GX contracts under this name.
-    pub(crate) fn built_in(name: &str, policy: SignaturePolicy) -> Self {
-        Self::new(name, false, policy, Code::BuiltIn)
+    /// Returns a contract under this name.
+    pub(crate) fn built_in(
+        name: &str,
+        policy: SignaturePolicy,
+        contract: Arc<dyn Contract>,
+    ) -> Self {
+        Self::new(name, false, policy, Code::BuiltIn(contract))
     }
 
-    /// A system chaincode, which nobody's endorsement makes a transaction of.
+    /// Returns a system chaincode. Its policy cannot be satisfied, so it never has a transaction.
     pub(crate) fn system(name: &str) -> Self {
         let nobody = SignaturePolicy::OutOf(1, Vec::new());
         let version = SYSTEM_VERSION.to_owned();
         Self { version, ..Self::new(name, false, nobody, Code::System) }
     }
 
-    /// A chaincode that runs elsewhere.
+    /// Returns a chaincode that runs as a service.
     pub(crate) fn service(
         service: ChaincodeService,
         policy: SignaturePolicy,
-        surroundings: Surroundings,
+        context: ProcessContext,
     ) -> Self {
         let (name, init_required) = (service.name.clone(), service.init_required);
-        Self::new(&name, init_required, policy, Code::Service(Service::new(service, surroundings)))
+        Self::new(&name, init_required, policy, Code::Service(Service::new(service, context)))
     }
 
-    /// With these collections.
+    /// Returns this chaincode with these collections.
     pub(crate) fn with_collections(self, collections: Collections) -> Self {
         Self { collections, ..self }
     }
@@ -184,29 +199,29 @@ impl Chaincode {
         Self { name, version, init_required, policy, collections, code }
     }
 
-    /// Waits until the chaincode may be called once more, where it runs elsewhere.
+    /// Waits until the chaincode may be called. Only services limit their calls.
     pub(crate) async fn admit(&self) -> Option<OwnedSemaphorePermit> {
         match &self.code {
             Code::Service(service) => Some(service.admit().await),
-            Code::BuiltIn | Code::System => None,
+            Code::BuiltIn(_) | Code::System => None,
         }
     }
 
-    /// Whether every peer that runs it gets the same, so that running it once will do.
+    /// Returns whether the result is the same on every peer, so that one simulation is enough.
     pub(crate) fn is_alike_everywhere(&self) -> bool {
-        matches!(self.code, Code::BuiltIn)
+        matches!(self.code, Code::BuiltIn(_))
     }
 
-    /// Whether this call initialises the chaincode; where it must be initialised, that is the
-    /// first call, once.
-    fn kind(&self, simulation: &mut Simulation, is_init: bool) -> Result<Kind, String> {
+    /// Returns whether this call initialises the chaincode. If it must be initialised, the first
+    /// call must do it, and only that one may.
+    fn kind(&self, simulation: &mut Simulation, is_init: bool) -> Result<CallKind, String> {
         let name = &self.name;
         let is_due = self.init_required && {
             let done = simulation.get(name, INITIALIZED_KEY).map_err(|error| error.to_string())?;
             done.as_deref() != Some(self.version.as_bytes())
         };
         match (is_init, is_due) {
-            (false, false) => Ok(Kind::Transaction),
+            (false, false) => Ok(CallKind::Transaction),
             (false, true) => Err(format!(
                 "chaincode '{name}' has not been initialized for this version, must call as init \
                  first"
@@ -220,15 +235,15 @@ impl Chaincode {
             (true, true) => {
                 let version = self.version.clone().into_bytes();
                 let set = simulation.put(name, INITIALIZED_KEY, version);
-                set.map(|()| Kind::Init).map_err(|error| error.to_string())
+                set.map(|()| CallKind::Init).map_err(|error| error.to_string())
             }
         }
     }
 }
 
-fn refused_by_system(name: &str, call: &Call<'_>) -> Answer {
-    Answer {
-        status: system::REFUSED,
+fn refused_by_system(name: &str, call: &Call<'_>) -> ChaincodeAnswer {
+    ChaincodeAnswer {
+        status: REFUSED,
         message: system::refusal_to_chaincodes(name, &call.proposal.chaincode),
         payload: Vec::new(),
         event: None,

@@ -1,4 +1,4 @@
-//! What clients are told in files: where the nodes are, and whose keys there are.
+//! Writes the files for clients: the addresses of the nodes and the keys of their users.
 
 mod yaml;
 
@@ -6,29 +6,29 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gx_model::SignerRole;
+use gx_ledger_api::SignerRole;
 use serde_json::{Map, Value, json};
 
 use crate::msp::{Organizations, PeerFiles, user_name};
 use crate::node::Node;
 use crate::{BlockCutting, DevnetError, DevnetOptions};
 
-/// The network in short, in the shape that our lab of real nodes writes too.
+/// A short description of the network, in the format of our lab with real nodes.
 const NETWORK: &str = "network.json";
-/// Fabric's common connection profile, twice the same.
+/// Fabric's common connection profile, in two formats with the same content.
 const PROFILES: [&str; 2] = ["connection-profile.json", "connection-profile.yaml"];
 
-/// Where nobody listens: the peer of the organisation outside the channel.
+/// An address on which no process listens: the peer of the organisation outside the channel.
 const NOBODY: &str = "localhost:1";
 
-/// Writes the files anew, each at once: who waits for one finds the whole of it.
+/// Writes the files. Each is replaced as a whole, so a reader never sees half of it.
 pub(crate) fn write(
     options: &DevnetOptions,
     node: &Node,
     organizations: &Organizations,
 ) -> Result<(), DevnetError> {
     let unusable = |path: &Path, reason| DevnetError::DataDir { path: path.to_owned(), reason };
-    // Whoever reads these files may stand in another folder.
+    // Readers of these files may be in another folder.
     let folder = std::fs::canonicalize(&options.data_dir)
         .map_err(|reason| unusable(&options.data_dir, reason))?;
     let files = organizations.peer_files();
@@ -94,7 +94,7 @@ fn batch_timeout(cutting: &BlockCutting) -> String {
     format!("{}ms", wait.as_millis())
 }
 
-/// The files are named relative to the profile, so that the folder can be moved as a whole.
+/// Returns the connection profile. Its paths are relative to it, so the folder can be moved.
 fn profile(options: &DevnetOptions, node: &Node, files: &[PeerFiles]) -> Value {
     let data_dir = &options.data_dir;
     let below = |path: PathBuf| path.strip_prefix(data_dir).unwrap_or(&path).display().to_string();

@@ -1,8 +1,8 @@
-//! A value as YAML in blocks. Texts are quoted as JSON quotes them, which YAML reads alike.
+//! Writes a value as YAML in block style. Texts are quoted as in JSON, which YAML reads, too.
 
 use serde_json::Value;
 
-/// The document.
+/// Returns the document.
 pub(super) fn text(value: &Value) -> String {
     let mut text = String::new();
     block(value, 0, &mut text);
@@ -30,7 +30,7 @@ fn block(value: &Value, depth: usize, text: &mut String) {
     }
 }
 
-/// Empty ones are written in JSON's way.
+/// Returns whether the value needs its own block; empty lists and maps are written as in JSON.
 fn is_nested(value: &Value) -> bool {
     value.as_object().is_some_and(|entries| !entries.is_empty())
         || value.as_array().is_some_and(|items| !items.is_empty())

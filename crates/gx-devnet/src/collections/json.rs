@@ -1,4 +1,4 @@
-//! The definition of collections in the JSON that Fabric's own tools take.
+//! Parses definitions of collections in the JSON of Fabric's tools.
 
 use serde::Deserialize;
 
@@ -7,21 +7,21 @@ use crate::SignaturePolicy;
 use crate::msp::CHANNEL_MSP_IDS;
 use crate::policy::Principal;
 
-/// The policy of the channel that a collection may refer to: a majority of its organisations.
+/// The channel policy that a collection may name: a majority of the channel's organisations.
 const CHANNEL_POLICY: &str = "/Channel/Application/Endorsement";
 
-/// Why a text defines no collections.
+/// Why a text does not define collections.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CollectionsError {
-    /// It is not the JSON that is wanted.
-    #[error("no definition of collections: {0}")]
+    /// The text is not JSON in the expected form.
+    #[error("not a definition of collections: {0}")]
     Syntax(String),
-    /// A collection cannot be so.
+    /// A collection is invalid.
     #[error("collection {name:?}: {reason}")]
     Collection {
-        /// Which.
+        /// The name of the collection.
         name: String,
-        /// What is wrong, and what to write.
+        /// What is wrong, and what to write instead.
         reason: String,
     },
 }
@@ -76,7 +76,7 @@ impl Definition {
         let named = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if !self.name.chars().all(named) || self.name.starts_with('_') || self.name.is_empty() {
             return Err(
-                "a name has letters, digits, '_' and '-' and begins with none of the last \
+                "a name has letters, digits, '_' and '-' and does not begin with one of the last \
                         two"
                 .to_owned(),
             );
@@ -124,7 +124,7 @@ impl Endorsement {
     }
 }
 
-/// Members are those that any part of the policy names: nothing but OR makes sense.
+/// Adds all principals in the policy as members. Only OR is allowed.
 fn add_members(policy: &SignaturePolicy, members: &mut Vec<Principal>) -> Result<(), String> {
     match policy {
         SignaturePolicy::SignedBy(principal) => {
@@ -138,7 +138,7 @@ fn add_members(policy: &SignaturePolicy, members: &mut Vec<Principal>) -> Result
             rules.iter().try_for_each(|rule| add_members(rule, members))
         }
         SignaturePolicy::OutOf(..) => {
-            Err("policy lists the members and knows nothing but OR".to_owned())
+            Err("policy lists the members and may only use OR".to_owned())
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Collections of private data: whose they are, and how they are defined.
+//! Collections of private data: their members and their definition.
 
 mod json;
 
@@ -13,10 +13,10 @@ use crate::policy::{Principal, PrincipalRole};
 
 pub use json::CollectionsError;
 
-/// The name of an organisation's own collection, which every chaincode has, begins so.
+/// The prefix of the name of an organisation's own collection, which every chaincode has.
 const IMPLICIT: &str = "_implicit_org_";
 
-/// The collections that a chaincode's definition names.
+/// The collections in a chaincode's definition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Collections(Vec<Collection>);
 
@@ -24,29 +24,29 @@ pub struct Collections(Vec<Collection>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Collection {
     pub(crate) name: String,
-    /// Whoever is one of these is a member, and their organisations' peers hold the data.
+    /// The principals that are members. The peers of their organisations hold the data.
     members: Vec<Principal>,
-    /// Peers beside the endorsing one that must hold the data before it is endorsed.
+    /// Number of peers, in addition to the endorsing one, that must hold the data before it is
+    /// endorsed.
     pub(crate) required_peers: usize,
-    /// In blocks; 0 keeps for ever.
+    /// Number of blocks for which the data are kept; 0 means for ever.
     pub(crate) block_to_live: u64,
     member_only_read: bool,
     member_only_write: bool,
-    /// In place of the chaincode's own policy.
+    /// The endorsement policy that replaces the chaincode's. `None` if the chaincode's applies.
     pub(crate) endorsement: Option<SignaturePolicy>,
 }
 
 impl Collections {
-    /// Reads the file that `peer lifecycle chaincode approveformyorg --collections-config`
-    /// takes.
+    /// Parses the file for `peer lifecycle chaincode approveformyorg --collections-config`.
     ///
     /// # Errors
-    /// Says what is wrong with which collection.
+    /// The collection and what is wrong with it.
     pub fn from_json(text: &str) -> Result<Self, CollectionsError> {
         json::read(text).map(Self)
     }
 
-    /// A collection that is defined, or an organisation's own.
+    /// Returns the collection with this name, which may be an organisation's own.
     pub(crate) fn get(&self, name: &str) -> Option<Cow<'_, Collection>> {
         if let Some(defined) = self.0.iter().find(|collection| collection.name == name) {
             return Some(Cow::Borrowed(defined));
@@ -70,17 +70,17 @@ impl Collection {
         }
     }
 
-    /// Whether the peers of this organisation hold the data.
+    /// Returns whether the peers of this organisation hold the data.
     pub(crate) fn is_held_by(&self, msp_id: &str) -> bool {
         self.members.iter().any(|member| member.msp_id == msp_id)
     }
 
-    /// Whether this identity may read, where its peer holds the data.
+    /// Returns whether this identity may read the data at a peer that holds them.
     pub(crate) fn admits_reader(&self, identity: &Identity) -> bool {
         !self.member_only_read || self.has_member(identity)
     }
 
-    /// Whether this identity may write.
+    /// Returns whether this identity may write the data.
     pub(crate) fn admits_writer(&self, identity: &Identity) -> bool {
         !self.member_only_write || self.has_member(identity)
     }

@@ -1,4 +1,4 @@
-//! Definitions of collections, right and wrong.
+//! Valid and invalid definitions of collections.
 
 use super::Collections;
 
@@ -10,11 +10,13 @@ fn a_definition_for_fabrics_tools_is_read_with_its_defaults() {
          "endorsementPolicy": {"signaturePolicy": "OR('Org1MSP.peer')"}}]"#;
     let collections = Collections::from_json(text).unwrap();
     let both = collections.get("both").unwrap();
-    assert!(both.is_held_by("Org1MSP") && both.is_held_by("Org2MSP"));
+    assert!(both.is_held_by("Org1MSP"));
+    assert!(both.is_held_by("Org2MSP"));
     assert_eq!((both.required_peers, both.block_to_live), (0, 0));
     assert!(both.endorsement.is_none());
     let one = collections.get("one").unwrap();
-    assert!(one.is_held_by("Org1MSP") && !one.is_held_by("Org2MSP"));
+    assert!(one.is_held_by("Org1MSP"));
+    assert!(!one.is_held_by("Org2MSP"));
     assert_eq!(one.block_to_live, 7);
     assert!(one.endorsement.is_some());
     assert!(collections.get("none").is_none());
@@ -24,19 +26,20 @@ fn a_definition_for_fabrics_tools_is_read_with_its_defaults() {
 fn every_organisation_of_the_channel_has_a_collection_of_its_own() {
     let collections = Collections::default();
     let own = collections.get("_implicit_org_Org2MSP").unwrap();
-    assert!(own.is_held_by("Org2MSP") && !own.is_held_by("Org1MSP"));
+    assert!(own.is_held_by("Org2MSP"));
+    assert!(!own.is_held_by("Org1MSP"));
     assert!(collections.get("_implicit_org_Org3MSP").is_none());
 }
 
 #[test]
-fn what_cannot_be_a_collection_is_refused_with_its_reason() {
+fn an_invalid_collection_is_refused_with_its_reason() {
     for (text, reason) in [
-        ("{}", "no definition of collections"),
+        ("{}", "not a definition of collections"),
         (r#"[{"name": "_a", "policy": "OR('Org1MSP.member')"}]"#, "a name has letters"),
         (r#"[{"name": "a", "policy": "OR('Org9MSP.member')"}]"#, "Org9MSP is not part"),
         (
             r#"[{"name": "a", "policy": "AND('Org1MSP.member','Org2MSP.member')"}]"#,
-            "nothing but OR",
+            "may only use OR",
         ),
         (r#"[{"name": "a", "policy": "Org1"}]"#, "not a signature policy"),
         (

@@ -1,15 +1,15 @@
-//! The faults that can be asked for, as they are written in JSON.
+//! The faults of the control endpoint, as JSON.
 
 use std::time::Duration;
 
 use gx_fabric_proto::protos::TxValidationCode;
 use serde::Deserialize;
 
-use crate::faults::{Faults, NodeFaults};
+use crate::faults::{Faults, Forgery, NodeFaults};
 use crate::msp::{CHANNEL_MSP_IDS, ORDERER_MSP_ID};
 
-/// The body of `POST /faults`: `{"fault": "fail-endorsements", "count": 2, …}`. The variants
-/// without fields have braces, without which fields that nobody knows would be let through.
+/// The body of `POST /faults`: `{"fault": "fail-endorsements", "count": 2, …}`. Variants without
+/// fields have braces, because serde would otherwise ignore unknown fields.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "fault", rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) enum Fault {
@@ -74,17 +74,23 @@ pub(super) enum Fault {
         node: Option<String>,
         on: bool,
     },
+    ForgeBlocks {
+        node: Option<String>,
+        from: u64,
+        forgery: Forgery,
+        on: bool,
+    },
 }
 
 fn once() -> usize {
     1
 }
 
-/// Planned faults of one request at most; each takes memory until it happens.
+/// Limit of `count` in one request, because each planned fault takes memory until it occurs.
 const MAX_COUNT: usize = 100_000;
 
 impl Fault {
-    /// Plans the fault, or makes it happen. The error says what cannot be meant.
+    /// Plans the fault or applies it at once. The error says which value is wrong.
     pub(super) fn apply(self, faults: &Faults) -> Result<(), String> {
         match self {
             Self::HoldCommits {} => faults.hold_commits(),
@@ -124,12 +130,17 @@ impl Fault {
             Self::TooManyRequests { node, on } => {
                 each(faults, node.as_deref(), |node| node.too_many_requests(on))?;
             }
+            Self::ForgeBlocks { node, from, forgery, on } => {
+                each(faults, node.as_deref(), |node| {
+                    node.forge_blocks(on.then_some((from, forgery)));
+                })?;
+            }
         }
         Ok(())
     }
 }
 
-/// Makes the named node misbehave, or every peer where none is named.
+/// Applies a node's fault to the named node, or to every peer if none is named.
 fn each(faults: &Faults, msp_id: Option<&str>, make: impl Fn(&NodeFaults)) -> Result<(), String> {
     match msp_id {
         None => {
@@ -141,7 +152,7 @@ fn each(faults: &Faults, msp_id: Option<&str>, make: impl Fn(&NodeFaults)) -> Re
             let peer = faults.peer(msp_id);
             make(&peer.ok_or_else(|| {
                 let [first, second] = CHANNEL_MSP_IDS;
-                format!("no node is of {msp_id}; name {first}, {second} or {ORDERER_MSP_ID}")
+                format!("there is no node of {msp_id}; give {first}, {second} or {ORDERER_MSP_ID}")
             })?);
         }
     }
@@ -149,5 +160,5 @@ fn each(faults: &Faults, msp_id: Option<&str>, make: impl Fn(&NodeFaults)) -> Re
 }
 
 fn checked(count: usize) -> Result<usize, String> {
-    if count <= MAX_COUNT { Ok(count) } else { Err(format!("count must not pass {MAX_COUNT}")) }
+    if count <= MAX_COUNT { Ok(count) } else { Err(format!("count must be at most {MAX_COUNT}")) }
 }

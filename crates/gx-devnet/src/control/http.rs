@@ -1,4 +1,4 @@
-//! The routes of the control endpoint. Bodies and answers are JSON, a dump is bytes.
+//! The routes of the control endpoint. Bodies and answers are JSON; a dump is binary.
 
 use std::io::{self, BufWriter, Write};
 use std::sync::{Arc, Weak};
@@ -25,11 +25,11 @@ use super::fault::Fault;
 use super::origin::local_programs_only;
 use crate::ledger::{LedgerSnapshot, OrdererGone, SnapshotError};
 
-/// Pieces of a dump that wait for a slow reader.
+/// Limit of pieces of a dump that wait for a slow reader.
 const BUFFERED_PIECES: usize = 4;
 const PIECE_BYTES: usize = 256 * 1024;
-/// The clock cannot be moved beyond this: no certificate lives so long, and times are written
-/// with four digits of the year.
+/// The clock cannot be set beyond this time: no certificate is valid that long, and times are
+/// written with a year of four digits.
 const END_OF_TIME: OffsetDateTime = datetime!(2300-01-01 00:00 UTC);
 
 pub(super) fn router(controls: Weak<Controls>) -> Router {
@@ -46,7 +46,7 @@ pub(super) fn router(controls: Weak<Controls>) -> Router {
         .with_state(controls)
 }
 
-/// The ledger, as long as it is not stopping.
+/// The ledger, while it is running.
 struct Running(Arc<Controls>);
 
 impl FromRequestParts<Weak<Controls>> for Running {
@@ -60,7 +60,7 @@ impl FromRequestParts<Weak<Controls>> for Running {
     }
 }
 
-/// Why a request is not carried out.
+/// Why a request is refused.
 enum Refused {
     Stopping,
     Wrong(String),
@@ -81,14 +81,14 @@ impl From<SnapshotError> for Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let (status, said) = match self {
+        let (status, message) = match self {
             Self::Stopping => {
                 (StatusCode::SERVICE_UNAVAILABLE, "the ledger is stopping".to_owned())
             }
-            Self::Wrong(said) => (StatusCode::BAD_REQUEST, said),
+            Self::Wrong(message) => (StatusCode::BAD_REQUEST, message),
             Self::Snapshot(error) => (snapshot_status(&error), error.to_string()),
         };
-        (status, Json(json!({ "error": said }))).into_response()
+        (status, Json(json!({ "error": message }))).into_response()
     }
 }
 
@@ -157,8 +157,8 @@ async fn delete_snapshot(
     Ok(Json(json!({})))
 }
 
-/// Streams the dump while it is made. Where that fails the body breaks off, and the checksum
-/// at its end is missing.
+/// Streams a dump while it is written. If writing fails, the body ends early and lacks the checksum
+/// at its end.
 async fn dump(State(ledger): State<Weak<Controls>>) -> Result<Response, Refused> {
     let ledger = ledger.upgrade().ok_or(Refused::Stopping)?;
     let (pieces, stream) = mpsc::channel(BUFFERED_PIECES);
@@ -166,7 +166,7 @@ async fn dump(State(ledger): State<Weak<Controls>>) -> Result<Response, Refused>
     let write = ledger.dumper(out);
     tokio::task::spawn_blocking(move || {
         if let Err(error) = write() {
-            tracing::warn!(%error, "a dump was not completed");
+            tracing::warn!(%error, "a dump could not be completed");
             let _gone = pieces.blocking_send(Err(io::Error::other(error)));
         }
     });
@@ -174,7 +174,7 @@ async fn dump(State(ledger): State<Weak<Controls>>) -> Result<Response, Refused>
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], body).into_response())
 }
 
-/// Hands written bytes to the body.
+/// Passes written bytes to the body.
 struct Pieces(mpsc::Sender<io::Result<Bytes>>);
 
 impl Write for Pieces {

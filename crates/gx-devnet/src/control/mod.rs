@@ -1,7 +1,8 @@
-//! Steering a running ledger: blocks by hand, faults, the clock, snapshots and dumps.
+//! Controls a running ledger: cuts blocks, injects faults, moves the clock, takes snapshots and
+//! dumps.
 //!
-//! Everything here is for tests and developers. It has an address of its own on the loopback
-//! interface, so that whoever may use the ledger may not yet steer it.
+//! This is for tests and developers. The endpoint has its own address on the loopback interface, so
+//! that the right to use the ledger does not include the right to control it.
 
 mod fault;
 mod http;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use gx_model::Clock;
+use gx_ledger_api::Clock;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -24,8 +25,8 @@ use crate::faults::Faults;
 use crate::ledger::{Orderer, OrdererGone, Store};
 use crate::{DevnetError, DumpError, DumpSummary, LedgerSnapshot, SnapshotError};
 
-/// What can be steered. Held by the running ledger alone, so that nothing keeps it from
-/// stopping.
+/// The parts of the ledger that the endpoint controls. Only the running ledger owns them, so the
+/// endpoint does not keep it from stopping.
 pub(crate) struct Controls {
     pub(crate) channel: String,
     pub(crate) data_dir: PathBuf,
@@ -61,7 +62,7 @@ impl Controls {
         self.clock.now()
     }
 
-    /// What [`crate::Devnet::dump`] writes, on a thread that may wait.
+    /// Returns the function that writes a dump (see [`crate::Devnet::dump`]). It blocks its thread.
     pub(crate) fn dumper<W: Write>(
         &self,
         out: W,
@@ -71,7 +72,7 @@ impl Controls {
     }
 }
 
-/// Refuses an address that other machines may reach, and listens.
+/// Listens on the address. Refuses an address that other machines can reach.
 pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, DevnetError> {
     if !address.ip().is_loopback() {
         return Err(DevnetError::ControlNotLocal { address });
@@ -79,7 +80,7 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, DevnetErr
     TcpListener::bind(address).await.map_err(|reason| DevnetError::Listen { address, reason })
 }
 
-/// Serves until the ledger stops.
+/// Serves the control endpoint until the ledger stops.
 pub(crate) fn serve(listener: TcpListener, controls: Weak<Controls>, stopping: CancellationToken) {
     tokio::spawn(async move {
         let serving = axum::serve(listener, http::router(controls))

@@ -1,5 +1,5 @@
-//! A page in a browser on this machine can reach the loopback interface too: it must not
-//! steer the ledger.
+//! Protects the control endpoint from pages in a browser on this machine, which can also reach the
+//! loopback interface.
 
 use axum::Json;
 use axum::extract::Request;
@@ -7,11 +7,11 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// Refuses what a browser sends for a page, and names that only seem to be this machine.
+/// Refuses requests from pages, and requests whose host name is not this machine's.
 pub(super) async fn local_programs_only(request: Request, next: Next) -> Response {
     if request.headers().contains_key(header::ORIGIN) || !names_loopback(request.headers()) {
-        let said = "the control endpoint answers programs on this machine only";
-        return (StatusCode::FORBIDDEN, Json(serde_json::json!({ "error": said }))).into_response();
+        let text = "the control endpoint answers programs on this machine only";
+        return (StatusCode::FORBIDDEN, Json(serde_json::json!({ "error": text }))).into_response();
     }
     next.run(request).await
 }

@@ -1,4 +1,4 @@
-//! Blocks one after the other, waiting at the end of the chain for more.
+//! Delivers blocks in order and waits for more at the end of the chain.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use crate::faults::NodeFaults;
 use crate::node::Node;
 use crate::status::{connection_dropped, store_failed};
 
-/// Why there are no more blocks for this reader.
+/// Why a feed has no more blocks.
 pub(crate) enum Ended {
-    /// Without an error: it is the reader's task to come back.
+    /// Ended without an error; the reader may open another stream.
     Cleanly,
-    /// With this status.
+    /// Ended with this status.
     By(Status),
 }
 
@@ -26,12 +26,12 @@ pub(crate) struct BlockFeed {
     position: u64,
     height: watch::Receiver<u64>,
     ended: watch::Receiver<u64>,
-    /// None: a feed of blocks that exist is never silent.
+    /// `None` for a request of blocks that exist, which is never muted.
     muted: Option<watch::Receiver<bool>>,
 }
 
 impl BlockFeed {
-    /// The faults are those of the node that the reader listens to.
+    /// Returns a feed with the faults of the node from which the reader gets blocks.
     pub(crate) fn new(node: Arc<Node>, faults: &NodeFaults, start: u64) -> Self {
         let height = node.height.clone();
         let ended = faults.streams_ended();
@@ -39,17 +39,17 @@ impl BlockFeed {
         Self { node, faults: faults.clone(), position: start, height, ended, muted }
     }
 
-    /// The fault that silences streams does not concern this one.
+    /// Excludes this feed from the fault that mutes streams.
     pub(crate) fn never_mute(&mut self) {
         self.muted = None;
     }
 
-    /// The number of the next block.
+    /// Returns the number of the next block.
     pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
-    /// The next block, as soon as there is one. Safe to drop and to call again.
+    /// Waits for the next block and returns it. If the future is dropped, no block is lost.
     pub(crate) async fn next(&mut self) -> Result<Block, Ended> {
         let (position, stopping) = (self.position, self.node.stopping.clone());
         let ready = async {

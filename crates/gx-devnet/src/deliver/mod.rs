@@ -30,7 +30,7 @@ use crate::node::{Node, Peer};
 use crate::status::{connection_dropped, too_many_deliver_streams, validation_code};
 use private::private_data;
 
-/// Blocks that wait for a slow reader.
+/// Limit of blocks that wait for a slow reader.
 const BUFFERED_BLOCKS: usize = 16;
 
 type Responses = Pin<Box<dyn Stream<Item = Result<DeliverResponse, Status>> + Send>>;
@@ -41,7 +41,7 @@ pub(crate) struct DeliverService {
     pub(crate) peer: Arc<Peer>,
 }
 
-/// What of a block is sent.
+/// The form in which blocks are sent.
 #[derive(Clone, Copy)]
 enum Form {
     Full,
@@ -101,7 +101,7 @@ impl DeliverService {
     }
 }
 
-/// What a peer sends.
+/// Prepares the blocks that a peer sends.
 struct PeerBlocks {
     node: Arc<Node>,
     peer: Arc<Peer>,
@@ -111,17 +111,18 @@ struct PeerBlocks {
 impl Answers for PeerBlocks {
     type Answer = DeliverResponse;
 
-    fn block(&self, seek: &Seek, block: Block) -> Result<DeliverResponse, StoreError> {
+    fn block(&self, seek: &Seek, mut block: Block) -> Result<DeliverResponse, StoreError> {
+        let number = block.header.as_ref().map_or(0, |header| header.number);
+        if let Some(forgery) = self.peer.faults.forgery(number) {
+            forgery.forge(&mut block);
+        }
         Ok(response(match self.form {
             Form::Full => Answer::Block(block),
             Form::Filtered => Answer::FilteredBlock(filtered(&self.node.channel, &block)),
-            Form::WithPrivateData => {
-                let number = block.header.as_ref().map_or(0, |header| header.number);
-                Answer::BlockAndPrivateData(BlockAndPrivateData {
-                    private_data_map: private_data(&self.node, &self.peer, &seek.reader, number)?,
-                    block: Some(block),
-                })
-            }
+            Form::WithPrivateData => Answer::BlockAndPrivateData(BlockAndPrivateData {
+                private_data_map: private_data(&self.node, &self.peer, &seek.reader, number)?,
+                block: Some(block),
+            }),
         }))
     }
 
@@ -134,7 +135,7 @@ fn response(answer: Answer) -> DeliverResponse {
     DeliverResponse { r#type: Some(answer) }
 }
 
-/// A block without arguments, results and event payloads.
+/// Returns a block without arguments, results and event payloads.
 fn filtered(channel: &str, block: &Block) -> FilteredBlock {
     let filtered_transactions = transactions(block)
         .into_iter()

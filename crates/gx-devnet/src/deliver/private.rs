@@ -1,4 +1,4 @@
-//! The private data of a block that one reader may see.
+//! The private data of a block that a reader may see.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::ledger::{PrivateWrites, StoreError};
 use crate::msp::Identity;
 use crate::node::{Node, Peer};
 
-/// By transaction: what the peer holds, as far as the reader may read it.
+/// Returns, by transaction, the private data that the peer holds and the reader may read.
 pub(super) fn private_data(
     node: &Node,
     peer: &Peer,

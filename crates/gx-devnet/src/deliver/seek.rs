@@ -1,4 +1,4 @@
-//! What a Deliver request asks for, checked in a peer's order.
+//! Checks Deliver requests, in the order in which a peer does.
 
 use std::sync::Arc;
 
@@ -8,24 +8,24 @@ use gx_fabric_proto::orderer::seek_position::Type as Position;
 use gx_fabric_proto::orderer::{SeekInfo, SeekPosition};
 use prost::Message;
 
-use crate::access::Policy;
+use crate::channel_policies::Policy;
 use crate::msp::Identity;
 use crate::node::Node;
 
-/// A range of blocks that the caller may have.
+/// A range of blocks that the caller may read.
 pub(crate) struct Seek {
     pub(crate) start: u64,
-    /// The last block wanted; `u64::MAX` is for ever.
+    /// The last block; `u64::MAX` means without an end.
     pub(crate) stop: u64,
     pub(crate) fail_if_not_ready: bool,
-    /// Blocks come without their transactions, configurations aside.
+    /// Whether blocks are sent without transactions. Configuration blocks always have theirs.
     pub(crate) headers_only: bool,
-    /// Who asks.
+    /// The caller.
     pub(crate) reader: Arc<Identity>,
 }
 
 impl Seek {
-    /// The error is the status with which a peer answers.
+    /// Checks a request. The error is the status that a peer answers.
     pub(crate) fn from_envelope(node: &Node, envelope: &Envelope) -> Result<Self, Status> {
         let payload = Payload::decode(envelope.payload.as_slice());
         let payload = payload.map_err(|_| Status::BadRequest)?;
@@ -67,7 +67,7 @@ impl Seek {
         Ok(Self { start, stop, fail_if_not_ready, headers_only, reader })
     }
 
-    /// Whether this seek goes on beyond the chain of this height.
+    /// Returns whether this seek continues beyond a chain of this height.
     pub(crate) fn waits_for(&self, height: u64) -> bool {
         !self.fail_if_not_ready && self.stop >= height
     }

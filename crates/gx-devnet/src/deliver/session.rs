@@ -1,4 +1,4 @@
-//! One caller's stream of blocks, from a peer or from the orderer: a seek after the other.
+//! A caller's stream of blocks from a peer or the orderer, which serves one seek after another.
 
 use std::sync::Arc;
 
@@ -12,18 +12,18 @@ use crate::ledger::{StoreError, transactions};
 use crate::node::Node;
 use crate::status::store_failed;
 
-/// What a service makes of blocks and of the statuses that end a seek.
+/// Converts blocks and final statuses to the messages of a service.
 pub(crate) trait Answers: Sync {
     /// A message of the stream.
     type Answer: Send;
 
-    /// A block as this service shows it to who asks.
+    /// Returns the message for a block.
     fn block(&self, seek: &Seek, block: Block) -> Result<Self::Answer, StoreError>;
 
     fn status(&self, status: DeliverStatus) -> Self::Answer;
 }
 
-/// A caller and what it is served by.
+/// A caller and the service that answers it.
 pub(crate) struct Session<A: Answers> {
     pub(crate) node: Arc<Node>,
     pub(crate) faults: NodeFaults,
@@ -31,11 +31,11 @@ pub(crate) struct Session<A: Answers> {
     pub(crate) caller: mpsc::Sender<Result<A::Answer, Status>>,
 }
 
-/// The caller does not listen any more, or must not be answered any more.
-struct Gone;
+/// The caller has disconnected, or the stream must end.
+struct StreamClosed;
 
 impl<A: Answers> Session<A> {
-    /// Answers until the caller has gone, the node stops, or a seek fails.
+    /// Serves requests until the caller disconnects, the node stops, or a seek fails.
     pub(crate) async fn serve(&self, mut requests: Streaming<Envelope>) {
         loop {
             let request = tokio::select! {
@@ -52,8 +52,8 @@ impl<A: Answers> Session<A> {
         }
     }
 
-    /// Sends the blocks of one seek. The status ends it.
-    async fn answer(&self, envelope: &Envelope) -> Result<DeliverStatus, Gone> {
+    /// Sends the blocks of one seek and returns the status that ends it.
+    async fn answer(&self, envelope: &Envelope) -> Result<DeliverStatus, StreamClosed> {
         let seek = match Seek::from_envelope(&self.node, envelope) {
             Ok(seek) => seek,
             Err(status) => return Ok(status),
@@ -68,7 +68,7 @@ impl<A: Answers> Session<A> {
             }
             let next = tokio::select! {
                 next = feed.next() => next,
-                () = self.caller.closed() => return Err(Gone),
+                () = self.caller.closed() => return Err(StreamClosed),
             };
             match next {
                 Ok(mut block) => {
@@ -84,20 +84,20 @@ impl<A: Answers> Session<A> {
                         return Ok(DeliverStatus::Success);
                     }
                 }
-                Err(Ended::Cleanly) => return Err(Gone),
+                Err(Ended::Cleanly) => return Err(StreamClosed),
                 Err(Ended::By(status)) => return self.fail(status).await,
             }
         }
     }
 
-    async fn send(&self, answer: A::Answer) -> Result<(), Gone> {
-        self.caller.send(Ok(answer)).await.map_err(|_| Gone)
+    async fn send(&self, answer: A::Answer) -> Result<(), StreamClosed> {
+        self.caller.send(Ok(answer)).await.map_err(|_| StreamClosed)
     }
 
     /// Ends the stream with an error.
-    async fn fail<T>(&self, status: Status) -> Result<T, Gone> {
+    async fn fail<T>(&self, status: Status) -> Result<T, StreamClosed> {
         let _gone = self.caller.send(Err(status)).await;
-        Err(Gone)
+        Err(StreamClosed)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The files of the identities' folder.
+//! Reads and writes the files of the identities' folder.
 
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -7,10 +7,10 @@ use std::path::{Component, Path, PathBuf};
 use super::DumpError;
 use super::format::FileRecord;
 
-/// Permissions that others have on a file that is no secret.
+/// Read permissions of others on a file that is not secret.
 const OTHERS_MAY_READ: u32 = 0o044;
 
-/// Every file below the folder, in the order of their names.
+/// Returns all files below the folder, in the order of their names.
 pub(super) fn read_tree(root: &Path) -> Result<Vec<FileRecord>, DumpError> {
     let mut files = Vec::new();
     read_folder(root, &mut Vec::new(), &mut files)?;
@@ -45,7 +45,7 @@ fn read_folder(
     Ok(())
 }
 
-/// Writes one file below the folder, and waits for the disk.
+/// Writes one file below the folder and waits for the disk.
 pub(super) fn write_file(root: &Path, file: &FileRecord) -> Result<(), DumpError> {
     let path = path_below(root, &file.path)?;
     let written = || {
@@ -61,14 +61,15 @@ pub(super) fn write_file(root: &Path, file: &FileRecord) -> Result<(), DumpError
     written().map_err(|reason| DumpError::File { path: path.clone(), reason })
 }
 
-/// A dump is somebody else's file: it must not name a place outside the folder.
+/// Returns the path of a file below the folder. Refuses names that lead outside of it, because a
+/// dump may come from somebody else.
 fn path_below(root: &Path, names: &[String]) -> Result<PathBuf, DumpError> {
     let mut path = root.to_owned();
     for name in names {
         let mut parts = Path::new(name).components();
         match (parts.next(), parts.next()) {
             (Some(Component::Normal(part)), None) if part == name.as_str() => path.push(part),
-            _ => return Err(DumpError::Damaged(format!("it names a file {names:?}"))),
+            _ => return Err(DumpError::Damaged(format!("it contains the invalid path {names:?}"))),
         }
     }
     Ok(path)

@@ -1,29 +1,29 @@
-//! A dump's bytes: a line that names the format, length-delimited records, and SHA-256 of all
-//! that.
+//! The format of a dump: a line that names the format, length-delimited records, and the SHA-256 of
+//! all that.
 
 use std::io::{self, BufRead, Read, Write};
 
 use prost::{Message, Oneof};
 use sha2::{Digest, Sha256};
 
-/// The first line of a dump. Another format has another number.
+/// The first line of a dump. Each version of the format has another number.
 const MAGIC: &[u8] = b"gx-devnet dump 2\n";
-/// SHA-256 at the end.
+/// Number of bytes of the SHA-256 at the end.
 pub(super) const CHECKSUM_BYTES: usize = 32;
-/// The largest record that is read; a block of the largest envelopes stays below.
+/// Limit of a record that is read. A block of envelopes of the maximal size is smaller.
 const MAX_RECORD_BYTES: u64 = 1024 * 1024 * 1024;
-/// A length of 64 bits takes at most this many bytes.
+/// Limit of bytes of a record's encoded length.
 const MAX_LENGTH_BYTES: usize = 10;
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Record {
-    #[prost(oneof = "Part", tags = "1, 2, 3, 4")]
-    pub(super) part: Option<Part>,
+    #[prost(oneof = "DumpPart", tags = "1, 2, 3, 4")]
+    pub(super) part: Option<DumpPart>,
 }
 
-/// The parts of a dump, in the order in which they come.
+/// The parts of a dump, in their order.
 #[derive(Clone, PartialEq, Oneof)]
-pub(super) enum Part {
+pub(super) enum DumpPart {
     #[prost(message, tag = "1")]
     Head(Head),
     #[prost(message, tag = "2")]
@@ -32,7 +32,7 @@ pub(super) enum Part {
     #[prost(string, tag = "3")]
     Table(String),
     #[prost(message, tag = "4")]
-    Entry(Entry),
+    Entry(DumpEntry),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -41,7 +41,7 @@ pub(super) struct Head {
     pub(super) channel: String,
     #[prost(uint64, tag = "2")]
     pub(super) height: u64,
-    /// Header hash of the newest block.
+    /// The header hash of the newest block.
     #[prost(bytes = "vec", tag = "3")]
     pub(super) newest_hash: Vec<u8>,
 }
@@ -49,18 +49,18 @@ pub(super) struct Head {
 /// A file of the identities' folder.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct FileRecord {
-    /// Its names from the folder on.
+    /// The components of its path below the folder.
     #[prost(string, repeated, tag = "1")]
     pub(super) path: Vec<String>,
     #[prost(bytes = "vec", tag = "2")]
     pub(super) content: Vec<u8>,
-    /// Readable by its owner alone.
+    /// Whether only its owner may read it.
     #[prost(bool, tag = "3")]
     pub(super) secret: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Entry {
+pub(super) struct DumpEntry {
     #[prost(bytes = "vec", tag = "1")]
     pub(super) key: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
@@ -80,7 +80,7 @@ impl<W: Write> DumpWriter<W> {
         Ok(writer)
     }
 
-    pub(super) fn part(&mut self, part: Part) -> io::Result<()> {
+    pub(super) fn part(&mut self, part: DumpPart) -> io::Result<()> {
         self.write(&Record { part: Some(part) }.encode_length_delimited_to_vec())
     }
 
@@ -95,19 +95,19 @@ impl<W: Write> DumpWriter<W> {
     }
 }
 
-/// Reads the format's line. The error is for people.
+/// Reads the line that names the format. The error is a message for the operator.
 pub(super) fn read_magic(input: &mut impl Read) -> Result<(), String> {
     let mut magic = [0; MAGIC.len()];
     let read = input.read_exact(&mut magic);
     if read.is_err() || magic != MAGIC {
-        Err("it is no dump of gx devnet, or one that another version wrote".to_owned())
+        Err("it is not a dump of gx devnet, or another version wrote it".to_owned())
     } else {
         Ok(())
     }
 }
 
-/// The next part; none at the end.
-pub(super) fn read_part(input: &mut impl BufRead) -> Result<Option<Part>, String> {
+/// Returns the next part, or `None` at the end.
+pub(super) fn read_part(input: &mut impl BufRead) -> Result<Option<DumpPart>, String> {
     if input.fill_buf().map_err(|e| e.to_string())?.is_empty() {
         return Ok(None);
     }
@@ -118,7 +118,7 @@ pub(super) fn read_part(input: &mut impl BufRead) -> Result<Option<Part>, String
     let mut bytes = Vec::new();
     input.take(length).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
     let record = Record::decode(bytes.as_slice()).map_err(|e| e.to_string())?;
-    record.part.map(Some).ok_or_else(|| "it holds a record of an unknown kind".to_owned())
+    record.part.map(Some).ok_or_else(|| "it has a record of an unknown kind".to_owned())
 }
 
 fn read_length(input: &mut impl BufRead) -> Result<u64, String> {
@@ -134,7 +134,7 @@ fn read_length(input: &mut impl BufRead) -> Result<u64, String> {
     prost::encoding::decode_varint(&mut bytes.as_slice()).map_err(|e| e.to_string())
 }
 
-/// Whether the last bytes are the checksum of the others.
+/// Returns whether the last bytes are the checksum of the bytes before them.
 pub(super) fn checksum_holds(input: &mut impl Read, total_bytes: u64) -> io::Result<bool> {
     let Some(covered) = total_bytes.checked_sub(CHECKSUM_BYTES as u64) else { return Ok(false) };
     let mut hash = Sha256::new();

@@ -1,22 +1,21 @@
-//! Makes a ledger of a file.
+//! Makes a ledger from a dump.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::Path;
 
 use super::files::write_file;
-use super::format::{CHECKSUM_BYTES, Part, checksum_holds, read_magic, read_part};
+use super::format::{CHECKSUM_BYTES, DumpPart, checksum_holds, read_magic, read_part};
 use super::write::summary;
 use super::{DumpError, DumpSummary};
-use crate::devnet::LEDGER_FILE;
-use crate::ledger::{OwnedPiece, Store};
+use crate::ledger::{LEDGER_FILE, OwnedPiece, Store};
 use crate::msp::ORGANIZATIONS_FOLDER;
 
-/// Makes a ledger in a folder that has none. It goes on from the newest block of the dump,
-/// with the same identities. The chain is checked before anything is put in its place.
+/// Makes a ledger in a folder that has none. It continues after the newest block of the dump, with
+/// the same identities. The chain is checked before any file is put in its place.
 ///
 /// # Errors
-/// Says what is in the way, or what is wrong with the dump.
+/// [`DumpError`] says what prevents loading, or what is wrong with the dump.
 pub fn load(file: &Path, data_dir: &Path) -> Result<DumpSummary, DumpError> {
     let unusable = |path: &Path| {
         let path = path.to_owned();
@@ -36,7 +35,8 @@ pub fn load(file: &Path, data_dir: &Path) -> Result<DumpSummary, DumpError> {
     }
     std::fs::create_dir_all(&aside).map_err(unusable(&aside))?;
     let loaded = load_into(input, &aside)?;
-    // The ledger last: without it a start would find identities of nothing, and use them.
+    // The ledger is moved last. If loading is interrupted before, a start creates a new ledger and
+    // uses these identities.
     let (new_organizations, new_ledger) =
         (aside.join(ORGANIZATIONS_FOLDER), aside.join(LEDGER_FILE));
     std::fs::rename(new_organizations, &organizations).map_err(unusable(&organizations))?;
@@ -46,7 +46,7 @@ pub fn load(file: &Path, data_dir: &Path) -> Result<DumpSummary, DumpError> {
     Ok(loaded)
 }
 
-/// The records of a file whose checksum is right.
+/// Checks the checksum of a file and returns its records.
 fn open_checked(path: &Path) -> Result<impl BufRead, DumpError> {
     let unusable = |reason| DumpError::File { path: path.to_owned(), reason };
     let mut file = File::open(path).map_err(unusable)?;
@@ -67,22 +67,22 @@ fn load_into(mut input: impl BufRead, folder: &Path) -> Result<DumpSummary, Dump
     let mut head = None;
     loop {
         match read_part(&mut input).map_err(DumpError::Damaged)? {
-            Some(Part::Head(read)) => head = Some(read),
-            Some(Part::File(file)) => write_file(&folder.join(ORGANIZATIONS_FOLDER), &file)?,
-            Some(Part::Table(name)) => {
+            Some(DumpPart::Head(read)) => head = Some(read),
+            Some(DumpPart::File(file)) => write_file(&folder.join(ORGANIZATIONS_FOLDER), &file)?,
+            Some(DumpPart::Table(name)) => {
                 first_table = Some(OwnedPiece::Table(name));
                 break;
             }
-            Some(Part::Entry(_)) | None => break,
+            Some(DumpPart::Entry(_)) | None => break,
         }
     }
     let store = Store::open(&folder.join(LEDGER_FILE), true)?;
     let filled = store.fill(&mut || match first_table.take() {
         Some(first) => Ok(Some(first)),
         None => match read_part(&mut input)? {
-            Some(Part::Table(name)) => Ok(Some(OwnedPiece::Table(name))),
-            Some(Part::Entry(entry)) => Ok(Some(OwnedPiece::Entry(entry.key, entry.value))),
-            Some(Part::Head(_) | Part::File(_)) => Err("its records are out of order".to_owned()),
+            Some(DumpPart::Table(name)) => Ok(Some(OwnedPiece::Table(name))),
+            Some(DumpPart::Entry(entry)) => Ok(Some(OwnedPiece::Entry(entry.key, entry.value))),
+            Some(DumpPart::Head(_) | DumpPart::File(_)) => Err("its records are unordered".into()),
             None => Ok(None),
         },
     });
@@ -94,7 +94,7 @@ fn load_into(mut input: impl BufRead, folder: &Path) -> Result<DumpSummary, Dump
             == (chain.channel.clone(), chain.height, chain.newest_hash.clone())
     });
     if !promised {
-        return Err(DumpError::Damaged("its chain is not the one that it announces".to_owned()));
+        return Err(DumpError::Damaged("its chain differs from its summary".to_owned()));
     }
     Ok(summary(chain))
 }

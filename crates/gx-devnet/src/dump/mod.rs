@@ -1,9 +1,9 @@
-//! A whole ledger in one file: its chain, state and identities, so that the same ledger with
-//! the same hashes can stand elsewhere.
+//! Dumps: a whole ledger in one file, with its chain, state and identities, from which the same
+//! ledger with the same hashes can be made elsewhere.
 //!
-//! The tables are copied as they are, not replayed: private data, and what a fault once made
-//! of a transaction, cannot be derived from blocks. The keys are part of it, for the chain
-//! goes on under the same organisations.
+//! The tables are copied, because blocks do not contain everything: private data and the results of
+//! faults are not in them. The keys are included, because the chain continues with the same
+//! organisations.
 
 mod files;
 mod format;
@@ -16,26 +16,26 @@ pub use load::load;
 pub use write::dump;
 pub(crate) use write::{write_dump, write_new_file};
 
-/// What a dump holds.
+/// Summary of a dump.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DumpSummary {
     /// The channel's name.
     pub channel: String,
-    /// Blocks in the chain.
+    /// Number of blocks in the chain.
     pub height: u64,
-    /// Header hash of the newest block, in hexadecimal.
+    /// The header hash of the newest block, in hexadecimal.
     pub newest_hash: String,
 }
 
-/// Why a ledger is not written to a file, or not read from one.
+/// Why a ledger cannot be dumped or loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum DumpError {
     /// A file or folder cannot be read or written.
     #[error("{path} cannot be used: {reason}")]
     File {
-        /// Which one.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         reason: std::io::Error,
     },
     /// The folder to dump has no ledger.
@@ -44,16 +44,16 @@ pub enum DumpError {
         /// The folder.
         path: PathBuf,
     },
-    /// The folder to load into is not new.
-    #[error("{path} is there already: load into a folder that has no ledger")]
+    /// The folder to load into already has a ledger.
+    #[error("{path} already has a ledger; choose an empty folder")]
     Occupied {
-        /// What stands in the way.
+        /// The file or folder that already exists.
         path: PathBuf,
     },
-    /// The dump is damaged, cut short or something else.
+    /// The dump is damaged, incomplete or not a dump.
     #[error("the dump cannot be loaded: {0}")]
     Damaged(String),
-    /// The ledger's store has failed.
+    /// The store of the ledger failed.
     #[error("the ledger cannot be read or written: {0}")]
     Store(String),
     /// The ledger cannot be opened.

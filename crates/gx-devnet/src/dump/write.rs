@@ -6,16 +6,15 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::files::read_tree;
-use super::format::{DumpWriter, Entry, Head, Part};
+use super::format::{DumpEntry, DumpPart, DumpWriter, Head};
 use super::{DumpError, DumpSummary};
-use crate::devnet::LEDGER_FILE;
-use crate::ledger::{Chain, Piece, Store};
+use crate::ledger::{ChainSummary, LEDGER_FILE, Piece, Store};
 use crate::msp::ORGANIZATIONS_FOLDER;
 
-/// Writes the ledger in a folder, which no process may have open, to a new file.
+/// Writes the ledger of a folder to a new file. No process may have the ledger open.
 ///
 /// # Errors
-/// Says what is in the way.
+/// [`DumpError`] says what prevents it.
 pub fn dump(data_dir: &Path, file: &Path) -> Result<DumpSummary, DumpError> {
     let ledger = data_dir.join(LEDGER_FILE);
     if !ledger.exists() {
@@ -25,8 +24,8 @@ pub fn dump(data_dir: &Path, file: &Path) -> Result<DumpSummary, DumpError> {
     write_new_file(file, |out| write_dump(&store, data_dir, out))
 }
 
-/// Lets `write` fill a file that others cannot read, for it holds keys. A file that was not
-/// completed is not left behind.
+/// Creates a file that others cannot read, because it will have keys, and calls `write` to fill it.
+/// If that fails, the file is removed.
 pub(crate) fn write_new_file(
     path: &Path,
     write: impl FnOnce(&File) -> Result<DumpSummary, DumpError>,
@@ -37,13 +36,14 @@ pub(crate) fn write_new_file(
     let written =
         write(&out).and_then(|summary| out.sync_all().map_err(unusable).map(|()| summary));
     if written.is_err() {
-        // The reason why it is not whole is the one to tell.
+        // The error of writing is more useful than one of removing the file.
         let _kept = std::fs::remove_file(path);
     }
     written
 }
 
-/// Writes one moment of a store that may be in use, with the identities of its data folder.
+/// Writes the current state of a store, which may be in use, with the identities of its data
+/// folder.
 pub(crate) fn write_dump(
     store: &Store,
     data_dir: &Path,
@@ -58,15 +58,15 @@ pub(crate) fn write_dump(
         newest_hash: chain.newest_hash.clone(),
     };
     let mut writer = DumpWriter::begin(BufWriter::new(out)).map_err(broken)?;
-    writer.part(Part::Head(head)).map_err(broken)?;
+    writer.part(DumpPart::Head(head)).map_err(broken)?;
     for file in read_tree(&data_dir.join(ORGANIZATIONS_FOLDER))? {
-        writer.part(Part::File(file)).map_err(broken)?;
+        writer.part(DumpPart::File(file)).map_err(broken)?;
     }
     let copied = reading.copy_to(&mut |piece| {
         writer.part(match piece {
-            Piece::Table(name) => Part::Table(name.to_owned()),
+            Piece::Table(name) => DumpPart::Table(name.to_owned()),
             Piece::Entry(key, value) => {
-                Part::Entry(Entry { key: key.to_vec(), value: value.to_vec() })
+                DumpPart::Entry(DumpEntry { key: key.to_vec(), value: value.to_vec() })
             }
         })
     });
@@ -75,7 +75,7 @@ pub(crate) fn write_dump(
     Ok(summary(chain))
 }
 
-pub(super) fn summary(chain: Chain) -> DumpSummary {
-    let Chain { channel, height, newest_hash } = chain;
+pub(super) fn summary(chain: ChainSummary) -> DumpSummary {
+    let ChainSummary { channel, height, newest_hash } = chain;
     DumpSummary { channel, height, newest_hash: hex::encode(newest_hash) }
 }

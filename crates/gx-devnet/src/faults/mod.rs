@@ -1,5 +1,6 @@
-//! Faults on request, so that a client's behaviour in each can be tested.
+//! Injects faults, to test how clients behave.
 
+mod forgery;
 mod node;
 
 use std::collections::VecDeque;
@@ -9,12 +10,13 @@ use std::time::Duration;
 use gx_fabric_proto::protos::TxValidationCode;
 use tokio::sync::watch;
 
+pub use forgery::Forgery;
 pub use node::NodeFaults;
 pub(crate) use node::{Link, Unreachable};
 
 use crate::msp::CHANNEL_MSP_IDS;
 
-/// A handle that makes a running development ledger misbehave. Clones act on the same ledger.
+/// A handle that injects faults into a running development ledger. Clones act on the same ledger.
 #[derive(Clone, Debug)]
 pub struct Faults {
     inner: Arc<Inner>,
@@ -25,7 +27,7 @@ struct Inner {
     plan: Mutex<Plan>,
     commits_held: watch::Sender<bool>,
     cut_requests: watch::Sender<u64>,
-    /// By the MSP ids of their organisations.
+    /// The faults of each peer, by the MSP id of its organisation.
     peers: Vec<(&'static str, NodeFaults)>,
     orderer: NodeFaults,
 }
@@ -37,21 +39,26 @@ struct Plan {
     mismatches: usize,
     submits: VecDeque<SubmitFault>,
     validation_codes: VecDeque<TxValidationCode>,
+    /// Texts: a proposal that contains one is not endorsed; the status and message are the
+    /// contract's.
+    refused: Vec<(String, i32, String)>,
+    /// Texts: a transaction that contains one is not valid; with its validation code.
+    spoilt: Vec<(String, TxValidationCode)>,
     events: VecDeque<RawEvent>,
 }
 
-/// What becomes of one Submit.
+/// The fault of one Submit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SubmitFault {
-    /// Ordered, but the answer is a lost connection.
+    /// The envelope is ordered, but the caller sees a lost connection.
     ReplyLost,
-    /// Ordered, but there is no answer.
+    /// The envelope is ordered, but the caller gets no answer.
     ReplyWithheld,
-    /// Acknowledged, but not ordered.
+    /// The envelope is acknowledged, but not ordered.
     Discarded,
 }
 
-/// A chaincode event as bytes, whatever they mean.
+/// A chaincode event with any content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RawEvent {
     pub(crate) name: String,
@@ -70,7 +77,7 @@ impl Faults {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Ends every fault, also those that wait for a call to come.
+    /// Ends all faults and cancels the planned ones.
     pub fn clear(&self) {
         *self.plan() = Plan::default();
         self.release_commits();
@@ -79,109 +86,121 @@ impl Faults {
         }
     }
 
-    /// Makes the peer of one organisation misbehave; none where it has no peer in the channel.
+    /// Returns the faults of an organisation's peer, or `None` if it has no peer in the channel.
     pub fn peer(&self, msp_id: &str) -> Option<NodeFaults> {
         let found = self.inner.peers.iter().find(|(peer, _)| *peer == msp_id);
         found.map(|(_, faults)| faults.clone())
     }
 
-    /// Makes the orderer misbehave.
+    /// Returns the faults of the orderer.
     pub fn orderer(&self) -> NodeFaults {
         self.inner.orderer.clone()
     }
 
-    /// The orderer takes envelopes but makes no block until [`Faults::release_commits`].
+    /// Makes the orderer accept envelopes and cut no block until [`Faults::release_commits`].
     pub fn hold_commits(&self) {
         self.inner.commits_held.send_replace(true);
     }
 
-    /// Makes the blocks that were held back, and goes on as configured.
+    /// Ends [`Faults::hold_commits`]: cuts the blocks that are due.
     pub fn release_commits(&self) {
         self.inner.commits_held.send_replace(false);
     }
 
-    /// Makes one block now of everything submitted so far, whatever the cutting rule.
+    /// Cuts one block of everything submitted so far, whatever the cutting rule is.
     pub fn cut_block(&self) {
         self.inner.cut_requests.send_modify(|count| *count += 1);
     }
 
-    /// The next `count` Submits are ordered, but their callers see a dropped connection.
+    /// Makes the next `count` Submits fail with a dropped connection, although they are ordered.
     pub fn drop_submit_replies(&self, count: usize) {
         self.plan().submits.extend(std::iter::repeat_n(SubmitFault::ReplyLost, count));
     }
 
-    /// The next `count` Submits are ordered, but their callers get no answer at all.
+    /// Makes the next `count` Submits get no answer, although they are ordered.
     pub fn hang_submit_replies(&self, count: usize) {
         self.plan().submits.extend(std::iter::repeat_n(SubmitFault::ReplyWithheld, count));
     }
 
-    /// The next `count` Submits are acknowledged and then forgotten.
+    /// Discards the next `count` Submits after acknowledging them.
     pub fn discard_submits(&self, count: usize) {
         self.plan().submits.extend(std::iter::repeat_n(SubmitFault::Discarded, count));
     }
 
-    /// The next `count` endorsements fail as if the contract had answered `status` and `message`.
+    /// Makes the next `count` endorsements fail with a contract's answer of `status` and `message`.
     pub fn fail_endorsements(&self, count: usize, status: i32, message: &str) {
         let failure = (status, message.to_owned());
         self.plan().endorsement_failures.extend(std::iter::repeat_n(failure, count));
     }
 
-    /// The next `count` endorsements beyond the first one of their transaction differ from it.
+    /// Makes the next `count` endorsements that are not the first of their transaction differ from
+    /// the first.
     pub fn mismatch_endorsements(&self, count: usize) {
         self.plan().mismatches += count;
     }
 
-    /// Every endorsement takes this much longer; zero ends it.
+    /// Delays every endorsement by `delay`; zero ends the fault.
     pub fn slow_endorsements(&self, delay: Duration) {
         self.plan().endorse_delay = delay;
     }
 
-    /// The next `count` transactions are committed with this code and without effect; with
-    /// VALID they look well and have written nothing.
+    /// Commits the next `count` transactions with this code and without effect. With VALID they
+    /// look successful and have written nothing.
     pub fn force_validation_code(&self, count: usize, code: TxValidationCode) {
         self.plan().validation_codes.extend(std::iter::repeat_n(code, count));
     }
 
-    /// The next endorsed transaction carries this event in place of its own. Calls queue up.
-    /// To put an event on the chain and nothing else, endorse and submit a query after this:
+    /// Makes every proposal that contains this text, for example a command id, fail with a
+    /// contract's answer of `status` and `message`.
+    pub fn refuse_what_holds(&self, text: &str, status: i32, message: &str) {
+        self.plan().refused.push((text.to_owned(), status, message.to_owned()));
+    }
+
+    /// Commits every transaction that contains this text, for example a command id, with this code
+    /// and without effect. Codes for the next transactions take precedence.
+    pub fn spoil_what_holds(&self, text: &str, code: TxValidationCode) {
+        self.plan().spoilt.push((text.to_owned(), code));
+    }
+
+    /// Replaces the event of the next endorsed transaction. Several calls apply to several
+    /// transactions. To put only an event on the chain, endorse and submit a query after this call:
     /// it writes nothing.
     pub fn replace_next_event(&self, name: &str, payload: &[u8]) {
         let event = RawEvent { name: name.to_owned(), payload: payload.to_vec() };
         self.plan().events.push_back(event);
     }
 
-    /// [`NodeFaults::end_streams`] of every peer.
+    /// Calls [`NodeFaults::end_streams`] for every peer.
     pub fn end_streams(&self) {
         self.each_peer(NodeFaults::end_streams);
     }
 
-    /// [`NodeFaults::mute_streams`] of every peer.
+    /// Calls [`NodeFaults::mute_streams`] for every peer.
     pub fn mute_streams(&self, muted: bool) {
         self.each_peer(|peer| peer.mute_streams(muted));
     }
 
-    /// [`NodeFaults::unavailable`] of every peer.
+    /// Calls [`NodeFaults::unavailable`] for every peer.
     pub fn unavailable(&self, unavailable: bool) {
         self.each_peer(|peer| peer.unavailable(unavailable));
     }
 
-    /// [`NodeFaults::too_many_requests`] of every peer.
+    /// Calls [`NodeFaults::too_many_requests`] for every peer.
     pub fn too_many_requests(&self, refused: bool) {
         self.each_peer(|peer| peer.too_many_requests(refused));
     }
 
-    /// [`NodeFaults::down`] of the orderer: Submit finds none while this is on.
+    /// Calls [`NodeFaults::down`] for the orderer: Submit then finds no orderer.
     pub fn orderer_down(&self, down: bool) {
         self.inner.orderer.down(down);
     }
 
-    /// [`NodeFaults::down`] of every peer: drops every connection and refuses new ones while
-    /// this is on.
+    /// Calls [`NodeFaults::down`] for every peer: all connections are dropped and new ones refused.
     pub fn refuse_connections(&self, refused: bool) {
         self.each_peer(|peer| peer.down(refused));
     }
 
-    /// Drops every open connection; new ones are served.
+    /// Drops every open connection; new connections are accepted.
     pub fn reset_connections(&self) {
         self.each_peer(NodeFaults::reset_connections);
         self.inner.orderer.reset_connections();
@@ -195,8 +214,13 @@ impl Faults {
         self.plan().endorse_delay
     }
 
-    pub(crate) fn take_endorsement_failure(&self) -> Option<(i32, String)> {
-        self.plan().endorsement_failures.pop_front()
+    pub(crate) fn take_endorsement_failure(&self, proposal: &[u8]) -> Option<(i32, String)> {
+        let mut plan = self.plan();
+        let planned = plan.endorsement_failures.pop_front();
+        planned.or_else(|| {
+            let refused = plan.refused.iter().find(|(text, ..)| holds(proposal, text));
+            refused.map(|(_, status, message)| (*status, message.clone()))
+        })
     }
 
     pub(crate) fn take_mismatch(&self) -> bool {
@@ -210,8 +234,13 @@ impl Faults {
         self.plan().submits.pop_front()
     }
 
-    pub(crate) fn take_validation_code(&self) -> Option<TxValidationCode> {
-        self.plan().validation_codes.pop_front()
+    pub(crate) fn take_validation_code(&self, transaction: &[u8]) -> Option<TxValidationCode> {
+        let mut plan = self.plan();
+        let planned = plan.validation_codes.pop_front();
+        planned.or_else(|| {
+            let spoilt = plan.spoilt.iter().find(|(text, _)| holds(transaction, text));
+            spoilt.map(|(_, code)| *code)
+        })
     }
 
     pub(crate) fn take_event(&self) -> Option<RawEvent> {
@@ -229,4 +258,9 @@ impl Faults {
     fn plan(&self) -> MutexGuard<'_, Plan> {
         self.inner.plan.lock().expect("no holder of this lock can panic")
     }
+}
+
+/// Returns whether the bytes contain the text. An empty text is contained in everything.
+fn holds(bytes: &[u8], text: &str) -> bool {
+    text.is_empty() || bytes.windows(text.len()).any(|part| part == text.as_bytes())
 }

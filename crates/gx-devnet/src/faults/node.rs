@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long the other peers take to notice that a peer is gone; until then their calls to it
-/// fail one by one.
+use super::forgery::Forgery;
+
+/// Time that the other peers take to notice that a peer is down. Until then their calls to it fail.
 const NOTICED_AFTER: Duration = Duration::from_secs(8);
 
-/// A handle that makes one peer or the orderer misbehave. Clones act on the same node.
+/// A handle that injects faults into one peer or the orderer. Clones act on the same node.
 #[derive(Clone, Debug)]
 pub struct NodeFaults {
     inner: Arc<Inner>,
@@ -29,25 +30,27 @@ struct Inner {
 struct Plan {
     unavailable: bool,
     too_many_requests: bool,
-    /// Where the node listens.
+    /// The number of the first forged block, and the way it is forged.
+    forged: Option<(u64, Forgery)>,
+    /// The address on which the node listens.
     address: Option<SocketAddr>,
-    /// What a node that came back listens with.
+    /// The listener of a node that has come back.
     listener: Option<TcpListener>,
 }
 
-/// What a node's connections do.
+/// The state of a node's connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Link {
-    /// How often all connections were dropped.
+    /// Number of times that all connections were dropped.
     pub(crate) resets: u64,
-    /// Nothing gets through, and nothing is refused.
+    /// Whether connections stay open without transporting data.
     pub(crate) black_hole: bool,
-    /// Since when connections are refused.
+    /// When the node went down; `None` if it is up.
     down_since: Option<Instant>,
     noticed: bool,
 }
 
-/// A call to a node that does not answer the telephone.
+/// Error: the called node is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unreachable;
 
@@ -68,7 +71,7 @@ impl NodeFaults {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Ends every fault.
+    /// Ends all faults.
     pub(super) fn clear(&self) {
         if self.inner.link.borrow().is_down() {
             self.down(false);
@@ -77,15 +80,16 @@ impl NodeFaults {
         self.mute_streams(false);
         self.unavailable(false);
         self.too_many_requests(false);
+        self.forge_blocks(None);
     }
 
-    /// The node is as a killed process while this is on: connections are dropped and refused,
-    /// and other nodes' calls to it too. The peers count it out after a while, or at once
-    /// with [`NodeFaults::count_out`].
+    /// Makes the node behave like a killed process while this is on: its connections are dropped
+    /// and new ones refused, also those of other nodes. The peers count it out after a while, or at
+    /// once by [`NodeFaults::count_out`].
     pub fn down(&self, down: bool) {
         if !down && self.inner.link.borrow().is_down() {
-            // Bound here and not by the server's task, so that whoever connects after this is
-            // not refused any more.
+            // Bound here and not in the server's task, so that connections which are made after
+            // this call returns are accepted.
             let mut plan = self.plan();
             plan.listener = plan.address.and_then(|address| TcpListener::bind(address).ok());
         }
@@ -96,34 +100,35 @@ impl NodeFaults {
         });
     }
 
-    /// The other peers notice at once that this one is down. No effect on one that is not.
+    /// Makes the other peers notice at once that this one is down. Has no effect on a node that is
+    /// up.
     pub fn count_out(&self) {
         self.inner.link.send_modify(|link| link.noticed = true);
     }
 
-    /// The node is as a paused process while this is on: connections stay, and nothing is
-    /// answered.
+    /// Makes the node behave like a paused process while this is on: connections stay open, and
+    /// calls get no answer.
     pub fn black_hole(&self, silent: bool) {
         self.inner.link.send_modify(|link| link.black_hole = silent);
     }
 
-    /// Drops every open connection; new ones are served.
+    /// Drops every open connection; new connections are accepted.
     pub fn reset_connections(&self) {
         self.inner.link.send_modify(|link| link.resets += 1);
     }
 
-    /// Every open stream ends now, without an error; new ones are served.
+    /// Ends every open stream without an error; new streams are served.
     pub fn end_streams(&self) {
         self.inner.streams_ended.send_modify(|count| *count += 1);
     }
 
-    /// Streams that wait for blocks to come stay open and silent while this is on. A
-    /// request for a block that exists is still answered.
+    /// Mutes streams that wait for new blocks while this is on: they stay open and send nothing.
+    /// Requests for existing blocks are answered.
     pub fn mute_streams(&self, muted: bool) {
         self.inner.streams_muted.send_replace(muted);
     }
 
-    /// Every call is refused as UNAVAILABLE while this is on; open streams end so at once.
+    /// Refuses every call as UNAVAILABLE while this is on, and ends open streams with that status.
     pub fn unavailable(&self, unavailable: bool) {
         self.plan().unavailable = unavailable;
         if unavailable {
@@ -131,9 +136,21 @@ impl NodeFaults {
         }
     }
 
-    /// Gateway calls are refused as they are above the concurrency limit while this is on.
+    /// Refuses gateway calls as above the concurrency limit while this is on.
     pub fn too_many_requests(&self, refused: bool) {
         self.plan().too_many_requests = refused;
+    }
+
+    /// Forges the blocks from this number on in what the node sends, until it is called with
+    /// `None`. The committed blocks do not change.
+    pub fn forge_blocks(&self, from: Option<(u64, Forgery)>) {
+        self.plan().forged = from;
+    }
+
+    /// Returns the way in which the block with this number is forged, or `None`.
+    pub(crate) fn forgery(&self, number: u64) -> Option<Forgery> {
+        let forged = self.plan().forged.filter(|(from, _)| number >= *from);
+        forged.map(|(_, forgery)| forgery)
     }
 
     pub(crate) fn is_unavailable(&self) -> bool {
@@ -144,12 +161,12 @@ impl NodeFaults {
         self.plan().too_many_requests
     }
 
-    /// Says where the node listens.
+    /// Sets the address on which the node listens.
     pub(crate) fn listens_at(&self, address: SocketAddr) {
         self.plan().address = Some(address);
     }
 
-    /// The listener with which a node comes back.
+    /// Returns the listener of a node that comes back.
     pub(crate) fn take_listener(&self) -> Option<TcpListener> {
         self.plan().listener.take()
     }
@@ -158,13 +175,13 @@ impl NodeFaults {
         self.inner.link.subscribe()
     }
 
-    /// Whether the other peers still count on this one.
+    /// Returns whether the other peers still count on this one.
     pub(crate) fn is_counted_on(&self) -> bool {
         let link = *self.inner.link.borrow();
         link.down_since.is_none_or(|since| !link.noticed && since.elapsed() < NOTICED_AFTER)
     }
 
-    /// Waits until another node's call gets through to this one.
+    /// Waits until a call of another node reaches this one. Fails if this one is down.
     pub(crate) async fn reached(&self) -> Result<(), Unreachable> {
         let mut link = self.inner.link.subscribe();
         let answering = link.wait_for(|link| link.is_down() || !link.black_hole).await;

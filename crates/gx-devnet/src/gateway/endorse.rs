@@ -1,4 +1,4 @@
-//! Endorse: collects the signatures that a transaction's policy asks for.
+//! Endorse: collects the endorsements that a transaction's policies require.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use gx_fabric_proto::protos::Endorsement;
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
-use super::peers::{Failure, chaincode_failed, counted_on, process};
+use super::peers::{PeerFailure, chaincode_failed, counted_on, process};
 use super::unpack;
 use crate::endorser::{Simulated, envelope};
 use crate::faults::RawEvent;
@@ -24,8 +24,8 @@ const TOO_FEW: &str =
 const NO_COMBINATION: &str =
     "no combination of peers can be derived which satisfy the endorsement policy";
 
-/// Endorses by the organisations that the caller names, or else by the own peer and by as
-/// many others as the policy asks for.
+/// Collects endorsements: from the organisations that the caller names, or else from our own peer
+/// and from as many others as the policies require.
 pub(super) async fn endorse(
     node: &Arc<Node>,
     own: &Arc<Peer>,
@@ -47,21 +47,21 @@ pub(super) async fn endorse(
         collection.by_organizations(&request.endorsing_organizations).await?;
     }
     if let Some(simulated) = &collection.simulated {
-        let kept = node.keep_private(&collection.proposal, simulated).await;
-        kept.map_err(|error| store_failed(&error))?;
+        let stored = node.store_private(&collection.proposal, simulated).await;
+        stored.map_err(|error| store_failed(&error))?;
     }
     Ok(EndorseResponse { prepared_transaction: Some(collection.into_envelope()) })
 }
 
-/// The endorsements of one proposal so far.
+/// The endorsements of one proposal that were collected so far.
 struct Collection {
     node: Arc<Node>,
     own: Arc<Peer>,
     proposal: Arc<Unpacked>,
-    /// The first result: the others must have the same.
+    /// The first result, which all others must equal.
     simulated: Option<Arc<Simulated>>,
     response: Vec<u8>,
-    /// A fault's event in place of the chaincode's own.
+    /// The event of a fault, which replaces the chaincode's.
     event: Option<RawEvent>,
     endorsed: Vec<(Arc<Peer>, Endorsement)>,
     failed: Vec<Arc<Peer>>,
@@ -83,7 +83,7 @@ impl Collection {
         }
     }
 
-    /// The caller answers for the choice.
+    /// Collects endorsements from these organisations. The caller is responsible for the choice.
     async fn by_organizations(&mut self, organizations: &[String]) -> Result<(), Status> {
         let known = self.is_known();
         let peers = counted_on(&self.node, &self.own);
@@ -106,7 +106,7 @@ impl Collection {
         self.is_complete(&chosen).then_some(()).ok_or_else(|| self.too_few())
     }
 
-    /// The own peer's result tells which policies there are to satisfy.
+    /// Collects endorsements by the policies, which the result of our own peer determines.
     async fn by_policy(&mut self) -> Result<(), Status> {
         let Unpacked { chaincode, channel, .. } = self.proposal.as_ref();
         if !self.is_known() {
@@ -159,8 +159,8 @@ impl Collection {
             && self.node.chaincodes.get(&self.proposal.chaincode).is_some()
     }
 
-    /// The sets of peers that hold what is guarded and satisfy the policies, and of which none
-    /// can be spared, those with the own peer first.
+    /// Returns the minimal sets of peers that hold the guarded collections and satisfy the
+    /// policies; sets with our own peer come first.
     fn layouts(
         &self,
         policies: &[SignaturePolicy],
@@ -182,8 +182,8 @@ impl Collection {
         layouts
     }
 
-    /// Asks those of these peers that were not asked yet: the very first one alone, since a
-    /// result that is alike everywhere need not be worked out twice.
+    /// Asks the peers of this set that were not asked yet. The very first peer is asked alone,
+    /// because a result that is the same on every peer need not be computed twice.
     async fn collect(&mut self, peers: &[Arc<Peer>]) {
         let asked = |peer: &&Arc<Peer>| {
             contains(&self.failed, peer) || self.endorsed.iter().any(|(e, _)| Arc::ptr_eq(e, peer))
@@ -209,17 +209,19 @@ impl Collection {
         }
     }
 
-    /// Faults of endorsing hit a transaction once, however many peers endorse it.
-    async fn first(&mut self, peer: &Arc<Peer>) -> Result<Arc<Simulated>, Failure> {
+    /// Processes the proposal at the first peer. Endorsement faults apply here, once for each
+    /// transaction.
+    async fn first(&mut self, peer: &Arc<Peer>) -> Result<Arc<Simulated>, PeerFailure> {
         let simulated = process(&self.node, &self.own, peer, &self.proposal, None).await?;
-        if let Some((status, message)) = self.node.faults.take_endorsement_failure() {
+        let proposal = &self.proposal.signed.proposal_bytes;
+        if let Some((status, message)) = self.node.faults.take_endorsement_failure(proposal) {
             return Err(chaincode_failed(peer, status, &message));
         }
         self.event = self.node.faults.take_event();
         Ok(simulated)
     }
 
-    fn take(&mut self, peer: Arc<Peer>, result: Result<Arc<Simulated>, Failure>) {
+    fn take(&mut self, peer: Arc<Peer>, result: Result<Arc<Simulated>, PeerFailure>) {
         let simulated = match result {
             Ok(simulated) => simulated,
             Err(failure) => return self.fail(peer, failure.detail),
@@ -229,8 +231,8 @@ impl Collection {
             self.simulated = Some(simulated);
             self.response = response;
         } else if self.response != response || self.node.faults.take_mismatch() {
-            let said = "ProposalResponsePayloads do not match";
-            let detail = error_detail(&peer.address, peer.msp_id, said);
+            let message = "ProposalResponsePayloads do not match";
+            let detail = error_detail(&peer.address, peer.msp_id, message);
             return self.fail(peer, detail);
         }
         let endorsement = peer.endorse(&self.response);

@@ -1,4 +1,5 @@
-//! Evaluate: one peer's answer, of the own organisation if possible.
+//! Evaluate: returns the answer of one peer, if possible of the peer that is asked. Called by the
+//! gateway service.
 
 use std::sync::Arc;
 
@@ -8,11 +9,13 @@ use tonic::Status;
 
 use super::peers::{counted_on, process};
 use super::unpack;
+use crate::chaincode::is_system;
 use crate::node::{Node, Peer};
 use crate::status::detailed;
-use crate::system::is_system;
 
-/// Asks one peer after the other until one gives an answer that is not a failure of its own.
+/// Asks this peer and then the others until one answers, or fails in a way that no other peer can
+/// cure. Only peers of the target organisations are asked; with transient data and without
+/// targets, only those of this peer's organisation.
 pub(super) async fn evaluate(
     node: &Arc<Node>,
     own: &Arc<Peer>,
@@ -55,10 +58,10 @@ pub(super) async fn evaluate(
             Err(failure) => failure,
         };
         code = failure.code;
-        let said = failure.detail.message.clone();
+        let reason = failure.detail.message.clone();
         details.push(failure.detail);
         if !failure.retry {
-            let message = format!("evaluate call to endorser returned error: {said}");
+            let message = format!("evaluate call to endorser returned error: {reason}");
             return Err(detailed(code, &message, &details));
         }
     }

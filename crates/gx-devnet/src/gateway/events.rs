@@ -1,4 +1,4 @@
-//! ChaincodeEvents: the events of valid transactions, block by block.
+//! ChaincodeEvents: streams the events of valid transactions, block by block.
 
 use std::sync::Arc;
 
@@ -14,16 +14,16 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::check_channel;
-use crate::access::Policy;
+use crate::channel_policies::Policy;
 use crate::deliver::{BlockFeed, Ended};
 use crate::ledger::transactions;
 use crate::node::{Node, Peer};
 use crate::status::{store_failed, validation_code};
 
-/// Answers that wait for a slow reader.
+/// Limit of answers that wait for a slow reader.
 const BUFFERED_ANSWERS: usize = 16;
 
-/// Starts a stream that ends with the caller, with the ledger, or by a fault.
+/// Starts a stream. It ends with the caller, with the ledger, or by a fault.
 pub(super) fn open(
     node: &Arc<Node>,
     own: &Peer,
@@ -91,8 +91,8 @@ fn start_block(node: &Node, request: &ChaincodeEventsRequest) -> Result<u64, Sta
     }
 }
 
-/// Which events go to the caller. After an unknown transaction, or one without an event,
-/// none ever does: so it is with a peer.
+/// Selects the events for the caller. After an unknown transaction or one without an event, no
+/// event is ever sent, as on a real peer.
 struct Matcher {
     chaincode: String,
     after: Option<String>,

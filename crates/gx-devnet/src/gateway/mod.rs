@@ -1,4 +1,4 @@
-//! The Gateway service: what clients evaluate, endorse, submit and ask.
+//! The Gateway service: evaluate, endorse, submit, commit status and chaincode events.
 
 mod endorse;
 mod evaluate;
@@ -21,7 +21,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use crate::access::Policy;
+use crate::channel_policies::Policy;
 use crate::ledger::Store;
 use crate::node::{Node, Peer};
 use crate::proposal::Unpacked;
@@ -91,7 +91,7 @@ impl Gateway for GatewayService {
 }
 
 impl GatewayService {
-    /// One of the calls that may run at once.
+    /// Returns a permit of the limited number of concurrent calls.
     fn admit(&self) -> Result<OwnedSemaphorePermit, Status> {
         if self.peer.faults.is_unavailable() {
             return Err(connection_dropped());
@@ -135,7 +135,7 @@ fn check_channel(node: &Node, channel: &str) -> Result<(), Status> {
     Err(Status::permission_denied(format!("Failed to get policy manager for channel [{channel}]")))
 }
 
-/// Answers when the transaction stands in a block; the caller's deadline is the only limit.
+/// Waits until the transaction is in a block. Only the caller's deadline limits the wait.
 async fn wait_for_commit(
     node: &Node,
     own: &Peer,
@@ -144,8 +144,9 @@ async fn wait_for_commit(
     let mut height = node.height.clone();
     let mut ended = own.faults.streams_ended();
     loop {
-        // Seen before the look: a block that is published after it wakes us. A block that is
-        // committed but not published yet is not told, for Deliver would not have it.
+        // The height is marked as seen before the look-up, so a block that is published afterwards
+        // wakes this task. A block that is committed but not published is not reported, because
+        // Deliver would not have it.
         let published = *height.borrow_and_update();
         let found = look_up(&node.store, tx_id)?;
         if let Some(found) = found.filter(|found| found.block_number < published) {

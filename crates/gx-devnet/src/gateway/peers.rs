@@ -1,4 +1,4 @@
-//! How one peer's gateway has proposals processed: by its own peer and by the others.
+//! How a peer's gateway has proposals processed, by its own peer and by others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,40 +6,40 @@ use std::time::Duration;
 use gx_fabric_proto::gateway::ErrorDetail;
 use tonic::Code;
 
-use crate::endorser::{Refusal, Simulated};
+use crate::endorser::{EndorseRefusal, Simulated};
 use crate::faults::Unreachable;
 use crate::node::{Node, Peer};
 use crate::proposal::Unpacked;
 use crate::status::{DEADLINE_EXCEEDED, connection_refused, error_detail};
 
-/// How long another peer may take (`peer.gateway.endorsementTimeout`).
+/// Time limit of another peer (`peer.gateway.endorsementTimeout`).
 const ENDORSEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why a peer did not process a proposal, as its caller's gateway sees it.
-pub(super) struct Failure {
-    /// The code of the call that ends with this failure.
+/// Why a peer did not process a proposal, from the side of the calling gateway.
+pub(super) struct PeerFailure {
+    /// The status code of a call that ends with this failure.
     pub(super) code: Code,
     pub(super) detail: ErrorDetail,
-    /// Whether another peer may do better.
+    /// Whether another peer may succeed.
     pub(super) retry: bool,
 }
 
-/// The peers that this one knows to be there, itself first.
+/// Returns the peers on which this one counts, itself first.
 pub(super) fn counted_on(node: &Node, own: &Arc<Peer>) -> Vec<Arc<Peer>> {
     let others = node.peers.iter().filter(|peer| !Arc::ptr_eq(peer, own));
     let others = others.filter(|peer| peer.faults.is_counted_on());
     std::iter::once(own).chain(others).cloned().collect()
 }
 
-/// Has a proposal simulated by a peer. A result that is `alike` on every peer is taken over
-/// instead of being worked out once more.
+/// Has a peer simulate a proposal. If `alike` has the result, which is the same on every peer, it
+/// is used instead.
 pub(super) async fn process(
     node: &Arc<Node>,
     own: &Arc<Peer>,
     peer: &Arc<Peer>,
     proposal: &Arc<Unpacked>,
     alike: Option<Arc<Simulated>>,
-) -> Result<Arc<Simulated>, Failure> {
+) -> Result<Arc<Simulated>, PeerFailure> {
     let simulate = async {
         match alike {
             Some(simulated) => Ok(simulated),
@@ -59,36 +59,36 @@ pub(super) async fn process(
     answer.unwrap_or_else(|_elapsed| Err(unreached(peer, DEADLINE_EXCEEDED)))
 }
 
-/// The chaincode answered the peer with an error.
-pub(super) fn chaincode_failed(peer: &Peer, status: i32, message: &str) -> Failure {
-    at_home(peer, &Refusal::chaincode(status, message))
+/// Returns the failure for an error that the chaincode answered.
+pub(super) fn chaincode_failed(peer: &Peer, status: i32, message: &str) -> PeerFailure {
+    at_home(peer, &EndorseRefusal::chaincode(status, message))
 }
 
-fn at_home(peer: &Peer, refusal: &Refusal) -> Failure {
+fn at_home(peer: &Peer, refusal: &EndorseRefusal) -> PeerFailure {
     let (code, retry) = match refusal {
-        Refusal::Filtered(_) => (Code::Unavailable, true),
-        Refusal::Peer(_) => (Code::Aborted, true),
-        Refusal::Proposal(_) => (Code::FailedPrecondition, false),
-        Refusal::Chaincode(_) => (Code::Unknown, false),
+        EndorseRefusal::Filtered(_) => (Code::Unavailable, true),
+        EndorseRefusal::Peer(_) => (Code::Aborted, true),
+        EndorseRefusal::Proposal(_) => (Code::FailedPrecondition, false),
+        EndorseRefusal::Chaincode(_) => (Code::Unknown, false),
     };
-    failure(peer, code, refusal.said(), retry)
+    failure(peer, code, refusal.message(), retry)
 }
 
-/// What a peer refuses without an answer of its endorser comes over the wire as an error
-/// without a code.
-fn elsewhere(peer: &Peer, refusal: &Refusal) -> Failure {
+/// Returns the failure of another peer. If that peer refused the proposal before simulating it, the
+/// caller's gateway sees only an error without a code.
+fn elsewhere(peer: &Peer, refusal: &EndorseRefusal) -> PeerFailure {
     match refusal {
-        Refusal::Filtered(said) | Refusal::Proposal(said) => {
-            unreached(peer, &format!("rpc error: code = Unknown desc = {said}"))
+        EndorseRefusal::Filtered(message) | EndorseRefusal::Proposal(message) => {
+            unreached(peer, &format!("rpc error: code = Unknown desc = {message}"))
         }
-        Refusal::Peer(_) | Refusal::Chaincode(_) => at_home(peer, refusal),
+        EndorseRefusal::Peer(_) | EndorseRefusal::Chaincode(_) => at_home(peer, refusal),
     }
 }
 
-fn unreached(peer: &Peer, said: &str) -> Failure {
-    failure(peer, Code::Unavailable, said, true)
+fn unreached(peer: &Peer, message: &str) -> PeerFailure {
+    failure(peer, Code::Unavailable, message, true)
 }
 
-fn failure(peer: &Peer, code: Code, said: &str, retry: bool) -> Failure {
-    Failure { code, detail: error_detail(&peer.address, peer.msp_id, said), retry }
+fn failure(peer: &Peer, code: Code, message: &str, retry: bool) -> PeerFailure {
+    PeerFailure { code, detail: error_detail(&peer.address, peer.msp_id, message), retry }
 }

@@ -1,4 +1,4 @@
-//! Submit: hands an envelope to the orderer.
+//! Submit: passes an envelope to the orderer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +16,12 @@ use crate::status::{
     DEADLINE_EXCEEDED, connection_dropped, connection_refused, detailed, error_detail,
 };
 
-/// How long the orderer may take (`peer.gateway.broadcastTimeout`).
+/// Time limit of the orderer (`peer.gateway.broadcastTimeout`).
 const BROADCAST_TIMEOUT: Duration = Duration::from_secs(30);
 
 const NO_ORDERER: &str = "no orderers could successfully process transaction";
 
-/// Acknowledges the envelope once it is queued. That is no promise of a commit.
+/// Acknowledges the envelope after it is queued. The acknowledgement does not mean that it commits.
 pub(super) async fn submit(node: &Arc<Node>, request: SubmitRequest) -> Result<(), Status> {
     let envelope = request
         .prepared_transaction
@@ -41,11 +41,11 @@ pub(super) async fn submit(node: &Arc<Node>, request: SubmitRequest) -> Result<(
         Ok(Err(Unreachable)) => Some(connection_refused(&node.orderer_address)),
         Err(_elapsed) => Some(DEADLINE_EXCEEDED.to_owned()),
     };
-    if let Some(said) = unreached {
-        let detail = error_detail(&node.orderer_address, ORDERER_MSP_ID, &said);
+    if let Some(message) = unreached {
+        let detail = error_detail(&node.orderer_address, ORDERER_MSP_ID, &message);
         return Err(detailed(Code::Unavailable, NO_ORDERER, &[detail]));
     }
-    let judged = admit(node, envelope).await.map_err(|Refused { status, info }| {
+    let validated = admit(node, envelope).await.map_err(|Refused { status, info }| {
         let status = status.as_str_name();
         Status::aborted(format!(
             "received unsuccessful response from orderer: status={status}, info={info}"
@@ -55,7 +55,7 @@ pub(super) async fn submit(node: &Arc<Node>, request: SubmitRequest) -> Result<(
     if fault == Some(SubmitFault::Discarded) {
         return Ok(());
     }
-    let queued = node.orderer.submit(judged).await;
+    let queued = node.orderer.submit(validated).await;
     queued.map_err(|OrdererGone| Status::unavailable(NO_ORDERER))?;
     match fault {
         Some(SubmitFault::ReplyLost) => Err(connection_dropped()),

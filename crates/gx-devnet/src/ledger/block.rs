@@ -1,4 +1,4 @@
-//! Blocks: made, signed, hash-chained, and read back.
+//! Creates, signs and reads blocks.
 
 use gx_fabric_proto::common::{
     Block, BlockData, BlockHeader, BlockMetadata, BlockMetadataIndex, ChannelHeader, Envelope,
@@ -13,13 +13,14 @@ use prost::Message;
 
 use crate::msp::Signer;
 
-/// Slots of a block's metadata, [`BlockMetadataIndex`] being their places.
+/// Number of slots in a block's metadata; [`BlockMetadataIndex`] has their indexes.
 const METADATA_SLOTS: usize = 5;
 
-/// Bytes of the nonce in a signature header.
+/// Number of bytes of the nonce in a signature header.
 pub(super) const NONCE_BYTES: usize = 24;
 
-/// The block that extends the chain by these envelopes, without validity flags and commit hash.
+/// Returns the next block of the chain with these envelopes, without validation codes and commit
+/// hash.
 pub(super) fn next_block(number: u64, previous_hash: &[u8], envelopes: Vec<Vec<u8>>) -> Block {
     let data = BlockData { data: envelopes };
     let header = BlockHeader {
@@ -31,14 +32,14 @@ pub(super) fn next_block(number: u64, previous_hash: &[u8], envelopes: Vec<Vec<u
     Block { header: Some(header), data: Some(data), metadata: Some(metadata) }
 }
 
-/// Adds what the orderer adds: its signature, and where the last configuration stands.
+/// Adds the orderer's metadata: its signature and the number of the last configuration block.
 pub(super) fn sign(block: &mut Block, orderer: &Signer) {
     let last_config = LastConfig { index: 0 };
     let value =
         OrdererBlockMetadata { last_config: Some(last_config), consenter_metadata: Vec::new() }
             .encode_to_vec();
     let header = block.header.clone().unwrap_or_default();
-    // A nonce must differ from block to block, no more.
+    // Only that nonces of different blocks differ is required.
     let nonce = block_header_hash(&header)[..NONCE_BYTES].to_vec();
     let signature_header =
         SignatureHeader { creator: orderer.creator().to_vec(), nonce }.encode_to_vec();
@@ -56,39 +57,39 @@ pub(super) fn sign(block: &mut Block, orderer: &Signer) {
     set_metadata(block, BlockMetadataIndex::LastConfig, last_config.encode_to_vec());
 }
 
-/// Adds the peer's judgement, one byte a transaction.
+/// Adds the validation codes, one byte for each transaction.
 pub(super) fn set_codes(block: &mut Block, codes: Vec<u8>) {
     set_metadata(block, BlockMetadataIndex::TransactionsFilter, codes);
 }
 
-/// Adds the hash over all judgements and writes so far.
+/// Adds the hash over all validation codes and writes so far.
 pub(super) fn set_commit_hash(block: &mut Block, hash: &[u8]) {
     let metadata = Metadata { value: hash.to_vec(), signatures: Vec::new() };
     set_metadata(block, BlockMetadataIndex::CommitHash, metadata.encode_to_vec());
 }
 
-/// The commit hash that a stored block carries; genesis carries none.
+/// Returns the commit hash in a stored block; the genesis block has none.
 pub(super) fn commit_hash(block: &Block) -> Option<Vec<u8>> {
     let slot = metadata(block, BlockMetadataIndex::CommitHash)?;
     Some(Metadata::decode(slot).ok()?.value).filter(|hash| !hash.is_empty())
 }
 
-/// The channel that a block's first transaction names.
+/// Returns the channel in the block's first transaction.
 pub(super) fn channel_of(block: &Block) -> Option<String> {
     let (header, _) = opened(block.data.as_ref()?.data.first()?)?;
     Some(header.channel_id)
 }
 
-/// One transaction of a block, as event streams show it.
+/// One transaction of a block, as event streams need it.
 pub(crate) struct CommittedTransaction {
     pub(crate) id: String,
     pub(crate) kind: i32,
     pub(crate) code: u8,
-    /// An endorsed transaction's event; a configuration has none.
+    /// The event of an endorsed transaction; a configuration has none.
     pub(crate) event: Option<ChaincodeEvent>,
 }
 
-/// The transactions of a stored block, in their order.
+/// Returns the transactions of a stored block, in their order.
 pub(crate) fn transactions(block: &Block) -> Vec<CommittedTransaction> {
     let codes = metadata(block, BlockMetadataIndex::TransactionsFilter).unwrap_or_default();
     let entries = block.data.iter().flat_map(|data| &data.data);
@@ -107,19 +108,19 @@ pub(crate) fn transactions(block: &Block) -> Vec<CommittedTransaction> {
         .collect()
 }
 
-/// What a chaincode did, and in whose transaction.
+/// The action of a chaincode and the header of its transaction.
 pub(super) struct EndorsedTransaction {
     pub(super) channel: ChannelHeader,
     pub(super) action: ChaincodeAction,
 }
 
-/// The endorsed transaction in an entry of a block, if it is one.
+/// Returns the endorsed transaction in an entry of a block, or `None` if it is something else.
 pub(super) fn endorsed_transaction(entry: &[u8]) -> Option<EndorsedTransaction> {
     let (channel, data) = opened(entry)?;
     Some(EndorsedTransaction { channel, action: action_of(&data)? })
 }
 
-/// Header and data of an entry.
+/// Returns the header and the data of an entry.
 fn opened(entry: &[u8]) -> Option<(ChannelHeader, Vec<u8>)> {
     let envelope = Envelope::decode(entry).ok()?;
     let payload = Payload::decode(envelope.payload.as_slice()).ok()?;
@@ -140,7 +141,7 @@ fn event_of(action: &ChaincodeAction) -> Option<ChaincodeEvent> {
     (!event.event_name.is_empty()).then_some(event)
 }
 
-/// Takes out what somebody has added to a block.
+/// Removes one slot of a block's metadata.
 pub(crate) fn clear_metadata(block: &mut Block, index: BlockMetadataIndex) {
     set_metadata(block, index, Vec::new());
 }

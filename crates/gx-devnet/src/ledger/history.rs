@@ -1,4 +1,4 @@
-//! What became of one key over time.
+//! The history of one key.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use gx_fabric_proto::rwset::TxReadWriteSet;
 use prost::Message;
 
 use super::block::{EndorsedTransaction, endorsed_transaction};
-use super::store::{Places, Snapshot, StoreError, Version};
+use super::state::{Places, Snapshot, StoreError, Version};
 
-/// A key's valid writes, the newest first. Reading them counts as no read: nobody checks at
-/// commit that they are still all.
+/// The valid writes of a key, newest first. They are not recorded as reads, so the commit does not
+/// check that the history is still complete.
 pub(crate) struct History {
     snapshot: Arc<Snapshot>,
     namespace: String,
@@ -30,7 +30,7 @@ impl History {
         Ok(Self { snapshot, namespace: namespace.to_owned(), key: key.to_owned(), places })
     }
 
-    /// The write before the last one told.
+    /// Returns the next older write.
     pub(crate) fn next(&mut self) -> Result<Option<KeyModification>, StoreError> {
         while let Some(at) = self.places.next()? {
             let block = self.snapshot.block(at.block)?;
@@ -42,7 +42,7 @@ impl History {
         Ok(None)
     }
 
-    /// What a transaction wrote; nothing where it changed the key's metadata alone.
+    /// Returns the write of a transaction, or `None` if it changed only the key's metadata.
     fn modification(&self, block: &[u8], at: Version) -> Option<KeyModification> {
         let block = Block::decode(block).expect("the store holds the blocks that were put there");
         let entry = block.data?.data.into_iter().nth(usize::try_from(at.transaction).ok()?)?;

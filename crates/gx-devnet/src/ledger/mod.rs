@@ -1,32 +1,28 @@
-//! The chain and the state: simulation, ordering, validation, commit and durable storage.
+//! The chain and the state.
+//!
+//! Imports go one way: `state` holds what is stored, `simulation` reads it, `validation` checks
+//! transactions against it, `commit` writes it, and `orderer` cuts the blocks that are committed.
+//! `history` reads earlier values of a key.
 
 mod block;
 mod commit;
-mod commit_hash;
 mod config;
-mod copy;
-mod endorsement;
-mod envelope;
-mod errand;
 mod history;
-mod mvcc;
 mod orderer;
-mod private;
-mod scan;
 mod simulation;
-mod simulation_private;
-mod snapshot;
-mod store;
+mod state;
+mod validation;
 
 pub(crate) use block::{clear_metadata, transactions};
 pub(crate) use commit::{Committer, Genesis, OtherChannel};
+pub use config::BlockCutting;
 pub(crate) use config::{ChannelConfig, OrganizationConfig};
-pub(crate) use copy::{Chain, OwnedPiece, Piece};
-pub(crate) use endorsement::Needs;
-pub(crate) use envelope::{Judge, Judged, Opened};
 pub(crate) use history::History;
 pub(crate) use orderer::{Orderer, OrdererGone};
-pub(crate) use simulation::{Metadata, Results, ScanId, Simulation, SimulationError};
-pub(crate) use simulation_private::CollectionUse;
-pub use snapshot::{LedgerSnapshot, SnapshotError};
-pub(crate) use store::{CollectionName, Location, PrivateWrites, Store, StoreError};
+pub(crate) use simulation::{CollectionUse, Needs, Results, ScanId, Simulation, SimulationError};
+pub(crate) use state::{
+    ChainSummary, CollectionName, LEDGER_FILE, Location, Metadata, OwnedPiece, Piece,
+    PrivateWrites, Store, StoreError,
+};
+pub use state::{LedgerSnapshot, SnapshotError};
+pub(crate) use validation::{Definition, Definitions, Opened, Validated, Validator};

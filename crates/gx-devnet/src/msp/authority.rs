@@ -1,4 +1,4 @@
-//! A certificate authority of one organisation.
+//! The certificate authority of one organisation.
 
 use gx_fabric_proto::ATTRIBUTES_OID;
 use rcgen::{
@@ -8,7 +8,7 @@ use rcgen::{
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-/// Certificates of a development network outlive every test's clock on both sides.
+/// The certificates are valid at any time to which a test sets its clock.
 const NOT_BEFORE: OffsetDateTime = datetime!(2000-01-01 00:00 UTC);
 /// See [`NOT_BEFORE`].
 pub(crate) const NOT_AFTER: OffsetDateTime = datetime!(2099-12-31 00:00 UTC);
@@ -20,7 +20,7 @@ pub(crate) struct Authority {
     certificate_pem: String,
 }
 
-/// What a certificate shall say about its holder.
+/// The content of a certificate about its holder.
 pub(crate) struct Subject<'a> {
     pub(crate) common_name: &'a str,
     pub(crate) unit: &'a str,
@@ -35,7 +35,7 @@ pub(crate) struct Issued {
 }
 
 impl Authority {
-    /// Makes a key and signs its certificate with it.
+    /// Creates a key and its self-signed certificate.
     pub(crate) fn create(common_name: &str, organization: &str) -> Result<Self, rcgen::Error> {
         let params = authority_params(common_name, organization);
         let key = KeyPair::generate()?;
@@ -43,7 +43,7 @@ impl Authority {
         Ok(Self { params, key, certificate_pem })
     }
 
-    /// The authority whose key and certificate these are.
+    /// Returns the authority with this key and certificate.
     pub(crate) fn load(
         common_name: &str,
         organization: &str,
@@ -62,7 +62,7 @@ impl Authority {
         self.key.serialize_pem()
     }
 
-    /// A certificate for signing proposals, endorsements and blocks.
+    /// Returns a certificate for signing proposals, endorsements and blocks.
     pub(crate) fn issue(&self, subject: &Subject<'_>) -> Result<Issued, rcgen::Error> {
         let mut params = CertificateParams::default();
         params.not_before = NOT_BEFORE;
@@ -78,7 +78,7 @@ impl Authority {
         self.sign(&params)
     }
 
-    /// A certificate for a TLS server that is reached under these names and addresses.
+    /// Returns a certificate for a TLS server with these names and addresses.
     pub(crate) fn issue_server(&self, names: Vec<String>) -> Result<Issued, rcgen::Error> {
         let common_name = names.first().cloned().unwrap_or_default();
         let mut params = CertificateParams::new(names)?;

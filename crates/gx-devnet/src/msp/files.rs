@@ -1,4 +1,4 @@
-//! Reading and writing of the identities' files, with errors that name them.
+//! Reads and writes the files of identities, with errors that name them.
 
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::DevnetError;
 
-/// How many wait for the disk at once.
+/// Number of threads that wait for the disk.
 const SYNCING_THREADS: usize = 32;
 
 pub(super) fn read(path: &Path) -> Result<String, DevnetError> {
@@ -17,7 +17,7 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), DevnetError> {
     write_with_mode(path, text, 0o644).map_err(|e| unusable(path, e))
 }
 
-/// Readable by its owner only.
+/// Writes a file that only its owner can read.
 pub(super) fn write_secret(path: &Path, text: &str) -> Result<(), DevnetError> {
     write_with_mode(path, text, 0o600).map_err(|e| unusable(path, e))
 }
@@ -31,8 +31,9 @@ fn write_with_mode(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     io::Write::write_all(&mut file, text.as_bytes())
 }
 
-/// Waits for the disk: a ledger whose keys a crash has emptied could not be used again. File by
-/// file that would take long, so that many wait at once and share the file system's commits.
+/// Waits until all files are on the disk, because a ledger whose keys a crash has emptied is
+/// unusable. Many threads wait at once and share the commits of the file system; one file after the
+/// other would take long.
 pub(super) fn sync_tree(folder: &Path) -> io::Result<()> {
     let mut paths = vec![folder.to_owned()];
     list(folder, &mut paths)?;
@@ -63,12 +64,12 @@ fn sync(path: &Path) -> io::Result<()> {
     std::fs::File::open(path)?.sync_all()
 }
 
-/// The system refuses the file or folder.
+/// Returns the error for a file or folder that the operating system refuses.
 pub(super) fn unusable(path: &Path, reason: io::Error) -> DevnetError {
     DevnetError::DataDir { path: path.to_owned(), reason }
 }
 
-/// What the file holds is not what it should be.
+/// Returns the error for a file with invalid content.
 pub(super) fn identities(path: &Path, reason: &impl ToString) -> DevnetError {
     DevnetError::Identities { path: path.to_owned(), reason: reason.to_string() }
 }

@@ -1,7 +1,7 @@
-//! The organisations' keys and certificates on disk, in the layout of Fabric's `cryptogen`.
+//! The keys and certificates of the organisations on disk, in the layout of Fabric's `cryptogen`.
 //!
-//! Everything is made in a folder aside that is renamed at the end: a killed first start
-//! leaves nothing half-made that a later one would take for complete.
+//! They are created in a separate folder, which is renamed at the end, so that an interrupted first
+//! start leaves no incomplete folder behind.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ use super::organization::{Member, Organization};
 use super::{CHANNEL_MSP_IDS, IdentityRequest, Msp, ORDERER_MSP_ID, PemIdentity, Signer};
 use crate::DevnetError;
 
-/// The identities' folder in the data folder.
+/// The name of the identities' folder in the data folder.
 pub(crate) const ORGANIZATIONS_FOLDER: &str = "organizations";
 
-/// Where a node's folder has the root of its TLS certificate.
+/// The path of the TLS root certificate in a node's folder.
 const TLS_ROOT: &str = "tls/ca.crt";
 
-/// The files of one organisation that clients need.
+/// The paths of an organisation's files that clients need.
 pub(crate) struct PeerFiles {
     pub(crate) msp_id: &'static str,
     pub(crate) peer_name: String,
@@ -35,23 +35,23 @@ impl PeerFiles {
         Self { msp_id: names.msp_id, peer_name, names, root: root.to_owned() }
     }
 
-    /// The root that a TLS client of the peer must trust.
+    /// Returns the path of the root certificate that a TLS client of the peer must trust.
     pub(crate) fn tls_root(&self) -> PathBuf {
         self.names.peer_dir(&self.root).join(TLS_ROOT)
     }
 
-    /// A user's certificate.
+    /// Returns the path of a user's certificate.
     pub(crate) fn certificate(&self, user: &str) -> PathBuf {
         certificate(&self.names.user_dir(&self.root, user).join("msp"))
     }
 
-    /// A user's key.
+    /// Returns the path of a user's key.
     pub(crate) fn key(&self, user: &str) -> PathBuf {
         key(&self.names.user_dir(&self.root, user).join("msp"))
     }
 }
 
-/// All organisations, loaded or newly made.
+/// All organisations, loaded or newly created.
 pub(crate) struct Organizations {
     root: PathBuf,
     orderer: Organization,
@@ -60,7 +60,7 @@ pub(crate) struct Organizations {
 }
 
 impl Organizations {
-    /// Loads the identities of this data folder, or makes them at the first start.
+    /// Loads the identities of the data folder, or creates them at the first start.
     pub(crate) fn open_or_create(data_dir: &Path, fsync: bool) -> Result<Self, DevnetError> {
         let root = data_dir.join(ORGANIZATIONS_FOLDER);
         if !root.exists() {
@@ -87,17 +87,17 @@ impl Organizations {
         Ok(Self { root, orderer, peers })
     }
 
-    /// The organisation that orders.
+    /// Returns the organisation of the orderer.
     pub(crate) fn orderer(&self) -> &Organization {
         &self.orderer
     }
 
-    /// The organisations whose peers are in the channel.
+    /// Returns the organisations whose peers are in the channel.
     pub(crate) fn in_channel(&self) -> impl Iterator<Item = &Organization> {
         self.peers.iter().filter(|organization| CHANNEL_MSP_IDS.contains(&organization.msp_id))
     }
 
-    /// The channel's root certificates by MSP id, in a fixed order.
+    /// Returns the channel's root certificates by MSP id, in a fixed order.
     fn roots(&self) -> Vec<(&'static str, &str)> {
         std::iter::once(&self.orderer)
             .chain(self.in_channel())
@@ -105,34 +105,34 @@ impl Organizations {
             .collect()
     }
 
-    /// Where the files of each organisation that holds peers are, those of the channel first.
+    /// Returns the files of each organisation that has peers, those of the channel first.
     pub(crate) fn peer_files(&self) -> Vec<PeerFiles> {
         PEER_ORGANIZATIONS.map(|names| PeerFiles::new(names, &self.root)).into()
     }
 
-    /// The file with the root that a TLS client of the orderer must trust.
+    /// Returns the path of the root certificate that a TLS client of the orderer must trust.
     pub(crate) fn orderer_tls_root(&self) -> PathBuf {
         orderer_dir(&self.root).join(TLS_ROOT)
     }
 
-    /// Verifies against the roots of the channel.
+    /// Returns the verifier of identities, which trusts the roots of the channel.
     pub(crate) fn msp(&self) -> Result<Msp, DevnetError> {
         Msp::new(&self.roots()).map_err(|reason| self.broken(&reason))
     }
 
-    /// The MSP folder of a user; none where the organisation has no peers.
+    /// Returns the MSP folder of a user, or `None` if the organisation has no peers.
     pub(crate) fn user_msp_dir(&self, msp_id: &str, name: &str) -> Option<PathBuf> {
         let names = PEER_ORGANIZATIONS.iter().find(|names| names.msp_id == msp_id)?;
         Some(names.user_dir(&self.root, name).join("msp"))
     }
 
-    /// A user of an organisation that holds peers.
+    /// Returns a user of an organisation that has peers.
     pub(crate) fn user(&self, msp_id: &str, name: &str) -> Result<PemIdentity, DevnetError> {
         let (organization, names) = self.peer_organization(msp_id)?;
         organization.load_member(&names.user_dir(&self.root, name).join("msp"))
     }
 
-    /// A further identity of an organisation that holds peers, not written to disk.
+    /// Returns another identity of an organisation that has peers. It is not written to disk.
     pub(crate) fn issue(
         &self,
         msp_id: &str,
@@ -141,18 +141,18 @@ impl Organizations {
         self.peer_organization(msp_id)?.0.issue(request)
     }
 
-    /// Signs an organisation's endorsements.
+    /// Returns the signer of an organisation's endorsements.
     pub(crate) fn peer_signer(&self, msp_id: &str) -> Result<Signer, DevnetError> {
         let (organization, names) = self.peer_organization(msp_id)?;
         organization.load_signer(&names.peer_dir(&self.root))
     }
 
-    /// Signs blocks.
+    /// Returns the signer of blocks.
     pub(crate) fn orderer_signer(&self) -> Result<Signer, DevnetError> {
         self.orderer.load_signer(&orderer_dir(&self.root))
     }
 
-    /// A TLS certificate for an organisation's peer.
+    /// Returns a TLS certificate for an organisation's peer.
     pub(crate) fn issue_peer_tls(
         &self,
         msp_id: &str,
@@ -163,12 +163,12 @@ impl Organizations {
         organization.issue_tls_server(&dir, &names.peer_name(), listen)
     }
 
-    /// A TLS certificate for the orderer.
+    /// Returns a TLS certificate for the orderer.
     pub(crate) fn issue_orderer_tls(&self, listen: IpAddr) -> Result<PemIdentity, DevnetError> {
         self.orderer.issue_tls_server(&orderer_dir(&self.root), &orderer_name(), listen)
     }
 
-    /// The folder's content is not what it should be.
+    /// Returns the error for a folder with invalid content.
     pub(crate) fn broken(&self, reason: &str) -> DevnetError {
         identities(&self.root, &reason)
     }
@@ -180,7 +180,7 @@ impl Organizations {
         let mut found = self.peers.iter().zip(PEER_ORGANIZATIONS);
         found
             .find(|(_, names)| names.msp_id == msp_id)
-            .ok_or_else(|| self.broken(&format!("{msp_id} holds no peers here")))
+            .ok_or_else(|| self.broken(&format!("{msp_id} has no peers here")))
     }
 }
 
@@ -195,7 +195,7 @@ fn create(root: &Path) -> Result<(), DevnetError> {
                 dir: &names.user_dir(root, user.name),
                 name: &format!("{}@{}", user.name, names.domain),
                 unit: user.unit,
-                role: user.role.map(gx_model::SignerRole::attribute),
+                role: user.role.map(gx_ledger_api::SignerRole::attribute),
             })?;
         }
     }

@@ -1,4 +1,4 @@
-//! A verified certificate: what it says, and its public key.
+//! A verified certificate with its public key.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ParsedPublicKey};
 use gx_fabric_proto::attribute;
@@ -8,7 +8,7 @@ use x509_parser::certificate::X509Certificate;
 use super::own_signatures::OwnSignatures;
 use super::signature::has_low_s;
 
-/// What the organisational unit makes of a certificate in its organisation.
+/// The role that the organisational unit gives a certificate in its organisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NodeRole {
     Client,
@@ -21,7 +21,7 @@ pub(crate) enum NodeRole {
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) msp_id: String,
-    /// None where no unit names a role, or several do: such an identity is not valid.
+    /// The role; `None` if no unit or more than one names a role. Such an identity is not valid.
     pub(crate) role: Option<NodeRole>,
     pub(crate) units: Vec<String>,
     pub(crate) gxc_role: Option<String>,
@@ -31,8 +31,8 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Reads what matters from a certificate whose issuer was checked; none where the key
-    /// is not ECDSA P-256 or a part is malformed.
+    /// Reads a certificate whose issuer was checked. Returns `None` if the key is not ECDSA P-256
+    /// or a part is malformed.
     pub(super) fn read(msp_id: &str, certificate: &X509Certificate<'_>) -> Option<Self> {
         let key = &certificate.public_key().subject_public_key.data;
         let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.as_ref()).ok()?;
@@ -53,19 +53,19 @@ impl Identity {
         })
     }
 
-    /// Whether the certificate's time is over.
+    /// Returns whether the certificate has expired.
     pub(crate) fn is_expired(&self, now: OffsetDateTime) -> bool {
         now > self.not_after
     }
 
-    /// Whether the signature over the message is this identity's, with a low S.
+    /// Returns whether the signature over the message is valid and has a low S.
     pub(crate) fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
         self.own.contain(message, signature)
             || (has_low_s(signature) && self.key.verify_sig(message, signature).is_ok())
     }
 
-    /// This process has just made that signature with the identity's own key, so that it need
-    /// not be verified when it comes back.
+    /// Remembers a signature that this process has made with the identity's key, so that it need
+    /// not be verified when it returns in an envelope.
     pub(crate) fn remember_signature(&self, message: &[u8], signature: &[u8]) {
         self.own.remember(message, signature);
     }

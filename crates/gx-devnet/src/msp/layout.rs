@@ -1,22 +1,22 @@
-//! Where `cryptogen` puts what, and what things are called here.
+//! The folder layout of `cryptogen`, and the names that are used here.
 
 use std::path::{Path, PathBuf};
 
-use gx_model::SignerRole;
+use gx_ledger_api::SignerRole;
 
 use super::{CHANNEL_MSP_IDS, OUTSIDE_MSP_ID};
 
-/// The organisation that orders.
+/// The domain of the orderer's organisation.
 pub(super) const ORDERER_DOMAIN: &str = "devnet.gx";
 
-/// An organisation that holds a peer: its MSP id and its domain.
+/// An organisation that has a peer: its MSP id and its domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PeerOrganization {
     pub(super) msp_id: &'static str,
     pub(super) domain: &'static str,
 }
 
-/// Those of the channel first, then the one that has keys and no place in it.
+/// The organisations of the channel first, then the one outside the channel.
 pub(super) const PEER_ORGANIZATIONS: [PeerOrganization; 3] = [
     PeerOrganization { msp_id: CHANNEL_MSP_IDS[0], domain: "org1.devnet.gx" },
     PeerOrganization { msp_id: CHANNEL_MSP_IDS[1], domain: "org2.devnet.gx" },
@@ -30,7 +30,7 @@ pub(super) struct User {
     pub(super) role: Option<SignerRole>,
 }
 
-/// Two as `cryptogen` makes them, without attributes, and one for each role of the GX
+/// Two users as `cryptogen` creates them, without attributes, and one for each role of the GX
 /// contracts.
 pub(super) const USERS: [User; 5] = [
     User { name: "User1", unit: "client", role: None },
@@ -83,12 +83,12 @@ pub(super) fn authority_key(organization: &Path, kind: &str) -> PathBuf {
     organization.join(kind).join("priv_sk")
 }
 
-/// Where an MSP folder keeps its holder's certificate.
+/// Returns the path of the holder's certificate in an MSP folder.
 pub(super) fn certificate(msp: &Path) -> PathBuf {
     msp.join("signcerts/cert.pem")
 }
 
-/// Where an MSP folder keeps its holder's key.
+/// Returns the path of the holder's key in an MSP folder.
 pub(super) fn key(msp: &Path) -> PathBuf {
     msp.join("keystore/priv_sk")
 }

@@ -1,4 +1,4 @@
-//! Who may do what: certificates made, kept in Fabric's folder layout, and verified.
+//! Identities: certificates are created, stored in Fabric's folder layout, and verified.
 
 mod authority;
 mod files;
@@ -26,13 +26,13 @@ use time::OffsetDateTime;
 
 /// The MSP ids of the organisations that have a peer in the channel.
 pub(crate) const CHANNEL_MSP_IDS: [&str; 2] = ["Org1MSP", "Org2MSP"];
-/// The MSP id of the organisation that has keys, but no place in the channel.
+/// The MSP id of the organisation that has keys but is not in the channel.
 pub(crate) const OUTSIDE_MSP_ID: &str = "Org3MSP";
-/// The MSP id of the organisation that orders.
+/// The MSP id of the orderer's organisation.
 pub(crate) const ORDERER_MSP_ID: &str = "OrdererMSP";
 
-/// The name of the user who signs with this role, the same in every organisation.
-pub(crate) fn user_name(role: gx_model::SignerRole) -> &'static str {
+/// Returns the name of the user who signs with this role. It is the same in every organisation.
+pub(crate) fn user_name(role: gx_ledger_api::SignerRole) -> &'static str {
     layout::user_name(role)
 }
 
@@ -53,15 +53,15 @@ impl std::fmt::Debug for PemIdentity {
     }
 }
 
-/// What a further certificate of the organisation shall say.
+/// The content of another certificate of the organisation.
 #[derive(Clone, Debug)]
 pub struct IdentityRequest {
     /// The certificate's common name.
     pub common_name: String,
     /// The organisational unit that decides the role in the channel: client, admin or peer.
     pub unit: String,
-    /// The value of the attribute `gxc_role`, if it shall have one.
+    /// The value of the attribute `gxc_role`; `None` for a certificate without it.
     pub gxc_role: Option<String>,
-    /// When it expires.
+    /// The time at which it expires.
     pub not_after: OffsetDateTime,
 }

@@ -1,8 +1,10 @@
-//! One organisation's authorities and the members that they vouch for, as `cryptogen` lays
-//! them out.
+//! One organisation's authorities and members, in the layout of `cryptogen`.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+
+use gx_fabric_proto::{PemError, certificate_of, certificates_in, private_key_in};
+use rcgen::KeyPair;
 
 use super::authority::{Authority, Issued, NOT_AFTER, Subject};
 use super::files::{identities, read, write, write_secret};
@@ -10,7 +12,7 @@ use super::layout::{authority_certificate, authority_key, certificate, key};
 use super::{IdentityRequest, PemIdentity, Signer};
 use crate::DevnetError;
 
-/// Tells Fabric's tools that the organisational unit decides a certificate's role.
+/// Tells Fabric's tools that the organisational unit determines a certificate's role.
 const NODE_UNITS: &str = "\
 NodeOUs:
   Enable: true
@@ -24,7 +26,7 @@ NodeOUs:
     OrganizationalUnitIdentifier: orderer
 ";
 
-/// The names and addresses under which every node of this machine is reached.
+/// The names and addresses of this machine, which every node's certificate has.
 const LOCAL_NAMES: [&str; 4] = ["localhost", "devnet", "127.0.0.1", "::1"];
 
 /// An organisation with the keys of its authorities.
@@ -36,7 +38,7 @@ pub(crate) struct Organization {
     tls_ca: Authority,
 }
 
-/// One holder of a certificate, to be made.
+/// A holder of a certificate that is to be created.
 pub(super) struct Member<'a> {
     pub(super) dir: &'a Path,
     pub(super) name: &'a str,
@@ -45,7 +47,7 @@ pub(super) struct Member<'a> {
 }
 
 impl Organization {
-    /// Makes the authorities and writes their files.
+    /// Creates the authorities and writes their files.
     pub(super) fn create(
         dir: PathBuf,
         msp_id: &'static str,
@@ -58,7 +60,7 @@ impl Organization {
         Ok(organization)
     }
 
-    /// The organisation whose files stand in this folder.
+    /// Loads the organisation of this folder.
     pub(super) fn load(
         dir: PathBuf,
         msp_id: &'static str,
@@ -69,17 +71,17 @@ impl Organization {
         Ok(Self { msp_id, domain, dir, ca, tls_ca })
     }
 
-    /// The root of its members' certificates.
+    /// Returns the root certificate of the members.
     pub(crate) fn root_pem(&self) -> &str {
         self.ca.certificate_pem()
     }
 
-    /// The root that a TLS client must trust.
+    /// Returns the root certificate that a TLS client must trust.
     pub(crate) fn tls_root_pem(&self) -> &str {
         self.tls_ca.certificate_pem()
     }
 
-    /// Makes a member and writes its MSP folder.
+    /// Creates a member and writes its MSP folder.
     pub(super) fn create_member(&self, member: &Member<'_>) -> Result<(), DevnetError> {
         let msp = member.dir.join("msp");
         let subject = Subject {
@@ -94,7 +96,7 @@ impl Organization {
         write_secret(&key(&msp), &issued.key_pem)
     }
 
-    /// A further identity, not written to disk.
+    /// Returns another identity, which is not written to disk.
     pub(super) fn issue(&self, request: &IdentityRequest) -> Result<PemIdentity, DevnetError> {
         let subject = Subject {
             common_name: &request.common_name,
@@ -106,23 +108,20 @@ impl Organization {
         Ok(self.identity(issued))
     }
 
-    /// The member whose MSP folder this is.
+    /// Loads the member of this MSP folder.
     pub(super) fn load_member(&self, msp: &Path) -> Result<PemIdentity, DevnetError> {
-        Ok(PemIdentity {
-            msp_id: self.msp_id.to_owned(),
-            certificate_pem: read(&certificate(msp))?,
-            private_key_pem: read(&key(msp))?,
-        })
+        let (certificate_pem, private_key_pem) = read_pair(&certificate(msp), &key(msp))?;
+        Ok(PemIdentity { msp_id: self.msp_id.to_owned(), certificate_pem, private_key_pem })
     }
 
-    /// The node whose folder this is, ready to sign.
+    /// Loads the signer of this node's folder.
     pub(super) fn load_signer(&self, node_dir: &Path) -> Result<Signer, DevnetError> {
         let msp = node_dir.join("msp");
         let member = self.load_member(&msp)?;
         Signer::from_pem(&member).map_err(|reason| identities(&msp, &reason))
     }
 
-    /// A new TLS certificate at every start, since the address to listen on may be another.
+    /// Returns a new TLS certificate. Each start issues one, because the address may have changed.
     pub(super) fn issue_tls_server(
         &self,
         node_dir: &Path,
@@ -167,8 +166,21 @@ fn create_authority(dir: &Path, kind: &str, domain: &str) -> Result<Authority, D
 }
 
 fn load_authority(dir: &Path, kind: &str, domain: &str) -> Result<Authority, DevnetError> {
-    let certificate = read(&authority_certificate(dir, kind, domain))?;
-    let key = read(&authority_key(dir, kind))?;
+    let (certificate, key) =
+        read_pair(&authority_certificate(dir, kind, domain), &authority_key(dir, kind))?;
     Authority::load(&format!("{kind}.{domain}"), domain, &key, certificate)
         .map_err(|e| identities(dir, &e))
+}
+
+/// Reads a certificate and its key, and returns both encoded again. They are published in blocks
+/// and to clients, and the rest of their files must not be.
+fn read_pair(certificate: &Path, key: &Path) -> Result<(String, String), DevnetError> {
+    let (certificate_text, key_text) = (read(certificate)?, read(key)?);
+    let of =
+        |error: PemError| identities(if error.is_about_key() { key } else { certificate }, &error);
+    certificates_in(&certificate_text).map_err(of)?;
+    let key_pem = private_key_in(&key_text).map_err(of)?.pem();
+    let pair = KeyPair::from_pem(&key_pem).map_err(|e| identities(key, &e))?;
+    let found = certificate_of(&certificate_text, pair.public_key_raw()).map_err(of)?;
+    Ok((found.pem(), key_pem))
 }

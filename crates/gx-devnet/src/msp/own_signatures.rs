@@ -1,15 +1,15 @@
-//! Signatures that this process has made itself: an endorsement comes back in its envelope
-//! moments later, and verifying it would cost as much as everything else that is checked.
+//! Remembers the signatures that this process has made. An endorsement returns in its envelope
+//! moments later, and verifying it would take as long as all other checks together.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard};
 
 use sha2::{Digest, Sha256};
 
-/// Signatures in a generation; the last two generations are known.
+/// Number of signatures in a generation; the last two generations are remembered.
 const GENERATION: usize = 8_192;
 
-/// The last signatures made with one key.
+/// The latest signatures of one key.
 #[derive(Debug, Default)]
 pub(super) struct OwnSignatures(Mutex<Generations>);
 
@@ -30,7 +30,7 @@ impl OwnSignatures {
     }
 
     pub(super) fn contain(&self, message: &[u8], signature: &[u8]) -> bool {
-        // Those who sign elsewhere pay nothing.
+        // Identities that sign elsewhere skip the hashing.
         if self.generations().young.is_empty() {
             return false;
         }
@@ -44,7 +44,7 @@ impl OwnSignatures {
     }
 }
 
-/// A message may be of any length, so that its length keeps it apart from the signature.
+/// Returns the hash of message and signature. The message's length separates the two.
 fn digest(message: &[u8], signature: &[u8]) -> [u8; 32] {
     let length = u64::try_from(message.len()).expect("a length fits 64 bits");
     let hash = Sha256::new().chain_update(length.to_be_bytes());

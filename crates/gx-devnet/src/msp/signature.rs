@@ -1,6 +1,6 @@
-//! ECDSA signatures as Fabric wants them: P-256 over SHA-256, DER, low S.
+//! ECDSA signatures in the form that Fabric requires: P-256 over SHA-256, DER, low S.
 
-/// Half the order of the curve P-256, rounded down: the largest S that is low.
+/// Half of the order of P-256, rounded down: the largest S that counts as low.
 const HALF_ORDER: [u8; 32] = [
     0x7f, 0xff, 0xff, 0xff, 0x80, 0x00, 0x00, 0x00, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
     0xde, 0x73, 0x7d, 0x56, 0xd3, 0x8b, 0xcf, 0x42, 0x79, 0xdc, 0xe5, 0x61, 0x7e, 0x31, 0x92, 0xa8,
@@ -14,7 +14,7 @@ const ORDER: [u8; 32] = [
 
 const SCALAR_BYTES: usize = 32;
 
-/// DER of the signature `r ‖ s`, with the low one of the two values of S that verify.
+/// Converts the signature `r ‖ s` to DER, with the low one of the two valid values of S.
 pub(crate) fn low_s_der(fixed: &[u8; 2 * SCALAR_BYTES]) -> Vec<u8> {
     let (r, s) = fixed.split_at(SCALAR_BYTES);
     let mut s: [u8; SCALAR_BYTES] = s.try_into().expect("the second half of 64 bytes is 32 bytes");
@@ -24,7 +24,7 @@ pub(crate) fn low_s_der(fixed: &[u8; 2 * SCALAR_BYTES]) -> Vec<u8> {
     der(r, &s)
 }
 
-/// Whether this DER signature has a low S. False too where it is no signature.
+/// Returns whether a DER signature has a low S; `false` also for malformed signatures.
 pub(crate) fn has_low_s(signature: &[u8]) -> bool {
     let Some(s) = s_of(signature) else { return false };
     let significant = match s.iter().position(|byte| *byte != 0) {
@@ -35,7 +35,7 @@ pub(crate) fn has_low_s(signature: &[u8]) -> bool {
         || (significant.len() == SCALAR_BYTES && *significant <= HALF_ORDER[..])
 }
 
-/// DER of the signature `r ‖ s` with the high value of S, which a peer refuses.
+/// Converts the signature `r ‖ s` to DER, with the high value of S, which a peer refuses.
 #[cfg(test)]
 pub(crate) fn high_s_der(fixed: &[u8; 2 * SCALAR_BYTES]) -> Vec<u8> {
     let (r, s) = fixed.split_at(SCALAR_BYTES);
@@ -46,7 +46,7 @@ pub(crate) fn high_s_der(fixed: &[u8; 2 * SCALAR_BYTES]) -> Vec<u8> {
     der(r, &s)
 }
 
-/// The other S that verifies.
+/// Returns the other valid S.
 fn order_minus(s: [u8; SCALAR_BYTES]) -> [u8; SCALAR_BYTES] {
     let mut difference = [0; SCALAR_BYTES];
     let mut borrow = false;
@@ -59,7 +59,7 @@ fn order_minus(s: [u8; SCALAR_BYTES]) -> [u8; SCALAR_BYTES] {
     difference
 }
 
-/// DER of `SEQUENCE { INTEGER r, INTEGER s }`; both fit one length byte.
+/// Encodes `SEQUENCE { INTEGER r, INTEGER s }` as DER; both fit one length byte.
 fn der(r: &[u8], s: &[u8]) -> Vec<u8> {
     let mut integers = der_integer(r);
     integers.extend(der_integer(s));

@@ -1,4 +1,4 @@
-//! Signatures: of the two values of S that verify, only the low one is made and accepted.
+//! Signatures: of the two valid values of S, only the low one is produced and accepted.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
@@ -18,14 +18,15 @@ fn both_values_of_s_verify_and_only_one_is_low() {
         let fixed = key.sign(&SystemRandom::new(), &[message]).unwrap();
         let fixed = fixed.as_ref().try_into().unwrap();
         let (low, high) = (low_s_der(fixed), high_s_der(fixed));
-        assert!(has_low_s(&low) && !has_low_s(&high));
+        assert!(has_low_s(&low));
+        assert!(!has_low_s(&high));
         public.verify(&[message], &low).unwrap();
         public.verify(&[message], &high).unwrap();
     }
 }
 
 #[test]
-fn what_is_no_signature_has_no_low_s() {
+fn a_malformed_signature_has_no_low_s() {
     for bytes in [&[][..], &[0x30], &[0x30, 0], &[0x30, 3, 2, 1, 1], &[0x30, 6, 2, 1, 1, 2, 1, 0]] {
         assert!(!has_low_s(bytes), "{bytes:?}");
     }
@@ -33,11 +34,12 @@ fn what_is_no_signature_has_no_low_s() {
 }
 
 #[test]
-fn own_signatures_are_known_for_their_message_alone_and_not_for_ever() {
+fn own_signatures_are_remembered_with_their_message_and_for_a_limited_time() {
     let own = OwnSignatures::default();
     own.remember(b"message", b"signature");
     assert!(own.contain(b"message", b"signature"));
-    assert!(!own.contain(b"messages", b"ignature") && !own.contain(b"message", b"other"));
+    assert!(!own.contain(b"messages", b"ignature"));
+    assert!(!own.contain(b"message", b"other"));
     for n in 0..20_000_u32 {
         own.remember(&n.to_be_bytes(), b"signature");
     }

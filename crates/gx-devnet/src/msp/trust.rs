@@ -1,4 +1,4 @@
-//! The authorities that the channel trusts, and the certificates seen so far.
+//! The authorities that the channel trusts, and a cache of verified identities.
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
@@ -6,14 +6,15 @@ use std::sync::{Arc, RwLock};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ParsedPublicKey};
 use gx_fabric_proto::msp::SerializedIdentity;
 use prost::Message;
+use x509_parser::parse_x509_certificate;
 use x509_parser::pem::parse_x509_pem;
 
 use super::identity::Identity;
 
-/// Verified identities kept, so that a certificate is verified once and not per call.
+/// Limit of cached identities, so that a certificate is not verified for each call.
 const IDENTITIES_KEPT: usize = 4_096;
 
-/// No certificate, or none that an authority of the named organisation has issued.
+/// Error: the identity has no certificate that an authority of its organisation issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct IdentityRefused;
 
@@ -29,7 +30,7 @@ struct Root {
 }
 
 impl Msp {
-    /// Trusts one root certificate per MSP id; the reason where one is not readable.
+    /// Trusts one root certificate for each MSP id. The error says why one cannot be read.
     pub(crate) fn new(roots: &[(&str, &str)]) -> Result<Self, String> {
         let roots = roots
             .iter()
@@ -38,7 +39,7 @@ impl Msp {
         Ok(Self { roots, known: RwLock::default() })
     }
 
-    /// The identity that these bytes (a `SerializedIdentity`) claim, if they may claim it.
+    /// Verifies an encoded `SerializedIdentity` and returns the identity.
     pub(crate) fn identity(&self, serialized: &[u8]) -> Result<Arc<Identity>, IdentityRefused> {
         let known = self.known.read().expect("no holder of this lock can panic");
         if let Some(identity) = known.get(serialized) {
@@ -57,8 +58,12 @@ impl Msp {
     fn verify(&self, serialized: &[u8]) -> Option<Identity> {
         let claim = SerializedIdentity::decode(serialized).ok()?;
         let root = self.roots.get(&claim.mspid)?;
+        // As on a peer, only the first block of the text counts.
         let (_, pem) = parse_x509_pem(&claim.id_bytes).ok()?;
-        let certificate = pem.parse_x509().ok()?;
+        let (rest, certificate) = parse_x509_certificate(&pem.contents).ok()?;
+        if !rest.is_empty() {
+            return None;
+        }
         if certificate.issuer().as_raw() != root.subject || certificate.is_ca() {
             return None;
         }

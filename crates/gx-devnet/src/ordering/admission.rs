@@ -1,28 +1,29 @@
-//! What the orderer looks at before it takes an envelope.
+//! The orderer's checks of an envelope.
 
 use std::sync::Arc;
 
 use gx_fabric_proto::common::{Envelope, Status as OrdererStatus};
 
-use crate::access::Policy;
-use crate::ledger::{Judged, Opened};
+use crate::channel_policies::Policy;
+use crate::ledger::{Opened, Validated};
 use crate::node::Node;
 
-/// The largest envelope that the orderer takes (`AbsoluteMaxBytes`).
+/// Limit of an envelope that the orderer accepts (`AbsoluteMaxBytes`).
 const MAX_ENVELOPE_BYTES: usize = 10 * 1024 * 1024;
 
-/// An envelope up to this size is checked before another thread would have taken it over.
+/// Limit of an envelope whose check takes less time than moving it to another thread.
 const QUICK_ENVELOPE_BYTES: usize = 64 * 1024;
 
-/// The orderer's status and its words.
+/// The orderer's refusal: its status and message.
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) status: OrdererStatus,
     pub(crate) info: String,
 }
 
-/// Checks an envelope for the queue. What a peer finds wrong with it becomes its verdict.
-pub(crate) async fn admit(node: &Arc<Node>, envelope: Envelope) -> Result<Judged, Refused> {
+/// Checks an envelope before it is queued. Errors that a peer finds do not refuse it; they become
+/// its validation code.
+pub(crate) async fn admit(node: &Arc<Node>, envelope: Envelope) -> Result<Validated, Refused> {
     if envelope.payload.len() <= QUICK_ENVELOPE_BYTES {
         return check(node, envelope);
     }
@@ -33,8 +34,8 @@ pub(crate) async fn admit(node: &Arc<Node>, envelope: Envelope) -> Result<Judged
     })
 }
 
-/// The orderer looks at size, channel and signature, and at nothing else.
-fn check(node: &Node, envelope: Envelope) -> Result<Judged, Refused> {
+/// Checks an envelope. The orderer checks only size, channel and signature.
+fn check(node: &Node, envelope: Envelope) -> Result<Validated, Refused> {
     let refused = |status, info| Refused { status, info };
     let bytes = envelope.payload.len() + envelope.signature.len();
     if bytes > MAX_ENVELOPE_BYTES {
@@ -53,9 +54,9 @@ fn check(node: &Node, envelope: Envelope) -> Result<Judged, Refused> {
         return Err(refused(OrdererStatus::NotFound, info));
     }
     node.check_signed(Policy::Writers, &signature.creator, &envelope.payload, &envelope.signature)
-        .map_err(|_said_as_a_peer| {
+        .map_err(|_peer_message| {
             let info = format!("{}: permission denied", Policy::Writers.unsatisfied());
             refused(OrdererStatus::Forbidden, info)
         })?;
-    Ok(node.judge.judge(opened))
+    Ok(node.validator.validate(opened))
 }

@@ -1,4 +1,4 @@
-//! The orderer's Deliver: blocks as they are before a peer has judged them.
+//! The orderer's Deliver service, whose blocks have no validation codes.
 
 use gx_fabric_proto::common::{Block, BlockMetadataIndex, Status as DeliverStatus};
 use gx_fabric_proto::orderer::DeliverResponse;
@@ -7,7 +7,7 @@ use gx_fabric_proto::orderer::deliver_response::Type as Answer;
 use crate::deliver::{Answers, Seek};
 use crate::ledger::{StoreError, clear_metadata};
 
-/// What an orderer sends.
+/// Prepares the blocks that an orderer sends.
 pub(super) struct OrdererBlocks;
 
 impl Answers for OrdererBlocks {

@@ -1,5 +1,4 @@
-//! The orderer as a node of its own: `AtomicBroadcast`, for whoever does not go through a
-//! gateway.
+//! The orderer as a separate node: the `AtomicBroadcast` service, for clients without a gateway.
 
 mod admission;
 mod blocks;
@@ -24,7 +23,7 @@ use crate::node::Node;
 use crate::status::connection_dropped;
 use blocks::OrdererBlocks;
 
-/// Answers that wait for a slow reader.
+/// Limit of answers that wait for a slow reader.
 const BUFFERED_ANSWERS: usize = 16;
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -70,7 +69,7 @@ impl OrderingService {
     }
 }
 
-/// Answers envelope by envelope; the caller may send several before it reads.
+/// Answers envelopes in their order; the caller may send several before it reads.
 async fn take_envelopes(
     node: Arc<Node>,
     mut envelopes: Streaming<Envelope>,
@@ -96,8 +95,8 @@ async fn take_envelopes(
 }
 
 async fn take(node: &Arc<Node>, envelope: Envelope) -> Result<(), Refused> {
-    let judged = admit(node, envelope).await?;
-    let queued = node.orderer.submit(judged).await;
+    let validated = admit(node, envelope).await?;
+    let queued = node.orderer.submit(validated).await;
     queued.map_err(|OrdererGone| Refused {
         status: OrdererStatus::ServiceUnavailable,
         info: "the ledger is stopping".to_owned(),

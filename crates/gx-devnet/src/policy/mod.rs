@@ -1,4 +1,4 @@
-//! Signature policies: whose endorsements a transaction needs.
+//! Signature policies: the endorsements that a transaction needs.
 
 mod parse;
 mod wire;
@@ -13,12 +13,12 @@ use crate::msp::{Identity, NodeRole};
 
 pub use parse::PolicyError;
 
-/// Which signatures are wanted.
+/// A rule for the signatures that are required.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignaturePolicy {
-    /// One of somebody with this role.
+    /// One signature by this principal.
     SignedBy(Principal),
-    /// At least so many of these.
+    /// At least this number of these rules.
     OutOf(usize, Vec<SignaturePolicy>),
 }
 
@@ -27,14 +27,14 @@ pub enum SignaturePolicy {
 pub struct Principal {
     /// The organisation's MSP.
     pub msp_id: String,
-    /// What its unit must make of the signer.
+    /// The role that the signer's organisational unit must give.
     pub role: PrincipalRole,
 }
 
-/// A role that a policy can ask for.
+/// A role that a policy can require.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PrincipalRole {
-    /// Anybody of the organisation.
+    /// Any role.
     Member,
     /// An administrator.
     Admin,
@@ -47,7 +47,7 @@ pub enum PrincipalRole {
 }
 
 impl SignaturePolicy {
-    /// A peer of more than half of these organisations: a channel's own rule.
+    /// Returns the channel's default policy: a peer of more than half of these organisations.
     pub(crate) fn majority_of_peers<'a>(msp_ids: impl IntoIterator<Item = &'a str>) -> Self {
         let peers: Vec<_> = msp_ids
             .into_iter()
@@ -59,13 +59,13 @@ impl SignaturePolicy {
         Self::OutOf(peers.len() / 2 + 1, peers)
     }
 
-    /// Whether these different signers satisfy the policy, each standing for one principal
-    /// only.
+    /// Returns whether these different signers satisfy the policy. Each signer counts for one
+    /// principal only.
     pub(crate) fn is_satisfied_by(&self, signers: &[Arc<Identity>]) -> bool {
         self.takes(signers, &mut vec![false; signers.len()])
     }
 
-    /// As Fabric evaluates: rules take signers in order, and never give one back.
+    /// Evaluates the policy as Fabric does: rules use up signers in order and never release one.
     fn takes(&self, signers: &[Arc<Identity>], used: &mut Vec<bool>) -> bool {
         match self {
             Self::SignedBy(principal) => {
@@ -122,7 +122,7 @@ impl PrincipalRole {
     }
 }
 
-/// In the language that [`str::parse`] reads.
+/// Writes the policy in the language that [`str::parse`] reads.
 impl fmt::Display for SignaturePolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,16 +1,16 @@
-//! The language of signature policies: `AND('Org1MSP.peer', OR('Org2MSP.member', …))`.
+//! Parses the language of signature policies: `AND('Org1MSP.peer', OR('Org2MSP.member', …))`.
 
 use std::str::FromStr;
 
 use super::{Principal, PrincipalRole, SignaturePolicy};
 
-/// The deepest nesting that is read.
+/// Limit of nested rules.
 const MAX_DEPTH: usize = 32;
 
-/// Why a text is no policy.
+/// Why a text is not a policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not a signature policy: {reason}; write one such as OR('Org1MSP.peer','Org2MSP.peer'), with \
+    "not a signature policy: {reason}; write it like OR('Org1MSP.peer','Org2MSP.peer'), with \
      AND, OR and OutOf(N, …)"
 )]
 pub struct PolicyError {
@@ -49,12 +49,12 @@ impl<'a> Reader<'a> {
     fn gate(&mut self, depth: usize) -> Result<SignaturePolicy, PolicyError> {
         let name = self.word().to_ascii_lowercase();
         if !["and", "or", "outof"].contains(&name.as_str()) {
-            return Err(error(format!("there is no {name}")));
+            return Err(error(format!("{name} is not AND, OR or OutOf")));
         }
         self.expect('(')?;
         let count = if name == "outof" {
             let count = self.word();
-            let count = count.parse().map_err(|_| error(format!("{count:?} is no number")))?;
+            let count = count.parse().map_err(|_| error(format!("{count:?} is not a number")))?;
             self.expect(',')?;
             Some(count)
         } else {
@@ -67,9 +67,9 @@ impl<'a> Reader<'a> {
         }
         self.expect(')')?;
         let count = count.unwrap_or(if name == "and" { rules.len() } else { 1 });
-        // Fabric lets n be one more than there are rules: a policy that nobody satisfies.
+        // Fabric accepts one more than there are rules: a policy that nobody can satisfy.
         if count > rules.len() + 1 {
-            return Err(error(format!("{count} of {} can never be", rules.len())));
+            return Err(error(format!("{count} of {} cannot be satisfied", rules.len())));
         }
         Ok(SignaturePolicy::OutOf(count, rules))
     }
@@ -123,8 +123,8 @@ impl<'a> Reader<'a> {
 
     fn unexpected(&self, wanted: &str) -> PolicyError {
         match self.rest {
-            "" => error(format!("it ends where {wanted} should stand")),
-            rest => error(format!("at {rest:?} there should stand {wanted}")),
+            "" => error(format!("the text ends where {wanted} is expected")),
+            rest => error(format!("at {rest:?}: expected {wanted}")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The language of policies, there and back.
+//! Parses and writes policies.
 
 use super::SignaturePolicy;
 
@@ -23,18 +23,18 @@ fn policies_are_read_as_fabric_writes_them() {
 }
 
 #[test]
-fn what_is_no_policy_is_refused_with_its_reason() {
+fn a_text_that_is_not_a_policy_is_refused_with_its_reason() {
     for (text, reason) in [
-        ("", "it ends where"),
-        ("AND()", "should stand a principal"),
-        ("AND('Org1MSP.peer'", "it ends where ) should stand"),
-        ("NAND('Org1MSP.peer')", "there is no nand"),
+        ("", "the text ends where"),
+        ("AND()", "expected a principal"),
+        ("AND('Org1MSP.peer'", "the text ends where ) is expected"),
+        ("NAND('Org1MSP.peer')", "nand is not AND, OR or OutOf"),
         ("OR('Org1MSP.king')", "\"Org1MSP.king\" is not"),
         ("OR('Org1MSP')", "\"Org1MSP\" is not"),
         ("OR('.peer')", "\".peer\" is not"),
-        ("OR('A.peer') 'B.peer'", "should stand the end"),
-        ("OutOf('A.peer')", "is no number"),
-        ("OutOf(4, 'A.peer', 'B.peer')", "4 of 2 can never be"),
+        ("OR('A.peer') 'B.peer'", "expected the end"),
+        ("OutOf('A.peer')", "is not a number"),
+        ("OutOf(4, 'A.peer', 'B.peer')", "4 of 2 cannot be satisfied"),
         ("OR('A.peer", "a quote is not closed"),
     ] {
         let error = text.parse::<SignaturePolicy>().unwrap_err().to_string();

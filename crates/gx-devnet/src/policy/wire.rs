@@ -1,4 +1,4 @@
-//! Policies as messages: in the channel's configuration, in collections and on keys.
+//! Policies as messages: in the channel's configuration, in collections and in metadata of keys.
 
 use gx_fabric_proto::common::msp_principal::Classification;
 use gx_fabric_proto::common::msp_role::MspRoleType;
@@ -9,7 +9,7 @@ use prost::Message;
 use super::{Principal, PrincipalRole, SignaturePolicy};
 
 impl SignaturePolicy {
-    /// The policy as a message; each principal is named once.
+    /// Returns the policy as a message; each principal is listed once.
     pub(crate) fn to_envelope(&self) -> SignaturePolicyEnvelope {
         let mut principals = Vec::new();
         let rule = self.to_rule(&mut principals);
@@ -17,7 +17,7 @@ impl SignaturePolicy {
         SignaturePolicyEnvelope { version: 0, rule: Some(rule), identities }
     }
 
-    /// The policy that a message means; none where it asks for anything but roles.
+    /// Returns the policy of a message, or `None` if it requires anything but roles.
     pub(crate) fn from_envelope(envelope: &SignaturePolicyEnvelope) -> Option<Self> {
         let principals: Option<Vec<_>> =
             envelope.identities.iter().map(Principal::from_message).collect();

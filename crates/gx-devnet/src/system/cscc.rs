@@ -6,10 +6,8 @@ use prost::Message;
 
 use super::Query;
 
-/// The block that configures the channel; nothing here ever changes the configuration.
+/// The number of the configuration block; the configuration never changes here.
 const CONFIG_BLOCK: u64 = 0;
-
-pub(super) const NAME: &str = "cscc";
 
 pub(super) fn answer(query: &Query<'_>) -> Result<Vec<u8>, String> {
     let function = query.text(0);
@@ -40,7 +38,7 @@ pub(super) fn answer(query: &Query<'_>) -> Result<Vec<u8>, String> {
         }
         "JoinBySnapshotStatus" => {
             query.check_admin().map_err(|reason| denied("", reason))?;
-            // An empty status: no joining is under way.
+            // An empty status: no join is in progress.
             Ok(Vec::new())
         }
         "JoinChain" | "JoinChainBySnapshot" => {

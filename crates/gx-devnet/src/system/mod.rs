@@ -1,61 +1,46 @@
 //! The system chaincodes that clients query: `qscc` about the chain, `cscc` about channels.
 //!
-//! They are evaluated and never endorsed, as on a peer, and their refusals are a peer's.
+//! They are evaluated and never endorsed, and their errors are those of a real peer.
 
 mod cscc;
 mod qscc;
 
 use std::borrow::Cow;
 
-use crate::access::Policy;
+use crate::chaincode::{CSCC, QSCC};
+use crate::channel_policies::Policy;
 use crate::ledger::StoreError;
 use crate::msp::{Identity, NodeRole};
 use crate::node::Node;
 
-/// The statuses of answers and of refusals.
+/// The status of successful queries.
 pub(crate) const OK: i32 = 200;
-pub(crate) const REFUSED: i32 = 500;
 
-/// One query, from a proposal that was checked.
+/// One query of a checked proposal.
 pub(crate) struct Query<'a> {
     pub(crate) node: &'a Node,
-    /// The organisation whose peer is asked.
+    /// The organisation of the peer that is asked.
     pub(crate) msp_id: &'a str,
     pub(crate) creator: &'a Identity,
     pub(crate) args: &'a [Vec<u8>],
 }
 
-/// Whether a name is that of a system chaincode.
-pub(crate) fn is_system(chaincode: &str) -> bool {
-    [qscc::NAME, cscc::NAME].contains(&chaincode)
-}
-
-/// What the system chaincode of this name answers. The error is its refusal.
+/// Returns the answer of a system chaincode. The error is its message.
 pub(crate) fn answer(chaincode: &str, query: &Query<'_>) -> Result<Vec<u8>, String> {
     match chaincode {
-        qscc::NAME => qscc::answer(query),
-        cscc::NAME => cscc::answer(query),
+        QSCC => qscc::answer(query),
+        CSCC => cscc::answer(query),
         other => Err(format!("there is no system chaincode {other}")),
     }
 }
 
-/// How a system chaincode refuses a chaincode that calls it in a transaction of its own.
-pub(crate) fn refusal_to_chaincodes(chaincode: &str, called_by_client: &str) -> String {
-    let reason = if chaincode == qscc::NAME { " because of potential for deadlocks" } else { "" };
-    let name = chaincode.to_uppercase();
-    format!(
-        "Rejecting invoke of {name} from another chaincode{reason}, original invocation for \
-         '{called_by_client}'"
-    )
-}
-
 impl Query<'_> {
-    /// An argument as a text; bytes that are none are shown as such.
+    /// Returns an argument as a text; invalid bytes are replaced.
     fn text(&self, place: usize) -> Cow<'_, str> {
         String::from_utf8_lossy(self.args.get(place).map_or(&[], Vec::as_slice))
     }
 
-    /// Whether the creator may read the channel. The error is the reason.
+    /// Checks that the creator may read the channel. The error is the reason.
     fn check_reader(&self, channel: &str) -> Result<(), String> {
         if channel != self.node.channel {
             return Err(format!("Failed to get policy manager for channel [{channel}]"));
@@ -67,7 +52,7 @@ impl Query<'_> {
         }
     }
 
-    /// Whether the creator belongs to the peer's own organisation. The error is the reason.
+    /// Checks that the creator belongs to the peer's organisation. The error is the reason.
     fn check_member(&self, policy: &str) -> Result<(), String> {
         let (own, theirs) = (self.msp_id, &self.creator.msp_id);
         if own == theirs {
@@ -79,7 +64,8 @@ impl Query<'_> {
         ))
     }
 
-    /// Whether the creator administers the peer's own organisation. The error is the reason.
+    /// Checks that the creator is an administrator of the peer's organisation. The error is the
+    /// reason.
     fn check_admin(&self) -> Result<(), String> {
         self.check_member("Admins")?;
         if self.creator.role == Some(NodeRole::Admin) {
@@ -93,7 +79,7 @@ impl Query<'_> {
         ))
     }
 
-    /// Blocks that callers may know of: the chain's height as it was published.
+    /// Returns the published height of the chain. Callers must not see later blocks.
     fn height(&self) -> u64 {
         *self.node.height.borrow()
     }

@@ -10,8 +10,6 @@ use prost::Message;
 use super::Query;
 use crate::ledger::Location;
 
-pub(super) const NAME: &str = "qscc";
-
 pub(super) fn answer(query: &Query<'_>) -> Result<Vec<u8>, String> {
     if query.args.len() < 2 {
         return Err(format!("Incorrect number of arguments, {}", query.args.len()));
@@ -59,7 +57,7 @@ fn chain_info(query: &Query<'_>) -> Result<Vec<u8>, String> {
 fn block_by_number(query: &Query<'_>) -> Result<Vec<u8>, String> {
     let asked = block_number(&query.text(2))
         .map_err(|reason| format!("Failed to parse block number with error {reason}"))?;
-    // The largest number stands for the newest block.
+    // The largest number means the newest block.
     let number = if asked == u64::MAX { query.height() - 1 } else { asked };
     let failed = |reason: String| format!("Failed to get block number {asked}, error {reason}");
     let block = query.block(number).map_err(|error| failed(error.to_string()))?;
@@ -100,7 +98,7 @@ fn transaction(query: &Query<'_>) -> Result<Vec<u8>, String> {
     Ok(processed.encode_to_vec())
 }
 
-/// Where the transaction of the third argument stands, and that block. The error is why
+/// Returns the position of the transaction in the third argument, and its block. The error says why
 /// there is none.
 fn located(query: &Query<'_>) -> Result<(Location, Vec<u8>), String> {
     let id = query.text(2);
@@ -111,7 +109,7 @@ fn located(query: &Query<'_>) -> Result<(Location, Vec<u8>), String> {
     Ok((at, block.ok_or_else(unknown)?))
 }
 
-/// A decimal number without a sign. The error is in the words of Go's parser.
+/// Parses a decimal number without a sign. The error has the text of Go's parser.
 fn block_number(text: &str) -> Result<u64, String> {
     let refused = |reason| Err(format!("strconv.ParseUint: parsing {text:?}: {reason}"));
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {

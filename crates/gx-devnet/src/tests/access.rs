@@ -1,11 +1,15 @@
-//! Who is refused, and in which words: those of a peer.
+//! Refusals, with the messages of a real peer.
 
 use std::time::Duration;
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use gx_fabric_proto::msp::SerializedIdentity;
 use gx_fabric_proto::orderer::seek_info::SeekBehavior;
 use gx_fabric_proto::protos::deliver_response::Type as Answer;
 use gx_model::SignerRole;
+use prost::Message as _;
 use tonic::{Code, Status};
 
 use super::client::{Client, next, number, said, timestamp};
@@ -20,7 +24,7 @@ const MALFORMED: &str = "error validating proposal: access denied: channel [gxch
 const DENIED: &str =
     "error validating proposal: access denied: channel [gxchannel] creator org [Org1MSP]";
 
-/// Evaluate, Endorse, CommitStatus, ChaincodeEvents and Deliver all refuse this identity.
+/// Checks that Evaluate, Endorse, CommitStatus, ChaincodeEvents and Deliver refuse this identity.
 async fn refused_everywhere(client: &Client, reason: &str) {
     let refused = client.evaluate(QUERY, &[]).await.unwrap_err();
     let message = format!("evaluate call to endorser returned error: {reason}");
@@ -77,6 +81,34 @@ async fn a_key_that_is_not_the_certificates_is_refused() {
     };
     let client = Client::new(&ledger.devnet, &identity, &ledger.clock);
     refused_everywhere(&client, DENIED).await;
+}
+
+/// FAB-15: a peer uses the first block of a client's certificate text and writes the rest to the
+/// ledger, too. The devnet does the same, so the client must send nothing else. Bytes after the
+/// certificate inside its block are refused, as by a peer.
+#[tokio::test(flavor = "multi_thread")]
+async fn fab_15_the_client_must_send_nothing_after_a_certificate() {
+    let ledger = Ledger::start().await;
+    let pem = ledger.devnet.identity(SignerRole::Admin);
+    let claiming = |id_bytes: String| {
+        let claim =
+            SerializedIdentity { mspid: pem.msp_id.clone(), id_bytes: id_bytes.into_bytes() };
+        Client::new(&ledger.devnet, &pem, &ledger.clock).with_creator(claim.encode_to_vec())
+    };
+    let more = claiming(format!("{}{}", pem.certificate_pem, pem.private_key_pem));
+    more.evaluate(QUERY, &[]).await.unwrap();
+    let key_first = claiming(format!("{}{}", pem.private_key_pem, pem.certificate_pem));
+    refused_everywhere(&key_first, MALFORMED).await;
+    let certificate = gx_fabric_proto::certificates_in(&pem.certificate_pem).unwrap().remove(0);
+    let mut wider = certificate.der().to_vec();
+    wider.extend(b"a key");
+    let wider = pem_of(&wider);
+    refused_everywhere(&claiming(wider), MALFORMED).await;
+}
+
+fn pem_of(der: &[u8]) -> String {
+    let body = STANDARD.encode(der);
+    format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,7 +276,7 @@ async fn an_empty_request_is_an_invalid_argument() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn methods_and_services_that_are_not_there_are_named() {
+async fn unknown_methods_and_services_are_named() {
     let ledger = Ledger::start().await;
     for (path, words) in [
         ("/gateway.Gateway/Nosuch", "unknown method Nosuch for service gateway.Gateway"),

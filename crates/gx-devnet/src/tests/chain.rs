@@ -1,4 +1,4 @@
-//! Blocks: numbered, chained by hashes, signed, and delivered from any position.
+//! Blocks: their numbers, hashes and signatures, and their delivery from any position.
 
 use gx_fabric_proto::common::{Block, LastConfig, Metadata, OrdererBlockMetadata, SignatureHeader};
 use gx_fabric_proto::orderer::seek_info::SeekBehavior;
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::Ledger;
 use super::client::{next, next_block, number};
 
-/// DER of the header, written out here: the ledger's own helper is what is tested.
+/// Returns the DER of the header. Written out here, because the ledger's own helper is under test.
 fn header_der(block: &Block) -> Vec<u8> {
     let header = block.header.as_ref().unwrap();
     assert!(header.number < 128, "one byte is enough in these tests");
@@ -94,7 +94,7 @@ async fn the_commit_hash_chains_codes_and_writes_of_every_block_after_genesis() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn blocks_are_replayed_from_any_position_and_followed_as_they_come() {
+async fn blocks_are_delivered_from_any_position_and_followed() {
     let ledger = Ledger::start().await;
     pause_and_resume(&ledger, 3).await;
     let admin = ledger.admin();
@@ -111,7 +111,7 @@ async fn blocks_are_replayed_from_any_position_and_followed_as_they_come() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn seeks_end_as_they_do_on_a_peer() {
+async fn seeks_end_as_on_a_peer() {
     let ledger = Ledger::start().await;
     let mut admin = ledger.admin();
     let wait = SeekBehavior::BlockUntilReady;
@@ -141,7 +141,7 @@ async fn seeks_end_as_they_do_on_a_peer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn filtered_blocks_tell_ids_codes_and_event_names_only() {
+async fn filtered_blocks_have_only_ids_codes_and_event_names() {
     let ledger = Ledger::start().await;
     let admin = ledger.admin();
     let id = gx_model::CommandId::derive(&["filtered"]).to_string();

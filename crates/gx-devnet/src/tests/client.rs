@@ -1,4 +1,4 @@
-//! A raw client: it builds every message itself, right or wrong as a test wants it.
+//! A raw client that builds every message itself, valid or invalid as a test needs it.
 
 use gx_fabric_proto::common::{
     Block, ChannelHeader, Envelope, Header, HeaderType, Payload, SignatureHeader,
@@ -36,12 +36,14 @@ use crate::{Devnet, PemIdentity};
 pub(super) struct Client {
     connection: Channel,
     signer: Signer,
+    /// The creator that the client claims to be.
+    creator: Vec<u8>,
     clock: Clock,
     pub(super) channel: String,
     pub(super) chaincode: String,
 }
 
-/// A proposal that a test may spoil before it is sent.
+/// A proposal that a test may change before it is sent.
 pub(super) struct Draft {
     pub(super) tx_id: String,
     pub(super) channel_header: ChannelHeader,
@@ -61,13 +63,15 @@ impl Client {
         Self::at(&devnet.endpoint(), &devnet.tls_root_pem(), identity, clock)
     }
 
-    /// A client of any node.
+    /// Returns a client of any node.
     pub(super) fn at(address: &str, tls_root: &str, identity: &PemIdentity, clock: &Clock) -> Self {
         let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(tls_root));
         let endpoint = Endpoint::from_shared(format!("https://{address}")).unwrap();
+        let signer = Signer::from_pem(identity).unwrap();
         Self {
             connection: endpoint.tls_config(tls).unwrap().connect_lazy(),
-            signer: Signer::from_pem(identity).unwrap(),
+            creator: signer.creator().to_vec(),
+            signer,
             clock: clock.clone(),
             channel: "gxchannel".to_owned(),
             chaincode: "gxtv3".to_owned(),
@@ -78,8 +82,13 @@ impl Client {
         self.signer.sign(message)
     }
 
+    /// Returns the same client with another creator in its messages.
+    pub(super) fn with_creator(self, creator: Vec<u8>) -> Self {
+        Self { creator, ..self }
+    }
+
     pub(super) fn creator(&self) -> Vec<u8> {
-        self.signer.creator().to_vec()
+        self.creator.clone()
     }
 
     pub(super) fn draft(&self, function: &str, args: &[&str]) -> Draft {
@@ -208,7 +217,7 @@ impl Client {
         Ok(status.into_inner())
     }
 
-    /// Endorses, submits and waits.
+    /// Endorses, submits and waits for the commit.
     pub(super) async fn invoke(&self, function: &str, args: &[&str]) -> Result<Committed, Status> {
         let transaction = self.endorse(function, args).await?;
         self.submit(&transaction).await?;
@@ -220,7 +229,7 @@ impl Client {
         })
     }
 
-    /// Carries a command out by a direct call; its id is made from its content.
+    /// Executes a command by a direct call. Its id is derived from its content.
     pub(super) async fn carry_out(&self, command: &Command) -> Result<Committed, Status> {
         let (function, args) = direct_call(command);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -245,7 +254,7 @@ impl Client {
         Ok(bounded("events", self.gateway().chaincode_events(request)).await?.into_inner())
     }
 
-    /// The blocks from a position to a position.
+    /// Returns a stream of the blocks from one position to another.
     pub(super) async fn deliver(
         &self,
         start: Position,
@@ -272,13 +281,13 @@ impl Client {
         stream.unwrap().into_inner()
     }
 
-    /// All blocks from this one on, for ever.
+    /// Returns a stream of all blocks from this one on.
     pub(super) async fn follow(&self, from: u64) -> Streaming<DeliverResponse> {
         let (start, stop) = (number(from), number(u64::MAX));
         self.deliver(start, stop, SeekBehavior::BlockUntilReady).await.unwrap()
     }
 
-    /// The blocks that exist now.
+    /// Returns the blocks that exist.
     pub(super) async fn chain(&self) -> Vec<Block> {
         let newest = Position::Newest(gx_fabric_proto::orderer::SeekNewest {});
         let mut stream =
@@ -299,7 +308,7 @@ impl Client {
         next_block(&mut stream).await
     }
 
-    /// Calls any method with an empty message.
+    /// Calls a method with an empty message.
     pub(super) async fn call(&self, path: &'static str) -> Result<(), Status> {
         let mut grpc = tonic::client::Grpc::new(self.connection.clone());
         grpc.ready().await.unwrap();
@@ -349,7 +358,7 @@ impl Draft {
         self.payload.transient_map.insert(name.to_owned(), value.to_vec());
     }
 
-    /// Makes it a call that initialises the chaincode.
+    /// Makes the call an initialisation of the chaincode.
     pub(super) fn is_init(&mut self) {
         let mut invocation =
             ChaincodeInvocationSpec::decode(self.payload.input.as_slice()).unwrap();
@@ -373,7 +382,7 @@ impl Draft {
     }
 }
 
-/// What became of a transaction.
+/// The end of a transaction.
 #[derive(Debug)]
 pub(super) struct Committed {
     pub(super) tx_id: String,
@@ -381,7 +390,8 @@ pub(super) struct Committed {
     pub(super) code: TxValidationCode,
 }
 
-/// Function and arguments of a direct call; the command's id is made from its content.
+/// Returns the function and arguments of a direct call. The command's id is derived from its
+/// content.
 pub(super) fn direct_call(command: &Command) -> (String, Vec<String>) {
     let mut call = command.call();
     call.args.push(CommandId::derive(&[&format!("{call:?}")]).to_string());
@@ -397,7 +407,7 @@ pub(super) fn timestamp(time: OffsetDateTime) -> Timestamp {
     Timestamp { seconds: time.unix_timestamp(), nanos }
 }
 
-/// The next answer of a stream that must have one.
+/// Returns the next answer of a stream, which must have one.
 pub(super) async fn next(stream: &mut Streaming<DeliverResponse>) -> deliver_response::Type {
     let answer = bounded("the next block", stream.message()).await.unwrap();
     answer.expect("the stream goes on").r#type.unwrap()
@@ -410,19 +420,20 @@ pub(super) async fn next_block(stream: &mut Streaming<DeliverResponse>) -> Block
     }
 }
 
-/// Code, message, and what the first node said in the details.
+/// Returns the code, the message, and the first node's message in the details.
 pub(super) fn said(status: &Status) -> (tonic::Code, String, Option<String>) {
     let detail = details(status).into_iter().next();
     (status.code(), status.message().to_owned(), detail.map(|detail| detail.message))
 }
 
-/// What the nodes said.
+/// Returns the details of the nodes.
 pub(super) fn details(status: &Status) -> Vec<ErrorDetail> {
     let details = rpc::Status::decode(status.details()).unwrap().details;
     let details = details.into_iter().map(|detail| {
         assert_eq!(detail.type_url, "type.googleapis.com/gateway.ErrorDetail");
         let detail = ErrorDetail::decode(detail.value.as_slice()).unwrap();
-        assert!(!detail.address.is_empty() && !detail.msp_id.is_empty());
+        assert!(!detail.address.is_empty());
+        assert!(!detail.msp_id.is_empty());
         detail
     });
     details.collect()

@@ -1,4 +1,5 @@
-//! What the ledger does with transactions: once, in order, against the state at their turn.
+//! Commits: each transaction takes effect once, in order, and is validated at its place in the
+//! block.
 
 use gx_fabric_proto::common::Envelope;
 use gx_fabric_proto::orderer::seek_info::SeekBehavior;
@@ -27,8 +28,8 @@ async fn paused(client: &Client) -> bool {
     status.paused
 }
 
-/// FAB-07: of two transactions that read the same state, the second is invalid and changes
-/// nothing; proposed anew it is valid. What becomes of a transaction is its validation code.
+/// FAB-07: of two transactions that read the same state, the second is invalid and changes nothing.
+/// Proposed again it is valid. The validation code tells the result.
 #[tokio::test(flavor = "multi_thread")]
 async fn fab_07_a_read_conflict_is_reported_and_a_new_proposal_commits() {
     let ledger = Ledger::start().await;
@@ -51,7 +52,7 @@ async fn fab_07_a_read_conflict_is_reported_and_a_new_proposal_commits() {
     assert_eq!(balance(&admin, &ali).await, "500000000".parse().ok());
 }
 
-/// FAB-07: an endorsement that does not satisfy the policy ends as its validation code.
+/// FAB-07: an endorsement that does not satisfy the policy gets its validation code.
 #[tokio::test(flavor = "multi_thread")]
 async fn fab_07_a_policy_failure_is_reported_with_its_code() {
     let ledger = Ledger::start().await;
@@ -65,7 +66,7 @@ async fn fab_07_a_policy_failure_is_reported_with_its_code() {
     assert!(!paused(&admin).await);
 }
 
-/// The client endorses its own transaction: it is no peer.
+/// Replaces the endorsement by one of the client, which is not a peer.
 fn forge_endorsement(client: &Client, envelope: &Envelope) -> Envelope {
     use gx_fabric_proto::common::Payload;
     use gx_fabric_proto::protos::{ChaincodeActionPayload, Endorsement, Transaction};
@@ -115,7 +116,7 @@ async fn two_conflicting_transactions_in_one_block_do_not_both_take_effect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_appears_in_a_range_read_makes_a_phantom_conflict() {
+async fn a_new_key_in_a_range_that_was_read_is_a_phantom_conflict() {
     let ledger = Ledger::start().await;
     let admin = ledger.admin();
     bootstrap(&admin).await;
@@ -130,7 +131,7 @@ async fn a_key_that_appears_in_a_range_read_makes_a_phantom_conflict() {
     assert_eq!(counted.code, TxValidationCode::Valid);
 }
 
-/// G2: an envelope that is sent twice stands in the chain twice and takes effect once.
+/// G2: an envelope that is sent twice is on the chain twice and takes effect once.
 #[tokio::test(flavor = "multi_thread")]
 async fn g2_the_same_envelope_twice_has_one_effect() {
     let ledger = Ledger::start().await;
@@ -148,8 +149,8 @@ async fn g2_the_same_envelope_twice_has_one_effect() {
     assert!(paused(&admin).await);
 }
 
-/// G2: a command that was carried out is answered from the record when it is proposed again
-/// in another transaction, and changes nothing.
+/// G2: a command that took effect is answered from its record if it is proposed in another
+/// transaction, and changes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn g2_the_same_command_in_another_transaction_changes_nothing() {
     let ledger = Ledger::start().await;

@@ -1,4 +1,4 @@
-//! The GX contracts behind the wire: every function, its role and its answer.
+//! The GX contracts over the wire: every function, its role and its answer.
 
 use gx_contract::{
     AccountView, COMPACT_FEES, CommandRecord, CountryView, FeeView, PoolView, QUERIES, SupplyView,
@@ -16,7 +16,7 @@ pub(super) const SARAH: &str = "MY 463 AUN834 0QKZB 5821";
 pub(super) const ALI: &str = "MY 111 ABG641 0ALIX 0001";
 const BEA: &str = "SG 222 AUM641 0BEAX 0002";
 
-/// A ledger with its supply, Malaysia and Singapore.
+/// Returns a ledger with its supply, Malaysia and Singapore.
 pub(super) async fn bootstrap(client: &Client) {
     client.carry_out(&Command::BootstrapSystem {}).await.unwrap();
     let countries = [("MY", 600_000_000), ("SG", 400_000_000)].map(|(code, share_ppb)| Country {
@@ -46,7 +46,7 @@ pub(super) fn grant(id: &FabricUserId) -> Command {
     Command::DistributeGenesis { user_id: id.clone(), nationality: id.country() }
 }
 
-/// What an account holds; none where there is no such account.
+/// Returns the balance of an account, or `None` if it does not exist.
 pub(super) async fn balance(client: &Client, id: &FabricUserId) -> Option<Qirat> {
     balance_of(client, id.as_str()).await
 }
@@ -63,8 +63,8 @@ async fn ask<T: DeserializeOwned>(client: &Client, function: &str, args: &[&str]
     })
 }
 
-/// G4: after the bootstrap the pools hold the whole supply, and after grants and a transfer
-/// pools and circulation together still do.
+/// G4: after the bootstrap the pools hold the whole supply. After grants and a transfer, pools and
+/// circulation sum to it.
 #[tokio::test(flavor = "multi_thread")]
 async fn g4_the_supply_is_whole_after_bootstrap_grants_and_a_transfer() {
     let ledger = Ledger::start().await;
@@ -100,8 +100,8 @@ pub(super) fn transfer(from: &FabricUserId, to: &FabricUserId) -> Command {
     }
 }
 
-/// FAB-05: every function of every contract is called by its full name over the wire, and
-/// every answer decodes, also about what does not exist.
+/// FAB-05: every function of every contract is called by its full name over the wire, and every
+/// answer decodes, also for things that do not exist.
 #[tokio::test(flavor = "multi_thread")]
 async fn fab_05_every_function_is_called_and_every_answer_decodes() {
     let ledger = Ledger::start().await;

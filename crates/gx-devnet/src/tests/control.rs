@@ -1,7 +1,9 @@
-//! The control endpoint: a ledger steered by any program of this machine, over HTTP.
+//! The control endpoint: programs on this machine control the ledger over HTTP.
 
 use std::net::SocketAddr;
 
+use gx_fabric_proto::block_data_hash;
+use gx_fabric_proto::common::Block;
 use gx_fabric_proto::protos::TxValidationCode;
 use gx_model::{CommandId, SignerRole};
 use http_body_util::{BodyExt, Full};
@@ -17,7 +19,7 @@ use crate::{BlockCutting, Devnet, DevnetError, DevnetOptions};
 
 const QUERY: &str = "AdminContract:GetSystemStatus";
 
-/// A ledger with a control endpoint, and who speaks to that.
+/// A ledger with a control endpoint, and a client of the endpoint.
 struct Steered {
     ledger: Ledger,
     control: SocketAddr,
@@ -142,8 +144,36 @@ async fn one_node_fails_and_comes_back() {
     assert_eq!(status, StatusCode::BAD_REQUEST);
 }
 
+/// A peer's stream has forged blocks from a number on, and the committed ones after the fault ends.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_clock_is_put_ahead_and_an_honest_client_is_refused() {
+async fn one_peer_sends_forged_blocks() {
+    let steered = Steered::start(BlockCutting::Immediate).await;
+    let admin = steered.ledger.admin();
+    admin.invoke(QUERY, &[]).await.unwrap();
+    let whole = [admin.block(0).await, admin.block(1).await];
+    let forge = |forgery: &str, on: bool| {
+        json!({
+            "fault": "forge-blocks", "node": "Org1MSP", "from": 1, "forgery": forgery, "on": on
+        })
+    };
+    steered.fault(forge("previous-hash", true)).await;
+    let forged = admin.block(1).await;
+    assert_ne!(forged.header.as_ref().unwrap().previous_hash, previous_hash(&whole[1]));
+    assert_eq!((admin.block(0).await, &forged.data), (whole[0].clone(), &whole[1].data));
+    steered.fault(forge("data-hash", true)).await;
+    let forged = admin.block(1).await;
+    assert_eq!(forged.header, whole[1].header);
+    assert_ne!(block_data_hash(&forged.data.unwrap()).to_vec(), forged.header.unwrap().data_hash);
+    steered.fault(forge("data-hash", false)).await;
+    assert_eq!(admin.block(1).await, whole[1]);
+}
+
+fn previous_hash(block: &Block) -> Vec<u8> {
+    block.header.as_ref().unwrap().previous_hash.clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_clock_is_moved_a_client_with_the_right_time_is_refused() {
     let steered = Steered::start(BlockCutting::Immediate).await;
     let behind = gx_model::Clock::manual(steered.ledger.clock.now());
     let devnet = &steered.ledger.devnet;
@@ -191,7 +221,7 @@ async fn snapshots_and_dumps_are_taken_over_http() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_programs_of_this_machine_are_answered() {
+async fn only_programs_on_this_machine_are_answered() {
     let steered = Steered::start(BlockCutting::Immediate).await;
     for (name, value) in [("origin", "http://localhost:3000"), ("host", "devnet.example:80")] {
         let mut request = Request::post("/blocks");
@@ -204,7 +234,7 @@ async fn only_programs_of_this_machine_are_answered() {
     let folder = tempfile::tempdir().unwrap();
     let options = DevnetOptions {
         control: Some("0.0.0.0:0".parse().unwrap()),
-        ..DevnetOptions::new(folder.path(), gx_model::Clock::system())
+        ..DevnetOptions::new(folder.path(), gx_model::Clock::system(), gx_contract::Contracts)
     };
     let refused = Devnet::start(options).await.err().unwrap();
     assert!(matches!(refused, DevnetError::ControlNotLocal { .. }), "{refused}");

@@ -1,4 +1,4 @@
-//! When blocks are made.
+//! The rules by which blocks are cut.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn block_sizes(client: &Client, blocks: u64) -> Vec<usize> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn at_once_every_transaction_has_a_block() {
+async fn with_at_once_every_transaction_has_a_block() {
     let ledger = Ledger::start().await;
     let admin = ledger.admin();
     submit(&admin, 3).await;
@@ -53,7 +53,7 @@ async fn a_full_count_makes_a_block_without_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn time_makes_a_block_of_what_there_is() {
+async fn the_time_limit_cuts_a_block_of_the_pending_envelopes() {
     let ledger = Ledger::cutting(BlockCutting::Batch {
         max_count: 1_000,
         max_bytes: usize::MAX,
@@ -95,7 +95,7 @@ async fn a_full_size_makes_a_block_and_a_larger_envelope_has_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn by_hand_a_block_holds_what_was_submitted_before() {
+async fn a_block_cut_by_hand_has_everything_submitted_before() {
     let ledger = Ledger::cutting(BlockCutting::Manual).await;
     let admin = ledger.admin();
     submit(&admin, 4).await;
@@ -107,13 +107,13 @@ async fn by_hand_a_block_holds_what_was_submitted_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_submitted_is_committed_at_an_orderly_stop() {
+async fn submitted_envelopes_are_committed_at_an_orderly_stop() {
     let folder = tempfile::tempdir().unwrap();
     let clock = gx_model::Clock::system();
     let options = crate::DevnetOptions {
         cutting: BlockCutting::Manual,
         fsync: false,
-        ..crate::DevnetOptions::new(folder.path(), clock.clone())
+        ..crate::DevnetOptions::new(folder.path(), clock.clone(), gx_contract::Contracts)
     };
     let devnet = crate::Devnet::start(options.clone()).await.unwrap();
     let identity = devnet.identity(gx_model::SignerRole::SuperAdmin);

@@ -1,4 +1,4 @@
-//! What was committed survives the process, however it ends.
+//! Committed transactions survive the process, however it ends.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -11,31 +11,33 @@ use prost::Message;
 
 use super::bounded;
 use super::client::{Client, Signed};
+use crate::ledger::LEDGER_FILE;
 use crate::ledger::transactions;
 use crate::status::validation_code;
 use crate::{Devnet, DevnetError, DevnetOptions};
 
-/// Names the folder to the child process; without it the child's test does nothing.
+/// The variable that gives the folder to the child process. Without it the child's test does
+/// nothing.
 const FOLDER: &str = "GX_DEVNET_TEST_FOLDER";
 /// Printed by the child before it submits an envelope.
 const SENT: &str = "sent ";
 /// Printed by the child for each transaction that it knows to be committed.
 const COMMITTED: &str = "committed ";
-/// Transactions that the child commits before it is killed.
+/// Number of transactions that the child commits before it is killed.
 const BEFORE_THE_KILL: usize = 40;
 const VALID: TxValidationCode = TxValidationCode::Valid;
 
 fn options(folder: &Path) -> DevnetOptions {
-    DevnetOptions::new(folder, Clock::system())
+    DevnetOptions::new(folder, Clock::system(), gx_contract::Contracts)
 }
 
 fn admin(devnet: &Devnet) -> Client {
     Client::new(devnet, &devnet.identity(SignerRole::SuperAdmin), &Clock::system())
 }
 
-/// G1, G2: with the process killed while it commits, every transaction that a client knows
-/// to be committed is still there and the chain is whole. The envelope whose fate is not
-/// known is sent again and has one effect, whether it was committed before or not.
+/// G1, G2: if the process is killed while it commits, every transaction that a client knows to be
+/// committed is kept, and the chain is intact. The last envelope, whose result is unknown, is sent
+/// again and takes effect once, whether it was committed or not.
 #[tokio::test(flavor = "multi_thread")]
 async fn g1_what_a_client_knows_to_be_committed_survives_kill_9() {
     let folder = tempfile::tempdir().unwrap();
@@ -68,8 +70,8 @@ async fn g1_what_a_client_knows_to_be_committed_survives_kill_9() {
     assert_eq!(valid.count(), 1);
 }
 
-/// Starts this test binary as a process of its own that commits without end, kills it, and
-/// tells what it knew to be committed and which envelope it sent last.
+/// Starts this test binary as a child process that commits without end, and kills it. Returns the
+/// transactions that the child knew to be committed, and the last envelope that it sent.
 fn commit_and_kill(folder: &Path) -> (Vec<String>, Signed) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "tests::durability::the_child_commits_until_it_is_killed"])
@@ -86,7 +88,7 @@ fn commit_and_kill(folder: &Path) -> (Vec<String>, Signed) {
             last_sent = signed(envelope).or(last_sent);
         }
         if known.len() == BEFORE_THE_KILL {
-            // What the pipe still holds is read to its end.
+            // The rest of the output in the pipe is read, too.
             child.kill().unwrap();
         }
     }
@@ -94,14 +96,14 @@ fn commit_and_kill(folder: &Path) -> (Vec<String>, Signed) {
     (known, last_sent.unwrap())
 }
 
-/// None where the kill has cut the line.
+/// Returns the transaction of a line, or `None` if the kill has truncated the line.
 fn signed(line: &str) -> Option<Signed> {
     let (tx_id, envelope) = line.split_once(' ')?;
     let envelope = Envelope::decode(hex::decode(envelope).ok()?.as_slice()).ok()?;
     Some(Signed { tx_id: tx_id.to_owned(), envelope })
 }
 
-/// The other process of the test above; alone it has nothing to do.
+/// The child process of the test above. Run as a normal test, it does nothing.
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::disallowed_methods, reason = "how a test binary is told that it is the child")]
 async fn the_child_commits_until_it_is_killed() {
@@ -146,6 +148,59 @@ async fn a_later_start_continues_the_same_chain_with_the_same_identities() {
     assert_eq!(admin(&second).block(0).await, genesis);
 }
 
+/// FAB-15: if a certificate's file has other text, only the certificate is sent to clients and
+/// written to blocks. A key in the file is refused, and the error names the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn fab_15_nothing_but_certificates_leaves_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Devnet::start(options(folder.path())).await.unwrap();
+    let (identity, root) = (first.identity(SignerRole::Admin), first.tls_root_pem());
+    let msp = first.msp_dir(SignerRole::Admin);
+    let organization = msp.ancestors().nth(3).unwrap();
+    let files = [
+        (msp.join("signcerts/cert.pem"), msp.join("keystore/priv_sk")),
+        (
+            organization.join("tlsca/tlsca.org1.devnet.gx-cert.pem"),
+            organization.join("tlsca/priv_sk"),
+        ),
+        (organization.join("ca/ca.org1.devnet.gx-cert.pem"), organization.join("ca/priv_sk")),
+    ];
+    bounded("stop", first.stop()).await;
+
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    for (certificate, key) in &files {
+        let around = format!("kept in the safe\n{}# the end\n{}", read(certificate), read(key));
+        std::fs::write(certificate, around).unwrap();
+        let refused = start_again(folder.path()).await.err().unwrap().to_string();
+        assert!(refused.contains(certificate.to_str().unwrap()), "{refused}");
+        assert!(refused.contains("private key"), "{refused}");
+        let without_key = read(certificate).replace(&read(key), "");
+        std::fs::write(certificate, without_key).unwrap();
+    }
+    // The next start creates the genesis block again, from these files.
+    std::fs::remove_file(folder.path().join(LEDGER_FILE)).unwrap();
+    let second = start_again(folder.path()).await.unwrap();
+    assert_eq!(second.identity(SignerRole::Admin).certificate_pem, identity.certificate_pem);
+    assert_eq!(second.tls_root_pem(), root);
+    let block = admin(&second).block(0).await;
+    let config = String::from_utf8_lossy(&block.data.unwrap().data.concat()).into_owned();
+    assert!(config.contains("BEGIN CERTIFICATE"));
+    assert!(!config.contains("kept in the safe"));
+}
+
+/// Starts in a folder that a failed start may not have released yet.
+async fn start_again(folder: &Path) -> Result<Devnet, DevnetError> {
+    let start = async {
+        loop {
+            match Devnet::start(options(folder)).await {
+                Err(DevnetError::InUse { .. }) => tokio::task::yield_now().await,
+                started => return started,
+            }
+        }
+    };
+    bounded("the folder is free", start).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_in_use_a_taken_port_and_another_channel_are_named() {
     let folder = tempfile::tempdir().unwrap();
@@ -164,7 +219,7 @@ async fn a_folder_in_use_a_taken_port_and_another_channel_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_start_that_was_cut_short_is_made_again() {
+async fn an_interrupted_first_start_is_repeated() {
     let folder = tempfile::tempdir().unwrap();
     let half_made = folder.path().join("organizations.new/peerOrganizations");
     std::fs::create_dir_all(&half_made).unwrap();

@@ -1,4 +1,4 @@
-//! Each fault does what it says, and no more.
+//! Each fault does what its comment says, and nothing else.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::{Ledger, bounded};
 const QUERY: &str = "AdminContract:GetSystemStatus";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn held_commits_happen_when_they_are_released() {
+async fn held_commits_are_made_after_their_release() {
     let ledger = Ledger::start().await;
     let admin = ledger.admin();
     ledger.devnet.faults().hold_commits();
@@ -56,7 +56,7 @@ async fn an_acknowledged_submit_can_be_lost_and_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn endorsements_fail_as_often_as_asked() {
+async fn endorsements_fail_the_given_number_of_times() {
     let ledger = Ledger::start().await;
     let admin = ledger.admin();
     ledger.devnet.faults().fail_endorsements(2, 500, "nope");
@@ -144,7 +144,7 @@ async fn while_unavailable_every_call_is_refused_and_streams_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refusals_of_gateway_and_orderer_are_a_peers() {
+async fn refusals_of_gateway_and_orderer_are_those_of_a_peer() {
     let ledger = Ledger::start().await;
     let admin = ledger.admin();
     let faults = ledger.devnet.faults();
@@ -183,7 +183,7 @@ async fn connections_are_dropped_and_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn slow_endorsements_take_their_time() {
+async fn slow_endorsements_are_delayed() {
     let ledger = Ledger::start().await;
     let admin = ledger.admin();
     ledger.devnet.faults().slow_endorsements(Duration::from_hours(1));

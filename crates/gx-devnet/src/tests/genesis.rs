@@ -1,4 +1,4 @@
-//! The configuration in the genesis block, read with Fabric's own messages.
+//! The configuration in the genesis block, decoded with Fabric's own messages.
 
 use gx_fabric_proto::common::policy::PolicyType;
 use gx_fabric_proto::common::{
@@ -25,7 +25,7 @@ fn value<M: Message + Default>(group: &ConfigGroup, name: &str) -> M {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn organisations_stand_in_the_configuration_with_their_roots_and_policies() {
+async fn the_configuration_has_the_organisations_with_their_roots_and_policies() {
     let ledger = Ledger::start().await;
     let channel = channel(&ledger).await;
     let application = &channel.groups["Application"];
@@ -58,7 +58,7 @@ async fn organisations_stand_in_the_configuration_with_their_roots_and_policies(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_orderer_stands_in_the_configuration_with_its_address_and_batches() {
+async fn the_configuration_has_the_orderer_with_its_address_and_batches() {
     let max_wait = std::time::Duration::from_millis(250);
     let cutting = BlockCutting::Batch { max_count: 7, max_bytes: 1_000, max_wait };
     let ledger = Ledger::cutting(cutting).await;

@@ -1,4 +1,4 @@
-//! The ledger as its callers see it: everything here goes over the wire.
+//! Tests of the ledger over the wire, as its clients use it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
 
 mod access;
@@ -29,10 +29,10 @@ use time::macros::datetime;
 use crate::{BlockCutting, Devnet, DevnetOptions};
 use client::Client;
 
-/// Longer than anything here takes on a busy machine.
-const BOUND: Duration = Duration::from_secs(20);
+/// The time limit of every wait, longer than anything takes on a busy machine.
+const BOUND: Duration = Duration::from_secs(120);
 
-/// A ledger of its own for one test.
+/// A ledger for one test.
 struct Ledger {
     devnet: Devnet,
     clock: Clock,
@@ -51,12 +51,14 @@ impl Ledger {
     async fn with(change: impl FnOnce(DevnetOptions) -> DevnetOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(datetime!(2026-01-01 12:00 UTC));
-        let options =
-            DevnetOptions { fsync: false, ..DevnetOptions::new(folder.path(), clock.clone()) };
+        let options = DevnetOptions {
+            fsync: false,
+            ..DevnetOptions::new(folder.path(), clock.clone(), gx_contract::Contracts)
+        };
         Self { devnet: Devnet::start(change(options)).await.unwrap(), clock, folder }
     }
 
-    /// A client that signs with this role.
+    /// Returns a client that signs with this role.
     fn client(&self, role: SignerRole) -> Client {
         Client::new(&self.devnet, &self.devnet.identity(role), &self.clock)
     }
@@ -65,7 +67,7 @@ impl Ledger {
         self.client(SignerRole::SuperAdmin)
     }
 
-    /// A client of the other organisation's peer, with its own user.
+    /// Returns a client of the other organisation's peer, with that organisation's user.
     fn second(&self) -> Client {
         let identity = self.devnet.user("Org2MSP", "User1").unwrap();
         let peer = &self.devnet.peers()[1];
@@ -81,7 +83,7 @@ impl Ledger {
     }
 }
 
-/// Fails the test where this takes too long.
+/// Waits for a future and fails the test if it takes too long.
 async fn bounded<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(BOUND, future).await {
         Ok(value) => value,

@@ -1,4 +1,4 @@
-//! The organisations, their policies, and the files that tell clients of them.
+//! The organisations, their policies, and the files for clients.
 
 use gx_fabric_proto::common::{Block, Envelope, Payload};
 use gx_fabric_proto::msp::SerializedIdentity;
@@ -15,7 +15,7 @@ use crate::DevnetOptions;
 const QUERY: &str = "AdminContract:GetSystemStatus";
 
 impl Ledger {
-    /// A ledger whose contracts have this policy.
+    /// Returns a ledger whose contracts have this policy.
     async fn with_policy(policy: &str) -> Self {
         Self::with(|options| {
             let policies = [(options.chaincode.clone(), policy.parse().unwrap())].into();
@@ -25,7 +25,7 @@ impl Ledger {
     }
 }
 
-/// The MSP ids of those who have endorsed.
+/// Returns the MSP ids of the endorsers.
 pub(super) fn endorsers(transaction: &Signed) -> Vec<String> {
     let payload = Payload::decode(transaction.envelope.payload.as_slice()).unwrap();
     let transaction = Transaction::decode(payload.data.as_slice()).unwrap();
@@ -63,7 +63,7 @@ async fn both_organisations_endorse_unless_a_policy_says_otherwise() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_own_peer_endorses_alone_where_one_is_enough() {
+async fn the_own_peer_endorses_alone_if_one_is_enough() {
     let ledger = Ledger::with_policy("OR('Org1MSP.peer', 'Org2MSP.peer')").await;
     for (client, own) in [(ledger.admin(), "Org1MSP"), (ledger.second(), "Org2MSP")] {
         let transaction = client.endorse(QUERY, &[]).await.unwrap();
@@ -73,27 +73,31 @@ async fn the_own_peer_endorses_alone_where_one_is_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_organisation_endorses_alone_where_the_policy_wants_it() {
+async fn another_organisation_endorses_alone_if_the_policy_requires_it() {
     let ledger = Ledger::with_policy("'Org2MSP.peer'").await;
     let transaction = ledger.admin().endorse(QUERY, &[]).await.unwrap();
     assert_eq!(endorsers(&transaction), ["Org2MSP"]);
     assert_eq!(code(&ledger.admin(), &transaction).await, TxValidationCode::Valid);
 }
 
-/// FAB-07: a policy that is not satisfied is found at the commit.
+/// FAB-07: a policy that is not satisfied is detected at the commit.
 #[tokio::test(flavor = "multi_thread")]
 async fn fab_07_too_few_endorsements_make_a_transaction_invalid() {
     let ledger = Ledger::start().await;
     let admin = ledger.admin();
     let transaction = endorsed_by(&admin, &["Org1MSP", "Org1MSP"]).await;
-    assert_eq!(endorsers(&transaction), ["Org1MSP"], "who is named twice endorses once");
+    assert_eq!(
+        endorsers(&transaction),
+        ["Org1MSP"],
+        "an organisation that is listed twice endorses once"
+    );
     assert_eq!(code(&admin, &transaction).await, TxValidationCode::EndorsementPolicyFailure);
     let transaction = endorsed_by(&admin, &["Org2MSP", "Org1MSP"]).await;
     assert_eq!(code(&admin, &transaction).await, TxValidationCode::Valid);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_policy_that_nobody_can_satisfy_is_told_so() {
+async fn a_policy_that_nobody_can_satisfy_is_reported() {
     let ledger = Ledger::with_policy("AND('Org1MSP.peer', 'Org3MSP.peer')").await;
     let refused = ledger.admin().endorse(QUERY, &[]).await.err().unwrap();
     let words = "no combination of peers can be derived which satisfy the endorsement policy: no \
@@ -118,7 +122,7 @@ async fn an_organisation_without_a_peer_cannot_endorse_or_evaluate() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_organisation_outside_the_channel_is_a_stranger() {
+async fn the_organisation_outside_the_channel_is_refused() {
     let ledger = Ledger::start().await;
     let identity = ledger.devnet.user("Org3MSP", "Admin").unwrap();
     let stranger = Client::new(&ledger.devnet, &identity, &ledger.clock);
@@ -168,7 +172,7 @@ async fn network_json_is_enough_to_use_the_ledger() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_connection_profile_names_files_that_are_there() {
+async fn the_connection_profile_names_existing_files() {
     let ledger = Ledger::start().await;
     let read = |name: &str| std::fs::read_to_string(ledger.folder().join(name)).unwrap();
     let profile: Value = serde_json::from_str(&read("connection-profile.json")).unwrap();
@@ -185,7 +189,7 @@ async fn the_connection_profile_names_files_that_are_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signature_that_is_none_does_not_count() {
+async fn an_invalid_signature_does_not_count() {
     let ledger = Ledger::with_policy("OR('Org1MSP.peer', 'Org2MSP.peer')").await;
     let admin = ledger.admin();
     let transaction = endorsed_by(&admin, &["Org2MSP"]).await;

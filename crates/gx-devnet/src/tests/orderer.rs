@@ -1,4 +1,4 @@
-//! The orderer, without a gateway before it.
+//! The orderer, used directly without a gateway.
 
 use gx_fabric_proto::common::{Block, Envelope, Status as OrdererStatus};
 use gx_fabric_proto::orderer::DeliverResponse;
@@ -72,7 +72,7 @@ async fn envelopes_are_ordered_one_by_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_orderers_blocks_are_not_judged_yet() {
+async fn the_orderers_blocks_have_no_validation_codes() {
     let ledger = Ledger::start().await;
     ledger.admin().invoke(QUERY, &[]).await.unwrap();
     let ordered = blocks(&ledger.orderer(), 0, 1).await;
@@ -83,7 +83,8 @@ async fn the_orderers_blocks_are_not_judged_yet() {
         let slots = |block: &Block| block.metadata.clone().unwrap().metadata;
         let (ordered, judged) = (slots(ordered), slots(judged));
         assert_eq!(ordered[0], judged[0], "the orderer's signature");
-        assert!(ordered[2].is_empty() && ordered[4].is_empty());
+        assert!(ordered[2].is_empty());
+        assert!(ordered[4].is_empty());
     }
 }
 

@@ -1,4 +1,4 @@
-//! What each peer does when another one fails.
+//! The behaviour of each peer if another one fails.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -23,7 +23,7 @@ async fn refused(client: &Client) -> Status {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_peer_is_missed_at_first_and_counted_out_later() {
+async fn calls_to_a_dead_peer_fail_until_it_is_counted_out() {
     let ledger = Ledger::start().await;
     let admin = ledger.admin();
     let second = ledger.devnet.peers()[1].endpoint.clone();
@@ -47,7 +47,7 @@ async fn a_dead_peer_is_missed_at_first_and_counted_out_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_peer_holds_an_endorsement_up() {
+async fn a_silent_peer_delays_an_endorsement() {
     let ledger = Ledger::start().await;
     let admin = ledger.admin();
     peer(&ledger, "Org2MSP").black_hole(true);
@@ -59,7 +59,7 @@ async fn a_silent_peer_holds_an_endorsement_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_black_hole_swallows_calls_and_gives_them_back() {
+async fn calls_in_a_black_hole_wait_and_are_answered_after_it() {
     let ledger = Ledger::start().await;
     let admin = ledger.admin();
     let mut stream = admin.follow(0).await;
@@ -76,7 +76,7 @@ async fn a_black_hole_swallows_calls_and_gives_them_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fault_of_one_peer_leaves_the_other_alone() {
+async fn a_fault_of_one_peer_does_not_affect_the_other() {
     let ledger = Ledger::start().await;
     let (admin, second) = (ledger.admin(), ledger.second());
     peer(&ledger, "Org1MSP").too_many_requests(true);
@@ -89,7 +89,7 @@ async fn a_fault_of_one_peer_leaves_the_other_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn endorsements_that_differ_are_told_apart() {
+async fn endorsements_that_differ_are_reported() {
     let ledger = Ledger::start().await;
     ledger.devnet.faults().mismatch_endorsements(1);
     let differing = refused(&ledger.admin()).await;
@@ -123,7 +123,7 @@ async fn nobody_listens_at_a_dead_peer_until_it_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_orderer_holds_a_submission_up_and_then_takes_it() {
+async fn a_silent_orderer_delays_a_submission_and_then_accepts_it() {
     let ledger = Ledger::start().await;
     let admin = ledger.admin();
     let transaction = admin.endorse(QUERY, &[]).await.unwrap();
@@ -137,7 +137,8 @@ async fn a_silent_orderer_holds_a_submission_up_and_then_takes_it() {
     admin.commit_status(&transaction.tx_id).await.unwrap();
 }
 
-/// What the first peer filters out is tried at the next one, which refuses in its own words.
+/// If a filter of the first peer refuses a proposal, the next peer is asked; it refuses with its
+/// own message.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_certificate_is_refused_by_both_peers() {
     let ledger = Ledger::start().await;

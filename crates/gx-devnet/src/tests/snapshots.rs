@@ -1,4 +1,4 @@
-//! Returning to a moment, and taking the whole ledger elsewhere.
+//! Returning to a snapshot, and moving a whole ledger.
 
 use std::path::Path;
 
@@ -27,7 +27,7 @@ async fn is_paused(admin: &Client) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revert_brings_back_state_chain_and_history_and_can_be_repeated() {
+async fn a_revert_restores_state_chain_and_history_and_can_be_repeated() {
     let ledger = Ledger::start().await;
     let admin = ledger.admin();
     bootstrap(&admin).await;
@@ -46,7 +46,7 @@ async fn a_revert_brings_back_state_chain_and_history_and_can_be_repeated() {
         assert!(bounded("the stream's end", stream.message()).await.unwrap().is_none());
         assert!(!is_paused(&admin).await);
         assert_eq!(admin.chain().await, before);
-        // What was undone never was: the same envelope is new again.
+        // The reverted blocks no longer exist, so the same envelope is not a duplicate.
         admin.submit(&pause).await.unwrap();
         let again = admin.commit_status(&pause.tx_id).await.unwrap();
         assert_eq!((again.block_number, again.result()), (2, TxValidationCode::Valid));
@@ -55,7 +55,7 @@ async fn a_revert_brings_back_state_chain_and_history_and_can_be_repeated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revert_ends_later_snapshots_and_forgets_what_stands_in_no_block() {
+async fn a_revert_deletes_later_snapshots_and_drops_pending_envelopes() {
     let ledger = Ledger::cutting(BlockCutting::Manual).await;
     let admin = ledger.admin();
     let first = ledger.devnet.take_snapshot().await.unwrap();
@@ -72,7 +72,7 @@ async fn a_revert_ends_later_snapshots_and_forgets_what_stands_in_no_block() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revert_does_not_bring_back_deleted_snapshots() {
+async fn a_revert_does_not_restore_deleted_snapshots() {
     let ledger = Ledger::start().await;
     let controls = &ledger.devnet.controls;
     let deleted = ledger.devnet.take_snapshot().await.unwrap();
@@ -87,7 +87,7 @@ async fn a_revert_does_not_bring_back_deleted_snapshots() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_survives_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let options = || DevnetOptions::new(folder.path(), Clock::system());
+    let options = || DevnetOptions::new(folder.path(), Clock::system(), gx_contract::Contracts);
     let devnet = Devnet::start(options()).await.unwrap();
     let snapshot = devnet.take_snapshot().await.unwrap();
     bootstrap(&admin_of(&devnet)).await;
@@ -102,16 +102,18 @@ fn admin_of(devnet: &Devnet) -> Client {
     Client::new(devnet, &devnet.identity(SignerRole::SuperAdmin), &Clock::system())
 }
 
-/// Loads a dump into a folder of its own and starts the ledger there.
+/// Loads a dump into a new folder and starts the ledger there.
 async fn elsewhere(dump: &Path, clock: &Clock) -> (Devnet, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     load(dump, folder.path()).unwrap();
-    let options =
-        DevnetOptions { fsync: false, ..DevnetOptions::new(folder.path(), clock.clone()) };
+    let options = DevnetOptions {
+        fsync: false,
+        ..DevnetOptions::new(folder.path(), clock.clone(), gx_contract::Contracts)
+    };
     (Devnet::start(options).await.unwrap(), folder)
 }
 
-/// A block without its orderer's signature, which no two makers write alike.
+/// Returns a block without the orderer's signature, which differs each time it is made.
 fn unsigned(block: &Block) -> Block {
     let mut block = block.clone();
     block.metadata.as_mut().unwrap().metadata[0].clear();
@@ -123,7 +125,7 @@ async fn a_loaded_dump_is_the_same_ledger_and_goes_on_with_the_same_hashes() {
     let ledger = Ledger::start().await;
     let admin = ledger.admin();
     bootstrap(&admin).await;
-    // A judgement that could not be derived from the block again.
+    // A validation code that cannot be derived from the block.
     ledger.devnet.faults().force_validation_code(1, TxValidationCode::Valid);
     admin.invoke("AdminContract:PauseSystem", &["TEST", &id(1)]).await.unwrap();
     let dump = ledger.folder().join("ledger.dump");

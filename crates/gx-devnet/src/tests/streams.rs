@@ -1,4 +1,4 @@
-//! Chaincode events, and the limits on calls at once.
+//! Chaincode events, and the limits of concurrent calls.
 
 use gx_fabric_proto::gateway::ChaincodeEventsResponse;
 use gx_fabric_proto::protos::TxValidationCode;
@@ -43,7 +43,7 @@ async fn events_come_from_valid_transactions_that_set_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_transaction_without_an_event_nothing_comes_as_on_a_peer() {
+async fn after_a_transaction_without_an_event_no_event_is_sent_as_on_a_peer() {
     let ledger = Ledger::start().await;
     let admin = ledger.admin();
     let silent = admin.invoke(QUERY, &[]).await.unwrap();
@@ -57,7 +57,7 @@ async fn after_a_transaction_without_an_event_nothing_comes_as_on_a_peer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_beyond_the_limit_are_refused_until_one_ends() {
+async fn calls_above_the_limit_are_refused_until_one_ends() {
     let ledger = Ledger::start().await;
     let admin = ledger.admin();
     let mut open = Vec::new();

@@ -1,4 +1,4 @@
-//! Queries of the system chaincodes, in a peer's words.
+//! Queries of the system chaincodes, with a real peer's answers.
 
 use gx_fabric_proto::common::{Block, BlockchainInfo, Config};
 use gx_fabric_proto::protos::{ChannelQueryResponse, ProcessedTransaction};
@@ -24,7 +24,7 @@ async fn bootstrap(ledger: &Ledger) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn qscc_tells_height_blocks_and_transactions() {
+async fn qscc_returns_height_blocks_and_transactions() {
     let ledger = Ledger::start().await;
     let tx_id = bootstrap(&ledger).await;
     let chain = ledger.admin().chain().await;
@@ -57,7 +57,7 @@ async fn qscc_tells_height_blocks_and_transactions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cscc_tells_the_channel_and_its_configuration() {
+async fn cscc_returns_the_channel_and_its_configuration() {
     let ledger = Ledger::start().await;
     let cscc = asking(&ledger, "cscc");
     let channels = cscc.evaluate("GetChannels", &[]).await.unwrap();
@@ -67,10 +67,11 @@ async fn cscc_tells_the_channel_and_its_configuration() {
     assert_eq!(Block::decode(block.as_slice()).unwrap(), cscc.chain().await[0]);
     let config = cscc.evaluate("GetChannelConfig", &[CHANNEL]).await.unwrap();
     let groups = Config::decode(config.as_slice()).unwrap().channel_group.unwrap().groups;
-    assert!(groups.contains_key("Application") && groups.contains_key("Orderer"));
+    assert!(groups.contains_key("Application"));
+    assert!(groups.contains_key("Orderer"));
 }
 
-/// Chaincode, function and arguments, and what a real peer said to them.
+/// Chaincode, function and arguments, and a real peer's message.
 const REFUSALS: &[(&str, &str, &[&str], &str)] = &[
     ("qscc", "GetChainInfo", &[], "Incorrect number of arguments, 1"),
     ("qscc", "GetChainInfo", &["nochannel"], "Invalid chain ID, nochannel"),
@@ -141,7 +142,7 @@ const REFUSALS: &[(&str, &str, &[&str], &str)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn system_chaincodes_refuse_in_a_peers_words() {
+async fn system_chaincodes_refuse_with_a_peers_messages() {
     let ledger = Ledger::start().await;
     for (chaincode, function, args, words) in REFUSALS {
         let client = asking(&ledger, chaincode);

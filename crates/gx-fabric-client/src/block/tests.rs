@@ -6,7 +6,7 @@ use prost_types::Timestamp;
 
 use super::*;
 use crate::block::BlockId;
-use crate::chain::{check_follows, check_same};
+use crate::block::{check_follows, check_same};
 
 const VALID: u8 = 0;
 const MVCC: u8 = 11;
@@ -76,14 +76,16 @@ fn an_event_is_read_with_its_code_and_time_whether_valid_or_not() {
     let [valid, conflict, config] = block.transactions.as_slice() else { panic!("three entries") };
     assert_eq!(valid.event.as_ref().unwrap().name, "GxBatch");
     assert_eq!(valid.event, conflict.event, "an invalid transaction stays with its event");
-    assert!(valid.code.is_valid() && !conflict.code.is_valid() && conflict.code.is_conflict());
+    assert!(valid.code.is_valid());
+    assert!(!conflict.code.is_valid());
+    assert!(conflict.code.is_conflict());
     assert_eq!(conflict.code.to_string(), "MVCC_READ_CONFLICT");
     assert_eq!(valid.timestamp.unix_timestamp_nanos(), 1_700_000_000_005_000_000);
     assert_eq!((config.kind, config.index, &config.event), (TransactionKind::Config, 2, &None));
 }
 
 #[test]
-fn an_unreadable_entry_is_kept_if_invalid_and_stops_if_valid() {
+fn an_unreadable_entry_is_kept_if_invalid_and_an_error_if_valid() {
     let garbage = || vec![0xff, 0xff, 0xff];
     let kept = Block::read(&block(3, &[1; 32], vec![garbage()], &[2])).unwrap();
     assert_eq!(kept.transactions[0].kind, TransactionKind::Other);
@@ -97,7 +99,7 @@ fn an_unreadable_entry_is_kept_if_invalid_and_stops_if_valid() {
 }
 
 #[test]
-fn a_block_must_be_whole_and_its_data_its_own() {
+fn a_block_must_be_complete_and_match_its_data_hash() {
     let good = || block(3, &[1; 32], vec![entry(HeaderType::Config, vec![])], &[VALID]);
     let mut forged = good();
     forged.data.as_mut().unwrap().data[0].push(0);
@@ -118,7 +120,7 @@ fn a_code_newer_than_this_program_keeps_its_number() {
 }
 
 #[test]
-fn a_gap_a_fork_and_another_chain_have_different_names() {
+fn a_gap_a_fork_and_another_chain_are_different_errors() {
     let one = Block::read(&block(1, &[0; 32], vec![], &[])).unwrap();
     let two = Block::read(&block(2, &one.hash, vec![], &[])).unwrap();
     let fork = Block::read(&block(2, &[9; 32], vec![], &[])).unwrap();

@@ -1,30 +1,31 @@
-//! What must be set right before a call can work.
+//! Causes that an operator must remove before a call can succeed.
 
-/// Why a call will fail until somebody changes something.
+/// Why calls fail until an operator changes something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
-    /// The signer's certificate is over.
+    /// The signer's certificate has expired.
     CertificateExpired,
-    /// The clocks of this machine and the peer are too far apart.
+    /// The clocks of this machine and of the peer differ too much.
     ClockSkew,
-    /// The channel does not know the identity's organisation, or not as its.
+    /// The channel does not have the MSP id, or the certificate is not from that organisation.
     UnknownIdentity,
-    /// The signature is not the certificate's, or the certificate not the organisation's.
+    /// The signature does not match the certificate, or the certificate is not from the
+    /// organisation.
     SignatureRefused,
-    /// The identity is known and may not do this.
+    /// The identity is known and lacks the right.
     Denied,
-    /// The peer has no such channel.
+    /// The peer does not have the channel.
     NoChannel,
     /// No peer has the chaincode.
     NoChaincode,
     /// An organisation that must endorse has no peer.
     NoEndorser,
-    /// What answers is no peer with a gateway.
+    /// The server is not a peer with a gateway.
     NotAPeer,
 }
 
 impl Cause {
-    /// The cause as metric labels, log fields and health checks write it.
+    /// Returns the cause, as in metric labels, log fields and health checks.
     pub fn name(self) -> &'static str {
         match self {
             Self::CertificateExpired => "certificate_expired",
@@ -39,27 +40,27 @@ impl Cause {
         }
     }
 
-    /// What a person should look at.
+    /// Returns what an operator can check.
     pub fn hint(self) -> &'static str {
         match self {
             Self::CertificateExpired => "the signer's certificate has expired; enrol it again",
             Self::ClockSkew => "the clocks of this machine and the peer differ by over 15 minutes",
             Self::UnknownIdentity => {
-                "the MSP id is not in the channel, or the certificate is not its"
+                "the MSP id is not in the channel, or the certificate is of another MSP"
             }
             Self::SignatureRefused => {
-                "the key is not the certificate's, or its issuer is not the MSP's"
+                "the key does not match the certificate, or its issuer is not in the MSP"
             }
             Self::Denied => "the identity lacks the right in the channel",
             Self::NoChannel => "the channel does not exist on this peer",
-            Self::NoChaincode => "the chaincode is not in the channel, or the channel not there",
-            Self::NoEndorser => "a named organisation has no peer",
+            Self::NoChaincode => "the chaincode is not in the channel, or there is no such channel",
+            Self::NoEndorser => "an organisation that must endorse has no peer",
             Self::NotAPeer => "the endpoint is not a peer with a gateway",
         }
     }
 }
 
-/// Words of peers that stay true until somebody changes a setting.
+/// Parts of peers' messages, each with the cause that it proves.
 const WORDS: [(&str, Cause); 12] = [
     ("identity expired", Cause::CertificateExpired),
     ("incorrect timestamp", Cause::ClockSkew),
@@ -75,7 +76,7 @@ const WORDS: [(&str, Cause); 12] = [
     ("unknown method", Cause::NotAPeer),
 ];
 
-/// The first cause that any of the words names.
+/// Returns the cause of the first entry of the table that occurs in a text.
 pub(super) fn cause_in<'a, I>(texts: impl Fn() -> I) -> Option<Cause>
 where
     I: Iterator<Item = &'a str>,

@@ -1,4 +1,4 @@
-//! What the answers of peers and orderers mean. Codes mislead, so the words decide first.
+//! Classifies the answers of peers and orderers. Codes are misleading, so messages decide first.
 
 use tonic::Code;
 
@@ -13,10 +13,10 @@ pub(super) struct Judgement {
 
 const ORDERER_ANSWER: &str = "received unsuccessful response from orderer: status=";
 
-/// What a peer puts before the status and the words of a contract.
+/// The text that a peer puts before the status and message of a contract.
 const CHAINCODE_ANSWER: &str = "chaincode response ";
 
-/// The orderer's answers about the bytes themselves; others may pass.
+/// The orderer's statuses about the bytes themselves. Other statuses may pass.
 const FINAL_ORDERER_STATUSES: [&str; 3] = ["BAD_REQUEST", "FORBIDDEN", "REQUEST_ENTITY_TOO_LARGE"];
 
 pub(super) fn judge(
@@ -25,9 +25,9 @@ pub(super) fn judge(
     message: &str,
     details: &[EndorserDetail],
 ) -> Judgement {
-    // An answer from behind a gateway may wrap the reason, so every text is searched.
+    // An answer from behind a gateway may contain the reason, so all texts are searched.
     let texts = || std::iter::once(message).chain(details.iter().map(|d| d.message.as_str()));
-    // What a contract says may quote what a user sent: only the ledger's own words count.
+    // A contract's message may quote a user's text, so only the text before it is searched.
     let own_words = || texts().map(|text| text.split(CHAINCODE_ANSWER).next().unwrap_or_default());
     let said = |words: &str| own_words().any(|text| text.contains(words));
 
@@ -77,17 +77,17 @@ fn by_code(phase: Phase, code: Code, message: &str) -> OutcomeClass {
         | Code::Unimplemented
         | Code::InvalidArgument
         | Code::FailedPrecondition => OutcomeClass::Misconfigured,
-        // The gateway says so after every orderer failed to answer.
+        // The gateway says this if no orderer answered.
         Code::Unavailable if message.contains("no orderers could successfully process") => {
             OutcomeClass::Unavailable
         }
-        // Anything else that befalls an envelope on its way may have come after the ordering.
+        // Any other failure in these phases may have occurred after the envelope was ordered.
         _ if matches!(phase, Phase::Submit | Phase::CommitStatus) => OutcomeClass::Unknown,
         _ => OutcomeClass::Unavailable,
     }
 }
 
-/// Reads "chaincode response 400, …"; below 400 it would have been endorsed.
+/// Returns the status in "chaincode response 400, …". A status below 400 is not an error.
 pub(super) fn chaincode_status(text: &str) -> Option<i32> {
     let after = text.split(CHAINCODE_ANSWER).nth(1)?;
     let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;

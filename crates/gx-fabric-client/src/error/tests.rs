@@ -4,7 +4,7 @@ use prost_types::Any;
 
 use super::*;
 
-/// One line of the table of answers that were seen.
+/// One line of the table of recorded answers.
 struct Seen {
     phase: Phase,
     code: Code,
@@ -60,7 +60,7 @@ fn status(code: Code, message: &str, detail: &str) -> Status {
 }
 
 #[test]
-fn every_answer_that_was_seen_has_its_class() {
+fn every_recorded_answer_has_its_class() {
     let table = seen();
     assert!(table.len() > 30, "the table was read");
     for Seen { phase, code, class, message, detail } in table {
@@ -72,7 +72,7 @@ fn every_answer_that_was_seen_has_its_class() {
 }
 
 #[test]
-fn only_an_orderers_word_about_the_bytes_is_final() {
+fn only_an_orderers_status_about_the_bytes_is_final() {
     for (name, is_final) in [
         ("BAD_REQUEST", true),
         ("FORBIDDEN", true),
@@ -88,7 +88,7 @@ fn only_an_orderers_word_about_the_bytes_is_final() {
 }
 
 #[test]
-fn an_error_tells_what_each_endorser_said_and_what_to_look_at() {
+fn an_error_has_the_message_of_each_endorser_and_a_hint() {
     let error = LedgerError::from_status(
         Phase::Endorse,
         &status(Code::Aborted, "failed to endorse transaction", "proposal client identity expired"),

@@ -16,49 +16,50 @@ use tonic::{Response, Status};
 
 use super::Ledger;
 use crate::block::ValidationCode;
-use crate::error::{Cause, LedgerError, OutcomeClass, Phase};
+use crate::error::{Cause, LedgerError, Phase};
 use crate::identity::Identity;
+use crate::outcome_class::OutcomeClass;
 
-/// A transaction that is endorsed and signed, and not yet submitted.
+/// A transaction that is endorsed and signed.
 #[derive(Clone, Debug)]
 pub struct Endorsed {
-    /// Its id.
+    /// The transaction id.
     pub tx_id: String,
-    /// The bytes to submit, as often as needed.
+    /// The bytes to submit. They may be submitted repeatedly.
     pub envelope: Vec<u8>,
-    /// The chaincode's status, below 400.
+    /// The chaincode's status; below 400.
     pub response_status: i32,
-    /// What the chaincode answered.
+    /// The chaincode's payload.
     pub response_payload: Vec<u8>,
 }
 
-/// How a transaction was judged, and where it stands.
+/// The validation of a transaction and its block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommitStatus {
-    /// Only VALID is success.
+    /// The validation code; only VALID is a success.
     pub code: ValidationCode,
-    /// The block that holds it.
+    /// The number of the block that has the transaction.
     pub block: u64,
 }
 
-/// What an identity may do in the channel, or why not.
+/// The rights of an identity in the channel, or why it lacks them.
 #[derive(Clone, Debug)]
 pub struct Rights {
-    /// Ask the chaincode.
+    /// The right to evaluate.
     pub evaluate: Result<(), LedgerError>,
-    /// Propose transactions.
+    /// The right to propose transactions.
     pub submit: Result<(), LedgerError>,
-    /// Read blocks.
+    /// The right to read blocks.
     pub blocks: Result<(), LedgerError>,
 }
 
 impl Ledger {
-    /// Runs a function on one peer without a transaction, signed by the reader.
+    /// Evaluates a function on one peer, signed by the reader.
     pub async fn evaluate(&self, function: &str, args: &[String]) -> Result<Vec<u8>, LedgerError> {
         self.evaluate_as(&self.0.reader, function, args).await
     }
 
-    /// Runs a function on one peer without a transaction.
+    /// Evaluates a function on one peer.
     pub async fn evaluate_as(
         &self,
         signer: &Identity,
@@ -82,13 +83,14 @@ impl Ledger {
             LedgerError::local(
                 Phase::Evaluate,
                 OutcomeClass::Unavailable,
-                "an answer without a result",
+                "the answer has no result",
             )
         })?;
         Ok(result.payload)
     }
 
-    /// Has a call endorsed and signs the transaction. On an error there is no transaction.
+    /// Collects the endorsements of a call and signs the transaction. After an error no transaction
+    /// exists.
     pub async fn endorse(
         &self,
         signer: &Identity,
@@ -124,11 +126,11 @@ impl Ledger {
         })
     }
 
-    /// Hands an endorsed envelope to the orderer. Success is no promise of a commit, and
-    /// the same bytes may be handed in any number of times.
+    /// Submits an endorsed envelope to the orderer. Success does not mean that it commits. The same
+    /// bytes may be submitted any number of times.
     pub async fn submit(&self, tx_id: &str, envelope: &[u8]) -> Result<(), LedgerError> {
         let envelope = Envelope::decode(envelope).map_err(|error| {
-            let reason = format!("the bytes are no envelope: {error}");
+            let reason = format!("the bytes are not an envelope: {error}");
             LedgerError::local(Phase::Submit, OutcomeClass::Misconfigured, reason)
         })?;
         let request = SubmitRequest {
@@ -144,8 +146,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Waits for a transaction's validation code. For tools and tests: each waiting call
-    /// takes one of a peer's few places, and the block stream says the same.
+    /// Waits for a transaction's validation code. For tools and tests: each waiting call uses one
+    /// of the few that a peer serves at once, and the block stream has the same information.
     pub async fn commit_status(
         &self,
         signer: &Identity,
@@ -165,15 +167,14 @@ impl Ledger {
             })
             .await?;
         let code = u8::try_from(answer.result).map_err(|_| {
-            let reason = format!("the unknown validation code {}", answer.result);
+            let reason = format!("unknown validation code {}", answer.result);
             LedgerError::local(Phase::CommitStatus, OutcomeClass::Unknown, reason)
         })?;
         Ok(CommitStatus { code: ValidationCode(code), block: answer.block_number })
     }
 
-    /// Finds out what an identity may do, by doing it without effect: `query` is evaluated,
-    /// then endorsed but not submitted (a peer asks for the same right as for a
-    /// submission), and the newest block is asked for.
+    /// Finds out the rights of an identity without any effect: evaluates `query`, endorses it
+    /// without submitting (a peer requires the same right for both), and asks for the newest block.
     pub async fn rights(&self, signer: &Identity, query: &str) -> Rights {
         let evaluate = self.may_evaluate(signer, query).await;
         let submit = self.may_submit(signer, query).await;
@@ -181,8 +182,9 @@ impl Ledger {
         Rights { evaluate, submit, blocks }
     }
 
-    /// Calls the gateway of the peer that answered last; where that cannot serve, the
-    /// next one, within the same time.
+    /// Calls the gateway of the peer that answered last. If that peer cannot serve, calls the next
+    /// one within the same time limit. Peers with a wrong chain are skipped, because their
+    /// transactions may not reach the chain that is followed.
     async fn call<T, F>(
         &self,
         phase: Phase,
@@ -199,7 +201,7 @@ impl Ledger {
         for step in 0..peers.len() {
             let index = (first + step) % peers.len();
             let peer = &peers[index];
-            if !peer.admit() {
+            if peer.wrong_chain().is_some() || !peer.admit() {
                 continue;
             }
             match peer.call(phase, deadline, &call).await {
@@ -207,9 +209,9 @@ impl Ledger {
                     self.0.preferred.store(index, Ordering::Relaxed);
                     return Ok(answer);
                 }
-                // Without a connection nothing was sent, and the next peer may be well; one
-                // that has not joined the channel, or does not know of the chaincode yet,
-                // passes nothing on either.
+                // Without a connection nothing was sent, and the next peer may work. A peer that
+                // has not joined the channel or does not have the chaincode yet has passed nothing
+                // on either.
                 Err(error)
                     if error.class == OutcomeClass::Unavailable
                         || error.phase == Phase::Connect
@@ -229,19 +231,26 @@ impl Ledger {
                 break;
             }
         }
-        Err(failure.unwrap_or_else(|| self.every_breaker_open()))
+        Err(failure.unwrap_or_else(|| self.nobody_to_call()))
     }
 
-    fn every_breaker_open(&self) -> LedgerError {
+    fn nobody_to_call(&self) -> LedgerError {
         let reasons: Vec<String> = self
             .peers()
             .iter()
-            .filter_map(|peer| Some(format!("{}: {}", peer.endpoint, peer.last_error.as_ref()?)))
+            .filter_map(|peer| match (&peer.wrong_chain, &peer.last_error) {
+                (Some(wrong), _) => Some(format!("{} shows a wrong chain: {wrong}", peer.endpoint)),
+                (None, Some(error)) => Some(format!("{}: {error}", peer.endpoint)),
+                (None, None) => None,
+            })
             .collect();
         LedgerError::local(
             Phase::Connect,
             OutcomeClass::Unavailable,
-            format!("every peer's circuit breaker is open; {}", reasons.join("; ")),
+            format!(
+                "every peer's circuit breaker is open, or it is set aside; {}",
+                reasons.join("; ")
+            ),
         )
     }
 }

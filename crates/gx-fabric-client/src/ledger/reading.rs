@@ -1,4 +1,4 @@
-//! Reading the chain: single blocks, heights and streams.
+//! Reads the chain: single blocks, heights and streams.
 
 use std::sync::Arc;
 
@@ -13,49 +13,43 @@ use crate::block::{Block, BlockId};
 use crate::chain::ChainError;
 use crate::commit_hash::{CommitHashes, PeerCommitHash};
 use crate::deliver::{self, BlockStream, StreamError};
-use crate::error::{LedgerError, OutcomeClass, Phase};
-use crate::follow::Follower;
-use crate::heights::PeerHeight;
+use crate::error::{LedgerError, Phase};
+use crate::heights::{PeerHeight, show_heights};
 use crate::identity::Identity;
+use crate::outcome_class::OutcomeClass;
 use crate::peer::Peer;
 use crate::proposal::seek_envelope;
-use crate::telemetry::{count_failure, show_heights};
+use crate::telemetry::count_failure;
 
 impl Ledger {
-    /// The genesis block's number and hash: the chain's identity.
+    /// Returns the id of the genesis block, which identifies the chain, if all our peers that
+    /// answer agree on it.
+    ///
+    /// # Errors
+    /// As for [`Ledger::genesis_block`].
     pub async fn genesis(&self) -> Result<BlockId, StreamError> {
-        Ok(self.block(0).await?.id())
+        Ok(self.genesis_block().await?.id())
     }
 
-    /// Confirms that the peers serve the chain whose genesis block has this hash.
-    pub async fn check_genesis(&self, expected: &[u8; 32]) -> Result<(), StreamError> {
-        let BlockId { number, hash: found } = self.genesis().await?;
-        if &found == expected {
-            return Ok(());
-        }
-        Err(ChainError::OtherChain { number, expected: *expected, found }.into())
-    }
-
-    /// One block that exists, from the first trusted peer that has it.
+    /// Returns a block that exists, from our first peer that shows an intact one.
+    ///
+    /// # Errors
+    /// [`StreamError::Chain`] if a peer shows a broken block and no other peer has the block.
     pub async fn block(&self, number: u64) -> Result<Block, StreamError> {
-        let mut failure = None;
-        for peer in self.trusted() {
-            match self.block_from(peer, number).await {
-                Ok(block) => return Ok(block),
-                Err(error @ StreamError::Chain(_)) => return Err(error),
-                Err(error) => failure = Some(error),
-            }
-        }
-        Err(failure.expect("a configuration has at least one trusted peer"))
+        self.first_that_shows(number, |_| Ok(())).await
     }
 
-    /// Compares our peers' commit hash of a block with other organisations': validity is a
-    /// peer's own judgement, and nothing signed covers it.
+    /// Compares the commit hashes of all peers for a block. Each peer validates transactions by
+    /// itself, and no signature covers the result.
     pub async fn compare_commit_hashes(&self, number: u64) -> CommitHashes {
         let mut questions = JoinSet::new();
         for (index, peer) in self.0.peers.iter().enumerate() {
             let (ledger, peer) = (self.clone(), Arc::clone(peer));
             questions.spawn(async move {
+                // There is nothing to compare with a wrong chain.
+                if let Some(wrong) = peer.wrong_chain() {
+                    return (index, Err(wrong.into()));
+                }
                 let block = ledger.block_from(&peer, number).await;
                 (index, block.map(|block| block.commit_hash))
             });
@@ -72,7 +66,7 @@ impl Ledger {
         CommitHashes { number, answers: answers.collect() }
     }
 
-    /// How far every peer is; all are asked at once.
+    /// Returns the height of every peer. All are asked at once.
     pub async fn heights(&self) -> Vec<PeerHeight> {
         let deadline = Instant::now() + self.0.limits.height_timeout;
         let mut questions = JoinSet::new();
@@ -81,8 +75,9 @@ impl Ledger {
             let (peer, own) = (Arc::clone(peer), index < self.0.own);
             questions.spawn(async move {
                 let height = deliver::height_of(&peer, seek, deadline).await;
+                let wrong_chain = peer.wrong_chain();
                 let (msp_id, peer) = (peer.msp_id().to_owned(), peer.endpoint().to_owned());
-                (index, PeerHeight { peer, msp_id, own, height })
+                (index, PeerHeight { peer, msp_id, own, height, wrong_chain })
             });
         }
         let mut answers = questions.join_all().await;
@@ -92,22 +87,18 @@ impl Ledger {
         heights
     }
 
-    /// The blocks from a number on, as the first trusted peer delivers them, unverified
-    /// against each other.
+    /// Returns the blocks from a number on, from our first peer that is not set aside. The links
+    /// between blocks are not verified.
     pub fn blocks(&self, from: u64) -> BlockStream {
-        self.open(self.first_trusted(), from)
-    }
-
-    /// Follows the chain after a known block, through outages, verified.
-    pub fn follow(&self, from: BlockId) -> Follower {
-        Follower::start(self.clone(), from)
+        let peer = self.first_trusted();
+        self.open(peer, from).accountable(Arc::clone(peer))
     }
 
     pub(crate) fn open(&self, peer: &Peer, from: u64) -> BlockStream {
         BlockStream::open(peer, self.seek(&self.0.reader, deliver::from(from)))
     }
 
-    async fn block_from(&self, peer: &Peer, number: u64) -> Result<Block, StreamError> {
+    pub(super) async fn block_from(&self, peer: &Peer, number: u64) -> Result<Block, StreamError> {
         let block = self.try_block_from(peer, number).await;
         if let Err(StreamError::Ledger(error)) = &block {
             count_failure(error);

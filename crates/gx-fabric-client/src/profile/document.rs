@@ -1,12 +1,12 @@
-//! The connection profile as it is written.
+//! The structure of a connection profile file.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-/// Fabric's common connection profile: other software reads the same file, so that names which
-/// mean nothing here are passed over.
+/// Fabric's common connection profile. Other software reads the same file, so unknown names are
+/// ignored here.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Document {
@@ -57,7 +57,7 @@ pub(super) struct ChannelEntry {
     pub(super) peers: Option<Names>,
 }
 
-/// Some write the peers of a channel as names with options, some as names.
+/// The peers of a channel: some files have names with options, others only names.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Names {
@@ -65,7 +65,7 @@ pub(super) enum Names {
     Alone(Vec<String>),
 }
 
-/// The section that nobody else reads: here an unknown name is a mistake.
+/// The section that only GX reads. Unknown names are errors here.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct GxSection {
@@ -91,29 +91,29 @@ pub(super) struct Credential {
     pub(super) private_key: PemEntry,
 }
 
-/// A PEM text, or the file that holds it. Whatever else stands here may be a key in the wrong
-/// place, which serde's own complaint would quote.
+/// A PEM text, or the file that has it. Other content may be a key in the wrong place, which an
+/// error of serde would quote, so it is accepted here and refused later.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum PemEntry {
     Given {
         path: Option<String>,
         pem: Option<Lines>,
-        /// Names that mean nothing here.
+        /// Names that GX does not know.
         #[serde(flatten)]
         others: BTreeMap<String, IgnoredAny>,
     },
     SomethingElse(IgnoredAny),
 }
 
-/// Never shows a text: it may be a key.
+/// Does not show the text, which may be a key.
 impl std::fmt::Debug for PemEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("PemEntry")
     }
 }
 
-/// Some write several certificates as one text, some as a list.
+/// Some files have several certificates as one text, others as a list.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Lines {
@@ -121,7 +121,7 @@ pub(super) enum Lines {
     List(Vec<String>),
 }
 
-/// Milliseconds.
+/// Timeouts in milliseconds.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Timeouts {

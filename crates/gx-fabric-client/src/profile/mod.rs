@@ -1,6 +1,6 @@
-//! Where the ledger is and who signs: Fabric's common connection profile with a section of
-//! ours, `x-gx`. Nothing is read from the files that it names until it is needed, so that
-//! settings which win over the profile need not have them.
+//! The connection profile: Fabric's common format with a section `x-gx` for GX. The files that it
+//! names are read only when they are needed, so files that other settings replace need not exist.
+//! Called by each command of `gx` that uses a ledger, and by gx-bench.
 
 mod document;
 mod reading;
@@ -9,40 +9,40 @@ mod source;
 use std::fs;
 use std::path::Path;
 
-use gx_model::SignerRole;
+use gx_ledger_api::SignerRole;
 use time::OffsetDateTime;
 
 pub use source::{CredentialSource, PemSource};
 
-use crate::config::{ClientTls, LedgerConfig, LedgerLimits, PeerConfig};
+use crate::config::{LedgerConfig, LedgerLimits, PeerConfig};
 use crate::finding::{Finding, Severity};
 use crate::identity::Identity;
 
-/// Largest timeout that a profile may give.
+/// Limit of a timeout in a profile.
 pub const LARGEST_TIMEOUT_MS: u64 = 600_000;
-/// The channel where nothing names one.
+/// The channel if no setting names one.
 pub const DEFAULT_CHANNEL: &str = "gxchannel";
-/// The chaincode where nothing names one.
+/// The chaincode if no setting names one.
 pub const DEFAULT_CHAINCODE: &str = "gxtv3";
-/// A certificate that ends so soon is worth a word.
+/// A certificate that expires within this time gets a warning.
 const EXPIRY_NOTICE: time::Duration = time::Duration::days(30);
 
-/// The ledger and its signers, as settings describe them.
+/// The ledger and its signers, as described in settings.
 #[derive(Clone, Debug)]
 pub struct Profile {
     /// The organisation of the signers; its peers serve the calls.
     pub msp_id: String,
-    /// Every organisation's peers.
+    /// The peers of all organisations.
     pub peers: Vec<PeerSource>,
-    /// The channel.
+    /// The channel's name.
     pub channel: String,
-    /// The chaincode.
+    /// The chaincode's name.
     pub chaincode: String,
-    /// Who signs.
+    /// The signers.
     pub signers: SignerSources,
-    /// The certificate for peers that ask for one.
+    /// The client certificate for peers that require one.
     pub client_tls: Option<CredentialSource>,
-    /// Timeouts and other bounds.
+    /// Timeouts and other limits.
     pub limits: LedgerLimits,
 }
 
@@ -53,59 +53,59 @@ pub struct PeerSource {
     pub endpoint: String,
     /// The peer's organisation.
     pub msp_id: String,
-    /// The authorities that may vouch for its TLS certificate.
+    /// The certificate authorities of its TLS certificate.
     pub tls_root: PemSource,
-    /// The name in that certificate, if it is not the host.
+    /// The name in the TLS certificate, if it is not the host.
     pub server_name: Option<String>,
 }
 
-/// The signers by role. Without one of the others `admin` signs what it would.
+/// The signers by role. `admin` signs for a role that has no signer.
 #[derive(Clone, Debug, Default)]
 pub struct SignerSources {
-    /// Signs what administrators may do.
+    /// Signs commands that administrators may send.
     pub admin: Option<CredentialSource>,
-    /// Signs what only super admins may do.
+    /// Signs commands that only super admins may send.
     pub super_admin: Option<CredentialSource>,
     /// Signs evaluations and requests for blocks.
     pub partner_api: Option<CredentialSource>,
 }
 
-/// Why there is no profile.
+/// Why there is no usable profile.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// The file cannot be read.
-    #[error("the connection profile {path} cannot be read")]
+    #[error("the connection profile {path} cannot be read: check the path and its permissions")]
     Unreadable {
-        /// Its path.
+        /// The path of the file.
         path: String,
-        /// Why.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// It is neither YAML nor JSON, or a value has the wrong shape.
-    #[error("the connection profile is malformed: {0}")]
+    /// The file is neither YAML nor JSON, or a value has the wrong type.
+    #[error("the connection profile is malformed; write it as YAML or JSON: {0}")]
     Malformed(String),
-    /// It contradicts itself or lacks something.
+    /// The profile contradicts itself or lacks something.
     #[error("the connection profile is wrong: {}", .0.join("; "))]
     Wrong(Vec<String>),
 }
 
 impl Profile {
-    /// A commented profile with everything in it that is read.
+    /// A profile with comments that has every setting that GX reads.
     pub const EXAMPLE: &'static str = include_str!("example.yaml");
 
-    /// Reads a profile; paths in it are relative to its folder.
+    /// Reads a profile. Paths in it are relative to its folder.
     ///
     /// # Errors
-    /// [`ProfileError`].
+    /// [`ProfileError`] if the file cannot be read or is wrong.
     pub fn read(path: &Path) -> Result<Self, ProfileError> {
         Self::read_for(path, None)
     }
 
-    /// [`Profile::read`] for a channel that wins over the profile's own, with the peers that
-    /// serve it.
+    /// Reads a profile for a channel that replaces the profile's own, with the peers of that
+    /// channel.
     ///
     /// # Errors
-    /// [`ProfileError`].
+    /// [`ProfileError`] if the file cannot be read or is wrong.
     pub fn read_for(path: &Path, channel: Option<&str>) -> Result<Self, ProfileError> {
         let text = fs::read_to_string(path).map_err(|source| ProfileError::Unreadable {
             path: path.display().to_string(),
@@ -114,16 +114,16 @@ impl Profile {
         Self::parse(&text, path.parent().unwrap_or(Path::new("")), channel)
     }
 
-    /// Reads YAML, or JSON where the text begins like it. A channel that is given wins over the
-    /// profile's own.
+    /// Parses YAML, or JSON if the text begins with `{`. A given channel replaces the profile's
+    /// own.
     ///
     /// # Errors
-    /// [`ProfileError`]; everything that is wrong with the content at once.
+    /// [`ProfileError`] lists everything that is wrong with the content.
     pub fn parse(text: &str, folder: &Path, channel: Option<&str>) -> Result<Self, ProfileError> {
         let document = if text.trim_start().starts_with('{') {
             serde_json::from_str(text).map_err(|error| error.to_string())
         } else {
-            // The lines around a mistake may be a key's.
+            // Lines that an error quotes may contain a key.
             let without_text = serde_saphyr::options! { with_snippet: false };
             serde_saphyr::from_str_with_options(text, without_text)
                 .map_err(|error| error.to_string())
@@ -131,16 +131,16 @@ impl Profile {
         reading::profile_of(document.map_err(ProfileError::Malformed)?, folder, channel)
     }
 
-    /// The client's configuration, with the files read. Loopback and literal addresses are
-    /// accepted in development only.
+    /// Returns the client's configuration and reads its files. Loopback addresses and IP addresses
+    /// are accepted only in development.
     ///
     /// # Errors
-    /// A finding for each file that cannot be read.
+    /// One finding for each file that cannot be read.
     pub fn ledger_config(&self, development: bool) -> Result<LedgerConfig, Vec<Finding>> {
         let mut findings = Vec::new();
         let mut peers = Vec::with_capacity(self.peers.len());
         for peer in &self.peers {
-            match peer.tls_root.read() {
+            match peer.tls_root.read_certificates() {
                 Ok(tls_root_pem) => peers.push(PeerConfig {
                     endpoint: peer.endpoint.clone(),
                     msp_id: peer.msp_id.clone(),
@@ -152,13 +152,9 @@ impl Profile {
         }
         let mut client_tls = None;
         if let Some(source) = &self.client_tls {
-            match (source.certificate.read(), source.private_key.read()) {
-                (Ok(certificate_pem), Ok(private_key_pem)) => {
-                    client_tls = Some(ClientTls { certificate_pem, private_key_pem });
-                }
-                (certificate, key) => {
-                    findings.extend([certificate.err(), key.err()].into_iter().flatten());
-                }
+            match source.read_for_tls() {
+                Ok(read) => client_tls = Some(read),
+                Err(wrong) => findings.extend(wrong),
             }
         }
         if !findings.is_empty() {
@@ -174,7 +170,7 @@ impl Profile {
         })
     }
 
-    /// Whoever signs for a role: its own signer, or else the admin.
+    /// Returns the signer of a role: its own, or else the admin.
     pub fn signer(&self, role: SignerRole) -> Option<&CredentialSource> {
         self.own_signer(role).or(self.signers.admin.as_ref())
     }
@@ -190,30 +186,25 @@ impl Profile {
     /// Reads the identity that signs for a role.
     ///
     /// # Errors
-    /// Everything that is wrong with its files.
+    /// Findings for everything that is wrong with its files.
     pub fn identity(&self, role: SignerRole) -> Result<Identity, Vec<Finding>> {
         let Some(source) = self.signer(role) else {
-            let missing = format!("no signer for {} is configured", role.attribute());
+            let missing = format!(
+                "no signer for {} is configured; add one under `x-gx` in the connection profile",
+                role.attribute()
+            );
             return Err(vec![Finding::refused("signer_missing", missing)]);
         };
         let of_role = |finding: Finding| finding.of_identity(role.attribute());
-        let (certificate, key) = match (source.certificate.read(), source.private_key.read()) {
-            (Ok(certificate), Ok(key)) => (certificate, key),
-            (certificate, key) => {
-                let found = [certificate.err(), key.err()];
-                return Err(found.into_iter().flatten().map(of_role).collect());
-            }
-        };
+        let (certificate, key) =
+            source.read().map_err(|wrong| wrong.into_iter().map(of_role).collect::<Vec<_>>())?;
         Identity::from_pem(&self.msp_id, &certificate, &key).map_err(|error| {
-            let setting = match error.code() {
-                code if code.starts_with("key") => source.private_key.name(),
-                _ => source.certificate.name(),
-            };
+            let setting = source.file_of(error.is_about_key()).name();
             vec![of_role(Finding::refused(error.code(), error.to_string())).in_setting(setting)]
         })
     }
 
-    /// What the certificate of a role's signer says against its use, without asking anybody.
+    /// Returns the findings about the certificate of a role's signer, without calling a peer.
     pub fn certificate_findings(
         &self,
         role: SignerRole,
@@ -249,7 +240,7 @@ impl Profile {
             );
             findings.push(found(Severity::Refused, "certificate_not_yet_valid", begins));
         }
-        // Readers need no role: the contracts answer queries to anybody.
+        // Readers need no role, because the contracts answer queries to everybody.
         if role != SignerRole::PartnerApi && facts.role.is_none_or(|held| held < role) {
             let severity = match self.own_signer(role) {
                 Some(_) => Severity::Refused,
@@ -265,14 +256,14 @@ impl Profile {
         }
         if !development && facts.development {
             let reason = format!(
-                "{} is a development ledger's authority; its keys lie in the open: use your own network's identities",
+                "{} is a development ledger's authority; its keys are public: use your own network's identities",
                 facts.issuer
             );
             findings.push(found(Severity::Refused, "development_identity", reason));
         }
         if !development && facts.self_issued {
             let reason = format!(
-                "the certificate of {} is issued by itself: use one of your organisation's authority",
+                "the certificate of {} is self-signed: use one that your organisation's authority issued",
                 facts.subject
             );
             findings.push(found(Severity::Refused, "self_signed_identity", reason));

@@ -1,4 +1,4 @@
-//! From a profile as it is written to what it means; all mistakes at once.
+//! Converts a profile document to a profile. All mistakes are reported at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -76,7 +76,7 @@ impl Reader<'_> {
         Some(name)
     }
 
-    /// The own organisation's peers in the order in which it names them, then the others'.
+    /// Returns our organisation's peers in the order in which it lists them, then the others'.
     fn peers(
         &mut self,
         own: Option<&str>,
@@ -132,7 +132,7 @@ impl Reader<'_> {
         })
     }
 
-    /// The common profile has an administrator per organisation.
+    /// Returns the organisation's administrator, which the common format has for each organisation.
     fn organization_admin(&mut self, name: &str, entry: &Organization) -> Option<CredentialSource> {
         let place = format!("organizations.{name}");
         let certificate = entry.signed_cert.as_ref()?;
@@ -150,7 +150,7 @@ impl Reader<'_> {
         Some(CredentialSource { certificate: certificate?, private_key: private_key? })
     }
 
-    /// In our own section an unknown name is a mistake. It is not quoted: keys stand here.
+    /// Refuses unknown names in our own section. They are not quoted, because they may be keys.
     fn own_pem(&mut self, setting: String, entry: &PemEntry) -> Option<PemSource> {
         match entry {
             PemEntry::Given { others, .. } if !others.is_empty() => {
@@ -204,7 +204,7 @@ impl Reader<'_> {
     }
 }
 
-/// The one name there is.
+/// Returns the name if there is exactly one.
 fn only_name<T>(named: &BTreeMap<String, T>) -> Option<String> {
     let mut names = named.keys();
     names.next().filter(|_| names.next().is_none()).cloned()

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use gx_model::SignerRole;
+use gx_ledger_api::SignerRole;
 
 use super::{Profile, ProfileError};
 use crate::config::LedgerLimits;
@@ -10,7 +10,7 @@ fn parse(text: &str) -> Result<Profile, ProfileError> {
 }
 
 #[test]
-fn the_example_says_everything_that_is_read() {
+fn the_example_has_every_setting_that_is_read() {
     let profile = parse(Profile::EXAMPLE).unwrap();
     assert_eq!(profile.msp_id, "Org1MSP");
     assert_eq!((profile.channel.as_str(), profile.chaincode.as_str()), ("gxchannel", "gxtv3"));
@@ -47,10 +47,10 @@ fn the_example_says_everything_that_is_read() {
     assert_eq!(said, format!("{usual:?}"), "it shows the defaults");
 }
 
-/// As Fabric's own samples write it: JSON, certificates as text, an administrator per
-/// organisation, and much that is not for us.
+/// A profile as Fabric's samples write it: JSON, certificates as text, an administrator for each
+/// organisation, and much that GX does not use.
 #[test]
-fn a_profile_of_other_software_is_read_as_far_as_it_goes() {
+fn a_profile_of_other_software_is_read() {
     let profile = parse(
         r#"{
           "name": "test-network-org1", "version": "1.0.0",
@@ -77,7 +77,7 @@ fn a_profile_of_other_software_is_read_as_far_as_it_goes() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_named_at_once() {
+fn all_mistakes_are_reported_at_once() {
     let Err(ProfileError::Wrong(wrong)) = parse(
         "
 organizations:
@@ -117,7 +117,7 @@ fn a_misspelt_name_in_our_section_is_refused_with_its_place() {
 }
 
 #[test]
-fn a_misspelt_name_beside_a_path_is_refused_in_our_section_alone() {
+fn a_misspelt_name_next_to_a_path_is_refused_only_in_our_section() {
     let text = "
 organizations: {One: {mspid: OneMSP, peers: [a]}}
 peers: {a: {url: 'grpcs://a:7051', tlsCACerts: {path: a, allowInsecure: true}}}
@@ -136,7 +136,7 @@ x-gx:
 }
 
 #[test]
-fn the_channel_that_wins_decides_which_peers_serve() {
+fn a_given_channel_decides_which_peers_serve() {
     let text = "
 client: {organization: One}
 organizations: {One: {mspid: OneMSP, peers: [a, b]}}
@@ -157,9 +157,9 @@ x-gx: {channel: first}
     }
 }
 
-/// A key may stand in the profile, and what is wrong with a profile is logged.
+/// A key may be in the profile, and errors of a profile are logged.
 #[test]
-fn no_complaint_shows_a_key() {
+fn no_error_shows_a_key() {
     let key = "MIGHAgEAMBMGByqGSM49AgEG";
     let json = format!(
         r#"{{"x-gx": {{"signers": {{"admin": {{

@@ -1,4 +1,4 @@
-//! Every function of the contracts, called as clients call them.
+//! Calls every function of the contracts as clients do.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ pub(crate) fn malaysia() -> CountryCode {
     "MY".parse().unwrap()
 }
 
-/// A person of 34 years with other random parts for each number.
+/// Returns a person of 34 years with other random parts for each number.
 pub(crate) fn person(number: u64) -> FabricUserId {
     let subject = IdSubject {
         email: format!("person{number}@example.com"),
@@ -47,7 +47,7 @@ pub(crate) fn fresh_id() -> CommandId {
     id(&COUNT.fetch_add(1, Ordering::Relaxed).to_string())
 }
 
-/// The one argument of a batch that carries these commands under new ids.
+/// Returns the one argument of a batch that carries these commands under new ids.
 pub(crate) fn batch(commands: &[Command]) -> Vec<String> {
     let commands: Vec<_> =
         commands.iter().map(|command| BatchCommand::new(fresh_id(), command)).collect();
@@ -82,7 +82,7 @@ fn grant(person: &FabricUserId) -> Command {
     Command::DistributeGenesis { user_id: person.clone(), nationality: malaysia() }
 }
 
-/// A ledger with two people who hold their grants, made in two blocks.
+/// Returns a ledger with two people who have their grants, created in two blocks.
 pub(crate) async fn bootstrapped_with_two_people(
     world: &World,
     ledger: &Ledger,
@@ -94,7 +94,7 @@ pub(crate) async fn bootstrapped_with_two_people(
     people
 }
 
-/// The supply and a country, made in one block.
+/// Creates the supply and a country in one block.
 pub(crate) async fn bootstrap(world: &World, ledger: &Ledger) {
     execute(world, ledger, &[Command::BootstrapSystem {}, countries()]).await;
 }
@@ -120,9 +120,9 @@ async fn ask<T: DeserializeOwned>(ledger: &Ledger, function: &str, args: &[&str]
         .unwrap_or_else(|why| panic!("{function}: {why} in {}", String::from_utf8_lossy(&answer)))
 }
 
-/// FAB-05: every mutating function and every query is called by contract and function on
-/// the development ledger, and every result decodes: absent things, empty lists and a
-/// brand-new person among them.
+/// FAB-05: every mutating function and every query is called by contract and function on the
+/// development ledger, and every result decodes, also for absent things, empty lists and a person
+/// who has just been created.
 #[tokio::test]
 async fn fab_05_every_function_is_named_with_its_contract_and_decodes() {
     let world = World::start().await;
@@ -227,7 +227,7 @@ async fn after_everything(ledger: &Ledger, alice: &FabricUserId, bob: &FabricUse
     assert!(fee.tx_type.is_some());
 }
 
-/// FAB-05: a function without its contract never leaves the client.
+/// FAB-05: the client refuses a function without its contract and sends nothing.
 #[tokio::test]
 async fn fab_05_a_function_without_a_contract_is_refused() {
     let world = World::start().await;

@@ -1,6 +1,8 @@
-//! Following a chain through ends, silence and lies.
+//! Follows a chain through ended streams, silent streams and wrong chains.
 
-use gx_fabric_client::{ChainError, PeerConfig, PeerHeight, StreamError};
+use std::time::Duration;
+
+use gx_fabric_client::{ChainError, PeerConfig, PeerHeight, StreamError, WrongPeer};
 use gx_fabric_proto::common::Metadata;
 use gx_fabric_proto::orderer::seek_info::SeekBehavior;
 use gx_model::SignerRole;
@@ -11,14 +13,15 @@ use crate::proxy::Proxy;
 use crate::scripted::{End, Script, ScriptedPeer, block, block_of, chain, client, client_with, id};
 use crate::world::{BOUND, World, config, genesis, next_within_bound};
 
-/// PRJ-11: the stream ends cleanly, then a new one falls silent while the peer's height
-/// grows. Both times the next block arrives, and each stream asks for the last known
-/// block, to the end of time.
+/// PRJ-11: the stream ends without an error, then a new stream is silent while the peer's height
+/// grows. Both times the next block arrives, and each stream requests blocks from the last known
+/// one without an end.
 #[tokio::test]
 async fn prj_11_an_ended_and_a_silent_stream_are_opened_again_from_the_known_block() {
     let blocks = chain("ours", 4);
+    // No peer reports a height above the next block before the test says so.
     let peer = ScriptedPeer::start(
-        1,
+        0,
         vec![
             Script { blocks: blocks[..2].to_vec(), end: End::Clean },
             Script { blocks: blocks[1..3].to_vec(), end: End::Silent },
@@ -38,8 +41,8 @@ async fn prj_11_an_ended_and_a_silent_stream_are_opened_again_from_the_known_blo
     assert_eq!((state.reconnects, state.next_block), (2, 4));
 }
 
-/// PRJ-11: the same over the wire: a clean end, then a connection that stays open and
-/// carries nothing any more. Both times the new block arrives.
+/// PRJ-11: the same over the wire: a stream that ends, then a connection that stays open and
+/// transports nothing. Both times the new block arrives.
 #[tokio::test]
 async fn prj_11_new_blocks_arrive_after_a_clean_end_and_through_a_black_hole() {
     let world = World::start().await;
@@ -61,9 +64,10 @@ async fn prj_11_new_blocks_arrive_after_a_clean_end_and_through_a_black_hole() {
     assert_eq!(next_within_bound(&mut follower).await.number, 2);
 }
 
-/// A peer serves only so many streams at once: what is not read any more must not count.
+/// A peer serves a limited number of streams at once, so a stream that is no longer read must not
+/// count.
 #[tokio::test]
-async fn each_stream_is_given_back_to_its_peer_while_the_connection_stands() {
+async fn each_stream_is_closed_while_its_connection_stays_open() {
     let world = World::start().await;
     let ledger = world.ledger();
     let known = genesis(&ledger).await;
@@ -87,18 +91,19 @@ async fn each_stream_is_given_back_to_its_peer_while_the_connection_stands() {
 
 #[tokio::test]
 async fn a_quiet_chain_is_not_mistaken_for_a_silent_stream() {
-    let blocks = chain("ours", 3);
-    let peer =
-        ScriptedPeer::start(1, vec![Script { blocks: blocks[..2].to_vec(), end: End::Silent }])
-            .await;
-    let mut follower = client(&[&peer]).follow(id(&blocks[0]));
+    let peer = ScriptedPeer::serving(&chain("ours", 2)).await;
+    let mut settings = config(vec![peer.config()]);
+    settings.limits.silence_deadline = Duration::from_millis(100);
+    let mut follower = client_with(settings).follow(id(&chain("ours", 1)[0]));
     assert_eq!(next_within_bound(&mut follower).await.number, 1);
-    // Ten rounds of heights last longer than the silence that would be noticed.
+    // A slow machine may have delayed the first blocks.
+    let before = follower.state().borrow().reconnects;
+    // Ten requests of heights take longer than the silence that ends a stream.
     let mut heights = follower.heights();
     for _ in 0..10 {
         tokio::time::timeout(BOUND, heights.changed()).await.unwrap().unwrap();
     }
-    assert_eq!(follower.state().borrow().reconnects, 0);
+    assert_eq!(follower.state().borrow().reconnects, before);
     assert!(follower.try_next().unwrap().is_none());
 }
 
@@ -148,7 +153,9 @@ async fn a_chain_that_is_wrong_stops_the_follower_by_name() {
         let mut follower = client(&[&peer]).follow(known);
         for _ in 0..2 {
             let error = tokio::time::timeout(BOUND, follower.next()).await.unwrap().unwrap_err();
-            assert_eq!(error, expected);
+            let wrong =
+                WrongPeer { peer: peer.config().endpoint, error: Box::new(expected.clone()) };
+            assert_eq!(error, ChainError::Everywhere(vec![wrong]));
         }
     }
 }
@@ -157,20 +164,21 @@ async fn a_chain_that_is_wrong_stops_the_follower_by_name() {
 async fn another_ledger_behind_the_same_address_is_found_by_its_genesis() {
     let (ours, other) = (World::start().await, World::start().await);
     let known = genesis(&ours.ledger()).await;
-    ours.ledger().check_genesis(&known.hash).await.unwrap();
+    ours.ledger().confirm(&[known]).await.unwrap();
 
-    let error = other.ledger().check_genesis(&known.hash).await.unwrap_err();
-    assert!(
-        matches!(error, StreamError::Chain(ChainError::OtherChain { number: 0, .. })),
-        "{error}"
-    );
+    let StreamError::Chain(error) = other.ledger().confirm(&[known]).await.unwrap_err() else {
+        panic!("another chain is an error of the chain")
+    };
+    assert!(error.is_another_chain_everywhere(), "{error}");
     let mut follower = other.ledger().follow(known);
     let error = tokio::time::timeout(BOUND, follower.next()).await.unwrap().unwrap_err();
-    assert!(matches!(error, ChainError::OtherChain { number: 0, .. }), "{error}");
+    assert!(error.is_another_chain_everywhere(), "{error}");
+    let endpoint = other.devnet().endpoint();
+    assert!(error.to_string().contains(&format!("at peer {endpoint}")), "{error}");
 }
 
 #[tokio::test]
-async fn a_stream_from_one_peer_ends_visibly() {
+async fn a_stream_from_one_peer_reports_its_end() {
     let world = World::start().await;
     let ledger = world.ledger();
     let mut stream = ledger.blocks(0);
@@ -182,8 +190,8 @@ async fn a_stream_from_one_peer_ends_visibly() {
     assert!(matches!(ledger.blocks(0).next().await, Err(StreamError::Ledger(_))));
 }
 
-/// A peer of another organisation that came to another state is found by its commit hash;
-/// one that keeps none, or is away, is not held against it.
+/// A peer of another organisation with another state is found by its commit hash. A peer that keeps
+/// no hash or is away is not reported.
 #[tokio::test]
 async fn another_state_at_another_organisations_peer_is_found() {
     let known = chain("ours", 1).remove(0);

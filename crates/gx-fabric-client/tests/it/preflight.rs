@@ -1,11 +1,11 @@
-//! What is wrong with the settings is found before anything depends on them.
+//! Wrong settings are found at the start.
 
 use std::time::Duration;
 
 use gx_devnet::{Devnet, DevnetOptions, IdentityRequest};
 use gx_fabric_client::{
-    CredentialSource, Errand, Finding, Identity, LedgerConfig, LedgerLimits, PeerSource, PemSource,
-    Profile, Severity, Signer, SignerSources, pinned_names,
+    CredentialSource, Finding, Identity, LedgerConfig, LedgerLimits, PeerSource, PemSource,
+    Profile, Severity, Signer, SignerSources, SignerUse, pinned_names,
 };
 use gx_model::{Clock, SignerRole};
 use time::macros::datetime;
@@ -14,7 +14,7 @@ use crate::world::{World, ledger};
 
 const STATUS: &str = "AdminContract:GetSystemStatus";
 
-/// How a world is described in settings, its files in a folder.
+/// Returns the profile of a world, with its files in a folder.
 fn profile(world: &World, folder: &std::path::Path) -> Profile {
     let write = |name: &str, text: String| {
         let path = folder.join(name);
@@ -45,18 +45,23 @@ fn profile(world: &World, folder: &std::path::Path) -> Profile {
             partner_api: signer(SignerRole::PartnerApi),
         },
         client_tls: None,
-        limits: LedgerLimits { connect_timeout: Duration::from_secs(2), ..LedgerLimits::default() },
+        limits: LedgerLimits {
+            connect_timeout: Duration::from_secs(10),
+            height_timeout: Duration::from_secs(10),
+            evaluate_timeout: Duration::from_secs(60),
+            ..LedgerLimits::default()
+        },
     }
 }
 
 fn signers_of(profile: &Profile) -> Vec<Signer> {
-    [(SignerRole::PartnerApi, Errand::Read), (SignerRole::Admin, Errand::Submit)]
+    [(SignerRole::PartnerApi, SignerUse::Read), (SignerRole::Admin, SignerUse::Submit)]
         .into_iter()
-        .map(|(role, errand)| Signer {
+        .map(|(role, signer_use)| Signer {
             role,
             setting: profile.signer(role).unwrap().certificate.name(),
             identity: profile.identity(role).unwrap(),
-            errand,
+            signer_use,
         })
         .collect()
 }
@@ -70,16 +75,16 @@ async fn findings(profile: &Profile) -> Vec<Finding> {
     findings_with(profile.ledger_config(true).unwrap(), profile).await
 }
 
-/// The one finding there is, which refuses the start.
+/// Returns the one finding, which must prevent the start.
 fn only_refusal(findings: &[Finding]) -> &Finding {
     assert_eq!(findings.len(), 1, "{findings:?}");
     assert_eq!(findings[0].severity, Severity::Refused, "{findings:?}");
     &findings[0]
 }
 
-/// FAB-01: with the key removed, another authority for TLS, or a certificate of an authority
-/// that the channel no longer knows, each gives a code of its own that names setting and
-/// identity; nothing is found where all is well.
+/// FAB-01: a missing key, another authority of the TLS certificate, and a certificate of an
+/// authority that the channel no longer knows each have their own code, which comes with the
+/// setting and the identity. If everything works, there is no finding.
 #[tokio::test]
 async fn fab_01_each_wrong_credential_has_its_own_code() {
     let (world, other) = (World::start().await, World::start().await);
@@ -109,7 +114,7 @@ async fn fab_01_each_wrong_credential_has_its_own_code() {
     let found = findings(&other_root).await;
     assert_eq!(only_refusal(&found).code, "untrusted_issuer");
 
-    // The same organisation's name, another authority's signature.
+    // The name of the same organisation with another authority's signature.
     let stranger = other.devnet().identity(SignerRole::PartnerApi);
     let mut old_issuer = good.clone();
     old_issuer.signers.partner_api = Some(CredentialSource {
@@ -129,9 +134,42 @@ async fn fab_01_each_wrong_credential_has_its_own_code() {
     assert!(["signature_refused", "unknown_identity"].contains(&codes[1]), "{codes:?}");
 }
 
-/// What a certificate says by itself: its end, its role.
+/// FAB-15: a profile whose certificate file has a private key is refused with the setting and the
+/// file, wherever the profile names a certificate.
 #[tokio::test]
-async fn a_certificate_that_cannot_serve_is_refused_before_anybody_is_asked() {
+async fn fab_15_a_key_next_to_a_certificate_is_refused_with_setting_and_file() {
+    let world = World::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let good = profile(&world, folder.path());
+    let pem = world.devnet().identity(SignerRole::Admin);
+    let path = folder.path().join("both.pem");
+    std::fs::write(&path, format!("{}{}", pem.certificate_pem, pem.private_key_pem)).unwrap();
+    let both = |setting: &str| PemSource::file(setting, &path);
+    let pair = |setting: &str| CredentialSource {
+        certificate: both(&format!("{setting}.certificate")),
+        private_key: both(&format!("{setting}.privateKey")),
+    };
+    let check = |found: Vec<Finding>, setting: &str| {
+        let finding = only_refusal(&found);
+        assert_eq!(finding.code, "certificate_holds_key");
+        let place = format!("{setting} ({})", path.display());
+        assert_eq!(finding.setting.as_deref(), Some(place.as_str()), "{finding}");
+    };
+
+    let mut signer = good.clone();
+    signer.signers.admin = Some(pair("signer"));
+    check(signer.identity(SignerRole::Admin).unwrap_err(), "signer.certificate");
+    let mut client = good.clone();
+    client.client_tls = Some(pair("client"));
+    check(client.ledger_config(true).unwrap_err(), "client.certificate");
+    let mut root = good.clone();
+    root.peers[0].tls_root = both("root");
+    check(root.ledger_config(true).unwrap_err(), "root");
+}
+
+/// Checks of the certificate alone: its expiry and its role.
+#[tokio::test]
+async fn an_unusable_certificate_is_refused_without_calling_a_peer() {
     let world = World::start().await;
     let folder = tempfile::tempdir().unwrap();
     let mut profile = profile(&world, folder.path());
@@ -171,9 +209,9 @@ async fn a_certificate_that_cannot_serve_is_refused_before_anybody_is_asked() {
     assert_eq!((found[0].severity, found[0].code), (Severity::Warning, "certificate_expires_soon"));
 }
 
-/// FAB-04: each item of a second network mixed into the settings of the first is named.
+/// FAB-04: each item of a second network in the settings of the first has a finding.
 #[tokio::test]
-async fn fab_04_what_belongs_to_another_network_is_named() {
+async fn fab_04_items_of_another_network_are_named() {
     let (world, other) = (World::start().await, World::start().await);
     let folder = tempfile::tempdir().unwrap();
     let good = profile(&world, folder.path());
@@ -208,9 +246,8 @@ async fn fab_04_what_belongs_to_another_network_is_named() {
     assert_eq!(finding.peer.as_deref(), Some(other.devnet().endpoint().as_str()));
 }
 
-/// CFG-04, FAB-03: what is fine in development is refused outside it: a name that leads to
-/// this machine, a literal address, a name from the table of hosts, and the identities of a
-/// development ledger.
+/// CFG-04, FAB-03: outside development, a name that resolves to this machine, an IP address, a name
+/// from the hosts file, and the identities of a development ledger are refused.
 #[tokio::test]
 async fn cfg_04_production_refuses_what_only_development_may_have() {
     let world = World::start().await;
@@ -245,7 +282,8 @@ async fn cfg_04_production_refuses_what_only_development_may_have() {
     assert_eq!(only_refusal(&found).code, "development_identity");
 }
 
-/// A chaincode that answers and has not the contracts is named; one that is not there may come.
+/// A chaincode that answers and does not have the contracts is named. A missing chaincode is waited
+/// for.
 #[tokio::test]
 async fn a_chaincode_without_the_contracts_is_refused() {
     let world = World::start().await;
@@ -256,7 +294,7 @@ async fn a_chaincode_without_the_contracts_is_refused() {
         assert_eq!((finding.severity, finding.code), (Severity::Waiting, "no_chaincode"));
     }
 
-    // As libraries for contracts say it, with a status of failures.
+    // The messages of contract libraries, with their status for failures.
     profile.chaincode = "gxtv3".to_owned();
     for (status, words, expected) in [
         (500, "Contract name is not known: AdminContract", Severity::Refused),
@@ -272,7 +310,7 @@ async fn a_chaincode_without_the_contracts_is_refused() {
     }
 }
 
-/// FAB-01: who stops waiting for a slow endorsement keeps what was found beside it.
+/// FAB-01: findings that were made before a caller stopped waiting for a slow endorsement are kept.
 #[tokio::test]
 async fn a_slow_answer_hides_no_finding() {
     let (world, other) = (World::start().await, World::start().await);
@@ -284,26 +322,26 @@ async fn a_slow_answer_hides_no_finding() {
         role: SignerRole::SuperAdmin,
         setting: "stranger".to_owned(),
         identity: stranger,
-        errand: Errand::Submit,
+        signer_use: SignerUse::Submit,
     });
-    world.devnet().faults().slow_endorsements(Duration::from_secs(60));
+    world.devnet().faults().slow_endorsements(Duration::from_secs(600));
     let ledger = ledger(good.ledger_config(true).unwrap(), signers[0].identity.clone());
     let mut findings = Vec::new();
     let asking = ledger.preflight_into(&signers, STATUS, &mut findings);
-    let patience = Duration::from_secs(3);
+    let patience = Duration::from_secs(15);
     assert!(tokio::time::timeout(patience, asking).await.is_err(), "an endorsement is missing");
     let finding = findings.iter().find(|one| one.severity == Severity::Refused);
     let finding = finding.unwrap_or_else(|| panic!("the stranger is not named: {findings:?}"));
     assert_eq!(finding.setting.as_deref(), Some("stranger"));
 }
 
-/// RDY-07: a peer that has not joined the channel yet is waited for while another one of the
-/// same organisation may serve it, and calls pass it by.
+/// RDY-07: a peer that has not joined the channel is waited for if another of the same organisation
+/// may serve the channel, and calls skip it.
 #[tokio::test]
-async fn a_peer_that_lacks_the_channel_is_waited_for_beside_one_that_has_it() {
+async fn a_peer_that_lacks_the_channel_is_waited_for_if_another_has_it() {
     let world = World::start().await;
     let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let options = DevnetOptions::new(elsewhere.path(), Clock::system());
+    let options = DevnetOptions::new(elsewhere.path(), Clock::system(), gx_contract::Contracts);
     let options = DevnetOptions { channel: "otherchannel".to_owned(), fsync: false, ..options };
     let late = Devnet::start(options).await.unwrap();
     let mut profile = profile(&world, folder.path());
@@ -323,7 +361,7 @@ async fn a_peer_that_lacks_the_channel_is_waited_for_beside_one_that_has_it() {
     late.stop().await;
 }
 
-/// RDY-07: a ledger that is away is waited for, not refused.
+/// RDY-07: a ledger that is away is waited for and does not prevent the start.
 #[tokio::test]
 async fn a_ledger_that_is_away_is_no_reason_to_refuse_the_start() {
     let world = World::start().await;
@@ -346,13 +384,13 @@ async fn a_ledger_that_is_away_is_no_reason_to_refuse_the_start() {
         role: SignerRole::Admin,
         setting: "admin".to_owned(),
         identity: identity.clone(),
-        errand: Errand::Submit,
+        signer_use: SignerUse::Submit,
     };
     let found = ledger(config, identity).preflight(&[signer], STATUS).await;
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(
         (found[0].severity, found[0].code),
         (Severity::Warning, "untrusted_issuer"),
-        "another organisation's peer keeps nobody from starting"
+        "another organisation's peer does not prevent the start"
     );
 }

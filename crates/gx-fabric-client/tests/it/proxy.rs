@@ -1,4 +1,4 @@
-//! A wire between client and ledger that can be cut, redirected or frozen.
+//! A proxy between client and ledger whose connections can be cut, redirected or frozen.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -7,16 +7,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// What happens to new connections.
+/// What the proxy does with new connections.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// They lead to the target.
+    /// Connects them to the target.
     Pass,
-    /// They are closed at once.
+    /// Closes them at once.
     Close,
-    /// They stay open and nothing is ever answered.
+    /// Keeps them open and never answers.
     Silent,
-    /// They are answered, but not in TLS.
+    /// Answers them, but not with TLS.
     PlainText,
 }
 
@@ -50,7 +50,7 @@ impl Proxy {
         self.route.lock().unwrap().1 = port;
     }
 
-    /// The connections that are open now stay open, and carry nothing any more.
+    /// Keeps the open connections open and stops transporting data on them.
     pub(crate) fn freeze(&self) {
         self.freezes.send_modify(|count| *count += 1);
     }

@@ -1,4 +1,4 @@
-//! A peer that delivers what a test wrote down, for chains that no real peer would send.
+//! A peer that delivers scripted blocks, for chains that no real peer would send.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -9,6 +9,7 @@ use gx_fabric_client::{BlockId, ClientTls, Identity, Ledger, LedgerConfig, PeerC
 use gx_fabric_proto::common::{
     Block, BlockData, BlockHeader, BlockMetadata, ChannelHeader, Envelope, Payload,
 };
+use gx_fabric_proto::orderer::seek_info::SeekBehavior;
 use gx_fabric_proto::orderer::{SeekInfo, seek_position};
 use gx_fabric_proto::protos::deliver_response::Type;
 use gx_fabric_proto::protos::deliver_server::{Deliver, DeliverServer};
@@ -28,7 +29,7 @@ use crate::world::{config, ledger};
 
 type Answers = Pin<Box<dyn Stream<Item = Result<DeliverResponse, Status>> + Send>>;
 
-/// One stream: the blocks it delivers, and what follows them.
+/// One stream: the blocks that it delivers, and what follows them.
 #[derive(Clone)]
 pub(crate) struct Script {
     pub(crate) blocks: Vec<Block>,
@@ -42,7 +43,7 @@ pub(crate) enum End {
     Status(i32),
 }
 
-/// What was asked of the peer: the first and last number, and the behaviour.
+/// A seek request: the first and last number, and the behaviour.
 pub(crate) type Seek = (u64, u64, i32);
 
 #[derive(Default)]
@@ -51,6 +52,9 @@ struct Book {
     seeks: Vec<Seek>,
     bindings: Vec<(Vec<u8>, Vec<u8>)>,
     tip: u64,
+    /// The chain that is served instead of scripts, to all callers.
+    chain: Option<Vec<Block>>,
+    away: bool,
 }
 
 pub(crate) struct ScriptedPeer {
@@ -66,7 +70,26 @@ impl ScriptedPeer {
         Self::start_with(tip, scripts, false).await
     }
 
-    /// It speaks only to clients that show a certificate of its authority.
+    /// Starts a peer that serves this chain until it gets another one.
+    pub(crate) async fn serving(chain: &[Block]) -> Self {
+        let peer = Self::start(0, Vec::new()).await;
+        peer.serve(chain);
+        peer
+    }
+
+    /// Serves this chain from now on.
+    pub(crate) fn serve(&self, chain: &[Block]) {
+        let mut book = self.book.lock().unwrap();
+        book.tip = chain.len() as u64 - 1;
+        book.chain = Some(chain.to_vec());
+    }
+
+    /// Sets whether every request is refused.
+    pub(crate) fn set_away(&self, away: bool) {
+        self.book.lock().unwrap().away = away;
+    }
+
+    /// Starts a peer that requires client certificates of its authority.
     pub(crate) async fn start_strict(tip: u64, scripts: Vec<Script>) -> Self {
         Self::start_with(tip, scripts, true).await
     }
@@ -99,7 +122,7 @@ impl ScriptedPeer {
         self.client_tls.clone()
     }
 
-    /// Of each stream: the hash of the certificate that the client showed, and the hash in
+    /// Returns, for each stream, the hash of the certificate that the client showed and the hash in
     /// its request.
     pub(crate) fn bindings(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
         self.book.lock().unwrap().bindings.clone()
@@ -129,7 +152,7 @@ fn issue(authority: &CertifiedIssuer<'_, KeyPair>) -> (String, String) {
     (params.signed_by(&key, authority).unwrap().pem(), key.serialize_pem())
 }
 
-/// A client of scripted peers.
+/// Returns a client of scripted peers.
 pub(crate) fn client(peers: &[&ScriptedPeer]) -> Ledger {
     client_with(config(peers.iter().map(|peer| peer.config()).collect()))
 }
@@ -141,7 +164,7 @@ pub(crate) fn client_with(settings: LedgerConfig) -> Ledger {
     ledger(settings, reader)
 }
 
-/// `length` blocks in a row, each a single invalid entry that names the chain.
+/// Returns a chain of `length` blocks, each with a single invalid entry that names the chain.
 pub(crate) fn chain(name: &str, length: u64) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     for number in 0..length {
@@ -156,7 +179,7 @@ pub(crate) fn block(name: &str, number: u64, previous_hash: Vec<u8>) -> Block {
     block_of(vec![format!("{name} {number}").into_bytes()], number, previous_hash)
 }
 
-/// A block whose entries are invalid.
+/// Returns a block whose entries are invalid.
 pub(crate) fn block_of(entries: Vec<Vec<u8>>, number: u64, previous_hash: Vec<u8>) -> Block {
     let bad_payload = vec![2; entries.len()];
     let data = BlockData { data: entries };
@@ -190,8 +213,16 @@ impl Deliver for Scripted {
         let mut book = self.0.lock().unwrap();
         book.seeks.push(seek);
         book.bindings.push((shown.unwrap_or_default(), bound));
-        let script = book.scripts.pop_front();
-        let script = script.unwrap_or(Script { blocks: Vec::new(), end: End::Silent });
+        if book.away {
+            return Err(Status::unavailable("the peer is away"));
+        }
+        let script = match &book.chain {
+            Some(chain) => served(chain, seek),
+            None => {
+                let script = book.scripts.pop_front();
+                script.unwrap_or(Script { blocks: Vec::new(), end: End::Silent })
+            }
+        };
         let blocks = script.blocks.into_iter().map(|block| answer(Type::Block(block)));
         let blocks = tokio_stream::iter(blocks.collect::<Vec<_>>());
         Ok(Response::new(match script.end {
@@ -207,7 +238,13 @@ impl Deliver for Scripted {
         &self,
         _: Request<Streaming<Envelope>>,
     ) -> Result<Response<Answers>, Status> {
-        let number = self.0.lock().unwrap().tip;
+        let (number, away) = {
+            let book = self.0.lock().unwrap();
+            (book.tip, book.away)
+        };
+        if away {
+            return Err(Status::unavailable("the peer is away"));
+        }
         let newest = Type::FilteredBlock(FilteredBlock { number, ..Default::default() });
         Ok(Response::new(Box::pin(tokio_stream::once(answer(newest)))))
     }
@@ -218,6 +255,19 @@ impl Deliver for Scripted {
     ) -> Result<Response<Answers>, Status> {
         Err(Status::unimplemented("no script asks for it"))
     }
+}
+
+/// Returns the answers of a peer with this chain.
+fn served(chain: &[Block], (start, stop, behavior): Seek) -> Script {
+    let at = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(chain.len());
+    let blocks = chain[at(start)..at(stop.saturating_add(1))].to_vec();
+    let waits = behavior == i32::from(SeekBehavior::BlockUntilReady);
+    let end = match (waits, blocks.is_empty()) {
+        (true, _) => End::Silent,
+        (false, true) => End::Status(404),
+        (false, false) => End::Status(200),
+    };
+    Script { blocks, end }
 }
 
 fn answer(content: Type) -> Result<DeliverResponse, Status> {

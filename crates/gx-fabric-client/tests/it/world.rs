@@ -1,4 +1,4 @@
-//! A development ledger with clients for it.
+//! A development ledger with clients.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,10 +13,10 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tempfile::TempDir;
 
-/// The longest a test waits for what must come.
-pub(crate) const BOUND: Duration = Duration::from_secs(20);
+/// The time limit of every wait in a test.
+pub(crate) const BOUND: Duration = Duration::from_secs(120);
 
-/// Each client draws other nonces, so that no two make the same transaction id.
+/// Seeds the nonces of clients: each client draws others, so that no transaction id occurs twice.
 static SEED: AtomicU64 = AtomicU64::new(1);
 
 pub(crate) struct World {
@@ -29,14 +29,14 @@ impl World {
         Self::restart(tempfile::tempdir().unwrap()).await
     }
 
-    /// Stops the ledger; what it holds stays.
+    /// Stops the ledger and keeps its data.
     pub(crate) async fn stop(self) -> TempDir {
         self.devnet.stop().await;
         self.dir
     }
 
     pub(crate) async fn restart(dir: TempDir) -> Self {
-        let mut options = DevnetOptions::new(dir.path(), Clock::system());
+        let mut options = DevnetOptions::new(dir.path(), Clock::system(), gx_contract::Contracts);
         options.fsync = false;
         let devnet = Devnet::start(options).await.unwrap();
         Self { dir, devnet }
@@ -80,7 +80,7 @@ impl World {
         ledger(config, self.identity(SignerRole::Admin))
     }
 
-    /// Endorses, submits and waits for the judgement.
+    /// Endorses, submits and waits for the validation code.
     pub(crate) async fn transact(
         &self,
         ledger: &Ledger,
@@ -101,7 +101,8 @@ pub(crate) fn ledger(config: LedgerConfig, reader: Identity) -> Ledger {
     Ledger::new(config, reader, Clock::system(), rng).unwrap()
 }
 
-/// Limits that let faults show within a test's patience.
+/// Returns limits that are short enough for faults to show in a test, and long enough for a busy
+/// machine.
 pub(crate) fn config(peers: Vec<PeerConfig>) -> LedgerConfig {
     LedgerConfig {
         peers,
@@ -110,10 +111,10 @@ pub(crate) fn config(peers: Vec<PeerConfig>) -> LedgerConfig {
         client_tls: None,
         development: true,
         limits: LedgerLimits {
-            connect_timeout: Duration::from_secs(2),
-            height_timeout: Duration::from_millis(500),
+            connect_timeout: Duration::from_secs(10),
+            height_timeout: Duration::from_secs(5),
             height_interval: Duration::from_millis(50),
-            silence_deadline: Duration::from_millis(300),
+            silence_deadline: Duration::from_secs(3),
             backoff_first: Duration::from_millis(10),
             backoff_cap: Duration::from_millis(200),
             breaker_open: Duration::from_millis(200),
@@ -134,7 +135,7 @@ pub(crate) fn strings(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-/// Tries again until it succeeds, at most [`BOUND`].
+/// Repeats a call until it succeeds, at most for [`BOUND`].
 pub(crate) async fn succeeds<T, E>(
     what: &str,
     mut attempt: impl AsyncFnMut() -> Result<T, E>,

@@ -62,7 +62,7 @@ fn a_transaction_id_is_the_hash_of_nonce_and_creator() {
 }
 
 #[test]
-fn a_data_hash_covers_the_entries_in_a_row() {
+fn a_data_hash_is_the_hash_of_the_concatenated_entries() {
     let entries = BlockData { data: vec![b"one".to_vec(), b"two".to_vec()] };
     assert_eq!(
         hex::encode(block_data_hash(&entries)),

@@ -1,31 +1,30 @@
-//! `GET /api/v1/users/me/kyc` and `POST /api/v1/users/me/kyc/submit`.
+//! HTTP routes `GET /api/v1/users/me/kyc` and `POST /api/v1/users/me/kyc/submit`.
 
-use axum::extract::State as Axum;
+use axum::extract::State;
 use gx_auth::Person;
 use gx_serve::fields::Nothing;
-use gx_serve::problem::ProblemBody;
-use gx_serve::{Json, Problem, Reply, RequestId};
+use gx_serve::{Json, Problem, Reply};
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::store::{self, Decision, DocumentSummary};
-use crate::State;
+use super::store::{self, DocumentSummary, ReviewResult};
+use crate::ServiceState;
 
-/// Where the review stands.
+/// The state of the person's review.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Review {
     /// The account's status.
     status: &'static str,
-    /// What was handed in.
+    /// The documents that the person has handed in.
     documents: Vec<DocumentSummary>,
-    /// The last decision, if there was one.
+    /// The last decision, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    decision: Option<Decision>,
+    decision: Option<ReviewResult>,
 }
 
-/// A submission.
+/// The result of a submission for review.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Submitted {
@@ -35,7 +34,7 @@ pub(crate) struct Submitted {
     submitted_at: OffsetDateTime,
 }
 
-/// Where the review stands.
+/// Returns the status, the documents and the last decision.
 #[utoipa::path(
     get,
     path = "/api/v1/users/me/kyc",
@@ -43,38 +42,30 @@ pub(crate) struct Submitted {
     responses((status = 200, description = "Status, documents and the last decision.", body = Review))
 )]
 pub(crate) async fn get_kyc(
-    Axum(state): Axum<State>,
+    State(state): State<ServiceState>,
     person: Person,
 ) -> Result<Reply<Review>, Problem> {
     let mut conn = state.base.connection().await?;
     Ok(Reply::ok(Review {
         status: person.status.name(),
         documents: store::documents(&mut conn, &person.profile_id).await?,
-        decision: store::last_decision(&mut conn, &person.profile_id).await?,
+        decision: store::last_result(&mut conn, &person.profile_id).await?,
     }))
 }
 
-/// Hands in for review.
+/// Submits the account for review.
 #[utoipa::path(
     post,
     path = "/api/v1/users/me/kyc/submit",
     tag = "review",
-    request_body = Nothing,
-    responses(
-        (status = 200, description = "Under review.", body = Submitted),
-        (status = 409, description = "`kyc_not_open`.", body = ProblemBody,
-         content_type = "application/problem+json"),
-        (status = 422, description = "`kyc_incomplete`; `errors` lists what is missing.",
-         body = ProblemBody, content_type = "application/problem+json"),
-    )
+    responses((status = 200, description = "The account is under review.", body = Submitted))
 )]
 pub(crate) async fn submit(
-    Axum(state): Axum<State>,
+    State(state): State<ServiceState>,
     person: Person,
-    RequestId(request_id): RequestId,
     Json(_empty): Json<Nothing>,
 ) -> Result<Reply<Submitted>, Problem> {
-    let submitted_at = super::submit(&state, &person, &request_id).await?;
+    let submitted_at = super::submit(&state, &person).await?;
     let status = gx_model::AccountStatus::PendingAdminApproval.name();
     Ok(Reply::ok(Submitted { status, submitted_at }))
 }

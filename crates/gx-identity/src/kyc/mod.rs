@@ -1,4 +1,4 @@
-//! Handing in for review: from here on a reviewer decides.
+//! The submission of an account for review. Called by the routes under `/api/v1/users/me/kyc`.
 
 pub(crate) mod http;
 mod store;
@@ -12,29 +12,30 @@ use gx_serve::{Problem, ProblemKind};
 use serde_json::json;
 use time::OffsetDateTime;
 
-use crate::State;
+use crate::ServiceState;
 
-/// Something that review needs is missing.
+/// The profile lacks facts or documents that a review needs.
 pub(crate) const KYC_INCOMPLETE: ProblemKind =
-    ProblemKind::new("kyc_incomplete", 422, "Something that review needs is missing");
-/// The account is not in a state to hand in.
+    ProblemKind::new("kyc_incomplete", 422, "The profile lacks facts that a review needs");
+/// The status of the account allows no submission.
 pub(crate) const KYC_NOT_OPEN: ProblemKind =
-    ProblemKind::new("kyc_not_open", 409, "There is nothing to hand in now");
+    ProblemKind::new("kyc_not_open", 409, "The account cannot be submitted for review now");
 
-/// Hands in: the account goes to review, with one verification a submission.
+/// Submits the account for review: adds a row for the submission, sets the status and writes the
+/// audit row. Returns the time of the submission.
 pub(crate) async fn submit(
-    state: &State,
+    state: &ServiceState,
     person: &Person,
-    request_id: &str,
 ) -> Result<OffsetDateTime, Problem> {
     let base = &state.base;
     let now = base.clock.now();
+    let _ticket = base.audit_ticket(Some(&person.profile_id)).await?;
     let mut tx = base.begin().await?;
     let applicant = store::lock_applicant(&mut tx, &person.profile_id).await?;
     let status = AccountStatus::from_name(&applicant.status);
     let next = AccountStatus::PendingAdminApproval;
-    // The ledger's refusal leads back to review too, but that is not the person's to do; and
-    // a denial for good stays one.
+    // From APPROVED_PENDING_ONCHAIN only the projector may go back to review, and a final denial
+    // allows no new submission.
     let barred = match status {
         Some(AccountStatus::Denied) => applicant.denial_finality.as_deref() != Some("RETRY"),
         other => other == Some(AccountStatus::ApprovedPendingOnchain),
@@ -44,30 +45,26 @@ pub(crate) async fn submit(
         return Err(Problem::new(&KYC_NOT_OPEN, detail));
     }
     let handed_in = store::document_types(&mut tx, &person.profile_id).await?;
-    let missing = missing(&applicant, &state.required_documents, &handed_in);
+    let missing = missing_fields(&applicant, &state.required_documents, &handed_in);
     if !missing.is_empty() {
-        let detail = "Complete what `errors` names, then hand in again.";
+        let detail = "Add the fields that `errors` lists, then submit again.";
         return Err(Problem::new(&KYC_INCOMPLETE, detail).with_errors(missing));
     }
     let verification_id = base.entropy.id(now).to_string();
     store::insert_verification(&mut tx, &verification_id, &person.profile_id, now).await?;
     store::set_pending(&mut tx, &person.profile_id, now).await?;
     let entry = audit::Entry {
-        actor: audit::Actor::User(&person.profile_id),
-        action: "user.kyc_submitted",
-        target_type: "UserProfile",
-        target_id: Some(&person.profile_id),
         before: Some(json!({ "status": applicant.status })),
         after: Some(json!({ "status": next.name(), "verificationId": verification_id })),
-        request_id: Some(request_id),
+        ..person.audit_entry("user.kyc_submitted", "UserProfile", Some(&person.profile_id))
     };
     audit::append(&mut tx, entry, now).await?;
     tx.commit().await?;
     Ok(now)
 }
 
-/// What review needs and is not there.
-fn missing(
+/// Returns the missing fields and documents.
+fn missing_fields(
     applicant: &store::Applicant,
     required_documents: &[String],
     handed_in: &[String],

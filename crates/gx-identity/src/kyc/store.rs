@@ -1,11 +1,11 @@
-//! SQL of submissions.
+//! SQL of submissions for review.
 
 use gx_db::PgConnection;
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-/// What a submission needs of a profile.
+/// The facts of an account that a submission checks.
 pub(crate) struct Applicant {
     pub(crate) status: String,
     pub(crate) phone_num: Option<String>,
@@ -13,7 +13,7 @@ pub(crate) struct Applicant {
     pub(crate) denial_finality: Option<String>,
 }
 
-/// A document as its owner sees it.
+/// A document that a person has handed in.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DocumentSummary {
@@ -30,15 +30,15 @@ pub(crate) struct DocumentSummary {
     uploaded_at: OffsetDateTime,
 }
 
-/// A decision as its subject sees it.
+/// The result of a review, without what only reviewers see.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Decision {
+pub(crate) struct ReviewResult {
     /// `APPROVED` or `DENIED`.
     outcome: String,
     #[schema(required)]
     reason_code: Option<String>,
-    /// `RETRY` or `FINAL`, of a denial.
+    /// `RETRY` or `FINAL` for a denial.
     #[schema(required)]
     finality: Option<String>,
     #[schema(required)]
@@ -122,12 +122,12 @@ pub(crate) async fn set_pending(
     Ok(())
 }
 
-pub(crate) async fn last_decision(
+pub(crate) async fn last_result(
     conn: &mut PgConnection,
     profile_id: &str,
-) -> Result<Option<Decision>, sqlx::Error> {
+) -> Result<Option<ReviewResult>, sqlx::Error> {
     sqlx::query_as!(
-        Decision,
+        ReviewResult,
         r#"SELECT status AS outcome, "reasonCode" AS reason_code, finality,
                   "publicComment" AS public_comment, "decidedAt" AS decided_at
            FROM "KYCVerification" WHERE "profileId" = $1 AND status <> 'PENDING'

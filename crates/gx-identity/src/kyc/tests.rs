@@ -1,4 +1,4 @@
-//! Submissions through the router.
+//! Submissions for review, through the router.
 
 use gx_auth::audit;
 use gx_auth::testing::TestHost;
@@ -12,10 +12,9 @@ async fn host(required: &[&str]) -> TestHost {
     TestHost::new(|base| service(&IdentitySettings { kyc_required_documents }, base)).await
 }
 
-/// KYC-01, API-12: a person hands in from REGISTERED or after a denial with a retry, and
-/// from nowhere else.
+/// KYC-01, API-12: a person can submit only from REGISTERED or after a denial with a retry.
 #[tokio::test]
-async fn a_person_hands_in_from_the_right_status_only() {
+async fn a_person_submits_from_the_right_status_only() {
     let host = host(&[]).await;
     for status in AccountStatus::ALL {
         let id = host.add_person(&format!("{status}@gxtest.com").to_lowercase(), status).await;
@@ -43,7 +42,7 @@ async fn a_person_hands_in_from_the_right_status_only() {
 }
 
 #[tokio::test]
-async fn what_review_needs_is_listed() {
+async fn the_facts_that_a_review_needs_are_listed() {
     let host = host(&["PASSPORT"]).await;
     let id = host.add_person("sarah@gxtest.com", AccountStatus::Registered).await;
     sqlx::query(r#"UPDATE "UserProfile" SET "phoneNum" = NULL, "nationalityCountryCode" = NULL"#)

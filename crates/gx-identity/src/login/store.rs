@@ -1,10 +1,11 @@
-//! SQL of login.
+//! SQL of logins.
 
+use gx_auth::GivenEmail;
 use gx_db::PgConnection;
 
 use crate::profile::UserSummary;
 
-/// What login needs of an account.
+/// The facts of an account that a login checks.
 pub(crate) struct Account {
     pub(crate) user: UserSummary,
     pub(crate) password_hash: String,
@@ -12,17 +13,22 @@ pub(crate) struct Account {
     pub(crate) denial_finality: Option<String>,
 }
 
+/// Returns the account with this mailbox. Two accounts of earlier releases may have one mailbox;
+/// the account that has the address exactly as it was typed comes first then.
 pub(crate) async fn by_email(
     conn: &mut PgConnection,
-    email: &str,
+    email: &GivenEmail,
 ) -> Result<Option<Account>, sqlx::Error> {
     let row = sqlx::query!(
         r#"SELECT "profileId" AS profile_id, email, "firstName" AS first_name,
-                  "lastName" AS last_name, status, "createdAt" AS created_at,
+                  nullif("lastName", '') AS last_name, status, "createdAt" AS created_at,
                   "passwordHash" AS password_hash, "isLocked" AS is_locked,
                   "denialFinality" AS denial_finality
-           FROM "UserProfile" WHERE email = $1 AND "deletedAt" IS NULL"#,
-        email,
+           FROM "UserProfile"
+           WHERE (coalesce(mailbox, email) = $1 OR email = $2) AND "deletedAt" IS NULL
+           ORDER BY (email = $2) DESC LIMIT 1"#,
+        email.form(),
+        email.typed(),
     )
     .fetch_optional(conn)
     .await?;
@@ -41,7 +47,7 @@ pub(crate) async fn by_email(
     }))
 }
 
-/// Stores a hash of the same password with better parameters, unless it was changed since.
+/// Replaces the hash of a password by one with better parameters, unless the password has changed.
 pub(crate) async fn replace_hash(
     conn: &mut PgConnection,
     profile_id: &str,

@@ -1,5 +1,6 @@
-//! A person's own profile.
+//! Shows and changes the profile of the signed-in person.
 
+mod changes;
 pub(crate) mod http;
 mod onchain;
 mod store;
@@ -14,63 +15,59 @@ use serde_json::json;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use crate::State;
+use crate::ServiceState;
+use crate::taken::taken_problem;
 pub(crate) use onchain::{Onchain, onchain};
 pub(crate) use store::Profile;
 
-/// The facts are under review, or reviewed.
+/// The profile is under review or has been reviewed.
 pub(crate) const PROFILE_CLOSED: ProblemKind =
-    ProblemKind::new("profile_closed", 409, "These facts cannot be changed any more");
+    ProblemKind::new("profile_closed", 409, "The profile can no longer be changed");
 
-/// A person, in short.
+/// The facts about a person that a client shows after a login.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserSummary {
     pub(crate) profile_id: String,
     pub(crate) email: String,
     pub(crate) first_name: String,
-    pub(crate) last_name: String,
+    /// `null` for people who have one name.
+    #[schema(required)]
+    pub(crate) last_name: Option<String>,
     pub(crate) status: String,
     #[serde(with = "gx_serve::moment")]
     pub(crate) created_at: OffsetDateTime,
 }
 
-/// The person's profile.
-pub(crate) async fn profile(state: &State, person: &Person) -> Result<Profile, Problem> {
+/// Returns the person's profile.
+pub(crate) async fn profile(state: &ServiceState, person: &Person) -> Result<Profile, Problem> {
     let mut conn = state.base.connection().await?;
     Ok(store::get(&mut conn, &person.profile_id).await?)
 }
 
-/// Changes what may be changed until review.
+/// Changes the profile of a person who is not yet under review, and writes the audit row.
 pub(crate) async fn change(
-    state: &State,
+    state: &ServiceState,
     person: &Person,
-    changes: &http::ProfileChanges,
-    request_id: &str,
+    changes: &changes::ProfileChanges,
 ) -> Result<Profile, Problem> {
     let now = state.base.clock.now();
+    let _ticket = state.base.audit_ticket(Some(&person.profile_id)).await?;
     let mut tx = state.base.begin().await?;
     let status = store::lock_status(&mut tx, &person.profile_id).await?;
     let open = [AccountStatus::Registered, AccountStatus::Denied];
     if !AccountStatus::from_name(&status).is_some_and(|status| open.contains(&status)) {
         return Err(Problem::new(
             &PROFILE_CLOSED,
-            "They were handed in for review. Ask support about a correction.",
+            "It was submitted for review. Ask support to correct it.",
         ));
     }
-    store::change(&mut tx, &person.profile_id, changes, now)
-        .await
-        .map_err(crate::registration::taken)?;
+    store::change(&mut tx, &person.profile_id, changes, now).await.map_err(taken_problem)?;
     let profile = store::get(&mut tx, &person.profile_id).await?;
     let entry = audit::Entry {
-        actor: audit::Actor::User(&person.profile_id),
-        action: "user.profile_changed",
-        target_type: "UserProfile",
-        target_id: Some(&person.profile_id),
-        before: None,
-        // Names of the fields, not their values: the log outlives an erased profile.
+        // Only names of fields: the audit log stays when a profile is erased.
         after: Some(json!({ "fields": changes.fields() })),
-        request_id: Some(request_id),
+        ..person.audit_entry("user.profile_changed", "UserProfile", Some(&person.profile_id))
     };
     audit::append(&mut tx, entry, now).await?;
     tx.commit().await?;

@@ -1,4 +1,4 @@
-//! How far a person has come on the way to the ledger, in steps.
+//! The steps of a person's registration on the ledger. Shown by `GET /api/v1/users/me/onchain`.
 
 use gx_auth::Person;
 use gx_model::CommandStatus;
@@ -8,9 +8,9 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::store::{self, CommandRow};
-use crate::State;
+use crate::ServiceState;
 
-/// Where a person stands on the ledger.
+/// A person's status and steps on the ledger.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Onchain {
@@ -18,29 +18,29 @@ pub(crate) struct Onchain {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     fabric_user_id: Option<String>,
-    /// Registration, then the genesis grant; empty before approval.
+    /// Registration, then the genesis grant; empty before an approval.
     steps: Vec<Step>,
 }
 
-/// One step on the way.
+/// One step of the registration.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Step {
     /// `registration` or `genesisGrant`.
     name: &'static str,
     /// `waiting`, `sent`, `done` or `refused`.
     state: &'static str,
-    /// Since when.
+    /// When the step got this state.
     #[serde(with = "gx_serve::moment::option", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     at: Option<OffsetDateTime>,
-    /// The rule that refused it.
+    /// Code of the rule that refused the step.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
 }
 
-/// Reads the steps from the outbox and the profile.
-pub(crate) async fn onchain(state: &State, person: &Person) -> Result<Onchain, Problem> {
+/// Reads the status from the profile and the steps from the outbox.
+pub(crate) async fn onchain(state: &ServiceState, person: &Person) -> Result<Onchain, Problem> {
     let mut conn = state.base.connection().await?;
     let profile = store::get(&mut conn, &person.profile_id).await?;
     let commands = store::commands(&mut conn, &person.profile_id).await?;

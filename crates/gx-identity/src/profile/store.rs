@@ -1,4 +1,4 @@
-//! SQL of profiles.
+//! SQL of a person's own profile.
 
 use gx_db::PgConnection;
 use serde::Serialize;
@@ -6,18 +6,20 @@ use serde_json::Value;
 use time::{Date, OffsetDateTime};
 use utoipa::ToSchema;
 
-use super::http::ProfileChanges;
+use super::changes::ProfileChanges;
 
 time::serde::format_description!(day, Date, "[year]-[month]-[day]");
 
-/// A person's own profile.
+/// The profile that the person sees.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Profile {
     pub(crate) profile_id: String,
     pub(crate) email: String,
     pub(crate) first_name: String,
-    pub(crate) last_name: String,
+    /// `null` for people who have one name.
+    #[schema(required)]
+    pub(crate) last_name: Option<String>,
     pub(crate) status: String,
     #[serde(with = "gx_serve::moment")]
     pub(crate) created_at: OffsetDateTime,
@@ -29,7 +31,7 @@ pub(crate) struct Profile {
     #[schema(value_type = String, format = "date")]
     pub(crate) date_of_birth: Date,
     pub(crate) gender: String,
-    /// `null` until the ledger has confirmed it.
+    /// `null` until the ledger has confirmed the id.
     #[schema(required)]
     pub(crate) fabric_user_id: Option<String>,
     pub(crate) onchain_status: String,
@@ -41,7 +43,7 @@ pub(crate) struct Profile {
     pub(crate) updated_at: OffsetDateTime,
 }
 
-/// A command of a person's, as its steps are told.
+/// A command that creates or grants a person, as a step shows it.
 pub(crate) struct CommandRow {
     pub(crate) kind: String,
     pub(crate) status: String,
@@ -53,7 +55,7 @@ pub(crate) async fn get(conn: &mut PgConnection, profile_id: &str) -> Result<Pro
     sqlx::query_as!(
         Profile,
         r#"SELECT "profileId" AS profile_id, email, "firstName" AS first_name,
-                  "lastName" AS last_name, status, "createdAt" AS created_at,
+                  nullif("lastName", '') AS last_name, status, "createdAt" AS created_at,
                   "phoneNum" AS phone_num, "nationalityCountryCode" AS nationality_country_code,
                   "dateOfBirth" AS date_of_birth, gender, "fabricUserId" AS fabric_user_id,
                   "onchainStatus" AS onchain_status,
@@ -87,18 +89,23 @@ pub(crate) async fn change(
     sqlx::query!(
         r#"UPDATE "UserProfile" SET
                "firstName" = coalesce($2, "firstName"),
-               "lastName" = coalesce($3, "lastName"),
-               "phoneNum" = coalesce($4, "phoneNum"),
-               "nationalityCountryCode" = coalesce($5, "nationalityCountryCode"),
-               "identityNum" = coalesce($6, "identityNum"),
-               "updatedAt" = $7
+               "lastName" = CASE WHEN $3 THEN '' ELSE coalesce($4, "lastName") END,
+               "phoneNum" = CASE WHEN $5 THEN NULL ELSE coalesce($6, "phoneNum") END,
+               "nationalityCountryCode" =
+                   CASE WHEN $7 THEN NULL ELSE coalesce($8, "nationalityCountryCode") END,
+               "identityNum" = CASE WHEN $9 THEN NULL ELSE coalesce($10, "identityNum") END,
+               "updatedAt" = $11
            WHERE "profileId" = $1"#,
         profile_id,
         changes.first_name.as_ref().map(|name| &name.0),
-        changes.last_name.as_ref().map(|name| &name.0),
-        changes.phone_num.as_ref().map(|phone| &phone.0),
-        changes.nationality_country_code.map(|country| country.0.to_string()),
-        changes.identity_num.as_ref().map(|number| &number.0),
+        changes.last_name.clears(),
+        changes.last_name.value().map(|name| &name.0),
+        changes.phone_num.clears(),
+        changes.phone_num.value().map(|phone| &phone.0),
+        changes.nationality_country_code.clears(),
+        changes.nationality_country_code.value().map(|country| country.0.to_string()),
+        changes.identity_num.clears(),
+        changes.identity_num.value().map(|number| &number.0),
         now,
     )
     .execute(conn)
@@ -106,7 +113,7 @@ pub(crate) async fn change(
     Ok(())
 }
 
-/// The person's commands of the newest approval, in their order.
+/// Returns the person's newest CREATE_USER and DISTRIBUTE_GENESIS, in this order.
 pub(crate) async fn commands(
     conn: &mut PgConnection,
     profile_id: &str,

@@ -1,40 +1,43 @@
-//! `POST /api/v1/auth/register`.
+//! HTTP route `POST /api/v1/auth/register`.
 
-use axum::extract::State as Axum;
-use gx_auth::{NewPassword, Subject};
+use axum::extract::State;
+use gx_auth::{Email, NewPassword, PasswordOwner};
 use gx_serve::fields::{Fields, FromFields};
+use gx_serve::limits::PUBLIC_BODY_LIMIT_BYTES;
 use gx_serve::{Client, Json, Problem, Reply, RequestId};
 use utoipa::ToSchema;
 
-use crate::State;
+use crate::ServiceState;
 use crate::login::http::SignedIn;
-use crate::person::{AnyCaseGender, BirthDate, Email, Name, Nationality, Phone};
+use crate::person::{AnyCaseGender, BirthDate, Name, Nationality, Phone};
 
-/// What a person says to register.
+/// The facts with which a person registers.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[allow(clippy::struct_field_names, reason = "the wire's names")]
 pub(crate) struct Registration {
-    /// 1 to 50 letters of any script, with single spaces, hyphens and apostrophes between.
-    #[schema(value_type = String, min_length = 1, max_length = 50, example = "Sarah")]
+    /// First name: 1 to 100 letters (grapheme clusters) of any script with their marks, joined by
+    /// blanks, hyphens, apostrophes, dots, `/` and `@`. Stored in normalisation form C.
+    #[schema(value_type = String, min_length = 1, max_length = 1000, example = "Sarah")]
     pub(crate) fname: Name,
-    /// As `fname`.
-    #[schema(value_type = String, min_length = 1, max_length = 50, example = "Johnson")]
-    pub(crate) lname: Name,
-    /// Stored in lower case.
-    #[schema(value_type = String, max_length = 254, format = "email",
+    /// Last name, with the rules of `fname`; missing for people who have one name.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 1000, example = "Johnson")]
+    pub(crate) lname: Option<Name>,
+    /// E-mail address, stored without blanks around it, in normalisation form C and lower case,
+    /// with the domain in ASCII.
+    #[schema(value_type = String, max_length = 1024, format = "email",
              example = "sarah.johnson@gxtest.com")]
     pub(crate) email: Email,
-    /// With its country code; optional now, required before review.
-    #[schema(value_type = Option<String>, max_length = 32, example = "+60123456790")]
+    /// Phone number with its country code and without an extension; required before review.
+    #[schema(value_type = Option<String>, max_length = 40, example = "+60123456790")]
     pub(crate) phone_num: Option<Phone>,
-    /// 15 to 256 characters.
+    /// Password of 15 to 256 characters.
     #[schema(value_type = String, min_length = 15, max_length = 256, format = "password")]
     pub(crate) password: NewPassword,
-    /// ISO 3166-1; optional now, required before review.
+    /// ISO 3166-1 code of the nationality; required before review.
     #[schema(value_type = Option<String>, min_length = 2, max_length = 2, example = "MY")]
     pub(crate) nationality_country_code: Option<Nationality>,
-    /// 13 to 120 years ago.
+    /// Date of birth of a person who is 13 to 120 years old.
     #[schema(value_type = String, format = "date", example = "1992-08-20")]
     pub(crate) date_of_birth: BirthDate,
     /// `male` or `female` in any case.
@@ -43,9 +46,11 @@ pub(crate) struct Registration {
 }
 
 impl FromFields for Registration {
+    const BODY_LIMIT_BYTES: usize = PUBLIC_BODY_LIMIT_BYTES;
+
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let fname: Option<Name> = fields.required("fname");
-        let lname: Option<Name> = fields.required("lname");
+        let lname: Option<Option<Name>> = fields.optional("lname");
         let email: Option<Email> = fields.required("email");
         let phone_num = fields.optional("phoneNum");
         let password: Option<NewPassword> = fields.required("password");
@@ -56,10 +61,10 @@ impl FromFields for Registration {
             birth.check_age(fields, "dateOfBirth");
         }
         let own = |name: &Option<Name>| name.as_ref().map_or(String::new(), |name| name.0.clone());
-        let names = [own(&fname), own(&lname)];
-        let subject = Subject {
+        let names = [own(&fname), own(lname.as_ref().unwrap_or(&None))];
+        let subject = PasswordOwner {
             names: &names.each_ref().map(String::as_str),
-            email: email.as_ref().map_or("", |email| email.0.as_str()),
+            email: email.as_ref().map_or("", Email::as_str),
         };
         if let Some(Err(refusal)) = password.as_ref().map(|password| password.check(subject)) {
             fields.refuse("password", refusal.field_error());
@@ -82,15 +87,11 @@ impl FromFields for Registration {
     post,
     path = "/api/v1/auth/register",
     tag = "registration",
-    request_body = Registration,
-    responses(
-        (status = 200, description = "Registered and signed in.", body = SignedIn),
-        (status = 409, description = "`email_taken` or `phone_taken`.",
-         body = gx_serve::problem::ProblemBody, content_type = "application/problem+json"),
-    )
+    responses((status = 200, description = "The person is registered and signed in.",
+               body = SignedIn))
 )]
 pub(crate) async fn register(
-    Axum(state): Axum<State>,
+    State(state): State<ServiceState>,
     client: Client,
     RequestId(request_id): RequestId,
     Json(wanted): Json<Registration>,

@@ -1,15 +1,16 @@
-//! SQL of registration.
+//! SQL of registrations.
 
 use gx_db::PgConnection;
 use time::{Date, OffsetDateTime};
 
 use crate::profile::UserSummary;
 
-/// A person who is to be added.
+/// A person to add.
 pub(crate) struct NewProfile<'a> {
     pub(crate) profile_id: &'a str,
     pub(crate) first_name: &'a str,
-    pub(crate) last_name: &'a str,
+    /// `None` for people who have one name.
+    pub(crate) last_name: Option<&'a str>,
     pub(crate) email: &'a str,
     pub(crate) phone_num: Option<&'a str>,
     pub(crate) password_hash: &'a str,
@@ -28,9 +29,9 @@ pub(crate) async fn insert(
         r#"INSERT INTO "UserProfile" ("profileId", "firstName", "lastName", email, "phoneNum",
                "passwordHash", "dateOfBirth", gender, "nationalityCountryCode", "createdAt",
                "updatedAt")
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
+           VALUES ($1, $2, coalesce($3, ''), $4, $5, $6, $7, $8, $9, $10, $10)
            RETURNING "profileId" AS profile_id, email, "firstName" AS first_name,
-                     "lastName" AS last_name, status, "createdAt" AS created_at"#,
+                     nullif("lastName", '') AS last_name, status, "createdAt" AS created_at"#,
         new.profile_id,
         new.first_name,
         new.last_name,

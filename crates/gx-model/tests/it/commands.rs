@@ -43,8 +43,8 @@ fn user() -> gx_model::FabricUserId {
     "MY 463 AUN834 0QKZB 5821".parse().unwrap()
 }
 
-/// OUT-01: a payload that lacks a field is refused by the field's name, and so is one with
-/// a field too many or misnamed.
+/// OUT-01: a payload without one of its fields is refused and the error names the field. A payload
+/// with an unknown or misspelt field is refused, too.
 #[test]
 fn out_01_an_incomplete_payload_is_refused_by_name() {
     for command in one_of_each() {
@@ -93,7 +93,8 @@ fn out_01_malformed_values_are_refused() {
     }
 }
 
-/// OUT-02: every kind has a name, a function of its own and arguments, and calls read back.
+/// OUT-02: every kind has a name, its own function and arguments, and every call parses back to its
+/// command.
 #[test]
 fn out_02_every_command_reads_back_from_its_call() {
     let functions: BTreeSet<&str> = CommandKind::ALL.map(CommandKind::function).into();
@@ -103,7 +104,8 @@ fn out_02_every_command_reads_back_from_its_call() {
         assert_eq!(CommandKind::from_name(kind.name()), Some(kind));
         assert_eq!(CommandKind::from_function(kind.function()), Some(kind));
         assert_eq!(serde_json::to_value(kind).unwrap(), json!(kind.name()));
-        assert!(kind.signer() >= SignerRole::Admin && kind.signer() >= kind.role());
+        assert!(kind.signer() >= SignerRole::Admin);
+        assert!(kind.signer() >= kind.role());
         let call = command.call();
         assert_eq!(call.args.len(), kind.arguments().len(), "{kind}");
         assert_eq!(Command::try_from(&call).unwrap(), command);
@@ -115,7 +117,7 @@ fn out_02_every_command_reads_back_from_its_call() {
     assert_eq!(Command::try_from(&none), Err(InvalidCommand::UnknownFunction(none.function)));
 }
 
-/// OUT-01: a call's refusal names the function, and the argument that is wrong.
+/// OUT-01: the error for a malformed call names the function and the wrong argument.
 #[test]
 fn out_01_a_malformed_call_is_refused_by_name() {
     for command in one_of_each() {
@@ -137,8 +139,8 @@ fn out_01_a_malformed_call_is_refused_by_name() {
     }
 }
 
-/// OUT-12, G5: no field of a payload, at any depth, has room for a name, an address or a
-/// credential; the one name is a country's.
+/// OUT-12, G5: no field of a payload, at any depth, can hold a person's name, an address or a
+/// credential. The field `name` is a country's.
 #[test]
 fn out_12_payloads_hold_no_personal_data() {
     fn keys(value: &Value, into: &mut BTreeSet<String>) {
@@ -172,7 +174,7 @@ fn out_12_payloads_hold_no_personal_data() {
 }
 
 #[test]
-fn a_command_says_what_it_touches() {
+fn a_command_lists_the_accounts_it_touches() {
     let touches: Vec<(String, Vec<String>)> =
         one_of_each().iter().map(|one| (one.aggregate_key(), one.touches())).collect();
     let (sarah, treasury, system) = (user().to_string(), "treasury_MY", "SYSTEM");
@@ -194,8 +196,8 @@ fn a_command_says_what_it_touches() {
     assert_eq!(touches, expected);
 }
 
-/// G2: the same parts give the same id, and other parts, or the same text cut elsewhere,
-/// another.
+/// G2: the same parts give the same id. Other parts, or the same text divided differently, give
+/// another id.
 #[test]
 fn g2_command_ids_are_derived_from_their_parts() {
     let id = CommandId::derive(&["profile", "CREATE_USER", "1"]);
@@ -210,7 +212,7 @@ fn g2_command_ids_are_derived_from_their_parts() {
 }
 
 #[test]
-fn accounts_read_back_and_others_are_refused() {
+fn account_ids_parse_back_and_other_texts_are_refused() {
     for pool in Pool::ALL {
         let account = AccountId::Pool(pool);
         assert_eq!(account.to_string().parse(), Ok(account));
@@ -239,7 +241,7 @@ fn fab_08_only_hex_digits_are_a_biometric_hash() {
 }
 
 proptest! {
-    /// OUT-01: a command that a call's text gives is the one that the payload gives.
+    /// OUT-01: a command parsed from its call equals the command parsed from its payload.
     #[test]
     fn out_01_calls_and_payloads_agree(age in 0..=150_u8, amount in 0..=Qirat::SUPPLY.get()) {
         let create = Command::CreateUser {

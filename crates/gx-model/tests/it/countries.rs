@@ -4,7 +4,7 @@ use gx_model::{CountryCode, CountryList, CountryListError};
 
 const HEADER: &str = "countryCode,name,sharePpb\n";
 
-/// DB-07: the embedded list has each code once, and shares that sum to exactly 10^9.
+/// DB-07: the embedded list has each code once, and its shares sum to exactly 10^9.
 #[test]
 fn db_07_the_embedded_list_is_complete() {
     let list = CountryList::embedded();
@@ -19,7 +19,7 @@ fn db_07_the_embedded_list_is_complete() {
     assert!(list.get("ZZ".parse().unwrap()).is_none());
 }
 
-/// DB-07: a wrong file is refused, and the refusal names the line, country or sum.
+/// DB-07: a wrong file is refused, and the error names the line, the country or the sum.
 #[test]
 fn db_07_wrong_files_are_refused() {
     let list = |rows: &str| CountryList::parse(&format!("{HEADER}{rows}"));

@@ -7,8 +7,8 @@ use gx_model::{AccountId, AccountType, CountryList, Gx, Pool, Qirat, TxType};
 use proptest::prelude::*;
 use time::macros::date;
 
-/// CFG-10, G4: the pools are the supply, and all grants of all phases are the two genesis
-/// pools, to the last Qirat.
+/// CFG-10, G4: the pools sum to the supply, and the grants of all phases sum to exactly the two
+/// genesis pools.
 #[test]
 fn cfg_10_pools_are_the_supply_and_phases_exhaust_them() {
     let pools: i64 = Pool::ALL.iter().map(|pool| pool.start().get()).sum();
@@ -22,7 +22,7 @@ fn cfg_10_pools_are_the_supply_and_phases_exhaust_them() {
     assert!(PHASES.iter().zip(1..).all(|(phase, number)| phase.number == number));
 }
 
-/// G4, CFG-10: whatever the countries use up, their caps never exceed a phase.
+/// G4, CFG-10: the caps of all countries never exceed a phase.
 #[test]
 fn cfg_10_the_caps_of_all_countries_stay_within_each_phase() {
     for phase in &PHASES {
@@ -47,7 +47,8 @@ fn grants_follow_the_countrys_phases() {
     assert_eq!(grant_for(48, 10), grant(6, 50, 10));
     assert_eq!(grant_for(49, 10), None);
     assert_eq!(grant_for(0, 0), None);
-    // A share too small for one person of phase 1 begins where it has one.
+    // With a share too small for one person in phase 1, the grants begin in the first phase with a
+    // cap of 1 or more.
     assert_eq!(grant_for(0, 4), grant(3, 300, 50));
 }
 

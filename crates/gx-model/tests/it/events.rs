@@ -1,11 +1,11 @@
-//! Events on the wire, read from what the ledger really said.
+//! Domain events in their wire form, read from a recording of the ledger.
 
 use std::collections::BTreeSet;
 
 use gx_model::{BatchEvent, DomainEvent, EventRecord, UnreadableEvent};
 use serde_json::{Value, json};
 
-/// Written by the contracts and checked by their tests.
+/// The recording. The tests of gx-contract compare it with the events that the contracts emit.
 const RECORDED: &str = include_str!("../recorded/story.json");
 
 fn recorded() -> Vec<EventRecord> {
@@ -13,7 +13,7 @@ fn recorded() -> Vec<EventRecord> {
     batch.entries.into_iter().flat_map(|entry| entry.events).collect()
 }
 
-/// PRJ-02: what was recorded is read, and written again it is the same.
+/// PRJ-02: recorded events are read, and written again they are the same.
 #[test]
 fn prj_02_recorded_events_are_read() {
     for record in recorded() {
@@ -28,7 +28,7 @@ fn prj_02_recorded_events_are_read() {
     assert_eq!(again, serde_json::from_str::<Value>(RECORDED).unwrap());
 }
 
-/// PRJ-02, PRJ-04: there is a recording of every event that the ledger can emit.
+/// PRJ-02, PRJ-04: every event that the ledger can emit is in the recording.
 #[test]
 fn prj_04_every_event_is_recorded() {
     let recorded = recorded();
@@ -36,8 +36,8 @@ fn prj_04_every_event_is_recorded() {
     assert_eq!(names, DomainEvent::NAMES.into_iter().collect());
 }
 
-/// PRJ-02: dropping, renaming or recasing any key of any event, at any depth, or adding
-/// one, is an error and never a default.
+/// PRJ-02: if any key of any event, at any depth, is missing, renamed or recased, or if a key is
+/// added, the event is an error and gets no default.
 #[test]
 fn prj_02_every_key_of_every_event_is_required() {
     for record in recorded() {
@@ -66,7 +66,7 @@ fn prj_02_every_key_of_every_event_is_required() {
     }
 }
 
-/// Every key of the value, as a JSON pointer.
+/// Returns every key of the value, as JSON pointers.
 fn paths(value: &Value) -> Vec<String> {
     let children: Vec<(String, &Value, bool)> = match value {
         Value::Object(fields) => fields.iter().map(|(key, v)| (key.clone(), v, true)).collect(),
@@ -110,8 +110,8 @@ fn prj_02_wrong_amounts_are_errors() {
     }
 }
 
-/// PRJ-04: an invented name or a version of the future is told apart from malformed data,
-/// and what it concerns can still be read.
+/// PRJ-04: an unknown name or version is a different error than malformed data, and the aggregates
+/// can still be read.
 #[test]
 fn prj_04_unknown_events_are_named() {
     let json = json!({

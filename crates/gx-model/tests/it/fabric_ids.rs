@@ -56,7 +56,47 @@ fn fab_14_the_published_vectors() {
     assert_eq!(verified, Ok(()));
 }
 
-/// FAB-14: breaking the length, a block, the separators or the case is refused.
+/// FAB-14: an id is read as people paste it, and is the one form then; what the ledger and the
+/// database have is read strictly.
+#[test]
+fn an_id_is_read_as_people_paste_it() {
+    const ID: &str = "MY 463 AUN834 0QKZB 5821";
+    for pasted in [
+        ID,
+        "my 463 aun834 0qkzb 5821",
+        "MY463AUN8340QKZB5821",
+        "my463aun8340qkzb5821",
+        "  MY 463 AUN834 0QKZB 5821\r\n",
+        "MY\u{a0}463\u{a0}AUN834\u{a0}0QKZB\u{a0}5821",
+        "MY  463\tAUN834\u{2009}0QKZB\u{202f}5821",
+        "MY\u{3000}463 AUN834 0QKZB 5821",
+        "\u{202a}MY 463 AUN834 0QKZB 5821\u{202c}",
+        "\u{2066}MY 463 AUN834 0QKZB 5821\u{2069}\u{200f}",
+        "\u{feff}MY 463 AUN834 0QKZB 5821\u{200b}",
+        "M Y 4 6 3 A U N 8 3 4 0 Q K Z B 5 8 2 1",
+    ] {
+        let id = FabricUserId::from_pasted(pasted).map(|id| id.to_string());
+        assert_eq!(id.as_deref(), Ok(ID), "{pasted:?}");
+        assert_eq!(pasted.parse::<FabricUserId>().is_ok(), pasted == ID, "{pasted:?}");
+    }
+    for wrong in [
+        "",
+        " ",
+        "MY 463 AUN834 0QKZB 582",
+        "MY 463 AUN834 0QKZB 58211",
+        "MY-463-AUN834-0QKZB-5821",
+        "МY 463 AUN834 0QKZB 5821",
+        "MY 463 AUN834 0QKZB ５８２１",
+        "ıY 463 AUN834 0QKZB 5821",
+        "MY 463 AUN834 BQKZB 5821",
+        "MY 463 ZZZ999 0QKZB 5821",
+        "treasury_MY",
+    ] {
+        assert!(FabricUserId::from_pasted(wrong).is_err(), "{wrong:?}");
+    }
+}
+
+/// FAB-14: a text with a wrong length, block, separator or case is refused.
 #[test]
 fn fab_14_malformed_ids_are_refused() {
     use InvalidFabricUserId::{AccountType, BirthDate, Form};
@@ -93,7 +133,7 @@ fn fab_14_malformed_ids_are_refused() {
     }
 }
 
-/// FAB-14: an id whose checksum, date or country is another's is not verified.
+/// FAB-14: an id with another e-mail's checksum, birth date or country is not verified.
 #[test]
 fn fab_14_an_id_is_verified_against_its_facts() {
     let id: FabricUserId = "MY 463 AUN834 0QKZB 5821".parse().unwrap();
@@ -106,7 +146,7 @@ fn fab_14_an_id_is_verified_against_its_facts() {
     assert_eq!(forged.verify(email, born, my()), Err(IdMismatch::Checksum));
 }
 
-/// FAB-14: who draws again after a collision gets another id from the same source.
+/// FAB-14: a second draw from the same source, after a collision, gives another id.
 #[test]
 fn fab_14_a_second_draw_gives_another_id() {
     let sarah = subject(date!(1992 - 08 - 20), Gender::Female, AccountType::Individual);
@@ -138,7 +178,7 @@ fn my() -> CountryCode {
 
 fn subjects() -> impl Strategy<Value = IdSubject> {
     let email = "[A-Za-z0-9._ÄÖé+-]{1,20}@[a-z]{1,10}\\.[a-z]{2,3}";
-    // Up to the day from which on a man's block is a woman's too.
+    // Up to the day from which the block of a man can also be read as a woman's.
     let birth_date = (0..500_000_i64).prop_map(|days| date!(1900 - 01 - 01) + Duration::days(days));
     let gender = prop::sample::select(&Gender::ALL[..]);
     let account_type = prop::sample::select(&AccountType::ALL[..]);
@@ -151,8 +191,8 @@ fn subjects() -> impl Strategy<Value = IdSubject> {
 }
 
 proptest! {
-    /// FAB-14: what is generated parses, tells its facts, is verified, and is the same
-    /// text in JSON.
+    /// FAB-14: a generated id parses, has the facts it was generated from, is verified, and is the
+    /// same text in JSON.
     #[test]
     fn fab_14_generate_parse_decode_verify(subject in subjects(), seed: u64) {
         let mut rng = StdRng::seed_from_u64(seed);
@@ -170,8 +210,7 @@ proptest! {
         prop_assert_eq!(serde_json::from_str::<FabricUserId>(&json).unwrap(), id);
     }
 
-    /// FAB-14: any text either is an id, letter by letter, or is refused; nothing is
-    /// repaired.
+    /// FAB-14: a text is either an id in exactly this form or refused; the parser repairs nothing.
     #[test]
     fn fab_14_parsing_never_repairs(text in "[A-Z]{2} [0-9A-G]{3} [A-Z]{3}[0-9]{3} [0-9A-G][A-Z]{4} [0-9]{3,5}") {
         if let Ok(id) = text.parse::<FabricUserId>() {

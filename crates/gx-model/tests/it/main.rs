@@ -1,4 +1,4 @@
-//! The shared model, from outside.
+//! Tests of the shared model through its public API.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "these are tests")]
 

@@ -3,7 +3,7 @@
 use gx_model::{Gx, InvalidAmount, Qirat};
 use proptest::prelude::*;
 
-/// DB-06: zero, one and the whole supply are the same after every way of writing them.
+/// DB-06: zero, one Qirat and the whole supply stay the same in every form.
 #[test]
 fn db_06_amounts_survive_every_form() {
     for (amount, gx) in [
@@ -26,7 +26,7 @@ fn db_06_amounts_survive_every_form() {
 }
 
 #[test]
-fn what_is_no_amount_is_refused() {
+fn other_texts_than_amounts_are_refused() {
     use InvalidAmount::{Range, Syntax};
     for (text, why) in [
         ("", Syntax),
@@ -63,8 +63,8 @@ fn what_is_no_amount_is_refused() {
 }
 
 proptest! {
-    /// G4: arithmetic is exact or refused; it never wraps, goes below zero or above the
-    /// supply.
+    /// G4: arithmetic gives the exact result or `None`; it never wraps, goes below zero or exceeds
+    /// the supply.
     #[test]
     fn g4_arithmetic_is_checked(a in 0..=Qirat::SUPPLY.get(), b in 0..=Qirat::SUPPLY.get()) {
         let [x, y] = [a, b].map(|amount| Qirat::new(amount).unwrap());
@@ -77,7 +77,7 @@ proptest! {
         prop_assert_eq!(i128::from(x.basis_points(25).get()), wide_a * 25 / 10_000);
     }
 
-    /// DB-06: every amount reads back from its GX form, which has no superfluous zeros.
+    /// DB-06: every amount parses back from its GX form, which has no superfluous zeros.
     #[test]
     fn db_06_gx_reads_back(amount in 0..=Qirat::SUPPLY.get()) {
         let gx = Gx(Qirat::new(amount).unwrap());

@@ -1,10 +1,10 @@
 //! Statuses and what they allow.
 
 use gx_model::AccountStatus::{self, *};
-use gx_model::{Access, AttemptState, CommandStatus, DenialFinality, OnchainStatus};
+use gx_model::{AccountAccess, AttemptState, CommandStatus, DenialFinality, OnchainStatus};
 
 #[test]
-fn an_account_moves_only_along_the_table() {
+fn an_account_changes_status_only_by_the_table() {
     let table = [
         (Registered, PendingAdminApproval),
         (Denied, PendingAdminApproval),
@@ -28,18 +28,19 @@ fn an_account_moves_only_along_the_table() {
 }
 
 #[test]
-fn a_status_decides_on_access() {
+fn a_status_decides_what_a_person_may_do() {
     let retry = Some(DenialFinality::Retry);
     for status in [Registered, PendingAdminApproval, ApprovedPendingOnchain, Active] {
-        assert_eq!(status.access(None), Access::Full);
+        assert_eq!(status.access(None), AccountAccess::Full);
     }
-    assert_eq!(Frozen.access(None), Access::LookOnly);
-    assert_eq!(Denied.access(retry), Access::KycOnly);
+    assert_eq!(Frozen.access(None), AccountAccess::LookOnly);
+    assert_eq!(Denied.access(retry), AccountAccess::KycOnly);
     for finality in [None, Some(DenialFinality::Final)] {
-        assert_eq!(Denied.access(finality), Access::Refused);
+        assert_eq!(Denied.access(finality), AccountAccess::Refused);
         assert!(!Denied.may_sign_in(finality));
     }
-    assert!(!Suspended.may_sign_in(retry) && !Closed.may_sign_in(retry));
+    assert!(!Suspended.may_sign_in(retry));
+    assert!(!Closed.may_sign_in(retry));
 }
 
 #[test]
@@ -59,7 +60,7 @@ fn names_are_the_same_in_sql_and_json() {
 }
 
 #[test]
-fn final_commands_are_those_that_never_change() {
+fn only_statuses_that_never_change_are_final() {
     use CommandStatus::{Committed, CommittedUnverified, Discarded, Refused};
     let expected = [Committed, CommittedUnverified, Refused, Discarded];
     assert!(CommandStatus::ALL.into_iter().filter(|status| status.is_final()).eq(expected));

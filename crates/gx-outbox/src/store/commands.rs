@@ -1,17 +1,17 @@
-//! SQL of `OutboxCommand` up to the moment when an envelope carries a command.
+//! SQL of `OutboxCommand` until an envelope carries a command.
 //!
-//! Commands are found by joining the list of their ids, and nothing is said of them that implies
-//! a partial index. Otherwise the planner may read the whole of an index that its statistics of
-//! a quiet hour, or a plan that it made in one, call empty: of the commands that wait, or of all
-//! that ever waited since somebody took an old snapshot. So the index of what is unsettled is
-//! that of `"settledAt" IS NULL`, which only those say who want it.
+//! These statements join the list of command ids, and no condition in them implies a partial index.
+//! Otherwise the planner could read a whole index that its statistics, or a cached plan, from a
+//! quiet hour call empty: the index of the waiting commands, or with an old snapshot of all
+//! commands that ever waited. The index of unsettled commands has the condition `"settledAt" IS
+//! NULL`; only the statements that want this index repeat it.
 
 use gx_db::PgConnection;
 use serde_json::Value;
 use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
 
-/// A command about to be added.
+/// A command that is about to be added.
 pub(crate) struct NewRow<'a> {
     pub(crate) command_id: String,
     pub(crate) kind: &'static str,
@@ -28,24 +28,52 @@ pub(crate) struct NewRow<'a> {
 /// A command whose try failed.
 pub(crate) struct FailingRow {
     pub(crate) command_id: String,
-    pub(crate) charged: i32,
+    pub(crate) touches: Vec<String>,
     pub(crate) was_sent: bool,
+    pub(crate) failures: Value,
+    pub(crate) suspicion: Option<Value>,
+    pub(crate) together: Option<String>,
     pub(crate) give_up: Option<Value>,
-}
-
-/// What a failed try changes.
-pub(crate) struct Failure<'a> {
-    pub(crate) command_id: &'a str,
-    pub(crate) from_status: &'a str,
-    pub(crate) status: &'a str,
-    pub(crate) class: &'a str,
-    pub(crate) message: &'a str,
     pub(crate) next_attempt_at: OffsetDateTime,
-    pub(crate) give_up: Option<&'a Value>,
 }
 
-/// Adds a command unless its id exists; how many rows were added. It is due at once, also
-/// where the submitter's clock is behind the caller's.
+/// The new values of a command after a failed try.
+pub(crate) struct Change {
+    pub(crate) command_id: String,
+    pub(crate) status: &'static str,
+    pub(crate) failures: Value,
+    pub(crate) suspicion: Option<Value>,
+    pub(crate) together: Option<String>,
+    pub(crate) give_up: Option<Value>,
+    pub(crate) next_attempt_at: OffsetDateTime,
+}
+
+/// A command that an envelope carries and that is not settled.
+pub(crate) struct CarriedRow {
+    pub(crate) tx_id: String,
+    pub(crate) command_id: String,
+    /// Number of commands in the envelope.
+    pub(crate) beside: i32,
+}
+
+/// Makes the rest of the transaction use index lookups only. The statistics may be from a quiet
+/// hour; then the planner takes a scan of the whole history for cheap, or the right plan for so
+/// expensive that it is compiled first.
+pub(crate) async fn follow_indexes(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    query!(
+        r#"SELECT set_config('enable_seqscan', 'off', true) AS seq,
+                  set_config('enable_bitmapscan', 'off', true) AS bitmap,
+                  set_config('enable_hashjoin', 'off', true) AS hash,
+                  set_config('enable_mergejoin', 'off', true) AS merge,
+                  set_config('jit', 'off', true) AS jit"#
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(())
+}
+
+/// Adds a command unless its id exists, and returns the number of rows added. The command is due at
+/// once, even if the submitter's clock is behind the caller's.
 pub(crate) async fn insert(
     conn: &mut PgConnection,
     row: &NewRow<'_>,
@@ -75,7 +103,7 @@ pub(crate) async fn insert(
     Ok(done.rows_affected())
 }
 
-/// Whether the command of this id has this content.
+/// Returns whether the command with this id has this kind and payload.
 pub(crate) async fn is_same(
     conn: &mut PgConnection,
     row: &NewRow<'_>,
@@ -91,60 +119,7 @@ pub(crate) async fn is_same(
     .await
 }
 
-/// Sets PENDING what is HELD behind nothing.
-pub(crate) async fn release_all_held(
-    conn: &mut PgConnection,
-    now: OffsetDateTime,
-) -> Result<u64, sqlx::Error> {
-    let done = query!(
-        r#"UPDATE "OutboxCommand" f SET status = 'PENDING', "updatedAt" = $1
-           WHERE f.status = 'HELD'
-             AND (SELECT true FROM "OutboxCommand" h
-                  WHERE h."aggregateKey" = f."aggregateKey" AND h.number < f.number
-                    AND h."settledAt" IS NULL AND h.status <> 'HELD'
-                    AND (h.status <> 'PENDING' OR h."nextAttemptAt" > $1)
-                  LIMIT 1) IS NULL"#,
-        now,
-    )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected())
-}
-
-/// The same for some aggregates, of which the command of that number has ended: looking only
-/// at what follows spares the index entries of what is long done. `OFFSET 0` and `status || ''`
-/// keep the planner from beginning with everything that is held.
-pub(crate) async fn release_held(
-    conn: &mut PgConnection,
-    ended: &[(String, i64)],
-    now: OffsetDateTime,
-) -> Result<u64, sqlx::Error> {
-    let (keys, numbers): (Vec<&str>, Vec<i64>) =
-        ended.iter().map(|(key, number)| (key.as_str(), *number)).unzip();
-    let done = query!(
-        r#"UPDATE "OutboxCommand" f SET status = 'PENDING', "updatedAt" = $3
-           FROM unnest($1::text[], $2::bigint[]) AS ended (key, number)
-           CROSS JOIN LATERAL (
-               SELECT w."commandId" FROM "OutboxCommand" w
-               WHERE w."aggregateKey" = ended.key AND w.number > ended.number
-                 AND w.status = 'HELD'
-                 AND (SELECT true FROM "OutboxCommand" h
-                      WHERE h."aggregateKey" = w."aggregateKey" AND h.number < w.number
-                        AND h."settledAt" IS NULL AND h.status <> 'HELD'
-                        AND (h.status <> 'PENDING' OR h."nextAttemptAt" > $3)
-                      LIMIT 1) IS NULL
-               OFFSET 0) AS waiting
-           WHERE f."commandId" = waiting."commandId" AND f.status || '' = 'HELD'"#,
-        &keys as &[&str],
-        &numbers,
-        now,
-    )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected())
-}
-
-/// Says why the last try of some pending commands was not made.
+/// Stores why the last try of some pending commands was not made.
 pub(crate) async fn note(
     conn: &mut PgConnection,
     ids: &[String],
@@ -164,20 +139,27 @@ pub(crate) async fn note(
     Ok(())
 }
 
-/// Moves pending commands into an envelope, which ends their try; how many were moved.
+/// Moves pending commands into an envelope and returns their number. A command is not moved if an
+/// unsettled command of its aggregate has a number between its own and its entry in `after`.
 pub(crate) async fn submit(
     conn: &mut PgConnection,
     ids: &[String],
+    after: &[i64],
     tx_id: &str,
     now: OffsetDateTime,
 ) -> Result<usize, sqlx::Error> {
     let done = query!(
         r#"UPDATE "OutboxCommand" c
-           SET status = 'SUBMITTED', "txId" = $2, attempts = attempts + 1, "updatedAt" = $3,
-               "submittedAt" = coalesce("submittedAt", $3)
-           FROM unnest($1::text[]) AS named (id)
-           WHERE c."commandId" = named.id AND c.status = 'PENDING'"#,
+           SET status = 'SUBMITTED', "txId" = $3, attempts = attempts + 1, "updatedAt" = $4,
+               "submittedAt" = coalesce("submittedAt", $4)
+           FROM unnest($1::text[], $2::bigint[]) AS named (id, after)
+           WHERE c."commandId" = named.id AND c.status = 'PENDING'
+             AND (SELECT true FROM "OutboxCommand" h
+                  WHERE h."aggregateKey" = c."aggregateKey" AND h.number > named.after
+                    AND h.number < c.number AND h."settledAt" IS NULL
+                  LIMIT 1) IS NULL"#,
         ids,
+        after,
         tx_id,
         now,
     )
@@ -186,52 +168,67 @@ pub(crate) async fn submit(
     Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
 }
 
-/// Locks commands whose try failed, with what was charged to the class so far.
+/// Locks the commands whose try failed and returns them, ordered by number.
 pub(crate) async fn failing(
     conn: &mut PgConnection,
     ids: &[String],
     from_status: &str,
-    class: &str,
 ) -> Result<Vec<FailingRow>, sqlx::Error> {
     query_as!(
         FailingRow,
-        r#"SELECT "commandId" AS command_id, "submittedAt" IS NOT NULL AS "was_sent!",
-                  coalesce((failures ->> $3::text)::integer, 0) AS "charged!",
-                  "giveUp" AS give_up
+        r#"SELECT "commandId" AS command_id, touches, "submittedAt" IS NOT NULL AS "was_sent!",
+                  failures, suspicion, together, "giveUp" AS give_up,
+                  "nextAttemptAt" AS next_attempt_at
            FROM unnest($1::text[]) AS named (id)
            JOIN "OutboxCommand" c ON c."commandId" = named.id AND c.status = $2
            ORDER BY number
            FOR UPDATE OF c"#,
         ids,
         from_status,
-        class,
     )
     .fetch_all(conn)
     .await
 }
 
-/// Records a failed try, charged to its class. One that no envelope came of is counted here;
-/// the others were when their envelope was stored.
-pub(crate) async fn fail(
+/// Writes the new values of failed commands and adds `tries` to their tries. A try that stored an
+/// envelope was counted when it was stored.
+pub(crate) async fn requeue_failed(
     conn: &mut PgConnection,
-    change: &Failure<'_>,
+    changes: &[Change],
+    from_status: &str,
+    message: Option<&str>,
+    tries: i32,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
+    let ids: Vec<&str> = changes.iter().map(|one| one.command_id.as_str()).collect();
+    let statuses: Vec<&str> = changes.iter().map(|one| one.status).collect();
+    let failures: Vec<&Value> = changes.iter().map(|one| &one.failures).collect();
+    let suspicions: Vec<Option<&Value>> =
+        changes.iter().map(|one| one.suspicion.as_ref()).collect();
+    let together: Vec<Option<&str>> = changes.iter().map(|one| one.together.as_deref()).collect();
+    let give_ups: Vec<Option<&Value>> = changes.iter().map(|one| one.give_up.as_ref()).collect();
+    let next: Vec<OffsetDateTime> = changes.iter().map(|one| one.next_attempt_at).collect();
     query!(
-        r#"UPDATE "OutboxCommand"
-           SET status = $3, "lastError" = $5, "nextAttemptAt" = $6, "updatedAt" = $8,
-               "giveUp" = coalesce("giveUp", $7),
-               attempts = attempts + CASE WHEN $2 = 'PENDING' THEN 1 ELSE 0 END,
-               failures = failures
-                   || jsonb_build_object($4::text, coalesce((failures ->> $4)::integer, 0) + 1)
-           WHERE "commandId" = $1 AND status = $2"#,
-        change.command_id,
-        change.from_status,
-        change.status,
-        change.class,
-        change.message,
-        change.next_attempt_at,
-        change.give_up,
+        r#"UPDATE "OutboxCommand" c
+           SET status = new.status, failures = new.failures, suspicion = new.suspicion,
+               together = new.together, "giveUp" = new."giveUp",
+               "nextAttemptAt" = new."nextAttemptAt", "lastError" = coalesce($9, c."lastError"),
+               attempts = c.attempts + $10, "updatedAt" = $11
+           FROM unnest($1::text[], $2::text[], $3::jsonb[], $4::jsonb[], $5::text[], $6::jsonb[],
+                       $7::timestamptz[])
+                AS new ("commandId", status, failures, suspicion, together, "giveUp",
+                        "nextAttemptAt")
+           WHERE c."commandId" = new."commandId" AND c.status = $8"#,
+        &ids as &[&str],
+        &statuses as &[&str],
+        &failures as &[&Value],
+        &suspicions as &[Option<&Value>],
+        &together as &[Option<&str>],
+        &give_ups as &[Option<&Value>],
+        &next,
+        from_status,
+        message,
+        tries,
         now,
     )
     .execute(conn)
@@ -239,14 +236,16 @@ pub(crate) async fn fail(
     Ok(())
 }
 
-/// Locks the commands that envelopes carry and that are not settled, with their envelopes.
-/// What waits for its result to be looked for has its outcome already.
+/// Locks the unsettled commands that envelopes carry and returns them. A command whose result is
+/// still to be checked has an outcome and is left out.
 pub(crate) async fn submitted_in(
     conn: &mut PgConnection,
     tx_ids: &[&str],
-) -> Result<Vec<(String, String)>, sqlx::Error> {
-    let rows = query!(
-        r#"SELECT c."txId" AS "tx_id!", c."commandId" AS command_id
+) -> Result<Vec<CarriedRow>, sqlx::Error> {
+    query_as!(
+        CarriedRow,
+        r#"SELECT c."txId" AS "tx_id!", c."commandId" AS command_id,
+                  cardinality(a."commandIds") AS "beside!"
            FROM "LedgerAttempt" a CROSS JOIN unnest(a."commandIds") AS carried (id)
            JOIN "OutboxCommand" c ON c."commandId" = carried.id AND c."txId" = a."txId"
            WHERE a."txId" = ANY($1) AND c.status = 'SUBMITTED' AND c.outcome IS NULL
@@ -254,8 +253,7 @@ pub(crate) async fn submitted_in(
         tx_ids as &[&str],
     )
     .fetch_all(conn)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.tx_id, row.command_id)).collect())
+    .await
 }
 
 /// Notifies the listeners of a channel.
@@ -264,7 +262,8 @@ pub(crate) async fn notify(conn: &mut PgConnection, channel: &str) -> Result<(),
     Ok(())
 }
 
-/// When the next command that is put off becomes due; only what returned is ever put off.
+/// Returns when the next delayed command becomes due. Only commands that were tried before are
+/// delayed.
 pub(crate) async fn next_due(
     conn: &mut PgConnection,
     now: OffsetDateTime,

@@ -1,8 +1,9 @@
-//! The outbox against a real PostgreSQL, without any ledger.
+//! The outbox with a real PostgreSQL and without a ledger.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod due;
 mod enqueue;
-mod look;
+mod held;
 mod tip;
 mod wake;

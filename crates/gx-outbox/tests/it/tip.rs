@@ -1,4 +1,4 @@
-//! Lag is told from heights, never from the age of what was applied.
+//! The lag is computed from heights, never from the age of the last block that was applied.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn known(blocks: u64, seconds: u64) -> Lag {
     Lag::Known { blocks, age: Duration::from_secs(seconds) }
 }
 
-/// RDY-02: an idle ledger has no lag, though the checkpoint is thirty days old.
+/// RDY-02: an idle ledger has no lag, even if the checkpoint is thirty days old.
 #[tokio::test]
 async fn an_idle_ledger_has_no_lag() {
     let db = TestDatabase::create().await;
@@ -40,7 +40,7 @@ async fn an_idle_ledger_has_no_lag() {
     assert_eq!(lag(&mut conn, CHANNEL, FRESH, NOW).await.unwrap(), known(0, 0));
 }
 
-/// RDY-02: without fresh word of the height the lag is unknown, and never zero.
+/// RDY-02: if no worker has reached the ledger recently, the lag is unknown, never zero.
 #[tokio::test]
 async fn a_ledger_out_of_reach_has_an_unknown_lag() {
     let db = TestDatabase::create().await;
@@ -56,8 +56,8 @@ async fn a_ledger_out_of_reach_has_an_unknown_lag() {
     assert!(reason.contains("2026-06-01 12:00:00"), "{reason}");
 }
 
-/// Lag is the age of the oldest sample above the checkpoint, and shrinks as blocks are
-/// applied; samples below the checkpoint are dropped.
+/// The lag is the age of the oldest sample above the checkpoint and shrinks as blocks are applied.
+/// Samples below the checkpoint are deleted.
 #[tokio::test]
 async fn lag_is_the_age_of_the_oldest_block_that_waits() {
     let db = TestDatabase::create().await;

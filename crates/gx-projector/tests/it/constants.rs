@@ -1,4 +1,5 @@
-//! Program, database and ledger have the same constants, or the start says which differ.
+//! Program, database and ledger have the same constants, or the health report names those that
+//! differ.
 
 use gx_model::CountryList;
 use gx_projector::{ProjectorSettings, differences, run};
@@ -14,8 +15,8 @@ async fn named(chain: &Chain) -> Vec<String> {
     found.iter().map(ToString::to_string).collect()
 }
 
-/// CFG-10, DB-07: what was seeded and what was loaded come from one source and agree. A
-/// pool's start that was changed, and countries removed or changed on either side, are named.
+/// CFG-10, DB-07: seeded and loaded constants come from one source and agree. A changed start of a
+/// pool, and countries that were removed or changed on either side, are named.
 #[tokio::test]
 async fn a_changed_constant_is_named_with_both_values() {
     let chain = Chain::bootstrapped().await;
@@ -44,8 +45,8 @@ async fn a_changed_constant_is_named_with_both_values() {
     assert_eq!(named(&chain).await, expected);
 }
 
-/// CFG-10, DB-07: a projector that starts says in its health which country is missing, and
-/// is degraded by that and by nothing else.
+/// CFG-10, DB-07: a projector that starts names the missing country in its health report, and is
+/// degraded for this reason alone.
 #[tokio::test]
 async fn a_starting_projector_reports_the_missing_country() {
     let chain = Chain::bootstrapped().await;

@@ -1,11 +1,11 @@
-//! What transactions do to the read model.
+//! What transactions change in the read model.
 
 use gx_model::{Command, Qirat};
 
 use crate::chain::{Chain, create, grant, transfer};
 
-/// PRJ-03: one transaction that creates a user, a wallet, a grant and a treasury credit
-/// shows all of it, with its id.
+/// PRJ-03: one transaction that creates a user, a wallet, a grant and a treasury credit writes all
+/// of these, with its id.
 #[tokio::test]
 async fn one_transaction_brings_user_wallet_grant_and_treasury_credit() {
     let chain = Chain::bootstrapped().await;
@@ -34,8 +34,8 @@ async fn one_transaction_brings_user_wallet_grant_and_treasury_credit() {
     assert_eq!(chain.one(registered).await, "true");
 }
 
-/// PRJ-13: a transfer between ledger ids updates both wallets, and activating one treasury
-/// leaves another locked.
+/// PRJ-13: a transfer between ledger ids updates both wallets, and activating one treasury leaves
+/// the other locked.
 #[tokio::test]
 async fn ids_of_each_kind_meet_their_own_rows() {
     let chain = Chain::bootstrapped().await;
@@ -64,8 +64,8 @@ async fn ids_of_each_kind_meet_their_own_rows() {
     assert_eq!(chain.one(&locked("treasury_SG")).await, "true");
 }
 
-/// G4: after each block the wallets and the pools of the read model sum to the supply,
-/// transfers to and from pools among them.
+/// G4: after each block, wallets and pools of the read model sum to the supply, also after
+/// transfers to and from pools.
 #[tokio::test]
 async fn money_is_neither_made_nor_lost_in_the_read_model() {
     let chain = Chain::start().await;
@@ -98,8 +98,8 @@ async fn money_is_neither_made_nor_lost_in_the_read_model() {
     );
 }
 
-/// An account that was closed meanwhile keeps its status, and a frozen one moves only
-/// between ACTIVE and FROZEN.
+/// An account that was closed keeps its status, and a frozen one moves only between ACTIVE and
+/// FROZEN.
 #[tokio::test]
 async fn statuses_move_only_along_the_table() {
     let chain = Chain::bootstrapped().await;
@@ -124,7 +124,7 @@ async fn statuses_move_only_along_the_table() {
     assert_eq!(chain.one(r#"SELECT count(*) FROM "LedgerUser" WHERE "isFrozen""#).await, "1");
 }
 
-/// Pause and resume show in the read model.
+/// A pause is in the read model until the resume.
 #[tokio::test]
 async fn a_pause_shows_until_the_resume() {
     let chain = Chain::bootstrapped().await;

@@ -1,4 +1,4 @@
-//! A database that fails, and projectors that die while they apply.
+//! A database that fails, and projectors that die while they apply blocks.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -14,8 +14,8 @@ use crate::chain::{BOUND, Chain, Person, create, grant, transfer};
 use crate::second::{catch_up, database_with_the_people_of, projector_into};
 use crate::snapshot::{assert_same, read_model};
 
-/// PRJ-05: while the database refuses what block three writes, the checkpoint stays at two
-/// and no later block is applied, however often it is tried; afterwards all are.
+/// PRJ-05: while the database rejects what block three writes, the checkpoint stays at two and no
+/// later block is applied, however often the step is repeated; afterwards all are.
 #[tokio::test]
 async fn nothing_overtakes_a_block_that_the_database_cannot_take() {
     let chain = Chain::bootstrapped().await;
@@ -54,18 +54,18 @@ async fn nothing_overtakes_a_block_that_the_database_cannot_take() {
     assert_eq!(chain.one(balances).await, ["500000000"; 4].join(" "));
 }
 
-/// How a life of the projector ends.
+/// How a run of the projector ends.
 #[derive(Debug, PartialEq)]
 enum Death {
-    /// The process is gone where it stood, and its connections with it.
+    /// The process and its connections are gone.
     Process,
-    /// The database drops the connections; the process lives on.
+    /// The database drops the connections; the process keeps running.
     Connections,
 }
 
-/// PRJ-09, G3: fifty times the projector dies at a random wait while it applies blocks of
-/// five events. What it leaves is never a part of a block, and in the end every row is as
-/// after an uninterrupted run.
+/// PRJ-09, G3: the projector dies fifty times at a random wait while it applies blocks of five
+/// events. It never leaves a part of a block, and in the end every row is as after an uninterrupted
+/// run.
 #[tokio::test]
 async fn fifty_deaths_of_the_projector_leave_no_trace() {
     let chain = Chain::bootstrapped().await;
@@ -75,7 +75,7 @@ async fn fifty_deaths_of_the_projector_leave_no_trace() {
     let mut rng = StdRng::seed_from_u64(9);
     let mut deaths = 0;
     while deaths < 50 {
-        // More than one life can apply.
+        // One run can apply more than one block.
         let applied = chain.checkpoint().await.unwrap_or(0);
         while chain.height().await < applied + 40 {
             chain.execute(&five_events(&ann, &ben)).await;
@@ -92,7 +92,7 @@ async fn fifty_deaths_of_the_projector_leave_no_trace() {
     assert_same(&interrupted, &read_model(&mut whole.connection().await).await);
 }
 
-/// A transaction after which both are as free as before, and the one richer.
+/// Submits a transaction after which both people are unfrozen and one has more GX.
 fn five_events(ann: &Person, ben: &Person) -> [Command; 5] {
     let (from, to) = (ann.id.to_string(), ben.id.to_string());
     let reason_code = "REVIEW".parse().unwrap();
@@ -105,8 +105,8 @@ fn five_events(ann: &Person, ben: &Person) -> [Command; 5] {
     ]
 }
 
-/// A projector that begins at the checkpoint, applies so many blocks at once and dies after
-/// so many waits. Whether it did.
+/// Runs a projector that begins at the checkpoint, applies `max_blocks` at once and dies after
+/// `waits` waits. Returns whether it died.
 async fn one_life(chain: &Chain, death: &Death, waits: u32, max_blocks: usize) -> bool {
     let pool = PgPoolOptions::new().connect_lazy(chain.db.url()).unwrap();
     let mut projector =
@@ -118,13 +118,13 @@ async fn one_life(chain: &Chain, death: &Death, waits: u32, max_blocks: usize) -
         drop_connections(chain).await;
         let failure = life.await;
         assert!(matches!(failure, ProjectorError::Database(_)), "{failure:?}");
-        // The same process leads again, and goes on with the very block.
+        // The same process leads again and continues with the same block.
         tokio::time::timeout(BOUND, go_on(&mut projector)).await.expect("it goes on");
     }
     died
 }
 
-/// Steps until the dead one's lock is free, and this one has begun.
+/// Steps until the lock of the dead projector is free and this one has begun.
 async fn lead(projector: &mut Projector) {
     let begin = async {
         while projector.step(BOUND).await.unwrap() == Progress::Standby {
@@ -134,7 +134,7 @@ async fn lead(projector: &mut Projector) {
     tokio::time::timeout(BOUND, begin).await.expect("the lock of the dead one is free");
 }
 
-/// Steps until a block is applied, through what a process meets that lost its connections.
+/// Steps until a block is applied, ignoring the errors of a process that lost its connections.
 async fn go_on(projector: &mut Projector) {
     loop {
         match projector.step(BOUND).await {
@@ -146,7 +146,7 @@ async fn go_on(projector: &mut Projector) {
     }
 }
 
-/// Steps until that fails.
+/// Steps until a step fails.
 async fn live(projector: &mut Projector) -> ProjectorError {
     loop {
         match projector.step(BOUND).await {
@@ -157,8 +157,8 @@ async fn live(projector: &mut Projector) -> ProjectorError {
     }
 }
 
-/// Lets a future run until it was polled so often; `None` where it had not ended then. It is
-/// polled where it waits, so that the number chooses the wait.
+/// Runs a future until it was polled `waits` times. Returns `None` if it had not ended then. It is
+/// polled only when it waits, so that the number selects the wait.
 async fn polled<F: Future>(future: F, polls: u32) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut left = polls;
@@ -170,7 +170,7 @@ async fn polled<F: Future>(future: F, polls: u32) -> Option<F::Output> {
     .await
 }
 
-/// Ends every connection to the chain's database but the one that says so.
+/// Ends every connection to the chain's database except the one that runs this.
 async fn drop_connections(chain: &Chain) {
     let mut conn = chain.db.connection().await;
     sqlx::query(
@@ -182,7 +182,7 @@ async fn drop_connections(chain: &Chain) {
     .unwrap();
 }
 
-/// Each block that is there is there with all its events, and the checkpoint is the last.
+/// Checks that each block has all its events, and that the checkpoint is the last block.
 async fn only_whole_blocks(chain: &Chain) {
     let parts = r#"SELECT count(*) FROM (
         SELECT "blockNumber" FROM "EventLog" WHERE "blockNumber" > 2

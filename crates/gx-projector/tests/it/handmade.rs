@@ -1,4 +1,4 @@
-//! Blocks made by hand, for what no ledger would write.
+//! Blocks that are built in the test, for content that no ledger writes.
 
 use gx_fabric_client::{Block, BlockTransaction, ChaincodeEvent, TransactionKind, ValidationCode};
 use gx_model::BatchEvent;
@@ -7,14 +7,14 @@ use time::macros::datetime;
 
 use crate::chain::CHAINCODE;
 
-/// The hash of the handmade block of that number.
+/// Returns the hash of the block with that number.
 fn hash(number: u64) -> [u8; 32] {
     let mut hash = [7; 32];
     hash[..8].copy_from_slice(&number.to_be_bytes());
     hash
 }
 
-/// A block with one valid transaction per event payload, each entry applied.
+/// Returns a block with one valid transaction for each event payload, each entry applied.
 pub(crate) fn block(number: u64, payloads: &[Value]) -> Block {
     let transactions = payloads.iter().enumerate().map(|(index, payload)| {
         let tx_id = format!("tx-{number}-{index}");
@@ -44,7 +44,7 @@ pub(crate) fn block(number: u64, payloads: &[Value]) -> Block {
     }
 }
 
-/// What a transaction says that carried these events in one applied command.
+/// Returns the chaincode event of a transaction with one applied command that has these events.
 pub(crate) fn applied(command: u32, events: &[Value]) -> Value {
     json!({ "version": 1, "entries": [{
         "commandId": crate::chain::create_id(command).to_string(),
@@ -53,12 +53,12 @@ pub(crate) fn applied(command: u32, events: &[Value]) -> Value {
     }]})
 }
 
-/// What the ledger said in the story that gx-model keeps: every event there is.
+/// The recorded story of gx-model, which has every kind of event.
 pub(crate) fn story() -> Value {
     serde_json::from_str(include_str!("../../../gx-model/tests/recorded/story.json")).unwrap()
 }
 
-/// The story's events, in order.
+/// Returns the events of the story, in order.
 pub(crate) fn story_events() -> Vec<Value> {
     let story = story();
     let entries = story["entries"].as_array().unwrap();

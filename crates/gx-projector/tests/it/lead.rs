@@ -1,4 +1,4 @@
-//! One projector leads; streams that end or fall silent are taken up again.
+//! One projector leads, and block streams that end or fall silent are opened again.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use crate::chain::{BOUND, Chain, create, grant};
 use crate::proxy::Proxy;
 
-/// PRJ-10: of two projectors one leads; when it dies the other takes over within the bound,
-/// and no event is applied twice.
+/// PRJ-10: of two projectors one leads; when it dies, the other takes over within the limit, and no
+/// event is applied twice.
 #[tokio::test]
 async fn a_standby_takes_over_when_the_leader_dies() {
     let chain = Chain::bootstrapped().await;
@@ -23,11 +23,11 @@ async fn a_standby_takes_over_when_the_leader_dies() {
     assert_eq!(standby.step(Duration::ZERO).await.unwrap(), Progress::Standby);
 
     chain.execute(&[create(&b), grant(&b)]).await;
-    // As a kill does: nothing is said, the connections just end.
+    // As after a kill: nothing is sent, the connections just end.
     drop(leader);
-    let died_at = Instant::now();
+    let deadline = Instant::now() + BOUND;
     while standby.step(Duration::ZERO).await.unwrap() == Progress::Standby {
-        assert!(died_at.elapsed() < Duration::from_secs(5), "nobody leads");
+        assert!(Instant::now() < deadline, "nobody leads");
     }
     chain.catch_up(&mut standby).await;
     let events = r#"SELECT count(*) FROM "EventLog" WHERE "eventName" <> 'CommandsCancelled'"#;
@@ -35,8 +35,8 @@ async fn a_standby_takes_over_when_the_leader_dies() {
     assert_eq!(chain.one(r#"SELECT count(*) FROM "Transaction""#).await, "2");
 }
 
-/// PRJ-11: after a clean end and in a black hole new blocks still arrive within the
-/// deadline, asked for from the checkpoint on.
+/// PRJ-11: after a clean end and after a black hole, new blocks still arrive within the deadline,
+/// requested from the checkpoint on.
 #[tokio::test]
 async fn blocks_arrive_though_streams_end_or_fall_silent() {
     let chain = Chain::bootstrapped().await;
@@ -48,17 +48,18 @@ async fn blocks_arrive_though_streams_end_or_fall_silent() {
     chain.devnet.faults().end_streams();
     let person = chain.person(1).await;
     chain.execute(&[create(&person)]).await;
-    let within = tokio::time::timeout(BOUND / 3, chain.apply_one(&mut projector));
+    let within = tokio::time::timeout(BOUND, chain.apply_one(&mut projector));
     assert_eq!(within.await.unwrap().number, 2);
 
-    // The connection stays open and carries nothing any more.
+    // The connection stays open and no longer carries anything.
     proxy.freeze();
     chain.execute(&[grant(&person)]).await;
-    let within = tokio::time::timeout(BOUND / 3, chain.apply_one(&mut projector));
+    let within = tokio::time::timeout(BOUND, chain.apply_one(&mut projector));
     assert_eq!(within.await.unwrap().number, 3);
 }
 
-/// A ledger that is gone is a state: steps fail, and the blocks come when it is back.
+/// A ledger that is away does not end the projector: steps fail, and the blocks come when it is
+/// back.
 #[tokio::test]
 async fn the_projector_survives_a_ledger_that_is_away() {
     let chain = Chain::start().await;

@@ -1,15 +1,18 @@
-//! The projector against a development ledger, a real PostgreSQL, and blocks made by hand.
+//! The projector with a development ledger, a real PostgreSQL, and blocks built in the tests.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod adoption;
 mod chain;
 mod commands;
 mod constants;
 mod dead;
 mod effects;
 mod failing;
+mod guards;
 mod handmade;
 mod lead;
+mod newest;
 mod order;
 #[path = "../../../gx-fabric-client/tests/it/proxy.rs"]
 #[allow(dead_code, reason = "its owner uses the rest of it")]
@@ -20,7 +23,11 @@ mod replay;
 mod results;
 mod roles;
 mod second;
+mod silent;
 mod snapshot;
+mod storm;
+mod tasks;
 mod together;
 mod verify;
 mod whole;
+mod wrong_peers;

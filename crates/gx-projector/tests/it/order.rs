@@ -1,12 +1,12 @@
-//! Blocks come in order, from block 0, on the chain of this database.
+//! Blocks are applied in order, from block 0, on the chain of this database.
 
 use std::time::Duration;
 
 use gx_db::testing::TestDatabase;
 use gx_fabric_client::Block;
 use gx_model::EventRecord;
-use gx_outbox::RetryPolicy;
-use gx_projector::{Halt, ProjectorError, Rules, apply_block};
+use gx_outbox::failure::RetryPolicy;
+use gx_projector::{ApplySettings, Halt, ProjectorError, apply_block};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use time::macros::datetime;
@@ -16,8 +16,8 @@ use crate::handmade::block;
 
 const NOW: time::OffsetDateTime = datetime!(2026-06-01 00:00 UTC);
 
-fn rules() -> Rules {
-    Rules {
+fn settings() -> ApplySettings {
+    ApplySettings {
         channel: CHANNEL.to_owned(),
         chaincode: CHAINCODE.to_owned(),
         decode: EventRecord::decode,
@@ -32,7 +32,7 @@ async fn apply(db: &TestDatabase, number: u64) -> Result<(), ProjectorError> {
 async fn apply_as_is(db: &TestDatabase, block: &Block) -> Result<(), ProjectorError> {
     let mut rng = StdRng::seed_from_u64(3);
     let mut conn = db.connection().await;
-    apply_block(&mut conn, block, &rules(), &mut rng, NOW).await.map(drop)
+    apply_block(&mut conn, block, &settings(), &mut rng, NOW).await.map(drop)
 }
 
 async fn checkpoint(db: &TestDatabase) -> Option<i64> {
@@ -40,7 +40,7 @@ async fn checkpoint(db: &TestDatabase) -> Option<i64> {
     sqlx::query_scalar(sql).fetch_optional(db.pool()).await.unwrap()
 }
 
-/// PRJ-06: a read model without anything does not begin at block 89.
+/// PRJ-06: an empty read model does not begin at block 89.
 #[tokio::test]
 async fn an_empty_read_model_begins_at_block_zero_only() {
     let db = TestDatabase::create().await;
@@ -49,7 +49,8 @@ async fn an_empty_read_model_begins_at_block_zero_only() {
     assert_eq!(checkpoint(&db).await, None);
 }
 
-/// PRJ-06: block 7 after block 5 is a gap that halts by name; the checkpoint stays.
+/// PRJ-06: block 7 after block 5 is a gap that halts the projector with a message; the checkpoint
+/// stays.
 #[tokio::test]
 async fn a_gap_halts_and_leaves_the_checkpoint() {
     let db = TestDatabase::create().await;
@@ -59,12 +60,13 @@ async fn a_gap_halts_and_leaves_the_checkpoint() {
     let error = apply(&db, 7).await.unwrap_err();
     let gap = Halt::Gap { expected: 6, found: 7 };
     assert!(matches!(&error, ProjectorError::Halted(halt) if *halt == gap), "{error:?}");
-    assert_eq!(gap.to_string(), "block 7 came where block 6 was due: nothing was applied");
+    let text = gap.to_string();
+    assert!(text.starts_with("block 7 came where block 6 was due, and was not applied"), "{text}");
     assert_eq!(checkpoint(&db).await, Some(5));
     apply(&db, 6).await.unwrap();
 }
 
-/// A block of the right number that does not continue the applied one is refused.
+/// A block with the right number that does not continue the last one is rejected.
 #[tokio::test]
 async fn a_block_of_another_past_is_refused() {
     let db = TestDatabase::create().await;
@@ -76,9 +78,9 @@ async fn a_block_of_another_past_is_refused() {
     assert_eq!(checkpoint(&db).await, Some(0));
 }
 
-/// PRJ-10: a projector that only believes that it leads cannot apply a block twice.
+/// PRJ-10: a projector that wrongly assumes that it leads cannot apply a block twice.
 #[tokio::test]
-async fn a_block_is_applied_once_whoever_tries() {
+async fn a_block_is_applied_once_by_any_projector() {
     let db = TestDatabase::create().await;
     apply(&db, 0).await.unwrap();
     apply(&db, 1).await.unwrap();
@@ -90,7 +92,7 @@ async fn a_block_is_applied_once_whoever_tries() {
     assert_eq!([first.is_ok(), second.is_ok()].into_iter().filter(|ok| *ok).count(), 1);
 }
 
-/// PRJ-06: a checkpoint whose events the read model lacks is refused at the start.
+/// PRJ-06: a checkpoint whose events the read model lacks is rejected at the start.
 #[tokio::test]
 async fn a_checkpoint_over_an_emptied_read_model_is_refused() {
     let chain = Chain::bootstrapped().await;
@@ -101,7 +103,7 @@ async fn a_checkpoint_over_an_emptied_read_model_is_refused() {
     let mut next = chain.projector();
     let refused = async {
         loop {
-            // The server may take a moment to see that the first one is gone.
+            // The server may take a moment to notice that the first projector is gone.
             match next.step(Duration::ZERO).await {
                 Ok(progress) => assert_eq!(progress, gx_projector::Progress::Standby),
                 Err(error) => return error,
@@ -114,8 +116,8 @@ async fn a_checkpoint_over_an_emptied_read_model_is_refused() {
     };
 }
 
-/// Another chain behind the same address is told by its genesis block, and a chain that
-/// parted later by the checkpoint's block.
+/// Another chain at the same address is recognised by its block 0, and a chain that diverged later
+/// by the checkpoint's block.
 #[tokio::test]
 async fn another_chain_is_refused_by_name() {
     let chain = Chain::bootstrapped().await;
@@ -127,7 +129,9 @@ async fn another_chain_is_refused_by_name() {
         let other =
             format!(r#"UPDATE "ProjectorState" SET "{column}" = decode(repeat('ab', 32), 'hex')"#);
         chain.sql(&other).await;
-        let mut projector = chain.projector();
+        // A client that does not know what the peer showed before.
+        let ledger = chain.ledger_at(&chain.devnet.endpoint());
+        let mut projector = chain.projector_on(ledger);
         let deadline = tokio::time::Instant::now() + crate::chain::BOUND;
         let error = loop {
             match projector.step(Duration::from_millis(50)).await {

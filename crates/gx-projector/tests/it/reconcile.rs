@@ -1,4 +1,4 @@
-//! The reconciliation job beside a running projector.
+//! The reconciliation next to a running projector.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::chain::{BOUND, CHANNEL, Chain, create, grant};
 
-/// Asks the projector, and waits for its report.
+/// Creates a task and waits for its report.
 async fn ask(chain: &Chain, task_id: &str, task: Task) -> Value {
     let mut conn = chain.db.connection().await;
     let row = TaskRow::new(task_id, CHANNEL, task, "admin-1", chain.clock.now());
@@ -34,9 +34,9 @@ async fn check(board: &HealthBoard) -> Value {
     report["checks"]["reconciliation"].clone()
 }
 
-/// PRJ-12: beside a projector that goes on, the job reports a wrong balance, a wrong ledger
-/// id and a missing country in its counts and in the health; a repair in an administrator's
-/// name puts them right and is audited under that name; the next report is empty.
+/// PRJ-12: while the projector runs, the reconciliation reports a wrong balance, a wrong ledger id
+/// and a missing country in its counts and in the health report. A correction requested by an
+/// administrator fixes them and is audited under that name; the next report is empty.
 #[tokio::test]
 async fn the_job_reports_repairs_and_reports_nothing_more() {
     let chain = Chain::bootstrapped().await;

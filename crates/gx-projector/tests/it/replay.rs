@@ -1,4 +1,4 @@
-//! The same chain gives the same rows, however often and from wherever it is read.
+//! The same chain makes the same rows, however often and from whichever block it is read.
 
 use gx_model::{BatchEvent, DomainEvent, EventRecord, UnreadableEvent};
 use gx_projector::{Progress, Selection, replay_dead};
@@ -9,7 +9,7 @@ use crate::handmade::applied;
 
 const FORGET_CHECKPOINT: &str = r#"DELETE FROM "ProjectorState""#;
 
-/// PRJ-08: the whole ledger replayed twice over live tables changes nothing.
+/// PRJ-08: replaying the whole ledger twice over live tables changes nothing.
 #[tokio::test]
 async fn replaying_the_ledger_over_live_rows_changes_nothing() {
     let chain = Chain::bootstrapped().await;
@@ -23,10 +23,10 @@ async fn replaying_the_ledger_over_live_rows_changes_nothing() {
     }
 }
 
-/// G3: replaying all blocks into an empty read model gives the rows that the live one has,
-/// to the millisecond and to the id.
+/// G3: replaying all blocks into an empty read model makes the rows of the live one, including ids
+/// and milliseconds.
 #[tokio::test]
-async fn a_read_model_made_anew_equals_the_live_one() {
+async fn a_rebuilt_read_model_equals_the_live_one() {
     let chain = Chain::bootstrapped().await;
     let mut live = chain.projector();
     mixed_workload(&chain).await;
@@ -48,7 +48,7 @@ async fn a_read_model_made_anew_equals_the_live_one() {
     assert_eq!(chain.rows().await, rows);
 }
 
-/// Reads an event whose data stand under another name.
+/// Reads an event whose data has another name.
 fn corrected(record: &EventRecord) -> Result<DomainEvent, UnreadableEvent> {
     let mut json = record.json().clone();
     if let Some(data) = json.as_object_mut().and_then(|event| event.remove("payload")) {
@@ -57,8 +57,8 @@ fn corrected(record: &EventRecord) -> Result<DomainEvent, UnreadableEvent> {
     EventRecord::from_json(json).decode()
 }
 
-/// PRJ-08: a dead letter that was replayed stays applied, and holds nothing back, when the
-/// ledger is replayed by a release that cannot read it.
+/// PRJ-08: a dead letter that was replayed stays applied, and holds back nothing, when the ledger
+/// is replayed by a release that cannot read it.
 #[tokio::test]
 async fn a_replayed_dead_letter_is_not_held_again() {
     let chain = Chain::bootstrapped().await;
@@ -75,7 +75,7 @@ async fn a_replayed_dead_letter_is_not_held_again() {
     let mut conn = chain.db.connection().await;
     let now = chain.clock.now();
     let report = replay_dead(&mut conn, CHANNEL, Selection::All, corrected, now).await.unwrap();
-    assert_eq!((report.replayed.len(), report.still_held.len()), (2, 0), "{report:?}");
+    assert_eq!((report.replayed_count, report.still_held_count), (2, 0), "{report:?}");
     let rows = chain.rows().await;
 
     projector.stop();

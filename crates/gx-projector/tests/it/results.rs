@@ -1,10 +1,10 @@
-//! Declared results of commands, looked for on the ledger after their commit.
+//! Declared results of commands, which are checked on the ledger after the commit.
 
 use std::time::Duration;
 
 use gx_devnet::TxValidationCode;
 use gx_model::{Command, CommandId, Country, CountryList, Qirat};
-use gx_outbox::{NewCommand, enqueue};
+use gx_outbox::enqueue::{NewCommand, enqueue};
 use gx_projector::Progress;
 use metrics_exporter_prometheus::PrometheusBuilder;
 
@@ -34,7 +34,7 @@ fn one_country() -> Vec<Country> {
     vec![CountryList::embedded().get("MY".parse().unwrap()).unwrap().clone()]
 }
 
-/// Steps until no block came for a moment: then results are looked for.
+/// Steps until no block comes; then results are checked.
 async fn rest(chain: &Chain, projector: &mut gx_projector::Projector) {
     chain.catch_up(projector).await;
     idle(projector).await;
@@ -47,9 +47,9 @@ async fn idle(projector: &mut gx_projector::Projector) {
     }
 }
 
-/// OUT-08: a bootstrap that the ledger commits, with its event and without writing any pool,
-/// ends COMMITTED_UNVERIFIED with what is missing, counted, and is never shown as COMMITTED;
-/// a list of countries of which nothing was written likewise.
+/// OUT-08: a bootstrap that the ledger commits with its event but without writing any pool ends
+/// COMMITTED_UNVERIFIED with what is missing, is counted, and is never shown as COMMITTED. The same
+/// holds for a list of countries that was not written.
 #[tokio::test]
 async fn a_bootstrap_without_pools_is_committed_unverified() {
     let recorder = PrometheusBuilder::new().build_recorder();
@@ -78,12 +78,12 @@ async fn a_bootstrap_without_pools_is_committed_unverified() {
         let counted = format!("gx_commands_unverified_total{{kind=\"{kind}\"}} 1");
         assert!(rendered.contains(&counted), "{rendered}");
     }
-    let census = gx_outbox::census(&mut chain.db.connection().await).await.unwrap();
-    assert!(census.commands.contains(&(gx_model::CommandStatus::CommittedUnverified, 2)));
+    let stats = gx_outbox::submitter::outbox_stats(&mut chain.db.connection().await).await.unwrap();
+    assert!(stats.commands.contains(&(gx_model::CommandStatus::CommittedUnverified, 2)));
 }
 
-/// OUT-08: where the result is there, the command is COMMITTED; not before somebody has
-/// looked, and not while the ledger gives no answer.
+/// OUT-08: if the result is found, the command becomes COMMITTED, but not before it was checked,
+/// and not while the ledger does not answer.
 #[tokio::test]
 async fn a_result_that_is_there_makes_the_command_committed() {
     let chain = Chain::start().await;
@@ -107,9 +107,9 @@ async fn a_result_that_is_there_makes_the_command_committed() {
     assert_eq!(chain.total().await, Qirat::SUPPLY.to_string());
 }
 
-/// OUT-08: the ledger replayed over a command whose result was found missing leaves it so.
+/// OUT-08: replaying the ledger over a command whose result was missing does not change its status.
 #[tokio::test]
-async fn a_replay_does_not_change_what_was_looked_for() {
+async fn a_replay_does_not_change_a_checked_result() {
     let chain = Chain::start().await;
     let mut projector = chain.projector();
     chain.catch_up(&mut projector).await;

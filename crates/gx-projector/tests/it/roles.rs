@@ -1,4 +1,4 @@
-//! What projectors say of their role, and a leader that lost its lock.
+//! The role that projectors report, and a leader that lost its lock.
 
 use std::time::Duration;
 
@@ -12,10 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::chain::{BOUND, Chain, create, grant, transfer};
 use crate::second::catch_up;
 
-/// Longest time without a leader.
-const HANDOVER: Duration = Duration::from_secs(5);
-
-/// A projector as a process runs it.
+/// Runs a projector as a process does.
 struct Running {
     board: HealthBoard,
     task: JoinHandle<()>,
@@ -54,9 +51,9 @@ async fn caught_up(chain: &Chain) {
     until("the newest block", BOUND, newest).await;
 }
 
-/// PRJ-10: of two running projectors one reports that it leads and the other that it stands
-/// by; when the leader dies the other reports the lead within the bound, and each event was
-/// applied once.
+/// PRJ-10: of two running projectors one reports that it leads and the other that it is a standby;
+/// when the leader dies, the other reports the lead within the limit, and each event was applied
+/// once.
 #[tokio::test]
 async fn the_standby_reports_the_lead_when_the_leader_dies() {
     let chain = Chain::bootstrapped().await;
@@ -74,16 +71,16 @@ async fn the_standby_reports_the_lead_when_the_leader_dies() {
 
     running.remove(leader).task.abort();
     let other = &running[0];
-    until("another leader", HANDOVER, async || other.role().await == "leader").await;
+    until("another leader", BOUND, async || other.role().await == "leader").await;
     chain.execute(&[transfer(&ann.id.to_string(), &ben.id.to_string(), 7)]).await;
     caught_up(&chain).await;
     once_only(&chain, 1).await;
     other.task.abort();
 }
 
-/// PRJ-10: a leader whose connection is cut may believe for a moment that it leads; another
-/// one leads at once, the old one steps back, and what it had received it does not apply
-/// again when it leads once more.
+/// PRJ-10: a leader whose connection is cut may assume for a moment that it still leads. Another
+/// one leads at once, the old one steps down, and when it leads again it does not apply again what
+/// it had received.
 #[tokio::test]
 async fn a_leader_that_lost_its_lock_applies_nothing_twice() {
     let chain = Chain::bootstrapped().await;
@@ -113,7 +110,7 @@ async fn a_leader_that_lost_its_lock_applies_nothing_twice() {
     assert_eq!(chain.one(balances).await, "488994500 11000000");
 }
 
-/// So many transfers, each in the log once and in two histories.
+/// Checks the number of transfers, each once in the log and in two histories.
 async fn once_only(chain: &Chain, transfers: usize) {
     let logged = r#"SELECT count(*) FROM "EventLog" WHERE "eventName" = 'TransferCompleted'"#;
     assert_eq!(chain.one(logged).await, transfers.to_string());

@@ -1,17 +1,17 @@
-//! Further databases and projectors beside those of a chain.
+//! Further databases and projectors for the same chain.
 
 use gx_db::PgPool;
 use gx_db::testing::TestDatabase;
 use gx_model::Clock;
-use gx_outbox::Waker;
-use gx_projector::{Parts, Projector};
+use gx_outbox::enqueue::Waker;
+use gx_projector::{Projector, ProjectorContext};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::Value;
 
 use crate::chain::Chain;
 
-/// Another database with the same people, before anything of theirs is projected.
+/// Creates another database with the same people, before anything of theirs is projected.
 pub(crate) async fn database_with_the_people_of(chain: &Chain) -> TestDatabase {
     let other = TestDatabase::create().await;
     let people: Vec<Value> = sqlx::query_scalar(r#"SELECT to_jsonb(p) FROM "UserProfile" p"#)
@@ -40,24 +40,24 @@ pub(crate) async fn database_with_the_people_of(chain: &Chain) -> TestDatabase {
     other
 }
 
-/// A projector of the chain into any database, by any clock.
+/// Creates a projector of the chain into any database, with any clock.
 pub(crate) fn projector_into(chain: &Chain, pool: &PgPool, clock: Clock) -> Projector {
-    let parts = Parts {
+    let context = ProjectorContext {
         waker: Waker::new(pool.clone()),
         pool: pool.clone(),
         ledger: chain.ledger.clone(),
-        rules: chain.rules(),
+        settings: chain.settings(),
         clock,
     };
-    Projector::new(parts, StdRng::seed_from_u64(5))
+    Projector::new(context, StdRng::seed_from_u64(5))
 }
 
 /// Steps until every block that exists now is applied in the projector's own database.
 pub(crate) async fn catch_up(chain: &Chain, projector: &mut Projector) {
     let height = i64::try_from(chain.height().await).unwrap();
     loop {
-        let mut conn = projector.parts().pool.acquire().await.unwrap();
-        let at = gx_outbox::checkpoint(&mut conn, crate::chain::CHANNEL).await.unwrap();
+        let mut conn = projector.context().pool.acquire().await.unwrap();
+        let at = gx_outbox::tip::checkpoint(&mut conn, crate::chain::CHANNEL).await.unwrap();
         drop(conn);
         if at.is_some_and(|at| at.block_number + 1 >= height) {
             return;

@@ -1,15 +1,15 @@
-//! Everything a database says of the chain, to be compared with another one.
+//! Everything that a database has from the chain, for comparison with another database.
 
 use std::collections::BTreeMap;
 
 use gx_db::PgConnection;
 use sqlx::AssertSqlSafe;
 
-/// A table's rows as JSON, in order, under the table's name.
+/// The rows of a table as JSON, in order, with the table's name.
 pub(crate) type Snapshot = BTreeMap<&'static str, Vec<String>>;
 
-/// The projected tables and the people, and for each table the columns that say when or in
-/// which order this database was written to.
+/// The projected tables and the people, and for each table the columns that say when or in which
+/// order this database was written.
 const READ_MODEL: [(&str, &[&str]); 12] = [
     ("EventLog", &[]),
     ("EventDLQ", &["deadEventId", "createdAt", "resolvedAt"]),
@@ -25,7 +25,7 @@ const READ_MODEL: [(&str, &[&str]); 12] = [
     ("ProjectorState", &["updatedAt"]),
 ];
 
-/// Every row that is a function of the chain.
+/// Returns every row that depends only on the chain.
 pub(crate) async fn read_model(conn: &mut PgConnection) -> Snapshot {
     let mut all = Snapshot::new();
     for (table, without) in READ_MODEL {

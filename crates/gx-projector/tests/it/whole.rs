@@ -1,4 +1,4 @@
-//! The whole read model after a little of everything that can happen on a ledger.
+//! The whole read model after some of everything that can happen on a ledger.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ fn numbered(commands: &[Command]) -> Vec<BatchCommand> {
     commands.iter().map(|command| BatchCommand::new(fresh_id(), command)).collect()
 }
 
-/// People live, and things go wrong: commands are deferred, refused, cancelled and repeated,
-/// an envelope is sent twice, transactions are found invalid.
+/// Makes people pay, and makes things go wrong: commands are deferred, refused, cancelled and
+/// repeated, an envelope is sent twice, transactions are invalid.
 async fn a_little_of_everything(chain: &Chain, people: &[Person; 3]) {
     let [ann, ben, cho] = people.each_ref().map(|person| person.id.to_string());
     let [a, b, c] = people;
@@ -84,9 +84,9 @@ async fn invalid_repeated_and_cancelled(chain: &Chain, payment: &Command) {
     tokio::time::timeout(BOUND, both).await.unwrap();
 }
 
-/// G3, FAB-07: replayed from block 0 into another database, under a clock of another year,
-/// the same chain gives every projected table row for row; what was found invalid, sent
-/// again, refused or cancelled left nothing in it.
+/// G3, FAB-07: replayed from block 0 into another database under the clock of another year, the
+/// same chain makes every projected table row by row. Transactions that were invalid, sent again,
+/// refused or cancelled left nothing.
 #[tokio::test]
 async fn a_replay_under_another_clock_gives_equal_rows() {
     let chain = Chain::start().await;
@@ -108,8 +108,8 @@ async fn a_replay_under_another_clock_gives_equal_rows() {
     assert_eq!(chain.one(transfers).await, "12");
 }
 
-/// G4: at every block from the bootstrap on, wallets and pools of the read model sum to the
-/// supply and none is negative; in the end each is what the chain says it is.
+/// G4: at every block from the bootstrap on, wallets and pools of the read model sum to the supply
+/// and none is negative; in the end each equals the chain.
 #[tokio::test]
 async fn wallets_and_pools_sum_to_the_supply_at_every_block_and_are_the_chains() {
     let chain = Chain::start().await;
@@ -136,7 +136,7 @@ async fn wallets_and_pools_sum_to_the_supply_at_every_block_and_are_the_chains()
     }
 }
 
-/// Balances of the read model, by name.
+/// Returns the balances of the read model, by name.
 async fn here(chain: &Chain, what: &str) -> Vec<(String, i64)> {
     let sql = match what {
         "pool" => r#"SELECT "poolId", balance FROM "PoolBalance" ORDER BY "poolId" COLLATE "C""#,
@@ -149,7 +149,7 @@ async fn here(chain: &Chain, what: &str) -> Vec<(String, i64)> {
     sqlx::query_as(sql).fetch_all(chain.db.pool()).await.unwrap()
 }
 
-/// The same balances as the chain has them.
+/// Returns the same balances from the chain.
 async fn on_chain(chain: &Chain, function: &str) -> Vec<(String, i64)> {
     let mut answers: Vec<Value> = Vec::new();
     if function == "GetPoolStatus" {

@@ -1,62 +1,62 @@
-//! SQL of answers that are kept for repetition.
+//! SQL of responses that are kept for repetition.
 
 use gx_db::PgConnection;
 use time::OffsetDateTime;
 
-use super::Asked;
+use super::KeyedRequest;
 
-/// Expired answers that one request clears away at most.
+/// Limit of expired responses that one request deletes.
 const CLEARED_AT_ONCE: i64 = 16;
 
-/// An answer as it was sent.
-pub(super) struct Answer {
+/// A response as it was sent.
+pub(super) struct StoredResponse {
     pub(super) fingerprint: Vec<u8>,
     pub(super) status: i16,
     pub(super) content_type: String,
     pub(super) body: Vec<u8>,
 }
 
-/// Whether this transaction alone works on the key now.
+/// Returns whether this transaction got the lock of the key.
 pub(super) async fn try_lock(
     conn: &mut PgConnection,
-    asked: &Asked<'_>,
+    request: &KeyedRequest<'_>,
 ) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT pg_try_advisory_xact_lock(
                hashtextextended(jsonb_build_array($1::text, $2::text, $3::text)::text, 0)
            ) AS "is_ours!""#,
-        asked.principal,
-        asked.route,
-        asked.key.as_str(),
+        request.principal,
+        request.route,
+        request.key.as_str(),
     )
     .fetch_one(conn)
     .await
 }
 
-pub(super) async fn answer(
+pub(super) async fn response(
     conn: &mut PgConnection,
-    asked: &Asked<'_>,
+    request: &KeyedRequest<'_>,
     now: OffsetDateTime,
-) -> Result<Option<Answer>, sqlx::Error> {
+) -> Result<Option<StoredResponse>, sqlx::Error> {
     sqlx::query_as!(
-        Answer,
+        StoredResponse,
         r#"SELECT fingerprint, status, "contentType" AS content_type, body
            FROM "HttpIdempotency"
            WHERE principal = $1 AND route = $2 AND key = $3 AND "expiresAt" > $4"#,
-        asked.principal,
-        asked.route,
-        asked.key.as_str(),
+        request.principal,
+        request.route,
+        request.key.as_str(),
         now,
     )
     .fetch_optional(conn)
     .await
 }
 
-/// Keeps an answer in the place of one that has expired.
+/// Stores a response, replacing an expired one.
 pub(super) async fn keep(
     conn: &mut PgConnection,
-    asked: &Asked<'_>,
-    answer: &Answer,
+    request: &KeyedRequest<'_>,
+    stored: &StoredResponse,
     now: OffsetDateTime,
     expires_at: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
@@ -68,13 +68,13 @@ pub(super) async fn keep(
            SET fingerprint = excluded.fingerprint, status = excluded.status,
                "contentType" = excluded."contentType", body = excluded.body,
                "createdAt" = excluded."createdAt", "expiresAt" = excluded."expiresAt""#,
-        asked.principal,
-        asked.route,
-        asked.key.as_str(),
-        answer.fingerprint,
-        answer.status,
-        answer.content_type,
-        answer.body,
+        request.principal,
+        request.route,
+        request.key.as_str(),
+        stored.fingerprint,
+        stored.status,
+        stored.content_type,
+        stored.body,
         now,
         expires_at,
     )
@@ -83,8 +83,7 @@ pub(super) async fn keep(
     Ok(())
 }
 
-/// Clears away a few answers that nobody may ask for any more, so that the table stays as
-/// large as a day's requests.
+/// Deletes some expired responses, so that the table holds about one day of requests.
 pub(super) async fn forget_expired(
     conn: &mut PgConnection,
     now: OffsetDateTime,

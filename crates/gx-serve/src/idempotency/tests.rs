@@ -1,4 +1,4 @@
-//! Keys as clients write them. What they do to a route is tested with the routes that take them.
+//! Formats of keys. Their effect is tested with the routes that take them.
 
 use super::{IdempotencyKey, KEY_LIMIT, fingerprint, structured_string};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -12,7 +12,7 @@ fn read(values: &[&str]) -> Result<String, String> {
     key.map(|key| key.0).map_err(|problem| problem.kind().code.to_owned())
 }
 
-/// SEC-API-02: a key is an sf-string.
+/// SEC-API-02: a key is an sf-string, and a bare `k` is the same key as `"k"`.
 #[test]
 fn a_key_is_a_quoted_text_of_bounded_length() {
     assert_eq!(read(&[r#""8e03978e-40d5""#]).unwrap(), "8e03978e-40d5");
@@ -20,7 +20,27 @@ fn a_key_is_a_quoted_text_of_bounded_length() {
     let longest = "k".repeat(KEY_LIMIT);
     assert_eq!(read(&[&format!("\"{longest}\"")]).unwrap(), longest);
     let too_long = format!("\"k{longest}\"");
-    for wrong in ["bare", "\"open", "\"\"", "\"a\"b\"", r#""\n""#, "\"a\\\"", &too_long] {
+    for key in ["k", "8e03978e-40d5-43dd-bc93-6894a57f9324", "a/b+c==", r"back\slash"] {
+        let quoted = format!("\"{}\"", key.replace('\\', r"\\"));
+        assert_eq!(read(&[key]).unwrap(), key);
+        assert_eq!(read(&[&quoted]).unwrap(), key);
+        assert_eq!(read(&[&format!("  {key} ")]).unwrap(), key);
+    }
+    assert_eq!(read(&[&longest]).unwrap(), longest);
+    let too_long_bare = format!("k{longest}");
+    for wrong in [
+        "two words",
+        "k, k",
+        &too_long_bare,
+        "",
+        " ",
+        "\"open",
+        "\"\"",
+        "\"a\"b\"",
+        r#""\n""#,
+        "\"a\\\"",
+        &too_long,
+    ] {
         assert_eq!(read(&[wrong]).unwrap_err(), "idempotency_key_required", "{wrong}");
     }
     assert_eq!(read(&[]).unwrap_err(), "idempotency_key_required");
@@ -28,7 +48,7 @@ fn a_key_is_a_quoted_text_of_bounded_length() {
     assert_eq!(structured_string("\"é\""), None);
 }
 
-/// API-10: the older name of the field is read too, with quotes and without.
+/// API-10: the older name of the field is read too, with quotes and without; not both names.
 #[test]
 fn the_older_field_takes_bare_keys_too() {
     let read_older = |value: &'static str| {

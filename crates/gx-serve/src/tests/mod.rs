@@ -1,10 +1,14 @@
-//! The skeleton of a service, tested with a service of a few routes.
+//! The frame of a service, tested with a service of a few routes.
 
+mod connections;
 mod listeners;
+mod manners;
+mod repeats;
 mod reports;
 mod settings;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -21,10 +25,15 @@ use utoipa_axum::routes;
 
 use crate::fields::{Fields, FromFields, Text};
 use crate::telemetry::{self, LogFormat, LogSettings};
-use crate::{Access, Entropy, Envelope, HealthBoard, Json, Problem, Reply, Routes, ServiceParts};
+use crate::{
+    Entropy, HealthBoard, Json, Problem, Reply, RequestLayer, RouteAccess, Routes, ServiceParts,
+};
 use crate::{RouteInfo, Service};
 
-/// What `/echo` takes.
+/// Limit of every wait; longer means that a test hangs.
+const BOUND: Duration = Duration::from_secs(120);
+
+/// The body of `/echo`.
 #[derive(ToSchema)]
 struct Echo {
     #[schema(value_type = String, max_length = 5)]
@@ -32,12 +41,14 @@ struct Echo {
 }
 
 impl FromFields for Echo {
+    const BODY_LIMIT_BYTES: usize = crate::limits::BODY_LIMIT_BYTES;
+
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         Some(Self { text: fields.required("text")? })
     }
 }
 
-#[utoipa::path(post, path = "/echo", request_body = Echo,
+#[utoipa::path(post, path = "/echo",
                responses((status = 200, description = "The text.", body = String)))]
 async fn echo(Json(echo): Json<Echo>) -> Result<Reply<String>, Problem> {
     Ok(Reply::ok(echo.text.0))
@@ -50,12 +61,12 @@ async fn panics() -> StatusCode {
 
 /// Tells when `/slow` has begun, and lets it end.
 #[derive(Clone, Default)]
-struct Gate(Arc<(Notify, Notify)>);
+struct SlowRoute(Arc<(Notify, Notify)>);
 
 #[utoipa::path(get, path = "/slow", responses((status = 200, description = "Later.")))]
-async fn slow(State(gate): State<Gate>) -> &'static str {
-    gate.0.0.notify_one();
-    gate.0.1.notified().await;
+async fn slow(State(slow_route): State<SlowRoute>) -> &'static str {
+    slow_route.0.0.notify_one();
+    slow_route.0.1.notified().await;
     "done"
 }
 
@@ -64,26 +75,44 @@ async fn never() -> &'static str {
     std::future::pending().await
 }
 
+/// More than the buffers of sockets hold.
+const LARGE_BYTES: usize = 64 * 1024 * 1024;
+
+#[utoipa::path(get, path = "/large", responses((status = 200, description = "Much.")))]
+async fn large() -> Vec<u8> {
+    vec![b'x'; LARGE_BYTES]
+}
+
 fn clock() -> Clock {
     Clock::manual(datetime!(2026-03-01 12:00:00 UTC))
 }
 
 fn a_service() -> Service {
-    a_service_with(Gate::default())
+    a_service_with(SlowRoute::default())
 }
 
-fn a_service_with(gate: Gate) -> Service {
+fn a_service_with(slow_route: SlowRoute) -> Service {
+    a_service_within(slow_route, BOUND)
+}
+
+/// Creates a service with this time limit for each request.
+fn a_service_within(slow_route: SlowRoute, time_limit: Duration) -> Service {
+    a_service_with_limits(slow_route, |request_layer| request_layer.time_limit = time_limit)
+}
+
+fn a_service_with_limits(slow_route: SlowRoute, change: impl FnOnce(&mut RequestLayer)) -> Service {
     let clock = clock();
-    let mut envelope = Envelope::new("svc-test", clock.clone(), Entropy::system());
-    envelope.time_limit = std::time::Duration::from_secs(1);
-    let parts =
-        ServiceParts { health: HealthBoard::new("svc-test", clock), envelope, problems: &[] };
+    let mut request_layer = RequestLayer::new("svc-test", clock.clone(), Entropy::system());
+    change(&mut request_layer);
+    let health = HealthBoard::new("svc-test", clock);
+    let parts = ServiceParts { health, database: None, request_layer };
     Routes::new("svc-test")
-        .add(Access::Public, routes!(echo))
-        .add(Access::Public, routes!(panics))
-        .add(Access::Public, routes!(slow))
-        .add(Access::Public, routes!(never))
-        .into_service(gate, parts)
+        .add(RouteAccess::Public, routes!(echo), &[])
+        .add(RouteAccess::Public, routes!(panics), &[])
+        .add(RouteAccess::Public, routes!(slow), &[])
+        .add(RouteAccess::Public, routes!(never), &[])
+        .add(RouteAccess::Public, routes!(large), &[])
+        .into_service(slow_route, parts)
 }
 
 async fn ask(router: &Router, request: Request<Body>) -> (StatusCode, http::HeaderMap, Value) {
@@ -93,6 +122,16 @@ async fn ask(router: &Router, request: Request<Body>) -> (StatusCode, http::Head
     let json = serde_json::from_slice(&bytes)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
     (parts.status, parts.headers, json)
+}
+
+/// Waits until `holds` returns `true`.
+async fn until(holds: impl Fn() -> bool) {
+    let looking = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(BOUND, looking).await.unwrap();
 }
 
 async fn get(router: &Router, path: &str) -> (u16, Value) {
@@ -113,7 +152,7 @@ async fn a_panic_is_a_problem_and_the_process_lives() {
     assert_eq!(get(&router, "/livez").await.0, 200);
 }
 
-/// LOG-01: what went wrong is logged under the id that the client is told to quote.
+/// LOG-01: an error is logged under the id that the client can quote.
 #[tokio::test]
 async fn a_failure_is_logged_with_the_id_of_its_request() {
     let lines = Lines::default();
@@ -123,7 +162,7 @@ async fn a_failure_is_logged_with_the_id_of_its_request() {
     let _logging = tracing::subscriber::set_default(subscriber);
     let router = a_service().public(false);
     let (mut line, mut json) = (Value::Null, Value::Null);
-    // A test beside this one may be registering the same log calls, without a subscriber.
+    // Another test may be registering the same log calls, without a subscriber.
     for _ in 0..100 {
         tracing::callsite::rebuild_interest_cache();
         lines.0.lock().unwrap().clear();
@@ -137,7 +176,7 @@ async fn a_failure_is_logged_with_the_id_of_its_request() {
     assert_eq!(line["span"]["request_id"], json["requestId"]);
 }
 
-/// What a test logged.
+/// Log lines of a test.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -152,7 +191,7 @@ impl std::io::Write for Lines {
     }
 }
 
-/// A method that nobody knows does not become a metric of its own.
+/// An unknown method does not become a metric of its own.
 #[tokio::test]
 async fn made_up_methods_are_counted_as_one() {
     let router = a_service().public(false);
@@ -164,7 +203,7 @@ async fn made_up_methods_are_counted_as_one() {
     assert!(text.contains("method=\"other\"") && !text.contains("MADEUP"), "{text}");
 }
 
-/// SEC-API-01: every failure is a problem with all its members, whatever made it.
+/// SEC-API-01: every failure is a problem with all its members, whatever caused it.
 #[tokio::test]
 async fn every_failure_is_a_problem() {
     let router = a_service().public(false);
@@ -182,10 +221,12 @@ async fn every_failure_is_a_problem() {
         (500, Request::get("/panic").body(Body::empty())),
         (504, Request::get("/never").body(Body::empty())),
     ];
+    let impatient = a_service_within(SlowRoute::default(), Duration::from_secs(1)).public(false);
     for (expected, request) in requests {
         let request = request.unwrap();
+        let router = if expected == 504 { &impatient } else { &router };
         let path = request.uri().path().to_owned();
-        let (status, headers, json) = ask(&router, request).await;
+        let (status, headers, json) = ask(router, request).await;
         assert_eq!(status.as_u16(), expected, "{path}: {json}");
         assert_eq!(headers["content-type"], "application/problem+json");
         assert_eq!(json["status"], expected);
@@ -209,7 +250,7 @@ async fn a_request_keeps_its_id_if_it_is_plain_and_gets_one_if_not() {
     }
 }
 
-/// SEC-API-07: a body that only turns out to be too large while it arrives is refused too.
+/// SEC-API-07: a body whose size shows only while it arrives is rejected, too.
 #[tokio::test]
 async fn a_body_of_unknown_length_is_limited() {
     let router = a_service().public(false);
@@ -220,7 +261,7 @@ async fn a_body_of_unknown_length_is_limited() {
     assert_eq!((status.as_u16(), json["code"].as_str()), (413, Some("body_too_large")));
 }
 
-/// However many and long the wrong fields are, the answer is short.
+/// The response is short, however many invalid fields there are and however long they are.
 #[tokio::test]
 async fn the_list_of_wrong_fields_is_bounded() {
     let router = a_service().public(false);
@@ -236,14 +277,14 @@ async fn the_list_of_wrong_fields_is_bounded() {
     }
 }
 
-/// CFG-05 (routes): a path has one owner, whatever its parameters are called.
+/// CFG-05 (routes): a path has one owner, whatever the names of its parameters.
 #[test]
 fn a_path_with_two_owners_is_refused() {
     let route = |service, path: &str| RouteInfo {
         method: "GET".to_owned(),
         path: path.to_owned(),
         service,
-        access: Access::Public,
+        access: RouteAccess::Public,
     };
     let own = [route("a", "/x/{id}"), route("a", "/x/{id}/y"), route("b", "/z")];
     assert!(crate::check_owners(&own).is_ok());
@@ -256,7 +297,8 @@ fn ids_sort_by_time_and_seeds_repeat() {
     let (one, other) = (Entropy::seeded(7), Entropy::seeded(7));
     let now = clock().now();
     let ids = [one.id(now), one.id(now + time::Duration::milliseconds(1))];
-    assert!(ids[0] < ids[1] && ids[0].get_version_num() == 7);
+    assert!(ids[0] < ids[1]);
+    assert!(ids[0].get_version_num() == 7);
     assert_eq!(ids[0], other.id(now));
     assert_ne!(Entropy::system().bytes::<32>(), Entropy::system().bytes::<32>());
 }

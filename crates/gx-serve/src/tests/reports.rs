@@ -5,13 +5,13 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::get;
-use crate::{Entropy, Envelope, HealthBoard, Verdict, worker_router};
+use crate::{CheckResult, Entropy, HealthBoard, RequestLayer, worker_router};
 
 fn board() -> (gx_model::Clock, HealthBoard, axum::Router) {
     let clock = super::clock();
     let board = HealthBoard::new("svc-test", clock.clone());
-    let envelope = Envelope::new("svc-test", clock.clone(), Entropy::system());
-    let router = worker_router(&board, envelope);
+    let request_layer = RequestLayer::new("svc-test", clock.clone(), Entropy::system());
+    let router = worker_router(&board, request_layer);
     (clock, board, router)
 }
 
@@ -21,7 +21,9 @@ async fn the_worst_check_that_matters_decides() {
     let (status, json) = get(&router, "/readyz").await;
     assert_eq!((status, json["status"].as_str()), (200, Some("ready")));
     assert_eq!(json["timestamp"], "2026-03-01T12:00:00.000Z");
-    assert!(json["schema"].is_null() && json["version"].is_string() && json["commit"].is_string());
+    assert!(json["schema"].is_null());
+    assert!(json["version"].is_string());
+    assert!(json["commit"].is_string());
 
     let mail = board.check("mail", false);
     let ledger = board.check("ledger", true);
@@ -50,10 +52,10 @@ async fn the_worst_check_that_matters_decides() {
 #[tokio::test]
 async fn a_probe_that_does_not_answer_is_unknown() {
     let (_, board, router) = board();
-    board.probe("scanner", false, || Box::pin(std::future::pending()));
+    board.check_with("scanner", false, || Box::pin(std::future::pending()));
     let (status, json) = get(&router, "/health").await;
     assert_eq!((status, json["checks"]["scanner"]["status"].as_str()), (200, Some("unknown")));
-    board.probe("scanner", false, || Box::pin(async { Verdict::healthy() }));
+    board.check_with("scanner", false, || Box::pin(async { CheckResult::healthy() }));
     assert_eq!(get(&router, "/health").await.1["status"], "ready");
 }
 

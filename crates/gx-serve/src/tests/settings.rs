@@ -1,20 +1,20 @@
-//! Settings that are wrong. Each case runs in a process of its own, because a process cannot
-//! safely change its environment.
+//! Wrong settings. Each case runs in its own process, because a process cannot safely change its
+//! environment.
 
 use std::collections::BTreeMap;
 use std::process::Command as Process;
 
 use clap::{CommandFactory, Parser};
 
-use crate::settings::{NoStart, duration, read};
+use crate::settings::{StartError, duration, read};
 
 #[derive(Parser, Debug)]
 #[command(name = "gx-test")]
 struct Role {
-    /// Where it listens.
+    /// Port of the listener.
     #[arg(long, env = "GX_TEST_PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
-    /// The database.
+    /// URL of the database.
     #[arg(long, env = "DATABASE_TEST_URL")]
     database_url: String,
     /// Limit of the lag.
@@ -24,10 +24,10 @@ struct Role {
     #[arg(long, env = "GX_TEST_STRICT", value_parser = clap::value_parser!(bool),
           default_value = "true")]
     strict: bool,
-    /// Signs tokens.
+    /// Secret that signs tokens.
     #[arg(long, env = "JWT_TEST_SECRET", hide_env_values = true, value_parser = secret)]
     secret: Option<String>,
-    /// How lines are written.
+    /// Format of log lines.
     #[arg(long, env = "GX_TEST_FORMAT", value_enum, default_value = "json")]
     format: crate::telemetry::LogFormat,
 }
@@ -40,7 +40,7 @@ fn secret(text: &str) -> Result<String, String> {
     }
 }
 
-/// Reads the settings of this process and prints what came of it.
+/// Reads the settings of this process and prints the result.
 #[test]
 #[ignore = "a child of the tests below"]
 #[allow(clippy::disallowed_methods, reason = "plays the part of a binary")]
@@ -51,8 +51,8 @@ fn child() {
     let known = ["GX_TEST_ARGUMENTS"];
     match read(&Role::command(), line.map(Into::into).collect(), &environment, &known) {
         Ok(matches) => println!("started {:?}", matches.get_one::<u16>("port")),
-        Err(NoStart::Clap(error)) => println!("clap {}", error.kind()),
-        Err(NoStart::Settings(report)) => println!("report {report}\nend"),
+        Err(StartError::Clap(error)) => println!("clap {}", error.kind()),
+        Err(StartError::Settings(report)) => println!("report {report}\nend"),
     }
 }
 
@@ -66,8 +66,8 @@ fn start(arguments: &str, environment: &[(&str, &str)]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// CFG-02: a required name that is absent, `0`, `no`, a short signing secret and a misspelt
-/// name stand in one report; the secret itself does not.
+/// CFG-02: a required name that is absent, `0`, `no`, a short signing secret and a misspelt name
+/// are in one report; the secret itself is not.
 #[test]
 fn one_report_lists_everything_that_is_wrong() {
     let output = start(
@@ -86,12 +86,12 @@ fn one_report_lists_everything_that_is_wrong() {
     let lines: Vec<&str> = report.lines().collect();
     assert_eq!(lines[0], "8 settings are wrong:");
     for (line, expected) in lines[1..].iter().zip([
-        "DATABASE_TEST_URL: is required and not set (The database)",
+        "DATABASE_TEST_URL: is required and not set (URL of the database)",
         "GX_SOMETHING_ELSE: is unknown; remove it, or see --help for the names",
-        "GX_TEST_FORMAT: must be one of json, human (How lines are written)",
-        "GX_TEST_PORT: 0 is not in 1..=65535 (Where it listens)",
+        "GX_TEST_FORMAT: must be one of json, human (Format of log lines)",
+        "GX_TEST_PORT: 0 is not in 1..=65535 (Port of the listener)",
         "GX_TEST_STRICT: must be one of true, false (Whether to be strict)",
-        "JWT_TEST_SECRET: must have at least 32 bytes (Signs tokens)",
+        "JWT_TEST_SECRET: must have at least 32 bytes (Secret that signs tokens)",
         "PROJECTION_TEST_LIMIT: must be more than zero (Limit of the lag)",
         "PROJECTION_TEST_LIMTI: is unknown; did you mean PROJECTION_TEST_LIMIT?",
     ]) {

@@ -1,9 +1,10 @@
-//! What is finished leaves the tables that are worked on, and stays known; and what is new is
-//! found whatever else stands in them.
+//! Settled commands move to the archive and can still be read, and new commands are found whatever
+//! else is in the tables.
 
 use std::time::Duration;
 
-use gx_outbox::{Archiver, EnqueueError, Enqueued, NewCommand, enqueue};
+use gx_outbox::enqueue::{EnqueueError, Enqueued, NewCommand, enqueue};
+use gx_outbox::submitter::Archiver;
 use sqlx::Connection;
 
 use crate::chain::{create, grant};
@@ -11,8 +12,8 @@ use crate::desk::{Desk, parts, settings};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// G2: an archived command answers for its id: the same command is not wanted a second time,
-/// another one under its id is refused, and its status and its envelope can be read.
+/// G2: an archived command keeps its id: the same command is not enqueued a second time, another
+/// one under its id is refused, and its status and its envelope can be read.
 #[tokio::test]
 async fn archived_commands_are_still_known() {
     let mut desk = Desk::open().await;
@@ -23,7 +24,7 @@ async fn archived_commands_are_still_known() {
     let now = desk.chain.clock.now();
     let mut archiver = Archiver::new(DAY);
     let fresh = archiver.step(&mut conn, now).await.unwrap();
-    assert_eq!((fresh.commands, fresh.attempts, fresh.all), (0, 0, true));
+    assert_eq!((fresh.commands, fresh.attempts, fresh.is_complete), (0, 0, true));
     let waiting = desk.enqueue_for(&b, &create(&b)).await;
     let moved = archiver.step(&mut conn, now + DAY * 2).await.unwrap();
     assert_eq!((moved.commands, moved.attempts), (1, 1));
@@ -45,27 +46,27 @@ async fn archived_commands_are_still_known() {
     let other = NewCommand { command: &other, ..again };
     let error = enqueue(&mut conn, other, now).await.unwrap_err();
     assert!(matches!(error, EnqueueError::Mismatch(_)), "{error}");
-    let row = gx_outbox::command(&mut conn, id).await.unwrap().unwrap();
+    let row = gx_outbox::operator::command(&mut conn, id).await.unwrap().unwrap();
     assert_eq!(row.status, "COMMITTED");
-    let listed = gx_outbox::list(&mut conn, &Default::default(), 10).await.unwrap();
+    let listed = gx_outbox::operator::list(&mut conn, &Default::default(), 10).await.unwrap();
     let listed: Vec<_> = listed.iter().map(|row| row.command_id.clone()).collect();
     assert_eq!(listed, [waiting.to_string(), id.to_string()]);
-    let envelopes = gx_outbox::attempts(&mut conn, id).await.unwrap();
+    let envelopes = gx_outbox::operator::attempts(&mut conn, id).await.unwrap();
     assert_eq!(envelopes[0].state, "VALID");
-    // The months are there from now on, and nothing is moved twice.
+    // The partitions of the months exist now, and nothing is moved twice.
     let rest = archiver.step(&mut conn, now + DAY * 2).await.unwrap();
     assert_eq!((rest.commands, rest.attempts), (0, 0));
     desk.drain().await;
     assert_eq!(desk.status(waiting).await, "COMMITTED");
 }
 
-/// G9: a command whose transaction commits long after later ones were sent is found all the
-/// same, and so is one that failed and became pending again behind the mark.
+/// G9: a command whose transaction commits long after later ones were sent is still found, and so
+/// is one that failed and is pending again behind the mark.
 #[tokio::test]
-async fn what_is_committed_late_or_returns_is_found_behind_the_mark() {
+async fn a_command_committed_late_or_pending_again_is_found_behind_the_mark() {
     let mut desk = Desk::open().await;
     let clock = gx_model::Clock::manual(desk.chain.clock.now());
-    let by = gx_submitter::Parts { clock: clock.clone(), ..parts(&desk.chain) };
+    let by = gx_submitter::SubmitterContext { clock: clock.clone(), ..parts(&desk.chain) };
     let rng = <rand::rngs::StdRng as rand::SeedableRng>::seed_from_u64(3);
     desk.submitter = gx_submitter::Submitter::new(by, settings("one"), rng).unwrap();
     let (late, failing) = (desk.chain.person(0).await, desk.chain.person(1).await);

@@ -1,14 +1,14 @@
-//! What must wait for something waits, and goes on by itself.
+//! Commands that wait for a prerequisite, and continue by themselves.
 
 use gx_model::{Command, CountryList};
 
 use crate::chain::{Chain, create, grant};
 use crate::desk::Desk;
 
-/// OUT-09: a user created on an empty ledger is BLOCKED and costs no attempt; bootstrap and
-/// countries release it, and it commits unaided.
+/// OUT-09: a creation on an empty ledger is BLOCKED and no try is counted; bootstrap and countries
+/// release it, and it commits by itself.
 #[tokio::test]
-async fn a_command_before_bootstrap_waits_and_then_commits_unaided() {
+async fn a_command_before_bootstrap_waits_and_then_commits_by_itself() {
     let mut desk = Desk::at(Chain::start().await).await;
     let person = desk.chain.person(1).await;
     let created = desk.enqueue_for(&person, &create(&person)).await;
@@ -37,7 +37,7 @@ async fn a_command_before_bootstrap_waits_and_then_commits_unaided() {
     assert_eq!(status, "ACTIVE");
 }
 
-/// A pause blocks what comes meanwhile; the resume releases it.
+/// A pause blocks new commands; the resume releases them.
 #[tokio::test]
 async fn a_pause_blocks_and_a_resume_releases() {
     let mut desk = Desk::open().await;
@@ -54,7 +54,7 @@ async fn a_pause_blocks_and_a_resume_releases() {
 
 /// OUT-09: a system command that waits for the resume does not hold back the resume.
 #[tokio::test]
-async fn a_resume_passes_what_waits_for_it() {
+async fn a_resume_passes_the_commands_that_wait_for_it() {
     let mut desk = Desk::at(Chain::start().await).await;
     desk.enqueue(&Command::PauseSystem { reason_code: "DRILL".parse().unwrap() }).await;
     desk.drain().await;
@@ -67,7 +67,7 @@ async fn a_resume_passes_what_waits_for_it() {
     assert_eq!(desk.status(waiting).await, "COMMITTED");
 }
 
-/// What is to be given up is cancelled, whatever it would have to wait for.
+/// A command that is given up is cancelled, whatever prerequisite it waits for.
 #[tokio::test]
 async fn a_command_that_is_given_up_waits_for_no_prerequisite() {
     let mut desk = Desk::at(Chain::start().await).await;
@@ -76,7 +76,7 @@ async fn a_command_that_is_given_up_waits_for_no_prerequisite() {
     while desk.status(id).await != "SUBMITTED" {
         desk.submitter.step().await.unwrap();
     }
-    // As a discard does that comes between the choice of a batch and its envelope.
+    // As a discard does between the choice of a batch and its envelope.
     desk.chain
         .sql(
             r#"UPDATE "OutboxCommand"

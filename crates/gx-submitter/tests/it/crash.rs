@@ -15,7 +15,7 @@ use crate::desk::{Desk, policy, settings, submitter};
 const PEOPLE: u32 = 15;
 const LIVES: u32 = 24;
 
-/// Polls the inner future a number of times; then the process is dead.
+/// Polls the inner future a number of times; then the process counts as dead.
 struct Mortal<F> {
     inner: Pin<Box<F>>,
     polls_left: u32,
@@ -33,7 +33,7 @@ impl<F: Future> Future for Mortal<F> {
     }
 }
 
-/// G2: whatever two steps a worker dies between, each command takes effect once.
+/// G2: whichever two steps a worker dies between, each command takes effect once.
 #[tokio::test]
 async fn workers_that_die_anywhere_lose_and_double_nothing() {
     let mut desk = Desk::open().await;
@@ -74,7 +74,7 @@ async fn workers_that_die_anywhere_lose_and_double_nothing() {
         let died: Option<()> = (Mortal { inner: Box::pin(project), polls_left }).await;
         assert!(died.is_none());
     }
-    // The last life is long.
+    // The last run is long.
     desk.submitter = submitter(&desk.chain, settings("mortal"));
     let deadline = Instant::now() + BOUND;
     let open = r#"SELECT count(*) FROM "OutboxCommand" WHERE status <> 'COMMITTED'"#;

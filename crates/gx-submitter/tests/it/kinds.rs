@@ -1,12 +1,12 @@
-//! Every command there is: the database takes it, and the ledger carries it out.
+//! The database stores every kind of command, and the ledger executes it.
 
 use gx_model::{Command, CommandKind, CountryList};
 
 use crate::chain::{Chain, create, grant, transfer};
 use crate::desk::Desk;
 
-/// OUT-02: each kind of the list is accepted by the database and carried out by its
-/// function of the dev ledger; an unlisted name is refused by the database.
+/// OUT-02: each kind of the list is accepted by the database and executed by its function of the
+/// development ledger; a name that is not in the list is rejected by the database.
 #[tokio::test]
 async fn every_listed_command_is_stored_and_carried_out() {
     let mut desk = Desk::at(Chain::start().await).await;

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use gx_outbox::{BatchLimits, Marks, NewAttempt, Purpose, StoreRefusal};
+use gx_model::SignerRole;
+use gx_outbox::submitter::{
+    BatchLimits, Marks, NewAttempt, Purpose, StoreRefusal, due_commands, form_batches, lease,
+    release, renew, start_try, store_attempt,
+};
 use gx_submitter::{SettingsError, Submitter, SubmitterSettings};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -10,7 +14,7 @@ use rand::rngs::StdRng;
 use crate::chain::{BOUND, create, grant, limits};
 use crate::desk::{Desk, parts, settings, submitter};
 
-/// OUT-05: four submitters, a slow ledger and 200 commands: each has exactly one effect.
+/// OUT-05: with four submitters, a slow ledger and 200 commands, each command takes effect once.
 #[tokio::test]
 async fn four_submitters_send_each_of_200_commands_once() {
     let mut desk = Desk::open().await;
@@ -55,8 +59,8 @@ async fn four_submitters_send_each_of_200_commands_once() {
     assert_eq!(desk.chain.total().await, gx_model::Qirat::SUPPLY.to_string());
 }
 
-/// OUT-05: a lease that does not exceed what the ledger is given fails the start and says
-/// what to set.
+/// OUT-05: a lease that is not longer than the ledger's timeouts fails the start with a message
+/// that says what to set.
 #[tokio::test]
 async fn a_lease_below_the_timeouts_is_refused_at_the_start() {
     let desk = Desk::open().await;
@@ -68,11 +72,12 @@ async fn a_lease_below_the_timeouts_is_refused_at_the_start() {
     };
     let error = with(needed_ms).unwrap_err();
     assert!(matches!(error, SettingsError::LeaseTooShort { .. }));
-    assert!(error.to_string().contains("GX_SUBMITTER_LEASE_MS is 9000"), "{error}");
+    let said = format!("GX_SUBMITTER_LEASE_MS is {needed_ms}");
+    assert!(error.to_string().contains(&said), "{error}");
     assert_eq!(with(needed_ms + 1), Ok(()));
 }
 
-/// OUT-05: whoever lost a lane cannot store what it signed; the new holder can.
+/// OUT-05: a submitter that lost a lane cannot store what it signed; the new holder can.
 #[tokio::test]
 async fn a_stale_owner_cannot_complete_a_command() {
     let desk = Desk::open().await;
@@ -81,75 +86,75 @@ async fn a_stale_owner_cannot_complete_a_command() {
     let mut conn = desk.conn().await;
     let now = desk.chain.clock.now();
     let soon = now + Duration::from_secs(1);
-    let mut stale = gx_outbox::lease(&mut conn, "slow", 63, now, soon).await.unwrap();
+    let mut stale = lease(&mut conn, "slow", 63, now, soon).await.unwrap();
     assert_eq!(stale.len(), 1);
-    // While the lease lasts nobody else gets the lane.
-    let refused = gx_outbox::lease(&mut conn, "other", 63, now, soon).await.unwrap();
+    // While the lease lasts, no other submitter gets the lane.
+    let refused = lease(&mut conn, "other", 63, now, soon).await.unwrap();
     assert!(refused.is_empty());
-    let fresh = gx_outbox::lease(&mut conn, "other", 63, soon, soon + BOUND).await.unwrap();
+    let fresh = lease(&mut conn, "other", 63, soon, soon + BOUND).await.unwrap();
     assert_eq!(fresh.len(), 1);
 
     let clock = gx_model::Clock::manual(soon);
-    let due = gx_outbox::due_commands(&mut conn, &stale, &mut Marks::default(), &clock, 10).await;
+    let due = due_commands(&mut conn, &stale, &mut Marks::default(), &clock, 10).await;
     let due = due.unwrap();
-    let batches = gx_outbox::form(due, &Default::default(), BatchLimits::default(), 1);
+    let batches = form_batches(due, &Default::default(), BatchLimits::default(), 1);
     let batch = &batches[0];
-    let (ids, touches) = (batch.ids(), batch.touches());
+    let (ids, after, touches) = (batch.ids(), batch.after(), batch.touches());
     let attempt = |tx_id| NewAttempt {
         tx_id,
         purpose: Purpose::Execute,
+        signer: SignerRole::Admin,
         genesis_hash: b"genesis",
         envelope: b"envelope",
         command_ids: &ids,
+        after: &after,
         touches: &touches,
     };
-    let mut late = gx_outbox::start(&mut conn, batch, soon).await.unwrap();
-    assert!(!gx_outbox::renew(&mut conn, &mut stale, soon + BOUND).await.unwrap());
-    let stored = gx_outbox::store_attempt(&mut conn, &stale, &mut late, attempt("tx1"), soon, soon);
+    let mut late = start_try(&mut conn, batch, soon).await.unwrap();
+    assert!(!renew(&mut conn, &mut stale, soon + BOUND).await.unwrap());
+    let stored = store_attempt(&mut conn, &stale, &mut late, attempt("tx1"), soon, soon);
     assert_eq!(stored.await.unwrap(), Err(StoreRefusal::LeaseLost));
-    let mut tried = gx_outbox::start(&mut conn, batch, soon).await.unwrap();
-    let stored =
-        gx_outbox::store_attempt(&mut conn, &fresh, &mut tried, attempt("tx2"), soon, soon);
+    let mut tried = start_try(&mut conn, batch, soon).await.unwrap();
+    let stored = store_attempt(&mut conn, &fresh, &mut tried, attempt("tx2"), soon, soon);
     assert_eq!(stored.await.unwrap(), Ok(()));
-    // The try ended with the envelope, and nothing else may go while that is open.
-    let ended = gx_outbox::store_attempt(&mut conn, &fresh, &mut tried, attempt("tx3"), soon, soon);
+    // The try ended with the envelope, and no other command can be sent while that is open.
+    let ended = store_attempt(&mut conn, &fresh, &mut tried, attempt("tx3"), soon, soon);
     assert_eq!(ended.await.unwrap(), Err(StoreRefusal::LeaseLost));
-    let mut again = gx_outbox::start(&mut conn, batch, soon).await.unwrap();
-    let stored =
-        gx_outbox::store_attempt(&mut conn, &fresh, &mut again, attempt("tx4"), soon, soon);
+    let mut again = start_try(&mut conn, batch, soon).await.unwrap();
+    let stored = store_attempt(&mut conn, &fresh, &mut again, attempt("tx4"), soon, soon);
     assert_eq!(stored.await.unwrap(), Err(StoreRefusal::Overlap));
 }
 
-/// Neither a lane that was given back nor a new command waits for a clock that is behind.
+/// Neither a lane that was released nor a new command waits for a clock that is behind.
 #[tokio::test]
-async fn clocks_that_differ_keep_nothing_back() {
+async fn clocks_that_differ_hold_back_no_command() {
     let desk = Desk::open().await;
     let person = desk.chain.person(1).await;
     let mut conn = desk.conn().await;
     let now = desk.chain.clock.now();
     let (ahead, soon) = (now + Duration::from_secs(3_600), now + Duration::from_secs(1));
-    let new = gx_outbox::NewCommand {
+    let new = gx_outbox::enqueue::NewCommand {
         command_id: crate::chain::fresh_id(),
         command: &create(&person),
         profile_id: None,
         requested_by: "a test",
         request_id: None,
     };
-    gx_outbox::enqueue(&mut conn, new, ahead).await.unwrap();
-    let lease = gx_outbox::lease(&mut conn, "ahead", 63, ahead, ahead + BOUND).await.unwrap();
-    assert_eq!(lease.len(), 1);
-    gx_outbox::release(&mut conn, &lease, ahead).await.unwrap();
-    let lease = gx_outbox::lease(&mut conn, "behind", 63, now, soon).await.unwrap();
-    assert_eq!(lease.len(), 1);
+    gx_outbox::enqueue::enqueue(&mut conn, new, ahead).await.unwrap();
+    let leased = lease(&mut conn, "ahead", 63, ahead, ahead + BOUND).await.unwrap();
+    assert_eq!(leased.len(), 1);
+    release(&mut conn, &leased, ahead).await.unwrap();
+    let leased = lease(&mut conn, "behind", 63, now, soon).await.unwrap();
+    assert_eq!(leased.len(), 1);
     let clock = gx_model::Clock::manual(now);
-    let due = gx_outbox::due_commands(&mut conn, &lease, &mut Marks::default(), &clock, 10).await;
+    let due = due_commands(&mut conn, &leased, &mut Marks::default(), &clock, 10).await;
     assert_eq!(due.unwrap().len(), 1);
 }
 
-/// RDY-07: lanes that could not be given back are free with the next step, not only when
-/// their lease ends.
+/// RDY-07: lanes that could not be released are free at the next step, not only when their lease
+/// ends.
 #[tokio::test]
-async fn lanes_that_were_not_given_back_are_freed_by_the_next_step() {
+async fn lanes_that_were_not_released_are_freed_by_the_next_step() {
     let mut desk = Desk::open().await;
     let few = SubmitterSettings { lanes: 12, ..settings("one") };
     desk.submitter = submitter(&desk.chain, few);
@@ -172,15 +177,15 @@ async fn lanes_that_were_not_given_back_are_freed_by_the_next_step() {
     assert_eq!(desk.chain.one(leased).await, "0");
 }
 
-/// OUT-05: the first of two equal submitters keeps every lane and renews them; the other
-/// stands by, takes over when the lease has ended, and is not disturbed by the first.
+/// OUT-05: the first of two equal submitters keeps every lane and renews the lease; the other one
+/// is a standby, takes over when the lease has ended, and is not disturbed by the first.
 #[tokio::test]
-async fn a_second_submitter_stands_by_until_the_first_is_gone() {
+async fn a_second_submitter_is_a_standby_until_the_first_is_gone() {
     let desk = Desk::open().await;
     let owners = r#"SELECT string_agg(DISTINCT owner, ',') FROM "OutboxLane""#;
     let clock = gx_model::Clock::manual(desk.chain.clock.now());
     let by = |name| {
-        let parts = gx_submitter::Parts { clock: clock.clone(), ..parts(&desk.chain) };
+        let parts = gx_submitter::SubmitterContext { clock: clock.clone(), ..parts(&desk.chain) };
         Submitter::new(parts, settings(name), StdRng::seed_from_u64(1)).unwrap()
     };
     let (mut first, mut second) = (by("first"), by("second"));
@@ -198,7 +203,7 @@ async fn a_second_submitter_stands_by_until_the_first_is_gone() {
     assert_eq!(desk.chain.one(owners).await, "second");
     let person = desk.chain.person(1).await;
     let id = desk.enqueue_for(&person, &create(&person)).await;
-    // The first believes in a lease that it has lost; whatever it signs is not stored.
+    // The first assumes that it still has its lease; what it signs is not stored.
     first.step().await.unwrap();
     assert_eq!(desk.status(id).await, "PENDING");
     second.step().await.unwrap();

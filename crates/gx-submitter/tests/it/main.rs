@@ -1,5 +1,5 @@
-//! The submitter and the projector together, against a development ledger and a real
-//! PostgreSQL: whatever goes wrong, a command takes effect once.
+//! Submitter and projector together, with a development ledger and a real PostgreSQL: whatever
+//! fails, a command takes effect once.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -17,7 +17,13 @@ mod lanes;
 mod once;
 mod operators;
 mod order;
+mod outages;
+mod overtaking;
 mod running;
+mod storing;
+mod wrong_peers;
 
-// The chain beside the projector's tests keeps its ledger in a folder of it.
+// The module `chain` of the projector's tests runs these contracts, and keeps its ledger in this
+// folder.
+use gx_contract as _;
 use tempfile as _;

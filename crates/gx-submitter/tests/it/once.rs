@@ -1,4 +1,4 @@
-//! A command takes effect once, whatever becomes of envelopes and replies.
+//! A command takes effect once, whatever happens to envelopes and replies.
 
 use gx_model::{BatchCommand, Command};
 use sqlx::Row;
@@ -12,8 +12,8 @@ async fn attempts(desk: &Desk) -> Vec<(String, i32)> {
     rows.into_iter().map(|row| (row.get(0), row.get(1))).collect()
 }
 
-/// OUT-06, G2: the ledger commits and loses the reply; the transaction id was recorded
-/// before, and the command ends committed with exactly one effect.
+/// OUT-06, G2: the ledger commits and the reply is lost; the transaction id was stored before, and
+/// the command ends COMMITTED with exactly one effect.
 #[tokio::test]
 async fn a_lost_reply_costs_nothing() {
     let mut desk = Desk::open().await;
@@ -30,7 +30,7 @@ async fn a_lost_reply_costs_nothing() {
     assert_eq!(attempts(&desk).await.len(), 1);
 }
 
-/// OUT-06: the reply never comes at all; the same bytes go again until a block has them.
+/// OUT-06: the reply never comes; the same bytes are sent again until a block has them.
 #[tokio::test]
 async fn a_reply_that_never_comes_is_not_a_failure() {
     let mut desk = Desk::open().await;
@@ -42,7 +42,7 @@ async fn a_reply_that_never_comes_is_not_a_failure() {
     assert_eq!(desk.effects("UserCreated").await, (1, 1));
 }
 
-/// G2: an acknowledged envelope that is forgotten is sent again, the same bytes.
+/// G2: an envelope that was acknowledged and then lost is sent again, the same bytes.
 #[tokio::test]
 async fn an_acknowledged_and_forgotten_envelope_is_sent_again() {
     let mut desk = Desk::open().await;
@@ -55,8 +55,8 @@ async fn an_acknowledged_and_forgotten_envelope_is_sent_again() {
     assert_eq!(desk.effects("UserCreated").await, (1, 1));
 }
 
-/// G2: an envelope that stands in the chain twice counts once, and its second place does
-/// not undo the first.
+/// G2: an envelope that is in the chain twice counts once, and its second transaction does not undo
+/// the first.
 #[tokio::test]
 async fn a_duplicate_envelope_changes_nothing() {
     let mut desk = Desk::open().await;
@@ -80,15 +80,15 @@ async fn a_duplicate_envelope_changes_nothing() {
     assert_eq!(attempts(&desk).await[0].0, "VALID");
 }
 
-/// G2: a database restored from a backup learns from the chain what was done: the
-/// submitter waits for the projector and then finds nothing to do.
+/// G2: a database restored from a backup learns from the chain what was done: the submitter waits
+/// for the projector and then finds nothing to do.
 #[tokio::test]
 async fn a_restored_database_learns_before_it_sends() {
     let chain = Chain::bootstrapped().await;
     let mut desk = Desk::at(chain).await;
     let person = desk.chain.person(1).await;
     let id = desk.enqueue_for(&person, &create(&person)).await;
-    // The chain already holds the command; the restored row does not know it.
+    // The chain already has the command; the restored row does not say so.
     desk.chain.execute_batch(&[BatchCommand::new(id, &create(&person))]).await;
     let waiting = desk.submitter.step().await.unwrap();
     assert!(matches!(waiting, gx_submitter::Progress::Waiting { .. }), "{waiting:?}");
@@ -98,8 +98,8 @@ async fn a_restored_database_learns_before_it_sends() {
     assert!(attempts(&desk).await.is_empty());
 }
 
-/// G2: an id that the chain knows with the same content settles as the first time, and
-/// with other content is refused.
+/// G2: an id that the chain has with the same content settles as the first time, and with other
+/// content is refused.
 #[tokio::test]
 async fn a_known_id_settles_as_the_first_time() {
     let mut desk = Desk::open().await;
@@ -118,16 +118,16 @@ async fn a_known_id_settles_as_the_first_time() {
     assert_eq!(desk.effects("GenesisDistributed").await, (0, 0));
 }
 
-/// An envelope that the orderer refuses for good and no block carries is abandoned, and its
+/// An envelope that the orderer refuses for good and that no block has is abandoned, and its
 /// command goes into a new one.
 #[tokio::test]
-async fn an_envelope_refused_for_good_is_abandoned_and_its_command_sent_anew() {
+async fn an_envelope_refused_for_good_is_abandoned_and_its_command_sent_again() {
     let mut desk = Desk::open().await;
     let person = desk.chain.person(1).await;
     let id = desk.enqueue_for(&person, &create(&person)).await;
     desk.chain.devnet.faults().discard_submits(1);
     desk.submitter.step().await.unwrap();
-    // The stored signature is spoilt: nobody will ever accept these bytes.
+    // The stored signature is damaged, so no orderer will accept these bytes.
     desk.chain
         .sql(
             r#"UPDATE "LedgerAttempt" SET envelope =
@@ -141,7 +141,7 @@ async fn an_envelope_refused_for_good_is_abandoned_and_its_command_sent_anew() {
     assert_eq!(desk.effects("UserCreated").await, (1, 1));
 }
 
-/// The ledger of another genesis block is refused by name before anything is sent.
+/// A ledger with another block 0 is rejected with a message that says so, before anything is sent.
 #[tokio::test]
 async fn another_ledger_gets_nothing() {
     let mut desk = Desk::open().await;
@@ -171,7 +171,7 @@ async fn envelopes_of_another_chain_stop_the_submitter_by_name() {
     assert!(halt.to_string().contains("signed for another chain"), "{halt}");
 }
 
-/// FAB-13: two grants for one person at once give one, whoever asks.
+/// FAB-13: two concurrent grants for one person pay one, also if two callers request them.
 #[tokio::test]
 async fn a_concurrent_double_grant_gives_one() {
     let mut desk = Desk::open().await;
@@ -188,7 +188,7 @@ async fn a_concurrent_double_grant_gives_one() {
     let first = desk.chain.ledger.commit_status(signer, &first).await.unwrap();
     let second = desk.chain.ledger.commit_status(signer, &second).await.unwrap();
     assert!(first.code.is_valid() && second.code.is_conflict(), "{} {}", first.code, second.code);
-    // The outbox asks twice more.
+    // The outbox requests two more.
     desk.chain.catch_up(&mut desk.projector).await;
     let asked: [Command; 2] = [grant(&person), grant(&person)];
     let (a, b) = (desk.enqueue(&asked[0]).await, desk.enqueue(&asked[1]).await);
@@ -202,10 +202,10 @@ async fn a_concurrent_double_grant_gives_one() {
     assert_eq!(desk.chain.one(r#"SELECT count(*) FROM "Transaction""#).await, "1");
 }
 
-/// G2: a ledger that lost blocks and went on has the same genesis block; it is refused by
-/// the checkpoint's.
+/// G2: a ledger that lost blocks and continued differently has the same block 0; it is rejected
+/// because of the checkpoint's block.
 #[tokio::test]
-async fn a_ledger_that_went_another_way_gets_nothing() {
+async fn a_ledger_that_continued_differently_gets_nothing() {
     let mut desk = Desk::open().await;
     let person = desk.chain.person(1).await;
     let id = desk.enqueue_for(&person, &create(&person)).await;

@@ -1,5 +1,5 @@
-//! Inside an aggregate commands run by their number, and a head that fails decides what
-//! becomes of its followers.
+//! Commands of an aggregate run in the order of their numbers, and the first one that fails decides
+//! what happens to the others.
 
 use gx_model::Command;
 
@@ -18,7 +18,7 @@ async fn creation_and_grant_go_in_one_transaction() {
     assert_eq!(desk.status(granted).await, "COMMITTED");
 }
 
-/// What stands behind a command in flight is held, and released at its settlement.
+/// Commands behind one in flight are held, and released when that is settled.
 #[tokio::test]
 async fn followers_of_a_command_in_flight_are_held_and_released() {
     let mut desk = Desk::open().await;
@@ -36,9 +36,9 @@ async fn followers_of_a_command_in_flight_are_held_and_released() {
     assert_eq!(desk.status(granted).await, "COMMITTED");
 }
 
-/// No command goes while an open attempt touches the same account or country.
+/// No command is sent while an open attempt touches the same account or country.
 #[tokio::test]
-async fn nothing_goes_that_would_conflict_with_what_is_under_way() {
+async fn a_command_that_would_conflict_with_an_open_attempt_waits() {
     let mut desk = Desk::open().await;
     let (a, b) = (desk.chain.person(1).await, desk.chain.person(2).await);
     desk.chain.execute(&[create(&a), create(&b)]).await;
@@ -59,7 +59,7 @@ async fn nothing_goes_that_would_conflict_with_what_is_under_way() {
     assert_eq!(desk.effects("GenesisDistributed").await, (2, 2));
 }
 
-/// A CREATE_USER that is refused for good takes its successors with it, with that reason,
+/// A CREATE_USER that is refused for good takes the commands behind it with it, with its reason,
 /// and the account goes back to review.
 #[tokio::test]
 async fn a_refused_creation_takes_its_successors_and_returns_the_account() {

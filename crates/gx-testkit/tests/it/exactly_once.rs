@@ -1,10 +1,10 @@
-//! However a command is disturbed on its way, it changes the ledger once.
+//! A command changes the ledger once, whatever disturbs it.
 
 use gx_testkit::World;
 use gx_testkit::story::Person;
 use serde_json::json;
 
-/// What the ledger and the read model hold of a person after the journey.
+/// Checks that the person has one creation and one grant, and that no attempt is open.
 async fn assert_one_grant(world: &World, person: &Person) {
     let wallet = world.gx.wallet(person).await.unwrap();
     assert_eq!(wallet.json["balance"], json!("500"));
@@ -25,13 +25,13 @@ async fn assert_one_grant(world: &World, person: &Person) {
     assert_eq!(open, 0, "nothing is left on its way");
 }
 
-async fn submitted(world: &World) -> (Person, String) {
+async fn submit_person(world: &World) -> (Person, String) {
     let person = world.gx.register(1).await;
     world.gx.submit(&person).await;
     (person, world.admin_token().await)
 }
 
-/// G2: the plain journey.
+/// G2: nothing is disturbed.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approved_person_holds_one_grant() {
     let mut world = World::start().await;
@@ -43,7 +43,7 @@ async fn an_approved_person_holds_one_grant() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_changes_nothing() {
     let mut world = World::start().await;
-    let (person, admin) = submitted(&world).await;
+    let (person, admin) = submit_person(&world).await;
     world.devnet.faults().drop_submit_replies(1);
     world.gx.approve(&admin, &person).await.expect(200);
     world.settle().await;
@@ -54,19 +54,19 @@ async fn a_lost_answer_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forgotten_envelope_is_sent_again() {
     let mut world = World::start().await;
-    let (person, admin) = submitted(&world).await;
+    let (person, admin) = submit_person(&world).await;
     world.devnet.faults().discard_submits(1);
     world.gx.approve(&admin, &person).await.expect(200);
     world.settle().await;
     assert_one_grant(&world, &person).await;
 }
 
-/// G2: two approvals at once are one approval: one is told 200, the other 409, and there is
-/// one pair of commands.
+/// G2: two approvals at the same time are one approval: one answer is 200, the other 409, and there
+/// is one pair of commands.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_approvals_at_once_are_one() {
     let mut world = World::start().await;
-    let (person, admin) = submitted(&world).await;
+    let (person, admin) = submit_person(&world).await;
     let (one, other) =
         tokio::join!(world.gx.approve(&admin, &person), world.gx.approve(&admin, &person));
     let mut answers = [one.status.as_u16(), other.status.as_u16()];
@@ -76,12 +76,12 @@ async fn two_approvals_at_once_are_one() {
     assert_one_grant(&world, &person).await;
 }
 
-/// G2, G3: the database forgets that anything was sent, as after a restore: the commands run
-/// again, the ledger recognises them, and nothing happens twice.
+/// G2, G3: the database loses the sent attempts, as after a restore: the commands are sent again,
+/// the ledger recognises them, and nothing happens twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_forgot_the_sending_learns_it_from_the_chain() {
     let mut world = World::start().await;
-    let (person, admin) = submitted(&world).await;
+    let (person, admin) = submit_person(&world).await;
     world.devnet.faults().hold_commits();
     world.gx.approve(&admin, &person).await.expect(200);
     world.submit().await;

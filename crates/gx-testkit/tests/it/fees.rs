@@ -1,4 +1,4 @@
-//! What transfers cost, from the quote to the ledger.
+//! The fees of transfers, from the quote to the ledger.
 
 use gx_model::{AccountType, Command, FabricUserId, Gender, Gx, IdSubject, Qirat};
 use gx_testkit::World;
@@ -44,7 +44,7 @@ async fn a_transfer_costs_what_the_table_says_at_every_boundary() {
     let abroad = world.gx.register_in("SG", 3).await;
     world.admit(&[payer.clone(), neighbour.clone(), abroad.clone()]).await;
     let (near, far) = (world.gx.id_of(&neighbour).await, world.gx.id_of(&abroad).await);
-    let shop = organisation(&mut world, 4, AccountType::ForProfit, "MY").await;
+    let shop = add_organisation(&mut world, 4, AccountType::ForProfit, "MY").await;
     let mut organisations = vec![((AccountType::ForProfit, "MY"), shop)];
     for (n, kind) in [
         (5, (AccountType::ForProfit, "SG")),
@@ -52,7 +52,7 @@ async fn a_transfer_costs_what_the_table_says_at_every_boundary() {
         (7, (AccountType::Governmental, "SG")),
         (8, (AccountType::Education, "MY")),
     ] {
-        organisations.push((kind, organisation(&mut world, n, kind.0, kind.1).await));
+        organisations.push((kind, add_organisation(&mut world, n, kind.0, kind.1).await));
     }
     let id_of = |wanted| {
         let found = organisations.iter().find(|(kind, _)| *kind == wanted);
@@ -97,7 +97,7 @@ fn gx_text(qirat: i64) -> String {
     Gx(Qirat::new(qirat).unwrap()).to_string()
 }
 
-/// Quotes and orders; the amount in Qirat.
+/// Checks the quote, orders the transfer, and returns the amount in Qirat.
 async fn order(world: &World, payer: &Person, key: &str, to: &str, amount: &str, fee: i64) -> i64 {
     let wanted = json!({ "to": to, "amount": amount });
     let quote = world.gx.tokenomics.post("/api/v1/transfers/quote", Some(&payer.token), &wanted);
@@ -109,9 +109,9 @@ async fn order(world: &World, payer: &Person, key: &str, to: &str, amount: &str,
     amount.get()
 }
 
-/// An organisation with a grant: whoever registers through the services is an individual, so
-/// its id is reserved by hand.
-async fn organisation(
+/// Creates an organisation with a grant. Registration makes individuals only, so that the test
+/// reserves the id and enqueues the commands itself.
+async fn add_organisation(
     world: &mut World,
     n: u32,
     account_type: AccountType,
@@ -139,9 +139,9 @@ async fn organisation(
     let nationality = subject.country;
     let age = 33;
     let user_id = id.clone();
-    world.want(&Command::CreateUser { user_id, biometric_hash, nationality, age }).await;
+    world.enqueue(&Command::CreateUser { user_id, biometric_hash, nationality, age }).await;
     let user_id = id.clone();
-    let grant = world.want(&Command::DistributeGenesis { user_id, nationality }).await;
+    let grant = world.enqueue(&Command::DistributeGenesis { user_id, nationality }).await;
     world.settle().await;
     let status: String =
         sqlx::query_scalar(r#"SELECT status FROM "OutboxCommand" WHERE "commandId" = $1"#)
@@ -153,7 +153,7 @@ async fn organisation(
     (person, id.to_string())
 }
 
-/// The supply is whole, and the operations fund has grown by the fees.
+/// Checks that the supply is whole and that the operations fund has grown by the fees.
 async fn assert_supply(world: &World, fees: i64) {
     let supply = world.gx.tokenomics.get("/api/v1/supply", "").await.expect(200);
     assert_eq!(supply.str("/total"), "1250000000000");

@@ -1,10 +1,12 @@
-//! Stories over the whole of GX: services, workers, database and ledger together.
+//! Tests of the whole of GX: services, workers, database and ledger together.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
 
 mod exactly_once;
 mod fees;
 mod following;
 mod freezes;
+mod frozen;
+mod giving_up;
 mod money;
 mod operators;
 mod outage;

@@ -1,13 +1,14 @@
-//! Nobody spends what is not there, however many try at once, and whatever the services believe.
+//! No account spends more than its balance, however many transfers are ordered at the same time,
+//! and also if the read model is wrong.
 
 use futures_util::future::join_all;
 use gx_model::{AccountId, Command, Gx, TxType};
 use gx_testkit::World;
 use serde_json::json;
 
-/// OUT-14, G4: of many orders at once as many are taken as the balance covers with their fees.
-/// What is on its way stands beside the balance until the ledger has it, through a loss of what
-/// was sent; afterwards ledger and read model hold the same, and nothing is below zero.
+/// OUT-14, G4: of many orders at the same time, only as many are accepted as the balance covers
+/// with their fees. Pending transfers are shown next to the balance until the ledger has them, also
+/// if an answer of the orderer is lost; afterwards ledger and read model have the same balances.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_of_orders_takes_no_more_than_there_is() {
     let mut world = World::start().await;
@@ -19,8 +20,10 @@ async fn a_crowd_of_orders_takes_no_more_than_there_is() {
     let answers = join_all(keys.iter().map(|key| world.gx.pay(&payer, key, &to, "50"))).await;
     let taken = answers.iter().filter(|answer| answer.status == 202).count();
     assert_eq!(taken, 9, "50.025 GX each, of 500");
-    let refused = answers.iter().filter(|answer| answer.status == 409);
-    assert!(refused.map(|answer| answer.str("/code")).all(|code| code == "insufficient_balance"));
+    for answer in answers.iter().filter(|answer| answer.status != 202) {
+        let refused = (answer.status.as_u16(), answer.str("/code"));
+        assert_eq!(refused, (409, "insufficient_balance"), "{}", answer.text);
+    }
 
     let expect = async |world: &World, balance: &str, pending: &str| {
         let wallet = world.gx.wallet(&payer).await.unwrap();
@@ -35,7 +38,7 @@ async fn a_crowd_of_orders_takes_no_more_than_there_is() {
     world.settle().await;
     expect(&world, "49.775", "0").await;
 
-    // A key of before is an order of before, whatever there is now.
+    // An order with an earlier key is the earlier order, whatever the balance is now.
     let first = keys.iter().zip(&answers).find(|(_, answer)| answer.status == 202).unwrap().0;
     let again = world.gx.pay(&payer, first, &to, "50").await.expect(202);
     assert_eq!(world.gx.follow(&payer, again.str("/commandId")).await.str("/status"), "CONFIRMED");
@@ -45,8 +48,8 @@ async fn a_crowd_of_orders_takes_no_more_than_there_is() {
     }
 }
 
-/// G4, OUT-11: the ledger has the last word: orders that came past the services, or that were
-/// taken on a wrong balance, are refused there, one by one, and say so.
+/// G4, OUT-11: the ledger itself refuses commands that did not come through the services, or that
+/// were accepted on a wrong balance, each with its reason.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ledger_itself_refuses_an_overdraft() {
     let mut world = World::start().await;
@@ -64,7 +67,7 @@ async fn the_ledger_itself_refuses_an_overdraft() {
         let Gx(amount) = amount.parse().unwrap();
         let (from, to) = (from.parse().unwrap(), AccountId::User(to.parse().unwrap()));
         let command = Command::Transfer { from, to, amount, tx_type: Some(TxType::P2p) };
-        unasked.push(world.want(&command).await.to_string());
+        unasked.push(world.enqueue(&command).await.to_string());
     }
     world.settle().await;
 
@@ -81,7 +84,7 @@ async fn the_ledger_itself_refuses_an_overdraft() {
     .fetch_all(world.database.pool())
     .await
     .unwrap();
-    // 300 and their 0.3 of fees leave 199.7: neither of the others is covered.
+    // 300 GX and the fee of 0.3 GX leave 199.7 GX, which covers neither of the others.
     assert_eq!(statuses, ["COMMITTED", "REFUSED", "REFUSED"]);
     assert_eq!(world.balance_on_chain(&from).await, 199_700_000);
     assert_eq!(world.gx.wallet(&payer).await.unwrap().str("/balance"), "199.7");

@@ -1,13 +1,12 @@
-//! Commands that come before the ledger is ready for them.
+//! Commands that are enqueued before the ledger has their prerequisites.
 
 use gx_testkit::World;
 
-/// OUT-09: a person is approved while the ledger is empty: the command is BLOCKED with the
-/// missing prerequisite and no attempt is spent; once supply and countries exist it commits
-/// unaided.
+/// OUT-09: a person is approved while the ledger is empty: the command is BLOCKED with the missing
+/// prerequisite and without a counted try; once supply and countries exist, it commits by itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_approved_too_early_waits_and_is_then_created() {
-    let mut world = World::unborn().await;
+    let mut world = World::start_empty().await;
     let person = world.participant(1).await;
     let (status, attempts, waits_for): (String, i32, Option<String>) = sqlx::query_as(
         r#"SELECT status, attempts, prerequisite::text FROM "OutboxCommand"
@@ -20,7 +19,7 @@ async fn a_person_approved_too_early_waits_and_is_then_created() {
     assert!(waits_for.unwrap().contains("SYSTEM_BOOTSTRAPPED"));
     assert!(world.gx.wallet(&person).await.is_none());
 
-    world.bring_to_life().await;
+    world.bootstrap().await;
     world.settle().await;
     assert_eq!(world.gx.wallet(&person).await.unwrap().str("/balance"), "500");
 }

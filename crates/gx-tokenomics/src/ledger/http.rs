@@ -1,41 +1,41 @@
-//! `GET /api/v1/ledger`.
+//! HTTP route `GET /api/v1/ledger`.
 
-use axum::extract::State as Axum;
-use gx_outbox::capability::Capability;
+use axum::extract::State;
+use gx_outbox::tip::Capability;
 use gx_serve::{Problem, Reply};
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use crate::State;
+use crate::ServiceState;
 
-/// What the ledger can do now.
+/// Whether the ledger can change accounts now.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LedgerBody {
     capability: CapabilityName,
-    /// Code of the reason, while it is paused.
+    /// Reason code of the pause, while the ledger is paused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pause_reason: Option<String>,
-    /// When it was heard of last, while nobody reaches it.
+    /// Time of the last contact, while the ledger is unreachable.
     #[serde(skip_serializing_if = "Option::is_none", with = "gx_serve::moment::option")]
     contact_at: Option<OffsetDateTime>,
 }
 
-/// What the ledger can do now. Orders are taken in every state but `paused`; they wait until it
-/// is `available`.
+/// Whether the ledger can change accounts now. Transfers are accepted in every state except
+/// `paused`, and wait until the state is `available`.
 #[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum CapabilityName {
-    /// It takes every command.
+    /// The ledger accepts all commands.
     Available,
-    /// It refuses every change until it is resumed.
+    /// The ledger refuses all changes until it is resumed.
     Paused,
-    /// It holds no supply yet.
+    /// The ledger has no supply yet.
     Empty,
-    /// Nobody reaches it at the moment.
+    /// No worker reaches the ledger at the moment.
     Unreachable,
-    /// There is none.
+    /// No worker has ever reached a ledger.
     Unavailable,
 }
 
@@ -56,14 +56,16 @@ impl From<Capability> for LedgerBody {
     }
 }
 
-/// What the ledger can do now.
+/// Returns whether the ledger can change accounts now.
 #[utoipa::path(
     get,
     path = "/api/v1/ledger",
     tag = "ledger",
-    responses((status = 200, description = "As far as the workers know.", body = LedgerBody))
+    responses((status = 200, description = "The state that the workers saw last.", body = LedgerBody))
 )]
-pub(crate) async fn ledger(Axum(state): Axum<State>) -> Result<Reply<LedgerBody>, Problem> {
+pub(crate) async fn ledger(
+    State(state): State<ServiceState>,
+) -> Result<Reply<LedgerBody>, Problem> {
     let mut conn = state.base.connection().await?;
     Ok(Reply::ok(state.base.capability(&mut conn).await?.into()))
 }

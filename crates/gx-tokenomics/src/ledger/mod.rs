@@ -1,4 +1,4 @@
-//! What the ledger can do, for clients that want to know before they try.
+//! Tells clients before they send a transfer whether the ledger can change accounts.
 
 pub(crate) mod http;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the ledger can do, through the router, on samples written by hand.
+//! The state of the ledger, through the router and on samples that the tests write.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ async fn run(host: &TestHost, sql: &'static str) {
     sqlx::query(sql).bind(CHANNEL).execute(host.database.pool()).await.unwrap();
 }
 
-/// FAB-04: where no network exists the ledger is `unavailable`, not merely late; the other
-/// states are told apart too.
+/// FAB-04: if no network exists, the ledger is `unavailable` and not only late; the other states
+/// are told apart, too.
 #[tokio::test]
 async fn without_a_network_the_ledger_is_unavailable() {
     let host = TestHost::new(service).await;

@@ -1,4 +1,5 @@
-//! The whole supply: who holds how much of it, as the ledger has it.
+//! The supply and its holders, from the read model. Called by the public routes `supply` and
+//! `treasury`.
 
 pub(crate) mod http;
 mod store;
@@ -15,15 +16,16 @@ use tokio::time::Instant;
 
 use store::Holdings;
 
-/// For how long a count is good while no block comes: a repair changes rows without one.
-const COUNT_KEPT_FOR: Duration = Duration::from_secs(10);
+/// Longest use of a count while no block is applied: a repair of the read model changes rows
+/// without a block.
+const MAX_COUNT_AGE: Duration = Duration::from_secs(10);
 
-/// No person of that country has been granted yet, or there is no such country.
+/// No person of that country has a grant yet, or the country does not exist.
 pub(crate) const NO_TREASURY: ProblemKind =
     ProblemKind::new("no_treasury", 404, "There is no such treasury yet");
 
-/// The last count of the supply. Anybody may ask for it and it reads every wallet, so one
-/// request counts for all that ask while the same block is the last.
+/// The last count of the supply, shared by all requests until the next block. The route is public
+/// and a count reads every wallet, so that a count for each request would be too expensive.
 #[derive(Clone, Default)]
 pub(crate) struct Supply(Arc<Mutex<Option<Count>>>);
 
@@ -33,12 +35,12 @@ struct Count {
 }
 
 impl Supply {
-    /// Who holds how much, as of the last block applied.
+    /// Returns all balances as of the last applied block.
     pub(crate) async fn holdings(&self, base: &Foundation) -> Result<Arc<Holdings>, Problem> {
         let mut last = self.0.lock().await;
         if let Some(Count { held, at }) = &*last {
             let block = store::last_block(&mut *base.connection().await?).await?;
-            if held.block_number == block && at.elapsed() < COUNT_KEPT_FOR {
+            if held.block_number == block && at.elapsed() < MAX_COUNT_AGE {
                 return Ok(Arc::clone(held));
             }
         }

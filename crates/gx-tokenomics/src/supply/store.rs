@@ -3,7 +3,7 @@
 use gx_db::PgConnection;
 use time::OffsetDateTime;
 
-/// One pool.
+/// A pool and its balance.
 pub(crate) struct PoolRow {
     pub(crate) pool_id: String,
     pub(crate) start_balance: i64,
@@ -19,7 +19,7 @@ pub(crate) struct TreasuryRow {
     pub(crate) as_of_block: i64,
 }
 
-/// Pools, and what wallets of people and treasuries hold together, all of one moment.
+/// The balances of the pools, and the sums of people and treasuries, all as of the same moment.
 pub(crate) struct Holdings {
     pub(crate) pools: Vec<PoolRow>,
     pub(crate) users: i64,
@@ -27,12 +27,13 @@ pub(crate) struct Holdings {
     pub(crate) block_number: Option<i64>,
 }
 
-/// The last block applied, over all channels.
+/// Returns the number of the last applied block.
 pub(crate) async fn last_block(conn: &mut PgConnection) -> Result<Option<i64>, sqlx::Error> {
     sqlx::query_scalar!(r#"SELECT max("blockNumber") FROM "ProjectorState""#).fetch_one(conn).await
 }
 
-/// Reads in the caller's transaction, which must see one moment throughout.
+/// Returns all balances. Sets the caller's transaction to repeatable read, so that they are of the
+/// same moment.
 pub(crate) async fn holdings(conn: &mut PgConnection) -> Result<Holdings, sqlx::Error> {
     sqlx::query!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         .execute(&mut *conn)

@@ -1,4 +1,4 @@
-//! Supply and treasuries through the router.
+//! Supply and treasuries, through the router.
 
 use gx_auth::testing::TestHost;
 use serde_json::json;
@@ -19,7 +19,7 @@ async fn an_empty_ledger_has_no_supply_and_no_treasury() {
 }
 
 #[tokio::test]
-async fn the_supply_is_what_pools_people_and_treasuries_hold() {
+async fn the_supply_is_the_sum_of_pools_people_and_treasuries() {
     let host = TestHost::new(service).await;
     let pool = host.database.pool();
     for statement in [
@@ -36,7 +36,7 @@ async fn the_supply_is_what_pools_people_and_treasuries_hold() {
     assert_eq!(answer.json["total"], "550");
     assert_eq!(answer.json["treasuries"], "50");
     assert_eq!(answer.json["pools"][0]["balance"], "500");
-    // With each block it is counted anew.
+    // The supply is counted again after each block.
     sqlx::query(r#"UPDATE "Wallet" SET balance = 0"#).execute(pool).await.unwrap();
     sqlx::query(
         r#"INSERT INTO "ProjectorState" (channel, "genesisHash", "blockNumber", "blockHash",

@@ -1,11 +1,11 @@
-//! `/api/v1/transfers`: quote, order, follow.
+//! HTTP routes under `/api/v1/transfers`: fees, quotes, orders, and following a transfer.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
-use ::http::HeaderMap;
 use ::http::header::ACCEPT;
-use axum::extract::{Path, State as Axum};
+use ::http::{HeaderMap, HeaderName, StatusCode};
+use axum::extract::{Path, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, stream};
@@ -13,7 +13,6 @@ use gx_auth::Person;
 use gx_model::{CommandId, FabricUserId, Gx, Qirat, economics};
 use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, text};
 use gx_serve::idempotency::IdempotencyKey;
-use gx_serve::problem::ProblemBody;
 use gx_serve::{Json, Problem, Reply, RequestId};
 use serde::Serialize;
 use serde_json::Value;
@@ -21,24 +20,26 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
 
-use super::{NO_TRANSFER, Order, Progress, TransferState};
-use crate::State;
+use super::{NO_TRANSFER, Order, TransferProgress, TransferState};
+use crate::ServiceState;
 
-/// Where transfers are ordered.
+/// Path at which transfers are ordered.
 pub(super) const TRANSFERS: &str = "/api/v1/transfers";
 
-/// How long one stream lasts at most. Clients open the next one by themselves, through the
-/// gate, so that a session which has ended follows nothing for ever.
-const STREAM_TIME_LIMIT: Duration = Duration::from_mins(10);
-/// Seconds after which a client may ask again when too many streams are open.
+/// Longest time of one stream. Clients then open the next one by themselves and are authenticated
+/// again, so that an ended session does not receive events for ever.
+const MAX_STREAM_DURATION: Duration = Duration::from_mins(10);
+/// Header with the id of the last event, which a client sends when it opens a stream again.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// Seconds after which a client may try again if too many streams are open.
 const RETRY_AFTER_S: u32 = 5;
 
 struct Receiver(FabricUserId);
 
 impl Field for Receiver {
     fn read(value: &Value) -> Result<Self, FieldError> {
-        let id = text(value)?.parse().map(Self);
-        id.map_err(|why| FieldError::new("format", format!("is no Fabric User ID: {why}")))
+        let id = FabricUserId::from_pasted(text(value)?).map(Self);
+        id.map_err(|why| FieldError::new("format", format!("is not a Fabric User ID: {why}")))
     }
 }
 
@@ -56,13 +57,13 @@ impl Field for Amount {
     }
 }
 
-/// What to price.
+/// The receiver and amount of a quote.
 #[derive(ToSchema)]
 pub(crate) struct QuoteRequest {
-    /// Fabric User ID of the receiver.
+    /// Fabric User ID of the receiver, in upper or lower case, with or without blanks.
     #[schema(value_type = String, example = "MY 463 AUN834 0QKZB 5821")]
     to: Receiver,
-    /// In GX, with at most six decimals.
+    /// Amount in GX, with at most six decimals.
     #[schema(value_type = String, example = "12.5")]
     amount: Amount,
 }
@@ -75,33 +76,33 @@ impl FromFields for QuoteRequest {
     }
 }
 
-/// What a transfer would cost.
+/// The cost of a transfer.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct QuoteBody {
-    /// What the receiver gets.
+    /// Amount that the receiver gets, in GX.
     #[schema(value_type = String, example = "12.5")]
     amount: Gx,
-    /// What is paid on top.
+    /// Fee that the payer pays in addition, in GX.
     #[schema(value_type = String, example = "0.00625")]
     fee: Gx,
-    /// What the payer pays.
+    /// Amount and fee together, in GX.
     #[schema(value_type = String, example = "12.50625")]
     total: Gx,
-    /// The rate in 1/10 000.
+    /// The rate of the fee in basis points (1/10 000).
     fee_bps: u16,
 }
 
-/// A transfer to make.
+/// The receiver, amount and remark of a transfer.
 #[derive(ToSchema)]
 pub(crate) struct TransferRequest {
-    /// Fabric User ID of the receiver.
+    /// Fabric User ID of the receiver, in upper or lower case, with or without blanks.
     #[schema(value_type = String, example = "MY 463 AUN834 0QKZB 5821")]
     to: Receiver,
-    /// In GX, with at most six decimals.
+    /// Amount in GX, with at most six decimals.
     #[schema(value_type = String, example = "12.5")]
     amount: Amount,
-    /// For the receiver; the ledger never sees it.
+    /// Remark for the receiver; it is not sent to the ledger.
     #[schema(value_type = Option<String>, max_length = 140)]
     remark: Option<Text<140>>,
 }
@@ -122,13 +123,13 @@ impl From<TransferRequest> for Order {
     }
 }
 
-/// The transfer was taken.
+/// An accepted transfer.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AcceptedBody {
     command_id: String,
     status: TransferState,
-    /// Where it can be followed.
+    /// Path at which the transfer can be followed.
     #[schema(example = "/api/v1/transfers/7f3e0c1a-6c3c-5b1e-9a61-0d2f3b5c7e91")]
     location: String,
 }
@@ -140,25 +141,25 @@ impl AcceptedBody {
     }
 }
 
-/// One class of the fee table.
+/// The fees of one class of transfers.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FeeClassBody {
     /// `P2P`, `MERCHANT`, `GOVERNMENT` or `B2B`.
     tx_type: &'static str,
-    /// Whether both ids name the same country.
+    /// `true` for transfers within a country, `false` for transfers between two countries.
     is_local: bool,
     tiers: Vec<FeeTierBody>,
 }
 
-/// A step of the fee table.
+/// The rate from an amount on.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FeeTierBody {
-    /// Amounts from here on, up to the next step.
+    /// Least amount of this rate, in GX; the rate holds up to the next tier.
     #[schema(value_type = String, example = "3")]
     from: Gx,
-    /// The rate in 1/10 000 of the whole amount.
+    /// The rate in basis points (1/10 000) of the whole amount.
     fee_bps: u16,
 }
 
@@ -168,12 +169,12 @@ pub(crate) struct FeesBody {
     classes: Vec<FeeClassBody>,
 }
 
-/// What transfers cost.
+/// Returns the fee table.
 #[utoipa::path(
     get,
     path = "/api/v1/transfers/fees",
     tag = "transfers",
-    responses((status = 200, description = "Every class of transfers.", body = FeesBody))
+    responses((status = 200, description = "The fees of all classes of transfers.", body = FeesBody))
 )]
 pub(crate) async fn fees() -> Reply<FeesBody> {
     let tier =
@@ -186,24 +187,15 @@ pub(crate) async fn fees() -> Reply<FeesBody> {
     Reply::ok(FeesBody { classes: economics::FEES.iter().map(class).collect() })
 }
 
-/// What a transfer would cost.
+/// Returns the cost of a transfer.
 #[utoipa::path(
     post,
     path = "/api/v1/transfers/quote",
     tag = "transfers",
-    request_body = QuoteRequest,
-    responses(
-        (status = 200, description = "The price.", body = QuoteBody),
-        (status = 404, description = "`no_wallet`.", body = ProblemBody,
-         content_type = "application/problem+json"),
-        (status = 409, description = "`insufficient_balance`: more than all the money there is.",
-         body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "`unknown_receiver`, `self_transfer` or \
-         `transfer_not_possible`.", body = ProblemBody, content_type = "application/problem+json"),
-    )
+    responses((status = 200, description = "The price.", body = QuoteBody))
 )]
 pub(crate) async fn quote(
-    Axum(state): Axum<State>,
+    State(state): State<ServiceState>,
     person: Person,
     Json(request): Json<QuoteRequest>,
 ) -> Result<Reply<QuoteBody>, Problem> {
@@ -217,31 +209,18 @@ pub(crate) async fn quote(
     }))
 }
 
-/// Sends money. The same key again gets the same answer for 24 hours, and never moves money
-/// twice.
+/// Orders a transfer. A request with the same key gets the same answer for 24 hours, and the money
+/// is never sent twice.
 #[utoipa::path(
     post,
     path = "/api/v1/transfers",
     tag = "transfers",
     params(("Idempotency-Key" = String, Header,
-            description = "The client's name for this transfer, in double quotes.")),
-    request_body = TransferRequest,
-    responses(
-        (status = 202, description = "On its way to the ledger.", body = AcceptedBody),
-        (status = 404, description = "`no_wallet`.", body = ProblemBody,
-         content_type = "application/problem+json"),
-        (status = 409, description = "`insufficient_balance`, `wallet_frozen`, \
-         `too_many_pending` or `request_in_progress`.", body = ProblemBody,
-         content_type = "application/problem+json"),
-        (status = 422, description = "`unknown_receiver`, `self_transfer`, \
-         `transfer_not_possible` or `idempotency_key_reused`.", body = ProblemBody,
-         content_type = "application/problem+json"),
-        (status = 503, description = "`system_paused`: until the ledger is resumed.",
-         body = ProblemBody, content_type = "application/problem+json"),
-    )
+            description = "The client's name for this transfer, with or without double quotes.")),
+    responses((status = 202, description = "The transfer is accepted.", body = AcceptedBody))
 )]
 pub(crate) async fn order(
-    Axum(state): Axum<State>,
+    State(state): State<ServiceState>,
     person: Person,
     key: IdempotencyKey,
     request_id: RequestId,
@@ -250,61 +229,100 @@ pub(crate) async fn order(
     super::order(&state, &person, &request.into(), &key, &request_id).await
 }
 
-/// Where a transfer stands; as `text/event-stream` each change until the end.
+/// Returns the state of a transfer, or as `text/event-stream` each change until the final state.
 #[utoipa::path(
     get,
     path = "/api/v1/transfers/{commandId}",
     tag = "transfers",
-    params(("commandId" = String, Path, description = "From the answer to the order.")),
+    params(("commandId" = String, Path, description = "`commandId` of the answer to the order."),
+           ("Last-Event-ID" = Option<String>, Header,
+            description = "The id of the last event, if a stream is opened again.")),
     responses(
-        (status = 200, description = "Its state.", content(
-            (Progress = "application/json"), (Progress = "text/event-stream"))),
-        (status = 404, description = "`no_transfer`.", body = ProblemBody,
-         content_type = "application/problem+json"),
+        (status = 200, description = "The state of the transfer.", content(
+            (TransferProgress = "application/json"), (TransferProgress = "text/event-stream"))),
+        (status = 204, description = "The client has seen the final state: do not open it again."),
     )
 )]
 pub(crate) async fn follow(
-    Axum(state): Axum<State>,
+    State(state): State<ServiceState>,
     person: Person,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = id.parse();
-    let id = id.map_err(|_| Problem::new(&NO_TRANSFER, "An id is a UUID in lower case."))?;
+    let id = id.map_err(|_| Problem::new(&NO_TRANSFER, "Give a UUID in lower case."))?;
     let progress = super::progress(&state, &person, id).await?;
     if !wants_events(&headers) {
         return Ok(Reply::ok(progress).into_response());
     }
+    if has_seen_all(&headers, &progress) {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
     let changes = state.live.follow(progress).ok_or_else(|| {
         Problem::unavailable(
-            "Too many transfers are followed; ask without a stream.",
+            "Too many transfers are followed. Ask without a stream.",
             RETRY_AFTER_S,
         )
     })?;
     Ok(Sse::new(events(changes)).keep_alive(KeepAlive::default()).into_response())
 }
 
+/// Returns whether the client prefers events: `Accept` names them with no lower weight than JSON.
 fn wants_events(headers: &HeaderMap) -> bool {
-    let accepts = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepts.flat_map(|value| value.split(',')).any(|part| {
-        let essence = part.split(';').next().unwrap_or_default();
-        essence.trim().eq_ignore_ascii_case("text/event-stream")
-    })
+    let weight = |wanted: &str| {
+        let accepts = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let ranges = accepts.flat_map(|value| value.split(','));
+        let named = ranges.filter(|range| {
+            let essence = range.split(';').next().unwrap_or_default();
+            essence.trim().eq_ignore_ascii_case(wanted)
+        });
+        named.map(weight_in_thousandths).max().unwrap_or(0)
+    };
+    let events = weight("text/event-stream");
+    events > 0 && events >= weight("application/json")
 }
 
-/// The state now and each later one; ends with the last, when the service stops, or after
-/// [`STREAM_TIME_LIMIT`].
+/// Returns the weight of a media range in weight_in_thousandths (RFC 9110, 12.4.2): 1000 if there is none, 0
+/// if it cannot be read.
+fn weight_in_thousandths(range: &str) -> u16 {
+    let weights = range.split(';').skip(1).filter_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("q").then(|| value.trim())
+    });
+    let Some(weight) = weights.last() else { return 1_000 };
+    let (whole, part) = weight.split_once('.').unwrap_or((weight, ""));
+    let is_weight = part.len() <= 3 && part.bytes().all(|digit| digit.is_ascii_digit());
+    let part = format!("{part:0<3}").parse().unwrap_or(0);
+    match whole {
+        "1" if is_weight => 1_000,
+        "0" if is_weight => part,
+        _ => 0,
+    }
+}
+
+/// Returns whether a client that opens a stream again has seen the final state: the transfer has
+/// ended, and the client's last event is not of an earlier state.
+fn has_seen_all(headers: &HeaderMap, progress: &TransferProgress) -> bool {
+    let last = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok());
+    let earlier = [TransferState::Pending, TransferState::Submitted];
+    let is_earlier = |last: &str| earlier.iter().any(|state| state.name() == last);
+    progress.status.is_final() && last.is_some_and(|last| !last.is_empty() && !is_earlier(last))
+}
+
+/// Returns a stream of the present state and each later one. It ends with the final state, when the
+/// service stops, or after [`MAX_STREAM_DURATION`].
 fn events(
-    changes: watch::Receiver<Progress>,
+    changes: watch::Receiver<TransferProgress>,
 ) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
-    let end = Instant::now() + STREAM_TIME_LIMIT;
+    let end = Instant::now() + MAX_STREAM_DURATION;
     stream::unfold(Some((changes, true)), move |next| async move {
         let (mut changes, is_first) = next?;
         if !is_first {
             timeout_at(end, changes.changed()).await.ok()?.ok()?;
         }
         let progress = changes.borrow_and_update().clone();
-        let event = Event::default().event("status").json_data(&progress);
+        let event = Event::default().event("status").id(progress.status.name());
+        let event = event.json_data(&progress);
         let event = event.expect("a transfer's state has only text keys");
         let rest = (!progress.status.is_final()).then_some((changes, false));
         Some((Ok(event), rest))

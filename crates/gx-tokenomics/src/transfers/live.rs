@@ -1,5 +1,5 @@
-//! Transfers followed live: one task asks for all that anybody follows, however many streams
-//! there are, and sleeps while there are none.
+//! Follows transfers for open streams. One task reads all followed transfers from the database; it
+//! runs only while a stream is open.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,54 +9,57 @@ use gx_auth::Foundation;
 use gx_serve::{HealthBoard, Problem};
 use tokio::sync::watch;
 
-use super::{Progress, store};
+use super::{TransferProgress, store};
 
-/// How often the followed transfers are looked up.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// Transfers that are followed at once.
-const FOLLOWED_LIMIT: usize = 10_000;
+/// Pause between two reads of the followed transfers.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// Most transfers that are followed at the same time.
+const MAX_FOLLOWED: usize = 10_000;
 
-/// Streams of one transfer at once.
-const STREAMS_LIMIT: usize = 16;
+/// Most streams of one transfer at the same time.
+const MAX_STREAMS_PER_TRANSFER: usize = 16;
 
-/// The last state of each followed transfer. It is empty exactly while no task looks.
-type Followed = HashMap<String, watch::Sender<Progress>>;
+/// The last state of each followed transfer. Empty exactly while the task does not run.
+type Followed = HashMap<String, watch::Sender<TransferProgress>>;
 
-/// The transfers that somebody follows. Clones share them.
+/// The followed transfers. Clones share them.
 #[derive(Clone)]
-pub(crate) struct Live {
+pub(crate) struct FollowedTransfers {
     base: Foundation,
     health: HealthBoard,
     followed: Arc<Mutex<Followed>>,
 }
 
-impl Live {
-    /// Nothing is followed yet.
+impl FollowedTransfers {
+    /// Creates an empty list of followed transfers.
     pub(crate) fn new(base: Foundation, health: HealthBoard) -> Self {
         Self { base, health, followed: Arc::default() }
     }
 
-    /// Follows a transfer from where it stands. The receiver closes when the service stops.
-    /// `None` when too many are followed already.
-    pub(crate) fn follow(&self, from: Progress) -> Option<watch::Receiver<Progress>> {
+    /// Follows a transfer from its present state on. The receiver closes when the service stops.
+    /// Returns `None` if too many transfers or streams are followed.
+    pub(crate) fn follow(
+        &self,
+        from: TransferProgress,
+    ) -> Option<watch::Receiver<TransferProgress>> {
         let mut followed = self.lock();
         let is_full = match followed.get(&from.command_id) {
-            Some(sender) => sender.receiver_count() >= STREAMS_LIMIT,
-            None => followed.len() >= FOLLOWED_LIMIT,
+            Some(sender) => sender.receiver_count() >= MAX_STREAMS_PER_TRANSFER,
+            None => followed.len() >= MAX_FOLLOWED,
         };
         if is_full {
             return None;
         }
         if followed.is_empty() {
-            tokio::spawn(self.clone().look_until_nobody_follows());
+            tokio::spawn(self.clone().update_until_nobody_follows());
         }
         let id = from.command_id.clone();
         Some(followed.entry(id).or_insert_with(|| watch::Sender::new(from)).subscribe())
     }
 
-    async fn look_until_nobody_follows(self) {
+    async fn update_until_nobody_follows(self) {
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
             let ids: Vec<String> = {
                 let mut followed = self.lock();
                 let is_draining = self.health.is_draining();
@@ -66,17 +69,18 @@ impl Live {
                 }
                 followed.keys().cloned().collect()
             };
-            if let Err(problem) = self.look(&ids).await {
-                tracing::warn!(code = problem.kind().code, "followed transfers cannot be read");
+            if let Err(problem) = self.update(&ids).await {
+                let problem = problem.kind().code;
+                tracing::warn!(problem, "followed transfers cannot be read: {problem}");
             }
         }
     }
 
-    async fn look(&self, ids: &[String]) -> Result<(), Problem> {
+    async fn update(&self, ids: &[String]) -> Result<(), Problem> {
         let mut conn = self.base.connection().await?;
         let rows = store::transfers(&mut conn, ids).await?;
         let followed = self.lock();
-        for progress in rows.iter().map(Progress::of) {
+        for progress in rows.iter().map(TransferProgress::of) {
             if let Some(sender) = followed.get(&progress.command_id) {
                 sender.send_if_modified(|last| {
                     let is_new = *last != progress;

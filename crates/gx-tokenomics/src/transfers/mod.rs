@@ -1,8 +1,8 @@
-//! Transfers between people: priced, refused where they cannot be paid, and handed to the
-//! outbox. The ledger decides; what is refused here saves the payer the way there.
+//! Prices, checks and enqueues transfers. Called by the routes under `/api/v1/transfers`.
 //!
-//! A payer's transfers are decided one after the other under the lock of the payer's row, so
-//! that two of them cannot count on the same money (OUT-14).
+//! The ledger decides; a check here refuses a transfer earlier, which the ledger would refuse
+//! anyway. The transfers of one payer are checked one after the other under the lock of the payer's
+//! row, so that two of them cannot use the same money (OUT-14).
 
 pub(crate) mod http;
 pub(crate) mod live;
@@ -13,63 +13,66 @@ mod tests;
 
 use ::http::StatusCode;
 use axum::response::Response;
-use gx_auth::Person;
+use gx_auth::{Person, not_enqueued};
 use gx_db::PgConnection;
 use gx_model::economics::{self, Fee};
 use gx_model::{AccountId, AccountStatus, Command, CommandId, FabricUserId, Gx, Qirat};
-use gx_outbox::{EnqueueError, NewCommand};
-use gx_serve::idempotency::{self, Begun, IdempotencyKey};
+use gx_outbox::enqueue::NewCommand;
+use gx_serve::idempotency::{self, BeginResult, IdempotencyKey};
 use gx_serve::{Problem, ProblemKind, Reply, RequestId};
 
-use crate::State;
+use crate::ServiceState;
 use crate::wallets::{self, Wallet};
 use http::AcceptedBody;
-pub(crate) use progress::{Progress, TransferState};
+pub(crate) use progress::{TransferProgress, TransferState};
 
-/// Transfers of one person that may be on their way at once.
-const PENDING_LIMIT: usize = 1_000;
+/// Most transfers of one person that are not settled.
+const MAX_PENDING: usize = 1_000;
 
-/// Nobody on the ledger has that id.
+/// No person on the ledger has this id.
 pub(crate) const UNKNOWN_RECEIVER: ProblemKind =
     ProblemKind::new("unknown_receiver", 422, "There is no such receiver");
-/// Payer and receiver are one.
+/// Payer and receiver are the same person.
 pub(crate) const SELF_TRANSFER: ProblemKind =
     ProblemKind::new("self_transfer", 422, "You cannot pay yourself");
-/// No class of transfers leads from the one account to the other.
-pub(crate) const NOT_POSSIBLE: ProblemKind =
-    ProblemKind::new("transfer_not_possible", 422, "Between these accounts nothing can be sent");
-/// The wallet is frozen, or is about to be.
+/// The fee table has no class for transfers between these accounts.
+pub(crate) const NOT_POSSIBLE: ProblemKind = ProblemKind::new(
+    "transfer_not_possible",
+    422,
+    "Transfers between these accounts are not allowed",
+);
+/// The wallet is frozen, or a freeze is not settled.
 pub(crate) const WALLET_FROZEN: ProblemKind =
     ProblemKind::new("wallet_frozen", 409, "The wallet is frozen");
-/// Amount and fee are more than what is available.
+/// Amount and fee are above the available balance.
 pub(crate) const INSUFFICIENT_BALANCE: ProblemKind =
-    ProblemKind::new("insufficient_balance", 409, "The balance does not cover this");
-/// Too much is on its way.
+    ProblemKind::new("insufficient_balance", 409, "The balance does not cover amount and fee");
+/// The payer has too many transfers that are not settled.
 pub(crate) const TOO_MANY_PENDING: ProblemKind =
-    ProblemKind::new("too_many_pending", 409, "Too many transfers are on their way");
-/// There is no such transfer.
+    ProblemKind::new("too_many_pending", 409, "Too many transfers are pending");
+/// The transfer does not exist.
 pub(crate) const NO_TRANSFER: ProblemKind =
     ProblemKind::new("no_transfer", 404, "There is no such transfer");
-/// It is somebody else's.
+/// Another person ordered the transfer.
 pub(crate) const NOT_YOURS: ProblemKind =
-    ProblemKind::new("not_yours", 403, "The transfer is somebody else's");
+    ProblemKind::new("not_yours", 403, "The transfer belongs to another person");
 
-/// What a payer wants.
+/// A transfer that a payer orders.
 pub(crate) struct Order {
     pub(crate) to: FabricUserId,
     pub(crate) amount: Qirat,
     pub(crate) remark: Option<String>,
 }
 
-/// What a transfer would cost.
+/// The cost of a transfer.
 pub(crate) struct Quote {
     pub(crate) fee: Fee,
     pub(crate) total: Qirat,
 }
 
-/// Says what a transfer would cost. Whether it can be paid is decided when it is ordered.
+/// Returns the cost of a transfer. Whether the balance covers it is checked when it is ordered.
 pub(crate) async fn quote(
-    state: &State,
+    state: &ServiceState,
     person: &Person,
     to: &FabricUserId,
     amount: Qirat,
@@ -80,18 +83,19 @@ pub(crate) async fn quote(
     price(&mut conn, &from, to, amount).await
 }
 
-/// Orders a transfer, once for each key.
+/// Orders a transfer, once for each idempotency key.
 pub(crate) async fn order(
-    state: &State,
+    state: &ServiceState,
     person: &Person,
     order: &Order,
     key: &IdempotencyKey,
     request_id: &RequestId,
 ) -> Result<Response, Problem> {
     let now = state.base.clock.now();
+    let _ticket = state.base.row_ticket(&person.profile_id).await?;
     let tx = state.base.begin().await?;
     let (to, amount) = (order.to.as_str(), order.amount.to_string());
-    let asked = idempotency::Asked {
+    let request = idempotency::KeyedRequest {
         principal: &person.profile_id,
         route: http::TRANSFERS,
         key,
@@ -102,19 +106,19 @@ pub(crate) async fn order(
         ]),
         request_id,
     };
-    let mut fresh = match idempotency::begin(tx, asked, now).await? {
-        Begun::Answered(response) => return Ok(*response),
-        Begun::Fresh(fresh) => fresh,
+    let mut first = match idempotency::begin(tx, request, now).await? {
+        BeginResult::Answered(response) => return Ok(*response),
+        BeginResult::First(first) => first,
     };
     let command_id = CommandId::derive(&[&person.profile_id, "TRANSFER", key.as_str()]);
-    let worked = enqueue(state, fresh.transaction(), person, order, command_id, request_id).await;
-    let response = fresh.finish(worked).await?;
+    let worked = enqueue(state, first.transaction(), person, order, command_id, request_id).await;
+    let response = first.finish(worked).await?;
     state.waker.wake();
     Ok(response)
 }
 
 async fn enqueue(
-    state: &State,
+    state: &ServiceState,
     conn: &mut PgConnection,
     person: &Person,
     order: &Order,
@@ -122,14 +126,14 @@ async fn enqueue(
     request_id: &RequestId,
 ) -> Result<Reply<AcceptedBody>, Problem> {
     let status = store::lock_payer(conn, &person.profile_id).await?;
-    // The answer to the key may be forgotten; the command that it led to never is.
+    // The answer to the key is deleted after 24 hours, its command never.
     if let Some(row) = store::transfer(conn, &command_id.to_string()).await? {
-        return again(order, &row, command_id);
+        return repeated_answer(order, &row, command_id);
     }
     state.base.require_running(conn).await?;
     let wallet = wallets::wallet(conn, &person.profile_id).await?;
     if status.as_deref() != Some(AccountStatus::Active.name()) || wallet.row.is_frozen {
-        let detail = "Nothing can be sent from it; ask for the reason.";
+        let detail = "Transfers from this wallet are not allowed. Ask support for the reason.";
         return Err(Problem::new(&WALLET_FROZEN, detail));
     }
     let from = payer_account(&wallet)?;
@@ -148,15 +152,15 @@ async fn enqueue(
         requested_by: &person.profile_id,
         request_id: Some(&request_id.0),
     };
-    gx_outbox::enqueue(conn, new, state.base.clock.now()).await.map_err(not_enqueued)?;
+    gx_outbox::enqueue::enqueue(conn, new, state.base.clock.now()).await.map_err(not_enqueued)?;
     if let Some(remark) = &order.remark {
         store::add_remark(conn, &command_id.to_string(), remark).await?;
     }
     Ok(accepted(command_id, TransferState::Pending))
 }
 
-/// The answer to an order that was taken before.
-fn again(
+/// Returns the answer to an order whose command already exists.
+fn repeated_answer(
     order: &Order,
     row: &store::TransferRow,
     command_id: CommandId,
@@ -168,27 +172,27 @@ fn again(
     if !is_same || row.remark != order.remark {
         return Err(idempotency::reused());
     }
-    Ok(accepted(command_id, Progress::of(row).status))
+    Ok(accepted(command_id, TransferProgress::of(row).status))
 }
 
 fn accepted(command_id: CommandId, status: TransferState) -> Reply<AcceptedBody> {
     Reply(StatusCode::ACCEPTED, AcceptedBody::new(command_id, status))
 }
 
-/// Where a transfer stands, for its payer.
+/// Returns the state of a transfer to its payer.
 pub(crate) async fn progress(
-    state: &State,
+    state: &ServiceState,
     person: &Person,
     command_id: CommandId,
-) -> Result<Progress, Problem> {
+) -> Result<TransferProgress, Problem> {
     let mut conn = state.base.connection().await?;
     let row = store::transfer(&mut conn, &command_id.to_string()).await?;
     let row =
-        row.ok_or_else(|| Problem::new(&NO_TRANSFER, "The answer to the order has its id."))?;
+        row.ok_or_else(|| Problem::new(&NO_TRANSFER, "Take the id from the answer to the order."))?;
     if row.profile_id.as_deref() != Some(&person.profile_id) {
-        return Err(Problem::new(&NOT_YOURS, "Only its payer may follow it."));
+        return Err(Problem::new(&NOT_YOURS, "Only the payer of a transfer may follow it."));
     }
-    Ok(Progress::of(&row))
+    Ok(TransferProgress::of(&row))
 }
 
 fn payer_account(wallet: &Wallet) -> Result<AccountId, Problem> {
@@ -203,35 +207,28 @@ async fn price(
 ) -> Result<Quote, Problem> {
     let receiver = AccountId::User(to.clone());
     if *from == receiver {
-        return Err(Problem::new(&SELF_TRANSFER, "Give somebody else's Fabric User ID."));
+        return Err(Problem::new(&SELF_TRANSFER, "Give the Fabric User ID of another person."));
     }
     if !store::can_receive(conn, to.as_str()).await? {
         return Err(Problem::new(&UNKNOWN_RECEIVER, "Check the Fabric User ID."));
     }
     let fee = economics::fee(from, &receiver, amount)
-        .map_err(|why| Problem::new(&NOT_POSSIBLE, format!("There is {why}.")))?;
+        .map_err(|why| Problem::new(&NOT_POSSIBLE, format!("Choose another receiver: {why}.")))?;
     let total = amount.checked_add(fee.fee).ok_or_else(|| {
-        Problem::new(&INSUFFICIENT_BALANCE, "Amount and fee are more than all the money there is.")
+        Problem::new(&INSUFFICIENT_BALANCE, "Amount and fee are more than the whole supply.")
     })?;
     Ok(Quote { fee, total })
 }
 
 fn check_covered(wallet: &Wallet, quote: &Quote) -> Result<(), Problem> {
-    if wallet.pending_count >= PENDING_LIMIT {
-        let detail = format!("Wait until some of your {PENDING_LIMIT} transfers have arrived.");
+    if wallet.pending_count >= MAX_PENDING {
+        let detail = format!("Wait until some of your {MAX_PENDING} transfers are confirmed.");
         return Err(Problem::new(&TOO_MANY_PENDING, detail));
     }
     if quote.total > wallet.available {
         let (total, available) = (Gx(quote.total), Gx(wallet.available));
-        let detail = format!("It takes {total} GX with the fee; {available} GX are available.");
+        let detail = format!("{total} GX are needed with the fee; {available} GX are available.");
         return Err(Problem::new(&INSUFFICIENT_BALANCE, detail));
     }
     Ok(())
-}
-
-fn not_enqueued(error: EnqueueError) -> Problem {
-    match error {
-        EnqueueError::Database(error) => error.into(),
-        mismatch @ EnqueueError::Mismatch(_) => Problem::internal(&mismatch),
-    }
 }

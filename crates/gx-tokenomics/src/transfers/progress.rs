@@ -1,4 +1,4 @@
-//! Where a transfer stands, as its payer sees it.
+//! The state of a transfer that its payer sees, from the status of its command.
 
 use gx_model::{CommandStatus, EntryOutcome};
 use serde::Serialize;
@@ -6,45 +6,55 @@ use utoipa::ToSchema;
 
 use super::store::TransferRow;
 
-/// The states that a payer tells apart.
+/// The states of a transfer for its payer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum TransferState {
-    /// Waits for its turn, or for an operator.
+    /// The transfer waits to be sent, or for an operator.
     Pending,
-    /// Sent to the ledger; no longer in our hands.
+    /// The transfer was sent to the ledger and can no longer be stopped.
     Submitted,
-    /// Stands in a block.
+    /// The transfer is in a block.
     Confirmed,
-    /// Will never happen; the reason says why.
+    /// The transfer will never happen; `reason` has the code.
     Failed,
 }
 
 impl TransferState {
-    /// Whether it stays as it is.
+    /// Returns whether the state never changes again.
     pub(crate) fn is_final(self) -> bool {
         matches!(self, Self::Confirmed | Self::Failed)
     }
+
+    /// Returns the name in JSON, which is also the id of the event with this state.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Submitted => "SUBMITTED",
+            Self::Confirmed => "CONFIRMED",
+            Self::Failed => "FAILED",
+        }
+    }
 }
 
-/// Where a transfer stands.
+/// The state of a transfer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Progress {
+pub(crate) struct TransferProgress {
     pub(crate) command_id: String,
     pub(crate) status: TransferState,
-    /// Code of the rule that refused it, or of what it waits for.
+    /// Code of the rule that refused the transfer, or of the event that it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "INSUFFICIENT_BALANCE")]
     pub(crate) reason: Option<String>,
-    /// The transaction that carries it.
+    /// Id of the transaction that contains the transfer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tx_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) block_number: Option<i64>,
 }
 
-impl Progress {
+impl TransferProgress {
     pub(super) fn of(row: &TransferRow) -> Self {
         let (status, reason) = state(row);
         Self {

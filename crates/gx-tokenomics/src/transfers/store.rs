@@ -4,7 +4,7 @@ use gx_db::PgConnection;
 use gx_model::{Command, CommandKind};
 use serde_json::Value;
 
-/// A transfer on its way or at its end.
+/// A transfer with the status of its command.
 pub(crate) struct TransferRow {
     pub(super) command_id: String,
     pub(super) profile_id: Option<String>,
@@ -23,7 +23,8 @@ impl TransferRow {
     }
 }
 
-/// The payer's account status, under the row's lock: other transfers of the payer wait.
+/// Locks the payer's row, so that other transfers of the payer wait, and returns the account's
+/// status. Returns `None` if the account is locked or deleted.
 pub(super) async fn lock_payer(
     conn: &mut PgConnection,
     profile_id: &str,
@@ -38,15 +39,18 @@ pub(super) async fn lock_payer(
     .await
 }
 
-/// Whether the ledger knows the person and the account is not closed.
+/// Returns whether the person is on the ledger and the owner's account, if there is one, is not
+/// closed.
 pub(super) async fn can_receive(
     conn: &mut PgConnection,
     fabric_user_id: &str,
 ) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT EXISTS (
-               SELECT 1 FROM "Wallet" w JOIN "UserProfile" p USING ("profileId")
-               WHERE w."accountId" = $1 AND p.status <> 'CLOSED' AND p."deletedAt" IS NULL
+               SELECT 1 FROM "Wallet" w LEFT JOIN "UserProfile" p USING ("profileId")
+               WHERE w."accountId" = $1 AND w.kind = 'USER'
+                 AND (w."profileId" IS NULL
+                      OR p.status <> 'CLOSED' AND p."deletedAt" IS NULL)
            ) AS "can_receive!""#,
         fabric_user_id,
     )
@@ -77,7 +81,7 @@ pub(super) async fn transfer(
     Ok(found.into_iter().next())
 }
 
-/// Those of the transfers that there are, finished long ago or not.
+/// Returns the transfers that exist, settled and archived ones included.
 pub(super) async fn transfers(
     conn: &mut PgConnection,
     command_ids: &[String],

@@ -1,21 +1,19 @@
-//! `GET /api/v1/wallets/me` and `GET /api/v1/wallets/me/transactions`.
+//! HTTP routes `GET /api/v1/wallets/me` and `GET /api/v1/wallets/me/transactions`.
 
-use axum::extract::State as Axum;
+use axum::extract::State;
 use gx_auth::Person;
 use gx_model::Gx;
-use gx_serve::fields::{Fields, FromFields};
-use gx_serve::page::{Cursor, Limit, Page};
-use gx_serve::problem::ProblemBody;
+use gx_serve::page::{Page, PageQuery};
 use gx_serve::{Problem, Query, Reply};
 use serde::Serialize;
 use time::OffsetDateTime;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::{TransactionRow, store};
-use crate::State;
-use crate::amount::gx;
+use crate::ServiceState;
+use crate::amount::to_gx;
 
-/// A wallet.
+/// The wallet of the signed-in person.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WalletBody {
@@ -23,19 +21,19 @@ pub(crate) struct WalletBody {
     fabric_user_id: String,
     #[schema(value_type = String, example = "500")]
     balance: Gx,
-    /// Transfers and their fees on the way to the ledger.
+    /// Sum of the transfers that are not settled, with their fees.
     #[schema(value_type = String, example = "0")]
     pending_debits: Gx,
-    /// What is left of the balance once they have arrived.
+    /// The balance minus `pendingDebits`.
     #[schema(value_type = String, example = "500")]
     available: Gx,
     #[serde(with = "gx_serve::moment")]
     updated_at: OffsetDateTime,
-    /// The block that last changed it.
+    /// Number of the block that last changed the wallet.
     as_of_block: i64,
 }
 
-/// One movement.
+/// One movement of money in or out of the wallet.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TransactionBody {
@@ -52,58 +50,28 @@ pub(crate) struct TransactionBody {
     amount: Gx,
     #[schema(value_type = String, example = "0")]
     fee: Gx,
-    /// What the payer wrote.
+    /// The payer's remark.
     #[serde(skip_serializing_if = "Option::is_none")]
     remark: Option<String>,
     #[serde(with = "gx_serve::moment")]
     at: OffsetDateTime,
 }
 
-/// Which page of the history.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[allow(dead_code, reason = "the fields describe the query; HistoryPage is what is read")]
-pub(crate) struct HistoryQuery {
-    /// 1 to 100, 20 by default.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u16>,
-    /// The `nextCursor` of the page before.
-    cursor: Option<String>,
-}
-
-/// The page that was asked for.
-pub(crate) struct HistoryPage {
-    limit: Limit,
-    below: Option<Cursor<(i64, i32, String)>>,
-}
-
-impl FromFields for HistoryPage {
-    fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let limit = fields.optional("limit");
-        let below = fields.optional("cursor");
-        Some(Self { limit: limit?.unwrap_or_default(), below: below? })
-    }
-}
-
-/// The wallet of the person who is signed in.
+/// Returns the wallet of the signed-in person.
 #[utoipa::path(
     get,
     path = "/api/v1/wallets/me",
     tag = "wallets",
-    responses(
-        (status = 200, description = "The wallet.", body = WalletBody),
-        (status = 404, description = "`no_wallet`: not on the ledger yet.", body = ProblemBody,
-         content_type = "application/problem+json"),
-    )
+    responses((status = 200, description = "The wallet.", body = WalletBody))
 )]
 pub(crate) async fn my_wallet(
-    Axum(state): Axum<State>,
+    State(state): State<ServiceState>,
     person: Person,
 ) -> Result<Reply<WalletBody>, Problem> {
     let mut conn = state.base.connection().await?;
     let wallet = super::wallet(&mut conn, &person.profile_id).await?;
     Ok(Reply::ok(WalletBody {
-        balance: gx(wallet.row.balance)?,
+        balance: to_gx(wallet.row.balance)?,
         pending_debits: Gx(wallet.pending_debits),
         available: Gx(wallet.available),
         wallet_id: wallet.row.wallet_id,
@@ -113,29 +81,24 @@ pub(crate) async fn my_wallet(
     }))
 }
 
-/// The history of the wallet, the newest first.
+/// Lists the movements of the wallet, the newest first.
 #[utoipa::path(
     get,
     path = "/api/v1/wallets/me/transactions",
     tag = "wallets",
-    params(HistoryQuery),
-    responses(
-        (status = 200, description = "A page of movements.", body = Page<TransactionBody>),
-        (status = 404, description = "`no_wallet`: not on the ledger yet.", body = ProblemBody,
-         content_type = "application/problem+json"),
-    )
+    params(PageQuery<(i64, i32, String)>),
+    responses((status = 200, description = "A page of movements.", body = Page<TransactionBody>))
 )]
 pub(crate) async fn my_transactions(
-    Axum(state): Axum<State>,
+    State(state): State<ServiceState>,
     person: Person,
-    Query(page): Query<HistoryPage>,
+    Query(page): Query<PageQuery<(i64, i32, String)>>,
 ) -> Result<Reply<Page<TransactionBody>>, Problem> {
     let mut conn = state.base.connection().await?;
     let account = store::account(&mut conn, &person.profile_id).await?;
     let account = account.ok_or_else(super::no_wallet)?;
-    let below = page.below.as_ref().map(|cursor| &cursor.0);
     let limit = page.limit.with_one_more();
-    let rows = store::transactions(&mut conn, &account, below, limit).await?;
+    let rows = store::transactions(&mut conn, &account, page.key(), limit).await?;
     let key = |row: &TransactionRow| (row.block_number, row.event_index, row.id.clone());
     let page = Page::cut(rows, page.limit, key);
     Ok(Reply::ok(page.try_map(body)?))
@@ -143,8 +106,8 @@ pub(crate) async fn my_transactions(
 
 fn body(row: TransactionRow) -> Result<TransactionBody, Problem> {
     Ok(TransactionBody {
-        amount: gx(row.amount)?,
-        fee: gx(row.fee)?,
+        amount: to_gx(row.amount)?,
+        fee: to_gx(row.fee)?,
         id: row.id,
         on_chain_tx_id: row.on_chain_tx_id,
         block_number: row.block_number,

@@ -1,4 +1,4 @@
-//! A person's own wallet and its history.
+//! Reads the wallet of a person and its history. Called by the routes of wallets and transfers.
 
 pub(crate) mod http;
 mod store;
@@ -16,7 +16,7 @@ pub(crate) use store::{TransactionRow, WalletRow};
 pub(crate) const NO_WALLET: ProblemKind =
     ProblemKind::new("no_wallet", 404, "There is no wallet yet");
 
-/// A wallet with what is on its way out of it.
+/// A wallet, with the transfers that are not settled.
 pub(crate) struct Wallet {
     pub(crate) row: WalletRow,
     pub(crate) pending_count: usize,
@@ -24,7 +24,7 @@ pub(crate) struct Wallet {
     pub(crate) available: Qirat,
 }
 
-/// The person's wallet.
+/// Returns the person's wallet.
 pub(crate) async fn wallet(conn: &mut PgConnection, profile_id: &str) -> Result<Wallet, Problem> {
     let row = store::wallet(conn, profile_id).await?.ok_or_else(no_wallet)?;
     let balance = Qirat::new(row.balance).map_err(|why| Problem::internal(&why))?;
@@ -32,15 +32,15 @@ pub(crate) async fn wallet(conn: &mut PgConnection, profile_id: &str) -> Result<
     let pending_debits = pending.iter().try_fold(Qirat::ZERO, |sum, payload| {
         debit(payload).and_then(|debit| sum.checked_add(debit))
     });
-    // A sum beyond the supply cannot be covered either: all of the balance is spoken for.
+    // A sum that overflows is above the balance, too: nothing is available then.
     let pending_debits = pending_debits.unwrap_or(balance);
     let available = balance.checked_sub(pending_debits).unwrap_or(Qirat::ZERO);
     let pending_count = pending.len();
     Ok(Wallet { row, pending_count, pending_debits, available })
 }
 
-/// What a transfer takes from its payer; nothing where no fee can be told, because the
-/// ledger refuses such a transfer.
+/// Returns the amount with the fee of a pending transfer, or 0 if there is no fee class for it,
+/// because the ledger refuses such a transfer. Returns `None` if the sum overflows.
 fn debit(payload: &Value) -> Option<Qirat> {
     let Ok(Command::Transfer { from, to, amount, .. }) =
         Command::from_payload(CommandKind::Transfer, payload)
@@ -54,5 +54,5 @@ fn debit(payload: &Value) -> Option<Qirat> {
 }
 
 fn no_wallet() -> Problem {
-    Problem::new(&NO_WALLET, "It appears once the ledger has confirmed your registration.")
+    Problem::new(&NO_WALLET, "Wait until the ledger has confirmed your registration.")
 }

@@ -13,7 +13,7 @@ pub(crate) struct WalletRow {
     pub(crate) as_of_block: i64,
     /// Payloads of the transfers that are not settled.
     pub(crate) pending_transfers: Value,
-    /// Whether the wallet is frozen on the ledger, or about to be.
+    /// Whether the wallet is frozen on the ledger, or a freeze is not settled.
     pub(crate) is_frozen: bool,
 }
 
@@ -32,8 +32,8 @@ pub(crate) struct TransactionRow {
     pub(crate) at: OffsetDateTime,
 }
 
-/// The wallet and what is on its way out of it, as of one moment: what a block takes from the
-/// balance leaves the pending transfers with it.
+/// Returns the wallet and its pending transfers as of the same moment, so that no transfer is
+/// counted both in the balance and as pending.
 pub(crate) async fn wallet(
     conn: &mut PgConnection,
     profile_id: &str,
@@ -59,7 +59,7 @@ pub(crate) async fn wallet(
     .await
 }
 
-/// The person's account id.
+/// Returns the ledger account of the person.
 pub(crate) async fn account(
     conn: &mut PgConnection,
     profile_id: &str,
@@ -69,7 +69,7 @@ pub(crate) async fn account(
         .await
 }
 
-/// Movements of an account, the newest first, from below a key on.
+/// Returns movements of an account before the key `below`, the newest first.
 pub(crate) async fn transactions(
     conn: &mut PgConnection,
     fabric_user_id: &str,

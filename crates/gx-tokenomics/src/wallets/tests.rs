@@ -1,4 +1,4 @@
-//! Wallets through the router.
+//! Wallets and their history, through the router.
 
 use gx_auth::testing::TestHost;
 use gx_model::AccountStatus;
@@ -28,7 +28,7 @@ async fn add_wallet(host: &TestHost, profile_id: &str, balance: i64) {
 }
 
 #[tokio::test]
-async fn a_person_without_a_wallet_is_told_so() {
+async fn a_person_without_a_wallet_gets_no_wallet() {
     let host = host().await;
     let id = host.add_person("sarah@gxtest.com", AccountStatus::ApprovedPendingOnchain).await;
     let token = host.session_of(&id).await.access_token;
@@ -39,7 +39,7 @@ async fn a_person_without_a_wallet_is_told_so() {
     }
 }
 
-/// API-11: block numbers above 2^53 come back exactly; balances are decimal texts.
+/// API-11: block numbers above 2^53 are returned exactly; balances are decimal texts.
 #[tokio::test]
 async fn a_wallet_shows_balance_pending_and_available() {
     let host = host().await;
@@ -111,9 +111,9 @@ async fn a_history_is_read_in_pages_the_newest_first() {
     assert_eq!(seen, "ecdba");
 }
 
-/// API-11, SEC-API-07: nonsense in paging is 400.
+/// API-11, SEC-API-07: malformed paging is answered with 400.
 #[tokio::test]
-async fn paging_answers_nonsense_with_400() {
+async fn malformed_paging_is_answered_with_400() {
     let host = host().await;
     let id = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
     let token = host.session_of(&id).await.access_token;
@@ -124,9 +124,9 @@ async fn paging_answers_nonsense_with_400() {
     }
 }
 
-/// G6: a frozen person may look, a denied or locked one may not.
+/// G6: a frozen person may look, and a denied or locked one may not.
 #[tokio::test]
-async fn looking_follows_the_status_table() {
+async fn a_wallet_is_shown_by_the_table_of_statuses() {
     let host = host().await;
     for status in AccountStatus::ALL {
         let id = host.add_person(&format!("{status}@gxtest.com").to_lowercase(), status).await;

@@ -1,4 +1,4 @@
-//! The folder that holds everything the development stack keeps.
+//! The folder in which the development stack keeps its database, ledger, keys and passwords.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use super::DevError;
 
-/// How long a process that was killed may take to let go of the folder.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
-/// How often the lock is tried meanwhile.
-const LOCK_RETRY: Duration = Duration::from_millis(20);
+/// Longest wait for the lock: a killed process may still hold the lock for a moment.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Pause between two tries to take the lock.
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The data folder, locked for this process until it ends, however it ends.
+/// The data folder, locked for this process. The system releases the lock when the process ends.
 #[derive(Debug)]
 pub(crate) struct DataDir {
     path: PathBuf,
@@ -21,36 +21,37 @@ pub(crate) struct DataDir {
 }
 
 impl DataDir {
-    /// Creates the folder where it is missing and takes its lock.
+    /// Creates the folder if it is missing, and takes its lock.
     ///
     /// # Errors
-    /// [`DevError::NotWritable`], or [`DevError::InUse`] while another stack runs in it.
+    /// [`DevError::NotWritable`] if the folder cannot be created, [`DevError::InUse`] while another
+    /// stack runs in it.
     pub(crate) async fn open(path: &Path) -> Result<Self, DevError> {
         let not_writable = |source| DevError::NotWritable { path: path.to_owned(), source };
         fs::create_dir_all(path).map_err(not_writable)?;
         let path = path.canonicalize().map_err(not_writable)?;
         let lock = File::create(path.join("lock")).map_err(not_writable)?;
-        let patience = tokio::time::timeout(LOCK_PATIENCE, async {
+        let locking = tokio::time::timeout(LOCK_TIMEOUT, async {
             loop {
                 match lock.try_lock() {
-                    Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_RETRY).await,
+                    Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_RETRY_INTERVAL).await,
                     outcome => return outcome,
                 }
             }
         });
-        match patience.await {
+        match locking.await {
             Ok(Ok(())) => Ok(Self { path, _lock: lock }),
             Ok(Err(TryLockError::Error(source))) => Err(DevError::NotWritable { path, source }),
             Ok(Err(TryLockError::WouldBlock)) | Err(_) => Err(DevError::InUse { path }),
         }
     }
 
-    /// The folder of one part.
+    /// Returns the path of one part's folder or file.
     pub(crate) fn join(&self, part: &str) -> PathBuf {
         self.path.join(part)
     }
 
-    /// Deletes one part's folder or file; a missing one is fine.
+    /// Deletes one part's folder or file, if it exists.
     pub(crate) fn remove(&self, part: &str) -> Result<(), DevError> {
         let path = self.join(part);
         let removed =
@@ -63,8 +64,8 @@ impl DataDir {
         }
     }
 
-    /// The content of a secret file, which `make` makes once. Only the owner may read it. The
-    /// file is complete or absent: a kill in between leaves no half secret.
+    /// Returns the content of a secret file. If the file is missing, `make` creates the secret and
+    /// the file is written whole or not at all, so that a kill leaves no half secret.
     pub(crate) fn secret(
         &self,
         name: &str,
@@ -83,7 +84,7 @@ impl DataDir {
         Ok(content)
     }
 
-    /// Writes a file that only the owner may read, whole or not at all.
+    /// Writes a file that only its owner can read, whole or not at all.
     pub(crate) fn write_private(&self, name: &str, content: &str) -> Result<PathBuf, DevError> {
         let path = self.join(name);
         let draft = self.join(&format!("{name}.new"));

@@ -1,38 +1,40 @@
-//! The ledger of the development stack: its own, or one that settings name.
+//! The ledger of the development stack: a development ledger of its own, or the one that the
+//! settings name.
 
 use gx_devnet::{Devnet, DevnetOptions};
 use gx_fabric_client::Profile;
 use gx_model::Clock;
 
-use super::stack::LEDGER;
 use super::{DataDir, Ports};
-use crate::Failure;
+use crate::CliError;
 use crate::fabric::FabricSettings;
 
-/// The profile that a development ledger writes into its folder.
-const OWN_PROFILE: &str = "connection-profile.yaml";
+/// Folder of the development ledger.
+pub(crate) const LEDGER_DIR: &str = "ledger";
+/// The connection profile that a development ledger writes into its folder.
+const PROFILE_FILE: &str = "connection-profile.yaml";
 
-/// How the ledger is reached, and the ledger itself where it is the stack's own.
+/// The connection profile of the ledger, and the ledger itself if the stack runs it.
 pub(super) struct StackLedger {
     devnet: Option<Devnet>,
     profile: Profile,
 }
 
 impl StackLedger {
-    /// Starts a ledger in the data folder, unless the settings name one.
+    /// Starts a development ledger in the data folder, unless the settings name another ledger.
     pub(super) async fn start(
         dir: &DataDir,
         ports: Ports,
         fabric: &FabricSettings,
         clock: Clock,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CliError> {
         if fabric.names_a_ledger() {
             return Ok(Self { devnet: None, profile: fabric.profile()? });
         }
-        let folder = dir.join(LEDGER);
-        let options = DevnetOptions::new(&folder, clock);
+        let folder = dir.join(LEDGER_DIR);
+        let options = DevnetOptions::new(&folder, clock, gx_contract::Contracts);
         let devnet = Devnet::start(DevnetOptions { listen: ports.devnet(), ..options }).await?;
-        match Profile::read(&folder.join(OWN_PROFILE)) {
+        match Profile::read(&folder.join(PROFILE_FILE)) {
             Ok(profile) => Ok(Self { devnet: Some(devnet), profile }),
             Err(wrong) => {
                 devnet.stop().await;
@@ -45,7 +47,7 @@ impl StackLedger {
         &self.profile
     }
 
-    /// Where the ledger is, for a person to read.
+    /// Returns the addresses of the peers, for the operator.
     pub(super) fn addresses(&self) -> String {
         let peers = self.profile.peers.iter().map(|peer| format!("grpcs://{}", peer.endpoint));
         peers.collect::<Vec<_>>().join(", ")

@@ -1,9 +1,10 @@
 //! `gx dev`: everything on one machine, in one process tree, with a private PostgreSQL.
 //!
-//! The roles are the ones that run alone elsewhere, put together in this process; the ledger,
-//! a development ledger unless settings name another, is reached through its wire only. PostgreSQL is a process of its own
-//! that survives a kill of this one; the next start adopts it.
+//! Services and workers are the same as in production, and run in this process. They reach the
+//! ledger, a development ledger unless the settings name another, only through Fabric's protocol.
+//! PostgreSQL is a process of its own that survives a kill of this one; the next start adopts it.
 
+mod announcement;
 mod data_dir;
 mod edge;
 mod error;
@@ -13,7 +14,6 @@ mod ports;
 mod readiness;
 mod stack;
 mod store;
-mod words;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,38 +22,38 @@ use clap::Args;
 use gx_db::cluster::PrivateCluster;
 use gx_serve::telemetry::{self, LogFormat, LogSettings};
 
-use crate::Failure;
+use crate::CliError;
 use data_dir::DataDir;
 use error::DevError;
-use first_start::{ADMIN_PASSWORD_FILE, BIOMETRIC_KEY_FILE, TOKEN_KEY};
+use first_start::{ADMIN_PASSWORD_FILE, BIOMETRIC_KEY_FILE, TOKEN_KEY_FILE};
 use ports::Ports;
 use stack::Stack;
 
 /// Largest `--port-offset` that leaves every port below 65536.
-const LARGEST_PORT_OFFSET: i64 = 50_000;
+const MAX_PORT_OFFSET: i64 = 50_000;
 
-/// Where the stack lives.
+/// The arguments of `gx dev`.
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {
-    /// Folder for everything that is kept
+    /// Folder for the database, the ledger, keys and passwords
     #[arg(long, default_value = ".gx")]
     data_dir: PathBuf,
-    /// Delete what was kept, and start over
+    /// Delete all data of earlier starts first
     #[arg(long)]
     fresh: bool,
-    /// Move every port up by this much
+    /// Number to add to every port, 0 to 50000
     #[arg(long, default_value_t = 0,
-          value_parser = clap::value_parser!(u16).range(0..=LARGEST_PORT_OFFSET))]
+          value_parser = clap::value_parser!(u16).range(0..=MAX_PORT_OFFSET))]
     port_offset: u16,
-    /// What is logged, as `level` or `target=level,…`
+    /// Levels of the log, as `level` or `target=level,…`
     #[arg(long, env = "GX_LOG", default_value = "warn")]
     log: String,
     #[command(flatten)]
     settings: stack::Settings,
 }
 
-/// Runs until Ctrl-C.
-pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
+/// Runs the stack until Ctrl-C.
+pub(crate) async fn run(args: DevArgs) -> Result<(), CliError> {
     telemetry::init(&LogSettings { log_format: LogFormat::Human, log: args.log })?;
     telemetry::metrics();
     let dir = DataDir::open(&args.data_dir).await?;
@@ -63,14 +63,14 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let ports = Ports::with_offset(args.port_offset);
     ports.check_free(!args.settings.fabric.names_a_ledger())?;
     let stack = Stack::start(&dir, ports, args.settings).await?;
-    stack.run_until_told(Duration::ZERO).await
+    stack.run_until_signal(Duration::ZERO).await
 }
 
-/// Deletes everything but the folder itself and its lock.
-async fn start_over(dir: &DataDir) -> Result<(), Failure> {
-    PrivateCluster::delete(dir.join(stack::POSTGRES)).await?;
-    let secrets = [ADMIN_PASSWORD_FILE, BIOMETRIC_KEY_FILE, TOKEN_KEY, edge::FILE];
-    for part in [stack::LEDGER, stack::ENV].into_iter().chain(secrets) {
+/// Deletes everything in the folder except the lock.
+async fn start_over(dir: &DataDir) -> Result<(), CliError> {
+    PrivateCluster::delete(dir.join(stack::POSTGRES_DIR)).await?;
+    let secrets = [ADMIN_PASSWORD_FILE, BIOMETRIC_KEY_FILE, TOKEN_KEY_FILE, edge::CERTIFICATE_FILE];
+    for part in [ledger::LEDGER_DIR, announcement::ENV_FILE].into_iter().chain(secrets) {
         dir.remove(part)?;
     }
     Ok(())

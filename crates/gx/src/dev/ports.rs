@@ -1,16 +1,16 @@
-//! The ports of the development stack, and the sentence for one that is taken.
+//! The ports of the development stack.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use super::DevError;
 
-/// Where each part listens, on 127.0.0.1.
+/// The addresses of all parts, on 127.0.0.1.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ports {
     offset: u16,
 }
 
-/// How far a service's own listener for metrics and documents lies above its port.
+/// Distance from a service's port to the port of its internal listener.
 const INTERNAL_OFFSET: u16 = 10_000;
 
 impl Ports {
@@ -22,7 +22,7 @@ impl Ports {
     const SUBMITTER: u16 = 9090;
     const PROJECTOR: u16 = 9091;
 
-    /// The usual ports, each moved up by `offset`.
+    /// Returns the usual ports plus `offset`.
     pub(crate) fn with_offset(offset: u16) -> Self {
         Self { offset }
     }
@@ -55,16 +55,16 @@ impl Ports {
         self.at(Self::PROJECTOR)
     }
 
-    /// The non-public listener that belongs to a service's own.
+    /// Returns the address of a service's internal listener.
     pub(crate) fn internal(service: SocketAddr) -> SocketAddr {
         SocketAddr::new(service.ip(), service.port() + INTERNAL_OFFSET)
     }
 
-    /// Finds out that every port is free before anything is started; the ledger's too, where
-    /// the stack brings its own.
+    /// Checks that every port is free before anything is started. `own_ledger` says whether the
+    /// stack starts a ledger, whose port is checked too.
     ///
     /// # Errors
-    /// [`DevError::PortTaken`] names the first that is not.
+    /// [`DevError::PortTaken`] names the first port that is taken.
     pub(crate) fn check_free(self, own_ledger: bool) -> Result<(), DevError> {
         let services = [self.identity(), self.tokenomics(), self.admin()];
         let others = [self.edge(), self.submitter(), self.projector()];

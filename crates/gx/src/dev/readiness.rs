@@ -1,4 +1,4 @@
-//! When the development stack counts as ready.
+//! Waits until the development stack is ready.
 
 use std::time::Duration;
 
@@ -8,50 +8,52 @@ use gx_serve::health::Readiness;
 use tokio::time::Instant;
 
 use super::store;
-use crate::Failure;
+use crate::CliError;
 
-/// Longest time in which everything must be ready.
-const READY_WITHIN: Duration = Duration::from_secs(60);
-/// How long parts that serve may take to find everything well.
+/// Longest wait until all parts are ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest wait for degraded parts to become ready.
 const DEGRADED_GRACE: Duration = Duration::from_secs(2);
-/// How often readiness is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Pause between two looks at the health checks.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Waits until every part serves and the ledger has its supply and its countries, and a
-/// moment longer for all to be well. What is degraded even so is told and keeps nobody
-/// waiting: a dead command must not look like a broken stack.
-pub(super) async fn all_serve(
+/// Waits until no part is unready and the read model has the supply and the countries, and then up
+/// to [`DEGRADED_GRACE`] for degraded parts. Returns the parts that are still degraded: they are no
+/// error, because one dead command must not stop the stack.
+pub(super) async fn wait_until_ready(
     boards: &[HealthBoard],
     database: &Database,
-) -> Result<Vec<String>, Failure> {
+) -> Result<Vec<String>, CliError> {
     let mut serving_since = None;
     let serving = async {
         loop {
-            let (unready, degraded) = states(boards).await;
-            if unready.is_empty() && store::ledger_is_alive(database.pool()).await? {
+            let (unready, degraded) = unready_and_degraded(boards).await;
+            if unready.is_empty() && store::is_ledger_ready(database.pool()).await? {
                 let since = *serving_since.get_or_insert_with(Instant::now);
                 if degraded.is_empty() || since.elapsed() > DEGRADED_GRACE {
                     return Ok(degraded);
                 }
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
-    match tokio::time::timeout(READY_WITHIN, serving).await {
+    match tokio::time::timeout(READY_TIMEOUT, serving).await {
         Ok(outcome) => outcome,
         Err(_) => {
-            let (mut unready, _) = states(boards).await;
+            let (mut unready, _) = unready_and_degraded(boards).await;
             if unready.is_empty() {
                 unready.push("the ledger's supply and countries".to_owned());
             }
-            let (what, limit) = (unready.join(", "), READY_WITHIN.as_secs());
-            Err(Failure::say(format!("not ready within {limit} s: {what}")))
+            let (what, limit) = (unready.join(", "), READY_TIMEOUT.as_secs());
+            Err(CliError::message(format!(
+                "the stack is not ready after {limit} s; start again with --log info: {what}"
+            )))
         }
     }
 }
 
-/// The parts that do not serve, and those that serve and are not well, with their checks.
-async fn states(boards: &[HealthBoard]) -> (Vec<String>, Vec<String>) {
+/// Returns the parts that are not ready and the parts that are degraded, with their failed checks.
+async fn unready_and_degraded(boards: &[HealthBoard]) -> (Vec<String>, Vec<String>) {
     let (mut unready, mut degraded) = (Vec::new(), Vec::new());
     for board in boards {
         let report = board.report().await;

@@ -1,4 +1,4 @@
-//! The parts of the development stack, started in the order in which they need each other.
+//! Starts and stops the parts of the development stack, in the order of their dependencies.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,34 +8,35 @@ use gx_admin::AdminSettings;
 use gx_auth::{Foundation, FoundationSettings};
 use gx_db::cluster::{ClusterOptions, PrivateCluster};
 use gx_db::{Database, DatabaseSettings};
-use gx_fabric_client::Errand;
+use gx_fabric_client::SignerUse;
 use gx_identity::IdentitySettings;
 use gx_model::Clock;
 use gx_projector::ProjectorSettings;
 use gx_serve::shutdown::shutdown_signal;
-use gx_serve::{Entropy, Envelope, HealthBoard, Service, edge as edge_router, server};
+use gx_serve::{
+    AdmissionSettings, Entropy, HealthBoard, RequestLayer, Service, edge as edge_router, server,
+};
 use gx_submitter::SubmitterSettings;
 
-use super::first_start::{self, TOKEN_KEY};
+use super::announcement::{ENV_FILE, announce, environment};
+use super::first_start::{self, TOKEN_KEY_FILE};
 use super::ledger::StackLedger;
-use super::readiness::all_serve;
-use super::words::{announce, environment};
+use super::readiness::wait_until_ready;
 use super::{DataDir, Ports, edge};
-use crate::Failure;
-use crate::fabric::{FabricSettings, LedgerAccess};
+use crate::CliError;
+use crate::fabric::{FabricSettings, LedgerConnection};
+use crate::print::note;
 use crate::process::Process;
-use crate::workers::Workplace;
+use crate::workers::WorkerContext;
 
-/// PostgreSQL's folder.
-pub(crate) const POSTGRES: &str = "postgres";
-/// The ledger's folder.
-pub(crate) const LEDGER: &str = "ledger";
-/// The file with shell exports.
-pub(crate) const ENV: &str = "env";
+/// Folder of PostgreSQL.
+pub(crate) const POSTGRES_DIR: &str = "postgres";
 
-/// The settings of the roles that a development stack honours too.
+/// The settings of services and workers that `gx dev` accepts.
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
+    #[command(flatten)]
+    admission: AdmissionSettings,
     #[command(flatten)]
     foundation: FoundationSettings,
     #[command(flatten)]
@@ -57,34 +58,36 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// Starts everything, waits until all is ready, writes the `env` file and says what a
-    /// person needs to know. Whatever was started is stopped again where the rest does not
-    /// start, or where Ctrl-C comes first.
+    /// Starts all parts, waits until they are ready, writes the `env` file and prints the
+    /// addresses. If a part does not start, or Ctrl-C comes first, the started parts are stopped
+    /// again.
     pub(crate) async fn start(
         dir: &DataDir,
         ports: Ports,
         settings: Settings,
-    ) -> Result<Self, Failure> {
-        let told = tokio::spawn(shutdown_signal());
-        let (cluster, ledger) = foundations(dir, ports, &settings.fabric).await?;
-        let rest = Rest::start(dir, ports, settings, &cluster, &ledger);
+    ) -> Result<Self, CliError> {
+        let signal = tokio::spawn(shutdown_signal());
+        let (cluster, ledger) = start_postgres_and_ledger(dir, ports, &settings.fabric).await?;
+        let rest = ServicesAndWorkers::start(dir, ports, settings, &cluster, &ledger);
         let started = tokio::select! {
             started = rest => started,
-            _ = told => Err(Failure::say("stopped while starting")),
+            _ = signal => Err(CliError::message("gx dev was stopped before it was ready")),
         };
         match started {
-            Ok(Rest { process, database }) => Ok(Self { cluster, ledger, process, database }),
-            Err(failure) => {
+            Ok(ServicesAndWorkers { process, database }) => {
+                Ok(Self { cluster, ledger, process, database })
+            }
+            Err(error) => {
                 ledger.stop().await;
                 cluster.stop().await?;
-                Err(failure)
+                Err(error)
             }
         }
     }
 
-    /// Serves until Ctrl-C, then stops everything, PostgreSQL last.
-    pub(crate) async fn run_until_told(self, notice: Duration) -> Result<(), Failure> {
-        let outcome = self.process.run_until_told(notice).await;
+    /// Serves until Ctrl-C, then stops all parts, PostgreSQL last.
+    pub(crate) async fn run_until_signal(self, notice: Duration) -> Result<(), CliError> {
+        let outcome = self.process.run_until_signal(notice).await;
         self.ledger.stop().await;
         self.database.close().await;
         self.cluster.stop().await?;
@@ -92,51 +95,51 @@ impl Stack {
     }
 }
 
-/// What stands on PostgreSQL and the ledger.
-struct Rest {
+/// The parts that need PostgreSQL and the ledger.
+struct ServicesAndWorkers {
     process: Process,
     database: Database,
 }
 
-impl Rest {
+impl ServicesAndWorkers {
     async fn start(
         dir: &DataDir,
         ports: Ports,
         mut settings: Settings,
         cluster: &PrivateCluster,
         ledger: &StackLedger,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CliError> {
         let (clock, entropy) = (Clock::system(), Entropy::system());
-        let database = migrated(cluster, &clock).await?;
+        let database = migrate_and_connect(cluster, &clock).await?;
         first_start::token_key(dir)?;
-        settings.foundation.tokens.token_key_file.get_or_insert(dir.join(TOKEN_KEY));
-        let process = Process::default();
+        settings.foundation.tokens.token_key_file.get_or_insert(dir.join(TOKEN_KEY_FILE));
+        let process = Process::new(settings.admission.clone());
         let mut builder = Builder { dir, ports, settings, ledger, clock, entropy, process };
         let password = builder.first_start(&database).await?;
         let mut boards = builder.services(&database).await?;
         boards.extend(builder.workers(&database).await?);
-        let degraded = all_serve(&boards, &database).await?;
-        dir.write_private(ENV, &environment(cluster, ports, &password))?;
+        let degraded = wait_until_ready(&boards, &database).await?;
+        dir.write_private(ENV_FILE, &environment(cluster, ports, &password))?;
         announce(dir, ports, &ledger.addresses(), &degraded);
         Ok(Self { process: builder.process, database })
     }
 }
 
-/// PostgreSQL and the ledger, or neither.
-async fn foundations(
+/// Starts PostgreSQL and the ledger. If one of them fails, the other one is stopped.
+async fn start_postgres_and_ledger(
     dir: &DataDir,
     ports: Ports,
     fabric: &FabricSettings,
-) -> Result<(PrivateCluster, StackLedger), Failure> {
+) -> Result<(PrivateCluster, StackLedger), CliError> {
     let (cluster, ledger) = tokio::join!(
-        PrivateCluster::start(ClusterOptions::new(dir.join(POSTGRES))),
+        PrivateCluster::start(ClusterOptions::new(dir.join(POSTGRES_DIR))),
         StackLedger::start(dir, ports, fabric, Clock::system()),
     );
     match (cluster, ledger) {
         (Ok(cluster), Ok(ledger)) => Ok((cluster, ledger)),
-        (Ok(cluster), Err(failure)) => {
+        (Ok(cluster), Err(error)) => {
             cluster.stop().await?;
-            Err(failure)
+            Err(error)
         }
         (Err(error), Ok(ledger)) => {
             ledger.stop().await;
@@ -146,17 +149,20 @@ async fn foundations(
     }
 }
 
-/// The pool, once the schema is this release's.
-async fn migrated(cluster: &PrivateCluster, clock: &Clock) -> Result<Database, Failure> {
-    let url = DatabaseSettings::from_url(cluster.url().into());
-    let mut conn = gx_db::connect_for_migration(&url).await?;
-    let report = gx_db::migrate(&mut conn, clock).await?;
+/// Migrates the schema and returns the database.
+async fn migrate_and_connect(
+    cluster: &PrivateCluster,
+    clock: &Clock,
+) -> Result<Database, CliError> {
+    let url = DatabaseSettings::from_url(cluster.url().into()).named("dev");
+    let report = gx_db::upgrade(&url, clock, note).await?;
     if report.differences.is_empty() {
+        crate::database::settle_mailboxes(&url).await?;
         return Ok(gx_db::connect(&url).await?);
     }
     let differences = report.differences.join("; ");
-    let wrong = format!("the schema differs from this release's ({differences})");
-    Err(Failure::say(format!("{wrong}: undo that, or start over with --fresh")))
+    let wrong = format!("the schema differs from this release ({differences})");
+    Err(CliError::message(format!("{wrong}: undo the changes, or delete all data with --fresh")))
 }
 
 struct Builder<'a> {
@@ -170,24 +176,25 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Makes what only the first start makes; the first administrator's password.
-    async fn first_start(&self, database: &Database) -> Result<String, Failure> {
+    /// Creates what only the first start creates, and returns the first administrator's password.
+    async fn first_start(&self, database: &Database) -> Result<String, CliError> {
         let password = first_start::admin_password(self.dir, &self.entropy)?;
         let foundation = self.foundation(database)?;
         first_start::administrator(&foundation, &password).await?;
-        first_start::bring_ledger_to_life(database.pool(), &self.clock).await?;
+        first_start::enqueue_first_commands(database.pool(), &self.clock).await?;
         Ok(password)
     }
 
-    fn foundation(&self, database: &Database) -> Result<Foundation, Failure> {
+    fn foundation(&self, database: &Database) -> Result<Foundation, CliError> {
         let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
         let channel = &self.ledger.profile().channel;
         let settings = &self.settings.foundation;
         Ok(Foundation::new(settings, channel, database.clone(), clock, entropy)?)
     }
 
-    /// The three services, each on its two ports, and the public routes over HTTPS.
-    async fn services(&mut self, database: &Database) -> Result<Vec<HealthBoard>, Failure> {
+    /// Starts the three services, each on its two ports, and the listener of the public routes over
+    /// HTTPS. Returns their health boards.
+    async fn services(&mut self, database: &Database) -> Result<Vec<HealthBoard>, CliError> {
         let biometric_key = first_start::biometric_key(self.dir, &self.entropy)?;
         let foundation = self.foundation(database)?;
         let identity = gx_identity::service(&self.settings.identity, foundation.clone());
@@ -198,8 +205,8 @@ impl Builder<'_> {
         self.service(&tokenomics, self.ports.tokenomics()).await?;
         self.service(&admin, self.ports.admin()).await?;
 
-        let envelope = Envelope::new("edge", self.clock.clone(), self.entropy.clone());
-        let router = edge_router(&[&identity, &tokenomics], envelope)?;
+        let request_layer = RequestLayer::new("edge", self.clock.clone(), self.entropy.clone());
+        let router = edge_router(&[&identity, &tokenomics], request_layer)?;
         let certificate = edge::certificate(self.dir)?;
         let tls = server::tls_config(
             certificate.certificate_pem.as_bytes(),
@@ -209,22 +216,23 @@ impl Builder<'_> {
         Ok([identity, tokenomics, admin].map(|service| service.health).to_vec())
     }
 
-    async fn service(&mut self, service: &Service, address: SocketAddr) -> Result<(), Failure> {
+    async fn service(&mut self, service: &Service, address: SocketAddr) -> Result<(), CliError> {
         self.process.watch(&service.health);
         self.process.listen(service.name, address, service.public(true)).await?;
-        self.process.listen(service.name, Ports::internal(address), service.internal()).await
+        let internal = Ports::internal(address);
+        self.process.listen_internally(service.name, internal, service.internal()).await
     }
 
-    async fn workers(&mut self, database: &Database) -> Result<Vec<HealthBoard>, Failure> {
+    async fn workers(&mut self, database: &Database) -> Result<Vec<HealthBoard>, CliError> {
         let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
         let profile = self.ledger.profile().clone();
-        let access = LedgerAccess::read(profile, Errand::Submit, true, &clock)?;
-        let place = Workplace::open(database.clone(), access, clock, entropy).await?;
+        let connection = LedgerConnection::read(profile, SignerUse::Submit, true, &clock)?;
+        let context = WorkerContext::open(database.clone(), connection, clock, entropy).await?;
         let process = &mut self.process;
-        let projector = place
+        let projector = context
             .start_projector(process, self.settings.projector.clone(), self.ports.projector())
             .await?;
-        let submitter = place
+        let submitter = context
             .start_submitter(process, self.settings.submitter.clone(), self.ports.submitter())
             .await?;
         Ok(vec![projector, submitter])

@@ -1,4 +1,4 @@
-//! `gx devnet`: the development ledger as a process of its own.
+//! `gx devnet`: runs the development ledger as a process of its own, and dumps or loads a ledger.
 
 mod announce;
 mod settings;
@@ -11,11 +11,11 @@ use gx_serve::shutdown::shutdown_signal;
 use gx_serve::telemetry;
 use serde_json::json;
 
-use crate::Failure;
+use crate::CliError;
 use crate::print::Format;
 use settings::LedgerSettings;
 
-/// The ledger, unless a subcommand is given.
+/// The arguments of `gx devnet`; without a subcommand it runs the ledger.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct DevnetRole {
@@ -27,37 +27,35 @@ pub(crate) struct DevnetRole {
 
 #[derive(Debug, Subcommand)]
 enum DevnetCommand {
-    /// Write a stopped ledger, keys included, to a new file
+    /// Write a stopped ledger with its keys to a new file
     Dump(DumpArgs),
-    /// Make the ledger of a file in a folder that has none
+    /// Create the ledger of a dump in an empty folder
     Load(DumpArgs),
 }
 
 #[derive(Debug, Args)]
 struct DumpArgs {
-    /// The dump
+    /// File with the dump
     file: PathBuf,
-    /// The ledger's folder
+    /// Folder of the ledger
     #[arg(long, default_value = settings::DATA_DIR)]
     data_dir: PathBuf,
 }
 
-/// Serves until SIGTERM or SIGINT, or carries out the subcommand.
-pub(crate) async fn run(role: DevnetRole, format: Format) -> Result<(), Failure> {
+/// Runs the ledger until SIGTERM or SIGINT, or runs the subcommand.
+pub(crate) async fn run(role: DevnetRole, format: Format) -> Result<(), CliError> {
     match role.command {
         Some(DevnetCommand::Dump(args)) => {
-            show(&gx_devnet::dump(&args.data_dir, &args.file)?, format);
-            Ok(())
+            show(&gx_devnet::dump(&args.data_dir, &args.file)?, format)
         }
         Some(DevnetCommand::Load(args)) => {
-            show(&gx_devnet::load(&args.file, &args.data_dir)?, format);
-            Ok(())
+            show(&gx_devnet::load(&args.file, &args.data_dir)?, format)
         }
         None => serve(role.ledger).await,
     }
 }
 
-async fn serve(settings: LedgerSettings) -> Result<(), Failure> {
+async fn serve(settings: LedgerSettings) -> Result<(), CliError> {
     telemetry::init(&settings.log)?;
     let options = settings.into_options()?;
     let data_dir = options.data_dir.clone();
@@ -69,10 +67,10 @@ async fn serve(settings: LedgerSettings) -> Result<(), Failure> {
     Ok(())
 }
 
-fn show(summary: &DumpSummary, format: Format) {
+fn show(summary: &DumpSummary, format: Format) -> Result<(), CliError> {
     format.record(&json!({
         "channel": summary.channel,
         "height": summary.height,
         "newestHash": summary.newest_hash,
-    }));
+    }))
 }

@@ -1,4 +1,4 @@
-//! What `gx devnet` is told on its command line.
+//! The command line of `gx devnet`.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,12 +9,12 @@ use gx_devnet::{BlockCutting, ChaincodeService, Collections, DevnetOptions, Sign
 use gx_model::Clock;
 use gx_serve::telemetry::LogSettings;
 
-use crate::Failure;
+use crate::CliError;
 
-/// Where the ledger is kept unless another folder is named.
+/// Default folder of the ledger.
 pub(super) const DATA_DIR: &str = ".gx/devnet";
 
-/// Where the ledger is kept and reached, what it runs and when it makes blocks.
+/// The folder, addresses, chaincodes and block cutting of the ledger.
 #[derive(Debug, Args)]
 pub(super) struct LedgerSettings {
     /// Folder for keys, certificates and blocks
@@ -23,17 +23,17 @@ pub(super) struct LedgerSettings {
     /// Address of the peer of Org1MSP
     #[arg(long, default_value = "127.0.0.1:7051")]
     listen: SocketAddr,
-    /// Address of the peer of Org2MSP [default: any free port beside --listen]
+    /// Address of the peer of Org2MSP [default: a free port on the host of --listen]
     #[arg(long)]
     listen_org2: Option<SocketAddr>,
-    /// Address of the orderer [default: any free port beside --listen]
+    /// Address of the orderer [default: a free port on the host of --listen]
     #[arg(long)]
     listen_orderer: Option<SocketAddr>,
-    /// Address to steer the ledger at, on the loopback interface [default: any free port there
-    /// if --listen is on it too, else none]
+    /// Address of the control endpoint, on the loopback interface [default: a free port if --listen
+    /// is on the loopback interface, else none]
     #[arg(long)]
     control: Option<SocketAddr>,
-    /// Do not let the ledger be steered
+    /// Start without a control endpoint
     #[arg(long, conflicts_with = "control")]
     no_control: bool,
     /// Name of the channel
@@ -42,15 +42,15 @@ pub(super) struct LedgerSettings {
     /// Run a chaincode service under this name; may be given several times
     #[arg(long = "chaincode", value_name = "NAME=HOST:PORT")]
     chaincodes: Vec<ChaincodeService>,
-    /// Who must endorse a chaincode's transactions, such as
+    /// Endorsement policy of a chaincode, such as
     /// basic=OR('Org1MSP.peer','Org2MSP.peer') [default: both organisations]
-    #[arg(long = "policy", value_name = "NAME=POLICY", value_parser = named::<SignaturePolicy>)]
+    #[arg(long = "policy", value_name = "NAME=POLICY", value_parser = parse_named::<SignaturePolicy>)]
     policies: Vec<(String, SignaturePolicy)>,
     /// The collections of private data that a chaincode has, from a file as
     /// `peer lifecycle chaincode approveformyorg --collections-config` takes it
-    #[arg(long = "collections", value_name = "NAME=FILE.json", value_parser = collections)]
+    #[arg(long = "collections", value_name = "NAME=FILE.json", value_parser = parse_collections)]
     collections: Vec<(String, Collections)>,
-    /// When a block is made: at-once, by-hand (at the control endpoint), or
+    /// Time of a new block: at-once, by-hand (at the control endpoint), or
     /// batch:COUNT:BYTES:MILLISECONDS as soon as one of these is reached
     #[arg(long, default_value = "at-once")]
     cut: BlockCutting,
@@ -59,19 +59,20 @@ pub(super) struct LedgerSettings {
 }
 
 impl LedgerSettings {
-    /// The ledger that is asked for.
-    pub(super) fn into_options(self) -> Result<DevnetOptions, Failure> {
-        let beside = SocketAddr::new(self.listen.ip(), 0);
+    /// Returns the options of the ledger.
+    pub(super) fn into_options(self) -> Result<DevnetOptions, CliError> {
+        let free_port = SocketAddr::new(self.listen.ip(), 0);
         let control = match self.control {
             None if self.no_control || !self.listen.ip().is_loopback() => None,
             None => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             given => given,
         };
-        let defaults = DevnetOptions::new(self.data_dir, Clock::adjustable());
+        let defaults =
+            DevnetOptions::new(self.data_dir, Clock::adjustable(), gx_contract::Contracts);
         Ok(DevnetOptions {
             listen: self.listen,
-            listen_org2: self.listen_org2.unwrap_or(beside),
-            listen_orderer: self.listen_orderer.unwrap_or(beside),
+            listen_org2: self.listen_org2.unwrap_or(free_port),
+            listen_orderer: self.listen_orderer.unwrap_or(free_port),
             control,
             channel: self.channel,
             services: self.chaincodes,
@@ -83,19 +84,21 @@ impl LedgerSettings {
     }
 }
 
-/// What an option says of each chaincode; it says it once.
-fn by_name<T>(option: &str, said: Vec<(String, T)>) -> Result<BTreeMap<String, T>, Failure> {
+/// Returns the values of an option by chaincode. Fails if a chaincode has two values.
+fn by_name<T>(option: &str, said: Vec<(String, T)>) -> Result<BTreeMap<String, T>, CliError> {
     let mut by_name = BTreeMap::new();
     for (name, value) in said {
         if by_name.insert(name.clone(), value).is_some() {
-            return Err(Failure::say(format!("{option} is given twice for {name}")));
+            return Err(CliError::message(format!(
+                "{option} is given twice for {name}; give it once"
+            )));
         }
     }
     Ok(by_name)
 }
 
-/// `NAME=VALUE`.
-fn named<T>(text: &str) -> Result<(String, T), String>
+/// Parses `NAME=VALUE`.
+fn parse_named<T>(text: &str) -> Result<(String, T), String>
 where
     T: std::str::FromStr<Err: std::fmt::Display>,
 {
@@ -105,9 +108,9 @@ where
     Ok((name.to_owned(), value))
 }
 
-/// `NAME=FILE`, read.
-fn collections(text: &str) -> Result<(String, Collections), String> {
-    let (name, path) = named::<String>(text)?;
+/// Parses `NAME=FILE` and reads the file.
+fn parse_collections(text: &str) -> Result<(String, Collections), String> {
+    let (name, path) = parse_named::<String>(text)?;
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
     let read = Collections::from_json(&text).map_err(|error| format!("{path}: {error}"))?;
     Ok((name, read))
@@ -132,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_steered_on_loopback_only_and_where_it_serves_loopback_unless_asked() {
+    fn the_control_endpoint_is_on_loopback_and_exists_by_default_only_if_the_peer_is_too() {
         assert!(options(&[]).unwrap().control.unwrap().ip().is_loopback());
         assert_eq!(options(&["--no-control"]).unwrap().control, None);
         assert_eq!(options(&["--listen", "0.0.0.0:7051"]).unwrap().control, None);
@@ -141,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_that_are_not_placed_stand_beside_the_first() {
+    fn nodes_without_an_address_listen_on_the_host_of_the_first() {
         let options = options(&["--listen", "[::1]:7051"]).unwrap();
         for address in [options.listen_org2, options.listen_orderer] {
             assert_eq!(address, "[::1]:0".parse().unwrap());
@@ -149,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_a_chaincode_is_read_and_said_once() {
+    fn an_option_of_a_chaincode_is_read_and_may_be_given_once() {
         let policy = ["--policy", "basic=OR('Org1MSP.peer','Org2MSP.peer')"];
         let service = ["--chaincode", "basic=127.0.0.1:9999"];
         let read = options(&[service, policy].concat()).unwrap();

@@ -1,27 +1,27 @@
-//! `gx fabric`: connection profiles, and whether the ledger serves us.
+//! `gx fabric`: prints an example of a connection profile, and checks the configured ledger.
 
 use clap::{Args, Subcommand};
-use gx_fabric_client::{Errand, Profile, Severity};
+use gx_fabric_client::{Profile, Severity, SignerUse};
 use gx_model::Clock;
 use gx_serve::Entropy;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::json;
 
-use super::{FabricSettings, LedgerAccess};
-use crate::Failure;
-use crate::print::Format;
-use crate::roles::Environment;
+use super::{FabricSettings, LedgerConnection};
+use crate::CliError;
+use crate::environment::Environment;
+use crate::print::{Format, out};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum FabricCommand {
-    /// Print a connection profile with everything in it that is read, explained
+    /// Print a connection profile with every field that GX reads, with comments
     Profile(ProfileArgs),
-    /// Connect to every peer and do, without effect, what each signer will do
+    /// Connect to every peer and try, without changing the ledger, what each signer needs to do
     Check(Box<Check>),
 }
 
-/// What to print.
+/// The arguments of `gx fabric profile`.
 #[derive(Debug, Args)]
 pub(crate) struct ProfileArgs {
     /// Print the example
@@ -29,10 +29,10 @@ pub(crate) struct ProfileArgs {
     example: bool,
 }
 
-/// Which ledger.
+/// The ledger to check.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
-    /// Environment
+    /// Environment: production refuses settings that are safe only on one machine
     #[arg(long, env = "GX_ENV", value_enum, default_value = "production")]
     environment: Environment,
     #[command(flatten)]
@@ -40,23 +40,21 @@ pub(crate) struct Check {
 }
 
 /// Runs a command of `gx fabric`.
-pub(crate) async fn run(command: FabricCommand, format: Format) -> Result<(), Failure> {
+pub(crate) async fn run(command: FabricCommand, format: Format) -> Result<(), CliError> {
     match command {
-        FabricCommand::Profile(ProfileArgs { example: _ }) => {
-            print!("{}", Profile::EXAMPLE);
-            Ok(())
-        }
+        FabricCommand::Profile(ProfileArgs { example: _ }) => out(Profile::EXAMPLE.trim_end()),
         FabricCommand::Check(check) => run_check(*check, format).await,
     }
 }
 
-/// Prints peers, signers and findings; fails where there is any but a warning.
-async fn run_check(check: Check, format: Format) -> Result<(), Failure> {
+/// Prints peers, signers and findings. Fails if a finding is more than a warning.
+async fn run_check(check: Check, format: Format) -> Result<(), CliError> {
     let (clock, development) = (Clock::system(), check.environment == Environment::Development);
-    let access = LedgerAccess::read(check.fabric.profile()?, Errand::Submit, development, &clock)?;
+    let connection =
+        LedgerConnection::read(check.fabric.profile()?, SignerUse::Submit, development, &clock)?;
     let rng = StdRng::from_seed(Entropy::system().bytes());
-    let ledger = access.ledger(&clock, rng)?;
-    let findings = access.findings(&ledger, &clock).await;
+    let ledger = connection.ledger(&clock, rng)?;
+    let findings = connection.findings(&ledger, &clock).await;
     let heights = ledger.heights().await;
     let peers = heights.iter().map(|peer| {
         let (height, class) = match &peer.height {
@@ -65,31 +63,28 @@ async fn run_check(check: Check, format: Format) -> Result<(), Failure> {
         };
         json!({ "peer": peer.peer, "msp": peer.msp_id, "height": height, "class": class })
     });
-    let signers = access.signers().iter().map(|signer| {
+    let signers = connection.signers().iter().map(|signer| {
         let (holder, ends) = (signer.identity.subject(), signer.identity.not_after().to_string());
         json!({ "role": signer.role.attribute(), "holder": holder, "ends": ends })
     });
     let (peers, signers): (Vec<_>, Vec<_>) = (peers.collect(), signers.collect());
     match format {
-        Format::Json => println!(
-            "{}",
-            json!({
-                "channel": ledger.channel(), "chaincode": ledger.chaincode(),
-                "peers": peers, "signers": signers, "findings": findings,
-            })
-        ),
+        Format::Json => format.record(&json!({
+            "channel": ledger.channel(), "chaincode": ledger.chaincode(),
+            "peers": peers, "signers": signers, "findings": findings,
+        }))?,
         Format::Text => {
-            println!("channel {}, chaincode {}", ledger.channel(), ledger.chaincode());
-            format.table(&peers);
-            format.table(&signers);
-            findings.iter().for_each(|finding| println!("{finding}"));
+            out(&format!("channel {}, chaincode {}", ledger.channel(), ledger.chaincode()))?;
+            format.table(&peers)?;
+            format.table(&signers)?;
+            findings.iter().try_for_each(|finding| out(&finding.to_string()))?;
         }
     }
     let wrong = findings.iter().filter(|one| one.severity != Severity::Warning).count();
     match wrong {
         0 => Ok(()),
-        _ => {
-            Err(Failure::say(format!("the ledger does not serve these signers: {wrong} findings")))
-        }
+        _ => Err(CliError::message(format!(
+            "{wrong} findings prevent the use of this ledger; correct each one in the list"
+        ))),
     }
 }

@@ -1,4 +1,4 @@
-//! The variables over the profile: each wins over what the profile says in its place.
+//! Combines the connection profile with the `FABRIC_*` variables, which replace its values.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use gx_fabric_client::{
 use gx_serve::settings::SettingsReport;
 
 use super::FabricSettings;
-use crate::Failure;
+use crate::CliError;
 
 impl FabricSettings {
-    /// What profile and variables say together.
-    pub(crate) fn profile(&self) -> Result<Profile, Failure> {
+    /// Returns the connection profile with the values of the variables.
+    pub(crate) fn profile(&self) -> Result<Profile, CliError> {
         let mut profile = match &self.fabric_profile {
             Some(path) => Profile::read_for(path, self.fabric_channel_name.as_deref())?,
             None => self.without_profile()?,
@@ -23,7 +23,7 @@ impl FabricSettings {
         Ok(profile)
     }
 
-    /// Nothing yet; everything that the variables must then say is there.
+    /// Returns an empty profile. Fails if a variable is missing that is required without a profile.
     fn without_profile(&self) -> Result<Profile, SettingsReport> {
         let required = [
             ("FABRIC_PEER_ENDPOINT", !self.fabric_peer_endpoint.is_empty()),
@@ -33,7 +33,9 @@ impl FabricSettings {
             ("FABRIC_KEY_PATH", self.fabric_key_path.is_some()),
         ];
         let missing = required.iter().filter(|(_, given)| !given).map(|(name, _)| {
-            format!("{name}: is required and not set, and GX_FABRIC_PROFILE names no profile")
+            format!(
+                "{name}: is required and not set; set it, or name a profile with GX_FABRIC_PROFILE"
+            )
         });
         SettingsReport::of(missing.collect())?;
         Ok(Profile {
@@ -91,7 +93,8 @@ impl FabricSettings {
         Ok(())
     }
 
-    /// Endpoints replace the signers' organisation's peers; root and name go to each of them.
+    /// Replaces the peers of the signers' organisation with the endpoints, and sets the TLS root
+    /// and server name of each of them.
     fn overlay_peers(&self, profile: &mut Profile) -> Result<(), SettingsReport> {
         let root = self
             .fabric_peer_tls_ca_cert_path
@@ -102,12 +105,12 @@ impl FabricSettings {
                 profile.peers.drain(..).partition(|peer| peer.msp_id == profile.msp_id);
             let known = own.first().map(|peer| peer.tls_root.clone());
             let Some(tls_root) = root.clone().or(known) else {
-                let line = "FABRIC_PEER_TLS_CA_CERT_PATH: is required for FABRIC_PEER_ENDPOINT, as \
-                            the profile has no peer of this organisation";
+                let line = "FABRIC_PEER_TLS_CA_CERT_PATH: is required for FABRIC_PEER_ENDPOINT, \
+                            because the profile has no peer of this organisation";
                 return SettingsReport::of(vec![line.to_owned()]);
             };
             let endpoints = self.fabric_peer_endpoint.iter().map(|endpoint| {
-                // What the profile says of the very same peer stays true.
+                // A peer that the profile has keeps its TLS root and server name.
                 let same = own.iter().find(|peer| peer.endpoint == *endpoint);
                 same.cloned().unwrap_or_else(|| PeerSource {
                     endpoint: endpoint.clone(),
@@ -161,7 +164,7 @@ channels: {first: {peers: [a, c]}, second: {peers: [b, c]}}
 x-gx: {channel: first}
 ";
 
-    /// Endpoint, file of the root and server name of each peer.
+    /// Returns the endpoint, the file of the TLS root and the server name of each peer.
     fn peers_of(settings: FabricSettings) -> Vec<(String, String, Option<String>)> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("profile.yaml");

@@ -1,57 +1,56 @@
-//! `gx projection dead`: events that could not be applied.
-
-use std::time::Duration;
+//! `gx projection dead`: lists and replays events that could not be applied.
 
 use clap::{Args, Subcommand, ValueEnum};
-use gx_admin::{DeadEventFilter, DeadEventState, Decision, Replay};
+use gx_admin::{AuditedDecision, DeadEventFilter, DeadEventState, Replay};
 use gx_auth::audit::Actor;
-use gx_db::{Database, DatabaseSettings};
+use gx_db::DatabaseSettings;
 use gx_model::Clock;
-use gx_outbox::tasks::{self, TaskRow};
 use gx_serve::Entropy;
 
-use crate::Failure;
-use crate::outbox::shown;
+use super::task_end;
+use crate::CliError;
+use crate::outbox::with_columns;
 use crate::print::Format;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadCommand {
     /// List events that could not be applied, the newest first
     List(#[command(flatten)] List),
-    /// Have the projector try held events again, in the chain's order, and wait for its report
+    /// Ask the projector to apply held events again, in the order of the chain, and wait for its
+    /// report
     Replay(#[command(flatten)] ReplayArgs),
 }
 
-/// Where an event stands.
+/// The state of a dead event.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum State {
     Held,
     Replayed,
 }
 
-/// Which events to list.
+/// The arguments of `gx projection dead list`.
 #[derive(Debug, Args)]
 pub(crate) struct List {
     #[command(flatten)]
     database: DatabaseSettings,
-    /// Only those that are held, or that were replayed
+    /// Only events that are held, or that were replayed
     #[arg(long, value_enum, ignore_case = true)]
     state: Option<State>,
-    /// Only those of this name, such as UserCreated
+    /// Only events with this name, such as UserCreated
     #[arg(long)]
     event: Option<String>,
-    /// Only those that hold this back: a Fabric User ID, treasury_CC, a pool or SYSTEM
+    /// Only events of this aggregate: a Fabric User ID, treasury_CC, a pool or SYSTEM
     #[arg(long)]
     aggregate: Option<String>,
-    /// Only those with a smaller id: the last one of the page before
+    /// Only events with a smaller id; give the last id of the previous page
     #[arg(long)]
     below: Option<i64>,
-    /// How many at most
+    /// Most events to list, 1 to 1000
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=1000))]
     limit: i64,
 }
 
-/// Which events to try again.
+/// The arguments of `gx projection dead replay`.
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
     #[command(flatten)]
@@ -59,33 +58,31 @@ pub(crate) struct ReplayArgs {
     /// Channel
     #[arg(long, env = "FABRIC_CHANNEL_NAME", default_value = "gxchannel")]
     fabric_channel_name: String,
-    /// One, by its id; every held one without it
+    /// Id of one event; without it all held events are replayed
     #[arg(long)]
     id: Option<i64>,
-    /// Why; the audit log says it
+    /// Reason for the audit log
     #[arg(long)]
     reason: String,
-    /// Seconds to wait for the projector
+    /// Longest wait for the projector, in seconds
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     wait_s: u64,
 }
 
-/// The columns that people look at; `--json` has all.
+/// The columns of events in text; `--json` prints all fields.
 const COLUMNS: [&str; 6] =
     ["deadEventId", "state", "blockNumber", "eventName", "aggregates", "reason"];
-/// How often the projector's report is looked for.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Lists or replays.
-pub(crate) async fn run(command: DeadCommand, format: Format) -> Result<(), Failure> {
+/// Runs a command of `gx projection dead`.
+pub(crate) async fn run(command: DeadCommand, format: Format) -> Result<(), CliError> {
     match command {
         DeadCommand::List(which) => list(which, format).await,
         DeadCommand::Replay(what) => replay(what, format).await,
     }
 }
 
-async fn list(which: List, format: Format) -> Result<(), Failure> {
-    let database = gx_db::connect(&which.database).await?;
+async fn list(which: List, format: Format) -> Result<(), CliError> {
+    let database = gx_db::connect(&which.database.named("command")).await?;
     let filter = DeadEventFilter {
         state: which.state.map(|state| match state {
             State::Held => DeadEventState::Held,
@@ -97,16 +94,15 @@ async fn list(which: List, format: Format) -> Result<(), Failure> {
     };
     let mut conn = database.connection().await?;
     let events = gx_admin::dead_events(&mut conn, &filter, which.limit).await?;
-    format.table(&shown(serde_json::to_value(events)?, &COLUMNS, format));
-    Ok(())
+    format.table(&with_columns(serde_json::to_value(events)?, &COLUMNS, format))
 }
 
-async fn replay(what: ReplayArgs, format: Format) -> Result<(), Failure> {
+async fn replay(what: ReplayArgs, format: Format) -> Result<(), CliError> {
     if what.reason.trim().is_empty() {
-        return Err(Failure::say("--reason must not be empty: the audit log says it"));
+        return Err(CliError::message("--reason is empty; give a reason for the audit log"))?;
     }
-    let database = gx_db::connect(&what.database).await?;
-    let decision = Decision {
+    let database = gx_db::connect(&what.database.named("command")).await?;
+    let decision = AuditedDecision {
         actor: Actor::System("gx projection dead replay"),
         reason: &what.reason,
         request_id: None,
@@ -118,33 +114,14 @@ async fn replay(what: ReplayArgs, format: Format) -> Result<(), Failure> {
     gx_admin::ask_replay(&mut conn, which, &task_id, &decision, now).await?;
     drop(conn);
 
-    let bound = Duration::from_secs(what.wait_s);
-    let Ok(done) = tokio::time::timeout(bound, finished(&database, &task_id)).await else {
-        return Err(Failure::say(format!(
-            "the projector has not carried out task {task_id} within {} s; it will when it runs \
-             and leads",
-            what.wait_s
-        )));
-    };
-    let done = done?;
-    format.record(&serde_json::to_value(&done)?);
-    let still_held = done.report.as_ref().and_then(|report| report["stillHeld"].as_array());
-    match still_held.map(Vec::len) {
+    let done = task_end::wait(&database, &task_id, what.wait_s).await?;
+    format.record(&serde_json::to_value(&done)?)?;
+    let still_held = done.report.as_ref().and_then(|report| report["stillHeldCount"].as_u64());
+    match still_held {
         Some(0) => Ok(()),
-        Some(count) => Err(Failure::say(format!("{count} events are still held"))),
-        None => Err(Failure::say("the projector could not carry it out")),
-    }
-}
-
-/// The task, once the projector has ended it.
-async fn finished(database: &Database, task_id: &str) -> Result<TaskRow, Failure> {
-    let mut tick = tokio::time::interval(LOOK_EVERY);
-    loop {
-        tick.tick().await;
-        let mut conn = database.connection().await?;
-        let task = tasks::get(&mut conn, task_id).await?;
-        if let Some(done) = task.filter(TaskRow::is_done) {
-            return Ok(done);
-        }
+        Some(count) => Err(CliError::message(format!(
+            "{count} events still cannot be applied; `stillHeld` in the report has the reasons"
+        ))),
+        None => Err(CliError::message("the replay failed; `report` has the error")),
     }
 }

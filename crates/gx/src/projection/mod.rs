@@ -1,9 +1,11 @@
-//! `gx projection`: how far the read model is, whether it is what the chain says, and what it
-//! could not take in.
+//! `gx projection`: shows, verifies, rebuilds and repairs the read model.
 
+mod adopt;
 mod dead;
 mod rebuild;
 mod target;
+mod task;
+mod task_end;
 mod verify;
 
 use std::time::Duration;
@@ -14,23 +16,28 @@ use gx_model::Clock;
 use gx_outbox::tip::{self, Lag};
 use serde_json::json;
 
-use crate::Failure;
+use crate::CliError;
 use crate::print::Format;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProjectionCommand {
-    /// Say how far the read model is, and how far behind the ledger
+    /// Show the last applied block and the lag behind the ledger
     Status(#[command(flatten)] Status),
-    /// Compare every balance, person, country and pool with the ledger, and print what differs
+    /// Compare all balances, people, countries and pools with the ledger, and print the differences
     Verify(Box<verify::Verify>),
-    /// Make the read model anew from block 0 beside the live one, and put right what differs
+    /// Make the read model again from block 0 in copies, and correct the rows that differ
     Rebuild(Box<rebuild::Rebuild>),
-    /// Events that could not be applied
+    /// Give a person of the ledger that has no owner to an account
+    Adopt(#[command(flatten)] adopt::Adopt),
+    /// List and replay events that could not be applied
     #[command(subcommand)]
     Dead(dead::DeadCommand),
+    /// List and cancel tasks of the projector
+    #[command(subcommand)]
+    Task(task::TaskCommand),
 }
 
-/// Which read model.
+/// The arguments of `gx projection status`.
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     #[command(flatten)]
@@ -40,25 +47,27 @@ pub(crate) struct Status {
     fabric_channel_name: String,
 }
 
-/// Older word of the ledger than this counts as none.
+/// Age from which the last contact of a worker with the ledger no longer counts.
 const MAX_CONTACT_AGE: Duration = Duration::from_secs(15);
 
 /// Runs a command of `gx projection`.
-pub(crate) async fn run(command: ProjectionCommand, format: Format) -> Result<(), Failure> {
+pub(crate) async fn run(command: ProjectionCommand, format: Format) -> Result<(), CliError> {
     match command {
-        ProjectionCommand::Status(status) => say_status(status, format).await,
+        ProjectionCommand::Status(status) => print_status(status, format).await,
         ProjectionCommand::Verify(verify) => verify::run(*verify, format).await,
         ProjectionCommand::Rebuild(rebuild) => rebuild::run(*rebuild, format).await,
+        ProjectionCommand::Adopt(adopt) => adopt::run(adopt, format).await,
         ProjectionCommand::Dead(command) => dead::run(command, format).await,
+        ProjectionCommand::Task(command) => task::run(command, format).await,
     }
 }
 
 /// Prints the checkpoint and the lag.
-async fn say_status(status: Status, format: Format) -> Result<(), Failure> {
+async fn print_status(status: Status, format: Format) -> Result<(), CliError> {
     let Status { database, fabric_channel_name: channel } = status;
-    let database = gx_db::connect(&database).await?;
+    let database = gx_db::connect(&database.named("command")).await?;
     let mut conn = database.connection().await?;
-    let checkpoint = gx_outbox::checkpoint(&mut conn, &channel).await?;
+    let checkpoint = gx_outbox::tip::checkpoint(&mut conn, &channel).await?;
     let now = Clock::system().now();
     let lag = tip::lag(&mut conn, &channel, MAX_CONTACT_AGE, now).await?;
     let (state, blocks, ms) = match lag {
@@ -74,6 +83,5 @@ async fn say_status(status: Status, format: Format) -> Result<(), Failure> {
         "genesisHash": checkpoint.as_ref().map(|at| hex::encode(&at.genesis_hash)),
         "lagBlocks": blocks,
         "lagMs": ms.and_then(|ms| u64::try_from(ms).ok()),
-    }));
-    Ok(())
+    }))
 }

@@ -1,21 +1,21 @@
-//! A read model and the ledger that it is made from.
+//! Connects `gx projection verify` and `rebuild` to the read model and its ledger.
 
 use clap::Args;
 use gx_db::{Database, DatabaseSettings};
-use gx_fabric_client::{Errand, Ledger};
+use gx_fabric_client::{Ledger, SignerUse};
 use gx_model::Clock;
 use gx_serve::Entropy;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-use crate::Failure;
-use crate::fabric::{FabricSettings, LedgerAccess};
-use crate::roles::Environment;
+use crate::CliError;
+use crate::environment::Environment;
+use crate::fabric::{FabricSettings, LedgerConnection};
 
-/// Which database and which ledger.
+/// The settings of the database and of the ledger.
 #[derive(Debug, Args)]
 pub(crate) struct Target {
-    /// Environment
+    /// Environment: production refuses settings that are safe only on one machine
     #[arg(long, env = "GX_ENV", value_enum, default_value = "production")]
     environment: Environment,
     #[command(flatten)]
@@ -25,14 +25,17 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Connects to both, the ledger as somebody who reads only.
-    pub(super) async fn open(&self) -> Result<(Database, Ledger), Failure> {
+    /// Connects to the database and to the ledger, with the signer that only reads.
+    pub(super) async fn open(&self) -> Result<(Database, Ledger), CliError> {
         let development = self.environment == Environment::Development;
         let clock = Clock::system();
-        let access = LedgerAccess::read(self.fabric.profile()?, Errand::Read, development, &clock)?;
-        let ledger = access.ledger(&clock, StdRng::from_seed(Entropy::system().bytes()))?;
-        let database = gx_db::connect(&self.database).await?;
-        // Refuses at once, with the reason, where no instance is the right one.
+        let connection =
+            LedgerConnection::read(self.fabric.profile()?, SignerUse::Read, development, &clock)?;
+        let ledger = connection.ledger(&clock, StdRng::from_seed(Entropy::system().bytes()))?;
+        // A rebuild holds a session lock and session settings until its end.
+        let database = self.database.named("command").with_sessions();
+        let database = gx_db::connect(&database).await?;
+        // Fails at once, with the reason, if no instance can be used.
         drop(database.connection().await?);
         Ok((database, ledger))
     }

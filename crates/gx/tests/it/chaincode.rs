@@ -1,5 +1,5 @@
-//! `gx chaincode` on the command line. What it serves is tested in its own crate and on real
-//! networks.
+//! The command line of `gx chaincode`. The service itself is tested in gx-chaincode and in the
+//! network tests.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;

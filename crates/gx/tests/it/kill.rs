@@ -1,22 +1,23 @@
-//! `kill -9` in the middle of an approval, and again and again under load.
+//! Kills with SIGKILL during an approval, and repeated kills and freezes under load.
 
 mod audit;
 mod payers;
 mod rounds;
+mod world;
 
-use gx_testkit::story::{Gx, Person};
+use gx_testkit::story::{Person, Services};
 
-use crate::journey::{settled, transactions};
+use crate::journey::{transactions, wait_for_grant};
 use crate::stack::Stack;
 
-/// G1, G2: `gx dev` dies right after it answered the approval, PostgreSQL lives on. The next
-/// start adopts the cluster, and the person ends registered once with one grant.
+/// G1, G2: `gx dev` is killed right after its answer to the approval, and PostgreSQL survives. The
+/// next start adopts the cluster, and the person is registered once with one grant.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_survives_kill_9_of_the_stack() {
     approval_survives(|stack| stack.kill()).await;
 }
 
-/// G1, G2: the same with PostgreSQL killed too.
+/// G1, G2: `gx dev` and PostgreSQL are killed right after the answer to the approval.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_survives_kill_9_of_the_stack_and_of_postgresql() {
     approval_survives(|stack| {
@@ -26,8 +27,8 @@ async fn an_approval_survives_kill_9_of_the_stack_and_of_postgresql() {
     .await;
 }
 
-/// G2: the stack dies while the approval is being answered. Whether it counted is for the
-/// database to say; approving again leads to the same single grant.
+/// G2: the stack is killed before it answers the approval. Whether or not the approval was
+/// committed, approving again leads to one grant.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_that_was_not_answered_can_be_repeated() {
     let mut stack = Stack::start().await;
@@ -45,7 +46,7 @@ async fn an_approval_that_was_not_answered_can_be_repeated() {
     stack.run().await;
     let again = stack.gx().approve(&admin, &person).await;
     assert!([200, 409].contains(&again.status.as_u16()), "{}", again.text);
-    exactly_one_grant(&stack, &person).await;
+    assert_one_grant(&stack, &person).await;
 }
 
 async fn approval_survives(kill: impl FnOnce(&mut Stack)) {
@@ -56,17 +57,17 @@ async fn approval_survives(kill: impl FnOnce(&mut Stack)) {
     kill(&mut stack);
 
     stack.run().await;
-    exactly_one_grant(&stack, &person).await;
+    assert_one_grant(&stack, &person).await;
 }
 
-async fn submitted_person(gx: &Gx) -> Person {
+async fn submitted_person(gx: &Services) -> Person {
     let person = gx.register(1).await;
     gx.submit(&person).await;
     person
 }
 
-async fn exactly_one_grant(stack: &Stack, person: &Person) {
-    settled(&stack.gx(), person).await;
+async fn assert_one_grant(stack: &Stack, person: &Person) {
+    wait_for_grant(&stack.gx(), person).await;
     let mut sql = stack.sql().await;
     assert_eq!(transactions(&mut sql, person).await, 1);
     let created: i64 = sqlx::query_scalar(

@@ -1,5 +1,5 @@
-//! Settings of the ledger: what is refused at the start, what is waited for, and how either
-//! shows.
+//! Settings of the ledger: which ones are refused at the start, which failures are waited for, and
+//! how both are shown.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -14,16 +14,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::role::{Ledger, Role, free_address};
-use crate::roles::{bring_to_life, migrated_server};
+use crate::roles::{bootstrap, migrated_server};
 use crate::stack::{BOUND, get};
 
-/// A database that nobody asks: these starts end before.
+/// A database that is never asked: these starts end before.
 const NO_DATABASE: &str = "postgres://gx@127.0.0.1:1/gx";
 
-/// Settings that differ.
+/// Settings that replace those of the ledger.
 type Changes<'a> = &'a [(&'a str, &'a str)];
 
-/// `gx` with these settings, until it ends.
+/// Runs `gx` with these settings until it ends.
 fn gx(arguments: &[&str], settings: &[(String, String)], changes: Changes<'_>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gx"));
     command
@@ -37,7 +37,7 @@ fn gx(arguments: &[&str], settings: &[(String, String)], changes: Changes<'_>) -
     command.output().unwrap()
 }
 
-/// What a worker says that refuses its settings.
+/// Starts a worker with wrong settings and returns its standard error.
 fn refusal(ledger: &Ledger, changes: Changes<'_>) -> String {
     let output = gx(&["outbox-submitter"], &ledger.env(), changes);
     let said = String::from_utf8(output.stderr).unwrap();
@@ -51,8 +51,8 @@ fn write(folder: &Path, name: &str, content: &str) -> String {
     path.display().to_string()
 }
 
-/// FAB-01, FAB-02, FAB-04: a worker does not start with credentials, authorities or names that
-/// cannot serve: it says which setting, and logs the same class.
+/// FAB-01, FAB-02, FAB-04, FAB-15: a worker does not start with credentials, authorities or names
+/// that cannot work: it prints the setting, and logs the same class.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_refuses_settings_that_cannot_work() {
     let (ledger, other) = (Ledger::start().await, Ledger::start().await);
@@ -71,9 +71,23 @@ async fn a_worker_refuses_settings_that_cannot_work() {
     let late_cert = write(folder.path(), "late-cert.pem", &expired.certificate_pem);
     let late_key = write(folder.path(), "late-key.pem", &expired.private_key_pem);
 
-    let cases: [(&str, &str, Changes<'_>); 8] = [
+    let signer = ledger.devnet().identity(SignerRole::Admin);
+    let both = format!("{}{}", signer.certificate_pem, signer.private_key_pem);
+    let both = write(folder.path(), "both.pem", &both);
+
+    let cases: [(&str, &str, Changes<'_>); 10] = [
         ("file_missing", "FABRIC_KEY_PATH", &[("FABRIC_KEY_PATH", "/nonexistent")]),
         ("key_mismatch", "FABRIC_KEY_PATH", &[("FABRIC_KEY_PATH", &old_key)]),
+        (
+            "certificate_holds_key",
+            "FABRIC_CERT_PATH",
+            &[("FABRIC_CERT_PATH", &both), ("FABRIC_KEY_PATH", &both)],
+        ),
+        (
+            "certificate_holds_key",
+            "FABRIC_PEER_TLS_CA_CERT_PATH",
+            &[("FABRIC_PEER_TLS_CA_CERT_PATH", &both)],
+        ),
         (
             "certificate_expired",
             "FABRIC_CERT_PATH",
@@ -102,7 +116,37 @@ async fn a_worker_refuses_settings_that_cannot_work() {
     assert!(said.contains("GX_FABRIC_PROFILE"), "{said}");
 }
 
-/// CFG-04: what `gx dev` lives on is refused in production.
+/// FAB-15: `gx fabric check` and `gx chaincode package` name the certificate file that holds a
+/// key, and the package is not written.
+#[tokio::test(flavor = "multi_thread")]
+async fn fab_15_a_certificate_file_with_a_key_is_named_by_every_command() {
+    let ledger = Ledger::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let signer = ledger.devnet().identity(SignerRole::Admin);
+    let both = format!("{}{}", signer.private_key_pem, signer.certificate_pem);
+    let both = write(folder.path(), "both.pem", &both);
+    let certificate = write(folder.path(), "certificate.pem", &signer.certificate_pem);
+
+    let changes = [("FABRIC_CERT_PATH", both.as_str()), ("FABRIC_KEY_PATH", &both)];
+    let checked = gx(&["fabric", "check"], &ledger.env(), &changes);
+    let said = String::from_utf8(checked.stderr).unwrap();
+    assert!(!checked.status.success(), "{said}");
+    let place = format!("certificate_holds_key, FABRIC_CERT_PATH ({both})");
+    assert!(said.contains(&place), "{said}");
+
+    let output = folder.path().join("package.tar.gz").display().to_string();
+    let package = ["chaincode", "package", "--address", "a:1", "--output", &output];
+    for (root, client) in [(&both, &certificate), (&certificate, &both)] {
+        let tls = ["--root-cert", root, "--client-cert", client, "--client-key", &both];
+        let packed = gx(&[&package[..], &tls[..]].concat(), &[], &[]);
+        let said = String::from_utf8(packed.stderr).unwrap();
+        assert!(!packed.status.success(), "{said}");
+        assert!(said.contains(&format!("{both}: ")) && said.contains("private key"), "{said}");
+        assert!(!std::path::Path::new(&output).exists(), "nothing was written");
+    }
+}
+
+/// CFG-04: the ledger of `gx dev` is refused in production.
 #[tokio::test(flavor = "multi_thread")]
 async fn cfg_04_a_development_ledger_is_refused_in_production() {
     let ledger = Ledger::start().await;
@@ -120,8 +164,8 @@ async fn cfg_04_a_development_ledger_is_refused_in_production() {
     assert!(!passed && said.contains("development_identity, FABRIC_CERT_PATH"), "{said}");
 }
 
-/// A connection profile alone is enough to work and to check; a wrong one is refused with
-/// everything that is wrong in it.
+/// A connection profile without other settings is enough for a worker and for the check; a wrong
+/// one is refused, and the error names each wrong field.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_profile_leads_to_the_ledger() {
     let (server, ledger) = (migrated_server().await, Ledger::start().await);
@@ -147,7 +191,7 @@ x-gx:
     let path = write(folder.path(), "profile.yaml", &profile);
     let settings = [("GX_FABRIC_PROFILE".to_owned(), path.clone())];
     let projector = Role::start("projector", &server.url(), &settings);
-    projector.becomes(200).await;
+    projector.wait_for_readyz(200).await;
 
     let checked = gx(&["fabric", "check", "--json"], &settings, &[]);
     let answer: Value = serde_json::from_slice(&checked.stdout).unwrap();
@@ -159,7 +203,7 @@ x-gx:
     let codes = answer["findings"].as_array().unwrap().iter().map(|finding| &finding["code"]);
     assert_eq!(codes.collect::<Vec<_>>(), ["role_missing"], "only the super admin, as a warning");
 
-    // The variables win.
+    // The variables replace the values of the profile.
     let elsewhere = [("FABRIC_PEER_ENDPOINT", "localhost:1")];
     let checked = gx(&["fabric", "check", "--json"], &settings, &elsewhere);
     let answer: Value = serde_json::from_slice(&checked.stdout).unwrap();
@@ -176,8 +220,8 @@ x-gx:
     assert!(String::from_utf8(example.stdout).unwrap().contains("x-gx:"));
 }
 
-/// The profiles that a development ledger writes lead to both organisations' peers; the
-/// projector compares their states.
+/// The connection profiles that a development ledger writes have the peers of both organisations,
+/// whose states the projector compares.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_development_ledgers_own_profile_leads_to_both_organisations() {
     let (server, ledger) = (migrated_server().await, Ledger::start().await);
@@ -194,9 +238,9 @@ async fn a_development_ledgers_own_profile_leads_to_both_organisations() {
     let often = ("GX_COMMIT_HASH_INTERVAL_MS".to_owned(), "100".to_owned());
     let settings_of_own = [("GX_FABRIC_PROFILE".to_owned(), own), often];
     let projector = Role::start("projector", &server.url(), &settings_of_own);
-    projector.becomes(200).await;
+    projector.wait_for_readyz(200).await;
     let _submitter = Role::start("outbox-submitter", &server.url(), &settings_of_own);
-    bring_to_life(&server).await;
+    bootstrap(&server).await;
     eventually("states are compared with the other organisation", BOUND, async || {
         let health = get(projector.address, "/health").await.json;
         (health["checks"]["commitHash"]["value"]["others"] == 1).then_some(())
@@ -204,28 +248,28 @@ async fn a_development_ledgers_own_profile_leads_to_both_organisations() {
     .await;
 }
 
-/// FAB-02: while a worker runs, each fault of the connection shows as the same class in
-/// readiness, in metrics and in the log, and passes with its cause.
+/// FAB-02: while a worker runs, each fault of the connection has the same class in readiness, in
+/// metrics and in the log, and ends with its cause.
 #[tokio::test(flavor = "multi_thread")]
 async fn fab_02_a_fault_of_the_connection_shows_its_class_everywhere() {
     let (server, ledger) = (migrated_server().await, Ledger::start().await);
     let other = Ledger::start().await;
-    let door = Door::at(free_address().port());
+    let peer_port = PeerPort::at(free_address().port());
     let mut settings = ledger.env();
     settings.retain(|(name, _)| name != "FABRIC_PEER_ENDPOINT");
-    settings.push(("FABRIC_PEER_ENDPOINT".to_owned(), format!("localhost:{}", door.port)));
+    settings.push(("FABRIC_PEER_ENDPOINT".to_owned(), format!("localhost:{}", peer_port.port)));
     settings.push(("FABRIC_CONNECT_TIMEOUT_MS".to_owned(), "500".to_owned()));
     let mut projector = Role::start("projector", &server.url(), &settings);
-    projector.becomes(503).await;
+    projector.wait_for_readyz(503).await;
     let faults = [
-        ("refused", Behind::Nobody),
-        ("no_tls", Behind::PlainText),
-        ("untrusted_issuer", Behind::Peer(port_of(&other))),
-        ("timeout", Behind::Silence),
-        ("broken", Behind::Goodbye),
+        ("refused", Listener::Absent),
+        ("no_tls", Listener::PlainText),
+        ("untrusted_issuer", Listener::Peer(port_of(&other))),
+        ("timeout", Listener::Silent),
+        ("broken", Listener::Closing),
     ];
-    for (class, behind) in faults {
-        let _open = door.open(behind).await;
+    for (class, listener_kind) in faults {
+        let _open = peer_port.open(listener_kind).await;
         eventually(class, BOUND, async || {
             let ready = get(projector.address, "/readyz").await;
             let seen = &ready.json["checks"]["ledger"]["value"]["class"];
@@ -240,12 +284,12 @@ async fn fab_02_a_fault_of_the_connection_shows_its_class_everywhere() {
         assert!(counted, "{class} is not counted in:\n{metrics}");
         let logged = format!("\"class\":\"{class}\"");
         eventually("it is logged", BOUND, async || {
-            projector.said().contains(&logged).then_some(())
+            projector.stderr().contains(&logged).then_some(())
         })
         .await;
     }
-    let _open = door.open(Behind::Peer(port_of(&ledger))).await;
-    projector.becomes(200).await;
+    let _open = peer_port.open(Listener::Peer(port_of(&ledger))).await;
+    projector.wait_for_readyz(200).await;
     assert!(projector.is_alive());
 }
 
@@ -253,29 +297,29 @@ fn port_of(ledger: &Ledger) -> u16 {
     ledger.devnet().endpoint().rsplit_once(':').unwrap().1.parse().unwrap()
 }
 
-/// One port, and whoever is behind it.
-struct Door {
+/// A port at which workers look for a peer.
+struct PeerPort {
     port: u16,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Behind {
-    Nobody,
+enum Listener {
+    Absent,
     PlainText,
-    Silence,
-    Goodbye,
+    Silent,
+    Closing,
     Peer(u16),
 }
 
-impl Door {
+impl PeerPort {
     fn at(port: u16) -> Self {
         Self { port }
     }
 
-    /// Answers as `behind` does, until it is dropped.
-    async fn open(&self, behind: Behind) -> JoinSet<()> {
+    /// Answers connections in this way until the result is dropped.
+    async fn open(&self, listener_kind: Listener) -> JoinSet<()> {
         let mut answering = JoinSet::new();
-        if behind == Behind::Nobody {
+        if listener_kind == Listener::Absent {
             return answering;
         }
         let address = ("127.0.0.1", self.port);
@@ -286,23 +330,23 @@ impl Door {
             let mut connections = JoinSet::new();
             loop {
                 let (client, _) = listener.accept().await.unwrap();
-                connections.spawn(answer(client, behind));
+                connections.spawn(answer(client, listener_kind));
             }
         });
         answering
     }
 }
 
-async fn answer(mut client: TcpStream, behind: Behind) {
-    match behind {
-        Behind::Nobody | Behind::Goodbye => {}
-        Behind::Silence => std::future::pending().await,
-        Behind::PlainText => {
+async fn answer(mut client: TcpStream, listener_kind: Listener) {
+    match listener_kind {
+        Listener::Absent | Listener::Closing => {}
+        Listener::Silent => std::future::pending().await,
+        Listener::PlainText => {
             // Whether the client has gone already does not matter.
             let _ = client.try_write(b"HTTP/1.1 400 Bad Request\r\n\r\n");
             std::future::pending::<()>().await;
         }
-        Behind::Peer(port) => {
+        Listener::Peer(port) => {
             let mut peer = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
             let _ = copy_bidirectional(&mut client, &mut peer).await;
         }

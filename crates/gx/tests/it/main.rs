@@ -2,11 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
 
 mod chaincode;
+mod disk;
 mod journey;
 mod kill;
 mod ledger;
 mod network;
 mod operator;
+mod people;
+mod pipes;
+mod poolers;
 mod readme;
 mod refusals;
 mod role;

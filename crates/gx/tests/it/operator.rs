@@ -1,4 +1,4 @@
-//! The operator's commands, on the command line.
+//! The commands of operators, through the built binary.
 
 use std::process::{Command, Output};
 
@@ -6,14 +6,14 @@ use gx_model::CommandId;
 use gx_testkit::eventually;
 use serde_json::Value;
 
-use crate::journey::settled;
+use crate::journey::wait_for_grant;
 use crate::stack::{BOUND, Stack};
 
 fn gx(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_gx")).args(args).env_remove("DATABASE_URL").output().unwrap()
 }
 
-/// The JSON that a command prints on standard output.
+/// Returns the JSON on the standard output of a command that succeeded.
 fn json(output: &Output) -> Value {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
@@ -28,8 +28,8 @@ const SARAH: [&str; 6] = [
     "--json",
 ];
 
-/// FAB-14: the published vector, through the command line: what is generated is decoded and
-/// verified, and the checksum tells another e-mail.
+/// FAB-14: a generated id has the published parts, can be decoded and verified, and does not match
+/// another e-mail address.
 #[test]
 fn an_id_is_generated_decoded_and_verified() {
     let generated = json(&gx(&[&["id", "generate"], &SARAH[..]].concat()));
@@ -54,24 +54,24 @@ fn a_malformed_id_is_refused() {
     assert!(!refused.stderr.is_empty());
 }
 
-/// Names in the environment that are ours and no settings keep nothing from starting.
+/// Variables that begin with `GX_` and are not settings do not prevent a start.
 #[test]
-fn what_a_build_or_a_stack_exports_is_no_wrong_setting() {
+fn variables_of_a_build_or_a_stack_are_accepted() {
     let decode = ["id", "decode", "MY 463 AUN834 0QKZB 5821"];
     let mut command = Command::new(env!("CARGO_BIN_EXE_gx"));
     command.args(decode).env("GX_BUILD_COMMIT", "a1b2c3").env("GX_ADMIN_PASSWORD", "exported");
     assert!(command.status().unwrap().success());
 }
 
-/// What operators look at after an approval, against a running stack.
+/// After an approval, the commands of operators show the state of a running stack.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_operator_sees_commands_projection_and_schema() {
+async fn an_operator_sees_commands_projection_and_schema() {
     let stack = Stack::start().await;
     let gx_services = stack.gx();
     let person = gx_services.register(1).await;
     gx_services.submit(&person).await;
     gx_services.approve(&stack.admin_token().await, &person).await.expect(200);
-    settled(&gx_services, &person).await;
+    wait_for_grant(&gx_services, &person).await;
 
     let url = stack.env("DATABASE_URL");
     let ask = |args: &[&str]| {
@@ -101,8 +101,8 @@ async fn the_operator_sees_commands_projection_and_schema() {
     assert_eq!(ask(&["db", "migrate"])["applied"], serde_json::json!([]), "nothing is pending");
 }
 
-/// G3, G4: beside the running stack the read model is compared with the ledger and made anew;
-/// a row that somebody changed is printed, fails the command, and is put right on request.
+/// G3, G4: while the stack runs, the read model is verified and rebuilt; a row that was changed by
+/// hand is printed, makes the command fail, and is corrected by a rebuild.
 async fn compared_and_rebuilt(stack: &Stack) {
     let (url, profile) =
         (stack.env("DATABASE_URL"), stack.data_dir().join("ledger/connection-profile.yaml"));
@@ -129,8 +129,8 @@ async fn compared_and_rebuilt(stack: &Stack) {
     assert_eq!(json(&projection(&["verify"]))["differences"], 0);
 }
 
-/// Another administrator is created with a role, and can log in; the password is read from
-/// standard input, never from the command line.
+/// An administrator is created with a role and can log in; the password is read from standard
+/// input.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_is_created_and_can_log_in() {
     use std::io::Write as _;
@@ -155,11 +155,11 @@ async fn an_administrator_is_created_and_can_log_in() {
     stack.gx().log_in_admin("rita@gx.example", "a long enough passphrase").await;
 }
 
-/// G9: by the command line an operator finds a dead command and why, retries it until it is
-/// committed, and withdraws another; and finds dead events, whose replay the projector carries
-/// out and reports. Each decision is in the audit log.
+/// G9: an operator lists a dead command with its error, retries it until it is committed, discards
+/// another one, and replays dead events, which the projector reports. Each decision is in the audit
+/// log.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_operator_decides_on_dead_commands_and_events() {
+async fn an_operator_decides_on_dead_commands_and_events() {
     let stack = Stack::start().await;
     let url = stack.env("DATABASE_URL");
     let run = |args: &[&str]| {
@@ -211,7 +211,7 @@ async fn the_operator_decides_on_dead_commands_and_events() {
     assert_eq!(audited, expected);
 }
 
-/// A command that was given up before it was ever sent; its id.
+/// Adds a command that was given up before it was sent, and returns its id.
 async fn dead_command(conn: &mut sqlx::PgConnection, kind: &str, payload: &str) -> String {
     let id = CommandId::derive(&["operator", kind]).to_string();
     sqlx::query(

@@ -1,4 +1,4 @@
-//! What `gx dev` says when it cannot start: one sentence, with what to do.
+//! The errors of `gx dev` when it cannot start: one sentence each, with what to do.
 
 use std::net::TcpListener;
 
@@ -6,7 +6,7 @@ use gx_testkit::eventually;
 
 use crate::stack::{BOUND, Stack};
 
-/// What `gx dev` says on standard error, having failed to start.
+/// Runs `gx dev`, which must fail, and returns its standard error.
 fn refusal(stack: &Stack, change: impl FnOnce(&mut std::process::Command)) -> String {
     let mut command = stack.command();
     change(&mut command);
@@ -18,7 +18,7 @@ fn refusal(stack: &Stack, change: impl FnOnce(&mut std::process::Command)) -> St
 }
 
 #[test]
-fn a_taken_port_is_named_with_the_way_around_it() {
+fn a_taken_port_is_named_with_the_option_that_moves_all_ports() {
     let stack = Stack::prepare();
     let taken = TcpListener::bind(("127.0.0.1", stack.port(3006))).unwrap();
     let said = refusal(&stack, |_| {});
@@ -52,7 +52,7 @@ async fn a_second_stack_in_the_same_folder_is_refused() {
     assert!(stack.interrupt().await.success());
 }
 
-/// Ctrl-C while the stack is starting ends PostgreSQL too.
+/// Ctrl-C during the start of the stack ends PostgreSQL, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_while_starting_leaves_nothing_running() {
     let mut stack = Stack::prepare();

@@ -1,4 +1,4 @@
-//! One role as a process, and a ledger for it.
+//! One service or worker as a process, and a ledger for it.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::stack::{BOUND, signal};
 
-/// A development ledger in this process, reached over its wire.
+/// A development ledger in this process, which other processes reach through Fabric's protocol.
 pub(crate) struct Ledger {
     devnet: Devnet,
     folder: TempDir,
@@ -22,7 +22,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let options = DevnetOptions::new(folder.path(), Clock::system());
+        let options = DevnetOptions::new(folder.path(), Clock::system(), gx_contract::Contracts);
         let devnet = Devnet::start(DevnetOptions { fsync: false, ..options }).await.unwrap();
         std::fs::write(folder.path().join("root.pem"), devnet.tls_root_pem()).unwrap();
         Self { devnet, folder }
@@ -32,7 +32,7 @@ impl Ledger {
         &self.devnet
     }
 
-    /// Where it keeps its files.
+    /// Returns the folder of the ledger.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -41,7 +41,7 @@ impl Ledger {
         self.devnet.faults()
     }
 
-    /// What a worker must be told.
+    /// Returns the settings with which a worker uses this ledger.
     pub(crate) fn env(&self) -> Vec<(String, String)> {
         let file = |role, name: &str| self.devnet.msp_dir(role).join(name).display().to_string();
         [
@@ -65,14 +65,14 @@ impl Ledger {
 pub(crate) struct Role {
     pub(crate) name: &'static str,
     pub(crate) address: SocketAddr,
-    /// A service's second, non-public listener.
+    /// Address of a service's internal listener.
     pub(crate) internal: SocketAddr,
     command: Command,
     child: Child,
 }
 
 impl Role {
-    /// Starts the role without waiting for it; `settings` are what it is told besides.
+    /// Starts a role with additional settings, without waiting for it.
     pub(crate) fn start(name: &'static str, database: &str, settings: &[(String, String)]) -> Self {
         let (address, internal) = (free_address(), free_address());
         let mut command = Command::new(env!("CARGO_BIN_EXE_gx"));
@@ -97,7 +97,7 @@ impl Role {
     }
 
     /// Waits until `/readyz` answers with this status.
-    pub(crate) async fn becomes(&self, status: u16) {
+    pub(crate) async fn wait_for_readyz(&self, status: u16) {
         let what = format!("{} answers {status}", self.name);
         eventually(&what, BOUND, async || {
             let ask = request(http::Method::GET, "/readyz", None, None);
@@ -107,8 +107,8 @@ impl Role {
         .await;
     }
 
-    /// What it has said so far.
-    pub(crate) fn said(&self) -> String {
+    /// Returns its standard error so far.
+    pub(crate) fn stderr(&self) -> String {
         std::fs::read_to_string(log(self.name, self.address)).unwrap()
     }
 
@@ -120,33 +120,33 @@ impl Role {
         signal(name, &self.child.id().to_string());
     }
 
-    /// How the process ended, once it has.
-    pub(crate) async fn ended(&mut self) -> ExitStatus {
+    /// Waits for the end of the process and returns its exit status.
+    pub(crate) async fn wait_for_exit(&mut self) -> ExitStatus {
         let child = &mut self.child;
         eventually("the process has ended", BOUND, || std::future::ready(child.try_wait().unwrap()))
             .await
     }
 
-    /// SIGKILL.
+    /// Kills the process with SIGKILL.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// A new process in the place of one that has ended, without waiting for it.
+    /// Starts the process again, without waiting for it.
     pub(crate) fn restart(&mut self) {
         self.child = self.command.spawn().unwrap();
     }
 
-    /// SIGKILL, and a new process in its place.
+    /// Kills the process, starts it again, and waits until it is ready.
     pub(crate) async fn kill_and_restart(&mut self) {
         self.kill();
         self.restart();
-        self.becomes(200).await;
+        self.wait_for_readyz(200).await;
     }
 }
 
-/// Nothing that a test started outlives it.
+/// Ends all processes that the test has started.
 impl Drop for Role {
     fn drop(&mut self) {
         // An error means that it has ended already.
@@ -155,7 +155,7 @@ impl Drop for Role {
     }
 }
 
-/// What the role says is kept beside the build, for whoever looks into a failure.
+/// Returns the file in the build folder that keeps the standard error of a role.
 pub(crate) fn log(name: &str, address: SocketAddr) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.log", address.port()))
 }

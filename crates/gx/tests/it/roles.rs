@@ -1,37 +1,42 @@
-//! The roles as processes of their own: they outlive what they depend on, and end in order.
+//! Services and workers as processes of their own: they survive a loss of what they need, and stop
+//! in good order.
 
 use std::time::Duration;
 
 use gx_db::testing::TestServer;
 use gx_testkit::eventually;
 use gx_testkit::http::{request, send};
-use gx_testkit::story::{Door, Gx, Person, registration};
+use gx_testkit::story::{ServiceEndpoint, Services, registration};
 use sqlx::{Connection as _, PgConnection};
 
+use crate::journey::wait_for_grant;
 use crate::role::{Ledger, Role};
 use crate::stack::{BOUND, get};
 
-/// RDY-05: without its database a worker is unready and alive; with it again, ready.
+/// RDY-05: without its database a worker is unready and alive; when the database is back, it is
+/// ready.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_without_its_database_is_unready_and_alive() {
     let (mut server, ledger) = (migrated_server().await, Ledger::start().await);
     let projector = Role::start("projector", &server.url(), &ledger.env());
-    projector.becomes(200).await;
+    projector.wait_for_readyz(200).await;
 
     server.crash();
-    projector.becomes(503).await;
+    projector.wait_for_readyz(503).await;
     get(projector.address, "/livez").await.expect(200);
     server.restart().await;
-    projector.becomes(200).await;
+    projector.wait_for_readyz(200).await;
 }
 
-/// RDY-06: SIGTERM while a request is being answered: the process becomes unready, the answer
-/// arrives whole, and the process ends with 0.
+/// RDY-06: after SIGTERM during a request, the process becomes unready, the answer arrives whole,
+/// and the process ends with 0.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_told_to_stop_answers_what_it_has_begun() {
+async fn a_stopping_service_answers_the_requests_that_it_has_begun() {
     let server = migrated_server().await;
-    let mut identity = Role::start("svc-identity", &server.url(), &[]);
-    identity.becomes(200).await;
+    // Long enough for the check of /readyz on a busy machine.
+    let notice = [("GX_DRAIN_NOTICE_MS".to_owned(), "5000".to_owned())];
+    let mut identity = Role::start("svc-identity", &server.url(), &notice);
+    identity.wait_for_readyz(200).await;
     let mut holder = PgConnection::connect(&server.url()).await.unwrap();
     let mut hold = holder.begin().await.unwrap();
     sqlx::query(r#"LOCK TABLE "UserProfile" IN ACCESS EXCLUSIVE MODE"#)
@@ -43,30 +48,30 @@ async fn a_service_told_to_stop_answers_what_it_has_begun() {
         let json = registration(1);
         send(address, request(http::Method::POST, "/api/v1/auth/register", None, Some(&json))).await
     });
-    waits_for_lock(&server).await;
+    wait_until_blocked(&server).await;
 
     identity.signal("TERM");
-    identity.becomes(503).await;
+    identity.wait_for_readyz(503).await;
     hold.rollback().await.unwrap();
     register.await.unwrap().unwrap().expect(200);
-    assert!(identity.ended().await.success());
+    assert!(identity.wait_for_exit().await.success());
 }
 
-/// RDY-06: SIGTERM while the ledger is slow to endorse: the submitter ends with 0, holds no
-/// lane, and what it had begun is done once by its successor.
+/// RDY-06: after SIGTERM during slow endorsements, the submitter ends with 0 and holds no lane, and
+/// its successor sends the commands once.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_submitter_told_to_stop_leaves_no_lane_behind() {
+async fn a_stopping_submitter_leaves_no_lane_leased() {
     let (server, ledger) = (migrated_server().await, Ledger::start().await);
     let _projector = Role::start("projector", &server.url(), &ledger.env());
     let mut submitter = Role::start("outbox-submitter", &server.url(), &ledger.env());
-    submitter.becomes(200).await;
+    submitter.wait_for_readyz(200).await;
     ledger.faults().slow_endorsements(Duration::from_secs(2));
-    bring_to_life(&server).await;
+    bootstrap(&server).await;
     let mut sql = PgConnection::connect(&server.url()).await.unwrap();
-    is_true(&mut sql, r#"SELECT EXISTS (SELECT FROM "OutboxTry")"#).await;
+    wait_until_true(&mut sql, r#"SELECT EXISTS (SELECT FROM "OutboxTry")"#).await;
 
     submitter.signal("TERM");
-    assert!(submitter.ended().await.success());
+    assert!(submitter.wait_for_exit().await.success());
     let leased: i64 = sqlx::query_scalar(
         r#"SELECT count(*) FROM "OutboxLane" WHERE owner IS NOT NULL AND "leaseUntil" > now()"#,
     )
@@ -77,14 +82,17 @@ async fn a_submitter_told_to_stop_leaves_no_lane_behind() {
 
     ledger.faults().slow_endorsements(Duration::ZERO);
     let _successor = Role::start("outbox-submitter", &server.url(), &ledger.env());
-    is_true(&mut sql, r#"SELECT count(*) = 2 FROM "OutboxCommand" WHERE status = 'COMMITTED'"#)
-        .await;
+    wait_until_true(
+        &mut sql,
+        r#"SELECT count(*) = 2 FROM "OutboxCommand" WHERE status = 'COMMITTED'"#,
+    )
+    .await;
 }
 
-/// RDY-07, G1, G2: every process starts without database and ledger and keeps its pid until
-/// they are there; each is killed while people are on their way; everybody arrives, once.
+/// RDY-07, G1, G2: every process starts without database and ledger and keeps its pid until they
+/// are there; four of them are killed during an approval each; every person is created once.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_process_outlives_what_it_depends_on_and_its_own_death() {
+async fn every_process_survives_missing_dependencies_and_kills() {
     const PEOPLE: u32 = 4;
     let (mut server, ledger) = (migrated_server().await, Ledger::start().await);
     let admin_password = create_administrator(&server);
@@ -94,20 +102,20 @@ async fn every_process_outlives_what_it_depends_on_and_its_own_death() {
     let names = ["svc-identity", "svc-tokenomics", "svc-admin", "outbox-submitter", "projector"];
     let mut roles = names.map(|name| Role::start(name, &url, &ledger.env()));
     for role in &mut roles {
-        role.becomes(503).await;
+        role.wait_for_readyz(503).await;
     }
 
     server.restart().await;
     ledger.faults().refuse_connections(false);
     for role in &mut roles {
-        role.becomes(200).await;
+        role.wait_for_readyz(200).await;
         assert!(role.is_alive(), "{} kept its pid", role.name);
     }
-    bring_to_life(&server).await;
+    bootstrap(&server).await;
 
     let mut people = Vec::new();
     for (n, killed) in (1..=PEOPLE).zip([3, 4, 0, 2]) {
-        let gx = doors(&roles);
+        let gx = services_of(&roles);
         let person = gx.register(n).await;
         gx.submit(&person).await;
         let admin = gx.log_in_admin("ada@gx.example", admin_password).await;
@@ -116,7 +124,7 @@ async fn every_process_outlives_what_it_depends_on_and_its_own_death() {
         roles[killed].kill_and_restart().await;
     }
     for person in &people {
-        holds_the_grant(&doors(&roles), person).await;
+        wait_for_grant(&services_of(&roles), person).await;
     }
     let mut sql = PgConnection::connect(&url).await.unwrap();
     let created: i64 =
@@ -127,7 +135,7 @@ async fn every_process_outlives_what_it_depends_on_and_its_own_death() {
     assert_eq!(created, i64::from(PEOPLE));
 }
 
-/// CFG-02: everything that is wrong with the settings stands in one report, secrets left out.
+/// CFG-02: one report lists everything that is wrong with the settings, without any secret.
 #[test]
 fn a_start_with_wrong_settings_reports_all_of_them() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_gx"))
@@ -155,7 +163,8 @@ fn a_start_with_wrong_settings_reports_all_of_them() {
     assert!(!report.contains("hunter2"), "no secret is repeated:\n{report}");
 }
 
-/// A secret on the command line is refused, and not repeated: there everybody can read it.
+/// A secret on the command line, where every user of the machine can read it, is refused and not
+/// printed.
 #[test]
 fn a_secret_on_the_command_line_is_refused() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_gx"))
@@ -167,6 +176,99 @@ fn a_secret_on_the_command_line_is_refused() {
     assert!(!output.status.success());
     assert!(said.contains("DATABASE_URL: is a secret"), "{said}");
     assert!(!said.contains("hunter2"), "{said}");
+}
+
+/// PRJ-16: the leading projector is stopped with its connections open: the server ends its session,
+/// and the other projector leads and applies the next block. When the first one is continued, it is
+/// the standby.
+#[tokio::test(flavor = "multi_thread")]
+async fn prj_16_a_stopped_projector_is_replaced_and_is_the_standby_when_it_continues() {
+    const WITHIN: Duration = Duration::from_secs(30);
+    let (server, ledger) = (migrated_server().await, Ledger::start().await);
+    let mut settings = ledger.env();
+    settings.push(("GX_LEADER_SILENCE_MS".to_owned(), "3000".to_owned()));
+    let projector = || Role::start("projector", &server.url(), &settings);
+    let first = projector();
+    wait_for_role(&first, "leader", BOUND).await;
+    let second = projector();
+    wait_for_role(&second, "standby", BOUND).await;
+    let _submitter = Role::start("outbox-submitter", &server.url(), &ledger.env());
+    first.signal("STOP");
+    bootstrap(&server).await;
+    wait_for_role(&second, "leader", WITHIN).await;
+    let mut sql = PgConnection::connect(&server.url()).await.unwrap();
+    let committed = r#"SELECT count(*) = 2 FROM "OutboxCommand" WHERE status = 'COMMITTED'"#;
+    wait_until_true(&mut sql, committed).await;
+
+    first.signal("CONT");
+    wait_for_role(&first, "standby", BOUND).await;
+    wait_for_role(&second, "leader", BOUND).await;
+    let once = r#"SELECT count(*) = 2 FROM "EventLog"
+                  WHERE "eventName" IN ('SystemBootstrapped', 'CountryDataInitialized')"#;
+    wait_until_true(&mut sql, once).await;
+}
+
+/// Waits until a projector has a role.
+async fn wait_for_role(projector: &Role, role: &str, bound: Duration) {
+    eventually(&format!("a projector is {role}"), bound, async || {
+        let ask = request(http::Method::GET, "/health", None, None);
+        let reply = send(projector.address, ask).await.ok()?;
+        (reply.json["checks"]["projection"]["value"]["role"] == role).then_some(())
+    })
+    .await;
+}
+
+/// DB-08: a svc-identity is stopped inside a transaction that locks the audit log. Other requests
+/// that need the lock are asked to come back and are served soon; health names the session; the
+/// process serves again when it is continued.
+#[tokio::test(flavor = "multi_thread")]
+async fn db_08_a_service_stopped_inside_a_transaction_does_not_block_others() {
+    let server = migrated_server().await;
+    let password = create_administrator(&server);
+    let idle = ("DATABASE_IDLE_TRANSACTION_TIMEOUT_MS".to_owned(), "8000".to_owned());
+    // On a slow machine, too, the registration must still wait when the process is stopped.
+    let patient = ("DATABASE_LOCK_TIMEOUT_MS".to_owned(), "120000".to_owned());
+    let frozen = Role::start("svc-identity", &server.url(), &[idle, patient]);
+    let admin = Role::start("svc-admin", &server.url(), &[]);
+    frozen.wait_for_readyz(200).await;
+    admin.wait_for_readyz(200).await;
+    let mut holder = PgConnection::connect(&server.url()).await.unwrap();
+    let lock = "SELECT pg_advisory_lock(hashtextextended('AuditLog', 0))";
+    sqlx::query(lock).execute(&mut holder).await.unwrap();
+    let registering = {
+        let endpoint = ServiceEndpoint::Tcp(frozen.address);
+        let registration = registration(1);
+        tokio::spawn(async move {
+            let path = "/api/v1/auth/register";
+            let post = request(http::Method::POST, path, None, Some(&registration));
+            endpoint.try_send(post).await.map(|reply| reply.status.as_u16())
+        })
+    };
+    wait_until_blocked(&server).await;
+    frozen.signal("STOP");
+    drop(holder);
+    let mut sql = PgConnection::connect(&server.url()).await.unwrap();
+    let stands_still = "SELECT EXISTS (SELECT FROM pg_stat_activity
+        WHERE application_name = 'gx svc-identity' AND state = 'idle in transaction')";
+    wait_until_true(&mut sql, stands_still).await;
+
+    let endpoint = ServiceEndpoint::Tcp(admin.address);
+    let credentials = serde_json::json!({ "email": "ada@gx.example", "password": password });
+    eventually("the administrator is let in", BOUND, async || {
+        let reply = endpoint.post("/api/v1/admin/auth/login", None, &credentials).await;
+        let code = reply.json["code"].as_str().unwrap_or("no problem").to_owned();
+        assert!(["no problem", "temporarily_locked"].contains(&&*code), "{}", reply.text);
+        (reply.status == 200).then_some(())
+    })
+    .await;
+    let health = get(admin.internal, "/health").await.json["checks"]["databaseLocks"].clone();
+    let names = health["message"].as_str().unwrap_or_default();
+    assert!(names.contains("(gx svc-identity, "), "{health}");
+
+    frozen.signal("CONT");
+    let answer = registering.await.unwrap();
+    assert!(answer.as_ref().is_ok_and(|status| [503, 504].contains(status)), "{answer:?}");
+    frozen.wait_for_readyz(200).await;
 }
 
 pub(crate) async fn migrated_server() -> TestServer {
@@ -184,24 +286,24 @@ fn gx(server: &TestServer, args: &[&str]) -> std::process::Output {
         .unwrap()
 }
 
-/// Wants supply and countries, as an operator's first commands do.
-pub(crate) async fn bring_to_life(server: &TestServer) {
+/// Enqueues the commands that create the supply and the countries.
+pub(crate) async fn bootstrap(server: &TestServer) {
     use gx_model::{Clock, Command, CommandId, CountryList};
     let countries = CountryList::embedded().iter().cloned().collect();
     let mut sql = PgConnection::connect(&server.url()).await.unwrap();
     for command in [Command::BootstrapSystem {}, Command::InitializeCountryData { countries }] {
-        let new = gx_outbox::NewCommand {
+        let new = gx_outbox::enqueue::NewCommand {
             command_id: CommandId::derive(&[command.kind().name()]),
             command: &command,
             profile_id: None,
             requested_by: "story",
             request_id: None,
         };
-        gx_outbox::enqueue(&mut sql, new, Clock::system().now()).await.unwrap();
+        gx_outbox::enqueue::enqueue(&mut sql, new, Clock::system().now()).await.unwrap();
     }
 }
 
-/// Creates Ada with a password from a file descriptor; the password.
+/// Creates the administrator Ada and returns her password.
 fn create_administrator(server: &TestServer) -> &'static str {
     use std::io::Write as _;
     const PASSWORD: &str = "seven green lanterns float";
@@ -225,24 +327,19 @@ fn create_administrator(server: &TestServer) -> &'static str {
     PASSWORD
 }
 
-fn doors(roles: &[Role; 5]) -> Gx {
-    let door = |at: usize| Door::Tcp(roles[at].address);
-    Gx { identity: door(0), tokenomics: door(1), admin: door(2) }
+fn services_of(roles: &[Role; 5]) -> Services {
+    let endpoint = |at: usize| ServiceEndpoint::Tcp(roles[at].address);
+    Services { identity: endpoint(0), tokenomics: endpoint(1), admin: endpoint(2) }
 }
 
-async fn holds_the_grant(gx: &Gx, person: &Person) {
-    eventually("the wallet holds 500 GX", BOUND, async || {
-        (gx.wallet(person).await?.json["balance"] == "500").then_some(())
-    })
-    .await;
-}
-
-async fn waits_for_lock(server: &TestServer) {
+/// Waits until a session waits for a lock.
+async fn wait_until_blocked(server: &TestServer) {
     let mut sql = PgConnection::connect(&server.url()).await.unwrap();
-    is_true(&mut sql, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)").await;
+    wait_until_true(&mut sql, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)").await;
 }
 
-async fn is_true(sql: &mut PgConnection, question: &'static str) {
+/// Waits until a statement returns true.
+async fn wait_until_true(sql: &mut PgConnection, question: &'static str) {
     let sql = tokio::sync::Mutex::new(sql);
     eventually(question, BOUND, async || {
         let answer: bool =
@@ -252,33 +349,39 @@ async fn is_true(sql: &mut PgConnection, question: &'static str) {
     .await;
 }
 
-/// RDY-03: a lag limit of zero, a negative one and one that is no number are refused with the
-/// setting and its range. One of a year starts, and says in log, health and metric that it
-/// hides a projector that stands still.
+/// RDY-03: a lag limit that is zero, negative or not a number is refused with the setting and its
+/// range. With a limit of one year a service starts, and log, health and metric say that the limit
+/// is too high.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lag_limit_has_a_range_and_warns_above_a_day() {
     const SETTING: &str = "PROJECTION_LAG_THRESHOLD_MS";
-    let server = migrated_server().await;
+    let (server, ledger) = (migrated_server().await, Ledger::start().await);
+    let _projector = Role::start("projector", &server.url(), &ledger.env());
     let with = |limit: &str| {
         let settings = [(SETTING.to_owned(), limit.to_owned())];
         Role::start("svc-identity", &server.url(), &settings)
     };
     for nonsense in ["0", "-1", "soon"] {
         let mut refused = with(nonsense);
-        assert!(!refused.ended().await.success(), "{nonsense}");
-        let said = refused.said();
+        assert!(!refused.wait_for_exit().await.success(), "{nonsense}");
+        let said = refused.stderr();
         assert!(said.contains(SETTING) && said.contains("from 1 to 86400000"), "{said}");
     }
     let year = with("31536000000");
-    year.becomes(200).await;
-    assert!(year.said().contains(&format!("{SETTING} is above 24 h")), "{}", year.said());
-    let check = get(year.address, "/health").await.json["checks"]["projectionLag"].clone();
-    assert_eq!(check["value"]["threshold"].as_u64().unwrap_or(31_536_000_000), 31_536_000_000);
+    year.wait_for_readyz(200).await;
+    assert!(year.stderr().contains(&format!("{SETTING} is above 24 h")), "{}", year.stderr());
+    eventually("health says that the limit is too high", BOUND, async || {
+        let check = get(year.address, "/health").await.json["checks"]["projectionLag"].clone();
+        let message = check["message"].as_str()?;
+        let is_too_high = message.contains(&format!("{SETTING} is above 24 h"));
+        (is_too_high && check["value"]["threshold"] == 31_536_000_000_u64).then_some(())
+    })
+    .await;
     let metrics = get(year.internal, "/metrics").await.text;
     let warned = "gx_projection_lag_threshold_too_high{service=\"svc-identity\"} 1";
     assert!(metrics.lines().any(|line| line == warned), "{metrics}");
     let usual = with("86400000");
-    usual.becomes(200).await;
+    usual.wait_for_readyz(200).await;
     let metrics = get(usual.internal, "/metrics").await.text;
     assert!(metrics.lines().any(|line| line == warned.replace("} 1", "} 0")), "{metrics}");
 }

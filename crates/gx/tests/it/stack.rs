@@ -1,4 +1,4 @@
-//! `gx dev` as a process of its own: started, killed and started again.
+//! `gx dev` as a process that tests start, kill and start again.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -11,31 +11,31 @@ use std::time::Duration;
 
 use gx_testkit::eventually;
 use gx_testkit::http::{Reply, request, send};
-use gx_testkit::story::{Door, Gx};
+use gx_testkit::story::{ServiceEndpoint, Services};
 use sqlx::Connection as _;
 use sqlx::PgConnection;
 use tempfile::TempDir;
 
-/// The longest that any start or stop may take on a busy machine.
-pub(crate) const BOUND: Duration = Duration::from_secs(60);
+/// Longest time of a start or stop on a busy machine.
+pub(crate) const BOUND: Duration = Duration::from_secs(180);
 
 /// A data folder, and the `gx dev` that runs in it.
 pub(crate) struct Stack {
     dir: TempDir,
     offset: u16,
-    /// Where another ledger is than the stack's own.
+    /// Settings of another ledger than the stack's own.
     ledger: Vec<(String, String)>,
     child: Option<Child>,
 }
 
 impl Stack {
-    /// A folder and ports for a stack that is not running yet.
+    /// Creates a folder and ports for a stack, without starting it.
     pub(crate) fn prepare() -> Self {
-        Self::on(Vec::new())
+        Self::with_ledger(Vec::new())
     }
 
-    /// The same, for a ledger that these settings lead to.
-    pub(crate) fn on(ledger: Vec<(String, String)>) -> Self {
+    /// Creates a folder and ports for a stack that uses the ledger of these settings.
+    pub(crate) fn with_ledger(ledger: Vec<(String, String)>) -> Self {
         let everybody_may_look_in = fs::Permissions::from_mode(0o755);
         let dir = tempfile::Builder::new()
             .permissions(everybody_may_look_in)
@@ -44,14 +44,14 @@ impl Stack {
         Self { dir, offset: free_offset(), ledger, child: None }
     }
 
-    /// A running stack that answers everywhere.
+    /// Starts a stack and waits until it is ready.
     pub(crate) async fn start() -> Self {
         let mut stack = Self::prepare();
         stack.run().await;
         stack
     }
 
-    /// Starts `gx dev` and waits until it says that it is ready.
+    /// Starts `gx dev` and waits until it is ready.
     pub(crate) async fn run(&mut self) {
         self.spawn();
         let (log, child) = (self.log_path(), self.child.as_mut().unwrap());
@@ -70,7 +70,7 @@ impl Stack {
         self.child = Some(child);
     }
 
-    /// `gx dev` in this folder on these ports.
+    /// Returns the command `gx dev` for this folder and these ports.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gx"));
         command
@@ -84,7 +84,7 @@ impl Stack {
         command
     }
 
-    /// The port that a part has here instead of its usual one.
+    /// Returns the port of this stack for a usual port.
     pub(crate) fn port(&self, usual: u16) -> u16 {
         usual + self.offset
     }
@@ -93,21 +93,40 @@ impl Stack {
         self.dir.path().join("gx")
     }
 
-    /// SIGKILL to `gx dev` alone; PostgreSQL survives it.
+    /// Kills `gx dev` with SIGKILL; PostgreSQL survives.
     pub(crate) fn kill(&mut self) {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
-    /// SIGKILL to every PostgreSQL process of this stack.
+    /// Kills the first process of PostgreSQL with SIGKILL; its other processes then end by
+    /// themselves.
     pub(crate) fn kill_postgres(&self) {
-        let pid_file = self.data_dir().join("postgres/data/postmaster.pid");
-        let postmaster = first_line(&pid_file);
-        signal("KILL", &postmaster);
+        signal("KILL", &self.postmaster());
     }
 
-    /// What Ctrl-C does; how `gx dev` ended.
+    /// Sends a signal to `gx dev`.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(name, &self.child.as_ref().unwrap().id().to_string());
+    }
+
+    /// Sends a signal to every process of PostgreSQL.
+    pub(crate) fn signal_postgres(&self, name: &str) {
+        let postmaster = self.postmaster();
+        // A frozen first process starts no others.
+        signal(name, &postmaster);
+        for child in children(&postmaster) {
+            // A process that has ended since needs no signal.
+            let _ = Command::new("kill").args(["-s", name, &child]).stderr(Stdio::null()).status();
+        }
+    }
+
+    fn postmaster(&self) -> String {
+        first_line(&self.data_dir().join("postgres/data/postmaster.pid"))
+    }
+
+    /// Stops `gx dev` as Ctrl-C does, and returns its exit status.
     pub(crate) async fn interrupt(&mut self) -> ExitStatus {
         let mut child = self.child.take().unwrap();
         signal("INT", &child.id().to_string());
@@ -115,7 +134,12 @@ impl Stack {
             .await
     }
 
-    /// A value of the folder's `env` file.
+    /// Returns the output since the last start.
+    pub(crate) fn stderr(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap()
+    }
+
+    /// Returns a value of the folder's `env` file.
     pub(crate) fn env(&self, name: &str) -> String {
         let text = fs::read_to_string(self.data_dir().join("env")).unwrap();
         let exports: HashMap<&str, &str> =
@@ -123,34 +147,36 @@ impl Stack {
         exports[name].trim_matches('\'').to_owned()
     }
 
-    /// The services by their doors.
-    pub(crate) fn gx(&self) -> Gx {
-        let door = |name| Door::Tcp(address(&self.env(name)));
-        Gx {
-            identity: door("GX_IDENTITY_URL"),
-            tokenomics: door("GX_TOKENOMICS_URL"),
-            admin: door("GX_ADMIN_URL"),
+    /// Returns the services at the addresses in the `env` file.
+    pub(crate) fn gx(&self) -> Services {
+        let endpoint = |name| ServiceEndpoint::Tcp(address(&self.env(name)));
+        Services {
+            identity: endpoint("GX_IDENTITY_URL"),
+            tokenomics: endpoint("GX_TOKENOMICS_URL"),
+            admin: endpoint("GX_ADMIN_URL"),
         }
     }
 
-    /// Logs in as the first administrator.
+    /// Logs the first administrator in and returns the access token.
     pub(crate) async fn admin_token(&self) -> String {
         self.gx().log_in_admin(&self.env("GX_ADMIN_EMAIL"), &self.env("GX_ADMIN_PASSWORD")).await
     }
 
-    /// A connection to the stack's database.
+    /// Connects to the stack's database.
     pub(crate) async fn sql(&self) -> PgConnection {
         PgConnection::connect(&self.env("DATABASE_URL")).await.unwrap()
     }
 }
 
-/// Nothing that a test started outlives it.
+/// Ends all processes that the test has started.
 impl Drop for Stack {
     fn drop(&mut self) {
         if self.child.is_some() {
             self.kill();
         }
         if self.data_dir().join("postgres/data/postmaster.pid").exists() {
+            // Its frozen processes would never end.
+            self.signal_postgres("CONT");
             self.kill_postgres();
         }
     }
@@ -168,12 +194,24 @@ pub(crate) fn signal(name: &str, pid: &str) {
     assert!(status.success(), "signal {name} to {pid}");
 }
 
-/// The address in an `http://host:port` URL.
+/// Returns the running child processes of a process.
+fn children(of: &str) -> Vec<String> {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let ids = processes.filter_map(|entry| entry.file_name().into_string().ok());
+    let is_child = |id: &String| {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        // The name may contain anything. After it come the state and the parent.
+        stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)) == Some(of)
+    };
+    ids.filter(is_child).collect()
+}
+
+/// Returns the address in an `http://host:port` URL.
 pub(crate) fn address(url: &str) -> SocketAddr {
     url.split_once("://").unwrap().1.parse().unwrap()
 }
 
-/// GET without a token.
+/// Sends a GET without a token.
 pub(crate) async fn get(to: SocketAddr, path: &str) -> Reply {
     send(to, request(http::Method::GET, path, None, None)).await.unwrap()
 }
@@ -182,8 +220,8 @@ fn first_line(path: &Path) -> String {
     fs::read_to_string(path).unwrap().lines().next().unwrap().to_owned()
 }
 
-/// A distance from the usual ports at which all of them are free, below the range from which
-/// the system takes ports of its own. Each stack of this process searches from another start.
+/// Returns an offset at which all ports of a stack are free, below the ports that the system hands
+/// out. Each stack of this process begins its search at another offset.
 fn free_offset() -> u16 {
     const USED: [u16; 10] = [3001, 3002, 3006, 7051, 8443, 9090, 9091, 13001, 13002, 13006];
     static STACKS: AtomicU16 = AtomicU16::new(0);

@@ -1,4 +1,4 @@
-//! A recorder that shows what the metrics of one test's thread came to.
+//! A recorder that shows the metrics of one test's thread.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, Share
 pub(super) struct Counters(Mutex<BTreeMap<String, Arc<AtomicU64>>>);
 
 impl Counters {
-    /// The value of `name{reason="…"}`.
+    /// Returns the value of `name{reason="…"}`.
     pub(super) fn by_reason(&self, name: &str, reason: &str) -> u64 {
         let known = self.0.lock().unwrap();
         known

@@ -1,4 +1,4 @@
-//! Against servers of the tests' own: several at once, dying, coming back, promoted.
+//! Tests with their own servers: several at once, stopped, restarted, promoted.
 
 mod balancer;
 
@@ -11,8 +11,7 @@ async fn migrated_server() -> TestServer {
     server
 }
 
-/// Writes `rows` rows at once over as many connections as the pool opens, each naming the
-/// server that took it.
+/// Writes `rows` rows at once over all connections of the pool. Each row names its server.
 async fn write_rows(database: &Database, rows: i32) {
     let mut writers = tokio::task::JoinSet::new();
     for n in 0..rows {
@@ -40,8 +39,8 @@ async fn writers_seen(server: &TestServer) -> Vec<(String, i64)> {
         .unwrap()
 }
 
-/// DB-01, G7: beside the primary are listed a true standby and an empty stand-alone server:
-/// only the primary receives writes, and the others' refusals are counted.
+/// DB-01, G7: the primary is listed with a real standby and an empty server: only the primary
+/// receives writes, and the rejections of the others are counted.
 #[tokio::test(flavor = "multi_thread")]
 async fn db_01_among_listed_servers_only_the_primary_is_written_to() {
     let primary = migrated_server().await;
@@ -60,7 +59,7 @@ async fn db_01_among_listed_servers_only_the_primary_is_written_to() {
     assert!(empty_found.contains("cluster") || empty_found.contains("empty"), "{report}");
 }
 
-/// DB-01, G7: the same three behind one balanced address, as the incident had them.
+/// DB-01, G7: the same three servers behind one balanced address, as in the incident.
 #[tokio::test(flavor = "multi_thread")]
 async fn db_01_behind_one_balanced_address_only_the_primary_is_written_to() {
     let primary = migrated_server().await;
@@ -80,8 +79,8 @@ async fn db_01_behind_one_balanced_address_only_the_primary_is_written_to() {
     assert!(refusals["empty"] + refusals["other_cluster"] >= 1, "{refusals:?}");
 }
 
-/// G7: after a failover the pool follows the writer by itself, and the former one, back with
-/// its old timeline, is refused even when it is all there is.
+/// G7: after a failover the pool follows the writer, and rejects the former one, which comes back
+/// with its old timeline, even if it is the only one.
 #[tokio::test(flavor = "multi_thread")]
 async fn g7_a_failover_is_followed_and_a_former_writer_refused() {
     let mut primary = migrated_server().await;
@@ -107,7 +106,7 @@ async fn g7_a_failover_is_followed_and_a_former_writer_refused() {
     assert_eq!(writers_seen(&primary).await.len(), 1, "nothing was written there later");
 }
 
-/// G7: a standby promoted while the primary lives on makes that a former writer at once: the
+/// G7: if a standby is promoted while the primary runs, the primary is a former writer at once: the
 /// pool moves, and connections to the old one are not used again.
 #[tokio::test(flavor = "multi_thread")]
 async fn g7_a_primary_that_missed_its_successors_promotion_is_left() {
@@ -141,8 +140,8 @@ async fn wait_for_rows(server: &TestServer, rows: i64) {
     }
 }
 
-/// RDY-07: a process starts while PostgreSQL is away, uses it when it comes, and again after
-/// each crash, without being told.
+/// RDY-07: a process starts without PostgreSQL, uses it when it is there, and again after each
+/// crash.
 #[tokio::test(flavor = "multi_thread")]
 async fn rdy_07_an_absent_and_a_restarted_server_are_outlived() {
     let mut server = migrated_server().await;

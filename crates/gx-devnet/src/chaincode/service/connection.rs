@@ -1,44 +1,43 @@
-//! One peer's connection to a service: made when a transaction needs it, and made again when
-//! a transaction finds it gone.
+//! The connection of one peer to a service. A transaction makes it if there is none or if it was
+//! lost.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::Surroundings;
+use super::ProcessContext;
 use super::stream::{self, Stream};
 use super::target::ChaincodeService;
 
-/// How long a service may take to register once it is connected
-/// (`chaincode.startuptimeout`).
+/// Time limit for a service to register after it is connected (`chaincode.startuptimeout`).
 const REGISTRATION_TIMEOUT: Duration = Duration::from_mins(5);
 
 #[derive(Debug)]
 pub(super) struct Connection {
     target: Arc<ChaincodeService>,
-    surroundings: Surroundings,
-    /// Attempts to connect that have failed.
+    context: ProcessContext,
+    /// Number of attempts to connect that have failed.
     failures: AtomicU64,
-    /// Held while connecting, so that there is one attempt at a time.
+    /// Held while connecting, so that there is only one attempt at a time.
     launch: Mutex<Launch>,
 }
 
 #[derive(Debug, Default)]
 struct Launch {
     stream: Option<Arc<Stream>>,
-    /// What the service registered with last.
+    /// The id with which the service registered last.
     id: Option<String>,
     last_error: String,
 }
 
 impl Connection {
-    pub(super) fn new(target: Arc<ChaincodeService>, surroundings: Surroundings) -> Self {
+    pub(super) fn new(target: Arc<ChaincodeService>, context: ProcessContext) -> Self {
         let launch = Mutex::default();
-        Self { target, surroundings, failures: AtomicU64::new(0), launch }
+        Self { target, context, failures: AtomicU64::new(0), launch }
     }
 
-    /// The stream to the chaincode, which is dialled where there is none. Whoever comes while
-    /// an attempt is under way shares its stream or its failure.
+    /// Returns the stream to the chaincode, and connects if there is none. Callers during an
+    /// attempt share its stream or its error.
     pub(super) fn stream(&self) -> Result<Arc<Stream>, String> {
         let before = self.failures.load(Ordering::SeqCst);
         let mut launch = self.launch.lock().expect("no holder of this lock can panic");
@@ -48,7 +47,7 @@ impl Connection {
         if self.failures.load(Ordering::SeqCst) != before {
             return Err(launch.last_error.clone());
         }
-        match self.surroundings.runtime.block_on(self.launch()) {
+        match self.context.runtime.block_on(self.launch()) {
             Ok(stream) => {
                 launch.id = Some(stream.id.clone());
                 launch.stream = Some(Arc::clone(&stream));
@@ -56,42 +55,42 @@ impl Connection {
             }
             Err(failed) => {
                 let id = launch.id.as_ref().unwrap_or(&self.target.name);
-                launch.last_error = format!("could not launch chaincode {id}: {}", failed.said(id));
+                launch.last_error = format!("could not launch chaincode {id}: {}", failed.text(id));
                 self.failures.fetch_add(1, Ordering::SeqCst);
                 Err(launch.last_error.clone())
             }
         }
     }
 
-    async fn launch(&self) -> Result<Arc<Stream>, Failed> {
-        let stopping = &self.surroundings.stopping;
+    async fn launch(&self) -> Result<Arc<Stream>, NoStream> {
+        let stopping = &self.context.stopping;
         let launched = async {
             let client = self.target.dial().await;
             let client = client
-                .map_err(|error| Failed::Dial { address: self.target.address.clone(), error })?;
+                .map_err(|error| NoStream::Dial { address: self.target.address.clone(), error })?;
             let registered = stream::open(client, stopping.clone());
             match tokio::time::timeout(REGISTRATION_TIMEOUT, registered).await {
-                Ok(stream) => stream.map_err(Failed::Stream),
-                Err(_) => Err(Failed::Timeout),
+                Ok(stream) => stream.map_err(NoStream::Stream),
+                Err(_) => Err(NoStream::Timeout),
             }
         };
         tokio::select! {
             launched = launched => launched,
-            () = stopping.cancelled() => Err(Failed::Stream("the ledger is stopping".to_owned())),
+            () = stopping.cancelled() => Err(NoStream::Stream("the ledger is stopping".to_owned())),
         }
     }
 }
 
 /// Why there is no stream.
-enum Failed {
+enum NoStream {
     Dial { address: String, error: String },
     Stream(String),
     Timeout,
 }
 
-impl Failed {
-    /// What a peer says.
-    fn said(&self, id: &str) -> String {
+impl NoStream {
+    /// Returns the message of a peer.
+    fn text(&self, id: &str) -> String {
         match self {
             Self::Dial { address, error } => format!(
                 "connection to {id} failed: error cannot create connection for {id}: error creating \

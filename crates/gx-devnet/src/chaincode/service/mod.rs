@@ -1,12 +1,12 @@
-//! A chaincode that runs as a service: the ledger dials it, as a peer does, and speaks the
-//! peer's side of the shim protocol with it.
+//! A chaincode that runs as a service. The ledger connects to it, as a peer does, and speaks the
+//! peer's side of the shim protocol.
 //!
-//! A transaction is simulated on the thread of its caller, which sends the call and then
-//! serves the chaincode's requests until the answer comes. What arrives on the stream is
-//! handed to these threads by a task of the runtime, see [`stream`].
+//! A transaction is simulated on the thread of its caller, which sends the call and then serves the
+//! chaincode's requests until the answer arrives. A task of the runtime receives the messages of
+//! the stream and passes them to these threads, see [`stream`].
 
 mod connection;
-mod errand;
+mod execution;
 mod queries;
 mod requests;
 mod stream;
@@ -21,76 +21,85 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::{Call, Chaincodes, Outcome};
+use super::{Call, CallOutcome, Chaincodes};
 use crate::ledger::Simulation;
 use connection::Connection;
-use errand::Errand;
 
 pub use target::{ChaincodeService, ServiceTls};
 
-/// Calls of one service at once; more wait. Each holds a thread until the service answers, so
-/// that a service which does not answer would take every thread of the process.
+/// Limit of concurrent calls of one service; others wait. Each call blocks a thread until the
+/// service answers, so a service that does not answer could otherwise use up all threads of the
+/// process.
 const CALLS_AT_ONCE: usize = 128;
 
-/// Where a service runs, and what connects us to it.
+/// A service and the connections to it.
 #[derive(Debug)]
 pub(super) struct Service {
     target: Arc<ChaincodeService>,
-    surroundings: Surroundings,
-    /// Each endorsing peer has a stream of its own, so that they may simulate the same
-    /// transaction at the same time.
+    context: ProcessContext,
+    /// One stream for each endorsing peer, so that several peers can simulate the same transaction
+    /// at the same time.
     connections: Mutex<BTreeMap<usize, Arc<Connection>>>,
     calls: Arc<Semaphore>,
 }
 
-/// What a service needs of the process that it is part of.
+/// The parts of the process that a service uses.
 #[derive(Clone, Debug)]
-pub(crate) struct Surroundings {
+pub(crate) struct ProcessContext {
     pub(crate) runtime: Handle,
     pub(crate) stopping: CancellationToken,
-    /// How long a chaincode may take for one transaction.
+    /// Time limit of a chaincode for one transaction.
     pub(crate) execute_timeout: Duration,
 }
 
 /// Whether a call initialises the chaincode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum CallKind {
     Init,
     Transaction,
 }
 
+/// A chaincode call to execute.
+struct Execution<'a> {
+    chaincodes: &'a Chaincodes,
+    call: &'a Call<'a>,
+    /// The name of the chaincode that is called.
+    namespace: &'a str,
+    kind: CallKind,
+}
+
 impl Service {
-    pub(super) fn new(target: ChaincodeService, surroundings: Surroundings) -> Self {
+    pub(super) fn new(target: ChaincodeService, context: ProcessContext) -> Self {
         let calls = Arc::new(Semaphore::new(CALLS_AT_ONCE));
-        Self { target: Arc::new(target), surroundings, connections: Mutex::default(), calls }
+        Self { target: Arc::new(target), context, connections: Mutex::default(), calls }
     }
 
-    /// Waits for its turn; the turn ends with the permit.
+    /// Waits until another call may begin. Dropping the permit ends the call.
     pub(super) async fn admit(&self) -> OwnedSemaphorePermit {
         let calls = Arc::clone(&self.calls);
         calls.acquire_owned().await.expect("nothing closes the semaphore of a service")
     }
 
-    /// Has the chaincode carry out one call. The error is in the words of a peer.
+    /// Executes one call. The error is a peer's message.
     pub(super) fn invoke(
         &self,
         chaincodes: &Chaincodes,
         simulation: &mut Simulation,
         call: &Call<'_>,
-        kind: Kind,
+        kind: CallKind,
         input: &ChaincodeInput,
-    ) -> Result<Outcome, String> {
+    ) -> Result<CallOutcome, String> {
         let stream = self.connection(call.peer).stream()?;
-        let errand = Errand { chaincodes, call, namespace: &self.target.name, kind };
-        errand
-            .run(&stream, simulation, input, self.surroundings.execute_timeout)
+        let execution = Execution { chaincodes, call, namespace: &self.target.name, kind };
+        execution
+            .run(&stream, simulation, input, self.context.execute_timeout)
             .map_err(|error| format!("error sending: {error}"))
     }
 
     fn connection(&self, peer: usize) -> Arc<Connection> {
         let mut connections = self.connections.lock().expect("no holder of this lock can panic");
         let connection = connections.entry(peer).or_insert_with(|| {
-            Arc::new(Connection::new(Arc::clone(&self.target), self.surroundings.clone()))
+            Arc::new(Connection::new(Arc::clone(&self.target), self.context.clone()))
         });
         Arc::clone(connection)
     }

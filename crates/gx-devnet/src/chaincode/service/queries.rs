@@ -1,4 +1,4 @@
-//! Results of ranges and histories, handed to the chaincode in portions.
+//! The results of range and history queries, which a chaincode gets in portions.
 
 use std::collections::HashMap;
 
@@ -8,12 +8,12 @@ use prost::Message;
 
 use crate::ledger::{History, ScanId, Simulation, SimulationError};
 
-/// Results in one message.
+/// Number of results in a message.
 const PORTION: usize = 100;
-/// Results of one query (`ledger.state.totalQueryLimit`).
+/// Limit of results of a query (`ledger.state.totalQueryLimit`).
 const TOTAL_LIMIT: usize = 100_000;
 
-/// The queries that a transaction has open.
+/// The open queries of a transaction.
 #[derive(Default)]
 pub(super) struct Queries {
     opened: u64,
@@ -22,16 +22,16 @@ pub(super) struct Queries {
 
 struct Query {
     rows: Rows,
-    /// Read already, but not sent yet.
+    /// A result that is read but not sent.
     pending: Option<QueryResultBytes>,
-    /// Results read so far.
+    /// Number of results that were read.
     count: usize,
 }
 
-/// Where results come from.
+/// The results of a query.
 pub(super) struct Rows {
     source: Source,
-    /// How many results there may be; a page says what comes after them.
+    /// Limit of results in a page. `None` if the query is not paged.
     page_size: Option<usize>,
 }
 
@@ -46,7 +46,7 @@ impl Rows {
         Self { source: Source::Scan(scan), page_size: None }
     }
 
-    /// A page of a range; a size of zero is the most that there can be.
+    /// Returns the results of a page; a size of zero means the maximum.
     pub(super) fn page(scan: ScanId, size: i32) -> Self {
         let size = usize::try_from(size).ok().filter(|size| (1..TOTAL_LIMIT).contains(size));
         Self { source: Source::Scan(scan), page_size: Some(size.unwrap_or(TOTAL_LIMIT)) }
@@ -76,7 +76,7 @@ impl Rows {
 }
 
 impl Queries {
-    /// Begins a query and answers with its first portion.
+    /// Starts a query and returns its first portion.
     pub(super) fn open(
         &mut self,
         rows: Rows,
@@ -88,7 +88,7 @@ impl Queries {
         self.portion(id, Query { rows, pending: None, count: 0 }, namespace, simulation)
     }
 
-    /// The next portion; none where no such query is open.
+    /// Returns the next portion, or `None` if no such query is open.
     pub(super) fn next(
         &mut self,
         id: &str,
@@ -103,8 +103,8 @@ impl Queries {
         self.open.remove(id);
     }
 
-    /// Reads one result more than it sends, as a peer does, to know whether there are more. A
-    /// page is sent whole.
+    /// Returns the next portion. Reads one result more than it returns, as a peer does, to know
+    /// whether there are more. A page is returned as a whole.
     fn portion(
         &mut self,
         id: String,

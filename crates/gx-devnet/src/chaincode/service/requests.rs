@@ -1,4 +1,4 @@
-//! What a chaincode asks for while it carries out a transaction.
+//! Serves the requests of a chaincode during a transaction.
 
 use std::borrow::Cow;
 
@@ -12,26 +12,25 @@ use gx_fabric_proto::protos::{
 };
 use prost::Message;
 
-use super::Kind;
-use super::errand::Errand;
 use super::queries::{Queries, Rows};
-use crate::chaincode::Outcome;
+use super::{CallKind, Execution};
+use crate::chaincode::CallOutcome;
 use crate::collections::Collection;
 use crate::ledger::{CollectionName, Metadata, Simulation};
 
 /// The requests of one transaction to one chaincode.
 pub(super) struct Requests<'a> {
-    errand: &'a Errand<'a>,
+    execution: &'a Execution<'a>,
     simulation: &'a mut Simulation,
     queries: Queries,
 }
 
 impl<'a> Requests<'a> {
-    pub(super) fn new(errand: &'a Errand<'a>, simulation: &'a mut Simulation) -> Self {
-        Self { errand, simulation, queries: Queries::default() }
+    pub(super) fn new(execution: &'a Execution<'a>, simulation: &'a mut Simulation) -> Self {
+        Self { execution, simulation, queries: Queries::default() }
     }
 
-    /// The payload that answers a request. The error is a peer's.
+    /// Serves a request and returns the payload of the answer. The error is a peer's message.
     pub(super) fn serve(&mut self, request: &ChaincodeMessage) -> Result<Vec<u8>, String> {
         let payload = request.payload.as_slice();
         match request.r#type() {
@@ -55,7 +54,7 @@ impl<'a> Requests<'a> {
     }
 
     fn get(&mut self, asked: &GetState) -> Result<Vec<u8>, String> {
-        let namespace = self.errand.namespace;
+        let namespace = self.execution.namespace;
         let found = if asked.collection.is_empty() {
             self.simulation.get(namespace, &asked.key)
         } else {
@@ -63,7 +62,7 @@ impl<'a> Requests<'a> {
             let collection = CollectionName { namespace, name: &asked.collection };
             self.simulation.private_get(collection, &asked.key, is_held)
         };
-        Ok(found.map_err(said)?.unwrap_or_default())
+        Ok(found.map_err(peer_error)?.unwrap_or_default())
     }
 
     fn get_multiple(&mut self, asked: GetStateMultiple) -> Result<Vec<u8>, String> {
@@ -76,32 +75,32 @@ impl<'a> Requests<'a> {
     }
 
     fn private_hash(&mut self, asked: &GetState) -> Result<Vec<u8>, String> {
-        let namespace = self.errand.namespace;
+        let namespace = self.execution.namespace;
         self.defined(&asked.collection)?;
         let collection = CollectionName { namespace, name: &asked.collection };
         let found = self.simulation.private_hash(collection, &asked.key);
-        Ok(found.map_err(said)?.unwrap_or_default())
+        Ok(found.map_err(peer_error)?.unwrap_or_default())
     }
 
     fn put(&mut self, asked: PutState) -> Result<(), String> {
-        let namespace = self.errand.namespace;
+        let namespace = self.execution.namespace;
         if asked.collection.is_empty() {
-            return self.simulation.put(namespace, &asked.key, asked.value).map_err(said);
+            return self.simulation.put(namespace, &asked.key, asked.value).map_err(peer_error);
         }
         self.check_writable(&asked.collection)?;
         let collection = CollectionName { namespace, name: &asked.collection };
         let put = self.simulation.private_put(collection, &asked.key, asked.value);
-        put.map_err(said)
+        put.map_err(peer_error)
     }
 
     fn delete(&mut self, asked: &DelState) -> Result<(), String> {
-        let namespace = self.errand.namespace;
+        let namespace = self.execution.namespace;
         if asked.collection.is_empty() {
-            return self.simulation.delete(namespace, &asked.key).map_err(said);
+            return self.simulation.delete(namespace, &asked.key).map_err(peer_error);
         }
         self.check_writable(&asked.collection)?;
         let collection = CollectionName { namespace, name: &asked.collection };
-        self.simulation.private_delete(collection, &asked.key).map_err(said)
+        self.simulation.private_delete(collection, &asked.key).map_err(peer_error)
     }
 
     fn purge(&mut self, asked: &PurgePrivateState) -> Result<(), String> {
@@ -109,13 +108,13 @@ impl<'a> Requests<'a> {
             return Err("only applicable for private data".to_owned());
         }
         self.check_writable(&asked.collection)?;
-        let namespace = self.errand.namespace;
+        let namespace = self.execution.namespace;
         let collection = CollectionName { namespace, name: &asked.collection };
-        self.simulation.private_purge(collection, &asked.key).map_err(said)
+        self.simulation.private_purge(collection, &asked.key).map_err(peer_error)
     }
 
     fn metadata(&mut self, asked: &GetStateMetadata) -> Result<Vec<u8>, String> {
-        let namespace = self.errand.namespace;
+        let namespace = self.execution.namespace;
         let found = if asked.collection.is_empty() {
             self.simulation.metadata(namespace, &asked.key)
         } else {
@@ -123,13 +122,13 @@ impl<'a> Requests<'a> {
             let collection = CollectionName { namespace, name: &asked.collection };
             self.simulation.private_metadata(collection, &asked.key)
         };
-        let entries = found.map_err(said)?.into_iter();
+        let entries = found.map_err(peer_error)?.into_iter();
         let entries = entries.map(|(metakey, value)| StateMetadata { metakey, value });
         Ok(StateMetadataResult { entries: entries.collect() }.encode_to_vec())
     }
 
     fn put_metadata(&mut self, asked: PutStateMetadata) -> Result<(), String> {
-        let namespace = self.errand.namespace;
+        let namespace = self.execution.namespace;
         let entry = asked.metadata.unwrap_or_default();
         let metadata = Metadata::from([(entry.metakey, entry.value)]);
         let put = if asked.collection.is_empty() {
@@ -139,27 +138,27 @@ impl<'a> Requests<'a> {
             let collection = CollectionName { namespace, name: &asked.collection };
             self.simulation.private_put_metadata(collection, &asked.key, metadata)
         };
-        put.map_err(said)
+        put.map_err(peer_error)
     }
 
-    /// Whether the peer holds this collection, which the creator may read.
+    /// Returns whether the peer holds this collection. Refuses a creator who may not read it.
     fn readable(&self, name: &str) -> Result<bool, String> {
         let collection = self.collection(name)?;
-        if !collection.admits_reader(self.errand.call.creator) {
+        if !collection.admits_reader(self.execution.call.creator) {
             return Err(self.denied("read", name));
         }
-        Ok(collection.is_held_by(self.errand.call.msp_id))
+        Ok(collection.is_held_by(self.execution.call.msp_id))
     }
 
     fn check_writable(&self, name: &str) -> Result<(), String> {
-        if self.collection(name)?.admits_writer(self.errand.call.creator) {
+        if self.collection(name)?.admits_writer(self.execution.call.creator) {
             Ok(())
         } else {
             Err(self.denied("write", name))
         }
     }
 
-    /// A collection that the creator asks for by its rights.
+    /// Returns a collection whose access rights apply to the creator.
     fn collection(&self, name: &str) -> Result<Cow<'_, Collection>, String> {
         self.check_no_init()?;
         if let Some(found) = self.find(name) {
@@ -169,36 +168,36 @@ impl<'a> Requests<'a> {
             return Err(self.undefined(name));
         }
         let (channel, namespace) =
-            (&self.errand.call.proposal.channel.channel_id, self.errand.namespace);
+            (&self.execution.call.proposal.channel.channel_id, self.execution.namespace);
         Err(format!("collection {channel}/{namespace}/{name} could not be found"))
     }
 
-    /// The same where everybody has the right.
+    /// Checks that the collection is defined; no access rights apply.
     fn defined(&self, name: &str) -> Result<(), String> {
         self.check_no_init()?;
         self.find(name).map(|_| ()).ok_or_else(|| self.undefined(name))
     }
 
     fn find(&self, name: &str) -> Option<Cow<'_, Collection>> {
-        self.errand.chaincodes.get(self.errand.namespace)?.collections.get(name)
+        self.execution.chaincodes.get(self.execution.namespace)?.collections.get(name)
     }
 
     fn check_no_init(&self) -> Result<(), String> {
-        match self.errand.kind {
-            Kind::Transaction => Ok(()),
-            Kind::Init => Err("private data APIs are not allowed in chaincode Init()".to_owned()),
+        match self.execution.kind {
+            CallKind::Transaction => Ok(()),
+            CallKind::Init => Err("private data APIs are not allowed in chaincode Init()".into()),
         }
     }
 
     fn undefined(&self, name: &str) -> String {
-        let namespace = self.errand.namespace;
+        let namespace = self.execution.namespace;
         format!(
             "collection [{name}] not defined in the collection config for chaincode [{namespace}]"
         )
     }
 
     fn denied(&self, right: &str, name: &str) -> String {
-        let namespace = self.errand.namespace;
+        let namespace = self.execution.namespace;
         format!(
             "tx creator does not have {right} access permission on privatedata in \
              chaincodeName:{namespace} collectionName: {name}"
@@ -228,42 +227,42 @@ impl<'a> Requests<'a> {
             return self.private_range(asked);
         }
         let page: QueryMetadata = decode(&asked.metadata)?;
-        let namespace = self.errand.namespace;
+        let namespace = self.execution.namespace;
         let rows = if page.page_size == 0 && page.bookmark.is_empty() {
             let scan = self.simulation.open_range(namespace, &asked.start_key, &asked.end_key);
-            Rows::range(scan.map_err(said)?)
+            Rows::range(scan.map_err(peer_error)?)
         } else {
             let start = if page.bookmark.is_empty() { &asked.start_key } else { &page.bookmark };
             let scan = self.simulation.open_page(namespace, start, &asked.end_key);
-            Rows::page(scan.map_err(said)?, page.page_size)
+            Rows::page(scan.map_err(peer_error)?, page.page_size)
         };
-        let response = self.queries.open(rows, namespace, self.simulation).map_err(said)?;
-        Ok(response.encode_to_vec())
+        let first = self.queries.open(rows, namespace, self.simulation).map_err(peer_error)?;
+        Ok(first.encode_to_vec())
     }
 
     fn private_range(&mut self, asked: &GetStateByRange) -> Result<Vec<u8>, String> {
-        let namespace = self.errand.namespace;
+        let namespace = self.execution.namespace;
         let is_held = self.readable(&asked.collection)?;
         let collection = CollectionName { namespace, name: &asked.collection };
         let found = self
             .simulation
             .private_range(collection, &asked.start_key, &asked.end_key, is_held)
-            .map_err(said)?;
+            .map_err(peer_error)?;
         let response = self.queries.open(Rows::private(found), namespace, self.simulation);
-        Ok(response.map_err(said)?.encode_to_vec())
+        Ok(response.map_err(peer_error)?.encode_to_vec())
     }
 
     fn history(&mut self, asked: &GetHistoryForKey) -> Result<Vec<u8>, String> {
-        let namespace = self.errand.namespace;
-        let history = self.simulation.history(namespace, &asked.key).map_err(said)?;
+        let namespace = self.execution.namespace;
+        let history = self.simulation.history(namespace, &asked.key).map_err(peer_error)?;
         let response = self.queries.open(Rows::history(history), namespace, self.simulation);
-        Ok(response.map_err(said)?.encode_to_vec())
+        Ok(response.map_err(peer_error)?.encode_to_vec())
     }
 
     fn next(&mut self, asked: &QueryStateNext) -> Result<Vec<u8>, String> {
-        let namespace = self.errand.namespace;
-        let response = self.queries.next(&asked.id, namespace, self.simulation).map_err(said)?;
-        Ok(response.ok_or("query iterator not found")?.encode_to_vec())
+        let namespace = self.execution.namespace;
+        let found = self.queries.next(&asked.id, namespace, self.simulation).map_err(peer_error)?;
+        Ok(found.ok_or("query iterator not found")?.encode_to_vec())
     }
 
     fn close(&mut self, asked: &QueryStateClose) -> Result<Vec<u8>, String> {
@@ -272,7 +271,7 @@ impl<'a> Requests<'a> {
     }
 
     fn invoke(&mut self, asked: ChaincodeSpec) -> Result<Vec<u8>, String> {
-        let Errand { call, chaincodes, .. } = self.errand;
+        let Execution { call, chaincodes, .. } = self.execution;
         let named = asked.chaincode_id.unwrap_or_default().name;
         let (name, channel) = callee(&named);
         let own_channel = &call.proposal.channel.channel_id;
@@ -284,7 +283,7 @@ impl<'a> Requests<'a> {
             .invoke(self.simulation, call, name, &input)
             .map_err(|error| format!("execute failed: {error}"))?;
         let (kind, payload) = match outcome {
-            Outcome::Completed(answer) => {
+            CallOutcome::Completed(answer) => {
                 let response = Response {
                     status: answer.status,
                     message: answer.message,
@@ -292,7 +291,7 @@ impl<'a> Requests<'a> {
                 };
                 (Type::Completed, response.encode_to_vec())
             }
-            Outcome::Failed(text) => (Type::Error, text),
+            CallOutcome::Failed(text) => (Type::Error, text),
         };
         let message = ChaincodeMessage {
             r#type: kind.into(),
@@ -305,7 +304,7 @@ impl<'a> Requests<'a> {
     }
 }
 
-/// The name and the channel in `name:version/channel`, where the last two may be missing.
+/// Returns the name and the channel in `name:version/channel`, where the last two may be missing.
 fn callee(named: &str) -> (&str, &str) {
     let (name, channel) = named.split_once('/').unwrap_or((named, ""));
     let name = name.split_once(':').map_or(name, |(name, _)| name);
@@ -317,6 +316,6 @@ fn decode<M: Message + Default>(payload: &[u8]) -> Result<M, String> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "errors are handed over to be mapped")]
-fn said(error: impl ToString) -> String {
+fn peer_error(error: impl ToString) -> String {
     error.to_string()
 }

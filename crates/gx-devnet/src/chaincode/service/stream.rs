@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 
+use gx_fabric_proto::common::ChannelHeader;
 use gx_fabric_proto::protos::chaincode_client::ChaincodeClient;
 use gx_fabric_proto::protos::chaincode_message::Type;
 use gx_fabric_proto::protos::{ChaincodeAdditionalParams, ChaincodeId, ChaincodeMessage};
@@ -14,39 +15,42 @@ use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 use tonic::transport::Channel;
 
-/// Writes in a batch, and keys in one request, at most: a peer's own settings.
+/// Limit of writes in a batch and of keys in a request; a peer's default.
 const BATCH_SIZE: u32 = 1_000;
 
-/// A registered chaincode.
+/// The stream of a registered chaincode.
 #[derive(Debug)]
 pub(super) struct Stream {
-    /// What it registered with.
+    /// The id with which it registered.
     pub(super) id: String,
     outgoing: queue::UnboundedSender<ChaincodeMessage>,
-    /// The transactions that it is carrying out; none once the stream has ended.
-    errands: Mutex<Option<HashMap<TransactionKey, Incoming>>>,
+    /// The transactions that the chaincode is executing. `None` after the stream has ended.
+    calls: Mutex<Calls>,
 }
 
-/// Channel and transaction id.
+/// The channel and the transaction id.
 type TransactionKey = (String, String);
 
-/// What connects a transaction's thread to the stream.
+/// The running calls of a stream; `None` after the stream has ended.
+type Calls = Option<HashMap<TransactionKey, TransactionChannel>>;
+
+/// The channel from the stream to a transaction's thread.
 #[derive(Debug)]
-struct Incoming {
+struct TransactionChannel {
     messages: mpsc::Sender<ChaincodeMessage>,
     is_busy: Arc<AtomicBool>,
 }
 
-/// One transaction's place on a stream; it ends when this is dropped.
-pub(super) struct Talk {
+/// A transaction's side of a stream. Dropping it ends the transaction's use of the stream.
+pub(super) struct TransactionStream {
     stream: Arc<Stream>,
     key: TransactionKey,
     pub(super) incoming: mpsc::Receiver<ChaincodeMessage>,
-    /// Set while a request is being served: a second one is dropped then.
+    /// Set while a request is served. A second request is dropped then, as a peer does.
     is_busy: Arc<AtomicBool>,
 }
 
-/// Waits for the chaincode to register, and tells it what we can do.
+/// Waits until the chaincode registers, and sends it the features of this peer.
 pub(super) async fn open(
     mut client: ChaincodeClient<Channel>,
     stopping: CancellationToken,
@@ -61,7 +65,7 @@ pub(super) async fn open(
         use_get_multiple_keys: true,
         max_size_get_multiple_keys: BATCH_SIZE,
     };
-    let stream = Arc::new(Stream { id, outgoing, errands: Mutex::new(Some(HashMap::new())) });
+    let stream = Arc::new(Stream { id, outgoing, calls: Mutex::new(Some(HashMap::new())) });
     stream.send(ChaincodeMessage { r#type: Type::Registered.into(), ..Default::default() });
     stream.send(ChaincodeMessage {
         r#type: Type::Ready.into(),
@@ -99,7 +103,7 @@ async fn registration(incoming: &mut Streaming<ChaincodeMessage>) -> Result<Stri
     }
 }
 
-/// Hands every message to its transaction until the stream ends.
+/// Passes every message to its transaction until the stream ends.
 async fn receive(
     stream: Arc<Stream>,
     mut incoming: Streaming<ChaincodeMessage>,
@@ -114,44 +118,46 @@ async fn receive(
         match message {
             Ok(Some(message)) => {
                 if let Err(kind) = stream.route(message) {
-                    tracing::warn!(chaincode = %id, kind, "unknown message, ending the stream");
+                    tracing::warn!(chaincode = %id, message_type = kind,
+                        "chaincode {id} sent a message of an unknown type; its stream is ended");
                     break;
                 }
             }
             Ok(None) => {
-                tracing::info!(chaincode = %id, "the chaincode has closed its stream");
+                tracing::info!(chaincode = %id, "chaincode {id} has closed its stream");
                 break;
             }
             Err(status) => {
-                tracing::warn!(chaincode = %id, %status, "the stream to the chaincode has broken");
+                tracing::warn!(chaincode = %id, error = %status, "the stream to chaincode {id} has broken");
                 break;
             }
         }
     }
-    // Whoever waits for a message is told by the end of its channel.
-    stream.errands().take();
+    // The ends of their channels tell the waiting threads that the stream has ended.
+    stream.calls().take();
 }
 
 impl Stream {
     pub(super) fn is_open(&self) -> bool {
-        self.errands().is_some()
+        self.calls().is_some()
     }
 
-    /// A place for one transaction. The error is a peer's.
-    pub(super) fn begin(self: &Arc<Self>, channel: &str, tx_id: &str) -> Result<Talk, String> {
-        let key = (channel.to_owned(), tx_id.to_owned());
+    /// Registers a transaction with the stream. The error is a peer's message.
+    pub(super) fn begin(self: &Arc<Self>, of: &ChannelHeader) -> Result<TransactionStream, String> {
+        let key = (of.channel_id.clone(), of.tx_id.clone());
         let (messages, incoming) = mpsc::channel();
         let is_busy = Arc::new(AtomicBool::new(false));
-        let mut errands = self.errands();
-        let errands = errands.as_mut().ok_or(STREAM_TERMINATED)?;
-        if errands.contains_key(&key) {
-            return Err(format!("txid: {tx_id}({channel}) exists"));
+        let mut calls = self.calls();
+        let calls = calls.as_mut().ok_or(STREAM_TERMINATED)?;
+        if calls.contains_key(&key) {
+            return Err(format!("txid: {}({}) exists", of.tx_id, of.channel_id));
         }
-        errands.insert(key.clone(), Incoming { messages, is_busy: Arc::clone(&is_busy) });
-        Ok(Talk { stream: Arc::clone(self), key, incoming, is_busy })
+        calls.insert(key.clone(), TransactionChannel { messages, is_busy: Arc::clone(&is_busy) });
+        Ok(TransactionStream { stream: Arc::clone(self), key, incoming, is_busy })
     }
 
-    /// The error is the kind of a message that a peer ends the stream on.
+    /// Passes a message to its transaction. The error is the type of a message on which a peer ends
+    /// the stream.
     fn route(&self, message: ChaincodeMessage) -> Result<(), &'static str> {
         let is_answer = match message.r#type() {
             Type::Keepalive => return Ok(()),
@@ -160,8 +166,8 @@ impl Stream {
             other => return Err(other.as_str_name()),
         };
         let key = (message.channel_id.clone(), message.txid.clone());
-        let errands = self.errands();
-        let Some(errand) = errands.as_ref().and_then(|errands| errands.get(&key)) else {
+        let calls = self.calls();
+        let Some(call) = calls.as_ref().and_then(|calls| calls.get(&key)) else {
             if !is_answer {
                 let reason = match message.r#type() {
                     Type::InvokeChaincode => "could not get valid transaction",
@@ -171,51 +177,52 @@ impl Stream {
             }
             return Ok(());
         };
-        if !is_answer && errand.is_busy.swap(true, Ordering::SeqCst) {
+        if !is_answer && call.is_busy.swap(true, Ordering::SeqCst) {
             tracing::error!(chaincode = %self.id, tx_id = %message.txid,
-                "another request is pending for this transaction; the second one is dropped");
+                "another request of transaction {} is pending; the second one is dropped",
+                message.txid);
             return Ok(());
         }
-        // Its thread may have given up in this moment; then nobody wants the message.
-        let _given_up = errand.messages.send(message);
+        // The transaction's thread may have given up; the message is not needed then.
+        let _given_up = call.messages.send(message);
         Ok(())
     }
 
     fn send(&self, message: ChaincodeMessage) {
-        // Fails only after the stream's end, which the receiving side notices by itself.
+        // This fails only after the end of the stream, which the receiving side detects.
         let _ended = self.outgoing.send(message);
     }
 
-    fn errands(&self) -> std::sync::MutexGuard<'_, Option<HashMap<TransactionKey, Incoming>>> {
-        self.errands.lock().expect("no holder of this lock can panic")
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().expect("no holder of this lock can panic")
     }
 }
 
-/// What a transaction is told when its stream ends.
+/// The error of a transaction whose stream has ended.
 pub(super) const STREAM_TERMINATED: &str = "chaincode stream terminated";
 
-impl Talk {
-    /// Sends the call itself.
+impl TransactionStream {
+    /// Sends the call.
     pub(super) fn call(&self, message: ChaincodeMessage) {
         self.stream.send(message);
     }
 
-    /// Answers the request that is being served.
+    /// Answers the current request.
     pub(super) fn reply(&self, message: ChaincodeMessage) {
         self.is_busy.store(false, Ordering::SeqCst);
         self.stream.send(message);
     }
 }
 
-impl Drop for Talk {
+impl Drop for TransactionStream {
     fn drop(&mut self) {
-        if let Some(errands) = self.stream.errands().as_mut() {
-            errands.remove(&self.key);
+        if let Some(calls) = self.stream.calls().as_mut() {
+            calls.remove(&self.key);
         }
     }
 }
 
-/// An answer that is a refusal, in a peer's form.
+/// Returns the answer to a request that is refused, in a peer's form.
 pub(super) fn refusal(request: &ChaincodeMessage, reason: &str) -> ChaincodeMessage {
     let kind = request.r#type().as_str_name();
     let text = format!("{kind} failed: transaction ID: {}: {reason}", request.txid);

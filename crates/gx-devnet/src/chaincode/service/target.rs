@@ -1,4 +1,4 @@
-//! Where a chaincode service is, and how it is dialled.
+//! The address of a chaincode service, and the connection to it.
 
 use std::error::Error;
 use std::io;
@@ -10,38 +10,38 @@ use gx_fabric_proto::protos::chaincode_client::ChaincodeClient;
 use serde::Deserialize;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
-/// How long a connection may take where the service's description does not say.
+/// Time limit of a connection if the service's description has none.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
-/// After so much silence the service is asked whether it is there, and how long it has.
+/// Time without traffic after which the service is pinged, and time for its answer.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_mins(1);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A chaincode that runs as a service and is dialled.
+/// A chaincode that runs as a service, to which the ledger connects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChaincodeService {
-    /// The name by which clients call it. It may register with any id.
+    /// The name that clients use. The service may register with any id.
     pub name: String,
     /// `host:port`.
     pub address: String,
-    /// None: no TLS.
+    /// The TLS settings; `None` means no TLS.
     pub tls: Option<ServiceTls>,
-    /// How long a connection may take.
+    /// Time limit of a connection.
     pub dial_timeout: Duration,
-    /// Whether a first transaction must initialise it (`--init-required`).
+    /// Whether the first transaction must initialise it (`--init-required`).
     pub init_required: bool,
 }
 
-/// How the service is recognised, and how we show who we are.
+/// The certificates of both sides of a TLS connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceTls {
-    /// The certificates that may have signed the service's.
+    /// The roots of the service's certificate.
     pub roots_pem: String,
-    /// Our certificate and key, where the service asks for them.
+    /// Our certificate and key, if the service requires them.
     pub client_pem: Option<(String, String)>,
 }
 
 impl ChaincodeService {
-    /// A service without TLS.
+    /// Returns a service without TLS.
     pub fn new(name: impl Into<String>, address: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -52,13 +52,13 @@ impl ChaincodeService {
         }
     }
 
-    /// A service as the `connection.json` of a Fabric package describes it.
+    /// Returns the service that the `connection.json` of a Fabric package describes.
     ///
     /// # Errors
-    /// Says which field is missing or wrong.
+    /// The name of the field that is missing or wrong.
     pub fn from_connection_json(name: &str, json: &str) -> Result<Self, String> {
-        let description: ConnectionJson =
-            serde_json::from_str(json).map_err(|error| format!("no connection.json: {error}"))?;
+        let description: ConnectionJson = serde_json::from_str(json)
+            .map_err(|error| format!("not a connection.json: {error}"))?;
         let dial_timeout = match description.dial_timeout.as_str() {
             "" => DIAL_TIMEOUT,
             text => duration(text).ok_or_else(|| {
@@ -77,7 +77,7 @@ impl ChaincodeService {
         Ok(Self { tls, dial_timeout, ..Self::new(name, description.address) })
     }
 
-    /// Connects. The error is in the words of a peer.
+    /// Connects to the service. The error is a peer's message.
     pub(super) async fn dial(&self) -> Result<ChaincodeClient<Channel>, String> {
         match tokio::time::timeout(self.dial_timeout, self.connect()).await {
             Ok(Ok(channel)) => Ok(ChaincodeClient::new(channel)
@@ -125,7 +125,7 @@ impl FromStr for ChaincodeService {
     }
 }
 
-/// The file beside the code in a package of a chaincode service.
+/// The file that describes the connection in the package of a chaincode service.
 #[derive(Deserialize)]
 struct ConnectionJson {
     address: String,
@@ -150,8 +150,8 @@ fn duration(text: &str) -> Option<Duration> {
     text.strip_suffix('s')?.parse().ok().map(Duration::from_secs)
 }
 
-/// What a peer says of a port where nobody listens; else the error with all that led to it,
-/// because the transport's own text says little.
+/// Returns a peer's message for a port on which no process listens, and otherwise the error with
+/// all its causes, because the transport's own message has few details.
 fn transport_error(error: &tonic::transport::Error, address: &str) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,5 +1,5 @@
-//! The tree of groups, values and policies. Its maps are ordered, which those of the generated
-//! messages are not: the same configuration shall have the same bytes.
+//! The configuration tree of groups, values and policies. Its maps are ordered, unlike those of the
+//! generated messages, so that the same configuration always has the same bytes.
 
 use std::collections::BTreeMap;
 
@@ -16,15 +16,15 @@ use gx_fabric_proto::orderer::{BatchSize, BatchTimeout, ChannelRestrictions, Con
 use gx_fabric_proto::protos::{AnchorPeer, AnchorPeers};
 use prost::Message;
 
-use super::{ChannelConfig, OrganizationConfig};
-use crate::options::BlockCutting;
+use super::{BlockCutting, ChannelConfig, OrganizationConfig};
 use crate::policy::{Principal, PrincipalRole, SignaturePolicy};
 
-/// Who may change a part of the configuration: nobody can here, but readers expect a name.
+/// The policy for changes of the configuration. Nobody can change it here, but readers expect a
+/// name.
 const ADMINS: &str = "Admins";
-/// `AbsoluteMaxBytes`, and what a block prefers to stay below where no size is set.
+/// `AbsoluteMaxBytes`, and the preferred maximum if no size is set.
 const MAX_BYTES: u32 = 10 * 1024 * 1024;
-/// Transactions in a block where no count is set.
+/// Limit of transactions in a block if no count is set.
 const MAX_COUNT: u32 = 10_000;
 
 #[derive(Clone, PartialEq, Message)]
@@ -55,7 +55,7 @@ struct Group {
     mod_policy: String,
 }
 
-/// An encoded `ConfigEnvelope`.
+/// Returns the encoded `ConfigEnvelope`.
 pub(super) fn encoded(config: &ChannelConfig) -> Vec<u8> {
     let channel = Group::default()
         .value("BlockDataHashingStructure", &BlockDataHashingStructure { width: u32::MAX })
@@ -191,7 +191,7 @@ impl Group {
         self.policy(name, PolicyType::ImplicitMeta, &value)
     }
 
-    /// One signature of somebody of the organisation who has one of these roles.
+    /// Adds a policy that requires one signature of the organisation with one of these roles.
     fn signed_by(
         self,
         name: &str,

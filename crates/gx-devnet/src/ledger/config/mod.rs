@@ -1,5 +1,6 @@
-//! The channel's configuration as the genesis block carries it.
+//! The channel configuration in the genesis block.
 
+mod cutting;
 mod groups;
 
 use gx_fabric_proto::common::{
@@ -11,14 +12,15 @@ use prost_types::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::block::NONCE_BYTES;
-use crate::options::BlockCutting;
 
-/// What a channel begins with.
+pub use cutting::BlockCutting;
+
+/// The settings with which a channel is created.
 #[derive(Clone, Debug)]
 pub(crate) struct ChannelConfig {
     pub(crate) channel: String,
     pub(crate) orderer: OrganizationConfig,
-    /// Those that hold peers.
+    /// The organisations that have peers.
     pub(crate) organizations: Vec<OrganizationConfig>,
     pub(crate) cutting: BlockCutting,
 }
@@ -29,14 +31,14 @@ pub(crate) struct OrganizationConfig {
     pub(crate) msp_id: &'static str,
     pub(crate) root_pem: String,
     pub(crate) tls_root_pem: String,
-    /// `host:port` of its node when the channel was made; a later start may choose another.
+    /// `host:port` of its node when the channel was created; a later start may use another.
     pub(crate) address: String,
 }
 
-/// The transaction of the genesis block.
+/// Returns the transaction of the genesis block.
 pub(super) fn config_envelope(config: &ChannelConfig, timestamp: Timestamp) -> Envelope {
     let data = groups::encoded(config);
-    // The roots differ from network to network, and with them this.
+    // The roots differ between networks, and so does this nonce.
     let nonce = &Sha256::digest(&data)[..NONCE_BYTES];
     let channel_header = ChannelHeader {
         r#type: HeaderType::Config.into(),

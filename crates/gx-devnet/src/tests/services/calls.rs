@@ -1,4 +1,4 @@
-//! Calls: events, transient data, initialisation, refusals, and chaincodes that call chaincodes.
+//! Calls: events, transient data, initialisation, errors, and chaincodes that call chaincodes.
 
 use gx_contract::SystemView;
 use gx_fabric_proto::protos::TxValidationCode;
@@ -40,7 +40,7 @@ async fn transient_data_reach_the_chaincode_and_no_block() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_chaincode_refuses_is_told_with_its_words() {
+async fn an_error_of_the_chaincode_is_reported_with_its_message() {
     let service = Service::start().await;
     let ledger = ledger_with(&service).await;
     let client = caller(&ledger);
@@ -137,7 +137,7 @@ async fn calls_that_cannot_be_made_fail_the_caller_as_on_a_peer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chaincode_that_must_be_initialised_is_so_once_and_first() {
+async fn a_chaincode_that_must_be_initialised_is_initialised_first_and_once() {
     let service = Service::start().await;
     let basic = ChaincodeService {
         init_required: true,

@@ -1,4 +1,4 @@
-//! A chaincode service for the tests, speaking the shim protocol message by message.
+//! A chaincode service for tests, which speaks the shim protocol message by message.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -58,18 +58,18 @@ impl Service {
         Self { address, stopping, server, offered, hanging }
     }
 
-    /// Ends all streams and frees the port.
+    /// Ends all streams and releases the port.
     pub(in crate::tests) async fn stop(self) {
         self.stopping.cancel();
         self.server.await.unwrap();
     }
 
-    /// Ends when a call hangs.
+    /// Waits until a call hangs.
     pub(in crate::tests) async fn hangs(&self) {
         bounded("a call that hangs", self.hanging.notified()).await;
     }
 
-    /// What the ledger has offered in READY.
+    /// Returns the features that the ledger has offered in READY.
     pub(in crate::tests) fn offered(&self) -> ChaincodeAdditionalParams {
         self.offered.lock().unwrap().expect("the chaincode was called once")
     }
@@ -115,7 +115,7 @@ struct Session {
     outgoing: Outgoing,
     offered: Arc<Mutex<Option<ChaincodeAdditionalParams>>>,
     hanging: Arc<Notify>,
-    /// By transaction, where answers to its requests go.
+    /// The channels for answers to requests, by transaction.
     answers: HashMap<String, UnboundedSender<ChaincodeMessage>>,
 }
 
@@ -161,7 +161,7 @@ impl Session {
     }
 }
 
-/// What a script has of one transaction.
+/// The script's side of one transaction.
 pub(super) struct Stub {
     call: ChaincodeMessage,
     outgoing: Outgoing,
@@ -202,7 +202,7 @@ impl Stub {
         let _gone = self.outgoing.send(Ok(message));
     }
 
-    /// Asks the peer. The error is the peer's text.
+    /// Sends a request to the peer and returns the answer. The error is the peer's message.
     pub(super) async fn ask(
         &mut self,
         kind: Type,
@@ -220,7 +220,7 @@ impl Stub {
         }
     }
 
-    /// Asks, and decodes the answer.
+    /// Sends a request and decodes the answer.
     pub(super) async fn query<M: Message + Default>(
         &mut self,
         kind: Type,
@@ -230,17 +230,17 @@ impl Stub {
         Ok(M::decode(answer.as_slice()).unwrap())
     }
 
-    /// Tells the test that this call will not answer.
+    /// Tells the test that this call will not be answered.
     pub(super) fn tell_hanging(&self) {
         self.hanging.notify_one();
     }
 
-    /// Breaks the stream off.
+    /// Breaks the stream.
     pub(super) fn break_stream(&self) {
         let _gone = self.outgoing.send(Err(Status::internal("crashed")));
     }
 
-    /// Ends when the peer has given the stream up.
+    /// Waits until the peer has closed the stream.
     pub(super) async fn stream_ended(&self) {
         self.outgoing.closed().await;
     }

@@ -1,4 +1,4 @@
-//! The GX contracts as a service: the same as built in, over the wire.
+//! The GX contracts as a service give the same results as the built-in ones.
 
 use gx_chaincode::{ChaincodeOptions, ChaincodeServer};
 use gx_fabric_proto::common::{Block, ChannelHeader, Envelope, Payload};
@@ -67,8 +67,8 @@ async fn journey(client: &Client) {
     client.carry_out(&transfer(&sarah, &ali)).await.unwrap();
 }
 
-/// What a block's one transaction read, and the keys that it wrote. Values and some keys carry
-/// the transaction's id.
+/// Returns the reads and the written keys of a block's one transaction. Values and some keys
+/// contain the transaction's id, so they are left out.
 fn keys(block: &Block) -> Vec<(String, KvrwSet)> {
     let envelope = Envelope::decode(block.data.as_ref().unwrap().data[0].as_slice()).unwrap();
     let payload = Payload::decode(envelope.payload.as_slice()).unwrap();

@@ -1,4 +1,4 @@
-//! Services that are late, slow, gone, or not what they should be.
+//! Services that start late, are slow, have ended, or are misconfigured.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,13 @@ async fn a_service_may_start_late_stop_and_come_back() {
         client.invoke("put", &["key", value]).await.unwrap();
         assert_eq!(evaluated(&client, "get", &["key"]).await, value);
         service.stop().await;
-        let gone = request_refused(&client, "get", &["key"]).await;
+        let gone = loop {
+            let said = request_refused(&client, "get", &["key"]).await;
+            // The peer may not have noticed the end of the old stream.
+            if !said.ends_with("chaincode stream terminated") {
+                break said;
+            }
+        };
         assert!(gone.contains("could not launch chaincode any:id:"), "{gone}");
     }
 }
@@ -68,14 +74,22 @@ async fn a_stream_that_breaks_ends_its_transactions_and_the_next_one_gets_a_new_
 async fn a_chaincode_that_takes_too_long_is_given_up_and_others_go_on() {
     let service = Service::start().await;
     let basic = ChaincodeService::new("basic", &service.address);
-    let ledger = ledger(vec![basic], Duration::from_millis(300)).await;
+    let ledger = ledger(vec![basic], Duration::from_secs(1)).await;
     let client = caller(&ledger);
     let timeout = "error in simulation: failed to execute transaction <txid>: error sending: \
                    timeout expired while executing transaction";
-    let (hanging, working) =
-        tokio::join!(request_refused(&client, "hang", &[]), evaluated(&client, "kind", &[]));
+    // On a busy machine the others may also time out; they are repeated.
+    let working = async {
+        loop {
+            if let Ok(kind) = client.evaluate("kind", &[]).await {
+                return kind;
+            }
+        }
+    };
+    let working = bounded("the others' answer", working);
+    let (hanging, working) = tokio::join!(request_refused(&client, "hang", &[]), working);
     assert_eq!(hanging, timeout);
-    assert_eq!(working, "TRANSACTION");
+    assert_eq!(working, b"TRANSACTION");
     let dropped = request_refused(&client, "two at once", &[]).await;
     assert_eq!(dropped, timeout, "the second request was not served");
 }
@@ -162,39 +176,53 @@ fn a_wrong_connection_json_is_refused_with_the_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn chaincodes_that_cannot_be_are_refused_at_the_start() {
+async fn invalid_chaincodes_are_refused_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let refused = async |names: &[&str], policy: &str| {
         let services = names.iter().map(|name| ChaincodeService::new(*name, "localhost:1"));
         let options = DevnetOptions {
             services: services.collect(),
             policies: [(policy.to_owned(), "'Org1MSP.peer'".parse().unwrap())].into(),
-            ..DevnetOptions::new(folder.path(), Clock::system())
+            ..DevnetOptions::new(folder.path(), Clock::system(), gx_contract::Contracts)
         };
         match Devnet::start(options).await {
             Ok(_) => panic!("the ledger has started"),
             Err(error) => error.to_string(),
         }
     };
-    for wrong in ["", "qscc", "_lifecycle", "a/b", "-a", "a__b"] {
-        assert!(refused(&[wrong], "gxtv3").await.contains("is no chaincode's name"), "{wrong}");
+    for system in ["qscc", "_lifecycle"] {
+        let text = refused(&[system], "gxtv3").await;
+        assert!(text.contains(&format!("{system} is the name of a system chaincode")), "{text}");
+    }
+    for wrong in ["", "a/b", "-a", "a__b"] {
+        assert!(
+            refused(&[wrong], "gxtv3").await.contains("is not a valid chaincode name"),
+            "{wrong}"
+        );
     }
     assert!(refused(&["basic", "basic"], "basic").await.contains("basic is given twice"));
     let stray = refused(&["basic"], "basics").await;
-    assert!(stray.ends_with("but no such chaincode; there are basic, gxtv3"), "{stray}");
+    assert!(stray.ends_with("but no such chaincode; name one of basic, gxtv3"), "{stray}");
+
+    let options = DevnetOptions {
+        chaincode: "lscc".to_owned(),
+        ..DevnetOptions::new(folder.path(), Clock::system(), gx_contract::Contracts)
+    };
+    let own = Devnet::start(options).await.err().unwrap().to_string();
+    assert!(own.contains("lscc is the name of a system chaincode"), "{own}");
 
     let options = DevnetOptions {
         collections: [("gxtv3".to_owned(), Collections::default())].into(),
-        ..DevnetOptions::new(folder.path(), Clock::system())
+        ..DevnetOptions::new(folder.path(), Clock::system(), gx_contract::Contracts)
     };
     let stray = Devnet::start(options).await.err().unwrap().to_string();
     assert!(stray.contains("there are collections for gxtv3, but no such service"), "{stray}");
 }
 
-/// A service that does not answer keeps its own callers waiting and nobody else's.
+/// A service that does not answer delays only its own callers.
 #[test]
 fn a_service_that_hangs_does_not_take_every_thread() {
-    // Fewer than the calls that hang, more than may hang at once.
+    // Fewer threads than calls that hang, and more than the limit of calls of one service.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(200)

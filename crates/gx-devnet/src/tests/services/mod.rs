@@ -1,4 +1,4 @@
-//! Chaincodes that run as services and are dialled, as their callers see them.
+//! Tests of chaincodes that run as services, from the side of their clients.
 
 mod calls;
 mod chaincode;
@@ -19,10 +19,10 @@ use super::client::{Client, said};
 use crate::{ChaincodeService, DevnetOptions};
 use chaincode::Service;
 
-/// Longer than a chaincode that does as it should takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The time limit of a chaincode that works, which a busy machine keeps.
+const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A ledger on which one service is deployed as `basic`.
+/// Returns a ledger on which one service is deployed as `basic`.
 async fn ledger_with(service: &Service) -> Ledger {
     ledger(vec![ChaincodeService::new("basic", &service.address)], PATIENCE).await
 }
@@ -31,7 +31,7 @@ async fn ledger(services: Vec<ChaincodeService>, execute_timeout: Duration) -> L
     Ledger::with(|options| DevnetOptions { services, execute_timeout, ..options }).await
 }
 
-/// A client that calls `basic`.
+/// Returns a client that calls `basic`.
 fn caller(ledger: &Ledger) -> Client {
     let mut client = ledger.admin();
     client.chaincode = "basic".to_owned();
@@ -42,12 +42,13 @@ async fn evaluated(client: &Client, function: &str, args: &[&str]) -> String {
     String::from_utf8(client.evaluate(function, args).await.unwrap()).unwrap()
 }
 
-/// What the peer says in the details of a refusal.
+/// Returns the peer's message in the details of an error.
 fn detail(refused: &Status) -> String {
     said(refused).2.expect("the refusal has a detail")
 }
 
-/// Why an endorsement is refused, which one peer alone decides; an evaluation would try others.
+/// Returns why an endorsement is refused. A single peer decides that; an evaluation would try
+/// others.
 async fn request_refused(client: &Client, function: &str, args: &[&str]) -> String {
     let draft = client.draft(function, args);
     let tx_id = draft.tx_id.clone();

@@ -28,7 +28,7 @@ async fn endorsed(client: &Client, function: &str, args: &[&str]) -> (Signed, Ve
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_keys_policy_stands_in_the_place_of_its_chaincodes() {
+async fn a_keys_policy_replaces_that_of_its_chaincode() {
     let service = Service::start().await;
     let ledger = ledger_with(&service).await;
     let client = caller(&ledger);
@@ -46,7 +46,7 @@ async fn a_keys_policy_stands_in_the_place_of_its_chaincodes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_changes_a_keys_policy_needs_the_old_one() {
+async fn a_change_of_a_keys_policy_must_satisfy_the_old_one() {
     let service = Service::start().await;
     let ledger = ledger_with(&service).await;
     let client = caller(&ledger);
@@ -61,7 +61,7 @@ async fn whoever_changes_a_keys_policy_needs_the_old_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_writes_a_key_whose_policy_changes_in_the_same_block() {
+async fn a_key_whose_policy_changes_in_the_block_cannot_be_written() {
     let service = Service::start().await;
     let services = vec![ChaincodeService::new("basic", &service.address)];
     let ledger = Ledger::with(|options| DevnetOptions {
@@ -93,7 +93,7 @@ async fn nobody_writes_a_key_whose_policy_changes_in_the_same_block() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_chaincode_that_takes_part_has_its_policy_satisfied() {
+async fn the_policy_of_every_chaincode_that_takes_part_applies() {
     let service = Service::start().await;
     let other = Service::start().await;
     let ledger = Ledger::with(|options| DevnetOptions {

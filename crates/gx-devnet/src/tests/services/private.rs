@@ -1,5 +1,5 @@
-//! Private data: who may read and write it, where it is, and when it goes. The words are
-//! those that a real peer said to the same requests.
+//! Private data: who may read and write them, which peers hold them, and when they are deleted. The
+//! messages are those of a real peer for the same requests.
 
 use gx_fabric_proto::kvrwset::KvrwSet;
 use gx_fabric_proto::protos::deliver_response::Type as Answer;
@@ -51,7 +51,7 @@ async fn valid(client: &Client, args: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn members_read_values_and_everybody_reads_hashes() {
+async fn members_read_values_and_all_peers_have_hashes() {
     let service = Service::start().await;
     let ledger = ledger(&service, EITHER, BlockCutting::Immediate).await;
     let (first, second) = (caller(&ledger), second(&ledger));
@@ -126,7 +126,7 @@ async fn requests_without_the_right_are_refused_in_a_peers_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn values_are_no_part_of_the_block() {
+async fn values_are_not_part_of_the_block() {
     let service = Service::start().await;
     let ledger = ledger(&service, EITHER, BlockCutting::Immediate).await;
     let client = caller(&ledger);
@@ -144,7 +144,7 @@ async fn values_are_no_part_of_the_block() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_private_read_that_is_no_longer_so_conflicts() {
+async fn a_private_read_of_an_old_version_conflicts() {
     let service = Service::start().await;
     let ledger = ledger(&service, EITHER, BlockCutting::Immediate).await;
     let client = caller(&ledger);
@@ -159,7 +159,7 @@ async fn a_private_read_that_is_no_longer_so_conflicts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn private_data_go_when_they_are_deleted_purged_or_too_old() {
+async fn private_data_end_when_they_are_deleted_purged_or_expired() {
     let service = Service::start().await;
     let ledger = ledger(&service, EITHER, BlockCutting::Immediate).await;
     let client = caller(&ledger);
@@ -185,7 +185,7 @@ async fn private_data_go_when_they_are_deleted_purged_or_too_old() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn blocks_come_with_what_the_peer_holds_and_the_reader_may_see() {
+async fn blocks_have_the_private_data_that_the_peer_holds_and_the_reader_may_read() {
     let service = Service::start().await;
     let ledger = ledger(&service, EITHER, BlockCutting::Manual).await;
     let (first, second) = (caller(&ledger), second(&ledger));
@@ -235,7 +235,7 @@ async fn collections_decide_who_endorses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn data_that_too_few_peers_would_hold_are_not_endorsed() {
+async fn data_that_too_few_peers_can_hold_are_not_endorsed() {
     let service = Service::start().await;
     let ledger = ledger(&service, EITHER, BlockCutting::Immediate).await;
     let client = caller(&ledger);
@@ -249,7 +249,7 @@ async fn data_that_too_few_peers_would_hold_are_not_endorsed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_keys_history_is_told_from_the_newest_on() {
+async fn a_keys_history_has_the_newest_write_first() {
     let service = Service::start().await;
     let ledger = ledger(&service, EITHER, BlockCutting::Immediate).await;
     let client = caller(&ledger);
@@ -266,7 +266,7 @@ async fn a_keys_history_is_told_from_the_newest_on() {
     assert_eq!(evaluated(&client, "history", &["key"]).await, told, "metadata is no value");
 }
 
-/// So many blocks with private data, from the first on.
+/// Returns the first `count` blocks with private data.
 async fn followed(client: &Client, count: usize) -> Vec<BlockAndPrivateData> {
     let mut stream = client.deliver_private().await;
     let mut blocks = Vec::with_capacity(count);
@@ -279,7 +279,7 @@ async fn followed(client: &Client, count: usize) -> Vec<BlockAndPrivateData> {
     blocks
 }
 
-/// Collections and their writes, transaction by transaction.
+/// Returns the collections and their writes, transaction by transaction.
 fn shown(block: &BlockAndPrivateData) -> Vec<String> {
     let mut transactions: Vec<_> = block.private_data_map.iter().collect();
     transactions.sort_by_key(|(place, _)| **place);

@@ -1,4 +1,4 @@
-//! What the chaincode of the tests does with private data, and with the past of keys.
+//! The functions of the tests' chaincode for private data and the history of keys.
 
 use gx_fabric_proto::protos::chaincode_message::Type;
 use gx_fabric_proto::protos::{
@@ -47,13 +47,14 @@ pub(super) async fn run(stub: &mut Stub, args: &[&str]) -> Result<Vec<u8>, Strin
     }
 }
 
-/// A key's values, the newest first; a deletion is shown as such.
+/// Returns the values of a key, newest first; a deletion is listed as such.
 pub(super) async fn history(stub: &mut Stub, key: &str) -> Result<Vec<u8>, String> {
     let asked = GetHistoryForKey { key: key.to_owned() };
     let found: QueryResponse = stub.query(Type::GetHistoryForKey, &asked).await?;
     let changes = found.results.iter().map(|result| {
         let change = KeyModification::decode(result.result_bytes.as_slice()).unwrap();
-        assert!(!change.tx_id.is_empty() && change.timestamp.is_some());
+        assert!(!change.tx_id.is_empty());
+        assert!(change.timestamp.is_some());
         if change.is_delete {
             "deleted".to_owned()
         } else {

@@ -1,4 +1,4 @@
-//! What the chaincode of the tests does, by function.
+//! The functions of the tests' chaincode.
 
 use gx_fabric_proto::protos::chaincode_message::Type;
 use gx_fabric_proto::protos::write_record::Type as Write;
@@ -15,10 +15,10 @@ use super::chaincode::Stub;
 use super::private_script;
 use crate::SignaturePolicy;
 
-/// The name of the metadata that is a key's policy.
+/// The name of the metadata entry that has a key's policy.
 const VALIDATION_PARAMETER: &str = "VALIDATION_PARAMETER";
 
-/// The error is the message of a response with status 500.
+/// Runs a function. The error is the message of a response with status 500.
 pub(super) async fn run(
     stub: &mut Stub,
     is_init: bool,
@@ -133,8 +133,8 @@ async fn label_of(stub: &mut Stub, key: &str, name: &str) -> Result<Vec<u8>, Str
     Ok(found.map(|entry| entry.value).unwrap_or_default())
 }
 
-/// Keys of four digits, written in one batch; the first one is labelled and the last one is
-/// deleted again.
+/// Writes keys of four digits in one batch. The first one gets a label, and the last one is
+/// deleted.
 async fn fill(stub: &mut Stub, prefix: &str, count: usize) -> Result<Vec<u8>, String> {
     let mut rec: Vec<_> = (0..=count)
         .map(|n| WriteRecord {
@@ -165,7 +165,7 @@ async fn get_all(stub: &mut Stub, keys: &[&str]) -> Result<Vec<u8>, String> {
     Ok(found.values.join(&b","[..]))
 }
 
-/// How many results each message brought.
+/// Returns the number of results in each message.
 async fn portions(stub: &mut Stub, start: &str, end: &str) -> Result<Vec<u8>, String> {
     let asked = GetStateByRange {
         start_key: start.to_owned(),
@@ -182,7 +182,7 @@ async fn portions(stub: &mut Stub, start: &str, end: &str) -> Result<Vec<u8>, St
     Ok(sizes.join("+").into_bytes())
 }
 
-/// The keys of a page, their number and the bookmark.
+/// Returns the keys of a page, their number and the bookmark.
 async fn page(
     stub: &mut Stub,
     start: &str,
@@ -208,7 +208,7 @@ async fn page(
     Ok(format!("{} {fetched_records_count} [{bookmark}]", keys.join(",")).into_bytes())
 }
 
-/// Calls a chaincode; the answer is its status, message and payload.
+/// Calls a chaincode and returns its status, message and payload.
 async fn call(stub: &mut Stub, chaincode: &str, args: &[&str]) -> Result<Vec<u8>, String> {
     let args = args.iter().map(|arg| arg.as_bytes().to_vec()).collect();
     let asked = ChaincodeSpec {

@@ -1,4 +1,4 @@
-//! What a chaincode can ask of the state.
+//! Requests of a chaincode about the state.
 
 use gx_fabric_proto::common::Block;
 use gx_fabric_proto::protos::TxValidationCode;
@@ -24,7 +24,7 @@ async fn a_chaincode_puts_gets_and_deletes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_that_read_and_write_one_key_conflict() {
+async fn two_transactions_that_read_and_write_one_key_conflict() {
     let service = Service::start().await;
     let ledger = ledger_with(&service).await;
     let client = caller(&ledger);
@@ -42,7 +42,8 @@ async fn batches_of_writes_and_reads_of_many_keys_are_offered_and_served() {
     let client = caller(&ledger);
     client.invoke("fill", &["k", "3"]).await.unwrap();
     let offered = service.offered();
-    assert!(offered.use_write_batch && offered.use_get_multiple_keys);
+    assert!(offered.use_write_batch);
+    assert!(offered.use_get_multiple_keys);
     assert_eq!((offered.max_size_write_batch, offered.max_size_get_multiple_keys), (1000, 1000));
     let keys = ["k0002", "nowhere", "k0003", "k0001"];
     assert_eq!(evaluated(&client, "get all", &keys).await, "2,,,1");
@@ -50,7 +51,7 @@ async fn batches_of_writes_and_reads_of_many_keys_are_offered_and_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_range_comes_in_portions_of_a_hundred() {
+async fn a_range_is_sent_in_portions_of_100() {
     let service = Service::start().await;
     let ledger = ledger_with(&service).await;
     let client = caller(&ledger);
@@ -82,7 +83,7 @@ async fn a_range_that_has_changed_is_a_phantom() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_follow_one_another_by_bookmarks() {
+async fn the_next_page_begins_at_the_bookmark() {
     let service = Service::start().await;
     let ledger = ledger_with(&service).await;
     let client = caller(&ledger);
@@ -96,7 +97,7 @@ async fn pages_follow_one_another_by_bookmarks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_has_changed_is_a_phantom_and_what_follows_it_may_change() {
+async fn a_changed_page_is_a_phantom_and_later_keys_may_change() {
     let service = Service::start().await;
     let ledger = ledger_with(&service).await;
     let client = caller(&ledger);
@@ -113,7 +114,7 @@ async fn a_page_that_has_changed_is_a_phantom_and_what_follows_it_may_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_that_writes_reads_no_pages() {
+async fn a_transaction_that_writes_cannot_read_pages() {
     let service = Service::start().await;
     let ledger = ledger_with(&service).await;
     let client = caller(&ledger);
@@ -145,7 +146,7 @@ async fn queries_by_content_are_refused_as_by_leveldb() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metadata_stays_with_its_key_and_ends_with_it() {
+async fn metadata_is_kept_and_deleted_with_its_key() {
     let service = Service::start().await;
     let ledger = ledger_with(&service).await;
     let client = caller(&ledger);

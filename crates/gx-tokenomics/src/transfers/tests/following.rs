@@ -1,4 +1,4 @@
-//! Transfers on their way.
+//! Following a transfer, through the router.
 
 use axum::body::Body;
 use gx_model::AccountStatus;
@@ -7,9 +7,9 @@ use tower::ServiceExt as _;
 
 use super::{Payers, refusal};
 
-/// OUT-11: the payer follows a transfer to its end, and nobody else does.
+/// OUT-11: the payer can follow a transfer to its end, and no other person can.
 #[tokio::test]
-async fn a_transfer_is_followed_to_its_end_by_its_payer_alone() {
+async fn only_the_payer_follows_a_transfer_to_its_end() {
     let payers = Payers::with_balance(100_000_000).await;
     let settle = r#"UPDATE "OutboxCommand" SET status = 'COMMITTED', "txId" = 'tx9',
         "blockNumber" = 9007199254740993, "settledAt" = now() WHERE "commandId" = $1"#;
@@ -38,7 +38,7 @@ async fn a_transfer_is_followed_to_its_end_by_its_payer_alone() {
     assert_eq!(refusal(&answer), (403, "not_yours"));
 }
 
-/// OUT-11: asked for as events, each change arrives until the last.
+/// OUT-11: as a stream of events, each change arrives until the final state.
 #[tokio::test]
 async fn a_transfer_can_be_followed_live() {
     let payers = Payers::with_balance(100_000_000).await;
@@ -64,9 +64,47 @@ async fn a_transfer_can_be_followed_live() {
     assert!(answer.text.starts_with("event: status"), "{}", answer.text);
 }
 
-/// One transfer is followed by so many streams and no more; asking still works.
+/// OUT-11: a stream that had the final state is not opened again, and one that was cut before is. A
+/// media type with weight 0 is not sent.
 #[tokio::test]
-async fn the_streams_of_one_transfer_are_bounded() {
+async fn a_stream_is_opened_again_only_before_the_final_state() {
+    let payers = Payers::with_balance(100_000_000).await;
+    let id = payers.pay("k", "1").await.text_at("/commandId").to_owned();
+    let settle = r#"UPDATE "OutboxCommand" SET status = 'COMMITTED', "txId" = 'tx9',
+        "blockNumber" = 9, "settledAt" = now() WHERE "commandId" = $1"#;
+    payers.run(settle, &id).await;
+    let path = format!("/api/v1/transfers/{id}");
+    let ask = async |accept: &str, last: Option<&str>| {
+        let ask = payers.host.ask("GET", &path).token(&payers.token).header("accept", accept);
+        match last {
+            None => ask.send().await,
+            Some(last) => ask.header("last-event-id", last).send().await,
+        }
+    };
+    const EVENTS: &str = "text/event-stream";
+    let first = ask(EVENTS, None).await;
+    assert!(first.text.contains("id: CONFIRMED"), "{}", first.text);
+    assert_eq!(ask(EVENTS, Some("CONFIRMED")).await.code(), 204);
+    let earlier = ask(EVENTS, Some("PENDING")).await;
+    assert!(earlier.text.contains("CONFIRMED"), "{}", earlier.text);
+    for (accept, is_stream) in [
+        ("text/event-stream;q=0", false),
+        ("text/event-stream; q=0.000, application/json", false),
+        ("text/event-stream;q=0.5, application/json", false),
+        ("application/json;q=0.5, text/event-stream;q=0.9", true),
+        ("application/json, text/event-stream", true),
+        ("TEXT/EVENT-STREAM", true),
+        ("text/event-stream;q=2", false),
+        ("*/*", false),
+    ] {
+        let answer = ask(accept, None).await;
+        assert_eq!(answer.headers["content-type"] == EVENTS, is_stream, "{accept}");
+    }
+}
+
+/// The number of streams of one transfer is limited; a request without a stream still works.
+#[tokio::test]
+async fn the_streams_of_one_transfer_are_limited() {
     let payers = Payers::with_balance(100_000_000).await;
     let id = payers.pay("k", "1").await.text_at("/commandId").to_owned();
     let path = format!("/api/v1/transfers/{id}");

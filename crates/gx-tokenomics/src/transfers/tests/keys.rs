@@ -1,4 +1,4 @@
-//! What a repeated order is answered.
+//! Repeated orders and their idempotency keys, through the router.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::{Payers, SARAH, TRANSFERS, WEI, add_wallet, order, refusal};
 
-/// API-10, OUT-07, SEC-API-02: a repeated order is the same transfer; another order under the
-/// same key is refused; somebody else's key is another key.
+/// API-10, OUT-07, SEC-API-02: a repeated order is the same transfer; another order with the same
+/// key is refused; the same key of another person is another key.
 #[tokio::test]
-async fn an_order_that_is_repeated_is_one_transfer() {
+async fn a_repeated_order_is_one_transfer() {
     let payers = Payers::with_balance(500_000_000).await;
     let first = payers.pay("k1", "1").await;
     let again = payers.pay("k1", "1").await;
@@ -33,8 +33,8 @@ async fn an_order_that_is_repeated_is_one_transfer() {
     assert_eq!(payers.commands().await, 2);
 }
 
-/// API-10, SEC-API-02: a refusal is repeated too, and an answer is kept for a day; the
-/// transfer behind it is known for ever.
+/// API-10, SEC-API-02: a refusal is repeated, too. An answer is kept for a day, its transfer for
+/// ever.
 #[tokio::test]
 async fn an_answer_is_forgotten_after_a_day_and_a_transfer_never() {
     let payers = Payers::with_balance(10_000_000).await;
@@ -53,10 +53,10 @@ async fn an_answer_is_forgotten_after_a_day_and_a_transfer_never() {
     assert_eq!(payers.commands().await, 2);
 }
 
-/// API-10, SEC-API-02: while the first request with a key is worked on, a second is told so at
-/// once and does not wait.
+/// API-10, SEC-API-02: while the first request with a key is in progress, a second one is refused
+/// at once and does not wait.
 #[tokio::test]
-async fn an_order_that_is_repeated_too_early_is_told_to_wait() {
+async fn an_order_that_is_repeated_too_early_is_refused() {
     let payers = Payers::with_balance(100_000_000).await;
     let pool = payers.host.database.pool();
     let mut busy = pool.begin().await.unwrap();
@@ -71,7 +71,7 @@ async fn an_order_that_is_repeated_too_early_is_told_to_wait() {
                 WHERE datname = current_database() AND wait_event_type = 'Lock'"#;
             while sqlx::query_scalar::<_, i64>(waiting).fetch_one(pool).await.unwrap() == 0 {}
         };
-        tokio::time::timeout(Duration::from_secs(20), first_waits).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(120), first_waits).await.unwrap();
         let early = payers.pay("k", "1").await;
         busy.commit().await.unwrap();
         early
@@ -80,5 +80,25 @@ async fn an_order_that_is_repeated_too_early_is_told_to_wait() {
     assert_eq!(refusal(&early), (409, "request_in_progress"));
     assert_eq!(first.code(), 202);
     assert_eq!(payers.pay("k", "1").await.text, first.text);
+    assert_eq!(payers.commands().await, 1);
+}
+
+/// SEC-API-02: `k` without quotes is the same key as `"k"`: both get the same answer, for one
+/// transfer.
+#[tokio::test]
+async fn a_key_without_quotes_is_the_same_key() {
+    let payers = Payers::with_balance(100_000_000).await;
+    let body = json!({ "to": WEI, "amount": "1" });
+    let send = async |header: &str, key: &str| {
+        let ask = payers.host.ask("POST", TRANSFERS).token(&payers.token).json(&body);
+        ask.header(header, key).send().await
+    };
+    let first = send("idempotency-key", "k").await;
+    assert_eq!(first.code(), 202, "{}", first.text);
+    for (header, key) in
+        [("idempotency-key", "\"k\""), ("x-idempotency-key", "k"), ("x-idempotency-key", "\"k\"")]
+    {
+        assert_eq!(send(header, key).await.text, first.text, "{header}: {key}");
+    }
     assert_eq!(payers.commands().await, 1);
 }

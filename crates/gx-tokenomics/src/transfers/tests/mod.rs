@@ -1,7 +1,8 @@
-//! Transfers through the router, on a read model written by hand.
+//! Transfers, through the router and on a read model that the tests write.
 
 mod following;
 mod keys;
+mod locked;
 mod refusals;
 
 use gx_auth::testing::{Answer, TestHost};
@@ -14,7 +15,7 @@ use crate::service;
 const SARAH: &str = "MY 463 AUN834 0QKZB 5821";
 const WEI: &str = "SG 463 ABH834 0QKZB 5822";
 
-/// Sarah in Malaysia with a balance, and Wei in Singapore with nothing.
+/// Sarah in Malaysia with a balance, and Wei in Singapore with an empty wallet.
 struct Payers {
     host: TestHost,
     sarah: String,
@@ -110,7 +111,7 @@ async fn a_quote_says_what_a_transfer_costs() {
 }
 
 #[tokio::test]
-async fn the_fee_table_is_open_to_everybody() {
+async fn the_fee_table_is_public() {
     let payers = Payers::with_balance(0).await;
     let answer = payers.host.get("/api/v1/transfers/fees", "").await;
     assert_eq!(answer.code(), 200);
@@ -122,9 +123,9 @@ async fn the_fee_table_is_open_to_everybody() {
     assert_eq!(answer.json["classes"].as_array().unwrap().len(), 8);
 }
 
-/// G5, OUT-12: what the payer writes stays here; the command has ids and numbers alone.
+/// G5, OUT-12: the payer's remark is not sent to the ledger; the command has only ids and numbers.
 #[tokio::test]
-async fn an_order_is_on_its_way_and_spoken_for_at_once() {
+async fn an_accepted_order_reduces_the_available_balance_at_once() {
     let payers = Payers::with_balance(100_000_000).await;
     let body = json!({ "to": WEI, "amount": "60", "remark": "for the boat" });
     let answer = payers.order("boat", &body).await;
@@ -147,10 +148,42 @@ async fn an_order_is_on_its_way_and_spoken_for_at_once() {
     assert_eq!(payload, expected);
 }
 
-/// OUT-14, G2: two orders at once cannot count on the same money, and one order sent twice at
-/// once is one transfer.
+/// FAB-14: the receiver's id may be pasted in any form; it is sent and shown in its one form.
 #[tokio::test]
-async fn orders_at_the_same_moment_do_not_spend_twice() {
+async fn a_receiver_may_be_pasted_in_any_form() {
+    let payers = Payers::with_balance(100_000_000).await;
+    let pasted = "\u{202a}sg\u{a0}463\u{a0}abh834 0qkzb5822\u{202c} ";
+    let quote = json!({ "to": pasted, "amount": "1" });
+    let answer = payers.host.post("/api/v1/transfers/quote", &payers.token, &quote).await;
+    assert_eq!(answer.code(), 200, "{}", answer.text);
+    assert_eq!(payers.order("k", &quote).await.code(), 202);
+    // The same order, because its receiver is the same.
+    assert_eq!(payers.order("k", &json!({ "to": WEI, "amount": "1" })).await.code(), 202);
+    let to: Vec<String> = sqlx::query_scalar(r#"SELECT payload ->> 'to' FROM "OutboxCommand""#)
+        .fetch_all(payers.host.database.pool())
+        .await
+        .unwrap();
+    assert_eq!(to, [WEI]);
+}
+
+/// API-15: a remark with direction marks or invisible characters is refused, and the error names
+/// them.
+#[tokio::test]
+async fn a_remark_with_invisible_characters_is_refused() {
+    let payers = Payers::with_balance(100_000_000).await;
+    for (remark, character) in [("\u{202e}001 XG", "U+202E"), ("rent\u{200b}", "U+200B")] {
+        let body = json!({ "to": WEI, "amount": "1", "remark": remark });
+        let answer = payers.order("k", &body).await;
+        assert_eq!((answer.code(), answer.pointers()), (400, vec!["/remark"]));
+        assert!(answer.text.contains(character), "{}", answer.text);
+    }
+    assert_eq!(payers.commands().await, 0);
+}
+
+/// OUT-14, G2: two orders at the same time cannot use the same money, and one order that is sent
+/// twice at the same time is one transfer.
+#[tokio::test]
+async fn orders_at_the_same_time_do_not_spend_twice() {
     let payers = Payers::with_balance(100_000_000).await;
     let (one, other) = tokio::join!(payers.pay("one", "60"), payers.pay("other", "60"));
     let mut codes = [one.code(), other.code()];
@@ -164,10 +197,10 @@ async fn orders_at_the_same_moment_do_not_spend_twice() {
     assert_eq!(payers.commands().await, 2);
 }
 
-/// OUT-14, G4: however many orders come at once, through whichever process, what they take
-/// together is covered; those that were refused took nothing.
+/// OUT-14, G4: of many orders at the same time in several processes, the accepted ones together are
+/// covered by the balance; the refused ones take nothing.
 #[tokio::test]
-async fn a_crowd_of_orders_never_spends_more_than_there_is() {
+async fn many_orders_at_the_same_time_never_spend_more_than_the_balance() {
     const ORDERS: u32 = 40;
     let payers = Payers::with_balance(100_000_000).await;
     let restarted = &service(payers.host.base.clone());
@@ -180,15 +213,15 @@ async fn a_crowd_of_orders_never_spends_more_than_there_is() {
     let answers = futures_util::future::join_all(asks).await;
     let codes = answers.iter().map(refusal);
     let (taken, refused): (Vec<_>, Vec<_>) = codes.partition(|answer| answer.0 == 202);
-    // Each takes 10.015 GX.
+    // Each order needs 10.015 GX.
     assert_eq!((taken.len(), payers.commands().await), (9, 9));
     assert!(refused.iter().all(|answer| *answer == (409, "insufficient_balance")), "{refused:?}");
     assert_eq!(payers.wallet().await["available"], "9.865");
 }
 
-/// OUT-14: amount and fee together must be covered, to the last Qirat.
+/// OUT-14: the balance must cover amount and fee together, to the last Qirat.
 #[tokio::test]
-async fn the_fee_must_be_covered_too() {
+async fn the_balance_must_cover_the_fee_too() {
     let payers = Payers::with_balance(10_014_999).await;
     assert_eq!(refusal(&payers.pay("short", "10").await), (409, "insufficient_balance"));
     payers.run(r#"UPDATE "Wallet" SET balance = 10015000 WHERE "accountId" = $1"#, SARAH).await;
@@ -197,7 +230,7 @@ async fn the_fee_must_be_covered_too() {
 }
 
 #[tokio::test]
-async fn the_remark_stands_in_the_history_of_both_sides() {
+async fn the_remark_is_in_the_history_of_both_people() {
     let payers = Payers::with_balance(100_000_000).await;
     let body = json!({ "to": WEI, "amount": "1", "remark": "danke \u{1f60a}" });
     let id = payers.order("k", &body).await.text_at("/commandId").to_owned();

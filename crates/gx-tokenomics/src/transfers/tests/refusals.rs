@@ -1,4 +1,4 @@
-//! Who pays nothing, and whom nobody pays.
+//! Payers who cannot pay, and receivers who cannot be paid.
 
 use gx_auth::testing::CHANNEL;
 use gx_model::{AccountStatus, DenialFinality};
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Payers, SARAH, WEI, add_wallet, order, refusal};
 
-/// G6, OUT-13: who is frozen, or about to be, looks and does not pay.
+/// G6, OUT-13: a person with a frozen wallet or a pending freeze can look and cannot pay.
 #[tokio::test]
 async fn a_frozen_wallet_pays_nothing() {
     let payers = Payers::with_balance(100_000_000).await;
@@ -37,9 +37,9 @@ async fn a_frozen_wallet_pays_nothing() {
     assert_eq!(payers.pay("k4", "1").await.code(), 401);
 }
 
-/// G6: whom the ledger has frozen pays nothing, whatever the account's status says meanwhile.
+/// G6: a person who is frozen on the ledger cannot pay, whatever the account's status is.
 #[tokio::test]
-async fn the_ledgers_word_on_a_freeze_counts() {
+async fn a_freeze_of_the_ledger_counts_whatever_the_status_is() {
     let payers = Payers::with_balance(100_000_000).await;
     payers
         .run(
@@ -53,9 +53,9 @@ async fn the_ledgers_word_on_a_freeze_counts() {
     assert_eq!(refusal(&payers.pay("k1", "1").await), (409, "wallet_frozen"));
 }
 
-/// G6: whoever was denied, suspended or closed out pays nothing with a token of before.
+/// G6: a denied, suspended or closed account cannot pay with an earlier token.
 #[tokio::test]
-async fn an_account_that_lets_nobody_in_pays_nothing() {
+async fn an_account_that_may_not_sign_in_pays_nothing() {
     let payers = Payers::with_balance(0).await;
     for (number, status) in
         [AccountStatus::Denied, AccountStatus::Suspended, AccountStatus::Closed].iter().enumerate()
@@ -74,10 +74,10 @@ async fn an_account_that_lets_nobody_in_pays_nothing() {
     assert_eq!(payers.commands().await, 0);
 }
 
-/// FAB-10, API-10: while the ledger is paused an order is refused with a stable code, and
-/// taken when it is repeated after the resume; an order of before is still answered.
+/// FAB-10, API-10: while the ledger is paused, an order is refused with a stable code, and accepted
+/// when it is repeated after the resume; an earlier order still gets its answer.
 #[tokio::test]
-async fn no_order_is_taken_while_the_system_is_paused() {
+async fn no_order_is_accepted_while_the_system_is_paused() {
     let payers = Payers::with_balance(100_000_000).await;
     assert_eq!(payers.pay("before", "1").await.code(), 202);
     payers
@@ -98,7 +98,7 @@ async fn no_order_is_taken_while_the_system_is_paused() {
 }
 
 #[tokio::test]
-async fn nobody_pays_a_closed_account_or_without_a_wallet() {
+async fn a_closed_account_cannot_be_paid_and_without_a_wallet_nobody_pays() {
     let payers = Payers::with_balance(100_000_000).await;
     payers
         .run(r#"UPDATE "UserProfile" SET status = 'CLOSED' WHERE email = $1"#, "wei@gxtest.com")

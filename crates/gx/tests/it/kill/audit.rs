@@ -1,4 +1,4 @@
-//! What must be true in the end.
+//! Checks of money and orders at the end of the rounds.
 
 use std::collections::HashMap;
 
@@ -9,10 +9,10 @@ use crate::stack::Stack;
 
 /// The whole supply, in Qirat.
 const SUPPLY: i64 = 1_250_000_000_000 * 1_000_000;
-/// What everybody was granted.
+/// The grant of each person, in Qirat.
 const GRANT: i64 = 500 * 1_000_000;
 
-/// Whether no command is on its way, and the newest block known is applied.
+/// Returns whether all commands are settled and the newest block is applied.
 pub(super) async fn is_drained(stack: &Stack) -> bool {
     let mut sql = stack.sql().await;
     query_scalar(
@@ -27,7 +27,16 @@ pub(super) async fn is_drained(stack: &Stack) -> bool {
     .unwrap()
 }
 
-/// Each accepted order has ended and counts as often as it says; the money is all there.
+/// Returns how many blocks are applied.
+pub(super) async fn blocks_applied(stack: &Stack) -> i64 {
+    query_scalar(r#"SELECT max("blockNumber") + 1 FROM "ProjectorState""#)
+        .fetch_one(&mut stack.sql().await)
+        .await
+        .unwrap()
+}
+
+/// Checks that each accepted order has ended and moved money as its state says, and that the supply
+/// is whole.
 pub(super) async fn check(stack: &Stack, answered: &[Answered]) {
     let mut sql = stack.sql().await;
     let mut expected: HashMap<&str, i64> = HashMap::new();
@@ -76,7 +85,7 @@ pub(super) async fn check(stack: &Stack, answered: &[Answered]) {
     assert_eq!(total, SUPPLY, "money is neither made nor lost");
 }
 
-/// What the payer is told of the transfer, with a token of now.
+/// Returns the state of a transfer that its payer sees.
 async fn follow(stack: &Stack, one: &Answered, path: &str) -> String {
     let reply = stack.gx().tokenomics.get(path, &one.payer.token).await.expect(200);
     reply.str("/status").to_owned()

@@ -1,21 +1,21 @@
-//! People who pay each other without end, and ask again until they are answered.
+//! People who pay each other again and again, and repeat each order until it is answered.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gx_testkit::http::request;
-use gx_testkit::story::{Gx, Person};
+use gx_testkit::story::{Person, Services};
 use http::{HeaderValue, Method};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use crate::journey::settled;
+use crate::journey::wait_for_grant;
 use crate::stack::Stack;
 
-/// How many people there are.
+/// Number of people.
 pub(super) const PEOPLE: u32 = 4;
-/// Before somebody asks again.
+/// Pause before a request is repeated.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A transfer whose order was accepted.
@@ -28,7 +28,7 @@ pub(super) struct Answered {
     pub(super) command_id: String,
 }
 
-/// People at work.
+/// The running payers.
 pub(super) struct Payers {
     tasks: Vec<JoinHandle<()>>,
     answered: Arc<Mutex<Vec<Answered>>>,
@@ -37,7 +37,7 @@ pub(super) struct Payers {
 }
 
 impl Payers {
-    /// Makes everybody a participant, then lets them begin.
+    /// Makes all people participants, then starts their payments.
     pub(super) async fn start(stack: &Stack) -> Self {
         let (gx, admin) = (stack.gx(), stack.admin_token().await);
         let mut people = Vec::new();
@@ -48,7 +48,7 @@ impl Payers {
             people.push((n, person, approved.str("/fabricUserId").to_owned()));
         }
         for (_, person, _) in &people {
-            settled(&gx, person).await;
+            wait_for_grant(&gx, person).await;
         }
         let (answered, count) = (Arc::default(), Arc::new(AtomicUsize::new(0)));
         let stop = Arc::new(AtomicBool::new(false));
@@ -69,12 +69,12 @@ impl Payers {
         Self { tasks, answered, count, stop }
     }
 
-    /// How many orders were accepted so far.
+    /// Returns the number of accepted orders so far.
     pub(super) fn answered(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Lets everybody finish the order under way; all that was accepted.
+    /// Waits for the present orders and returns all accepted ones.
     pub(super) async fn stop(self) -> Vec<Answered> {
         self.stop.store(true, Ordering::Relaxed);
         for task in self.tasks {
@@ -87,7 +87,7 @@ impl Payers {
 }
 
 struct Payer {
-    gx: Gx,
+    gx: Services,
     n: u32,
     person: Person,
     id: String,
@@ -112,8 +112,8 @@ impl Payer {
         }
     }
 
-    /// Orders under one key until there is an answer: the command's id, or none where too
-    /// much is on its way already.
+    /// Repeats an order with one key until it is answered. Returns the command's id, or `None` if
+    /// too many transfers are pending.
     async fn order(&mut self, number: u32, qirat: i64) -> Option<String> {
         let amount = format!("0.{qirat:06}");
         let body = json!({ "to": self.receiver, "amount": amount });
@@ -130,7 +130,7 @@ impl Payer {
                     tokio::time::sleep(PAUSE).await;
                     return None;
                 }
-                // Nobody listens, or nothing can be written just now, or the same is being done.
+                // The service is down, cannot write now, or still works on the same order.
                 (0 | 409 | 429 | 500..=599, _) => tokio::time::sleep(PAUSE).await,
                 (401, _) => self.log_in().await,
                 (_, reply) => panic!("{status}: {:?}", reply.map(|reply| reply.text)),
@@ -138,7 +138,7 @@ impl Payer {
         }
     }
 
-    /// Tokens end; who asks while the service is down asks again.
+    /// Gets a new token, or keeps the old one if the service is down.
     async fn log_in(&mut self) {
         let registered = gx_testkit::story::registration(self.n);
         let credentials =

@@ -1,32 +1,31 @@
-//! What trips a circuit breaker, and what a ledger may be to workers that start.
+//! Which failures open a circuit breaker, and how workers start while their peer is down.
 
 use gx_fabric_client::{Breaker, LedgerError};
 use gx_model::{Command, Qirat, SignerRole};
 use gx_testkit::eventually;
 
-use super::signs::SEEN_WITHIN;
 use super::world::{World, fresh_id};
 use super::{Direct, Fault, Network, on_both_ledgers};
 use crate::stack::BOUND;
 
-/// Commands that a rule refuses: more failures than open a breaker.
+/// Number of refused commands: more than the failures that open a breaker.
 const REFUSALS: usize = 10;
-/// What each of them would pay; nobody holds as much.
+/// Amount of each of these commands; nobody holds as much.
 const TOO_MUCH_GX: i64 = 10_000;
 
 on_both_ledgers! {
-    /// OUT-10, FAB-06: ten refusals, each with its reason in the record, are tried once each
-    /// and trip nothing; a peer that is gone opens the breaker for queries and for submissions.
+    /// OUT-10, FAB-06: ten refused commands are tried once each, have the reason in their rows, and
+    /// do not open the breaker; a peer that is down opens it for queries and for submissions.
     #[test]
     async fn only_an_absent_peer_opens_the_breaker(network) {
         let mut world = World::start(network).await;
         for n in 0..REFUSALS {
-            world.want(&too_much(&world, n)).await;
+            world.enqueue(&too_much(&world, n)).await;
         }
-        world.is_true(r#"SELECT count(*) = 10 FROM "OutboxCommand" WHERE status = 'REFUSED'"#).await;
+        world.wait_until_true(r#"SELECT count(*) = 10 FROM "OutboxCommand" WHERE status = 'REFUSED'"#).await;
         let records = r#"SELECT count(*) FROM "OutboxCommand"
                          WHERE attempts = 1 AND outcome::text LIKE '%INSUFFICIENT_BALANCE%'"#;
-        assert_eq!(world.one::<i64>(records.to_owned()).await, 10);
+        assert_eq!(world.query_one::<i64>(records.to_owned()).await, 10);
 
         let direct = world.direct.clone();
         let signer = direct.signer(SignerRole::Admin);
@@ -55,14 +54,14 @@ on_both_ledgers! {
             assert_eq!(direct.breaker(), Breaker::Closed);
         }
         direct.commit(&paid).await;
-        world.want(&world.payment(1)).await;
-        world.is_true(r#"SELECT count(*) = 2 FROM "EventLog" WHERE "eventName" = 'TransferCompleted'"#)
+        world.enqueue(&world.payment(1)).await;
+        world.wait_until_true(r#"SELECT count(*) = 2 FROM "EventLog" WHERE "eventName" = 'TransferCompleted'"#)
             .await;
-        world.paid_once(2).await;
+        world.assert_paid_once(2).await;
     }
 
-    /// RDY-07: workers that start while their peer is gone stay up, say so, and go on by
-    /// themselves when it is there.
+    /// RDY-07: workers that start while their peer is down keep running, are not ready, and recover
+    /// by themselves when the peer is up.
     #[test]
     async fn workers_wait_for_a_peer_that_is_not_there_yet(network) {
         let mut world = World::start(network).await;
@@ -70,19 +69,19 @@ on_both_ledgers! {
         for role in [&mut world.submitter, &mut world.projector] {
             role.kill();
             role.restart();
-            role.becomes(503).await;
+            role.wait_for_readyz(503).await;
         }
-        world.want(&world.payment(0)).await;
+        world.enqueue(&world.payment(0)).await;
         world.network.end(Fault::OwnPeerDown).await;
-        world.settled(SEEN_WITHIN).await;
-        world.is_well().await;
+        world.wait_until_settled(N::PROMPT).await;
+        world.wait_until_ready().await;
         assert!(world.submitter.is_alive() && world.projector.is_alive(), "they kept their pids");
-        world.paid_once(1).await;
+        world.assert_paid_once(1).await;
     }
 }
 
 impl Direct {
-    /// Of our organisation's peer.
+    /// Returns the breaker of our organisation's peer.
     fn breaker(&self) -> Breaker {
         self.ledger.peers()[0].breaker
     }
@@ -92,7 +91,7 @@ impl Direct {
     }
 }
 
-/// Somebody pays what nobody holds.
+/// Returns a payment of more than anybody holds.
 fn too_much<N: Network>(world: &World<N>, n: usize) -> Command {
     let Command::Transfer { from, to, .. } = world.payment(n) else { unreachable!() };
     Command::Transfer { from, to, amount: Qirat::gx(TOO_MUCH_GX), tx_type: None }

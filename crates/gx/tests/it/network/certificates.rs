@@ -1,5 +1,5 @@
-//! Certificates with roles for a network whose users have none: signed by the organisation's
-//! own authority, as its Fabric CA would.
+//! Issues certificates with roles on a network whose own users have none. The organisation's
+//! authority signs them, as its Fabric CA would.
 
 use std::fs;
 use std::path::Path;
@@ -12,21 +12,21 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose,
 };
 
-/// Where Fabric CA puts a certificate's attributes.
+/// OID of the extension in which Fabric CA stores the attributes of a certificate.
 const ATTRIBUTES_OID: [u64; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 1];
-/// So long that nobody is warned of its end.
+/// Validity of a certificate, long enough that no expiry warning occurs.
 const VALID_FOR: Duration = Duration::from_secs(90 * 24 * 3600);
-/// A peer's clock may be a little behind.
+/// Time by which the validity begins earlier, because a peer's clock may be behind.
 const BACKDATED: Duration = Duration::from_secs(60);
 
-/// The authority of an organisation, as `cryptogen` lays it down.
+/// The authority of an organisation, from the files of `cryptogen`.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     msp_id: String,
 }
 
 impl Authority {
-    /// Of the folder of the organisation `domain`.
+    /// Reads the authority from the folder of the organisation `domain`.
     pub(crate) fn open(organization: &Path, domain: &str, msp_id: &str) -> Self {
         let key = fs::read_to_string(organization.join("ca/priv_sk")).unwrap();
         let mut params = CertificateParams::default();
@@ -37,8 +37,8 @@ impl Authority {
         Self { issuer, msp_id: msp_id.to_owned() }
     }
 
-    /// A new signer of the organisation, with this role or none; certificate and key are kept
-    /// in the folder too.
+    /// Issues a certificate of the organisation, with this role or none, and also writes
+    /// certificate and key into the folder.
     pub(crate) fn issue(
         &self,
         folder: &Path,
@@ -48,7 +48,7 @@ impl Authority {
     ) -> Identity {
         let now = Clock::system().now();
         let mut params = CertificateParams::default();
-        // A peer verifies it as of this moment: it must not lie before the authority's own.
+        // A peer also verifies the authority at this moment, so it must not be before its validity.
         params.not_before = now - BACKDATED;
         params.not_after = now + VALID_FOR;
         params.distinguished_name = client_name(name, unit);
@@ -68,7 +68,7 @@ impl Authority {
     }
 }
 
-/// The very name that `cryptogen` gives an authority: a verifier compares its bytes.
+/// Returns the name that `cryptogen` gives an authority; a verifier compares its bytes.
 fn authority_name(domain: &str) -> DistinguishedName {
     let common_name = format!("ca.{domain}");
     let parts = [

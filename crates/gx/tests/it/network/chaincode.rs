@@ -1,4 +1,4 @@
-//! The GX contracts as a process that peers dial.
+//! `gx chaincode` as a process, to which peers connect.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -7,14 +7,14 @@ use std::process::{Child, Command, Stdio};
 use crate::role::log;
 use crate::stack::signal;
 
-/// `gx chaincode`, killed when dropped.
+/// A `gx chaincode` process, which is killed when dropped.
 pub(crate) struct Chaincode {
     command: Command,
     child: Child,
 }
 
 impl Chaincode {
-    /// Serves the contracts of the chaincode `name`, whose package has this id.
+    /// Starts a service for the chaincode `name`, whose package has this id.
     pub(crate) fn start(name: &str, id: &str, address: SocketAddr) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gx"));
         command
@@ -30,19 +30,19 @@ impl Chaincode {
         Self { command, child }
     }
 
-    /// SIGKILL.
+    /// Kills the process with SIGKILL.
     pub(crate) fn kill(&mut self) {
         signal("KILL", &self.child.id().to_string());
         self.child.wait().unwrap();
     }
 
-    /// Starts it again.
+    /// Starts the process again.
     pub(crate) fn restart(&mut self) {
         self.child = self.command.spawn().unwrap();
     }
 }
 
-/// Nothing that a test started outlives it.
+/// Ends all processes that the test has started.
 impl Drop for Chaincode {
     fn drop(&mut self) {
         // An error means that it has ended already.
@@ -51,12 +51,12 @@ impl Drop for Chaincode {
     }
 }
 
-/// A name that no other story's chaincode has.
+/// Returns a chaincode name that no other test uses.
 pub(crate) fn fresh_name() -> String {
     format!("gx-{:08x}", rand::random::<u32>())
 }
 
-/// An address on which nobody listens.
+/// Returns an address on which no process listens.
 pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }

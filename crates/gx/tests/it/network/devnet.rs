@@ -1,5 +1,5 @@
-//! The development ledger in this process, with a peer of each organisation, and the contracts
-//! as a process of their own, as on any other network.
+//! A development ledger in this process, with a peer of each organisation, and the contracts in a
+//! process of their own.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,17 +14,18 @@ use tempfile::TempDir;
 
 use super::chaincode::{Chaincode, free_address, fresh_name};
 use super::{Direct, Fault, Network};
+use crate::stack::BOUND;
 
-/// The organisation of the signers, and the other one.
+/// MSP ids of the signers' organisation and of the other one.
 const MSP_IDS: [&str; 2] = ["Org1MSP", "Org2MSP"];
 /// The roles that certificates name.
 const ROLES: [SignerRole; 3] = [SignerRole::PartnerApi, SignerRole::Admin, SignerRole::SuperAdmin];
-/// How long the ledger waits for the contracts' process.
+/// Longest wait of the ledger for the chaincode process.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
-/// Longer than any story.
+/// Validity of a certificate, longer than any test.
 const VALID_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// A development ledger.
+/// A development ledger, its chaincode process and a client.
 pub(crate) struct Devnet {
     devnet: gx_devnet::Devnet,
     direct: Direct,
@@ -34,7 +35,7 @@ pub(crate) struct Devnet {
 }
 
 impl Devnet {
-    /// A new one.
+    /// Starts a new ledger.
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (name, address) = (fresh_name(), free_address());
@@ -49,7 +50,7 @@ impl Devnet {
         let options = DevnetOptions {
             services: vec![service],
             fsync: false,
-            ..DevnetOptions::new(folder.path(), Clock::system())
+            ..DevnetOptions::new(folder.path(), Clock::system(), gx_contract::Contracts)
         };
         let channel = options.channel.clone();
         let devnet = gx_devnet::Devnet::start(options).await.unwrap();
@@ -70,6 +71,7 @@ impl Devnet {
 
 impl Network for Devnet {
     const NAME: &'static str = "devnet";
+    const PROMPT: Duration = BOUND;
 
     fn settings(&self) -> Vec<(String, String)> {
         let profile = self.folder.path().join("profile.json").display().to_string();
@@ -115,7 +117,7 @@ impl Network for Devnet {
         }
     }
 
-    fn lasts(&self, fault: Fault) -> Duration {
+    fn fault_length(&self, fault: Fault) -> Duration {
         match fault {
             Fault::BlackHole => Duration::from_secs(8),
             _ => Duration::from_secs(2),
@@ -129,7 +131,7 @@ impl Network for Devnet {
     }
 }
 
-/// A connection profile of both organisations' peers, signed for by the first.
+/// Returns a connection profile with the peers of both organisations and the signers of the first.
 fn profile(devnet: &gx_devnet::Devnet, channel: &str, folder: &Path) -> Value {
     let (mut organizations, mut peers) = (json!({}), json!({}));
     for peer in devnet.peers() {

@@ -1,7 +1,7 @@
-//! A real Fabric network of two organisations, and the scripts that break it.
+//! A real Fabric network of two organisations, and the scripts that inject faults.
 //!
-//! `make test-fabric` starts it and says where it is. Each story deploys the contracts under a
-//! name of its own, so that the stories share one chain and no state.
+//! `make test-fabric` starts the network and sets the environment. Each test deploys the contracts
+//! under a name of its own, so that tests share the chain but no state.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,30 +18,30 @@ use super::certificates::Authority;
 use super::chaincode::{Chaincode, free_address, fresh_name};
 use super::{Direct, Fault, Network};
 
-/// Gateway calls that a peer takes at once.
+/// Most gateway calls of a peer at the same time.
 const GATEWAY_CALLS: usize = 500;
-/// How long a call waits that only takes up a place.
+/// Timeout of a call that only takes up a place.
 const HELD_FOR: Duration = Duration::from_secs(600);
-/// The parts of the network that a fault may stop.
+/// The nodes that a fault may stop.
 const NODES: [&str; 3] = ["orderer1", "peer1", "peer2"];
-/// The proxies in front of the peers, by the names that the set-up gave them.
+/// Names of the proxies in front of the peers.
 const PROXIES: [&str; 2] = ["peer1", "peer2"];
 
-/// The network, and the contracts on it under a name of their own.
+/// The network, and the chaincode that the test has deployed.
 pub(crate) struct Lab {
     scripts: PathBuf,
     profile: PathBuf,
     name: String,
     chaincode: Chaincode,
     direct: Direct,
-    /// A client that waits long.
+    /// A client with long timeouts.
     patient: Ledger,
     folder: tempfile::TempDir,
-    crowd: JoinSet<()>,
+    waiting_calls: JoinSet<()>,
 }
 
 impl Lab {
-    /// The contracts deployed anew on the network that the environment names.
+    /// Deploys the contracts on the network that the environment names.
     pub(crate) async fn start() -> Self {
         let scripts = PathBuf::from(environment("FABRIC_LAB"));
         let profile = PathBuf::from(environment("GX_FABRIC_PROFILE"));
@@ -58,21 +58,30 @@ impl Lab {
         let direct = direct(&authority, config.clone(), folder.path());
         config.limits.commit_status_timeout = HELD_FOR;
         let patient = client(config, direct.signer(SignerRole::Admin));
-        Self { scripts, profile, name, chaincode, direct, patient, folder, crowd: JoinSet::new() }
+        Self {
+            scripts,
+            profile,
+            name,
+            chaincode,
+            direct,
+            patient,
+            folder,
+            waiting_calls: JoinSet::new(),
+        }
     }
 
     fn fault(&self, args: &[&str]) {
         run(&self.scripts.join("fault"), args);
     }
 
-    /// Takes up every place that our peer has for calls: each waits for a transaction that
-    /// nobody will ever submit.
-    fn crowd(&mut self) {
+    /// Takes up every place for calls at our peer, with calls that wait for a transaction that
+    /// never exists.
+    fn fill_gateway(&mut self) {
         let signer = self.direct.signer(SignerRole::Admin);
         for _ in 0..GATEWAY_CALLS {
             let (ledger, signer) = (self.patient.clone(), signer.clone());
-            self.crowd.spawn(async move {
-                // It ends with the story; nobody asks for its answer.
+            self.waiting_calls.spawn(async move {
+                // The call ends with the test; its answer does not matter.
                 let _ = ledger.commit_status(&signer, &"0".repeat(64)).await;
             });
         }
@@ -81,6 +90,7 @@ impl Lab {
 
 impl Network for Lab {
     const NAME: &'static str = "fabric";
+    const PROMPT: Duration = Duration::from_secs(10);
 
     fn settings(&self) -> Vec<(String, String)> {
         let file = |name: &str| self.folder.path().join(name).display().to_string();
@@ -109,7 +119,7 @@ impl Network for Lab {
             Fault::BlackHole => {
                 PROXIES.iter().for_each(|name| self.fault(&["proxy", name, "blackhole"]));
             }
-            Fault::TooManyRequests => self.crowd(),
+            Fault::TooManyRequests => self.fill_gateway(),
             Fault::OrdererDown => self.fault(&["kill", "orderer1"]),
             Fault::OrdererSilent => self.fault(&["pause", "orderer1"]),
             Fault::ChaincodeDown => self.chaincode.kill(),
@@ -124,14 +134,14 @@ impl Network for Lab {
             Fault::BlackHole => {
                 PROXIES.iter().for_each(|name| self.fault(&["proxy", name, "pass"]));
             }
-            Fault::TooManyRequests => self.crowd.shutdown().await,
+            Fault::TooManyRequests => self.waiting_calls.shutdown().await,
             Fault::OrdererDown => self.fault(&["start", "orderer1"]),
             Fault::OrdererSilent => self.fault(&["resume", "orderer1"]),
             Fault::ChaincodeDown => self.chaincode.restart(),
         }
     }
 
-    fn lasts(&self, fault: Fault) -> Duration {
+    fn fault_length(&self, fault: Fault) -> Duration {
         match fault {
             Fault::BlackHole => Duration::from_secs(60),
             Fault::ConnectionsReset | Fault::StreamsEnded => Duration::from_secs(2),
@@ -142,13 +152,13 @@ impl Network for Lab {
     async fn answer_differently(&mut self, change: &Endorsed, propose: impl AsyncFnOnce()) {
         self.fault(&["pause", "peer2"]);
         self.direct.commit(change).await;
-        // Its answer is held up at the other peer, which gives it before it reads the block.
+        // The paused peer answers the proposal before it reads the block with the change.
         propose().await;
         self.fault(&["resume", "peer2"]);
     }
 }
 
-/// Starts the contracts' process and takes it through the lifecycle of both organisations.
+/// Starts the chaincode process and deploys the chaincode with both organisations.
 fn deploy(scripts: &Path, name: &str) -> Chaincode {
     let address = free_address();
     let (deploy, at) = (scripts.join("deploy"), address.to_string());
@@ -158,7 +168,7 @@ fn deploy(scripts: &Path, name: &str) -> Chaincode {
     chaincode
 }
 
-/// Whatever an earlier story left broken is put right.
+/// Ends all faults of earlier tests.
 fn heal(scripts: &Path) {
     for node in NODES {
         run(&scripts.join("net"), &["start", node]);
@@ -186,7 +196,7 @@ fn direct(authority: &Authority, config: LedgerConfig, folder: &Path) -> Direct 
     Direct { ledger: client(config, &identities[1].1), identities, others }
 }
 
-/// Straight to the peers, past every proxy.
+/// Returns settings that lead to the peers directly, past every proxy.
 fn config(network: &Value, chaincode: &str) -> LedgerConfig {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let peer = |org: &Value| PeerConfig {
@@ -196,7 +206,7 @@ fn config(network: &Value, chaincode: &str) -> LedgerConfig {
         server_name: None,
     };
     LedgerConfig {
-        // The third organisation has no place in the channel.
+        // The third organisation is not in the channel.
         peers: network["orgs"].as_array().unwrap()[..2].iter().map(peer).collect(),
         channel: text(&network["channel"]),
         chaincode: chaincode.to_owned(),
@@ -211,7 +221,7 @@ fn client(config: LedgerConfig, reader: &Identity) -> Ledger {
     Ledger::new(config, reader.clone(), Clock::system(), rng).unwrap()
 }
 
-/// Runs a script of the network's to its end; what it says.
+/// Runs a script of the network, which must succeed, and returns its output.
 fn run(script: &Path, args: &[&str]) -> String {
     let output = Command::new(script).args(args).stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

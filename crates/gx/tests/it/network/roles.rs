@@ -1,5 +1,4 @@
-//! Who may do what, and what a pause stops: decided by the contracts on the ledger, whatever
-//! the workers think.
+//! The contracts on the ledger decide which role may do what, and what a pause stops.
 
 use gx_fabric_client::{Identity, LedgerError};
 use gx_model::{
@@ -11,7 +10,7 @@ use super::world::{World, fresh_id};
 use super::{Direct, on_both_ledgers};
 use crate::stack::BOUND;
 
-/// Functions that only read, with arguments for them.
+/// Queries with their arguments.
 const QUERIES: [(&str, &[&str]); 5] = [
     ("AdminContract:GetSystemStatus", &[]),
     ("AdminContract:GetCountryStats", &["MY"]),
@@ -21,11 +20,10 @@ const QUERIES: [(&str, &[&str]); 5] = [
 ];
 
 on_both_ledgers! {
-    /// FAB-09: every function takes exactly the roles that are published for it, from
-    /// certificates with the attribute, with it in other letters, and without; the supply is
-    /// made once.
+    /// FAB-09: every function accepts exactly its published roles, from certificates with the
+    /// attribute, with the attribute in another case, and without it; the supply is created once.
     #[test]
-    async fn every_function_takes_its_roles(network) {
+    async fn every_function_accepts_its_roles_only(network) {
         let world = World::start(network).await;
         let direct = &world.direct;
         for (role, signer) in direct.signers() {
@@ -55,20 +53,20 @@ on_both_ledgers! {
         assert!(refusal.to_string().contains("ALREADY_BOOTSTRAPPED"), "{refusal}");
     }
 
-    /// FAB-10: while the system is paused every change but the resume is refused with one
-    /// code, what the workers were asked for waits, and the resume lets it go.
+    /// FAB-10: while the system is paused, every change except the resume is refused with one code;
+    /// commands of the outbox wait and are sent after the resume.
     #[test]
     async fn a_pause_stops_every_change(network) {
         let world = World::start(network).await;
-        world.want(&Command::PauseSystem { reason_code: "DRILL".parse().unwrap() }).await;
-        world.settled(BOUND).await;
-        let waiting = world.want(&world.payment(0)).await;
+        world.enqueue(&Command::PauseSystem { reason_code: "DRILL".parse().unwrap() }).await;
+        world.wait_until_settled(BOUND).await;
+        let waiting = world.enqueue(&world.payment(0)).await;
         let status = format!(
             r#"SELECT status || coalesce(prerequisite::text, '') FROM "OutboxCommand"
                WHERE "commandId" = '{waiting}'"#
         );
         eventually("the payment waits for the resume", BOUND, async || {
-            let status: String = world.one(status.clone()).await;
+            let status: String = world.query_one(status.clone()).await;
             (status.starts_with("BLOCKED") && status.contains("SYSTEM_RESUMED")).then_some(())
         })
         .await;
@@ -87,14 +85,14 @@ on_both_ledgers! {
             let refusal = answer.unwrap_err();
             assert!(refusal.to_string().contains(code), "{}: {refusal}", command.kind());
         }
-        world.want(&Command::ResumeSystem {}).await;
-        world.settled(BOUND).await;
-        world.paid_once(1).await;
+        world.enqueue(&Command::ResumeSystem {}).await;
+        world.wait_until_settled(BOUND).await;
+        world.assert_paid_once(1).await;
     }
 }
 
 impl Direct {
-    /// Every signer there is, with the role that the contracts see in it.
+    /// Returns all identities, with the roles that the contracts see in them.
     fn signers(&self) -> Vec<(Option<SignerRole>, &Identity)> {
         let roles = self.identities.iter().map(|(role, identity)| (Some(*role), identity));
         let others = self.others.iter().map(|(role, identity)| (*role, identity));
@@ -102,7 +100,7 @@ impl Direct {
     }
 }
 
-/// A command of each kind.
+/// Returns a command of each kind.
 fn one_of_each(person: &FabricUserId) -> Vec<Command> {
     let (user_id, country) = (person.clone(), person.country());
     let account = AccountId::User(person.clone());
@@ -135,14 +133,14 @@ fn one_of_each(person: &FabricUserId) -> Vec<Command> {
     ]
 }
 
-/// Calls the command's own function; nothing is submitted.
+/// Endorses the command as a call of its own function, and submits nothing.
 async fn call(direct: &Direct, signer: &Identity, command: &Command) -> Result<(), LedgerError> {
     let call = command.call();
     let args = [&call.args[..], &[fresh_id().to_string()]].concat();
     endorse(direct, signer, &call.function, &args).await
 }
 
-/// Puts the command into a batch; nothing is submitted.
+/// Endorses the command in a batch, and submits nothing.
 async fn execute(direct: &Direct, signer: &Identity, command: &Command) -> Result<(), LedgerError> {
     let batch = [BatchCommand::new(fresh_id(), command)];
     let args = [serde_json::to_string(&batch).unwrap()];
@@ -158,7 +156,7 @@ async fn endorse(
     direct.ledger.endorse(signer, function, args).await.map(|_| ())
 }
 
-/// Whether the signer's role was the reason.
+/// Returns whether a call was refused because of the signer's role.
 fn role_refused(answer: &Result<(), LedgerError>) -> bool {
     answer.as_ref().is_err_and(|error| error.chaincode_status() == Some(403))
 }

@@ -1,4 +1,4 @@
-//! What the workers say of themselves, in `/health` and `/metrics`.
+//! The signs of a fault in `/health` and `/metrics` of the workers.
 
 use std::time::{Duration, Instant};
 
@@ -10,15 +10,12 @@ use super::{Fault, Network};
 use crate::role::Role;
 use crate::stack::get;
 
-/// A fault must be seen, and its end too, within this.
-pub(crate) const SEEN_WITHIN: Duration = Duration::from_secs(10);
-
-/// Which worker says what of a fault.
+/// The sign of a fault.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Sign {
-    /// A check of the worker is not healthy, and says this; its gauge says so too.
+    /// A check of the worker is not healthy and has this message, and its gauge is below 1.
     Check { of: Worker, check: &'static str, says: &'static str },
-    /// A check of the worker holds this for later, and a counter has grown.
+    /// A check of the worker has this value, and a counter is above 0.
     Trace { of: Worker, check: &'static str, holds: &'static str, counter: &'static str },
 }
 
@@ -30,7 +27,7 @@ pub(crate) enum Worker {
 }
 
 impl Fault {
-    /// What is to be seen of it.
+    /// Returns the sign of a fault.
     pub(crate) fn sign(self) -> Sign {
         let submission = |says| Sign::Check { of: Worker::Submitter, check: "submission", says };
         match self {
@@ -59,14 +56,14 @@ impl<N: Network> World<N> {
         }
     }
 
-    /// Waits until both `/health` and `/metrics` show the sign; how long that took.
-    pub(crate) async fn shows(&self, sign: Sign) -> Duration {
+    /// Waits until `/health` and `/metrics` show the sign, and returns how long that took.
+    pub(crate) async fn wait_for_sign(&self, sign: Sign) -> Duration {
         let since = Instant::now();
-        eventually(&format!("{sign:?}"), SEEN_WITHIN, async || self.look(sign).await).await;
+        eventually(&format!("{sign:?}"), N::PROMPT, async || self.find_sign(sign).await).await;
         since.elapsed()
     }
 
-    async fn look(&self, sign: Sign) -> Option<()> {
+    async fn find_sign(&self, sign: Sign) -> Option<()> {
         match sign {
             Sign::Check { of, check, says } => {
                 let found = self.check(of, check).await;
@@ -85,12 +82,12 @@ impl<N: Network> World<N> {
         }
     }
 
-    /// Waits until both workers find everything well; how long that took.
-    pub(crate) async fn is_well(&self) -> Duration {
+    /// Waits until both workers are ready, and returns how long that took.
+    pub(crate) async fn wait_until_ready(&self) -> Duration {
         let since = Instant::now();
         for role in [&self.submitter, &self.projector] {
-            let what = format!("{} is well", role.name);
-            eventually(&what, SEEN_WITHIN, async || {
+            let what = format!("{} is ready", role.name);
+            eventually(&what, N::PROMPT, async || {
                 let health = get(role.address, "/health").await;
                 (health.json["status"] == "ready").then_some(())
             })
@@ -99,12 +96,12 @@ impl<N: Network> World<N> {
         since.elapsed()
     }
 
-    /// One check of a worker's `/health`.
+    /// Returns one check of a worker's `/health`.
     pub(crate) async fn check(&self, of: Worker, check: &str) -> Value {
         get(self.role(of).address, "/health").await.json["checks"][check].clone()
     }
 
-    /// The sum of a metric's samples that carry a label.
+    /// Returns the sum of a metric's samples with a label.
     pub(crate) async fn metric(&self, of: Worker, name: &str, label: &str) -> Option<f64> {
         let text = get(self.role(of).address, "/metrics").await.text;
         let samples = text.lines().filter(|line| {

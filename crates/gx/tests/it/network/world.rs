@@ -1,4 +1,4 @@
-//! A database and both workers as processes, on some ledger, with people who hold money.
+//! A database and both workers as processes, on one of the ledgers, with people who hold money.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use gx_db::testing::TestDatabase;
 use gx_model::{BiometricHash, Clock, Command, CommandId, CountryList, FabricUserId, Qirat};
-use gx_outbox::NewCommand;
+use gx_outbox::enqueue::NewCommand;
 use gx_testkit::eventually;
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio::task::JoinHandle;
@@ -15,38 +15,38 @@ use super::{Direct, Network};
 use crate::role::Role;
 use crate::stack::BOUND;
 
-/// People in a story; each pays the next one.
+/// Number of people; each pays the next one.
 const PEOPLE: u32 = 8;
-/// The longest that workers and ledger may take to come to life on a busy machine.
-const ALIVE_WITHIN: Duration = Duration::from_secs(60);
-/// What nobody's command may be once all is done.
+/// Longest start of workers and ledger on a busy machine.
+const ALIVE_WITHIN: Duration = Duration::from_secs(180);
+/// Counts the commands and attempts that are not done.
 const UNSETTLED: &str = r#"SELECT (SELECT count(*) FROM "OutboxCommand" WHERE status <> 'COMMITTED')
            + (SELECT count(*) FROM "LedgerAttempt" WHERE state = 'OPEN')"#;
 
 /// The workers on a ledger.
 pub(crate) struct World<N> {
-    /// Turns commands into transactions.
+    /// The submitter's process.
     pub(crate) submitter: Role,
-    /// Turns blocks into rows.
+    /// The projector's process.
     pub(crate) projector: Role,
     /// The ledger.
     pub(crate) network: N,
-    /// A client that goes around the workers.
+    /// A client that does not use the workers.
     pub(crate) direct: Direct,
     /// The outbox and the read model.
     pub(crate) database: TestDatabase,
-    /// Who holds 500 GX each.
+    /// People who hold 500 GX each.
     pub(crate) people: Vec<FabricUserId>,
 }
 
-/// Payments that go on until they are stopped.
+/// Payments that are repeated until they are stopped.
 pub(crate) struct Payments {
     going: Arc<AtomicBool>,
     task: JoinHandle<usize>,
 }
 
 impl Payments {
-    /// How many there were.
+    /// Stops the payments and returns their number.
     pub(crate) async fn stop(self) -> usize {
         self.going.store(false, Ordering::Relaxed);
         self.task.await.unwrap()
@@ -54,7 +54,7 @@ impl Payments {
 }
 
 impl<N: Network> World<N> {
-    /// Workers that are ready, on a ledger with supply, countries and people.
+    /// Starts the workers and waits until the ledger has supply, countries and people.
     pub(crate) async fn start(network: N) -> Self {
         let database = TestDatabase::create().await;
         let settings = network.settings();
@@ -64,20 +64,20 @@ impl<N: Network> World<N> {
         let mut world =
             Self { submitter, projector, network, direct, database, people: Vec::new() };
         let countries = CountryList::embedded().iter().cloned().collect();
-        world.want(&Command::BootstrapSystem {}).await;
-        world.want(&Command::InitializeCountryData { countries }).await;
+        world.enqueue(&Command::BootstrapSystem {}).await;
+        world.enqueue(&Command::InitializeCountryData { countries }).await;
         for n in 0..PEOPLE {
             let person = world.person(n).await;
             world.people.push(person);
         }
-        world.settled(ALIVE_WITHIN).await;
+        world.wait_until_settled(ALIVE_WITHIN).await;
         for role in [&world.submitter, &world.projector] {
-            role.becomes(200).await;
+            role.wait_for_readyz(200).await;
         }
         world
     }
 
-    /// Somebody who is about to be on the ledger, with the grant.
+    /// Adds a person and enqueues the commands of an approval.
     async fn person(&self, n: u32) -> FabricUserId {
         let user_id: FabricUserId = format!("MY 463 AUN834 0QKZB {n:04}").parse().unwrap();
         let (profile, pool) = (format!("profile-{n}"), self.database.pool());
@@ -96,7 +96,7 @@ impl<N: Network> World<N> {
         let biometric_hash = "0".repeat(64).parse::<BiometricHash>().unwrap();
         let create =
             Command::CreateUser { user_id: user_id.clone(), biometric_hash, nationality, age: 34 };
-        let command_id = self.want(&create).await;
+        let command_id = self.enqueue(&create).await;
         sqlx::query(
             r#"INSERT INTO "FabricIdReservation" ("fabricUserId", "profileId", "commandId",
                                                   "reservedAt")
@@ -108,21 +108,21 @@ impl<N: Network> World<N> {
         .execute(pool)
         .await
         .unwrap();
-        self.want(&Command::DistributeGenesis { user_id: user_id.clone(), nationality }).await;
+        self.enqueue(&Command::DistributeGenesis { user_id: user_id.clone(), nationality }).await;
         user_id
     }
 
-    /// Enqueues a command.
-    pub(crate) async fn want(&self, command: &Command) -> CommandId {
-        want(self.database.pool(), command).await
+    /// Enqueues a command with a fresh id.
+    pub(crate) async fn enqueue(&self, command: &Command) -> CommandId {
+        enqueue(self.database.pool(), command).await
     }
 
-    /// Somebody pays the next one 1 GX, which costs no fee.
+    /// Returns payment number `n`: a person pays the next one 1 GX, which costs no fee.
     pub(crate) fn payment(&self, n: usize) -> Command {
         payment(&self.people, n)
     }
 
-    /// People who pay each other, one payment each `pace`.
+    /// Starts payments, one in each period of `pace`.
     pub(crate) fn payments(&self, pace: Duration) -> Payments {
         let going = Arc::new(AtomicBool::new(true));
         let (pool, people, goes_on) =
@@ -132,7 +132,7 @@ impl<N: Network> World<N> {
             let mut count = 0;
             while goes_on.load(Ordering::Relaxed) {
                 pace.tick().await;
-                want(&pool, &payment(&people, count)).await;
+                enqueue(&pool, &payment(&people, count)).await;
                 count += 1;
             }
             count
@@ -140,8 +140,8 @@ impl<N: Network> World<N> {
         Payments { going, task }
     }
 
-    /// Waits until every command is committed; how long that took.
-    pub(crate) async fn settled(&self, bound: Duration) -> Duration {
+    /// Waits until every command is committed, and returns how long that took.
+    pub(crate) async fn wait_until_settled(&self, bound: Duration) -> Duration {
         let since = Instant::now();
         let open = || async {
             let count: i64 =
@@ -152,7 +152,7 @@ impl<N: Network> World<N> {
             let pool = self.database.pool().clone();
             async move {
                 tokio::time::sleep(bound).await;
-                everything_open(&pool).await
+                describe_open_work(&pool).await
             }
         });
         tokio::select! {
@@ -162,9 +162,9 @@ impl<N: Network> World<N> {
         since.elapsed()
     }
 
-    /// Every payment took effect once: on the chain, in the event log, and in what people
-    /// hold, to the last Qirat.
-    pub(crate) async fn paid_once(&self, payments: usize) {
+    /// Checks that every payment took effect once: on the chain, in the event log, and in the
+    /// balances, to the last Qirat.
+    pub(crate) async fn assert_paid_once(&self, payments: usize) {
         let effects: (i64, i64) = sqlx::query_as(
             r#"SELECT count(*), count(DISTINCT "commandId") FROM "EventLog"
                WHERE "eventName" = 'TransferCompleted'"#,
@@ -179,40 +179,40 @@ impl<N: Network> World<N> {
             let paid = (0..payments).filter(|payment| payment % count == n).count();
             let received = (0..payments).filter(|payment| (payment + 1) % count == n).count();
             let holds = 500 + i64::try_from(received).unwrap() - i64::try_from(paid).unwrap();
-            self.holds(person, Qirat::gx(holds)).await;
+            self.assert_balance(person, Qirat::gx(holds)).await;
         }
-        self.supply_is_whole().await;
+        self.assert_whole_supply().await;
     }
 
-    /// What somebody holds, on the chain and in the read model.
-    pub(crate) async fn holds(&self, person: &FabricUserId, amount: Qirat) {
+    /// Checks a person's balance on the chain and in the read model.
+    pub(crate) async fn assert_balance(&self, person: &FabricUserId, amount: Qirat) {
         let id = person.to_string();
         let account = std::slice::from_ref(&id);
         let on_chain = self.direct.ask("TokenomicsContract:GetBalance", account).await;
         assert_eq!(on_chain["balance"], amount.to_string(), "{person}: {on_chain}");
         let read: i64 = self
-            .one(format!(r#"SELECT balance FROM "Wallet" WHERE "accountId" = '{person}'"#))
+            .query_one(format!(r#"SELECT balance FROM "Wallet" WHERE "accountId" = '{person}'"#))
             .await;
         assert_eq!(read, amount.get(), "{person} in the read model");
     }
 
-    /// Pools and wallets hold the whole supply.
-    pub(crate) async fn supply_is_whole(&self) {
+    /// Checks that pools and wallets hold the whole supply.
+    pub(crate) async fn assert_whole_supply(&self) {
         let sum = r#"SELECT ((SELECT coalesce(sum(balance), 0) FROM "Wallet")
                            + (SELECT coalesce(sum(balance), 0) FROM "PoolBalance"))::bigint"#;
-        assert_eq!(self.one::<i64>(sum.to_owned()).await, Qirat::SUPPLY.get());
+        assert_eq!(self.query_one::<i64>(sum.to_owned()).await, Qirat::SUPPLY.get());
     }
 
-    /// Waits until the answer to a question is yes.
-    pub(crate) async fn is_true(&self, question: &'static str) {
+    /// Waits until a statement returns true.
+    pub(crate) async fn wait_until_true(&self, question: &'static str) {
         eventually(question, BOUND, async || {
-            self.one::<bool>(question.to_owned()).await.then_some(())
+            self.query_one::<bool>(question.to_owned()).await.then_some(())
         })
         .await;
     }
 
-    /// The one value of a statement.
-    pub(crate) async fn one<T>(&self, sql: String) -> T
+    /// Returns the only value of a statement.
+    pub(crate) async fn query_one<T>(&self, sql: String) -> T
     where
         T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
     {
@@ -220,13 +220,13 @@ impl<N: Network> World<N> {
     }
 }
 
-/// An id that nobody has.
+/// Returns a new command id.
 pub(crate) fn fresh_id() -> CommandId {
     CommandId::derive(&["story", &format!("{:032x}", rand::random::<u128>())])
 }
 
-/// Enqueues a command under an id of its own.
-pub(crate) async fn want(pool: &PgPool, command: &Command) -> CommandId {
+/// Enqueues a command with a fresh id and returns the id.
+pub(crate) async fn enqueue(pool: &PgPool, command: &Command) -> CommandId {
     let command_id = fresh_id();
     let new = NewCommand {
         command_id,
@@ -236,7 +236,7 @@ pub(crate) async fn want(pool: &PgPool, command: &Command) -> CommandId {
         request_id: None,
     };
     let mut conn = pool.acquire().await.unwrap();
-    gx_outbox::enqueue(&mut conn, new, Clock::system().now()).await.unwrap();
+    gx_outbox::enqueue::enqueue(&mut conn, new, Clock::system().now()).await.unwrap();
     command_id
 }
 
@@ -245,8 +245,8 @@ fn payment(people: &[FabricUserId], n: usize) -> Command {
     Command::Transfer { from: person(n), to: person(n + 1), amount: Qirat::gx(1), tx_type: None }
 }
 
-/// What a person who looks into a failure wants to know.
-async fn everything_open(pool: &PgPool) -> String {
+/// Returns the unfinished commands and attempts, for the message of a failed test.
+async fn describe_open_work(pool: &PgPool) -> String {
     sqlx::query_scalar(
         r#"SELECT coalesce(string_agg(line, E'\n'), 'nothing') FROM (
                SELECT format('%s %s commands, %s attempts, due %s: %s', count(*), status,

@@ -1,4 +1,4 @@
-//! One address in front of several servers, each connection going to the next in turn.
+//! One address in front of several servers, which get the connections in turn.
 
 use tokio::net::{TcpListener, TcpStream};
 

@@ -1,0 +1,57 @@
+//! Account locks: nobody can sign in to a locked account or use a token of it, from the next
+//! request on (G6). Called by the routes `lock` and `unlock`.
+
+pub(crate) mod http;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use gx_auth::{Administrator, Realm, audit};
+use gx_serve::{Problem, ProblemKind};
+use serde_json::json;
+
+use crate::ServiceState;
+use crate::users::no_user;
+
+/// The account or wallet already has the requested state.
+pub(crate) const ALREADY_SO: ProblemKind =
+    ProblemKind::new("already_so", 409, "The account already has this state");
+
+/// The reason for a lock or unlock, for the account's row and the audit log.
+pub(crate) struct LockReason<'a> {
+    pub(crate) reason: &'a str,
+    pub(crate) notes: Option<&'a str>,
+}
+
+/// Locks an account and ends its sessions, or unlocks it, and writes the audit row.
+pub(crate) async fn set_lock(
+    state: &ServiceState,
+    who: &Administrator,
+    profile_id: &str,
+    lock: bool,
+    reason: &LockReason<'_>,
+) -> Result<(), Problem> {
+    let base = &state.base;
+    let now = base.clock.now();
+    let _ticket = base.audit_ticket(Some(profile_id)).await?;
+    let mut tx = base.begin().await?;
+    let is_locked = store::is_locked(&mut tx, profile_id).await?.ok_or_else(no_user)?;
+    if is_locked == lock {
+        let state = if lock { "locked" } else { "not locked" };
+        return Err(Problem::new(&ALREADY_SO, format!("The account is {state}.")));
+    }
+    if lock {
+        store::lock_account(&mut tx, profile_id, &who.admin_id, reason, now).await?;
+        base.auth.sessions.end(&mut tx, Realm::User, profile_id, None, "account locked").await?;
+    } else {
+        store::unlock_account(&mut tx, profile_id, now).await?;
+    }
+    let action = if lock { "user.locked" } else { "user.unlocked" };
+    let entry = audit::Entry {
+        before: Some(json!({ "isLocked": is_locked })),
+        after: Some(json!({ "isLocked": lock, "reason": reason.reason, "notes": reason.notes })),
+        ..who.audit_entry(action, "UserProfile", Some(profile_id))
+    };
+    audit::append(&mut tx, entry, now).await?;
+    Ok(tx.commit().await?)
+}

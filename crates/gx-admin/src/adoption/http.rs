@@ -1,0 +1,118 @@
+//! HTTP route `POST /api/v1/admin/projection/adopt`.
+
+use ::http::StatusCode;
+use axum::extract::State;
+use gx_auth::{Administrator, not_enqueued};
+use gx_model::FabricUserId;
+use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, text};
+use gx_serve::{Json, Problem, ProblemKind, Reply};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::AdoptError;
+use crate::ServiceState;
+use crate::audit_reason::AuditReason;
+use crate::commands::AuditedDecision;
+use crate::dead_events::http::TaskBody;
+use crate::users::no_user;
+
+/// No applied block created a person with this id.
+pub(crate) const NO_LEDGER_PERSON: ProblemKind =
+    ProblemKind::new("no_ledger_person", 404, "The read model has no person with this id");
+/// The account or the person belongs to another one, or a pending command may change that.
+pub(crate) const NOT_ADOPTABLE: ProblemKind =
+    ProblemKind::new("not_adoptable", 409, "The account cannot adopt this person");
+/// The facts in the id are not those of the account.
+pub(crate) const OTHER_PERSON: ProblemKind =
+    ProblemKind::new("other_person", 422, "The id does not belong to this person");
+
+struct LedgerId(FabricUserId);
+
+impl Field for LedgerId {
+    fn read(value: &Value) -> Result<Self, FieldError> {
+        let id = FabricUserId::from_pasted(text(value)?).map(Self);
+        id.map_err(|why| FieldError::new("format", format!("is not a Fabric User ID: {why}")))
+    }
+}
+
+/// The account, the person of the ledger that it adopts, and the reason.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct AdoptBody {
+    /// Id of the person on the ledger.
+    #[schema(value_type = String, example = "MY 463 AUN834 0QKZB 5821")]
+    fabric_user_id: LedgerId,
+    /// The account that gets the person.
+    #[schema(value_type = String, min_length = 1, max_length = 64)]
+    profile_id: Text<64>,
+    /// Reason for the audit log.
+    #[schema(value_type = String, min_length = 1, max_length = 200)]
+    reason: AuditReason,
+}
+
+impl FromFields for AdoptBody {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let fabric_user_id = fields.required("fabricUserId");
+        let profile_id = fields.required("profileId");
+        let reason = fields.required("reason");
+        Some(Self { fabric_user_id: fabric_user_id?, profile_id: profile_id?, reason: reason? })
+    }
+}
+
+/// Lets an account adopt a person of the ledger that has no owner. The projector sets the owner.
+#[utoipa::path(
+    post,
+    path = "/api/v1/admin/projection/adopt",
+    tag = "operations",
+    responses((status = 202, description = "The task is stored.", body = TaskBody))
+)]
+pub(crate) async fn adopt(
+    State(state): State<ServiceState>,
+    who: Administrator,
+    Json(body): Json<AdoptBody>,
+) -> Result<Reply<TaskBody>, Problem> {
+    let decision = AuditedDecision::of(&who, &body.reason);
+    let (now, channel) = (state.base.clock.now(), state.base.channel());
+    let task_id = state.base.entropy.id(now).to_string();
+    let _ticket = state.base.audit_ticket(Some(body.profile_id.0.as_str())).await?;
+    let mut conn = state.base.connection().await?;
+    let whom = (&body.fabric_user_id.0, body.profile_id.0.as_str());
+    let asked = super::ask_adoption(&mut conn, channel, whom, &task_id, &decision, now).await;
+    let adoption = asked.map_err(refused)?;
+    if adoption.grant.is_some() {
+        state.waker.wake();
+    }
+    Ok(Reply(StatusCode::ACCEPTED, adoption.task.into()))
+}
+
+fn refused(error: AdoptError) -> Problem {
+    let remedy = match &error {
+        AdoptError::UnknownPerson(_) => {
+            "; check the id, and at `/api/v1/admin/projection` that every block is applied"
+        }
+        AdoptError::DeadLetter { .. } => "; replay it first at `/api/v1/admin/dead-events`",
+        AdoptError::ApprovalUnderWay { .. } => "; wait until the command ends, or discard it",
+        _ => "",
+    };
+    let detail = sentence(&format!("{error}{remedy}"));
+    match error {
+        AdoptError::UnknownProfile(_) => no_user(),
+        AdoptError::UnknownPerson(_) => Problem::new(&NO_LEDGER_PERSON, detail),
+        AdoptError::AlreadyOwned { .. }
+        | AdoptError::BelongsToAnother { .. }
+        | AdoptError::HasAnother { .. }
+        | AdoptError::DeadLetter { .. }
+        | AdoptError::ApprovalUnderWay { .. } => Problem::new(&NOT_ADOPTABLE, detail),
+        AdoptError::Incomplete(_) | AdoptError::OtherFacts { .. } => {
+            Problem::new(&OTHER_PERSON, detail)
+        }
+        AdoptError::Grant(error) => not_enqueued(error),
+        AdoptError::Database(error) => error.into(),
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}

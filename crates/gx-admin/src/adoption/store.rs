@@ -1,0 +1,170 @@
+//! SQL of adoption: people of the ledger, and the accounts that own or have reserved them.
+
+use gx_db::PgConnection;
+use time::{Date, OffsetDateTime};
+
+/// A person of the ledger, from the read model.
+#[derive(Clone, Debug)]
+pub(crate) struct LedgerPerson {
+    pub(crate) fabric_user_id: String,
+    pub(crate) owner: Option<String>,
+    pub(crate) created_command_id: Option<String>,
+    pub(crate) has_grant: bool,
+}
+
+/// An account that may adopt a person.
+pub(super) struct Adopter {
+    pub(super) status: String,
+    pub(super) email: String,
+    pub(super) date_of_birth: Date,
+    pub(super) gender: String,
+    pub(super) nationality: Option<String>,
+    pub(super) approval_count: i32,
+    /// Fabric User ID of the person that it owns.
+    pub(super) owned: Option<String>,
+}
+
+/// A CREATE_USER command that is not settled.
+pub(super) struct OpenCreation {
+    pub(super) command_id: String,
+    pub(super) status: String,
+}
+
+/// Returns a person of the ledger, or `None` if the read model has no event that created it.
+pub(super) async fn person(
+    conn: &mut PgConnection,
+    fabric_user_id: &str,
+) -> Result<Option<LedgerPerson>, sqlx::Error> {
+    sqlx::query_as!(
+        LedgerPerson,
+        r#"SELECT "fabricUserId" AS fabric_user_id, "profileId" AS owner,
+                  "createdCommandId" AS created_command_id,
+                  "genesisTxId" IS NOT NULL AS "has_grant!"
+           FROM "LedgerUser" WHERE "fabricUserId" = $1 AND "createdTxId" IS NOT NULL"#,
+        fabric_user_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// The person or dead letter of one account.
+pub(super) struct KnownRow {
+    pub(super) fabric_user_id: Option<String>,
+    pub(super) owner: Option<String>,
+    pub(super) created_command_id: Option<String>,
+    pub(super) has_grant: Option<bool>,
+    /// Dead letter of the event that created the person, if the person is not in the read model.
+    pub(super) dead_event_id: Option<i64>,
+}
+
+/// Returns the person that the ledger has for an account: the person that the account owns, or else
+/// the first one that its approvals created or whose id it has reserved.
+pub(super) async fn known(
+    conn: &mut PgConnection,
+    profile_id: &str,
+    command_ids: &[String],
+) -> Result<KnownRow, sqlx::Error> {
+    sqlx::query_as!(
+        KnownRow,
+        r#"SELECT person."fabricUserId" AS "fabric_user_id?", person."profileId" AS "owner?",
+                  person."createdCommandId" AS "created_command_id?",
+                  person."genesisTxId" IS NOT NULL AS has_grant,
+                  (SELECT d."deadEventId" FROM "EventDLQ" d
+                   WHERE person."fabricUserId" IS NULL AND d."commandId" = ANY($2)
+                     AND d."eventName" = 'UserCreated' AND d.state = 'HELD'
+                   ORDER BY d."deadEventId" LIMIT 1) AS dead_event_id
+           FROM (SELECT) AS one LEFT JOIN LATERAL (
+               SELECT u."fabricUserId", u."profileId", u."createdCommandId", u."genesisTxId"
+               FROM (SELECT "fabricUserId" AS id FROM "LedgerUser" WHERE "profileId" = $1
+                     UNION SELECT payload #>> '{data,userId}' FROM "EventLog"
+                           WHERE "commandId" = ANY($2) AND "eventName" = 'UserCreated'
+                     UNION SELECT "fabricUserId" FROM "FabricIdReservation"
+                           WHERE "profileId" = $1) AS named
+               JOIN "LedgerUser" u ON u."fabricUserId" = named.id
+               WHERE u."createdTxId" IS NOT NULL
+               ORDER BY u."profileId" IS NOT DISTINCT FROM $1 DESC, u."profileId" IS NULL DESC,
+                        u."createdAt", u."fabricUserId"
+               LIMIT 1) AS person ON true"#,
+        profile_id,
+        command_ids,
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// Returns the account and locks its row, so that no other decision on it is made meanwhile.
+pub(super) async fn lock_adopter(
+    conn: &mut PgConnection,
+    profile_id: &str,
+) -> Result<Option<Adopter>, sqlx::Error> {
+    sqlx::query_as!(
+        Adopter,
+        r#"SELECT status, email, "dateOfBirth" AS date_of_birth, gender,
+                  "nationalityCountryCode" AS nationality, "approvalCount" AS approval_count,
+                  coalesce("fabricUserId",
+                           (SELECT u."fabricUserId" FROM "LedgerUser" u
+                            WHERE u."profileId" = p."profileId")) AS owned
+           FROM "UserProfile" p WHERE "profileId" = $1 FOR UPDATE"#,
+        profile_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Returns the account's oldest CREATE_USER command that is not settled.
+pub(super) async fn open_creation(
+    conn: &mut PgConnection,
+    profile_id: &str,
+) -> Result<Option<OpenCreation>, sqlx::Error> {
+    sqlx::query_as!(
+        OpenCreation,
+        r#"SELECT "commandId" AS command_id, status FROM "OutboxCommand"
+           WHERE "profileId" = $1 AND kind = 'CREATE_USER' AND "settledAt" IS NULL
+           ORDER BY number LIMIT 1"#,
+        profile_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Returns the account that has reserved a person's id, or else the account that reserved another
+/// id for the command that created the person.
+pub(super) async fn reserving_account(
+    conn: &mut PgConnection,
+    fabric_user_id: &str,
+    created_command_id: Option<&str>,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT coalesce((SELECT "profileId" FROM "FabricIdReservation"
+                            WHERE "fabricUserId" = $1),
+                           (SELECT "profileId" FROM "FabricIdReservation"
+                            WHERE "commandId" = $2)) AS claimant"#,
+        fabric_user_id,
+        created_command_id,
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// Reserves the id of a person of the ledger for an account. Returns `false` if the id or the
+/// command already has a reservation.
+pub(super) async fn reserve(
+    conn: &mut PgConnection,
+    fabric_user_id: &str,
+    profile_id: &str,
+    command_id: &str,
+    now: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        r#"INSERT INTO "FabricIdReservation"
+               ("fabricUserId", "profileId", "commandId", "reservedAt")
+           VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"#,
+        fabric_user_id,
+        profile_id,
+        command_id,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}

@@ -1,0 +1,292 @@
+//! Authorization of each request: identifies the sender and checks the permission. The database
+//! decides on every request, never the token alone (G6).
+
+use axum::extract::{FromRequestParts, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use gx_db::Database;
+use gx_model::{AccountStatus, Clock};
+use gx_serve::request_layer::LoggedActor;
+use gx_serve::{Problem, ProblemKind, RequestId, RouteAccess, Routes, Service, ServiceParts};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use utoipa_axum::router::UtoipaMethodRouter;
+
+use crate::account_access::access_of;
+use crate::audit;
+use crate::connection::connection;
+use crate::hashing::Hasher;
+use crate::role::AdminRole;
+use crate::sessions::Sessions;
+use crate::store;
+use crate::tokens::{Audience, Claims, TokenUse};
+
+/// Authenticates people and administrators. Clones share everything.
+#[derive(Clone)]
+pub struct Auth {
+    /// Sessions and their tokens.
+    pub sessions: Sessions,
+    /// Pool that computes password hashes.
+    pub hasher: Hasher,
+    /// Database of the sessions.
+    pub database: Database,
+    /// Time source.
+    pub clock: Clock,
+}
+
+/// A signed-in person.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// Id of the person.
+    pub profile_id: String,
+    /// Session behind the token.
+    pub session_id: String,
+    /// Status of the account.
+    pub status: AccountStatus,
+    /// Access that the status permits.
+    pub access: gx_model::AccountAccess,
+    /// Id of the request.
+    pub request_id: String,
+}
+
+impl Person {
+    /// Returns an entry of the audit log about an action of this person, without values.
+    pub fn audit_entry<'a>(
+        &'a self,
+        action: &'a str,
+        target_type: &'a str,
+        target_id: Option<&'a str>,
+    ) -> audit::Entry<'a> {
+        let (actor, request) = (audit::Actor::User(&self.profile_id), Some(&*self.request_id));
+        audit::Entry::new(actor, action, target_type, target_id, request)
+    }
+}
+
+/// A signed-in administrator.
+#[derive(Clone, Debug)]
+pub struct Administrator {
+    /// Id of the administrator.
+    pub admin_id: String,
+    /// Session behind the token.
+    pub session_id: String,
+    /// Current role of the administrator.
+    pub role: AdminRole,
+    /// Id of the request.
+    pub request_id: String,
+}
+
+impl Administrator {
+    /// Returns an entry of the audit log about an action of this administrator, without values.
+    pub fn audit_entry<'a>(
+        &'a self,
+        action: &'a str,
+        target_type: &'a str,
+        target_id: Option<&'a str>,
+    ) -> audit::Entry<'a> {
+        let (actor, request) = (audit::Actor::Admin(&self.admin_id), Some(&*self.request_id));
+        audit::Entry::new(actor, action, target_type, target_id, request)
+    }
+}
+
+/// Routes of a service, each with the authorization that its access demands and the problems that
+/// only it answers with. A service cannot add a route without an authorization.
+pub struct Api<S> {
+    auth: Auth,
+    routes: Routes<S>,
+}
+
+impl<S: Clone + Send + Sync + 'static> Api<S> {
+    /// Creates an empty set of routes.
+    pub fn new(service: &'static str, auth: Auth) -> Self {
+        Self { auth, routes: Routes::new(service) }
+    }
+
+    /// Adds a route that needs no token.
+    #[must_use]
+    pub fn public(
+        mut self,
+        methods: UtoipaMethodRouter<S>,
+        problems: &[&'static ProblemKind],
+    ) -> Self {
+        self.routes = self.routes.add(RouteAccess::Public, methods, problems);
+        self
+    }
+
+    /// Adds a route for people who are signed in.
+    #[must_use]
+    pub fn user(self, methods: UtoipaMethodRouter<S>, problems: &[&'static ProblemKind]) -> Self {
+        self.user_with(RouteAccess::User, methods, problems)
+    }
+
+    /// Adds a route for people who are signed in, including those who were denied and may submit
+    /// again.
+    #[must_use]
+    pub fn user_retrying(
+        self,
+        methods: UtoipaMethodRouter<S>,
+        problems: &[&'static ProblemKind],
+    ) -> Self {
+        self.user_with(RouteAccess::UserRetrying, methods, problems)
+    }
+
+    fn user_with(
+        mut self,
+        access: RouteAccess,
+        (schemas, paths, router): UtoipaMethodRouter<S>,
+        problems: &[&'static ProblemKind],
+    ) -> Self {
+        let auth = self.auth.clone();
+        let router = router.route_layer(from_fn(move |request, next| {
+            let auth = auth.clone();
+            async move { authorize_person(&auth, access, request, next).await }
+        }));
+        self.routes = self.routes.add(access, (schemas, paths, router), problems);
+        self
+    }
+
+    /// Adds a route for administrators with at least this role.
+    #[must_use]
+    pub fn admin(
+        mut self,
+        least: AdminRole,
+        methods: UtoipaMethodRouter<S>,
+        problems: &[&'static ProblemKind],
+    ) -> Self {
+        let (schemas, paths, router) = methods;
+        let auth = self.auth.clone();
+        let router = router.route_layer(from_fn(move |request, next| {
+            let auth = auth.clone();
+            async move { authorize_administrator(&auth, least, request, next).await }
+        }));
+        let access = RouteAccess::Admin(least.name());
+        self.routes = self.routes.add(access, (schemas, paths, router), problems);
+        self
+    }
+
+    /// Builds the service from these routes.
+    pub fn into_service(self, state: S, parts: ServiceParts) -> Service {
+        self.routes.into_service(state, parts)
+    }
+}
+
+async fn authorize_person(
+    auth: &Auth,
+    needed: RouteAccess,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let person = match person(auth, needed, request_id(&request), request.headers()).await {
+        Ok(person) => person,
+        Err(problem) => return rejected(problem),
+    };
+    let actor = LoggedActor::Person(person.profile_id.clone());
+    request.extensions_mut().insert(person);
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(actor);
+    response
+}
+
+async fn authorize_administrator(
+    auth: &Auth,
+    least: AdminRole,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let administrator =
+        match administrator(auth, least, request_id(&request), request.headers()).await {
+            Ok(administrator) => administrator,
+            Err(problem) => return rejected(problem),
+        };
+    let actor = LoggedActor::Admin(administrator.admin_id.clone());
+    request.extensions_mut().insert(administrator);
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(actor);
+    response
+}
+
+fn request_id(request: &Request) -> String {
+    request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
+}
+
+fn rejected(problem: Problem) -> Response {
+    let code = problem.kind().code;
+    metrics::counter!("gx_gate_refusals_total", "code" => code).increment(1);
+    problem.into_response()
+}
+
+async fn person(
+    auth: &Auth,
+    needed: RouteAccess,
+    request_id: String,
+    headers: &HeaderMap,
+) -> Result<Person, Problem> {
+    let claims = claims(auth, headers, Audience::User)?;
+    let mut conn = connection(&auth.database).await?;
+    let row = store::person(&mut conn, &claims.sid, &claims.sub).await?;
+    let row = row
+        .filter(|row| !row.is_revoked && row.expires_at > auth.clock.now())
+        .ok_or_else(session_ended)?;
+    let (status, access) = access_of(&row).ok_or_else(session_ended)?;
+    if access == gx_model::AccountAccess::KycOnly && needed != RouteAccess::UserRetrying {
+        return Err(Problem::forbidden("Only the KYC routes are open until you submit again."));
+    }
+    Ok(Person { profile_id: claims.sub, session_id: claims.sid, status, access, request_id })
+}
+
+async fn administrator(
+    auth: &Auth,
+    least: AdminRole,
+    request_id: String,
+    headers: &HeaderMap,
+) -> Result<Administrator, Problem> {
+    let claims = claims(auth, headers, Audience::Admin)?;
+    let mut conn = connection(&auth.database).await?;
+    let row = store::administrator(&mut conn, &claims.sid, &claims.sub).await?;
+    let role = row
+        .filter(|row| !row.is_revoked && !row.is_locked && row.expires_at > auth.clock.now())
+        .and_then(|row| AdminRole::from_name(&row.role))
+        .ok_or_else(session_ended)?;
+    if !role.includes(least) {
+        let detail = format!("This route needs the role {} or a higher one.", least.name());
+        return Err(Problem::forbidden(detail));
+    }
+    Ok(Administrator { admin_id: claims.sub, session_id: claims.sid, role, request_id })
+}
+
+fn session_ended() -> Problem {
+    Problem::unauthenticated("The session has ended. Sign in again.", true)
+}
+
+fn claims(auth: &Auth, headers: &HeaderMap, audience: Audience) -> Result<Claims, Problem> {
+    let Some(value) = headers.get(AUTHORIZATION) else {
+        return Err(Problem::unauthenticated("Send a token as Authorization: Bearer.", false));
+    };
+    let token = value.to_str().ok().and_then(|text| text.split_once(' '));
+    let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let Some((_, token)) = token else {
+        return Err(Problem::unauthenticated("Send a token as Authorization: Bearer.", false));
+    };
+    auth.sessions.tokens().verify(token.trim(), TokenUse::Access, audience).map_err(|error| {
+        tracing::info!(%error, "a token was rejected");
+        Problem::unauthenticated("The token is not valid. Sign in again.", true)
+    })
+}
+
+/// Returns the person that the authorization has found. A public route has none, so a handler that
+/// asks for one there fails with 401.
+impl<S: Send + Sync> FromRequestParts<S> for Person {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(session_ended)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Administrator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(session_ended)
+    }
+}

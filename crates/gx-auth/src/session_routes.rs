@@ -1,0 +1,88 @@
+//! Requests, problems and the refresh route that the sessions of both realms share.
+
+use axum::extract::State;
+use gx_serve::fields::{Fields, FromFields, Text};
+use gx_serve::limits::PUBLIC_BODY_LIMIT_BYTES;
+use gx_serve::{Json, Problem, ProblemKind, Reply, RequestId};
+use utoipa::ToSchema;
+use utoipa_axum::router::UtoipaMethodRouter;
+use utoipa_axum::routes;
+
+use crate::email::GivenEmail;
+use crate::foundation::Foundation;
+use crate::password::GivenPassword;
+use crate::realm::Realm;
+use crate::sessions::TokenPair;
+
+/// The address, the password or the account is refused; the answer does not tell which.
+pub const INVALID_CREDENTIALS: ProblemKind =
+    ProblemKind::new("invalid_credentials", 401, "E-mail address and password are not accepted");
+
+/// An e-mail address and a password.
+#[derive(ToSchema)]
+pub struct Credentials {
+    /// E-mail address in any spelling of the same mailbox.
+    #[schema(value_type = String, max_length = 1024)]
+    pub email: GivenEmail,
+    /// The password.
+    #[schema(value_type = String, max_length = 256, format = "password")]
+    pub password: GivenPassword,
+    /// Code of the second factor; ignored, because no account has a second factor yet.
+    #[schema(value_type = Option<String>, max_length = 16)]
+    pub totp: Option<Text<16>>,
+}
+
+impl FromFields for Credentials {
+    const BODY_LIMIT_BYTES: usize = PUBLIC_BODY_LIMIT_BYTES;
+
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let email = fields.required("email");
+        let password = fields.required("password");
+        let totp = fields.optional("totp");
+        Some(Self { email: email?, password: password?, totp: totp? })
+    }
+}
+
+/// The refresh token to exchange.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+struct RefreshRequest {
+    #[schema(value_type = String, max_length = 4096)]
+    refresh_token: Text<4096>,
+}
+
+impl FromFields for RefreshRequest {
+    const BODY_LIMIT_BYTES: usize = PUBLIC_BODY_LIMIT_BYTES;
+
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self { refresh_token: fields.required("refreshToken")? })
+    }
+}
+
+/// Returns the route at `path` that exchanges refresh tokens of a realm. It answers with
+/// [`INVALID_REFRESH_TOKEN`](crate::INVALID_REFRESH_TOKEN), too.
+pub fn refresh_route<S>(realm: Realm, path: &str, base: &Foundation) -> UtoipaMethodRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let (schemas, mut paths, router) = routes!(refresh);
+    let (_, item) = paths.paths.pop_first().expect("the route has one path");
+    paths.paths.insert(path.to_owned(), item);
+    (schemas, paths, router.with_state((realm, base.clone())))
+}
+
+/// Exchanges a refresh token for new tokens. Each refresh token can be used once.
+#[utoipa::path(
+    post,
+    path = "/refresh",
+    tag = "sessions",
+    responses((status = 200, description = "New tokens. The refresh token is used up.",
+               body = TokenPair))
+)]
+async fn refresh(
+    State((realm, base)): State<(Realm, Foundation)>,
+    RequestId(request_id): RequestId,
+    Json(given): Json<RefreshRequest>,
+) -> Result<Reply<TokenPair>, Problem> {
+    Ok(Reply::ok(base.refresh(realm, &given.refresh_token.0, &request_id).await?))
+}

@@ -1,0 +1,1 @@
+UPDATE "UserProfile" SET mailbox = 'bob@example.com' WHERE "profileId" = 'participant';

@@ -1,0 +1,112 @@
+//! Detects poolers that give each transaction another session of the server (DB-11).
+//!
+//! They are detected by their behaviour, because none of them identifies itself. Two connections
+//! are opened. While the second one holds a transaction open, the first one is asked again for its
+//! session: without a shared pool, the session stays the same and no other connection has it.
+
+mod store;
+#[cfg(test)]
+mod tests;
+
+use sqlx::PgConnection;
+
+use crate::endpoint::Endpoint;
+use crate::instance::{NotProven, UnusableInstance};
+use crate::pooler_refusal::PoolerRefusal;
+
+/// Number of attempts to get another session. One is enough if no other client uses the pooler; a
+/// busy pooler hands out sessions in another order.
+const ROUNDS: u32 = 3;
+/// Limits that every session must have (DB-08). GX cannot set them behind a pooler.
+const LIMITS: [&str; 3] =
+    ["idle_in_transaction_session_timeout", "lock_timeout", "statement_timeout"];
+
+/// A pooler that gives each transaction another session of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pooler {
+    /// Whether prepared statements work in every session.
+    pub keeps_statements: bool,
+    /// Names of the limits that its sessions lack.
+    pub without_limits: Vec<String>,
+}
+
+impl Pooler {
+    /// Checks that GX can work with the pooler. `needs_sessions` means that a lock, a subscription
+    /// or a setting must outlast a transaction.
+    pub(crate) fn serves(&self, needs_sessions: bool) -> Result<(), PoolerRefusal> {
+        if needs_sessions {
+            Err(PoolerRefusal::SessionsNeeded)
+        } else if !self.keeps_statements {
+            Err(PoolerRefusal::StatementsForgotten)
+        } else if !self.without_limits.is_empty() {
+            Err(PoolerRefusal::WithoutLimits(self.without_limits.clone()))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Opens a connection and finds out whether a pooler shares its session. The session is set up
+/// unless it is shared, because a shared session serves other clients next.
+pub(crate) async fn open(
+    endpoint: &Endpoint,
+    purpose: &str,
+) -> Result<(PgConnection, Option<Pooler>), NotProven> {
+    let opened =
+        tokio::try_join!(Box::pin(endpoint.open(purpose)), Box::pin(endpoint.open("pooler check")));
+    let (mut conn, mut other) = opened.map_err(named)?;
+    if !shares_sessions(&mut conn, &mut other).await? {
+        endpoint.session.prepare(&mut conn).await?;
+        return Ok((conn, None));
+    }
+    let keeps_statements = keeps_statements(&mut conn, &mut other).await?;
+    let without_limits = store::without_limit(&mut conn, &LIMITS).await?;
+    Ok((conn, Some(Pooler { keeps_statements, without_limits })))
+}
+
+/// Returns the error of a failed connection; a pooler that rejects startup parameters has its own.
+fn named(error: sqlx::Error) -> NotProven {
+    let Some(said) = error.as_database_error() else { return error.into() };
+    let refused = said.code().as_deref() == Some("08P01");
+    if refused && said.message().contains("startup parameter") {
+        let said = said.message().to_owned();
+        return UnusableInstance::Pooler(PoolerRefusal::OptionsRefused(said)).into();
+    }
+    error.into()
+}
+
+async fn shares_sessions(one: &mut PgConnection, other: &mut PgConnection) -> sqlx::Result<bool> {
+    let own = store::session(one).await?;
+    for _ in 0..ROUNDS {
+        // The second connection asks first: if the pooler has no other session, the first one would
+        // wait for it.
+        let shares = store::begin(other).await? == own || store::session(one).await? != own;
+        store::rollback(other).await?;
+        if shares {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Prepares statements on both connections under the same names, as the driver does. A pooler that
+/// mixes them up fails, or runs the wrong one.
+async fn keeps_statements(one: &mut PgConnection, other: &mut PgConnection) -> sqlx::Result<bool> {
+    for _ in 0..ROUNDS {
+        for said in [store::prepared_one(one).await, store::prepared_other(other).await] {
+            match said {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(error) if is_about_statements(&error) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Returns whether a prepared statement was missing or existed already, or PgBouncer rejected it.
+fn is_about_statements(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    matches!(code.as_deref(), Some("26000" | "42P05" | "08P01"))
+}

@@ -1,0 +1,55 @@
+//! Checks the definitions of the chaincodes with which a ledger is started. Called by
+//! `build`.
+
+use std::collections::BTreeSet;
+
+use crate::{DevnetError, DevnetOptions};
+
+/// The names of a peer's own chaincodes.
+const SYSTEM_NAMES: [&str; 4] = ["_lifecycle", "cscc", "lscc", "qscc"];
+
+/// Refuses invalid names, names of system chaincodes, names that two services have, and policies
+/// and collections for a chaincode that is not deployed or cannot have them. A service may have
+/// the name of the GX contracts; it then replaces them.
+pub(crate) fn check(options: &DevnetOptions) -> Result<(), DevnetError> {
+    let wrong = |reason: String| Err(DevnetError::Chaincode { reason });
+    check_name(&options.chaincode)?;
+    let mut names = BTreeSet::new();
+    for service in &options.services {
+        check_name(&service.name)?;
+        if !names.insert(service.name.as_str()) {
+            return wrong(format!("{} is given twice; leave one out", service.name));
+        }
+    }
+    if let Some(name) = options.collections.keys().find(|name| !names.contains(name.as_str())) {
+        return wrong(format!(
+            "there are collections for {name}, but no such service; add the service, or leave them out"
+        ));
+    }
+    names.insert(&options.chaincode);
+    for name in options.policies.keys() {
+        if !names.contains(name.as_str()) {
+            let known: Vec<_> = names.into_iter().collect();
+            return wrong(format!(
+                "there is a policy for {name}, but no such chaincode; name one of {}",
+                known.join(", ")
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a name that a peer's lifecycle does not accept.
+fn check_name(name: &str) -> Result<(), DevnetError> {
+    let is_part = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric());
+    let reason = if SYSTEM_NAMES.contains(&name) {
+        format!("{name} is the name of a system chaincode; choose another")
+    } else if !name.split(['-', '_']).all(is_part) {
+        format!(
+            "{name:?} is not a valid chaincode name; use letters and digits, with single - or _ between"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(DevnetError::Chaincode { reason })
+}

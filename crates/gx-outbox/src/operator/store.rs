@@ -1,0 +1,189 @@
+//! SQL of what operators can see and do.
+
+use gx_db::PgConnection;
+use serde_json::Value;
+use sqlx::{query, query_as, query_scalar};
+use time::OffsetDateTime;
+
+use super::{AttemptRow, CommandFilter, CommandRow};
+
+/// Returns the command with this id.
+pub(crate) async fn get(
+    conn: &mut PgConnection,
+    command_id: &str,
+) -> Result<Option<CommandRow>, sqlx::Error> {
+    query_as!(
+        CommandRow,
+        r#"SELECT number AS "number!", "commandId" AS "command_id!", kind AS "kind!",
+                  status AS "status!", "aggregateKey" AS "aggregate_key!",
+                  "profileId" AS profile_id, "requestedBy" AS "requested_by!",
+                  attempts AS "attempts!", failures AS "failures!",
+                  "nextAttemptAt" AS "next_attempt_at!", "txId" AS tx_id,
+                  "blockNumber" AS block_number, outcome, prerequisite,
+                  "lastError" AS last_error, "giveUp" AS give_up, "createdAt" AS "created_at!",
+                  "settledAt" AS settled_at
+           FROM "OutboxHistory" WHERE "commandId" = $1"#,
+        command_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Returns the newest commands that a filter selects.
+pub(crate) async fn list(
+    conn: &mut PgConnection,
+    filter: &CommandFilter<'_>,
+    limit: i64,
+) -> Result<Vec<CommandRow>, sqlx::Error> {
+    query_as!(
+        CommandRow,
+        r#"SELECT number AS "number!", "commandId" AS "command_id!", kind AS "kind!",
+                  status AS "status!", "aggregateKey" AS "aggregate_key!",
+                  "profileId" AS profile_id, "requestedBy" AS "requested_by!",
+                  attempts AS "attempts!", failures AS "failures!",
+                  "nextAttemptAt" AS "next_attempt_at!", "txId" AS tx_id,
+                  "blockNumber" AS block_number, outcome, prerequisite,
+                  "lastError" AS last_error, "giveUp" AS give_up, "createdAt" AS "created_at!",
+                  "settledAt" AS settled_at
+           FROM "OutboxHistory"
+           WHERE ($1::text IS NULL OR status = $1)
+             AND ($2::text IS NULL OR kind = $2)
+             AND ($3::text IS NULL OR "profileId" = $3)
+             AND ($4::text IS NULL OR "aggregateKey" = $4)
+             AND ($5::bigint IS NULL OR number < $5)
+           ORDER BY number DESC LIMIT $6"#,
+        filter.status.map(|status| status.name()),
+        filter.kind.map(|kind| kind.name()),
+        filter.profile_id,
+        filter.aggregate_key,
+        filter.below,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Returns the newest attempts that carried a command. They were stored between its creation and
+/// its last change, which limits the search.
+pub(crate) async fn attempts(
+    conn: &mut PgConnection,
+    command_id: &str,
+    limit: i64,
+) -> Result<Vec<AttemptRow>, sqlx::Error> {
+    query_as!(
+        AttemptRow,
+        r#"SELECT a."txId" AS "tx_id!", a.purpose AS "purpose!", a.state AS "state!",
+                  a.sends AS "sends!", a."nextSendAt" AS "next_send_at!",
+                  a."errorClass" AS error_class, a."errorDetail" AS error_detail,
+                  a."validationCode" AS validation_code, a."blockNumber" AS block_number,
+                  a."createdAt" AS "created_at!", a."settledAt" AS settled_at
+           FROM "OutboxHistory" c
+           JOIN "LedgerAttemptHistory" a ON a."createdAt" BETWEEN c."createdAt" AND c."updatedAt"
+                                 AND a."commandIds" @> ARRAY[c."commandId"]
+           WHERE c."commandId" = $1
+           ORDER BY a."createdAt" DESC, a."txId" LIMIT $2"#,
+        command_id,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Makes a dead command PENDING with full budgets, unless the ledger has cancelled its id. Returns
+/// whether it did.
+pub(crate) async fn retry(
+    conn: &mut PgConnection,
+    command_id: &str,
+    now: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    let done = query!(
+        r#"UPDATE "OutboxCommand"
+           SET status = 'PENDING', attempts = 0, failures = '{}', suspicion = NULL,
+               together = NULL, "nextAttemptAt" = 'epoch', "giveUp" = NULL, "updatedAt" = $2
+           WHERE "commandId" = $1 AND status = 'DEAD' AND outcome IS NULL"#,
+        command_id,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Discards a dead command whose id the ledger has cancelled, and enqueues it under a new id.
+/// Returns its aggregate key, or `None` if there is no such command.
+pub(crate) async fn reissue(
+    conn: &mut PgConnection,
+    command_id: &str,
+    new_id: &str,
+    why: &Value,
+    kinds: &[String],
+    now: OffsetDateTime,
+) -> Result<Option<String>, sqlx::Error> {
+    query_scalar!(
+        r#"WITH old AS (
+               UPDATE "OutboxCommand"
+               SET status = 'DISCARDED', "giveUp" = $3, "settledAt" = $5::timestamptz,
+                   "updatedAt" = $5
+               WHERE "commandId" = $1 AND status = 'DEAD' AND outcome IS NOT NULL
+                 AND kind = ANY($4)
+               RETURNING kind, payload, "signerRole", "aggregateKey", lane, touches, "profileId",
+                         "requestedBy", "requestId")
+           INSERT INTO "OutboxCommand" ("commandId", kind, payload, "signerRole", "aggregateKey",
+                                        lane, touches, "profileId", "requestedBy", "requestId",
+                                        "nextAttemptAt", "createdAt", "updatedAt")
+           SELECT $2, kind, payload, "signerRole", "aggregateKey", lane, touches, "profileId",
+                  "requestedBy", "requestId", 'epoch', $5, $5
+           FROM old
+           RETURNING "aggregateKey""#,
+        command_id,
+        new_id,
+        why,
+        kinds,
+        now,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Discards a dead command that the ledger has cancelled. Returns its aggregate key, or `None` if
+/// there is no such command.
+pub(crate) async fn discard_cancelled(
+    conn: &mut PgConnection,
+    command_id: &str,
+    why: &Value,
+    now: OffsetDateTime,
+) -> Result<Option<String>, sqlx::Error> {
+    query_scalar!(
+        r#"UPDATE "OutboxCommand"
+           SET status = 'DISCARDED', "giveUp" = $2, prerequisite = NULL, "settledAt" = $3,
+               "updatedAt" = $3
+           WHERE "commandId" = $1 AND status = 'DEAD' AND outcome IS NOT NULL
+           RETURNING "aggregateKey""#,
+        command_id,
+        why,
+        now,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Marks a command to be cancelled on the ledger and then discarded. Returns whether it did.
+pub(crate) async fn cancel(
+    conn: &mut PgConnection,
+    command_id: &str,
+    why: &Value,
+    now: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    let done = query!(
+        r#"UPDATE "OutboxCommand"
+           SET status = 'PENDING', "giveUp" = $2, prerequisite = NULL,
+               "nextAttemptAt" = 'epoch', "updatedAt" = $3
+           WHERE "commandId" = $1 AND status IN ('PENDING', 'HELD', 'BLOCKED', 'DEAD')"#,
+        command_id,
+        why,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}

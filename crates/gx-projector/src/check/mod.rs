@@ -1,0 +1,13 @@
+//! Compares the read model, the database and the ledger, and reports what differs.
+
+mod commit_hashes;
+mod constants;
+mod postcondition;
+mod verify;
+
+pub(crate) use self::commit_hashes::CommitHashCheck;
+pub use self::constants::{Difference, differences};
+pub(crate) use self::postcondition::missing;
+pub use self::verify::{
+    Disagreement, FactDifference, Subject, Verification, Verifier, VerifyError, VerifyLimits,
+};

@@ -1,0 +1,27 @@
+//! A route with its owner and the callers that it accepts. Collected by `routes`.
+
+/// The callers that a route accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteAccess {
+    /// All callers, without a token.
+    Public,
+    /// People who are signed in.
+    User,
+    /// People who are signed in, including those who were denied and may submit again.
+    UserRetrying,
+    /// Administrators with at least this role.
+    Admin(&'static str),
+}
+
+/// One route of one service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteInfo {
+    /// The method: `GET`, `POST`, …
+    pub method: String,
+    /// The path, with parameters as `{name}`.
+    pub path: String,
+    /// Name of the service that owns the route.
+    pub service: &'static str,
+    /// The callers that the route accepts.
+    pub access: RouteAccess,
+}

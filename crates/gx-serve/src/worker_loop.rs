@@ -1,0 +1,151 @@
+//! The loop of a worker: it acquires resources, takes steps, and releases the resources. The
+//! submitter's and the projector's `run` call it.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// Work that is repeated in steps until the process stops.
+pub trait Worker: Send {
+    /// Why the work cannot go on.
+    type Halt: Send;
+    /// How long a running step may continue after shutdown was requested.
+    const STOP_GRACE: Duration = Duration::ZERO;
+
+    /// Reports that the loop is alive.
+    fn beat(&self);
+
+    /// Acquires the resources that the next step needs and the worker does not have.
+    fn acquire(&mut self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+
+    /// Takes a step, reports its result and returns the pause before the next step.
+    fn step(&mut self) -> impl Future<Output = Result<Pause, Self::Halt>> + Send;
+
+    /// Waits until there may be work.
+    fn woken(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
+    /// Releases the resources of the worker, so that another process can go on.
+    fn release(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+/// The pause between two steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// Wait for this time.
+    For(Duration),
+    /// Wait until there may be work, at most for this time.
+    UntilWoken(Duration),
+}
+
+/// Repeats the steps of a worker until `shutdown`, then releases its resources.
+///
+/// # Errors
+/// [`Worker::Halt`] if the work cannot go on.
+pub async fn run<W: Worker>(worker: &mut W, shutdown: &CancellationToken) -> Result<(), W::Halt> {
+    let ended = repeat(worker, shutdown).await;
+    worker.release().await;
+    ended
+}
+
+async fn repeat<W: Worker>(worker: &mut W, shutdown: &CancellationToken) -> Result<(), W::Halt> {
+    while !shutdown.is_cancelled() {
+        worker.beat();
+        worker.acquire().await;
+        let pause = tokio::select! {
+            step = Box::pin(worker.step()) => step?,
+            () = grace_after(shutdown, W::STOP_GRACE) => break,
+        };
+        shutdown.run_until_cancelled(rest(worker, pause)).await;
+    }
+    Ok(())
+}
+
+async fn rest(worker: &mut impl Worker, pause: Pause) {
+    match pause {
+        Pause::For(Duration::ZERO) => {}
+        Pause::For(time) => sleep(time).await,
+        Pause::UntilWoken(limit) => {
+            let _ = timeout(limit, worker.woken()).await;
+        }
+    }
+}
+
+async fn grace_after(shutdown: &CancellationToken, grace: Duration) {
+    shutdown.cancelled().await;
+    sleep(grace).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    const AN_HOUR: Duration = Duration::from_hours(1);
+
+    /// A worker that writes down what the loop does with it. In its second step it is told to stop,
+    /// or halts.
+    #[derive(Default)]
+    struct Diary {
+        lines: Vec<&'static str>,
+        steps: u32,
+        halts: bool,
+        notified: Notify,
+        shutdown: CancellationToken,
+    }
+
+    impl Worker for Diary {
+        type Halt = &'static str;
+
+        fn beat(&self) {}
+
+        async fn acquire(&mut self) {
+            self.lines.push("acquire");
+        }
+
+        async fn step(&mut self) -> Result<Pause, Self::Halt> {
+            self.lines.push("step");
+            self.steps += 1;
+            match (self.steps, self.halts) {
+                // What this step no longer sees is committed, and announced, before the step ends.
+                (1, _) => self.notified.notify_one(),
+                (_, true) => return Err("halted"),
+                (_, false) => self.shutdown.cancel(),
+            }
+            Ok(Pause::UntilWoken(AN_HOUR))
+        }
+
+        async fn woken(&mut self) {
+            self.notified.notified().await;
+        }
+
+        async fn release(&mut self) {
+            self.lines.push("release");
+        }
+    }
+
+    async fn run_diary(mut diary: Diary) -> (Result<(), &'static str>, Vec<&'static str>) {
+        let shutdown = diary.shutdown.clone();
+        let ended = run(&mut diary, &shutdown).await;
+        (ended, diary.lines)
+    }
+
+    #[tokio::test]
+    async fn a_wake_up_during_a_step_is_not_lost() {
+        let (ended, lines) = run_diary(Diary::default()).await;
+        assert_eq!(ended, Ok(()));
+        assert_eq!(lines, ["acquire", "step", "acquire", "step", "release"]);
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_halts_releases_what_it_has() {
+        let (ended, lines) = run_diary(Diary { halts: true, ..Diary::default() }).await;
+        assert_eq!(ended, Err("halted"));
+        assert_eq!(lines.last(), Some(&"release"));
+    }
+}

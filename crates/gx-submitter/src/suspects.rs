@@ -1,0 +1,173 @@
+//! Commands that failed alone before their envelope was stored. Each is charged if the next envelope
+//! of the same signer that passes the same step is valid. They are kept in memory: if a suspect is
+//! lost, its command is not charged. Sending and storing record failures, and the review of failures
+//! charges.
+
+use gx_model::SignerRole;
+
+use crate::evidence::Evidence;
+
+/// Limit of the suspects; the oldest is dropped first.
+const MAX_SUSPECTS: usize = 64;
+
+/// The steps at which a try can fail before its envelope is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Endorsement by the ledger.
+    Endorse,
+    /// Storing in the database.
+    Store,
+}
+
+/// The commands that failed alone, with the step at which they failed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Suspects(Vec<Suspect>);
+
+#[derive(Clone, Debug)]
+struct Suspect {
+    command_id: String,
+    signer: SignerRole,
+    step: Step,
+    /// The next envelope that passed this step.
+    witness: Option<String>,
+}
+
+impl Suspects {
+    /// Records a failure at a step, and drops the suspects at this step that have no witness yet:
+    /// they may have failed for the same reason. If the command was tried alone, `alone` holds its
+    /// id and signer, and the command becomes a suspect.
+    pub(crate) fn failed(&mut self, step: Step, alone: Option<(&str, SignerRole)>) {
+        self.0.retain(|one| {
+            let is_same = alone.is_some_and(|(id, _)| id == one.command_id);
+            !is_same && (one.step != step || one.witness.is_some())
+        });
+        if let Some((id, signer)) = alone {
+            if self.0.len() >= MAX_SUSPECTS {
+                self.0.remove(0);
+            }
+            self.0.push(Suspect { command_id: id.to_owned(), signer, step, witness: None });
+        }
+    }
+
+    /// Records that an envelope passed a step, as the witness of the suspects of the same signer.
+    pub(crate) fn passed(&mut self, step: Step, signer: SignerRole, tx_id: &str) {
+        let waiting = self.0.iter_mut().filter(|one| one.step == step && one.witness.is_none());
+        for one in waiting.filter(|one| one.signer == signer) {
+            one.witness = Some(tx_id.to_owned());
+        }
+    }
+
+    /// Drops the suspects whose witness was endorsed but not stored.
+    pub(crate) fn not_stored(&mut self, tx_id: &str) {
+        self.0.retain(|one| one.witness.as_deref() != Some(tx_id));
+    }
+
+    /// Returns whether a command is a suspect.
+    pub(crate) fn contains(&self, command_id: &str) -> bool {
+        self.0.iter().any(|one| one.command_id == command_id)
+    }
+
+    /// Takes the commands whose witnesses are valid and returns them to be charged.
+    pub(crate) fn take_charged(&mut self, evidence: &Evidence) -> Vec<String> {
+        let mut charged = Vec::new();
+        self.0.retain(|one| {
+            let Some(witness) = &one.witness else { return true };
+            match evidence.is_valid(witness) {
+                Some(true) => charged.push(one.command_id.clone()),
+                Some(false) => {}
+                // If no attempt is open, the witness ended long ago or was never sent: the suspect
+                // is dropped.
+                None => return evidence.open > 0,
+            }
+            false
+        });
+        charged
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gx_outbox::submitter::JudgedAttempt;
+    use time::macros::datetime;
+
+    use super::*;
+
+    fn alone(command_id: &str) -> Option<(&str, SignerRole)> {
+        Some((command_id, SignerRole::Admin))
+    }
+
+    fn evidence(verdicts: &[(&str, bool)]) -> Evidence {
+        let judged = verdicts.iter().map(|(tx_id, is_valid)| JudgedAttempt {
+            tx_id: (*tx_id).to_owned(),
+            block: 1,
+            code: None,
+            is_valid: *is_valid,
+            signer: Some(SignerRole::Admin),
+            commands: vec![],
+            settled_at: datetime!(2026-06-01 12:00 UTC),
+        });
+        Evidence { judged: judged.collect(), open: 1 }
+    }
+
+    /// OUT-15: a command that failed alone is charged when the next envelope is valid.
+    #[test]
+    fn a_suspect_is_charged_when_its_witness_is_valid() {
+        let mut suspects = Suspects::default();
+        suspects.failed(Step::Endorse, alone("a"));
+        suspects.passed(Step::Store, SignerRole::Admin, "tx0");
+        suspects.passed(Step::Endorse, SignerRole::Admin, "tx1");
+        suspects.passed(Step::Endorse, SignerRole::Admin, "tx2");
+        assert!(suspects.take_charged(&evidence(&[("tx0", true), ("tx2", true)])).is_empty());
+        assert_eq!(suspects.take_charged(&evidence(&[("tx1", true)])), ["a"]);
+        assert!(suspects.take_charged(&evidence(&[("tx1", true)])).is_empty());
+    }
+
+    /// OUT-15: a command whose signer's certificate has expired is not charged because another
+    /// signer's envelopes are valid.
+    #[test]
+    fn another_signers_envelope_witnesses_nothing() {
+        let mut suspects = Suspects::default();
+        suspects.failed(Step::Endorse, Some(("a", SignerRole::SuperAdmin)));
+        suspects.passed(Step::Endorse, SignerRole::Admin, "tx1");
+        assert!(suspects.take_charged(&evidence(&[("tx1", true)])).is_empty());
+        assert!(suspects.contains("a"));
+    }
+
+    /// OUT-15: a command that failed in a row of failures is not charged, and neither is one whose
+    /// witness failed.
+    #[test]
+    fn only_the_last_failure_in_a_row_makes_a_suspect() {
+        let mut suspects = Suspects::default();
+        suspects.failed(Step::Endorse, alone("a"));
+        suspects.failed(Step::Endorse, None);
+        suspects.failed(Step::Endorse, alone("b"));
+        suspects.failed(Step::Endorse, alone("c"));
+        suspects.passed(Step::Endorse, SignerRole::Admin, "tx1");
+        assert!(suspects.take_charged(&evidence(&[("tx1", false)])).is_empty());
+        suspects.failed(Step::Store, alone("d"));
+        suspects.passed(Step::Store, SignerRole::Admin, "tx2");
+        suspects.not_stored("tx2");
+        assert!(suspects.take_charged(&evidence(&[("tx1", true), ("tx2", true)])).is_empty());
+    }
+
+    #[test]
+    fn a_suspect_waits_for_its_witness_while_an_attempt_is_open() {
+        let mut suspects = Suspects::default();
+        suspects.failed(Step::Endorse, alone("a"));
+        suspects.passed(Step::Endorse, SignerRole::Admin, "tx1");
+        suspects.take_charged(&evidence(&[]));
+        assert!(suspects.contains("a"));
+        suspects.take_charged(&Evidence { judged: vec![], open: 0 });
+        assert!(!suspects.contains("a"));
+    }
+
+    #[test]
+    fn suspects_are_bounded() {
+        let mut suspects = Suspects::default();
+        for n in 0..1_000 {
+            suspects.failed(Step::Endorse, alone(&n.to_string()));
+            suspects.passed(Step::Endorse, SignerRole::Admin, "tx");
+        }
+        assert_eq!(suspects.take_charged(&evidence(&[("tx", true)])).len(), MAX_SUSPECTS);
+    }
+}

@@ -1,0 +1,46 @@
+//! The texts with which a started development stack tells its addresses and passwords: the `env`
+//! file, and the lines on standard output.
+
+use gx_db::cluster::PrivateCluster;
+
+use super::first_start::{ADMIN_EMAIL, ADMIN_PASSWORD_FILE};
+use super::{DataDir, Ports};
+use crate::print::out;
+
+/// File with shell exports.
+pub(crate) const ENV_FILE: &str = "env";
+
+/// Returns the content of the `env` file: shell exports.
+pub(super) fn environment(cluster: &PrivateCluster, ports: Ports, password: &str) -> String {
+    let exports = [
+        ("DATABASE_URL", cluster.url()),
+        ("GX_IDENTITY_URL", format!("http://{}", ports.identity())),
+        ("GX_TOKENOMICS_URL", format!("http://{}", ports.tokenomics())),
+        ("GX_ADMIN_URL", format!("http://{}", ports.admin())),
+        ("GX_EDGE_URL", format!("https://localhost:{}", ports.edge().port())),
+        ("GX_ADMIN_EMAIL", ADMIN_EMAIL.to_owned()),
+        ("GX_ADMIN_PASSWORD", password.to_owned()),
+    ];
+    exports.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect()
+}
+
+/// Prints that the stack is ready, which parts are degraded, and all addresses.
+pub(super) fn announce(dir: &DataDir, ports: Ports, ledger: &str, degraded: &[String]) {
+    let mut lines = vec!["GX is ready.".to_owned()];
+    lines.extend(degraded.iter().map(|part| format!("  degraded        {part}")));
+    lines.extend([
+        format!("  svc-identity    http://{}", ports.identity()),
+        format!("  svc-tokenomics  http://{}", ports.tokenomics()),
+        format!("  svc-admin       http://{}", ports.admin()),
+        format!("  public HTTPS    https://localhost:{}", ports.edge().port()),
+        format!("  ledger          {ledger}"),
+        format!("  settings        . {}", dir.join(ENV_FILE).display()),
+        format!(
+            "  administrator   {ADMIN_EMAIL}, password in {}",
+            dir.join(ADMIN_PASSWORD_FILE).display()
+        ),
+        format!("Try: curl http://{}/health", ports.identity()),
+    ]);
+    // The stack goes on if standard output is closed.
+    let _unread = out(&lines.join("\n"));
+}
