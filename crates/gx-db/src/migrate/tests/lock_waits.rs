@@ -57,10 +57,13 @@ async fn db_10_a_migration_that_waits_for_a_reader_keeps_no_other_reader_waiting
     let waits = std::cell::RefCell::new(BTreeSet::new());
     let look = async {
         while waits.borrow().len() < 3 {
-            // Each attempt begins to wait at its own time.
+            // Each attempt begins to wait at its own time. The databases of other tests are copies
+            // of one template, so their tables have the same oids.
             let seen: Option<String> = sqlx::query_scalar(
                 r#"SELECT waitstart::text FROM pg_locks
                    WHERE relation = '"UserProfile"'::regclass AND NOT granted
+                     AND database = (SELECT oid FROM pg_database
+                                     WHERE datname = current_database())
                      AND mode = 'AccessExclusiveLock' AND waitstart IS NOT NULL"#,
             )
             .fetch_optional(&mut looking)
