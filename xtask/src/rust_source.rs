@@ -32,15 +32,6 @@ pub(crate) struct Function {
     pub(crate) body: Option<Group>,
 }
 
-impl Function {
-    /// Returns the number of lines from the opening to the closing brace.
-    pub(crate) fn body_lines(&self) -> usize {
-        self.body
-            .as_ref()
-            .map_or(0, |body| body.span_close().end().line - body.span_open().start().line + 1)
-    }
-}
-
 /// Returns all functions of a file, also nested ones and those in bodies of macros.
 pub(crate) fn functions(stream: &TokenStream) -> Vec<Function> {
     let mut found = Vec::new();
@@ -108,7 +99,7 @@ fn function(
 }
 
 /// Returns the names in an attribute's path: `tokio` and `test` of `tokio::test(flavor = …)`.
-pub(crate) fn attribute_path(attribute: &TokenStream) -> Vec<String> {
+fn attribute_path(attribute: &TokenStream) -> Vec<String> {
     let mut path = Vec::new();
     for tree in attribute.clone() {
         match tree {
@@ -185,12 +176,5 @@ mod tests {
     fn attributes_belong_to_the_next_item_only() {
         let found = functions_of("#[test] struct S; fn plain() {}");
         assert!(!found[0].is_test);
-    }
-
-    #[test]
-    fn a_body_is_measured_from_brace_to_brace() {
-        let found = functions_of("trait T { fn declared(); }\nfn f()\n{\n 1;\n}");
-        assert_eq!(found[0].body_lines(), 0);
-        assert_eq!(found[1].body_lines(), 3);
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn run(repo: &Repo, mode: Mode) -> Result<bool, Error> {
     let unlisted = unlisted(repo)?;
     if let (Mode::Write, [_, ..]) = (mode, &*unlisted) {
         list(repo, &unlisted)?;
-        return run_again();
+        return run_again(repo);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -81,9 +81,9 @@ fn list(repo: &Repo, names: &[String]) -> Result<(), Error> {
 }
 
 /// Builds this program with the new list and runs it.
-fn run_again() -> Result<bool, Error> {
+fn run_again(repo: &Repo) -> Result<bool, Error> {
     let arguments = ["xtask", "schema", "--write"];
-    let status = Command::new("cargo").args(arguments).status();
+    let status = Command::new("cargo").args(arguments).current_dir(repo.path("")).status();
     let failed = |why: std::io::Error| Error::Cargo {
         arguments: arguments.join(" "),
         message: why.to_string(),

@@ -1,7 +1,7 @@
 //! A service in process for tests, with its own database and a clock that tests move. Every
 //! response is checked against the OpenAPI document (API-09).
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc, reason = "for tests only")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "for tests only")]
 
 use std::task::Poll;
 
@@ -10,7 +10,7 @@ use axum::body::Body;
 use gx_db::DatabaseSettings;
 use gx_db::testing::TestDatabase;
 use gx_model::{AccountStatus, Clock, DenialFinality};
-use gx_serve::{Client, Entropy, Service, conformity};
+use gx_serve::{Client, Entropy, RouteAccess, RouteInfo, Service, conformity};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -194,6 +194,34 @@ impl TestHost {
         let mut conn = self.base.connection().await.unwrap();
         let client = Client::default();
         self.base.auth.sessions.open(&mut conn, realm, subject, role, &client).await.unwrap()
+    }
+
+    /// Asks every route of a service for people as each kind of caller: without a token and with an
+    /// administrator's token the answer is 401, with the token of an active person it is neither
+    /// 401 nor 403. Returns the routes that anybody may use.
+    pub async fn check_access_of_people(&self) -> Vec<&str> {
+        let person = self.add_person("access@gxtest.com", AccountStatus::Active).await;
+        let administrator = self.add_administrator(AdminRole::SuperAdmin).await.access_token;
+        let mut public = Vec::new();
+        for RouteInfo { method, path, access, .. } in &self.service.routes {
+            match access {
+                RouteAccess::Public => {
+                    public.push(path.as_str());
+                    continue;
+                }
+                RouteAccess::User | RouteAccess::UserRetrying => {}
+                RouteAccess::Admin(_) => panic!("{path} is open to administrators"),
+            }
+            let segments = path.split('/');
+            let named = segments.map(|part| if part.starts_with('{') { "nobody" } else { part });
+            let url = named.collect::<Vec<_>>().join("/");
+            let code = async |token: &str| self.ask(method, &url).token(token).send().await.code();
+            assert_eq!(code("").await, 401, "{method} {path} without a token");
+            assert_eq!(code(&administrator).await, 401, "{method} {path} for an administrator");
+            let own = code(&self.session_of(&person).await.access_token).await;
+            assert!(![401, 403].contains(&own), "{method} {path}: {own} for a person");
+        }
+        public
     }
 
     /// Returns a session of the database that holds the statement's locks until it is dropped.

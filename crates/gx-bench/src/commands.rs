@@ -13,7 +13,7 @@ const SENT_TOGETHER: u64 = 1_000;
 
 /// The commands of a benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Wanted {
+pub(crate) enum CommandPattern {
     /// Each person pays another one, and another receiver in the next round.
     Transfers,
     /// Everybody except person number 0 pays that person.
@@ -22,7 +22,7 @@ pub(crate) enum Wanted {
     OneCountry,
 }
 
-impl Wanted {
+impl CommandPattern {
     /// Returns command number `n`, from 0, with its id. `people` is the number of people on the
     /// chain, at least two.
     pub(crate) fn command(self, n: u64, people: u64) -> (CommandId, Command) {
@@ -55,7 +55,7 @@ impl Wanted {
         value.get_name().to_owned()
     }
 
-    /// Returns the number of the person of a [`Wanted::OneCountry`] command, who is not on the
+    /// Returns the number of the person of a [`CommandPattern::OneCountry`] command, who is not on the
     /// chain.
     pub(crate) fn newcomer(n: u64, people: u64) -> u64 {
         people::resident(people + n / 2)

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::commands::Wanted;
+use crate::commands::CommandPattern;
 use crate::error::BenchError;
 use crate::worker::Workplace;
 
@@ -25,7 +25,7 @@ const TICK: Duration = Duration::from_millis(2);
 #[derive(Args)]
 pub(crate) struct EnqueueArgs {
     place: PathBuf,
-    wanted: Wanted,
+    wanted: CommandPattern,
     people: u64,
     per_second: u32,
     first: u64,
@@ -79,7 +79,7 @@ impl Enqueueing {
     /// Enqueues one command and commits.
     pub(crate) async fn enqueue(
         &self,
-        wanted: Wanted,
+        wanted: CommandPattern,
         number: u64,
         people: u64,
     ) -> Result<(), BenchError> {

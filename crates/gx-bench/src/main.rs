@@ -4,7 +4,7 @@
 //! with a hidden command) and exchanges lines of JSON with it. In each repetition it measures the
 //! row's limit right before the row, so that other load on the machine affects both.
 
-#![allow(clippy::float_arithmetic, reason = "rates and ratios are no money")]
+#![expect(clippy::float_arithmetic, reason = "rates and ratios are no money")]
 
 mod child_process;
 mod commands;

@@ -203,7 +203,7 @@ pub(crate) fn cpu_us(before: Usage, after: Usage, operations: u64) -> f64 {
 pub(crate) fn quantile(values: &mut [f64], part: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let last = values.len().saturating_sub(1);
-    #[allow(
+    #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a part of an index is an index"
@@ -212,7 +212,6 @@ pub(crate) fn quantile(values: &mut [f64], part: f64) -> f64 {
     values.get(at).copied().unwrap_or(f64::NAN)
 }
 
-#[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
 pub(crate) fn as_rate(count: u64) -> f64 {
     count as f64
 }

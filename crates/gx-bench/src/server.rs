@@ -123,7 +123,7 @@ pub(crate) async fn devnet(data_dir: PathBuf) -> Result<(), BenchError> {
     };
     let signers =
         Signers { super_admin: signer(SignerRole::SuperAdmin), admin: signer(SignerRole::Admin) };
-    introduce(&Target {
+    print_target(&Target {
         endpoint: devnet.endpoint(),
         tls_root_pem: devnet.tls_root_pem(),
         server_name: None,
@@ -144,7 +144,7 @@ pub(crate) async fn empty() -> Result<(), BenchError> {
     let identity = Identity::from_pem(&pem, certified.signing_key.serialize_pem());
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let endpoint = format!("localhost:{}", listener.local_addr()?.port());
-    introduce(&Target {
+    print_target(&Target {
         endpoint,
         tls_root_pem: pem,
         server_name: None,
@@ -162,7 +162,7 @@ pub(crate) async fn empty() -> Result<(), BenchError> {
     }
 }
 
-fn introduce(target: &Target) -> Result<(), BenchError> {
+fn print_target(target: &Target) -> Result<(), BenchError> {
     println!("{}", serde_json::to_string(target)?);
     Ok(())
 }

@@ -51,8 +51,8 @@ async fn out_02_each_listed_command_is_accepted_and_an_unlisted_one_refused() {
     }
 }
 
-/// The copies of a table, for the archive and for a rebuild, have its CHECKs. The archive keeps finished
-/// rows only, so that it may lack some.
+/// The copies of a table, for the archive and for a rebuild, have its CHECKs. The archive keeps
+/// finished rows only, so that it may lack some.
 #[tokio::test]
 async fn the_checks_of_a_table_are_the_same_on_its_copies() {
     let database = TestDatabase::create().await;

@@ -73,7 +73,6 @@ pub(crate) fn own_tip(heights: &[PeerHeight]) -> Option<u64> {
 }
 
 /// Sets the height of each peer and whether it is set aside. An unknown height is NaN.
-#[allow(clippy::cast_precision_loss, reason = "a gauge is for looking at")]
 pub(crate) fn show_heights(heights: &[PeerHeight]) {
     for peer in heights {
         let height = peer.height.as_ref().map_or(f64::NAN, |height| *height as f64);

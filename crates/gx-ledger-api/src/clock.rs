@@ -33,7 +33,7 @@ impl Clock {
     }
 
     /// Returns the current time in UTC, cut to milliseconds, the precision of stored times.
-    #[allow(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     pub fn now(&self) -> OffsetDateTime {
         let now = match &self.0 {
             Source::System => OffsetDateTime::now_utc(),

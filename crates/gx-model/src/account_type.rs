@@ -2,7 +2,7 @@
 
 /// The type of an account's holder. The digits B, C and D are reserved, and no id has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs, reason = "each name says what the type is for")]
+#[expect(missing_docs, reason = "each name says what the type is for")]
 pub enum AccountType {
     Individual,
     ForProfit,

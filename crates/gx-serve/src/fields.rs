@@ -57,7 +57,7 @@ impl<T> Change<T> {
     }
 
     /// Returns whether the field changes.
-    pub fn is_some(&self) -> bool {
+    pub fn is_change(&self) -> bool {
         !matches!(self, Self::Keep)
     }
 }
@@ -138,7 +138,7 @@ impl Fields {
 
     /// Reads a required field.
     pub fn required<T: Field>(&mut self, name: &'static str) -> Option<T> {
-        match self.take(name) {
+        match self.find(name) {
             None => {
                 self.refuse(name, FieldError::new("required", "is required"));
                 None
@@ -148,9 +148,8 @@ impl Fields {
     }
 
     /// Reads a field that may be absent or `null`. The outer `None` means that it is invalid.
-    #[allow(clippy::option_option, reason = "absent and wrong are different answers")]
     pub fn optional<T: Field>(&mut self, name: &'static str) -> Option<Option<T>> {
-        match self.take(name) {
+        match self.find(name) {
             None | Some(Value::Null) => Some(None),
             Some(value) => self.parse(name, &value).map(Some),
         }
@@ -158,7 +157,7 @@ impl Fields {
 
     /// Reads a field of a PATCH that `null` empties. `None` means that it is invalid.
     pub fn change<T: Field>(&mut self, name: &'static str) -> Option<Change<T>> {
-        match self.take(name) {
+        match self.find(name) {
             None => Some(Change::Keep),
             Some(Value::Null) => Some(Change::Clear),
             Some(value) => self.parse(name, &value).map(Change::Set),
@@ -166,9 +165,8 @@ impl Fields {
     }
 
     /// Reads a field of a PATCH that cannot be empty. The outer `None` means that it is invalid.
-    #[allow(clippy::option_option, reason = "absent and wrong are different answers")]
     pub fn change_only<T: Field>(&mut self, name: &'static str) -> Option<Option<T>> {
-        match self.take(name) {
+        match self.find(name) {
             None => Some(None),
             Some(Value::Null) => {
                 let message = "cannot be emptied; leave it out to keep it";
@@ -194,7 +192,8 @@ impl Fields {
         T::read(value).map_err(|error| self.refuse(name, error)).ok()
     }
 
-    fn take(&mut self, name: &'static str) -> Option<Value> {
+    /// Returns the value of a field, which is then known. Refuses a field that is given twice.
+    fn find(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);
         let mut given = self.members.0.iter().filter(|(member, _)| member == name);
         let first = given.next().map(|(_, value)| value.clone());

@@ -62,9 +62,6 @@ pub mod kind {
     /// The client took too long to send the request.
     pub const REQUEST_TIMEOUT: ProblemKind =
         ProblemKind::new("request_timeout", 408, "The request took too long to arrive");
-    /// The state of the object does not allow the action.
-    pub const CONFLICT: ProblemKind =
-        ProblemKind::new("conflict", 409, "The current state does not allow this");
     /// The body exceeds the limit of the route.
     pub const BODY_TOO_LARGE: ProblemKind =
         ProblemKind::new("body_too_large", 413, "The body is too large");
@@ -90,7 +87,7 @@ pub mod kind {
     pub const TIMEOUT: ProblemKind = ProblemKind::new("timeout", 504, "The response took too long");
 
     /// All kinds of this module, as the page `/problems` lists them.
-    pub const ALL: [&ProblemKind; 17] = [
+    pub const ALL: [&ProblemKind; 16] = [
         &VALIDATION_FAILED,
         &MALFORMED_JSON,
         &BAD_REQUEST,
@@ -99,7 +96,6 @@ pub mod kind {
         &NOT_FOUND,
         &METHOD_NOT_ALLOWED,
         &REQUEST_TIMEOUT,
-        &CONFLICT,
         &BODY_TOO_LARGE,
         &URI_TOO_LONG,
         &UNSUPPORTED_MEDIA_TYPE,

@@ -32,7 +32,6 @@ pub struct LogSettings {
 }
 
 /// Converts a count to the value of a gauge. Beyond 2^53 the last digits are lost.
-#[allow(clippy::cast_precision_loss, reason = "a gauge is for looking at")]
 pub fn as_gauge(count: impl Into<i128>) -> f64 {
     count.into() as f64
 }

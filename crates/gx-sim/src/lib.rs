@@ -7,7 +7,7 @@
 //! does to an envelope, and when a database is restored. Storms hit everything at once. At the end
 //! the faults stop, all work is finished, and the guarantees of GX are checked against the chain. A
 //! seed always gives the same run.
-#![allow(
+#![expect(
     clippy::panic,
     clippy::unwrap_used,
     reason = "only tests use this crate; a panic is a failed run"

@@ -132,8 +132,8 @@ async fn register(context: &SubmitterContext) -> Option<Listener> {
     }
 }
 
-/// Returns the pause until the next due time, at most one poll interval. If commands come one by one,
-/// more of them gather in the pause after a step.
+/// Returns the pause until the next due time, at most one poll interval. If commands come one by
+/// one, more of them gather in the pause after a step.
 async fn pause_after(submitter: &Submitter, progress: &Progress) -> Pause {
     let (now, poll) = (submitter.now(), submitter.settings.poll());
     let due = match progress {

@@ -1,7 +1,7 @@
-//! Commands that failed alone before their envelope was stored. Each is charged if the next envelope
-//! of the same signer that passes the same step is valid. They are kept in memory: if a suspect is
-//! lost, its command is not charged. Sending and storing record failures, and the review of failures
-//! charges.
+//! Commands that failed alone before their envelope was stored. Each is charged if the next
+//! envelope of the same signer that passes the same step is valid. They are kept in memory: if a
+//! suspect is lost, its command is not charged. Sending and storing record failures, and the review
+//! of failures charges.
 
 use gx_model::SignerRole;
 
@@ -68,7 +68,7 @@ impl Suspects {
     }
 
     /// Takes the commands whose witnesses are valid and returns them to be charged.
-    pub(crate) fn take_charged(&mut self, evidence: &Evidence) -> Vec<String> {
+    pub(crate) fn take_to_charge(&mut self, evidence: &Evidence) -> Vec<String> {
         let mut charged = Vec::new();
         self.0.retain(|one| {
             let Some(witness) = &one.witness else { return true };
@@ -117,9 +117,9 @@ mod tests {
         suspects.passed(Step::Store, SignerRole::Admin, "tx0");
         suspects.passed(Step::Endorse, SignerRole::Admin, "tx1");
         suspects.passed(Step::Endorse, SignerRole::Admin, "tx2");
-        assert!(suspects.take_charged(&evidence(&[("tx0", true), ("tx2", true)])).is_empty());
-        assert_eq!(suspects.take_charged(&evidence(&[("tx1", true)])), ["a"]);
-        assert!(suspects.take_charged(&evidence(&[("tx1", true)])).is_empty());
+        assert!(suspects.take_to_charge(&evidence(&[("tx0", true), ("tx2", true)])).is_empty());
+        assert_eq!(suspects.take_to_charge(&evidence(&[("tx1", true)])), ["a"]);
+        assert!(suspects.take_to_charge(&evidence(&[("tx1", true)])).is_empty());
     }
 
     /// OUT-15: a command whose signer's certificate has expired is not charged because another
@@ -129,7 +129,7 @@ mod tests {
         let mut suspects = Suspects::default();
         suspects.failed(Step::Endorse, Some(("a", SignerRole::SuperAdmin)));
         suspects.passed(Step::Endorse, SignerRole::Admin, "tx1");
-        assert!(suspects.take_charged(&evidence(&[("tx1", true)])).is_empty());
+        assert!(suspects.take_to_charge(&evidence(&[("tx1", true)])).is_empty());
         assert!(suspects.contains("a"));
     }
 
@@ -143,11 +143,11 @@ mod tests {
         suspects.failed(Step::Endorse, alone("b"));
         suspects.failed(Step::Endorse, alone("c"));
         suspects.passed(Step::Endorse, SignerRole::Admin, "tx1");
-        assert!(suspects.take_charged(&evidence(&[("tx1", false)])).is_empty());
+        assert!(suspects.take_to_charge(&evidence(&[("tx1", false)])).is_empty());
         suspects.failed(Step::Store, alone("d"));
         suspects.passed(Step::Store, SignerRole::Admin, "tx2");
         suspects.not_stored("tx2");
-        assert!(suspects.take_charged(&evidence(&[("tx1", true), ("tx2", true)])).is_empty());
+        assert!(suspects.take_to_charge(&evidence(&[("tx1", true), ("tx2", true)])).is_empty());
     }
 
     #[test]
@@ -155,9 +155,9 @@ mod tests {
         let mut suspects = Suspects::default();
         suspects.failed(Step::Endorse, alone("a"));
         suspects.passed(Step::Endorse, SignerRole::Admin, "tx1");
-        suspects.take_charged(&evidence(&[]));
+        suspects.take_to_charge(&evidence(&[]));
         assert!(suspects.contains("a"));
-        suspects.take_charged(&Evidence { judged: vec![], open: 0 });
+        suspects.take_to_charge(&Evidence { judged: vec![], open: 0 });
         assert!(!suspects.contains("a"));
     }
 
@@ -168,6 +168,6 @@ mod tests {
             suspects.failed(Step::Endorse, alone(&n.to_string()));
             suspects.passed(Step::Endorse, SignerRole::Admin, "tx");
         }
-        assert_eq!(suspects.take_charged(&evidence(&[("tx", true)])).len(), MAX_SUSPECTS);
+        assert_eq!(suspects.take_to_charge(&evidence(&[("tx", true)])).len(), MAX_SUSPECTS);
     }
 }

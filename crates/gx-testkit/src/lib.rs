@@ -1,6 +1,6 @@
 //! A [`World`] for tests: a database, a development ledger, all services and both workers in one
 //! process, and functions for what people and administrators do.
-#![allow(
+#![expect(
     clippy::panic,
     clippy::unwrap_used,
     reason = "only tests use this crate; a panic is a failed test"

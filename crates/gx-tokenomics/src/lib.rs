@@ -4,6 +4,8 @@
 mod amount;
 mod ledger;
 mod supply;
+#[cfg(test)]
+mod tests;
 mod transfers;
 mod wallets;
 

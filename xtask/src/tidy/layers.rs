@@ -1,6 +1,7 @@
 //! Rules about the dependencies between crates.
 //!
-//! binary → services and workers → outbox, serve, fabric-client → db, contract, proto → model → ledger-api
+//! binary → services and workers → outbox, serve, fabric-client → db, contract, proto → model →
+//! ledger-api
 
 use std::collections::BTreeSet;
 
@@ -156,6 +157,16 @@ mod tests {
 
     fn messages(workspace: &Workspace) -> Vec<String> {
         check(workspace).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_crate_has_a_row_in_the_architecture() {
+        let page = crate::repo::Repo::of_this_crate().read("ARCHITECTURE.md").unwrap();
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" |"));
+        let listed: Vec<&str> = rows.flat_map(|(cell, _)| cell.split('`')).collect();
+        let missing: Vec<&str> =
+            LAYERS.iter().map(|(name, _)| *name).filter(|name| !listed.contains(name)).collect();
+        assert!(missing.is_empty(), "ARCHITECTURE.md has no row for {missing:?}");
     }
 
     #[test]

@@ -5,6 +5,8 @@ use crate::repo::TextFile;
 
 /// Most lines of a Rust file: a longer one has more than one subject.
 const MAX_LINES: usize = 500;
+/// Most columns of a line of a comment. A table and a link may be wider.
+const MAX_COMMENT_COLUMNS: usize = 100;
 
 /// Forbidden texts with the reason. Each text is in two parts, so that this file, which is checked,
 /// too, does not contain it.
@@ -42,12 +44,24 @@ pub(crate) fn check(file: &TextFile) -> Vec<Finding> {
                 findings.push(Finding::new(place, format!("`{word}`: {reason}")));
             }
         }
+        if file.is_rust() && is_wide_comment(line) {
+            let message = format!("a comment above {MAX_COMMENT_COLUMNS} columns: wrap it");
+            findings.push(Finding::new(format!("{}:{number}", file.path), message));
+        }
         if line.ends_with([' ', '\t']) {
             findings
                 .push(Finding::new(format!("{}:{number}", file.path), "space at the line's end"));
         }
     }
     findings
+}
+
+fn is_wide_comment(line: &str) -> bool {
+    let text = line.trim_start();
+    text.starts_with("//")
+        && !text.starts_with("//! |")
+        && !text.contains("](")
+        && line.chars().count() > MAX_COMMENT_COLUMNS
 }
 
 fn is_lock_file(path: &str) -> bool {
@@ -70,6 +84,17 @@ mod tests {
             findings("a.sh", &text),
             [format!("a.sh:2: `{}{}`: an absolute path of one machine", "/ho", "me/")]
         );
+    }
+
+    #[test]
+    fn wide_comments_are_found_and_tables_are_not() {
+        let wide = "x".repeat(MAX_COMMENT_COLUMNS);
+        assert_eq!(
+            findings("a.rs", &format!("    // {wide}")),
+            ["a.rs:1: a comment above 100 columns: wrap it"]
+        );
+        assert!(findings("a.rs", &format!("//! | {wide} |")).is_empty());
+        assert!(findings("a.rs", &format!("let x = \"{wide}\";")).is_empty());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
 use super::ProfileId;
-use super::store::{self, Filter, Freeze, Search, UserDetail, UserItem, VerificationItem};
+use super::store::{self, UserFilter, Freeze, Search, UserDetail, UserItem, VerificationItem};
 use crate::ServiceState;
 
 /// Filters and page of a list of people.
@@ -117,7 +117,7 @@ pub(crate) async fn list(
     Query(wanted): Query<UserQuery>,
 ) -> Result<Reply<Page<UserItem>>, Problem> {
     let above = wanted.key()?;
-    let filter = Filter {
+    let filter = UserFilter {
         status: wanted.status.map(AccountStatus::name),
         country: wanted.country.as_ref().map(|country| country.0.to_string()),
         search: wanted.q.as_ref(),

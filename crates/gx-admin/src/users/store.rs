@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 time::serde::format_description!(day, Date, "[year]-[month]-[day]");
 
 /// Filters of a list of people; `None` matches all.
-pub(crate) struct Filter<'a> {
+pub(crate) struct UserFilter<'a> {
     pub(crate) status: Option<&'a str>,
     pub(crate) country: Option<String>,
     pub(crate) search: Option<&'a Search>,
@@ -135,7 +135,7 @@ pub(crate) struct VerificationItem {
 /// Returns people in the order of their registration, after the time and id in `above`.
 pub(crate) async fn list(
     conn: &mut PgConnection,
-    filter: &Filter<'_>,
+    filter: &UserFilter<'_>,
     above: Option<&(OffsetDateTime, String)>,
     limit: i64,
 ) -> Result<Vec<UserItem>, sqlx::Error> {

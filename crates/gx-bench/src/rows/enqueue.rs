@@ -6,7 +6,7 @@ use gx_model::Clock;
 use gx_outbox::enqueue::NewCommand;
 use sqlx::{Connection as _, PgConnection};
 
-use crate::commands::Wanted;
+use crate::commands::CommandPattern;
 use crate::error::BenchError;
 use crate::people;
 use crate::row::quantile;
@@ -72,7 +72,7 @@ async fn measure(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
 
 /// Returns the duration of one transaction in milliseconds.
 async fn transaction(conn: &mut PgConnection, next: u64, extra: Extra) -> Result<f64, BenchError> {
-    let (command_id, command) = Wanted::Transfers.command(next, PEOPLE);
+    let (command_id, command) = CommandPattern::Transfers.command(next, PEOPLE);
     let profile_id = people::profile_id(next % PEOPLE);
     let start = Instant::now();
     let mut tx = conn.begin().await?;

@@ -7,7 +7,7 @@ use gx_outbox::enqueue::Waker;
 use sqlx::{Connection as _, PgConnection};
 
 use crate::child_process::Process;
-use crate::commands::Wanted;
+use crate::commands::CommandPattern;
 use crate::enqueuer::Enqueueing;
 use crate::environment::{Environment, applied};
 use crate::error::BenchError;
@@ -114,7 +114,7 @@ async fn one_command(
     number: u64,
 ) -> Result<f64, BenchError> {
     let (block, _) = commands::events_after(conn, 0).await?;
-    service.enqueue(Wanted::Transfers, number, PEOPLE).await?;
+    service.enqueue(CommandPattern::Transfers, number, PEOPLE).await?;
     let committed_ns = Clock::system().now().unix_timestamp_nanos();
     let sent_ns = loop {
         let stepped: Stepped = submitter.receive().await?;
@@ -232,7 +232,6 @@ impl EmptyCalls {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "differences stay far below 2^52")]
 fn as_ms(ns: i128) -> f64 {
     ns as f64 / 1e6
 }

@@ -10,7 +10,7 @@ use rand::RngExt as _;
 use serde::Deserialize;
 use sqlx::{Connection as _, PgConnection};
 
-use crate::commands::Wanted;
+use crate::commands::CommandPattern;
 use crate::error::BenchError;
 use crate::load::CONCURRENCY;
 use crate::people;
@@ -75,7 +75,7 @@ async fn measure(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
         let theirs = settled.count;
         let range = (next, next + plan.operations);
         next += plan.operations;
-        Wanted::Transfers.enqueue_all(&mut conn, range, people).await?;
+        CommandPattern::Transfers.enqueue_all(&mut conn, range, people).await?;
         let start = Instant::now();
         settled.wait(&mut conn, plan.operations, LONGEST).await?;
         let measured = as_rate(settled.count - theirs) / start.elapsed().as_secs_f64();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::child_process::{Process, Usage};
-use crate::commands::Wanted;
+use crate::commands::CommandPattern;
 use crate::environment::{Environment, applied};
 use crate::error::BenchError;
 use crate::people::{self, Recipe};
@@ -72,7 +72,7 @@ pub(crate) const HOT_ACCOUNT: Row = Row {
     target: RowTarget::AtLeast(1_000.0),
     sizes: &[15_000],
     measure: |plan| {
-        let kind = Kind { wanted: Wanted::ToOne, per_second: Some(1_050), ..Kind::PLAIN };
+        let kind = Kind { wanted: CommandPattern::ToOne, per_second: Some(1_050), ..Kind::PLAIN };
         Box::pin(async move { measure(plan, &kind).await }) as Measuring<'_>
     },
     ..PATTERN
@@ -85,7 +85,7 @@ pub(crate) const HOT_COUNTRY: Row = Row {
     target: RowTarget::AtLeast(1_000.0),
     sizes: &[10_000],
     measure: |plan| {
-        let kind = Kind { wanted: Wanted::OneCountry, ..Kind::PLAIN };
+        let kind = Kind { wanted: CommandPattern::OneCountry, ..Kind::PLAIN };
         Box::pin(async move { measure(plan, &kind).await }) as Measuring<'_>
     },
     ..PATTERN
@@ -118,7 +118,7 @@ const ALONE: &str = "alone";
 
 /// The conditions of a row.
 struct Kind {
-    wanted: Wanted,
+    wanted: CommandPattern,
     /// The rate at which commands are enqueued; `None` if all are enqueued before.
     per_second: Option<u32>,
     /// Number of settled commands in the table.
@@ -129,7 +129,7 @@ struct Kind {
 
 impl Kind {
     const PLAIN: Self =
-        Self { wanted: Wanted::Transfers, per_second: None, finished: 0, old_snapshot: false };
+        Self { wanted: CommandPattern::Transfers, per_second: None, finished: 0, old_snapshot: false };
 }
 
 async fn measure(plan: &Plan<'_>, kind: &Kind) -> Result<Measurement, BenchError> {
@@ -197,7 +197,7 @@ async fn sql_alone(env: &Environment<'_>, people: u64, commands: u64) -> Result<
     env.postgres.remove(ALONE).await?;
     env.postgres.copy(ALONE, WORKED).await?;
     let mut conn = env.postgres.connect(ALONE).await?;
-    Wanted::Transfers.enqueue_all(&mut conn, (0, commands), people).await?;
+    CommandPattern::Transfers.enqueue_all(&mut conn, (0, commands), people).await?;
     databases::vacuum_analyze(&mut conn).await?;
     conn.close().await?;
     let mut alone = env.worker("sql-alone", ALONE)?;
@@ -218,8 +218,8 @@ async fn prepare(
     people: u64,
     total: u64,
 ) -> Result<(), BenchError> {
-    if kind.wanted == Wanted::OneCountry {
-        let newcomers = (0..total).step_by(2).map(|n| Wanted::newcomer(n, people));
+    if kind.wanted == CommandPattern::OneCountry {
+        let newcomers = (0..total).step_by(2).map(|n| CommandPattern::newcomer(n, people));
         people::add(conn, newcomers.filter(|number| *number >= people)).await?;
     }
     if kind.finished > 0 {

@@ -4,7 +4,7 @@
 //! The first process that needs the server starts it. It stops when the last process has ended,
 //! even if that was killed. All functions panic instead of returning errors.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test without its database has failed")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test without its database has failed")]
 
 mod janitor;
 mod leash;

@@ -8,7 +8,7 @@ use gx_fabric_proto::protos::Endorsement;
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
-use super::peers::{PeerFailure, chaincode_failed, counted_on, process};
+use super::peers::{PeerFailure, chaincode_failed, reachable_peers, process};
 use super::unpack;
 use crate::endorser::{Simulated, envelope};
 use crate::faults::RawEvent;
@@ -86,7 +86,7 @@ impl Collection {
     /// Collects endorsements from these organisations. The caller is responsible for the choice.
     async fn by_organizations(&mut self, organizations: &[String]) -> Result<(), Status> {
         let known = self.is_known();
-        let peers = counted_on(&self.node, &self.own);
+        let peers = reachable_peers(&self.node, &self.own);
         let find = |org: &String| peers.iter().find(|peer| known && org == peer.msp_id).cloned();
         let missing: Vec<_> = organizations.iter().filter(|org| find(org).is_none()).collect();
         if !missing.is_empty() {
@@ -166,7 +166,7 @@ impl Collection {
         policies: &[SignaturePolicy],
         guarded: &[&CollectionUse],
     ) -> Vec<Vec<Arc<Peer>>> {
-        let mut peers = counted_on(&self.node, &self.own);
+        let mut peers = reachable_peers(&self.node, &self.own);
         peers.retain(|peer| guarded.iter().all(|part| self.node.holds(peer, part)));
         let mut sets = subsets(&peers);
         sets.sort_by_key(Vec::len);

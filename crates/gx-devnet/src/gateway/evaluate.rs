@@ -7,7 +7,7 @@ use gx_fabric_proto::gateway::{EvaluateRequest, EvaluateResponse};
 use gx_fabric_proto::protos::Response as ChaincodeResponse;
 use tonic::Status;
 
-use super::peers::{counted_on, process};
+use super::peers::{reachable_peers, process};
 use super::unpack;
 use crate::chaincode::is_system;
 use crate::node::{Node, Peer};
@@ -34,7 +34,7 @@ pub(super) async fn evaluate(
     if protects_transient {
         targets.push(own.msp_id.to_owned());
     }
-    let mut peers = counted_on(node, own);
+    let mut peers = reachable_peers(node, own);
     peers.retain(|peer| targets.is_empty() || targets.iter().any(|org| org == peer.msp_id));
     let name = &proposal.chaincode;
     let is_there = node.chaincodes.get(name).is_some() || is_system(name);

@@ -25,7 +25,7 @@ pub(super) struct PeerFailure {
 }
 
 /// Returns the peers on which this one counts, itself first.
-pub(super) fn counted_on(node: &Node, own: &Arc<Peer>) -> Vec<Arc<Peer>> {
+pub(super) fn reachable_peers(node: &Node, own: &Arc<Peer>) -> Vec<Arc<Peer>> {
     let others = node.peers.iter().filter(|peer| !Arc::ptr_eq(peer, own));
     let others = others.filter(|peer| peer.faults.is_counted_on());
     std::iter::once(own).chain(others).cloned().collect()

@@ -1,5 +1,5 @@
 //! Tests of the ledger over the wire, as its clients use it.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
 
 mod access;
 mod chain;

@@ -206,3 +206,21 @@ async fn an_invalid_signature_does_not_count() {
     let found = bounded("the code", code(&admin, &forged)).await;
     assert_eq!(found, TxValidationCode::EndorsementPolicyFailure);
 }
+
+/// Dropping a ledger stops it: the ports of its peers and of its orderer refuse connections.
+#[tokio::test]
+async fn a_ledger_that_is_dropped_closes_its_ports() {
+    let Ledger { devnet, folder: _folder, .. } = Ledger::start().await;
+    let mut endpoints: Vec<String> =
+        devnet.peers().iter().map(|peer| peer.endpoint.clone()).collect();
+    endpoints.push(devnet.orderer_endpoint());
+    drop(devnet);
+    for endpoint in endpoints {
+        let closed = async {
+            while tokio::net::TcpStream::connect(&endpoint).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        bounded("a port closes", closed).await;
+    }
+}

@@ -1,7 +1,7 @@
 //! Tests of the client with the development ledger over the wire, and with a scripted peer for
 //! wrong chains.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
 
 mod calls;
 mod connect;

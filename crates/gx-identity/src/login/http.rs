@@ -34,7 +34,7 @@ impl SignedIn {
 pub(crate) struct LogoutRequest {
     /// Ignored: the session of the access token ends, and its refresh token with it.
     #[schema(value_type = Option<String>, max_length = 4096)]
-    #[allow(dead_code, reason = "the session of the access token ends, and this one with it")]
+    #[expect(dead_code, reason = "the session of the access token ends, and this one with it")]
     refresh_token: Option<Text<4096>>,
 }
 

@@ -49,10 +49,10 @@ impl ProfileChanges {
     pub(crate) fn fields(&self) -> Vec<&'static str> {
         [
             ("firstName", self.first_name.is_some()),
-            ("lastName", self.last_name.is_some()),
-            ("phoneNum", self.phone_num.is_some()),
-            ("nationalityCountryCode", self.nationality_country_code.is_some()),
-            ("identityNum", self.identity_num.is_some()),
+            ("lastName", self.last_name.is_change()),
+            ("phoneNum", self.phone_num.is_change()),
+            ("nationalityCountryCode", self.nationality_country_code.is_change()),
+            ("identityNum", self.identity_num.is_change()),
         ]
         .into_iter()
         .filter_map(|(name, changes)| changes.then_some(name))

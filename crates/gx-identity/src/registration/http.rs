@@ -14,7 +14,6 @@ use crate::person::{AnyCaseGender, BirthDate, Name, Nationality, Phone};
 /// The facts with which a person registers.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-#[allow(clippy::struct_field_names, reason = "the wire's names")]
 pub(crate) struct Registration {
     /// First name: 1 to 100 letters (grapheme clusters) of any script with their marks, joined by
     /// blanks, hyphens, apostrophes, dots, `/` and `@`. Stored in normalisation form C.

@@ -1,4 +1,5 @@
-//! Words for failures that all callers share: classes, budgets, causes, and texts that can be stored.
+//! Words for failures that all callers share: classes, budgets, causes, and texts that can be
+//! stored.
 
 mod db_error_cause;
 mod retry;

@@ -1,5 +1,5 @@
-//! What the submitter does with the outbox: it leases lanes, forms batches of due commands, counts a
-//! try for each, stores the signed envelope and records what became of it.
+//! What the submitter does with the outbox: it leases lanes, forms batches of due commands, counts
+//! a try for each, stores the signed envelope and records what became of it.
 
 mod archive;
 mod attempt;

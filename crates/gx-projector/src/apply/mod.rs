@@ -1,5 +1,5 @@
-//! Applies blocks: reads what they say, and writes rows, event log, settlements and checkpoint in one
-//! SQL transaction.
+//! Applies blocks: reads what they say, and writes rows, event log, settlements and checkpoint in
+//! one SQL transaction.
 
 pub(crate) mod adoption;
 mod block;

@@ -180,7 +180,7 @@ fn lost(why: &str) -> sqlx::Error {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
     use gx_db::testing::TestDatabase;
 

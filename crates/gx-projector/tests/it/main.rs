@@ -1,6 +1,6 @@
 //! The projector with a development ledger, a real PostgreSQL, and blocks built in the tests.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod adoption;
 mod chain;
@@ -15,7 +15,7 @@ mod lead;
 mod newest;
 mod order;
 #[path = "../../../gx-fabric-client/tests/it/proxy.rs"]
-#[allow(dead_code, reason = "its owner uses the rest of it")]
+#[expect(dead_code, reason = "its owner uses the rest of it")]
 mod proxy;
 mod rebuild;
 mod reconcile;

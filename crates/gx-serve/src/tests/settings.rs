@@ -43,7 +43,7 @@ fn secret(text: &str) -> Result<String, String> {
 /// Reads the settings of this process and prints the result.
 #[test]
 #[ignore = "a child of the tests below"]
-#[allow(clippy::disallowed_methods, reason = "plays the part of a binary")]
+#[expect(clippy::disallowed_methods, reason = "plays the part of a binary")]
 fn child() {
     let environment: BTreeMap<String, String> = std::env::vars().collect();
     let arguments = environment.get("GX_TEST_ARGUMENTS").map_or("", String::as_str);

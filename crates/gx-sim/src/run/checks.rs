@@ -229,8 +229,8 @@ fn check_command(
     check_effect(row, &end.events, owners)
 }
 
-/// Checks that the events are those that the command asked for. An approval that is repeated after a
-/// restore, with another e-mail address, asks for another id than the ledger has given the person.
+/// Checks that the events are those that the command asked for. An approval that is repeated after
+/// a restore, with another e-mail address, asks for another id than the ledger has given the person.
 fn check_effect(row: &CommandRow, events: &[DomainEvent], owners: &Owners) -> Result<(), String> {
     let is_same_person = |asked: &FabricUserId, got: &FabricUserId| {
         let owner = |id: &FabricUserId| owners.get(id.as_str());

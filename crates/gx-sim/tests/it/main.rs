@@ -1,5 +1,5 @@
 //! Plays some seeds of the simulation, and checks that a seed always gives the same run.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
 
 use gx_sim::{Environment, run_seed};
 

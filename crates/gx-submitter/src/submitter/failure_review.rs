@@ -55,7 +55,7 @@ impl Submitter {
     /// valid.
     pub(crate) fn commands_to_charge(&self, evidence: &Evidence) -> Vec<FailureReview> {
         let action = FailureAction::Charge { proven_at: evidence.newest_valid() };
-        let charged = self.shared().suspects.take_charged(evidence);
+        let charged = self.shared().suspects.take_to_charge(evidence);
         charged.into_iter().map(|command_id| FailureReview { command_id, action }).collect()
     }
 

@@ -1,12 +1,12 @@
 //! Submitter and projector together, with a development ledger and a real PostgreSQL: whatever
 //! fails, a command takes effect once.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod archive;
 mod blocked;
 #[path = "../../../gx-projector/tests/it/chain.rs"]
-#[allow(dead_code, reason = "the projector's tests use the rest of it")]
+#[expect(dead_code, reason = "the projector's tests use the rest of it")]
 mod chain;
 mod conflicts;
 mod crash;

@@ -282,7 +282,7 @@ fn wants_events(headers: &HeaderMap) -> bool {
     events > 0 && events >= weight("application/json")
 }
 
-/// Returns the weight of a media range in weight_in_thousandths (RFC 9110, 12.4.2): 1000 if there is none, 0
+/// Returns the weight of a media range in thousandths (RFC 9110, 12.4.2): 1000 if there is none, 0
 /// if it cannot be read.
 fn weight_in_thousandths(range: &str) -> u16 {
     let weights = range.split(';').skip(1).filter_map(|parameter| {

@@ -4,7 +4,7 @@
 //! Renaming Rust code must leave these files as they are. Tables and columns have golden files
 //! of their own in `crates/gx-db/schema`.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
 
 mod commands;
 mod contracts;

@@ -55,13 +55,44 @@ fn fields_of_log_lines_are_those_of_the_table_in_logging_md() {
 fn every_problem_code_has_a_line_in_errors_md() {
     let page = page("errors.md");
     let (problems, _) = page.split_once("\n## A field that is wrong\n").unwrap();
-    let (listed, golden) = (first_column(problems), crates().join("gx/golden"));
+    let listed = first_column(problems);
+    let missing: BTreeSet<String> = problem_codes().difference(&listed).cloned().collect();
+    assert!(missing.is_empty(), "docs/errors.md lacks a line for {missing:?}");
+}
+
+#[test]
+fn every_problem_code_is_in_a_test() {
+    let mut tests = Vec::new();
+    for entry in std::fs::read_dir(crates()).unwrap() {
+        collect_tests(&entry.unwrap().path(), false, &mut tests);
+    }
+    let mut missing = problem_codes();
+    missing.retain(|code| !tests.iter().any(|text| text.contains(&format!("\"{code}\""))));
+    assert!(missing.is_empty(), "no test has a client that is answered {missing:?}");
+}
+
+/// Returns the codes of all services.
+fn problem_codes() -> BTreeSet<String> {
+    let mut codes = BTreeSet::new();
     for service in ["svc-admin", "svc-identity", "svc-tokenomics"] {
-        let file = golden.join(format!("{service}.problems.txt"));
+        let file = crates().join("gx/golden").join(format!("{service}.problems.txt"));
         let text = std::fs::read_to_string(file).unwrap();
-        let codes = text.lines().filter_map(|line| line.split_once(' ')).map(|(_, code)| code);
-        let missing: Vec<&str> = codes.filter(|code| !listed.contains(*code)).collect();
-        assert!(missing.is_empty(), "docs/errors.md lacks a line for {missing:?} of {service}");
+        codes.extend(text.lines().filter_map(|line| Some(line.split_once(' ')?.1.to_owned())));
+    }
+    codes
+}
+
+/// Adds the texts of the files that have nothing but tests.
+fn collect_tests(folder: &Path, inside: bool, texts: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let is_for_tests = inside || ["tests", "tests.rs"].contains(&name);
+        if path.is_dir() {
+            collect_tests(&path, is_for_tests, texts);
+        } else if is_for_tests && name.ends_with(".rs") {
+            texts.push(std::fs::read_to_string(&path).unwrap());
+        }
     }
 }
 

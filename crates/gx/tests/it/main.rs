@@ -1,5 +1,5 @@
 //! `gx` as its users run it: real processes, real PostgreSQL, real sockets.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
 
 mod chaincode;
 mod disk;

@@ -79,8 +79,8 @@ async fn a_column_that_existing_rows_cannot_have_is_refused_in_every_table() {
     }
 }
 
-/// A column that becomes NOT NULL later is refused only if a sample is NULL, and one that gets a new
-/// rule only if a sample has a value.
+/// A column that becomes NOT NULL later is refused only if a sample is NULL, and one that gets a
+/// new rule only if a sample has a value.
 #[tokio::test]
 async fn every_column_that_may_be_null_has_a_null_and_a_value_in_the_samples() {
     let database = TestDatabase::empty().await;

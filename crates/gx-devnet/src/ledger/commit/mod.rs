@@ -12,7 +12,7 @@ use prost::Message;
 use prost_types::Timestamp;
 
 use self::commit_hash::BlockWrites;
-use self::private::Committing;
+use self::private::PlacedTransaction;
 use super::block::{
     channel_of, commit_hash, next_block, set_codes, set_commit_hash, sign, transactions,
 };
@@ -159,7 +159,7 @@ impl Committer {
                 if valid {
                     write_all(batch, writes, version, sets)?;
                 }
-                let committing = Committing { tx_id: &transaction.tx_id, at: version, valid };
+                let committing = PlacedTransaction { tx_id: &transaction.tx_id, at: version, valid };
                 private::commit(batch, writes, &committing, sets)?;
                 conflict.unwrap_or(TxValidationCode::Valid)
             }

@@ -10,7 +10,7 @@ use crate::ledger::state::{Batch, CollectionName, PrivateTables, StoreError, Ver
 use crate::ledger::validation::{CollectionSet, NamespaceSet};
 
 /// A transaction at its place in the block.
-pub(super) struct Committing<'a> {
+pub(super) struct PlacedTransaction<'a> {
     pub(super) tx_id: &'a str,
     pub(super) at: Version,
     /// Whether its writes apply. `false` if it conflicts with an earlier transaction: its private
@@ -24,7 +24,7 @@ pub(super) struct Committing<'a> {
 pub(super) fn commit(
     batch: &mut Batch<'_>,
     writes: &mut BlockWrites,
-    transaction: &Committing<'_>,
+    transaction: &PlacedTransaction<'_>,
     sets: &[NamespaceSet],
 ) -> Result<(), StoreError> {
     if sets.iter().all(|set| set.collections.is_empty()) {
@@ -57,7 +57,7 @@ fn private_set(
 fn commit_collection(
     batch: &mut Batch<'_>,
     writes: &mut BlockWrites,
-    transaction: &Committing<'_>,
+    transaction: &PlacedTransaction<'_>,
     collection: CollectionName<'_>,
     changes: &CollectionSet,
     private: Option<&KvrwSet>,

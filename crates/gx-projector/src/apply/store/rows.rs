@@ -234,7 +234,7 @@ impl Row<'_> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
     use gx_db::testing::TestDatabase;
 

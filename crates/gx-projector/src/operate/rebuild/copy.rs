@@ -11,7 +11,7 @@ use gx_model::Clock;
 use rand::rngs::StdRng;
 
 use super::RebuildError;
-use super::store::{self, At, lock};
+use super::store::{self, Checkpoint, lock};
 use crate::apply::ApplySettings;
 use crate::apply::BlockReader;
 use crate::apply::adoption::assign_owners;
@@ -108,7 +108,7 @@ impl Blocks {
         &mut self,
         conn: &mut PgConnection,
         live: &str,
-        to: &At,
+        to: &Checkpoint,
         mut say: impl FnMut(i64),
     ) -> Result<(), RebuildError> {
         while self.last_at_hand() < to.number {
@@ -139,7 +139,7 @@ impl Blocks {
         &mut self,
         conn: &mut PgConnection,
         live: &str,
-        to: &At,
+        to: &Checkpoint,
     ) -> Result<bool, RebuildError> {
         if self.last_at_hand() < to.number {
             return Ok(false);
@@ -201,7 +201,7 @@ impl Blocks {
         let now = self.clock.now();
         let applied = apply_blocks(conn, run, &self.settings, &mut self.rng, now).await?;
         if !applied.held.is_empty()
-            && let Some(store::Dead { block, name, reason }) = store::first_dead(conn).await?
+            && let Some(store::DeadLetter { block, name, reason }) = store::first_dead(conn).await?
         {
             return Err(RebuildError::DeadEvent { block, name, reason });
         }

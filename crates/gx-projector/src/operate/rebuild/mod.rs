@@ -199,7 +199,7 @@ async fn live_checkpoint(
     conn: &mut PgConnection,
     live: &str,
     channel: &str,
-) -> Result<store::At, RebuildError> {
+) -> Result<store::Checkpoint, RebuildError> {
     let at = store::live_checkpoint(conn, live, channel).await?;
     at.ok_or(RebuildError::NothingProjected)
 }

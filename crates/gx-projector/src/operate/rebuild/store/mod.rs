@@ -22,7 +22,7 @@ pub(crate) struct Table {
     pub(crate) facts: &'static [&'static str],
     /// Further columns that a release without places left empty, each with its fact. Like the
     /// fact's place, they are not compared while the place of the live row is -1.
-    pub(crate) noted_with: &'static [(&'static str, &'static str)],
+    pub(crate) columns_with_fact: &'static [(&'static str, &'static str)],
     /// Whether an update may violate another unique key. Then changed rows are deleted and
     /// inserted.
     pub(crate) has_other_keys: bool,
@@ -35,7 +35,7 @@ pub(crate) const TABLES: [Table; 8] = [
         key: &["channel", "blockNumber", "txId", "eventIndex"],
         columns: &["txIndex", "commandId", "eventName", "payload", "ledgerAt"],
         facts: &[],
-        noted_with: &[],
+        columns_with_fact: &[],
         has_other_keys: false,
     },
     Table {
@@ -55,7 +55,7 @@ pub(crate) const TABLES: [Table; 8] = [
             "pauseEventIndex",
         ],
         facts: &["bootstrap", "pause"],
-        noted_with: &[],
+        columns_with_fact: &[],
         has_other_keys: false,
     },
     Table {
@@ -63,7 +63,7 @@ pub(crate) const TABLES: [Table; 8] = [
         key: &["poolId"],
         columns: &["startBalance"],
         facts: &[],
-        noted_with: &[],
+        columns_with_fact: &[],
         has_other_keys: false,
     },
     Table {
@@ -83,7 +83,7 @@ pub(crate) const TABLES: [Table; 8] = [
             "countersEventIndex",
         ],
         facts: &["facts", "counters"],
-        noted_with: &[],
+        columns_with_fact: &[],
         has_other_keys: false,
     },
     Table {
@@ -91,7 +91,7 @@ pub(crate) const TABLES: [Table; 8] = [
         key: &["txId", "poolId", "kind"],
         columns: &["amount", "at"],
         facts: &[],
-        noted_with: &[],
+        columns_with_fact: &[],
         has_other_keys: false,
     },
     Table {
@@ -118,7 +118,7 @@ pub(crate) const TABLES: [Table; 8] = [
             "freezeEventIndex",
         ],
         facts: &["grant", "freeze"],
-        noted_with: &[("freezeSeenAt", "freeze")],
+        columns_with_fact: &[("freezeSeenAt", "freeze")],
         has_other_keys: true,
     },
     Table {
@@ -143,7 +143,7 @@ pub(crate) const TABLES: [Table; 8] = [
             "lockEventIndex",
         ],
         facts: &["balance", "lock"],
-        noted_with: &[],
+        columns_with_fact: &[],
         has_other_keys: true,
     },
     Table {
@@ -163,7 +163,7 @@ pub(crate) const TABLES: [Table; 8] = [
             "at",
         ],
         facts: &[],
-        noted_with: &[],
+        columns_with_fact: &[],
         has_other_keys: true,
     },
 ];
@@ -212,7 +212,7 @@ pub(crate) async fn begin_snapshot(conn: &mut PgConnection) -> Result<(), sqlx::
 
 /// A checkpoint: the number and hash of the last block, and the hash of block 0.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub(crate) struct At {
+pub(crate) struct Checkpoint {
     pub(crate) number: i64,
     pub(crate) hash: Vec<u8>,
     pub(crate) genesis: Vec<u8>,
@@ -223,7 +223,7 @@ pub(crate) async fn live_checkpoint(
     conn: &mut PgConnection,
     live: &str,
     channel: &str,
-) -> Result<Option<At>, sqlx::Error> {
+) -> Result<Option<Checkpoint>, sqlx::Error> {
     checkpoint_of(conn, live, channel, "").await
 }
 
@@ -233,7 +233,7 @@ pub(crate) async fn hold_live_checkpoint(
     conn: &mut PgConnection,
     live: &str,
     channel: &str,
-) -> Result<Option<At>, sqlx::Error> {
+) -> Result<Option<Checkpoint>, sqlx::Error> {
     let before: String =
         query_scalar("SELECT current_setting('lock_timeout')").fetch_one(&mut *conn).await?;
     limit_lock_wait(conn, "0").await?;
@@ -252,7 +252,7 @@ async fn checkpoint_of(
     live: &str,
     channel: &str,
     lock: &str,
-) -> Result<Option<At>, sqlx::Error> {
+) -> Result<Option<Checkpoint>, sqlx::Error> {
     let sql = format!(
         r#"SELECT "blockNumber" AS number, "blockHash" AS hash, "genesisHash" AS genesis
            FROM {live}."ProjectorState" WHERE channel = $1 {lock}"#
@@ -262,14 +262,14 @@ async fn checkpoint_of(
 
 /// An event that cannot be applied.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub(crate) struct Dead {
+pub(crate) struct DeadLetter {
     pub(crate) block: i64,
     pub(crate) name: String,
     pub(crate) reason: String,
 }
 
 /// Returns the first dead letter of the copy.
-pub(crate) async fn first_dead(conn: &mut PgConnection) -> Result<Option<Dead>, sqlx::Error> {
+pub(crate) async fn first_dead(conn: &mut PgConnection) -> Result<Option<DeadLetter>, sqlx::Error> {
     query_as(
         r#"SELECT "blockNumber" AS block, coalesce("eventName", 'without a name') AS name, reason
            FROM gx_rebuild."EventDLQ" ORDER BY "blockNumber", "txIndex", "eventIndex" LIMIT 1"#,
@@ -348,7 +348,7 @@ fn compared_with(table: &Table, column: &str) -> String {
     }
     let is_of = |fact: &&str| ["Block", "TxIndex", "EventIndex"].map(|c| format!("{fact}{c}"));
     let fact = table.facts.iter().copied().find(|fact| is_of(fact).iter().any(|c| c == column));
-    let noted = table.noted_with.iter().find(|(noted, _)| *noted == column);
+    let noted = table.columns_with_fact.iter().find(|(noted, _)| *noted == column);
     match fact.or(noted.map(|(_, fact)| *fact)) {
         None => format!(r#"l."{column}""#),
         Some(fact) => {

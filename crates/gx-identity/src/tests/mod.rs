@@ -19,6 +19,22 @@ async fn host() -> TestHost {
     TestHost::new(|base| service(&IdentitySettings::default(), base)).await
 }
 
+/// API-01, SEC-API-06: a profile, its review and its sessions need their owner's session;
+/// registration, sign-in and the signing keys are public.
+#[tokio::test]
+async fn every_route_that_is_not_public_needs_a_person() {
+    let host = host().await;
+    assert_eq!(
+        host.check_access_of_people().await,
+        [
+            "/api/v1/auth/register",
+            "/api/v1/auth/login",
+            "/api/v1/auth/refresh",
+            "/.well-known/jwks.json"
+        ]
+    );
+}
+
 fn person(email: &str) -> Value {
     json!({ "fname": "Sarah", "lname": "Johnson", "email": email, "password": "SecurePassword123!",
             "dateOfBirth": "1992-08-20", "gender": "female" })

@@ -1,0 +1,16 @@
+//! Rules for all routes of the service.
+
+use gx_auth::testing::TestHost;
+
+use crate::service;
+
+/// API-01, SEC-API-06: a wallet, its history and its transfers need their owner's session; what is
+/// true for everybody is public.
+#[tokio::test]
+async fn every_route_that_is_not_public_needs_a_person() {
+    let host = TestHost::new(service).await;
+    assert_eq!(
+        host.check_access_of_people().await,
+        ["/api/v1/transfers/fees", "/api/v1/supply", "/api/v1/treasury/{cc}", "/api/v1/ledger"]
+    );
+}
