@@ -1,11 +1,11 @@
 //! Password hashes with argon2id in a bounded pool, so that a flood of logins fills the queue and
 //! not the machine.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use gx_serve::{Entropy, Problem};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -70,6 +70,10 @@ struct Pool {
     dummy: String,
     queue: Arc<Semaphore>,
     slots: Arc<Semaphore>,
+    /// Memory of hashes that have ended, at most one for each slot. The next hash uses it again: a
+    /// new allocation would come from the heap of whichever thread computes it, and each heap keeps
+    /// what it once had.
+    memory: Mutex<Vec<Vec<Block>>>,
     entropy: Entropy,
 }
 
@@ -97,14 +101,17 @@ impl Hasher {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let slots = settings.password_hash_concurrency.map_or(cores, usize::from);
         let queue = slots + usize::from(settings.password_hash_queue);
-        let nobody = hash(&params, &entropy.bytes::<32>(), &entropy.bytes());
-        Ok(Self(Arc::new(Pool {
-            dummy: nobody.map_err(|why| InvalidHashParameters(why.to_string()))?,
+        let mut pool = Pool {
+            dummy: String::new(),
             params,
             queue: Arc::new(Semaphore::new(queue)),
             slots: Arc::new(Semaphore::new(slots)),
+            memory: Mutex::default(),
             entropy,
-        })))
+        };
+        let nobody = pool.hash(&pool.entropy.bytes::<32>());
+        pool.dummy = nobody.map_err(|why| InvalidHashParameters(why.to_string()))?;
+        Ok(Self(Arc::new(pool)))
     }
 
     /// Hashes a password without changing it.
@@ -113,11 +120,9 @@ impl Hasher {
     /// The problem with status 503 if the queue is full.
     pub async fn hash(&self, password: &SecretString) -> Result<String, Problem> {
         let (pool, password) = (Arc::clone(&self.0), password.clone());
-        self.run(move || {
-            hash(&pool.params, password.expose_secret().as_bytes(), &pool.entropy.bytes())
-        })
-        .await?
-        .map_err(|why| Problem::internal(&why))
+        self.run(move || pool.hash(password.expose_secret().as_bytes()))
+            .await?
+            .map_err(|why| Problem::internal(&why))
     }
 
     /// Compares a password with a stored hash. Without a hash, it takes the same time and does not
@@ -131,7 +136,7 @@ impl Hasher {
         stored: Option<String>,
     ) -> Result<PasswordComparison, Problem> {
         let (pool, password) = (Arc::clone(&self.0), password.clone());
-        self.run(move || verify(&pool, password.expose_secret().as_bytes(), stored.as_deref()))
+        self.run(move || pool.verify(password.expose_secret().as_bytes(), stored.as_deref()))
             .await?
             .map_err(|why| Problem::internal(&why))
     }
@@ -171,38 +176,97 @@ impl Hasher {
     }
 }
 
-fn hash(
-    params: &Params,
-    password: &[u8],
-    salt: &[u8; 16],
-) -> Result<String, argon2::password_hash::Error> {
-    let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
-    Ok(argon.hash_password_with_salt(password, salt)?.to_string())
+type HashResult<T> = Result<T, argon2::password_hash::Error>;
+
+impl Pool {
+    fn hash(&self, password: &[u8]) -> HashResult<String> {
+        let (algorithm, version) = (Algorithm::Argon2id, Version::V0x13);
+        let salt = Salt::new(&self.entropy.bytes::<16>())?;
+        let argon = Argon2::new(algorithm, version, self.params.clone());
+        let hash = self.compute(&argon, password, &salt, Params::DEFAULT_OUTPUT_LEN)?;
+        let hash = PasswordHash {
+            algorithm: algorithm.ident(),
+            version: Some(version.into()),
+            params: ParamsString::try_from(&self.params)?,
+            salt: Some(salt),
+            hash: Some(hash),
+        };
+        Ok(hash.to_string())
+    }
+
+    fn verify(&self, password: &[u8], stored: Option<&str>) -> HashResult<PasswordComparison> {
+        let parsed = PasswordHash::new(stored.unwrap_or(&self.dummy))?;
+        let params = Params::try_from(&parsed)?;
+        let is_bounded = params.m_cost() <= MAX_MEMORY_KIB
+            && params.t_cost() <= MAX_PASSES
+            && params.p_cost() <= MAX_LANES;
+        if !is_bounded || password.len() > MAX_PASSWORD_BYTES {
+            return Ok(PasswordComparison { matches: false, upgrade: None });
+        }
+        let matches = self.is_of(password, &parsed, &params)? && stored.is_some();
+        let is_outdated = parsed.algorithm != Algorithm::Argon2id.ident()
+            || params.m_cost() != self.params.m_cost()
+            || params.t_cost() != self.params.t_cost()
+            || params.p_cost() != self.params.p_cost();
+        let upgrade = if matches && is_outdated { Some(self.hash(password)?) } else { None };
+        Ok(PasswordComparison { matches, upgrade })
+    }
+
+    /// Returns whether a hash is this password's, comparing them in constant time.
+    fn is_of(&self, password: &[u8], stored: &PasswordHash, params: &Params) -> HashResult<bool> {
+        let (Some(salt), Some(hash)) = (&stored.salt, &stored.hash) else { return Ok(false) };
+        let algorithm = Algorithm::try_from(stored.algorithm.as_str())?;
+        let version = stored.version.map_or(Ok(Version::default()), Version::try_from)?;
+        let argon = Argon2::new(algorithm, version, params.clone());
+        Ok(self.compute(&argon, password, salt, hash.len())? == *hash)
+    }
+
+    /// Computes a hash in memory that an earlier one has left.
+    fn compute(
+        &self,
+        argon: &Argon2<'_>,
+        password: &[u8],
+        salt: &[u8],
+        length: usize,
+    ) -> HashResult<Output> {
+        let memory = || self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut blocks = memory().pop().unwrap_or_default();
+        blocks.resize(argon.params().block_count(), Block::default());
+        let mut buffer = [0; Output::MAX_LENGTH];
+        let out = buffer.get_mut(..length).ok_or(argon2::password_hash::Error::OutputSize)?;
+        let done = argon.hash_password_into_with_memory(password, salt, out, &mut blocks);
+        // A stored hash may have demanded more than those of today.
+        blocks.truncate(self.params.block_count());
+        blocks.shrink_to_fit();
+        memory().push(blocks);
+        done?;
+        Output::new(out)
+    }
 }
 
-fn verify(
-    pool: &Pool,
-    password: &[u8],
-    stored: Option<&str>,
-) -> Result<PasswordComparison, argon2::password_hash::Error> {
-    let parsed = PasswordHash::new(stored.unwrap_or(&pool.dummy))?;
-    let params = Params::try_from(&parsed)?;
-    let bounded = params.m_cost() <= MAX_MEMORY_KIB
-        && params.t_cost() <= MAX_PASSES
-        && params.p_cost() <= MAX_LANES;
-    if !bounded || password.len() > MAX_PASSWORD_BYTES {
-        return Ok(PasswordComparison { matches: false, upgrade: None });
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// AUTHN-08: hashes leave memory for as many as run at once, and a hash that demanded more
+    /// leaves no more than the others.
+    #[tokio::test]
+    async fn hashes_use_the_memory_of_earlier_ones() {
+        let settings = HashingSettings {
+            password_hash_concurrency: Some(2),
+            ..HashingSettings::default()
+        };
+        let hasher = Hasher::new(&settings, Entropy::system()).unwrap();
+        let password = SecretString::from("correct horse battery staple");
+        let larger = HashingSettings { password_memory_kib: 24 * 1024, ..settings };
+        let stored = Hasher::new(&larger, Entropy::system()).unwrap().hash(&password).await.unwrap();
+        assert!(hasher.verify(&password, Some(stored)).await.unwrap().upgrade.is_some());
+        for _ in 0..4 {
+            let (one, other) = tokio::join!(hasher.hash(&password), hasher.hash(&password));
+            assert!(one.unwrap() != other.unwrap(), "salts differ");
+        }
+        let kept: Vec<usize> = hasher.0.memory.lock().unwrap().iter().map(Vec::capacity).collect();
+        assert!(kept.len() <= 2, "{kept:?}");
+        assert!(kept.iter().all(|blocks| *blocks == 12 * 1024), "{kept:?}");
     }
-    let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, pool.params.clone());
-    let matches = argon.verify_password(password, &parsed).is_ok() && stored.is_some();
-    let outdated = parsed.algorithm.as_str() != Algorithm::Argon2id.as_str()
-        || params.m_cost() != pool.params.m_cost()
-        || params.t_cost() != pool.params.t_cost()
-        || params.p_cost() != pool.params.p_cost();
-    let upgrade = if matches && outdated {
-        Some(hash(&pool.params, password, &pool.entropy.bytes())?)
-    } else {
-        None
-    };
-    Ok(PasswordComparison { matches, upgrade })
 }
