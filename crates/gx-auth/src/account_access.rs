@@ -1,5 +1,5 @@
-//! The access that the account of a person permits. Called by `sessions` and by the authorization
-//! of each request.
+//! The access that the account of a person permits. Called by [`crate::sessions`] and by the
+//! authorization of each request, which end with 401 if it permits none.
 
 use gx_model::{AccountAccess, AccountStatus, DenialFinality};
 

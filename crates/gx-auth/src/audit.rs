@@ -1,5 +1,5 @@
-//! The audit log: append-only, and each row contains the hash of the row before it. Called by every
-//! change that is audited, and by `gx audit verify`.
+//! The audit log: append-only, and each row contains the hash of the row before it. Every change
+//! that is audited calls [`append`] in its own transaction; `gx audit verify` calls [`verify`].
 
 use gx_db::PgConnection;
 use serde_json::{Value, json};
@@ -81,7 +81,7 @@ pub enum VerifyError {
 /// append last.
 ///
 /// # Errors
-/// `sqlx::Error` if a statement fails.
+/// `sqlx::Error` if a statement fails; the caller rolls its change back.
 pub async fn append(
     conn: &mut PgConnection,
     entry: Entry<'_>,
@@ -138,6 +138,7 @@ pub async fn verify(conn: &mut PgConnection) -> Result<i64, VerifyError> {
     }
 }
 
+/// Returns the hash of a row, which covers the hash of the row before it.
 fn hash(row: &AuditRow) -> Vec<u8> {
     let content = json!([
         row.seq,

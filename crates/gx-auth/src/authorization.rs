@@ -1,5 +1,6 @@
-//! Authorization of each request: identifies the sender and checks the permission. The database
-//! decides on every request, never the token alone (G6).
+//! Authorization of each request: identifies the sender and checks the permission. [`Api`] adds it
+//! to every route that is not public. A request that fails it is answered with 401, 403 or 503, and
+//! its handler is not called. The database decides on every request, never the token alone (G6).
 
 use axum::extract::{FromRequestParts, Request};
 use axum::middleware::{Next, from_fn};
@@ -170,6 +171,8 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
     }
 }
 
+/// Handles a request of a person: authorizes it, and passes the person on to the handler and the
+/// log line.
 async fn authorize_person(
     auth: &Auth,
     needed: RouteAccess,
@@ -187,6 +190,7 @@ async fn authorize_person(
     response
 }
 
+/// Handles a request of an administrator in the same way.
 async fn authorize_administrator(
     auth: &Auth,
     least: AdminRole,
@@ -215,6 +219,7 @@ fn rejected(problem: Problem) -> Response {
     problem.into_response()
 }
 
+/// Returns the person whose token and session permit a route.
 async fn person(
     auth: &Auth,
     needed: RouteAccess,
@@ -234,6 +239,7 @@ async fn person(
     Ok(Person { profile_id: claims.sub, session_id: claims.sid, status, access, request_id })
 }
 
+/// Returns the administrator whose token, session and role permit a route.
 async fn administrator(
     auth: &Auth,
     least: AdminRole,
@@ -258,6 +264,7 @@ fn session_ended() -> Problem {
     Problem::unauthenticated("The session has ended. Sign in again.", true)
 }
 
+/// Verifies the token in the field `Authorization`. The reason of a rejection is only logged.
 fn claims(auth: &Auth, headers: &HeaderMap, audience: Audience) -> Result<Claims, Problem> {
     let Some(value) = headers.get(AUTHORIZATION) else {
         return Err(Problem::unauthenticated("Send a token as Authorization: Bearer.", false));

@@ -1,4 +1,4 @@
-//! Connections for requests.
+//! Connections for requests. The authorization and the handlers of services call it.
 
 use gx_db::{Database, DbError, Health, Postgres};
 use gx_serve::Problem;

@@ -1,5 +1,6 @@
 //! Resources that the HTTP services share: database, authentication, time, randomness, and the
-//! health checks of all services.
+//! health checks of all services. `gx` creates one for each service; handlers ask it for
+//! connections and tickets.
 
 use gx_db::{Database, PgConnection, Postgres, Transaction};
 use gx_model::Clock;

@@ -1,5 +1,5 @@
 //! Password hashes with argon2id in a bounded pool, so that a flood of logins fills the queue and
-//! not the machine.
+//! not the machine. Called at registration and sign-in.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -159,6 +159,7 @@ impl Hasher {
         done.await.map_err(|panic| Problem::internal(&panic))
     }
 
+    /// Waits for a free slot. Fails with 503 if the queue is full or the wait takes too long.
     async fn slot(&self) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), Problem> {
         let busy = || {
             metrics::counter!("gx_password_hash_refused_total").increment(1);

@@ -1,4 +1,4 @@
-//! The rules for new passwords.
+//! The rules for new passwords, checked at registration and when an administrator gets a password.
 //!
 //! Length and guessability count; composition does not. A password is hashed exactly as it was
 //! sent: nothing is trimmed, folded or normalised, so that every keyboard that sends the same bytes

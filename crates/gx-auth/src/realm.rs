@@ -1,4 +1,5 @@
-//! The two realms of sessions: people and administrators.
+//! The two realms of sessions: people and administrators. A session and its tokens are valid in one
+//! of them only.
 
 use crate::tokens::Audience;
 

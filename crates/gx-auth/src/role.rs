@@ -1,4 +1,4 @@
-//! Roles of administrators.
+//! Roles of administrators. Each route for administrators names the lowest role that may call it.
 
 /// A role. Each role includes the permissions of the roles before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +27,7 @@ impl AdminRole {
         }
     }
 
-    /// Returns the role with this name.
+    /// Returns the role with this name, or `None` if no role has it.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.name() == name)
     }

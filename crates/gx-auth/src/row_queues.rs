@@ -56,7 +56,8 @@ impl RowQueues {
         Self { queues: Arc::default(), audit: Arc::new(Semaphore::new(audit)), timeout }
     }
 
-    /// Waits in the queue of the row, and in that of the audit log if `audited`.
+    /// Waits in the queue of the row, and in that of the audit log if `audited`. Fails with 503 if
+    /// the queue of the row is full or the time limit has passed.
     pub(crate) async fn wait(
         &self,
         row: Option<&str>,
@@ -116,6 +117,7 @@ impl Drop for QueueSlot {
     }
 }
 
+/// Returns the problem of a request that did not get its ticket, and logs the reason.
 fn row_locked(error: &'static str) -> Problem {
     tracing::warn!(error, "a request could not get a row in time and ends with 503");
     Problem::row_locked()

@@ -1,4 +1,5 @@
-//! Requests, problems and the refresh route that the sessions of both realms share.
+//! Requests, problems and the refresh route that the sessions of both realms share. gx-identity
+//! uses them for people, gx-admin for administrators.
 
 use axum::extract::State;
 use gx_serve::fields::{Fields, FromFields, Text};

@@ -1,5 +1,5 @@
 //! Sessions: opened after a password check, checked with every token, and ended with immediate
-//! effect.
+//! effect. Called at sign-in, at each refresh, and by everything that ends sessions.
 
 use std::time::Duration;
 
@@ -113,7 +113,8 @@ impl Sessions {
         Ok(pair)
     }
 
-    /// Returns the session of a refresh token.
+    /// Returns the session of a refresh token. Fails with [`INVALID_REFRESH_TOKEN`] if the token is
+    /// not valid.
     pub(crate) fn session_of(&self, realm: Realm, refresh_token: &str) -> Result<String, Problem> {
         Ok(self.claims_of(realm, refresh_token)?.sid)
     }
@@ -183,6 +184,7 @@ impl Sessions {
         Ok(RefreshResult::Reused)
     }
 
+    /// Ends a session whose refresh token was used twice, and records that in the audit log.
     async fn end_reused(
         &self,
         conn: &mut PgConnection,

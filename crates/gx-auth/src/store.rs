@@ -1,4 +1,5 @@
-//! SQL of sessions and of the audit log.
+//! SQL of sessions and of the audit log, for [`crate::sessions`], [`crate::authorization`] and
+//! [`crate::audit`].
 
 use gx_db::PgConnection;
 use serde_json::Value;
@@ -90,6 +91,7 @@ pub(crate) async fn insert_session(
     }
 }
 
+/// Locks a session of a subject and returns it, or `None` if there is no such session.
 pub(crate) async fn lock_session(
     conn: &mut PgConnection,
     realm: Realm,
@@ -126,6 +128,7 @@ pub(crate) async fn lock_session(
     }
 }
 
+/// Replaces the refresh token of a session, and keeps the hash of the previous one.
 pub(crate) async fn rotate_session(
     conn: &mut PgConnection,
     realm: Realm,
@@ -200,6 +203,7 @@ pub(crate) async fn revoke_sessions(
     Ok(done.rows_affected())
 }
 
+/// Returns a session of a person with the account, or `None` if there is no such session.
 pub(crate) async fn person(
     conn: &mut PgConnection,
     session_id: &str,
@@ -219,6 +223,7 @@ pub(crate) async fn person(
     .await
 }
 
+/// Returns a session of an administrator with the account, or `None` if there is no such session.
 pub(crate) async fn administrator(
     conn: &mut PgConnection,
     session_id: &str,
@@ -261,6 +266,7 @@ pub(crate) async fn lock_audit_log(conn: &mut PgConnection) -> Result<(), sqlx::
     Ok(())
 }
 
+/// Returns number and hash of the last row, or `None` if the log is empty.
 pub(crate) async fn last_audit_hash(
     conn: &mut PgConnection,
 ) -> Result<Option<(i64, Vec<u8>)>, sqlx::Error> {

@@ -1,4 +1,5 @@
-//! Access and refresh tokens: JWTs with one algorithm per deployment. Each claim and header is
+//! Access and refresh tokens: JWTs with one algorithm per deployment. [`crate::sessions`] signs
+//! them; the authorization of each request and each refresh verify them. Each claim and header is
 //! checked by name.
 
 use std::path::{Path, PathBuf};
@@ -260,7 +261,7 @@ impl Tokens {
     /// Verifies a token and returns its claims.
     ///
     /// # Errors
-    /// [`InvalidToken`] with the reason, for the log.
+    /// [`InvalidToken`] with the reason, for the log. The client gets 401 without it.
     pub fn verify(
         &self,
         token: &str,
@@ -340,6 +341,7 @@ fn check_header(header: &Header, token_use: TokenUse) -> Result<(), InvalidToken
     Ok(())
 }
 
+/// Returns the keys of a deployment that signs with a secret.
 fn shared_secret(secret: &SecretString, settings: &TokenSettings, clock: Clock) -> Keys {
     let bytes = secret.expose_secret().as_bytes();
     Keys {
@@ -354,6 +356,7 @@ fn shared_secret(secret: &SecretString, settings: &TokenSettings, clock: Clock) 
     }
 }
 
+/// Returns the keys of a deployment that signs with a key file, and accepts older files.
 fn key_pair(path: &Path, settings: &TokenSettings, clock: Clock) -> Result<Keys, TokenKeyError> {
     let (signing, newest) = read_key(path)?;
     let kid = newest.common.key_id.clone();
@@ -378,6 +381,7 @@ fn key_pair(path: &Path, settings: &TokenSettings, clock: Clock) -> Result<Keys,
     })
 }
 
+/// Reads a key file and returns the private key with its public key, whose id is its thumbprint.
 fn read_key(path: &Path) -> Result<(EncodingKey, Jwk), TokenKeyError> {
     let pem = std::fs::read(path)
         .map_err(|source| TokenKeyError::File { path: path.to_owned(), source })?;

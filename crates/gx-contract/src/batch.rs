@@ -1,4 +1,6 @@
-//! Batches, direct calls and cancellations. Each command id takes effect at most once.
+//! Batches, direct calls and cancellations, as [`crate::invoke`] receives them. Each command id
+//! takes effect at most once. An error ends the whole call and no transaction exists; a command
+//! that is only refused or deferred becomes an entry with that outcome.
 
 use gx_model::{
     BatchCommand, BatchEntry, BatchEvent, Command, CommandCall, CommandId, CommandKind,
@@ -77,8 +79,10 @@ pub(crate) fn cancel(state: &mut dyn State, call: &Invocation<'_>) -> CallResult
     })
 }
 
-/// Carries out an administrator's function that cannot be part of a batch, once for its command id.
-/// `work` gets the function's argument and returns further entries and the function's own events.
+/// Carries out a function of the role admin that cannot be part of a batch, once for its command
+/// id: [`cancel`], or the folding of fees. `work` gets the function's argument and returns further
+/// entries and the function's own events. If the id was used before with the same content, `work`
+/// is not called and the entry is a replay.
 pub(crate) fn once<Work>(state: &mut dyn State, call: &Invocation<'_>, work: Work) -> CallResult
 where
     Work: FnOnce(
@@ -123,6 +127,8 @@ pub(crate) fn require_running(overlay: &Overlay) -> Result<(), CallError> {
     }
 }
 
+/// Executes commands in order and returns their entries with what is to be written. Everything that
+/// the commands can need is read before the first one is executed.
 fn run(
     state: &mut dyn State,
     call: &Invocation<'_>,
@@ -155,6 +161,8 @@ fn run(
     Ok((entries, overlay))
 }
 
+/// Executes one command, unless its id was used before, and records its outcome under the id. A
+/// deferred command is not recorded, so that it can be sent again.
 fn run_one(
     overlay: &mut Overlay,
     moment: &Moment<'_>,

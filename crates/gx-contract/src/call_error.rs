@@ -1,4 +1,5 @@
-//! The errors that end a whole call or one command of it.
+//! The errors that end a whole call or one command of it. [`crate::invoke`] makes a [`CallError`]
+//! the response; [`crate::batch`] makes a [`Stop`] the outcome of the command.
 
 use gx_model::{Prerequisite, Rejection, RejectionCode};
 
@@ -18,7 +19,8 @@ pub(crate) enum CallError {
 /// The result of a call.
 pub(crate) type CallResult = Result<Response, CallError>;
 
-/// An error that ends one command. The other commands of the batch go on.
+/// An error that ends one command. The other commands of the batch go on, unless the state is
+/// damaged.
 #[derive(Debug)]
 pub(crate) enum Stop {
     /// The command is refused finally.

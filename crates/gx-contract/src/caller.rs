@@ -1,4 +1,5 @@
-//! The signer of a proposal and the functions that its role allows.
+//! The signer of a proposal and the functions that its role allows. Every call has one; each
+//! mutating function checks its role first.
 
 use gx_model::SignerRole;
 

@@ -1,5 +1,6 @@
-//! Folds fees: each transaction writes its fees to a key of its own, and this function adds these
-//! keys to the balance of the operations fund, from which they can be spent.
+//! Folds fees: each transaction writes its fees to a key of its own, and [`COMPACT_FEES`] adds the
+//! values of given keys to the balance of the operations fund, from which they can be spent. No
+//! process of GX calls the function yet.
 
 use gx_model::{AccountId, Pool, Prerequisite, Qirat};
 
@@ -11,6 +12,8 @@ use crate::{Invocation, State, keys};
 /// The function that folds fees. Its arguments are a JSON list of fee keys and a command id.
 pub const COMPACT_FEES: &str = "TokenomicsContract:CompactFees";
 
+/// Folds the fees of the given keys. Refuses the call, and folds none, if the system is paused or
+/// not bootstrapped, or if a key holds no fees.
 pub(crate) fn compact(state: &mut dyn State, call: &Invocation<'_>) -> CallResult {
     once(state, call, |state, overlay, _, argument| {
         require_running(overlay)?;

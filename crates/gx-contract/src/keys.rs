@@ -1,4 +1,4 @@
-//! The keys of the ledger's state.
+//! The keys of the ledger's state, for rules and queries.
 //!
 //! Facts that are written once have other keys than values that every grant changes, so two
 //! commands conflict only on an account or on a country's counters. `~` sorts after all characters

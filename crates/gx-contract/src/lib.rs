@@ -1,4 +1,6 @@
-//! The rules of the ledger as pure functions: state and call in, writes and events out.
+//! The rules of the ledger as pure functions: state and call in, writes and events out. A peer's
+//! chaincode service (`gx-chaincode`) and the development ledger call [`Contracts`] to endorse or
+//! evaluate a proposal.
 //!
 //! A transaction first reads every value that its commands can need, then computes, and returns its
 //! writes at the end, because a read inside a Fabric transaction does not see the transaction's own
@@ -81,10 +83,11 @@ impl Contract for Contracts {
     }
 }
 
-/// Carries out one call and returns the response.
+/// Carries out one call and returns the response. A call that is refused, or that finds the state
+/// damaged, is a response with another status than [`Response::OK`] and without writes.
 ///
 /// # Errors
-/// [`StateError`] if the state cannot be read.
+/// [`StateError`] if the state cannot be read; the call has no effect then.
 pub fn invoke(state: &mut dyn State, call: &Invocation<'_>) -> Result<Response, StateError> {
     let answer = match queries::run(state, call) {
         Some(answer) => answer,
@@ -102,6 +105,7 @@ pub fn invoke(state: &mut dyn State, call: &Invocation<'_>) -> Result<Response, 
     }
 }
 
+/// Carries out a mutating call.
 fn change(state: &mut dyn State, call: &Invocation<'_>) -> CallResult {
     if call.chaincode_named_in_proposal != call.own_name {
         // The proposal names another chaincode, which called this one. Fabric would then drop our

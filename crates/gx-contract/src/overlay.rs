@@ -1,4 +1,5 @@
-//! The reads and writes of a transaction.
+//! The reads and writes of a transaction. Each mutating call creates one [`Overlay`], passes it to
+//! the rules, and returns its writes at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,7 +45,7 @@ impl Effect {
 }
 
 impl Overlay {
-    /// Reads the values of these keys in one request.
+    /// Reads the values of these keys in one request, except those that are known already.
     pub(crate) fn read_ahead(
         &mut self,
         state: &mut dyn State,
@@ -111,7 +112,7 @@ pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("the contract's values have only text keys")
 }
 
-/// Parses a stored value.
+/// Parses a stored value. A value of another form means that the state is damaged.
 pub(crate) fn parse<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, Damaged> {
     serde_json::from_slice(bytes).map_err(|why| Damaged(format!("the value of {key}: {why}")))
 }

@@ -1,5 +1,6 @@
-//! Queries: they need no role and write nothing. A thing that does not exist is `null` and an empty
-//! list is `[]`; neither is an error.
+//! Queries: they need no role and write nothing. [`crate::invoke`] tries them first; the projector
+//! calls them to compare the read model with the ledger. A thing that does not exist is `null` and
+//! an empty list is `[]`; neither is an error.
 
 use gx_model::economics::{Fee, grant_for};
 use gx_model::{

@@ -1,4 +1,5 @@
-//! The values of the state. Each is stored as JSON.
+//! The values of the state, each stored as JSON. The rules write them; rules and queries read them.
+//! A stored value that does not have its form here ends the call as damaged state.
 
 use gx_model::{BiometricHash, CountryCode, EntryOutcome, GrantRefusal, Qirat, ReasonCode};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
-//! Compares the countries of this release's list, the database and the ledger (DB-07).
+//! Compares the countries of this release's list, the database and the ledger (DB-07). `gx db
+//! check` calls it for the list and the database.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +8,11 @@ use sqlx::PgConnection;
 
 use crate::migrate::store;
 
-/// Returns the differences between the three sets, one line per country. The ledger's set is left
-/// out if it is unknown.
+/// Returns the differences between the three sets, one line per country. With `None`, the ledger's
+/// set is left out.
+///
+/// # Errors
+/// `sqlx::Error` if the countries cannot be read.
 pub async fn country_differences(
     conn: &mut PgConnection,
     ledger: Option<&[Country]>,

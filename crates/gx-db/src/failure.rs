@@ -1,4 +1,6 @@
-//! Failures of a statement that concern other statements, too.
+//! Failures of a statement that concern other statements, too. gx-serve looks for one behind each
+//! failed request and reports it with [`crate::Database::report_failure`]; the workers repeat a
+//! step that met a stale plan.
 
 use std::error::Error;
 

@@ -1,4 +1,5 @@
-//! The reasons why a pooler is not used.
+//! The reasons why a pooler is not used. The instance behind it counts as unusable; health and `gx
+//! db check` show the reason.
 
 use std::fmt;
 

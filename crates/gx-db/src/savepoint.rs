@@ -1,22 +1,22 @@
 //! Sections of a transaction that can be rolled back on their own.
 //!
-//! A nested transaction of sqlx is rolled back by `ROLLBACK TO SAVEPOINT` alone, which leaves the
-//! savepoint open: each further statement belongs to a subtransaction with a slot of the server's
-//! lock table, and some thousands of them end in "out of shared memory" (53200). Code that rolls
-//! back many sections in one transaction uses these two functions instead.
+//! When sqlx rolls back a nested transaction, it leaves the savepoint open. Each open savepoint
+//! keeps a slot of the server's lock table until the whole transaction ends, and some thousands of
+//! open savepoints end in "out of shared memory" (53200). So the projector, which rolls back many
+//! sections in one transaction, uses [`begin`] and [`end`] for each event or group of events.
 
 use sqlx::{Executor as _, PgConnection, raw_sql};
 
-/// Begins a section inside a transaction.
+/// Begins a section inside a transaction. [`end`] must end it.
 ///
 /// # Errors
 /// `sqlx::Error` if the statement fails or there is no transaction.
-pub async fn set(conn: &mut PgConnection) -> sqlx::Result<()> {
+pub async fn begin(conn: &mut PgConnection) -> sqlx::Result<()> {
     conn.execute(raw_sql("SAVEPOINT section")).await.map(drop)
 }
 
-/// Ends the newest section: keeps its writes, or rolls them back if `outcome` is an error. Nothing
-/// of the section stays on the server.
+/// Ends the newest section: keeps its writes, or rolls them back if `outcome` is an error. Must
+/// follow each [`begin`]. `outcome` is only read; the caller still handles it.
 ///
 /// # Errors
 /// `sqlx::Error` if the statement fails; the whole transaction is lost then.
@@ -48,7 +48,7 @@ mod tests {
         let mut tx = conn.begin().await.unwrap();
         raw_sql("INSERT INTO number VALUES (1)").execute(&mut *tx).await.unwrap();
         for _ in 0..1_000 {
-            set(&mut tx).await.unwrap();
+            begin(&mut tx).await.unwrap();
             raw_sql("INSERT INTO number VALUES (2)").execute(&mut *tx).await.unwrap();
             let again = raw_sql("INSERT INTO number VALUES (1)").execute(&mut *tx).await;
             end(&mut tx, &again).await.unwrap();
@@ -56,8 +56,8 @@ mod tests {
         let locks: i64 = query_scalar(LOCKS).fetch_one(&mut *tx).await.unwrap();
         assert_eq!(locks, 1);
         for n in [2, 3] {
-            set(&mut tx).await.unwrap();
-            set(&mut tx).await.unwrap();
+            begin(&mut tx).await.unwrap();
+            begin(&mut tx).await.unwrap();
             let added = sqlx::query("INSERT INTO number VALUES ($1)").bind(n).execute(&mut *tx);
             let added = added.await;
             end(&mut tx, &added).await.unwrap();

@@ -1,4 +1,4 @@
-//! Migrates the database that the settings name.
+//! Migrates the database that the settings name, for `gx db migrate` and `gx dev`.
 
 use gx_model::{Clock, CountryList};
 
@@ -9,7 +9,7 @@ use crate::{DatabaseSettings, database};
 /// messages about waits and blocking sessions.
 ///
 /// # Errors
-/// [`MigrateError`]; the next run continues.
+/// [`MigrateError`] if the database cannot be reached or a migration fails; the next run continues.
 pub async fn upgrade(
     settings: &DatabaseSettings,
     clock: &Clock,

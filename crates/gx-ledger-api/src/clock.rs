@@ -1,4 +1,5 @@
-//! The clock: the only source of the current time.
+//! The clock: the only source of the current time. Each process creates one and passes it to all
+//! its parts; tests and simulations pass one that they can set.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,4 +1,6 @@
-//! The interface between a peer and a contract that runs in its process.
+//! The interface between a contract and the program that runs it. `gx-contract` implements
+//! [`Contract`]. The chaincode service (`gx-chaincode`) and the development ledger (`gx-devnet`)
+//! implement [`State`], and call the contract once for each proposal that is endorsed or evaluated.
 
 use std::fmt;
 
@@ -6,10 +8,12 @@ use time::OffsetDateTime;
 
 /// The code of a chaincode.
 pub trait Contract: fmt::Debug + Send + Sync {
-    /// Carries out one call and returns the response.
+    /// Carries out one call and returns the response. The caller writes [`Response::writes`] to the
+    /// state.
     ///
     /// # Errors
-    /// [`StateError`] if the state cannot be read.
+    /// [`StateError`] if the state cannot be read; the caller fails the proposal, so that no
+    /// transaction exists.
     fn invoke(
         &self,
         state: &mut dyn State,

@@ -1,4 +1,5 @@
-//! Enums with one name for each value, the same in SQL, in JSON and on screen.
+//! A macro for enums with one name for each value, the same in SQL, in JSON and on screen. Used for
+//! kinds, statuses, roles and codes.
 
 /// Declares an enum with `ALL`, `name`, `from_name`, `Display`, `FromStr` and serde, all by name.
 /// The text in parentheses is the error for an unknown name.
@@ -23,7 +24,7 @@ macro_rules! named {
                 match self { $(Self::$value => $name,)* }
             }
 
-            /// Returns the value with this name.
+            /// Returns the value with this name, or `None` if no value has it.
             pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.into_iter().find(|value| value.name() == name)
             }

@@ -1,4 +1,5 @@
-//! The roles of signers.
+//! The roles of signers. A certificate names one; the contracts check it, and the submitter signs
+//! with the role that a command needs.
 
 use crate::named;
 
@@ -24,7 +25,8 @@ impl SignerRole {
         }
     }
 
-    /// Returns the role with this attribute value.
+    /// Returns the role with this attribute value, or `None` for any other text, which gives the
+    /// signer no role.
     pub fn from_attribute(attribute: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.attribute() == attribute)
     }

@@ -1,4 +1,5 @@
-//! Accounts of the ledger. A person, a country's treasury and a pool are different kinds.
+//! Accounts of the ledger: a person, a country's treasury or a pool. Commands, events, the
+//! contracts' state and the read model name them by the text of [`AccountId`].
 
 use std::fmt;
 use std::str::FromStr;

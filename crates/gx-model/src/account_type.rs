@@ -1,4 +1,5 @@
-//! The type of account holder: the hex digit in the fourth block of a Fabric User ID.
+//! The type of account holder: the hex digit in the fourth block of a Fabric User ID. It decides
+//! the class, and so the fee, of a transfer.
 
 /// The type of an account's holder. The digits B, C and D are reserved, and no id has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,8 +1,10 @@
-//! Batches of commands, and the event in which a transaction reports their outcomes.
+//! Batches of commands, and the event in which a transaction reports their outcomes. The submitter
+//! writes batches, the contracts execute them and write the event, and the projector reads the
+//! event.
 //!
-//! A transaction sets the one chaincode event [`BatchEvent::NAME`], whose payload is the
-//! JSON of a [`BatchEvent`]: one entry per command, in order, each with its outcome and its
-//! domain events. A direct call sets the same event with one entry.
+//! A transaction sets the one chaincode event [`BatchEvent::NAME`], whose payload is the JSON of a
+//! [`BatchEvent`]: one entry per command, in order, each with its outcome and its domain events. A
+//! direct call sets the same event with one entry.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,5 @@
-//! Converts commands into contract calls and parses contract calls.
+//! Converts commands into contract calls, for the submitter's batches, and parses contract calls,
+//! for the contracts. The contracts refuse a command whose call cannot be parsed.
 
 use crate::economics::AGES;
 use crate::{Command, CommandKind};

@@ -1,5 +1,6 @@
-//! Commands: the changes that the backend can request from the ledger. This list is the source for
-//! the API, the outbox table, the submitter and the contracts (OUT-02).
+//! Commands: the changes that the backend can request from the ledger. Services enqueue them, the
+//! outbox stores their payloads, and the submitter and the projector read these again. This list is
+//! the source for the API, the outbox table, the submitter and the contracts (OUT-02).
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -141,7 +142,7 @@ impl Command {
     /// Parses the payload of a command of this kind.
     ///
     /// # Errors
-    /// Names the field that is missing, unknown or malformed.
+    /// `serde_json::Error`, which names the field that is missing, unknown or malformed.
     pub fn from_payload(
         kind: CommandKind,
         payload: &serde_json::Value,

@@ -1,4 +1,5 @@
-//! Countries and their shares of world population.
+//! Countries and their shares of world population. Migrations store the list of this release in the
+//! database, and the contracts compute grants from the shares.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -113,7 +114,7 @@ impl CountryList {
         self.0.iter()
     }
 
-    /// Returns the country with this code.
+    /// Returns the country with this code, or `None` if the list does not have it.
     pub fn get(&self, code: CountryCode) -> Option<&Country> {
         let at = self.0.binary_search_by_key(&code, |country| country.country_code).ok()?;
         self.0.get(at)

@@ -1,4 +1,5 @@
-//! The economic constants, and the calculation of grants, ages and fees.
+//! The economic constants, and the calculation of grants, ages and fees. The contracts decide with
+//! them; services check ages and compute the fee of a transfer before it is enqueued.
 
 use std::ops::RangeInclusive;
 

@@ -1,5 +1,5 @@
-//! Domain events: the changes of the ledger. An event has the balances **after** the change, so
-//! applying it again changes nothing.
+//! Domain events: the changes of the ledger. The contracts create them and the projector applies
+//! them. An event has the balances **after** the change, so applying it again changes nothing.
 
 use gx_ledger_api::named;
 use serde::{Deserialize, Deserializer, Serialize};

@@ -1,4 +1,5 @@
-//! The Fabric User ID: `CC CCC AAANNN TCCCC NNNN`, 24 characters in five blocks.
+//! The Fabric User ID: `CC CCC AAANNN TCCCC NNNN`, 24 characters in five blocks. An approval
+//! generates one (`gx_admin::review`); contracts, services and commands parse it.
 //!
 //! The blocks are: the country; three hex digits of a checksum over e-mail, birth date and country;
 //! birth date and gender; account type and four random letters; four random digits.
@@ -101,12 +102,13 @@ impl FabricUserId {
         Ok(Self(format!("{country} {checksum} {birth} {class}{letters} {digits:04}")))
     }
 
-    /// Reads an id as people write and paste it: in either case, with blanks of any kind and
-    /// number or none between its blocks, and with the marks that programs put around what is
-    /// copied. The ledger and the database have its one form, which [`str::parse`] reads.
+    /// Parses an id as people type or paste it: in upper or lower case, with or without white space
+    /// between its characters, and with the invisible characters that programs add to copied text.
+    /// Routes and `gx` commands read ids in this way; the ledger and the database have the one form
+    /// that [`str::parse`] reads.
     ///
     /// # Errors
-    /// [`InvalidFabricUserId`].
+    /// [`InvalidFabricUserId`] if the other characters are not an id.
     pub fn from_pasted(text: &str) -> Result<Self, InvalidFabricUserId> {
         const BLOCKS: [std::ops::Range<usize>; 5] = [0..2, 2..5, 5..11, 11..16, 16..20];
         let typed = text.chars().filter(|c| !c.is_whitespace() && !comes_with_pasting(*c));
@@ -215,8 +217,8 @@ impl fmt::Display for FabricUserId {
 
 text_on_the_wire!(FabricUserId);
 
-/// Whether a program adds the character to what is copied out of it: marks of direction, joiners
-/// and spaces without width, soft hyphens, byte order marks.
+/// Returns whether programs add this character to copied text: marks of direction, joiners and
+/// spaces without width, soft hyphens, byte order marks.
 fn comes_with_pasting(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
         | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

@@ -1,4 +1,5 @@
-//! Small value types. A value of these types is always well-formed.
+//! Small value types of commands, events and the contracts' state. A value is always well-formed,
+//! because parsing and deserializing reject any other text.
 
 use std::fmt;
 use std::str::FromStr;
@@ -87,7 +88,7 @@ impl fmt::Display for BiometricHash {
     }
 }
 
-/// The reason of an operator's action, as a code: no free text is stored on the ledger (G5).
+/// The reason of a freeze or a pause, as a code: no free text is stored on the ledger (G5).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ReasonCode(String);

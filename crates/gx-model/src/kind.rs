@@ -1,4 +1,5 @@
-//! The kinds of commands, their contract functions, and the roles that may sign them.
+//! The kinds of commands, their contract functions, and the roles that may sign them. The outbox
+//! stores kinds, the contracts check roles, and the projector checks conditions.
 
 use gx_ledger_api::{SignerRole, named};
 
@@ -39,7 +40,8 @@ pub enum PostCondition {
 }
 
 impl CommandKind {
-    /// Returns the condition that is checked on the ledger before the command becomes COMMITTED.
+    /// Returns the condition that the projector checks on the ledger before the command becomes
+    /// COMMITTED. If the ledger does not meet it, the command becomes COMMITTED_UNVERIFIED.
     /// Commands that are done once and that everything else depends on have one; for the commands
     /// of each person or payment, the event is enough.
     pub const fn post_condition(self) -> Option<PostCondition> {
@@ -73,7 +75,7 @@ impl CommandKind {
         }
     }
 
-    /// Returns the kind that this contract function carries out.
+    /// Returns the kind that this contract function carries out, or `None` if it carries out none.
     pub fn from_function(function: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.function() == function)
     }

@@ -1,4 +1,5 @@
-//! Money: a whole number of Qirat, the smallest unit.
+//! Money: a whole number of Qirat, the smallest unit. The ledger and the database count Qirat;
+//! services and people read and write [`Gx`].
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,13 +1,16 @@
-//! Domain events in their wire form.
+//! Domain events in their wire form. The contracts write them into the event of a transaction; the
+//! projector reads them from blocks, and again from dead letters.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::DomainEvent;
 
-/// A domain event in its wire form: `{"name", "version", "aggregates", "data"}`. It stays JSON
-/// until [`EventRecord::decode`]. If one event of a batch cannot be read, only that event becomes a
-/// dead letter.
+/// A domain event in its wire form: `{"name", "version", "aggregates", "data"}`.
+///
+/// It stays JSON until [`EventRecord::decode`], so that an event which cannot be decoded does not
+/// affect the other events of its batch: it becomes a dead letter. If its `aggregates` cannot be
+/// read either, no dead letter is possible and the projector halts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventRecord(Value);
@@ -17,8 +20,8 @@ pub struct EventRecord(Value);
 pub enum UnreadableEvent {
     /// `name`, `version`, `aggregates` or `data` is absent or has another type, or there is another
     /// field.
-    #[error("the event's envelope is malformed: {0}")]
-    Envelope(String),
+    #[error("the event's wire form is malformed: {0}")]
+    WireForm(String),
     /// This release has no event with this name and version.
     #[error("no event {name} of version {version} is known")]
     Unknown {
@@ -43,6 +46,7 @@ pub enum UnreadableEvent {
 struct EventFields {
     name: String,
     version: u64,
+    /// Only checked to be there: [`EventRecord::aggregates`] returns it.
     #[serde(rename = "aggregates")]
     _aggregates: Vec<String>,
     data: Value,
@@ -52,12 +56,12 @@ impl EventRecord {
     /// The version that this release writes for every event.
     pub const VERSION: u64 = 1;
 
-    /// Creates a record from the JSON that the ledger emitted.
+    /// Creates a record from the JSON of a dead letter. Only [`EventRecord::decode`] checks it.
     pub fn from_json(json: Value) -> Self {
         Self(json)
     }
 
-    /// Returns the JSON that the ledger emitted.
+    /// Returns the JSON of the record. For an event that was read, it is what the ledger emitted.
     pub fn json(&self) -> &Value {
         &self.0
     }
@@ -67,8 +71,9 @@ impl EventRecord {
         self.0.get("name")?.as_str()
     }
 
-    /// Returns the accounts that the event sets, if the JSON lists them. They can be present even
-    /// if the rest of the event cannot be read.
+    /// Returns the accounts that the event sets, or `None` if the JSON has no such list. The
+    /// projector stores them with a dead letter, so that later events of these accounts wait for
+    /// it, even if the rest of the event cannot be read.
     pub fn aggregates(&self) -> Option<Vec<String>> {
         let list = self.0.get("aggregates")?.as_array()?;
         list.iter().map(|key| key.as_str().map(str::to_owned)).collect()
@@ -77,10 +82,11 @@ impl EventRecord {
     /// Parses the event by its name and version.
     ///
     /// # Errors
-    /// [`UnreadableEvent`]; an absent field is an error and never gets a default (PRJ-02).
+    /// [`UnreadableEvent`] if this release cannot read the event; the projector makes it a dead
+    /// letter. An absent field is an error and never gets a default (PRJ-02).
     pub fn decode(&self) -> Result<DomainEvent, UnreadableEvent> {
         let fields: EventFields = serde_json::from_value(self.0.clone())
-            .map_err(|why| UnreadableEvent::Envelope(why.to_string()))?;
+            .map_err(|why| UnreadableEvent::WireForm(why.to_string()))?;
         let EventFields { name, version, data, .. } = fields;
         if version != Self::VERSION || !DomainEvent::NAMES.contains(&name.as_str()) {
             return Err(UnreadableEvent::Unknown { name, version });
@@ -90,6 +96,7 @@ impl EventRecord {
     }
 }
 
+/// Writes an event of this release in its wire form, for the contracts.
 impl From<&DomainEvent> for EventRecord {
     fn from(event: &DomainEvent) -> Self {
         let mut json = serde_json::to_value(event).expect("an event has only text keys");

@@ -1,4 +1,5 @@
-//! Why a command did not take effect: a final rejection, or a prerequisite that is missing.
+//! Why a command did not take effect: a final rejection, or a prerequisite that is missing. The
+//! contracts decide; the projector makes the command REFUSED or BLOCKED.
 
 use gx_ledger_api::named;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
-//! The states of accounts, commands and attempts, and their transitions.
+//! The states of accounts, commands and attempts, and their transitions. Services, workers and the
+//! database use the same names; services decide by them what a person may do.
 
 use gx_ledger_api::named;
 
@@ -67,7 +68,8 @@ named! {
         Refused = "REFUSED",
         /// Given up until an operator retries or discards it.
         Dead = "DEAD",
-        /// Withdrawn by an operator.
+        /// Withdrawn by an operator, or a payment that was given up. The ledger has cancelled the
+        /// id.
         Discarded = "DISCARDED",
     }
 }

@@ -1,8 +1,8 @@
 //! Releases held commands, a limited number at a time.
 //!
-//! When a command ends, the commands behind it are released. A sweep over all held commands finds
-//! those that a race or this limit left behind. Called when commands end, and by the submitter's
-//! sweep.
+//! When a command ends, the transaction that ends it calls [`release_held`] for the commands behind
+//! it. Those that a race or the limit leaves behind are found by [`HeldSweep`], which the submitter
+//! runs over all held commands.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ const TURN_LIMIT: i64 = 500;
 /// commands with higher numbers are looked at.
 ///
 /// # Errors
-/// `sqlx::Error` if a statement fails.
+/// `sqlx::Error` if a statement fails; the caller rolls its transaction back.
 pub(crate) async fn release_held(
     conn: &mut PgConnection,
     ended: &[(String, i64)],

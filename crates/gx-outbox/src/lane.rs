@@ -1,5 +1,6 @@
-//! Lanes: the parts of the outbox that are leased. All commands of an aggregate are in one lane, so
-//! that none overtakes an earlier one.
+//! Lanes: the parts of the outbox that are leased. Each command gets its lane when it is enqueued;
+//! the submitter leases lanes. All commands of an aggregate are in one lane, so that none overtakes
+//! an earlier one.
 
 use uuid::Uuid;
 

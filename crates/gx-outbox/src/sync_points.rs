@@ -1,5 +1,5 @@
-//! Test hooks between two steps of the protocol. A simulation holds a worker there, lets others
-//! overtake it, or stops it. Production has none.
+//! Test hooks between two steps of the protocol, which both workers reach. A simulation holds a
+//! worker there, lets others overtake it, or stops it. Production has none.
 
 use std::fmt;
 use std::pin::Pin;

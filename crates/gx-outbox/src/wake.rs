@@ -1,4 +1,6 @@
-//! Wakes the submitter by a notification after a commit. A lost notification costs only time.
+//! Wakes the submitter by a notification after a commit. A caller that has enqueued or released
+//! commands calls [`Waker::wake`]; the submitter has a [`Listener`]. A lost notification costs only
+//! time.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Health checks of the database.
+//! Health checks of the database. A service adds those of [`watch`] when its board is created; `gx`
+//! adds the others for a worker.
 
 use std::time::Duration;
 
@@ -95,6 +96,7 @@ fn in_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Makes the check `database`.
 async fn check_result(database: &Database) -> CheckResult {
     let health = database.health();
     match &health {
@@ -105,6 +107,7 @@ async fn check_result(database: &Database) -> CheckResult {
     }
 }
 
+/// Asks the instance in use for an answer over a connection of the pool.
 async fn answers(database: &Database) -> CheckResult {
     match tokio::time::timeout(WAIT, database.pool().acquire()).await {
         Ok(Ok(mut conn)) => match conn.ping().await {

@@ -1,4 +1,5 @@
-//! The random source of a process. It is passed in, so that tests can seed it.
+//! The random source of a process. `gx` creates one for each process and passes it in, so that
+//! tests can seed it.
 
 use std::sync::{Arc, Mutex};
 

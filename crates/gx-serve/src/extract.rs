@@ -1,5 +1,6 @@
-//! Extractors of requests and the JSON response. A request that an extractor rejects gets a problem
-//! that names every invalid field.
+//! Extractors of requests and the JSON response. Extractors run before the handler of a route. If
+//! one rejects the request, the handler is not called and the client gets the problem, which names
+//! every invalid field.
 
 use std::time::Duration;
 
@@ -83,6 +84,7 @@ fn require_json(method: &http::Method, headers: &HeaderMap) -> Result<(), Proble
     })
 }
 
+/// Parses the members of a JSON object.
 fn parse(bytes: &[u8]) -> Result<Members, Problem> {
     /// RFC 8259, 8.1: a parser may ignore a byte order mark, which some programs write.
     const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -126,6 +128,7 @@ async fn read_body(parts: &Parts, body: Body, limit_bytes: usize) -> Result<Rece
     })
 }
 
+/// Reads a body to its end, and counts its memory.
 async fn receive(
     mut body: Body,
     limit_bytes: usize,

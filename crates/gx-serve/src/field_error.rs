@@ -1,4 +1,5 @@
-//! The reason why a field of a request is invalid.
+//! The reason why a field of a request is invalid. Readers of fields return it; [`crate::fields`]
+//! adds the name of the field and puts it into the problem.
 
 /// The reason why a field is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]

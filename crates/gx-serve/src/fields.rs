@@ -136,7 +136,7 @@ impl Fields {
         self.now
     }
 
-    /// Reads a required field.
+    /// Reads a required field. `None` means that it is missing or invalid.
     pub fn required<T: Field>(&mut self, name: &'static str) -> Option<T> {
         match self.find(name) {
             None => {

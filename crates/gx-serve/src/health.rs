@@ -1,4 +1,5 @@
-//! Health of a process: its checks, and whether its loops are alive.
+//! Health of a process: its checks, and whether its loops are alive. Components add checks at the
+//! start; the pages `/health`, `/readyz`, `/livez` and `/metrics` ask for the report.
 //!
 //! A check is *critical* if the process cannot serve without the thing that is checked. A critical
 //! check that is not healthy makes the process `not_ready`; another check makes it `degraded`, and

@@ -1,4 +1,5 @@
-//! The lag of the read model behind the ledger, as a check that is never critical (RDY-01).
+//! The lag of the read model behind the ledger, as a check that is never critical (RDY-01). Each
+//! service adds it when its board is created; if the lag cannot be read, the check is unknown.
 
 use std::time::Duration;
 

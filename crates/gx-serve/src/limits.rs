@@ -1,4 +1,5 @@
-//! Limits of one request and one connection, each with its unit.
+//! Limits of one request and one connection, each with its unit. The server, the request layer and
+//! the extractors apply them.
 
 use std::time::Duration;
 
@@ -52,7 +53,8 @@ pub(crate) const PEER_PING_INTERVAL: Duration = Duration::from_secs(10);
 /// Limit for open requests to finish once the process is told to stop.
 pub const DRAIN_TIME_LIMIT: Duration = Duration::from_secs(25);
 
-/// Rejects a request whose address or header fields are too large.
+/// Rejects a request whose address or header fields are too large. The request layer calls it
+/// before any route.
 pub(crate) fn check_head(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     let uri_bytes = uri.path_and_query().map_or(0, |text| text.as_str().len());
     if uri_bytes > URI_LIMIT_BYTES {

@@ -1,5 +1,5 @@
 //! Times as clients read them and as they are stored: RFC 3339 in UTC with three digits of a
-//! second.
+//! second. Called by serde for fields of responses.
 
 use serde::{Serializer, ser::Error as _};
 use time::OffsetDateTime;

@@ -1,5 +1,5 @@
 //! The OpenAPI 3.1 document: the declarations of the handlers, and the parts that all operations
-//! share.
+//! share. Built with the routes of a service; nothing here runs for a request.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! Lists in pages of bounded size, by keyset and never by offset.
+//! Lists in pages of bounded size, by keyset and never by offset. A route that lists takes a
+//! [`PageQuery`] and answers with a [`Page`]; an invalid limit or cursor is a validation problem.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -87,7 +88,7 @@ impl<K> IntoParams for PageQuery<K> {
 }
 
 impl<K> PageQuery<K> {
-    /// Returns the key of the last item before the page.
+    /// Returns the key of the last item before the page, or `None` for the first page.
     pub fn key(&self) -> Option<&K> {
         self.cursor.as_ref().map(|cursor| &cursor.0)
     }

@@ -1,4 +1,5 @@
-//! Pages that every listener serves in addition to its routes: health, metrics, documents.
+//! Pages that every listener serves in addition to its routes: health, metrics, documents. Read by
+//! probes, scrapers and developers.
 
 use std::fmt::Write as _;
 

@@ -1,7 +1,8 @@
 //! Errors as clients read them: RFC 9457 `application/problem+json` with a stable code.
 //!
-//! A problem contains only information for the client. The error for the operator is logged where
-//! the failure is handled, under the same request id.
+//! Handlers and extractors return a problem for every failure; the request layer writes it with the
+//! request's id. A problem contains only information for the client. The error for the operator is
+//! logged where the failure is handled, under the same request id.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -254,7 +255,7 @@ impl Problem {
         &self.errors
     }
 
-    /// Returns the database failure if it concerns further requests.
+    /// Returns the database failure behind this problem if it concerns further requests.
     pub fn database_failure(&self) -> Option<&DatabaseFailure> {
         self.failure.as_ref()
     }
@@ -298,6 +299,7 @@ impl IntoResponse for Problem {
     }
 }
 
+/// Makes a failed statement a problem: 503 if the same request may succeed later, 500 otherwise.
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         if gx_db::is_lock_timeout(&error) {

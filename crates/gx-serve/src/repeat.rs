@@ -1,4 +1,5 @@
-//! The layer that handles database failures that concern more than one request (DB-11, RDY-09).
+//! The layer that handles database failures that concern more than one request (DB-11, RDY-09). It
+//! is around all routes of a service that has a database.
 //!
 //! It reports the failure to the database. If the request met a plan from before a migration, the
 //! layer repeats the request on a new connection: the failed transaction has changed nothing, and
@@ -23,7 +24,8 @@ use crate::problem::Problem;
 /// meanwhile.
 const MAX_REPEATS: u32 = 3;
 
-/// Handles one request inside the layer.
+/// Handles one request inside the layer and returns the last response. If the body cannot be read
+/// again or the repetitions are used up, that is the response of the failure.
 pub(crate) async fn around(database: Database, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let kept = KeptBody::new(body);

@@ -145,6 +145,8 @@ fn request_id(layer: &RequestLayer, request: &Request) -> String {
         .map_or_else(|| layer.entropy.id(layer.clock.now()).to_string(), str::to_owned)
 }
 
+/// Returns the response of the routes, or the problem of a request that is rejected, panics or
+/// takes too long.
 async fn answer(layer: &RequestLayer, mut request: Request, next: Next) -> Response {
     use axum::response::IntoResponse;
     if let Err(problem) = check(&mut request) {

@@ -1,4 +1,5 @@
-//! A route with its owner and the callers that it accepts. Collected by `routes`.
+//! A route with its owner and the callers that it accepts. Collected by [`crate::routes`]; tests
+//! and the OpenAPI document read it.
 
 /// The callers that a route accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! A service: its routes with owner and access, and the routers of its listeners.
+//! A service: its routes with owner and access, and the routers of its listeners. Each HTTP service
+//! builds one at its start; `gx` serves its routers.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! Reads settings and reports all that are wrong at once (CFG-02).
+//! Reads settings and reports all that are wrong at once (CFG-02). `gx` calls [`read`] first; after
+//! an error it prints the report and ends.
 //!
 //! Clap stops at the first setting that it cannot read. If a start fails, this module reads the
 //! settings again, one at a time, so that one report names everything that is missing, weak,
@@ -93,6 +94,8 @@ pub fn read(
     }
 }
 
+/// Returns whether clap's own text is the answer: help, the version, or a mistake on the command
+/// line.
 fn is_for_clap(error: &clap::Error) -> bool {
     matches!(
         error.kind(),
@@ -152,8 +155,8 @@ fn on_command_line(argument: &Arg, given: &ArgMatches) -> bool {
         && given.value_source(id) == Some(ValueSource::CommandLine)
 }
 
-/// Returns the finding about a setting's value in the environment. The value is left out, because
-/// it may be a secret.
+/// Returns the finding about a setting's value in the environment, or `None` if the value is right.
+/// The value is left out of the text, because it may be a secret.
 fn wrong_setting(argument: &Arg, environment: &BTreeMap<String, String>) -> Option<String> {
     let name = argument.get_env()?.to_string_lossy();
     let value = environment.get(name.as_ref());

@@ -1,4 +1,5 @@
-//! The order in which a process stops: first not ready, then without new work, then ended.
+//! The order in which a process stops: first not ready, then without new work, then ended. Every
+//! role waits for [`shutdown_signal`].
 
 use std::time::Duration;
 

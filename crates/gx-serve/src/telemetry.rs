@@ -1,4 +1,4 @@
-//! Logs and metrics, set up once per process.
+//! Logs and metrics, set up once per process. `gx` calls [`init`] when a role starts.
 
 use std::io::IsTerminal as _;
 use std::sync::OnceLock;

@@ -45,7 +45,8 @@ pub enum Pause {
 /// Repeats the steps of a worker until `shutdown`, then releases its resources.
 ///
 /// # Errors
-/// [`Worker::Halt`] if the work cannot go on.
+/// [`Worker::Halt`] if the work cannot go on. The resources are released before it is returned; the
+/// caller decides what the process does then.
 pub async fn run<W: Worker>(worker: &mut W, shutdown: &CancellationToken) -> Result<(), W::Halt> {
     let ended = repeat(worker, shutdown).await;
     worker.release().await;

@@ -1,8 +1,8 @@
 //! `gx db`: migrates the schema, and compares the configured database instances. Called by `main`;
-//! `gx dev` calls [`settle_mailboxes`].
+//! `gx dev` calls [`fill_mailboxes`].
 
 use clap::Subcommand;
-use gx_auth::email::mailboxes::{self, SettleReport};
+use gx_auth::email::mailboxes::{self, FillReport};
 use gx_db::{DatabaseSettings, InstanceReport};
 use gx_model::Clock;
 use serde_json::{Value, json};
@@ -31,10 +31,10 @@ async fn migrate(settings: &DatabaseSettings, format: Format) -> Result<(), CliE
     let quarantined: Vec<String> = report.quarantined.iter().map(ToString::to_string).collect();
     let mut record = json!({ "applied": report.applied, "quarantined": quarantined });
     if report.differences.is_empty() {
-        let settled = settle_mailboxes(settings).await?;
-        record["mailboxesAdded"] = settled.added.into();
-        record["sharedMailboxes"] = settled.shared.iter().map(shared_mailbox).collect();
-        record["unmailableAddresses"] = settled.unmailable.into();
+        let filled = fill_mailboxes(settings).await?;
+        record["mailboxesAdded"] = filled.added.into();
+        record["sharedMailboxes"] = filled.shared.iter().map(shared_mailbox).collect();
+        record["unmailableAddresses"] = filled.unmailable.into();
     }
     format.record(&record)?;
     if report.differences.is_empty() {
@@ -48,25 +48,23 @@ async fn migrate(settings: &DatabaseSettings, format: Format) -> Result<(), CliE
 }
 
 /// Stores the mailbox of accounts that were registered with an earlier release, and prints to
-/// standard error which accounts share a mailbox. Those stay unchanged, because only the people can
-/// tell which account to close.
-pub(crate) async fn settle_mailboxes(
-    settings: &DatabaseSettings,
-) -> Result<SettleReport, CliError> {
+/// standard error which accounts share a mailbox. One of them owns it; the others stay unchanged,
+/// because only the people can tell which account to close.
+pub(crate) async fn fill_mailboxes(settings: &DatabaseSettings) -> Result<FillReport, CliError> {
     let mut conn = gx_db::connect_for_migration(settings).await?;
-    let settled = mailboxes::settle(&mut conn).await?;
-    for mailboxes::SharedMailbox { profile_id, owner } in &settled.shared {
+    let report = mailboxes::fill(&mut conn).await?;
+    for mailboxes::SharedMailbox { profile_id, owner } in &report.shared {
         note(&format!(
             "profiles {profile_id} and {owner} have one mailbox: each signs in with its own \
             spelling of the address, and any other spelling leads to {owner}; close one of them"
         ));
     }
-    for profile_id in &settled.unmailable {
+    for profile_id in &report.unmailable {
         note(&format!(
             "profile {profile_id} has an e-mail address that cannot be mailed to; ask for another one"
         ));
     }
-    Ok(settled)
+    Ok(report)
 }
 
 fn shared_mailbox(shared: &mailboxes::SharedMailbox) -> Value {

@@ -290,7 +290,7 @@ async fn an_id_verifies_in_the_spelling_with_which_it_was_made() {
         let id = id_of(made_of, BORN, "MY", Gender::Female);
         add(&host, &id, made_of, None).await;
         let mut conn = host.database.connection().await;
-        gx_auth::email::mailboxes::settle(&mut conn).await.unwrap();
+        gx_auth::email::mailboxes::fill(&mut conn).await.unwrap();
         let answer = adopt(&host, &token, &id, &profile_id).await;
         assert_eq!(answer.code(), 202, "{made_of}: {}", answer.text);
     }

@@ -31,7 +31,7 @@ async fn people_are_found_in_any_form() {
     let nikos = named(&host, "nikos@xn--hxajbheg2az3al.xn--qxam", "Νίκος", "Παπαδόπουλος").await;
     let reza = named(&host, "reza@gxtest.com", "علی\u{200c}رضا", "邉\u{e0100}").await;
     let mut conn = host.database.connection().await;
-    gx_auth::email::mailboxes::settle(&mut conn).await.unwrap();
+    gx_auth::email::mailboxes::fill(&mut conn).await.unwrap();
     for (text, found) in [
         ("josé", &jose),
         ("JOSE\u{301}", &jose),

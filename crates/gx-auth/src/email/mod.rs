@@ -40,7 +40,7 @@ impl Email {
     /// Reads an address as people type and copy it.
     ///
     /// # Errors
-    /// [`FieldError`] that names the wrong character, part or length.
+    /// [`FieldError`] that names the wrong character, part or length; registration shows it.
     pub fn parse(given: &str) -> Result<Self, FieldError> {
         let given = given.trim_matches(is_space);
         if given.len() > TYPED_LIMIT_BYTES {
@@ -120,7 +120,8 @@ impl Field for GivenEmail {
     }
 }
 
-/// Returns the form of a part of an address for a search, with the domain in ASCII.
+/// Returns the form of a part of an address for the search of administrators, with the domain in
+/// ASCII.
 pub fn search_form(part: &str) -> String {
     let part = nfc(part.trim_matches(is_space)).to_lowercase();
     let (local, domain) = match part.rsplit_once('@') {
@@ -133,6 +134,7 @@ pub fn search_form(part: &str) -> String {
 }
 
 /// Returns an address with its domain in Unicode, as some ids on the ledger were derived from it.
+/// An adoption compares both forms. An invalid domain stays unchanged.
 pub fn unicode_domain(address: &str) -> String {
     match address.rsplit_once('@') {
         Some((local, domain)) => match idna::domain_to_unicode(domain) {
@@ -215,7 +217,7 @@ fn is_joiner(c: char) -> bool {
     )
 }
 
-/// Returns the content of a quoted local part if it means the same without quotes.
+/// Returns the content of a quoted local part, or `None` if it needs its quotes.
 fn unquoted(quoted: &str) -> Option<String> {
     let mut plain = String::with_capacity(quoted.len());
     let mut rest = quoted.chars();

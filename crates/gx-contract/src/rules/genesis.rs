@@ -14,6 +14,8 @@ use crate::keys;
 use crate::overlay::{Effect, Overlay};
 use crate::records::{Account, Counters, GrantRecord};
 
+/// Applies DISTRIBUTE_GENESIS. A person who gets no grant, because of the age or the country, is no
+/// error: the effect is a grant of 0, which is final.
 pub(super) fn distribute(
     state: &Overlay,
     moment: &Moment<'_>,
@@ -69,6 +71,7 @@ pub(super) fn distribute(
         .put(keys::counters(nationality), &counters))
 }
 
+/// Returns the amounts of the grant, or why it is 0.
 fn decide(
     user_id: &FabricUserId,
     moment: &Moment<'_>,

@@ -1,5 +1,6 @@
-//! The rules of all commands. Each rule reads only values that were read ahead, checks its reasons
-//! to refuse or defer in a fixed order, and returns its whole effect.
+//! The rules of all commands. [`crate::batch`] calls [`apply`] for each command. A rule reads only
+//! values that were read ahead, checks its reasons to refuse or defer in a fixed order, and returns
+//! its whole effect or a [`Stop`].
 
 mod genesis;
 mod system;
@@ -52,7 +53,9 @@ pub(crate) fn keys(command: &Command) -> Vec<String> {
     }
 }
 
-/// Applies the command's rule and returns its effect.
+/// Applies the command's rule and returns its effect. A call that could not be parsed is refused
+/// like any other command, unless the system is paused: then every command but pause and resume is
+/// deferred.
 pub(crate) fn apply(
     state: &Overlay,
     moment: &Moment<'_>,

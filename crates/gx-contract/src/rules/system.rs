@@ -1,4 +1,5 @@
-//! The rules of the whole system: supply, countries, pause, treasuries.
+//! The rules of the whole system: supply, countries, pause, treasuries. Each function applies one
+//! kind of command for [`super::apply`].
 
 use gx_model::{
     AccountBalance, AccountId, Country, CountryCode, CountryList, DomainEvent, Pool, Qirat,

@@ -1,4 +1,5 @@
-//! The rules of transfers and of their fees.
+//! The rules of transfers and of their fees. [`super::apply`] calls [`transfer`]; the query of a
+//! fee calls [`priced`].
 
 use gx_model::economics::{Fee, fee};
 use gx_model::{AccountId, DomainEvent, Pool, Qirat, Rejection, RejectionCode, TxType};

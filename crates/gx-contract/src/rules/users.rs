@@ -1,4 +1,5 @@
-//! The rules of people: creation, freeze and unfreeze.
+//! The rules of people: creation, freeze and unfreeze. Each function applies one kind of command
+//! for [`super::apply`]; the rule of the grant shares the checks at the end.
 
 use gx_model::{
     AccountId, BiometricHash, Country, CountryCode, DomainEvent, FabricUserId, Prerequisite, Qirat,

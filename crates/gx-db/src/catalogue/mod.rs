@@ -1,5 +1,6 @@
 //! The catalogue of a schema as lines of text, which are hashed, kept as a snapshot under version
-//! control, and compared (DB-03).
+//! control, and compared (DB-03). It is read whenever an instance is checked or migrated; `cargo
+//! xtask schema` writes the snapshots.
 
 mod store;
 #[cfg(test)]
@@ -22,7 +23,8 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// Reads the catalogue of the connection's current schema.
+    /// Reads the catalogue of the connection's current schema, in a transaction of its own that is
+    /// rolled back.
     pub async fn read(conn: &mut PgConnection) -> sqlx::Result<Self> {
         // The settings that change how defaults are printed end with this transaction.
         let mut reading = conn.begin().await?;

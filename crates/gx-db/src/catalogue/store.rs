@@ -1,5 +1,6 @@
-//! SQL that reads the catalogue. It uses only what every supported major version returns in the
-//! same form: no generated text of views, no constraint kinds of newer versions.
+//! SQL that reads the catalogue for [`super::Catalogue::read`]. It uses only what every supported
+//! major version returns in the same form: no generated text of views, no constraint kinds of newer
+//! versions.
 
 use sqlx::PgConnection;
 

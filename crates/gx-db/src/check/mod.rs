@@ -1,4 +1,6 @@
-//! `gx db check`: compares all configured instances.
+//! `gx db check`: asks every configured instance and compares the answers. Everything that is
+//! wrong, also an instance that does not answer, becomes a finding; the command fails if there is
+//! one.
 
 use std::fmt;
 
@@ -44,6 +46,9 @@ pub struct CheckReport {
 }
 
 /// Asks every configured instance, including standbys, and compares the answers.
+///
+/// # Errors
+/// [`SettingsError`] if a setting is wrong; nothing is asked then.
 pub async fn check(settings: &DatabaseSettings) -> Result<CheckReport, SettingsError> {
     let mut instances = Vec::new();
     for endpoint in settings.endpoints()? {
@@ -59,6 +64,7 @@ pub async fn check(settings: &DatabaseSettings) -> Result<CheckReport, SettingsE
     Ok(CheckReport { instances, findings })
 }
 
+/// Asks one instance. `found` gets the pooler in front of it, also if the instance is unusable.
 async fn ask(endpoint: &Endpoint, found: &mut Option<Pooler>) -> Result<InstanceAnswer, NotProven> {
     let (mut conn, pooler) = pooler::open(endpoint, "check").await?;
     if let Some(pooler) = pooler {
@@ -76,6 +82,8 @@ async fn ask(endpoint: &Endpoint, found: &mut Option<Pooler>) -> Result<Instance
     Ok(InstanceAnswer { facts, schema, countries, quarantined })
 }
 
+/// Returns everything that is wrong. `wanted` is the cluster of the settings; without it, the first
+/// instance that answers decides which cluster is expected.
 fn findings(instances: &[InstanceReport], wanted: Option<u64>) -> Vec<String> {
     let mut findings = Vec::new();
     let answers = || {

@@ -1,4 +1,4 @@
-//! Finds the PostgreSQL server programs.
+//! Finds the PostgreSQL server programs when a cluster is opened.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,8 @@ pub(super) struct Binaries {
 }
 
 impl Binaries {
-    /// Returns the installation of `major` if the data needs one, and the newest otherwise.
+    /// Returns the installation of `major` if the data needs one, and the newest otherwise. The
+    /// error says what to install.
     pub(super) fn find(major: Option<u32>, data: &Path) -> Result<Self, ClusterError> {
         let mut all = installed();
         all.retain(|found| found.major >= MIN_MAJOR);
@@ -64,7 +65,8 @@ fn names_a_version(folder: &OsStr) -> bool {
     name.strip_prefix("pgsql-").unwrap_or(&name).parse::<u32>().is_ok()
 }
 
-/// Returns the installation in `folder` if it is complete.
+/// Returns the installation in `folder`, or `None` if a program is missing or does not tell its
+/// version.
 fn probe(folder: &Path) -> Option<Binaries> {
     // Links are followed, because `initdb` looks for `postgres` next to its real path.
     let initdb = folder.join("initdb").canonicalize().ok()?;

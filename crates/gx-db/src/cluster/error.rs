@@ -1,4 +1,4 @@
-//! Errors of a private cluster. Each says what to do.
+//! Errors of a private cluster. Each says what to do; `gx dev` prints it and ends.
 
 use std::io;
 use std::path::{Path, PathBuf};

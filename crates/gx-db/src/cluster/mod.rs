@@ -1,4 +1,5 @@
-//! A private PostgreSQL cluster that GX creates, starts, adopts and stops.
+//! A private PostgreSQL cluster that GX creates, starts, adopts and stops: for `gx dev`, the
+//! benchmark and tests.
 //!
 //! Its folder contains `data`, `password` (0600), `port`, `log` and `lock`. The server listens only
 //! on 127.0.0.1, asks for its password, and outlives the process that started it, so that the next
@@ -80,6 +81,10 @@ pub struct PrivateCluster {
 impl PrivateCluster {
     /// Starts the cluster, or adopts its server if that still runs. A running server that does not
     /// answer is restarted.
+    ///
+    /// # Errors
+    /// [`ClusterError`] says what to do. A server that was started may be running; the next start
+    /// adopts it.
     pub async fn start(options: ClusterOptions) -> Result<Self, ClusterError> {
         let blocking = options.clone();
         let mut cluster = run(move || Self::prepare(&blocking)).await?;
@@ -181,6 +186,8 @@ impl PrivateCluster {
         conn.close().await.map_err(|error| self.no_answer(&error))
     }
 
+    /// Connects to the server. Waits while the server is starting, up to a limit; any other error,
+    /// or silence, is returned at once.
     async fn answer(&self) -> Result<PgConnection, ClusterError> {
         let url = self.url_of("postgres");
         let deadline = tokio::time::Instant::now() + RECOVERY_TIMEOUT;
@@ -233,6 +240,7 @@ where
     tokio::task::spawn_blocking(work).await.expect("neither cancelled nor panicking")
 }
 
+/// Takes the lock of a cluster, which ends with the returned file. Fails if another process has it.
 fn lock(folder: &Path) -> Result<File, ClusterError> {
     let path = folder.join("lock");
     let file = File::create(&path).map_err(ClusterError::folder("write", &path))?;
@@ -243,6 +251,7 @@ fn lock(folder: &Path) -> Result<File, ClusterError> {
     }
 }
 
+/// Removes what is at `path` if it is a link; [`Owner::place`] creates such links.
 fn remove_link(path: &Path) -> Result<(), ClusterError> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() => {

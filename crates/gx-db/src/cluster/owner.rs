@@ -1,4 +1,5 @@
 //! The user that runs the server. PostgreSQL cannot run as root, so root uses an unprivileged user.
+//! Asked whenever a cluster is started or deleted.
 
 use std::io;
 use std::os::unix::fs::{MetadataExt, chown};

@@ -1,4 +1,5 @@
-//! Reads `postmaster.pid` and checks that it is still true.
+//! Reads `postmaster.pid` and checks that it is still true, before a server is adopted, started or
+//! stopped.
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +10,9 @@ pub(crate) struct Postmaster {
     pub(crate) port: u16,
 }
 
-/// Returns the running postmaster of `data`. Removes the file of one that died, because its process
-/// id may belong to another process by now, which PostgreSQL would take for the old server.
+/// Returns the running postmaster of `data`, or `None` if none runs. Removes the file of one that
+/// died, because its process id may belong to another process by now, which PostgreSQL would take
+/// for the old server.
 pub(super) fn surviving(data: &Path) -> std::io::Result<Option<Postmaster>> {
     let file = data.join("postmaster.pid");
     let text = match std::fs::read_to_string(&file) {

@@ -1,4 +1,5 @@
-//! Runs the server programs on the folder of a cluster. All functions block.
+//! Runs the server programs on the folder of a cluster, for [`super::PrivateCluster`] and for
+//! tests. All functions block.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -31,6 +32,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Returns the cluster in `folder`, which may be empty. Fails if the programs that its data
+    /// needs are not installed.
     pub(crate) fn open(folder: PathBuf, owner: Owner) -> Result<Self, ClusterError> {
         let data = folder.join("data");
         let major = std::fs::read_to_string(data.join("PG_VERSION"))
@@ -84,7 +87,8 @@ impl Server {
         Ok(password)
     }
 
-    /// Starts the server on its previous port or the next free one, and returns the port.
+    /// Starts the server on its previous port or the next free one, and returns the port. Tries
+    /// again for a few seconds if another process took the port or a killed server is still ending.
     pub(crate) fn start(&self, options: &ClusterOptions) -> Result<u16, ClusterError> {
         let mut attempt = 1;
         loop {

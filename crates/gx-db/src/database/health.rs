@@ -1,4 +1,5 @@
-//! State of the database as a whole.
+//! State of the database as a whole. The monitor publishes it after each check; the health checks
+//! of a process and the errors of commands show it.
 
 use std::fmt;
 

@@ -1,5 +1,6 @@
-//! The pool of every process. It connects only to the right instance, finds it again after a
-//! failover, and survives its absence (G7, DB-01, RDY-04, RDY-07).
+//! The pool of every process: a role or command calls [`connect`] once at its start. It connects
+//! only to the right instance, finds it again after a failover, and survives its absence (G7,
+//! DB-01, RDY-04, RDY-07).
 
 mod health;
 mod monitor;
@@ -85,6 +86,9 @@ pub async fn connect_for_migration(settings: &DatabaseSettings) -> Result<PgConn
 }
 
 /// Connects like [`connect_for_migration`], with another purpose in the session's name.
+///
+/// # Errors
+/// [`DbError::Unusable`] if no instance can be used, with the reason for each.
 pub(crate) async fn open_writer(
     settings: &DatabaseSettings,
     purpose: &str,
@@ -264,7 +268,8 @@ impl DatabaseState {
         }
     }
 
-    /// Proves a connection that was just opened.
+    /// Proves a connection that was just opened. After an error, the pool closes the connection and
+    /// tries again until the acquire timeout, and the monitor looks for a usable instance.
     async fn admit_new(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
         let proven = match instance::prove(conn, &self.expected).await {
             Ok(_) if self.route() == Route::Unknown => Err(NotProven::Failed(not_checked_yet())),
@@ -282,7 +287,8 @@ impl DatabaseState {
         })
     }
 
-    /// Returns whether an idle connection may still be used.
+    /// Returns whether an idle connection may still be used. If not, the pool closes it and takes
+    /// another one.
     async fn admit_idle(
         &self,
         conn: &mut PgConnection,
@@ -302,6 +308,8 @@ impl DatabaseState {
     }
 }
 
+/// Creates the pool. Its two hooks prove each connection: a new one completely, an idle one by its
+/// age and, if it was idle for long, by a question to the instance.
 fn make_pool(
     settings: &DatabaseSettings,
     endpoints: &[Endpoint],

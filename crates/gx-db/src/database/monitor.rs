@@ -1,4 +1,5 @@
-//! Monitors the instance in use, and looks for another one if it fails.
+//! Monitors the instance in use, and looks for another one if it fails. [`super::connect`] makes
+//! the first check and then starts a task that repeats it until the [`super::Database`] is dropped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -138,6 +139,8 @@ impl Monitor {
         false
     }
 
+    /// Proves the instance in use again and returns the connection. An error, which is the reason
+    /// as text, means that the instance is lost.
     async fn recheck(&self, mut conn: PgConnection) -> Result<PgConnection, String> {
         let expected = &self.shared.expected;
         let proof = async {
@@ -208,6 +211,7 @@ impl Monitor {
         health
     }
 
+    /// Asks all instances at the same time and returns the results in the order of the settings.
     async fn ask_all(&self) -> Vec<AskResult> {
         let mut asking = JoinSet::new();
         for (index, endpoint) in self.endpoints.iter().cloned().enumerate() {
@@ -219,6 +223,7 @@ impl Monitor {
         answers.into_iter().map(|(_, found)| found).collect()
     }
 
+    /// Uses an instance from now on, unless another cluster was accepted meanwhile.
     fn take(&mut self, index: usize, proven: &Proven, route: Route, conn: PgConnection) -> Health {
         let Endpoint { label, options, .. } = &self.endpoints[index];
         if let Err(refusal) = self.shared.expected.pin(&proven.facts) {
@@ -288,6 +293,7 @@ impl Monitor {
     }
 }
 
+/// Asks one instance whether it can be used.
 async fn ask(endpoint: &Endpoint, shared: &DatabaseState, limit: Duration) -> AskResult {
     let opened = async {
         let (conn, pooler) = pooler::open(endpoint, "monitor").await?;
@@ -332,7 +338,8 @@ async fn within<T>(
     }
 }
 
-/// Opens a connection to an instance that is writable, with any schema.
+/// Opens a connection to an instance that is writable, with any schema. The error says why the
+/// instance cannot be used.
 pub(super) async fn open_writer(
     endpoint: &Endpoint,
     purpose: &str,

@@ -1,5 +1,6 @@
 //! Parts of connection URLs that the driver does not read: several hosts, several URLs, and
-//! `?schema=`. No message contains a URL, because it may contain a password.
+//! `?schema=`. The settings call it whenever the instances are needed. No message contains a URL,
+//! because it may contain a password.
 
 use std::str::FromStr as _;
 
@@ -45,7 +46,7 @@ impl std::fmt::Debug for Endpoint {
     }
 }
 
-/// Returns the instances that DATABASE_URL names.
+/// Returns the instances that DATABASE_URL names. The error says what is wrong with the URL.
 pub(crate) fn from_url(text: &str) -> Result<Vec<PgConnectOptions>, String> {
     let mut instances = Vec::new();
     for url in split_urls(text.trim()) {

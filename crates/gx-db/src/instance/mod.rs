@@ -1,4 +1,5 @@
-//! Identity of a PostgreSQL instance, and whether it is the one to use (G7, DB-01).
+//! Identity of a PostgreSQL instance, and whether it is the one to use (G7, DB-01). The pool proves
+//! each new connection, and the monitor each instance at every check.
 
 mod schema;
 mod store;
@@ -94,7 +95,8 @@ impl UnusableInstance {
     }
 }
 
-/// Why an instance was not proven to be the right one.
+/// Why an instance was not proven to be the right one: it answered and is unusable, or it gave no
+/// answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotProven {
     #[error(transparent)]
@@ -149,6 +151,7 @@ impl ExpectedCluster {
 }
 
 impl Expected {
+    /// Returns the timeline of an instance that may be written to.
     fn admits(&self, facts: &InstanceFacts) -> Result<u32, UnusableInstance> {
         if let Some(expected) = self.system_id.filter(|expected| *expected != facts.system_id) {
             return Err(UnusableInstance::OtherCluster { expected, found: facts.system_id });

@@ -1,4 +1,5 @@
-//! SQL about the instance. It is not checked against the schema, because it must run without one.
+//! SQL about the instance, run for each connection that is proven. It is not checked against the
+//! schema, because it must run without one.
 
 use sqlx::{PgConnection, Row as _};
 

@@ -1,4 +1,5 @@
-//! Sessions that block others, for health and for migrations.
+//! Sessions that block others. The monitor records them at each check, for health; a migration
+//! names those that it waits for.
 
 mod store;
 
@@ -81,7 +82,7 @@ pub(crate) async fn blockers_of(conn: &mut PgConnection, pid: i32) -> sqlx::Resu
 /// Key of the advisory lock of the runner in each database. It reads "GX schema".
 pub(crate) const MIGRATION_LOCK_KEY: i64 = 5_140_739_163_187_896;
 
-/// Returns the session that holds the lock of the migration runner.
+/// Returns the session that holds the lock of the migration runner, or `None` if none does.
 pub(crate) async fn migration_runner(conn: &mut PgConnection) -> sqlx::Result<Option<Blocker>> {
     store::holder_of_advisory(conn, MIGRATION_LOCK_KEY).await
 }

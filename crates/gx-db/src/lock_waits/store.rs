@@ -1,5 +1,5 @@
-//! SQL about sessions and their locks. It is not checked against the schema, because it must run
-//! without one.
+//! SQL about sessions and their locks, for the parent module. It is not checked against the schema,
+//! because it must run without one.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Errors of a run of migrations.
+//! Errors of a run of migrations, as `gx db migrate` and `gx dev` show them.
 
 use std::time::Duration;
 

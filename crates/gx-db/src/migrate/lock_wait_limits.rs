@@ -1,4 +1,5 @@
-//! Waits for locks in short attempts (DB-10).
+//! Waits for locks in short attempts (DB-10). [`super::runner`] begins [`Attempts`] for each piece
+//! of work, and gives up when their time is over.
 //!
 //! A statement that waits for a strong lock waits in a queue, and all later statements on the table
 //! wait behind it. So a migration times out soon, lets the others pass, and tries again later.

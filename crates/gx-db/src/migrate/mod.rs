@@ -1,6 +1,8 @@
-//! Migrations: embedded in the binary, applied by one runner at a time, resumable (DB-02). A
-//! version is either one transaction, which also records it, or a list of steps, each recorded when
-//! it is done. Waits for locks are short, because other sessions wait behind a migration (DB-10).
+//! Migrations: embedded in the binary, applied by one runner at a time, resumable (DB-02).
+//! [`crate::upgrade`] runs them for `gx db migrate` and `gx dev`; tests and the benchmark call
+//! [`migrate`]. A version is either one transaction, which also records it, or a list of steps,
+//! each recorded when it is done. Waits for locks are short, because other sessions wait behind a
+//! migration (DB-10).
 
 mod error;
 mod lock_wait_limits;

@@ -1,4 +1,5 @@
-//! Progress of a migration in steps, as the database stores it.
+//! Progress of a migration in steps, as the database stores it. The runner writes it; checks of an
+//! instance read it, because processes work while the steps are done.
 
 use std::collections::BTreeSet;
 

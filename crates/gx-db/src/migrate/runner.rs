@@ -1,4 +1,5 @@
-//! Applies pending migrations.
+//! Applies pending migrations. After an error, everything that was completed stays, and the next
+//! run begins with the rest.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -71,6 +72,7 @@ pub async fn pending(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     Ok(missing(MIGRATIONS, &applied).map(|migration| migration.name.to_owned()).collect())
 }
 
+/// Returns the migrations that are newer than the newest applied one.
 pub(crate) fn missing<'a>(
     migrations: &'a [Migration],
     applied: &[Applied],
@@ -98,6 +100,7 @@ pub(crate) async fn run(
     Ok(report)
 }
 
+/// Waits until no other runner works. Returns [`MigrateError::Busy`] after the time limit.
 async fn lock_migrations(
     conn: &mut PgConnection,
     limits: &LockWaitLimits,
@@ -215,7 +218,8 @@ impl Runner<'_> {
         })
     }
 
-    /// Does a piece of work, repeatedly while other sessions hold its locks.
+    /// Does a piece of work, repeatedly while other sessions hold its locks, and returns the
+    /// differences that it found. Returns [`MigrateError::Blocked`] after the time limit.
     async fn retry_work(
         &mut self,
         migration: &Migration,
@@ -247,6 +251,8 @@ impl Runner<'_> {
         }
     }
 
+    /// Returns an error if the schema is not the result of migrations that this binary knows.
+    /// Nothing is changed then.
     async fn reject_foreign_schema(
         &mut self,
         applied: &[Applied],

@@ -1,4 +1,5 @@
-//! Reads the text of a migration in steps.
+//! Reads the text of a migration in steps, before the runner applies it. A text that is no list of
+//! steps is an error of the release and ends the run.
 //!
 //! Each step begins with a line that contains its kind and its name:
 //!

@@ -1,5 +1,5 @@
-//! SQL of the migration runner. Statements that run before the first migration are not checked
-//! against the schema.
+//! SQL of the migration runner, and of the checks that read its tables. Statements that run before
+//! the first migration are not checked against the schema.
 
 use sqlx::{AssertSqlSafe, PgConnection, Row as _, query, query_as};
 use time::OffsetDateTime;

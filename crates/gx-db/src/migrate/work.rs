@@ -1,4 +1,5 @@
-//! Pieces of work of a run. Each is done completely, or can be tried again.
+//! Pieces of work of a run, which [`super::runner`] does one after the other. Each is done
+//! completely, or can be tried again.
 
 use gx_model::CountryList;
 use sqlx::{Connection as _, PgConnection};
@@ -33,7 +34,8 @@ pub(super) struct Limits {
 }
 
 impl Work<'_> {
-    /// Does the work and returns the differences between the schema and the expected one.
+    /// Does the work and returns the differences between the schema and the expected one: only
+    /// [`Work::End`] looks for them, and does nothing if there are some.
     pub(super) async fn run(
         self,
         conn: &mut PgConnection,
@@ -106,7 +108,8 @@ async fn batch(conn: &mut PgConnection, step: &Step<'_>, limits: Limits) -> sqlx
     Ok(changed)
 }
 
-/// A migration in development has no snapshot until the test that writes it has run.
+/// Returns the differences between the schema and the snapshot of the migration. A migration in
+/// development has no snapshot until `cargo xtask schema --write` has run.
 async fn unexpected(conn: &mut PgConnection, migration: &Migration) -> sqlx::Result<Vec<String>> {
     if migration.schema.is_empty() {
         return Ok(Vec::new());
@@ -114,6 +117,7 @@ async fn unexpected(conn: &mut PgConnection, migration: &Migration) -> sqlx::Res
     Ok(Catalogue::read(conn).await?.differences_from(migration.schema))
 }
 
+/// Records that a migration was applied, and updates the countries.
 async fn record(
     conn: &mut PgConnection,
     migration: &Migration,

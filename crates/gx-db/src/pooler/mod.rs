@@ -1,4 +1,5 @@
-//! Detects poolers that give each transaction another session of the server (DB-11).
+//! Detects poolers that give each transaction another session of the server (DB-11). The monitor of
+//! the pool, migrations and `gx db check` open their connections with [`open`].
 //!
 //! They are detected by their behaviour, because none of them identifies itself. Two connections
 //! are opened. While the second one holds a transaction open, the first one is asked again for its
@@ -32,7 +33,7 @@ pub struct Pooler {
 
 impl Pooler {
     /// Checks that GX can work with the pooler. `needs_sessions` means that a lock, a subscription
-    /// or a setting must outlast a transaction.
+    /// or a setting must outlast a transaction. An error means that the instance is not used.
     pub(crate) fn serves(&self, needs_sessions: bool) -> Result<(), PoolerRefusal> {
         if needs_sessions {
             Err(PoolerRefusal::SessionsNeeded)
@@ -46,8 +47,12 @@ impl Pooler {
     }
 }
 
-/// Opens a connection and finds out whether a pooler shares its session. The session is set up
-/// unless it is shared, because a shared session serves other clients next.
+/// Opens a connection and returns it with the pooler that shares its session; `None` means that the
+/// connection has a session of its own. Only an own session is set up, because a shared one serves
+/// other clients next.
+///
+/// # Errors
+/// [`NotProven`] if the instance does not answer or the pooler rejects the connection.
 pub(crate) async fn open(
     endpoint: &Endpoint,
     purpose: &str,
@@ -60,7 +65,7 @@ pub(crate) async fn open(
         return Ok((conn, None));
     }
     let keeps_statements = keeps_statements(&mut conn, &mut other).await?;
-    let without_limits = store::without_limit(&mut conn, &LIMITS).await?;
+    let without_limits = store::unlimited_settings(&mut conn, &LIMITS).await?;
     Ok((conn, Some(Pooler { keeps_statements, without_limits })))
 }
 
@@ -75,12 +80,13 @@ fn named(error: sqlx::Error) -> NotProven {
     error.into()
 }
 
+/// Returns whether the two connections use each other's session, or the first one changes its own.
 async fn shares_sessions(one: &mut PgConnection, other: &mut PgConnection) -> sqlx::Result<bool> {
-    let own = store::session(one).await?;
+    let own = store::session_id(one).await?;
     for _ in 0..ROUNDS {
         // The second connection asks first: if the pooler has no other session, the first one would
         // wait for it.
-        let shares = store::begin(other).await? == own || store::session(one).await? != own;
+        let shares = store::begin(other).await? == own || store::session_id(one).await? != own;
         store::rollback(other).await?;
         if shares {
             return Ok(true);
@@ -89,11 +95,13 @@ async fn shares_sessions(one: &mut PgConnection, other: &mut PgConnection) -> sq
     Ok(false)
 }
 
-/// Prepares statements on both connections under the same names, as the driver does. A pooler that
-/// mixes them up fails, or runs the wrong one.
+/// Returns whether prepared statements work behind the pooler. Prepares statements on both
+/// connections under the same names, as the driver does. A pooler that mixes them up fails, or runs
+/// the wrong one.
 async fn keeps_statements(one: &mut PgConnection, other: &mut PgConnection) -> sqlx::Result<bool> {
     for _ in 0..ROUNDS {
-        for said in [store::prepared_one(one).await, store::prepared_other(other).await] {
+        let first = store::is_first_statement_kept(one).await;
+        for said in [first, store::is_second_statement_kept(other).await] {
             match said {
                 Ok(true) => {}
                 Ok(false) => return Ok(false),

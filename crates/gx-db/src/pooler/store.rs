@@ -1,27 +1,29 @@
-//! SQL that identifies sessions. Most functions send their text without preparing it, because some
-//! poolers fail at that.
+//! SQL of the check for poolers, which [`super::open`] makes whenever it connects. All functions
+//! but the last two send their text without preparing it, because some poolers fail at that.
 
 use sqlx::{PgConnection, Row as _, raw_sql};
 
-/// Returns the identity of the session and its server.
-pub(super) async fn session(conn: &mut PgConnection) -> sqlx::Result<String> {
-    let sql = "SELECT pid || ' ' || backend_start FROM pg_stat_get_activity(pg_backend_pid())";
-    raw_sql(sql).fetch_one(conn).await?.try_get(0)
+/// Selects a text that identifies the session and its server.
+const SESSION_ID: &str =
+    "SELECT pid || ' ' || backend_start FROM pg_stat_get_activity(pg_backend_pid())";
+
+/// Returns the identity of the session that runs this statement.
+pub(super) async fn session_id(conn: &mut PgConnection) -> sqlx::Result<String> {
+    raw_sql(SESSION_ID).fetch_one(conn).await?.try_get(0)
 }
 
 /// Begins a transaction and returns the identity of its session.
 pub(super) async fn begin(conn: &mut PgConnection) -> sqlx::Result<String> {
-    let sql = "BEGIN;
-               SELECT pid || ' ' || backend_start FROM pg_stat_get_activity(pg_backend_pid())";
-    raw_sql(sql).fetch_one(conn).await?.try_get(0)
+    let sql = format!("BEGIN; {SESSION_ID}");
+    raw_sql(sqlx::AssertSqlSafe(sql)).fetch_one(conn).await?.try_get(0)
 }
 
 pub(super) async fn rollback(conn: &mut PgConnection) -> sqlx::Result<()> {
     raw_sql("ROLLBACK").execute(conn).await.map(drop)
 }
 
-/// Returns the settings that are zero in this session.
-pub(super) async fn without_limit(
+/// Returns those of the settings that are zero in this session, which means no limit.
+pub(super) async fn unlimited_settings(
     conn: &mut PgConnection,
     names: &'static [&'static str],
 ) -> sqlx::Result<Vec<String>> {
@@ -36,12 +38,20 @@ pub(super) async fn without_limit(
     Ok(unset)
 }
 
-/// Returns whether a prepared statement returns its own result.
-pub(super) async fn prepared_one(conn: &mut PgConnection) -> sqlx::Result<bool> {
+/// Returns whether this connection's prepared statement returns its own result. `false` means that
+/// the pooler ran the statement of another connection under the same name.
+///
+/// # Errors
+/// `sqlx::Error` if the statement fails. The caller tells from the code whether the pooler has lost
+/// the statement or the server has failed.
+pub(super) async fn is_first_statement_kept(conn: &mut PgConnection) -> sqlx::Result<bool> {
     sqlx::query_scalar("SELECT 'one' = $1").bind("one").fetch_one(conn).await
 }
 
-/// Like [`prepared_one`], with another text.
-pub(super) async fn prepared_other(conn: &mut PgConnection) -> sqlx::Result<bool> {
+/// Returns the same for another statement, to which the driver gives the same name.
+///
+/// # Errors
+/// As [`is_first_statement_kept`].
+pub(super) async fn is_second_statement_kept(conn: &mut PgConnection) -> sqlx::Result<bool> {
     sqlx::query_scalar("SELECT 'other' = $1").bind("other").fetch_one(conn).await
 }

@@ -1,5 +1,6 @@
 //! Settings of every session of GX on the server: the server notices when this process is gone or
-//! silent, and no session waits for it for long (DB-08).
+//! silent, and no session waits for it for long (DB-08). Each connection is prepared when it is
+//! opened, unless a pooler shares its session.
 //!
 //! A statement sets the values after the connection was opened. Startup parameters are not used,
 //! because connection poolers reject parameters that they do not know, and a parameter that the
@@ -111,7 +112,8 @@ impl Session {
         shortened(&format!("{} {purpose}", self.name)).trim_end().to_owned()
     }
 
-    /// Sets the values of a session that was just opened.
+    /// Sets the values of a session that was just opened. A server that cannot check on its client
+    /// gets the other values; after any other error the connection is not used.
     pub(crate) async fn prepare(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
         let refused = match store::set_all(conn, &self.values).await {
             Err(sqlx::Error::Database(refused)) if refused.code().as_deref() == Some("22023") => {
@@ -126,7 +128,8 @@ impl Session {
     }
 }
 
-/// Adds the purpose of a session to the name under which the server lists it.
+/// Adds the purpose of a session to the name under which the server lists it. The projector calls
+/// it for connections that it keeps.
 pub async fn name_session(conn: &mut PgConnection, purpose: &str) -> sqlx::Result<()> {
     store::add_to_name(conn, purpose).await
 }

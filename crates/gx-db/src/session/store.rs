@@ -1,5 +1,5 @@
-//! SQL that sets up a session. It is not checked against the schema, because it must run without
-//! one.
+//! SQL that sets up a session, for [`super::Session::prepare`]. It is not checked against the
+//! schema, because it must run without one.
 
 use sqlx::PgConnection;
 

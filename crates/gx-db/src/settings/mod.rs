@@ -1,4 +1,5 @@
-//! Address of the database and how to use it, from the command line or the environment.
+//! Address of the database and how to use it, from the command line or the environment. Every role
+//! and command that needs the database has these settings.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -139,7 +140,8 @@ impl DatabaseSettings {
         self.endpoints().map(drop)
     }
 
-    /// Returns the instances to choose from, in the order of the settings.
+    /// Returns the instances to choose from, in the order of the settings. The error names every
+    /// setting that is wrong.
     pub(crate) fn endpoints(&self) -> Result<Vec<Endpoint>, SettingsError> {
         let mut problems = Vec::new();
         let password = self.password().unwrap_or_else(|problem| {

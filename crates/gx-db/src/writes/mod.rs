@@ -1,9 +1,11 @@
-//! Whether the server can store anything (RDY-09).
+//! Tests whether the server can store anything (RDY-09). The monitor of the pool calls
+//! [`WriteWatch::check`] after each successful check of the instance; the health check
+//! `databaseWrites` reads the result.
 //!
 //! On a full disk, statements that need a new page fail and others succeed, so that a single small
 //! write proves nothing. The test makes the server write a temporary file in the tablespace of the
 //! database: it needs no privilege, leaves nothing behind, and adds nothing to the write-ahead log.
-//! Statements of services that fail for this reason count at once.
+//! A service's statement that failed because nothing could be stored counts at once.
 
 mod store;
 
@@ -54,7 +56,7 @@ impl WriteWatch {
         self.note(reason, Some(Instant::now()));
     }
 
-    /// Returns the failure, if writes fail.
+    /// Returns the failure, or `None` while writes succeed.
     pub(crate) fn failing(&self) -> Option<FailingWrites> {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let failing = state.failing.as_ref()?;
@@ -62,12 +64,15 @@ impl WriteWatch {
     }
 
     /// Makes the server write if a test is due: at every check while writes fail, and at intervals
-    /// otherwise.
+    /// otherwise. A test that could store nothing is recorded and is no error.
+    ///
+    /// # Errors
+    /// `sqlx::Error` if the test failed for another reason; the last result stays.
     pub(crate) async fn check(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
         if !self.is_due() {
             return Ok(());
         }
-        match store::spill(conn).await {
+        match store::write_temporary_file(conn).await {
             Ok(()) => self.succeeded(),
             Err(error) => match DatabaseFailure::of(&error) {
                 Some(DatabaseFailure::NotStored(reason)) => self.note(&reason, None),

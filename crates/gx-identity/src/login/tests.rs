@@ -114,7 +114,7 @@ async fn accounts_that_share_a_mailbox_sign_in_with_their_own_spelling() {
     let ascii = host.add_person("sarah@xn--bcher-kva.example", AccountStatus::Active).await;
     let unmailable = host.add_person("eve@127.0.0.1", AccountStatus::Active).await;
     let mut conn = host.database.connection().await;
-    gx_auth::email::mailboxes::settle(&mut conn).await.unwrap();
+    gx_auth::email::mailboxes::fill(&mut conn).await.unwrap();
     for (spelling, profile) in [
         ("sarah@bücher.example", &unicode),
         (" Sarah@Bücher.example ", &unicode),

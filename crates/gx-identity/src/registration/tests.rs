@@ -188,7 +188,7 @@ async fn a_mailbox_in_an_older_spelling_is_taken() {
     let host = host().await;
     let id = host.add_person("sarah@bücher.example", gx_model::AccountStatus::Registered).await;
     let mut conn = host.database.connection().await;
-    gx_auth::email::mailboxes::settle(&mut conn).await.unwrap();
+    gx_auth::email::mailboxes::fill(&mut conn).await.unwrap();
     let answer = register(&host, &with("email", "sarah@xn--bcher-kva.example")).await;
     assert_eq!((answer.code(), answer.problem()), (409, "email_taken"));
     let login = json!({ "email": "sarah@xn--bcher-kva.example", "password": PASSWORD });

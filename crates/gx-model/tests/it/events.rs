@@ -132,6 +132,6 @@ fn prj_04_unknown_events_are_named() {
     assert_eq!(EventRecord::from_json(json).decode(), Err(unknown));
 
     let nonsense = EventRecord::from_json(json!(["no", "event"]));
-    assert!(matches!(nonsense.decode(), Err(UnreadableEvent::Envelope(_))));
+    assert!(matches!(nonsense.decode(), Err(UnreadableEvent::WireForm(_))));
     assert_eq!((nonsense.name(), nonsense.aggregates()), (None, None));
 }

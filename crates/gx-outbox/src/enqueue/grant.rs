@@ -1,4 +1,5 @@
 //! The grant of a person who was created on the ledger before this database had the account.
+//! Enqueued at adoption: by gx-admin, and by the projector.
 
 use gx_db::PgConnection;
 use gx_model::{Command, CommandId, CommandKind, FabricUserId};

@@ -1,4 +1,6 @@
-//! Enqueueing, for services: adds a command to the outbox, in the transaction of its caller.
+//! Enqueueing, for services: adds a command to the outbox, in the transaction of its caller. If
+//! that transaction is rolled back, for example because [`enqueue`] failed, the outbox is
+//! unchanged.
 
 mod grant;
 
@@ -51,7 +53,8 @@ pub enum EnqueueError {
 /// committed, call [`Waker::wake`].
 ///
 /// # Errors
-/// [`EnqueueError::Mismatch`] if the id belongs to a different command.
+/// [`EnqueueError::Mismatch`] if the id belongs to a different command, and
+/// [`EnqueueError::Database`] if a statement fails.
 pub async fn enqueue(
     conn: &mut PgConnection,
     new: NewCommand<'_>,

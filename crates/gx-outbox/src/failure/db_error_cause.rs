@@ -1,4 +1,6 @@
-//! Tells whether a database error can be the fault of the data that was to be written.
+//! Tells whether a database error can be the fault of the data that was to be written. Asked when a
+//! command or an envelope cannot be written: an error of the environment ends the caller's work, an
+//! error of the data concerns only that command.
 
 use sqlx::Error;
 
@@ -19,7 +21,7 @@ pub enum DbErrorCause {
 
 impl DbErrorCause {
     /// Returns the cause of an error. An unknown error counts as the data's fault. If it hits one
-    /// command, that command is met alone and charged; if it hits all of them, none is charged.
+    /// command, that command is tried alone and charged; if it hits all of them, none is charged.
     pub fn of(error: &Error) -> Self {
         match error {
             Error::Database(refusal) => match refusal.code() {

@@ -1,5 +1,5 @@
-//! Words for failures that all callers share: classes, budgets, causes, and texts that can be
-//! stored.
+//! What submitter, projector and operators share about failures of commands: classes, budgets and
+//! causes, and texts that can be stored.
 
 mod db_error_cause;
 mod retry;

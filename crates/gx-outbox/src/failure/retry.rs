@@ -1,4 +1,5 @@
-//! When a failed command is tried again, and when it is given up.
+//! When a failed command is tried again, and when it is given up. [`crate::requeue`] asks for each
+//! failure that it charges or delays.
 
 use std::time::Duration;
 
@@ -56,7 +57,7 @@ impl FailureClass {
         }
     }
 
-    /// Returns the class with this name.
+    /// Returns the class with this name, or `None` if no class has it.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|class| class.name() == name)
     }

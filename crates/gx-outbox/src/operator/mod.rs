@@ -151,7 +151,7 @@ pub enum OperateError {
     Database(#[from] sqlx::Error),
 }
 
-/// Returns the command with this id.
+/// Returns the command with this id, or `None` if there is none, not even in the archive.
 ///
 /// # Errors
 /// `sqlx::Error` if a statement fails.
@@ -191,7 +191,8 @@ pub async fn list(
 /// ask for it again.
 ///
 /// # Errors
-/// [`OperateError::NotNow`] if the command is not DEAD, or if a person must ask for it again.
+/// [`OperateError::NotNow`] if the command is not DEAD, or if a person must ask for it again;
+/// [`OperateError::Unknown`] if there is no such command.
 pub async fn retry(
     conn: &mut PgConnection,
     id: CommandId,
@@ -226,7 +227,8 @@ pub async fn retry(
 /// an older backup may have lost it.
 ///
 /// # Errors
-/// [`OperateError::NotNow`] if the command is in an open attempt or settled.
+/// [`OperateError::NotNow`] if the command is in an open attempt or settled;
+/// [`OperateError::Unknown`] if there is no such command.
 pub async fn discard(
     conn: &mut PgConnection,
     id: CommandId,

@@ -1,4 +1,5 @@
-//! SQL of what operators can see and do.
+//! SQL of what operators can see and do, for the parent module. Commands and attempts are read from
+//! the live tables and the archive; only live rows are changed.
 
 use gx_db::PgConnection;
 use serde_json::Value;

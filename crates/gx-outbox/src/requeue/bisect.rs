@@ -1,5 +1,5 @@
 //! Splits commands that failed together into two halves, to find the one that causes the failure.
-//! Called by the parent module.
+//! [`super::requeue_failed`] calls it if nobody is to blame.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,4 +1,6 @@
-//! Failed tries: which command a failure is charged to, and what its commands do next.
+//! Failed tries: which command a failure is charged to, and what its commands do next. Called when
+//! a try or an envelope has failed, by the submitter and by settlement, and when the submitter has
+//! found out whose fault a failure was.
 
 mod bisect;
 mod suspicion;

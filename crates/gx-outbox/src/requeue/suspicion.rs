@@ -1,7 +1,8 @@
 //! What the failures of a command say about the command itself.
 //!
 //! A failure that hits every command says nothing about one of them. A command that failed alone is
-//! only suspected; it is charged after another envelope has been valid.
+//! only suspected; it is charged after another envelope has been valid. The parent module reads and
+//! writes the two columns; the submitter reads them to decide whether a command may be tried.
 
 use std::collections::BTreeMap;
 

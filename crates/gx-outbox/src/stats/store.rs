@@ -1,4 +1,4 @@
-//! SQL that counts the outbox.
+//! SQL that counts the outbox, for the parent module.
 
 use gx_db::PgConnection;
 use sqlx::{query, query_as};

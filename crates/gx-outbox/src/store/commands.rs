@@ -1,4 +1,5 @@
-//! SQL of `OutboxCommand` until an envelope carries a command.
+//! SQL of `OutboxCommand` that several modules share: enqueueing, moving commands into an envelope,
+//! and failed tries.
 //!
 //! These statements join the list of command ids, and no condition in them implies a partial index.
 //! Otherwise the planner could read a whole index that its statistics, or a cached plan, from a
@@ -52,7 +53,7 @@ pub(crate) struct Change {
 pub(crate) struct CarriedRow {
     pub(crate) tx_id: String,
     pub(crate) command_id: String,
-    /// Number of commands in the envelope.
+    /// Number of commands in the envelope, with this one.
     pub(crate) beside: i32,
 }
 
@@ -140,7 +141,8 @@ pub(crate) async fn note(
 }
 
 /// Moves pending commands into an envelope and returns their number. A command is not moved if an
-/// unsettled command of its aggregate has a number between its own and its entry in `after`.
+/// unsettled command of its aggregate has a number between its own and its entry in `after`. If
+/// the number is lower than that of `ids`, the caller rolls the whole envelope back.
 pub(crate) async fn submit(
     conn: &mut PgConnection,
     ids: &[String],

@@ -1,4 +1,4 @@
-//! SQL that releases held commands.
+//! SQL that releases held commands, for [`crate::held`].
 
 use gx_db::PgConnection;
 use sqlx::{query, query_as};

@@ -1,5 +1,6 @@
 //! Moves settled commands and ended attempts into the archive tables, a limited number at a time.
-//! Enqueueing, the status of a command and the lists read both tables.
+//! gx-submitter calls [`Archiver::step`] in the background of its steps. Enqueueing, the status of
+//! a command and the lists read both tables.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

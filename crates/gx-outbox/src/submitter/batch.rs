@@ -1,4 +1,4 @@
-//! Selects which due commands go into one transaction. Called by gx-submitter.
+//! Selects which due commands go into one transaction. Called by gx-submitter in each claim.
 
 use std::collections::{HashMap, HashSet};
 
@@ -65,7 +65,8 @@ impl Batch {
     }
 }
 
-/// Forms up to `max_batches` batches that can be sent at the same time.
+/// Forms up to `max_batches` batches that can be sent at the same time, and none if every command
+/// must wait.
 ///
 /// The commands of a batch have the same signer, purpose and tag (`together`), and stay within the
 /// limits. No key is touched by two batches, or by a batch and an open attempt (`busy`). A command

@@ -1,4 +1,4 @@
-//! Finds due commands: in each lane, the first ones in order.
+//! Finds due commands: in each lane, the first ones in order. Called by gx-submitter in each claim.
 //!
 //! A command that leaves PENDING leaves a dead entry in the index, which PostgreSQL cannot remove
 //! while a transaction has an older snapshot. So a scan of a lane begins at a mark shortly before

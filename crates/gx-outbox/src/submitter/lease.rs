@@ -1,4 +1,6 @@
-//! Leases of lanes, with fencing tokens: only the holder of a lane sends its commands.
+//! Leases of lanes, with fencing tokens: only the holder of a lane sends its commands. The
+//! submitter takes a lease in each claim and renews it while its batches are in flight. It sends
+//! nothing more under a lease that it has lost.
 
 use gx_db::PgConnection;
 use time::OffsetDateTime;
@@ -65,7 +67,7 @@ pub async fn lease(
 /// Renews a lease. Returns `false` if another submitter has leased one of its lanes.
 ///
 /// # Errors
-/// `sqlx::Error` if a statement fails.
+/// `sqlx::Error` if a statement fails; it is not known then whether the lease was renewed.
 pub async fn renew(
     conn: &mut PgConnection,
     lease: &mut Lease,

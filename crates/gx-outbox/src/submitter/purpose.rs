@@ -1,4 +1,5 @@
-//! What an envelope is for.
+//! What an envelope is for. The submitter decides it for each batch; the database stores it with
+//! the attempt.
 
 /// What an envelope tells the ledger to do with its commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! Tries: each is counted in the database before it is made.
+//! Tries: each is counted in the database before it is made. Called by the submitter for each
+//! batch.
 //!
 //! A row of `OutboxTry` has the commands that are being tried. The transaction that records the end
 //! of the try deletes the row, so a normal try writes nothing else to its commands. A row that is
@@ -100,10 +101,11 @@ pub async fn fail_try(
     Ok(())
 }
 
-/// Ends tries of this process without a charge, after the database failed to record their end.
+/// Ends tries of this process without a charge, after the database failed to record their end. The
+/// next claim calls it.
 ///
 /// # Errors
-/// `sqlx::Error` if a statement fails.
+/// `sqlx::Error` if a statement fails; a later claim withdraws them.
 pub async fn withdraw_tries(conn: &mut PgConnection, numbers: &[i64]) -> Result<(), sqlx::Error> {
     tries::delete_all(conn, numbers).await
 }
@@ -169,7 +171,8 @@ impl Try {
         self.remaining.iter().filter(|id| !ended.contains(id)).cloned().collect()
     }
 
-    /// Writes the commands that remain. Returns `false` if another process has ended the try.
+    /// Writes the commands that remain. Returns `false` if another process has leased the lanes and
+    /// ended the try; then nothing may be stored for it.
     pub(crate) async fn end_in(
         &self,
         conn: &mut PgConnection,

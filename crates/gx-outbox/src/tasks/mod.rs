@@ -1,6 +1,6 @@
-//! Tasks that operators give to the projector. Only the projector writes the read model, so a
-//! service stores a row in its own transaction; the projector carries the task out and writes its
-//! report into the row.
+//! Tasks that operators and administrators give to the projector. Only the projector writes the
+//! read model, so a service or a command stores a row in its own transaction; the projector carries
+//! the task out and writes its report into the row.
 
 mod store;
 
@@ -119,12 +119,12 @@ impl TaskRow {
 /// Stores a task in the caller's transaction.
 ///
 /// # Errors
-/// `sqlx::Error` if a statement fails.
+/// `sqlx::Error` if a statement fails, also if a task has this id already.
 pub async fn ask(conn: &mut PgConnection, task: &TaskRow) -> Result<(), sqlx::Error> {
     store::insert(conn, task).await
 }
 
-/// Returns the task with this id.
+/// Returns the task with this id, or `None` if there is none.
 ///
 /// # Errors
 /// `sqlx::Error` if a statement fails.
@@ -144,7 +144,7 @@ pub async fn list(
     store::list(conn, channel, limit).await
 }
 
-/// Begins the oldest waiting task of these kinds.
+/// Begins the oldest waiting task of these kinds and returns it, or `None` if no task waits.
 ///
 /// The attempt is counted and committed before the task is carried out, so that a task that stops
 /// its projector is recognised. A task that did so [`MAX_ATTEMPTS`] times ends as FAILED, and the
@@ -207,7 +207,8 @@ pub async fn advance(
     store::advance(conn, task_id, &storable_json(progress)).await
 }
 
-/// Ends a task as DONE with its report. Returns `false` if it had already ended.
+/// Ends a task as DONE with its report. Returns `false` if it had already ended, for example
+/// because it was cancelled.
 ///
 /// # Errors
 /// `sqlx::Error` if a statement fails.

@@ -1,4 +1,4 @@
-//! SQL of `ProjectorTask`.
+//! SQL of `ProjectorTask`, for the parent module.
 
 use gx_db::PgConnection;
 use serde_json::Value;

@@ -1,4 +1,5 @@
-//! Tells from the database alone what the ledger can do now.
+//! Tells from the database alone what the ledger can do now. Services show it to clients, and ask
+//! [`pause_reason`] before they enqueue a change.
 
 use std::time::Duration;
 
@@ -50,7 +51,8 @@ pub async fn capability(
     })
 }
 
-/// Returns the reason code if the channel is paused, as of the last block that was applied.
+/// Returns the reason code if the channel is paused, as of the last block that was applied, or
+/// `None` if it is not.
 ///
 /// # Errors
 /// `sqlx::Error` if a statement fails.

@@ -2,7 +2,7 @@
 //!
 //! Submitter and projector ask every peer for its height about once a second and store samples. The
 //! lag is the age of the oldest sample above the checkpoint, so an idle ledger has a lag of zero.
-//! If no peer has answered for a while, the lag is unknown, never zero.
+//! If no peer has answered for a while, the lag is unknown, never zero. Health checks show the lag.
 
 mod capability;
 mod store;

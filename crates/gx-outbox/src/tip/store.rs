@@ -1,4 +1,5 @@
-//! SQL of `LedgerTip`, of the checkpoint, and of the ledger's state in the read model.
+//! SQL of `LedgerTip`, of the checkpoint, and of the ledger's state in the read model, for the
+//! parent module.
 
 use gx_db::PgConnection;
 use sqlx::{query, query_as, query_scalar};

@@ -152,7 +152,7 @@ async fn write(
             named.push((content.name(), event));
         }
     }
-    savepoint::set(conn).await.map_err(NotApplied::Database)?;
+    savepoint::begin(conn).await.map_err(NotApplied::Database)?;
     let written = async {
         checkpoint::log_events(conn, &named).await?;
         plan.write(conn, new_people).await
@@ -195,7 +195,7 @@ async fn apply_one(
         Ok(content) => content,
         Err(why) => return Ok(ApplyResult::DeadLetter(why.clone())),
     };
-    savepoint::set(conn).await?;
+    savepoint::begin(conn).await?;
     let applied = log_and_apply(conn, event, content, new_people, now).await;
     savepoint::end(conn, &applied).await?;
     match applied {

@@ -1,4 +1,6 @@
-//! State of one connection: whether it works for its client, waits for its client, or is idle.
+//! State of one connection: whether it works for its client, waits for its client, or is idle. The
+//! parts of the connection record what happens; [`crate::server`] asks for the next action, and the
+//! admission for connections that can be closed.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -84,6 +86,7 @@ struct ActivityState {
 }
 
 impl ActivityState {
+    /// Returns whether a request is open that does not wait for the client.
     fn works(&self) -> bool {
         self.open > self.waiting
     }
@@ -280,6 +283,7 @@ impl Progress {
 }
 
 impl OpenRequest {
+    /// Changes the progress of this request, and the counters of its connection with it.
     fn change(&self, change: impl FnOnce(&mut Progress)) {
         let mut progress = self.progress.lock().expect("no holder of this lock can panic");
         let (waited, sent) = (progress.is_waiting(), progress.untaken > 0);

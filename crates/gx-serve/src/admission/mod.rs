@@ -1,7 +1,10 @@
 //! Admission of connections, requests and bodies, so that no client can use up shared resources.
 //!
-//! All are counted in total and per client address. A connection that does no work for its client
-//! gives its slot to a new one; a connection that works is never cut for another.
+//! [`crate::server`] asks when a connection is accepted and when a request has arrived, the
+//! extractors while a body arrives. All are counted in total and per client address. A connection
+//! that does no work for its client gives its slot to a new one; a connection that works is never
+//! cut for another. A connection above its client's limit is closed; a request or body above a
+//! limit is answered with 503.
 
 mod activity;
 mod settings;
@@ -135,6 +138,8 @@ impl Admission {
         }
     }
 
+    /// Returns a slot for a connection, if necessary that of an unused connection, or the limit
+    /// that is reached.
     fn try_slot(&self, client: Option<ClientKey>) -> Result<ConnectionSlot, ReachedLimit> {
         let settings = &self.0.settings;
         let mut table = self.table();
@@ -161,7 +166,8 @@ impl Admission {
     }
 
     /// Returns a slot for one request of the client, which arrived over the connection `own`. If
-    /// none is free, closes another connection whose requests all wait for their client.
+    /// none is free, closes another connection whose requests all wait for their client. If there
+    /// is no such connection, returns the limit; the request is then answered with 503.
     pub(crate) fn request(
         &self,
         client: Option<ClientKey>,
@@ -191,6 +197,7 @@ impl Admission {
         Ok(RequestSlot { admission: self.clone(), client })
     }
 
+    /// Counts more bytes of a body, or returns the limit that they exceed.
     fn grow(&self, client: Option<ClientKey>, bytes: usize) -> Result<(), ReachedLimit> {
         const KIB: usize = 1_024;
         let settings = &self.0.settings;
@@ -240,7 +247,7 @@ impl Table {
         }
     }
 
-    /// Frees the slot of the connection that was idle longest.
+    /// Frees the slot of the connection that was idle longest. Returns `None` if all of them work.
     fn evict(&mut self, may: impl Fn(&ConnectionEntry) -> bool) -> Option<()> {
         let unused = self.connections.iter().filter(|(_, entry)| may(entry));
         let unused = unused.filter_map(|(id, entry)| Some((entry.activity.unused_since()?, *id)));

@@ -1,4 +1,5 @@
-//! Limits for clients, and the proxies that are exempt from them.
+//! Limits for clients, and the proxies that are exempt from them. A role reads them at its start
+//! and passes them to its listeners.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;

@@ -1,5 +1,6 @@
 //! Joiners and variation selectors: characters that are invisible and change how their neighbours
-//! are drawn. Some scripts cannot be written without them.
+//! are drawn. Some scripts cannot be written without them, so the checks of names, addresses and
+//! other texts ask before they reject one.
 
 use icu_properties::CodePointMapData;
 use icu_properties::props::{CanonicalCombiningClass, JoiningType, Script};

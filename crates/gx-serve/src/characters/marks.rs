@@ -1,4 +1,5 @@
-//! Marks that are stacked so high that they cover other lines.
+//! Marks that are stacked so high that they cover other lines. The checks of names, addresses and
+//! other texts reject them.
 
 use icu_properties::CodePointMapData;
 use icu_properties::props::{CanonicalCombiningClass, GeneralCategory};
@@ -13,7 +14,8 @@ pub const MAX_STACKED_MARKS: usize = 4;
 /// place of its own.
 pub const MAX_MARKS: usize = 8;
 
-/// Returns the first mark above a limit, or the first that repeats the mark before it.
+/// Returns the first mark above a limit, or the first that repeats the mark before it. `None` means
+/// that the text is permitted.
 pub fn piled_up(text: &str) -> Option<char> {
     let (mut stacked, mut all, mut before) = (0, 0, None);
     for c in text.chars() {

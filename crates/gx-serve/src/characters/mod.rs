@@ -1,8 +1,9 @@
 //! Characters that people can see and type, by their Unicode properties.
 //!
-//! Names, addresses, remarks and notes are shown to other people. [`check`] rejects characters that
-//! are invisible, change the direction of the line, or cover other lines. Texts that differ only in
-//! their encoding are equal ([`nfc`], [`search_form`]).
+//! Names, addresses, remarks and notes are shown to other people. gx-identity and gx-auth check
+//! names and addresses with these functions; [`crate::fields::Text`] calls [`check`], which rejects
+//! characters that are invisible, change the direction of the line, or cover other lines. Texts
+//! that differ only in their encoding are equal ([`nfc`], [`search_form`]).
 
 mod joining;
 mod marks;

@@ -60,6 +60,7 @@ impl IdempotencyKey {
         &self.0
     }
 
+    /// Returns the key of a request, or [`KEY_REQUIRED`] if it has none, several or an invalid one.
     fn from_headers(headers: &HeaderMap) -> Result<Self, Problem> {
         let refused = |detail: String| Problem::new(&KEY_REQUIRED, detail);
         let mut given = headers.get_all(HEADER).iter().chain(headers.get_all(OLDER_HEADER).iter());
@@ -90,7 +91,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     }
 }
 
-/// Returns the content of an sf-string (RFC 9651, 3.3.3).
+/// Returns the content of an sf-string (RFC 9651, 3.3.3), or `None` if the value is none.
 fn structured_string(value: &str) -> Option<String> {
     let inner = value.trim().strip_prefix('"')?.strip_suffix('"')?;
     let mut content = String::with_capacity(inner.len());

@@ -1,4 +1,4 @@
-//! SQL of responses that are kept for repetition.
+//! SQL of responses that are kept for repetition, for the parent module.
 
 use gx_db::PgConnection;
 use time::OffsetDateTime;
@@ -16,7 +16,8 @@ pub(super) struct StoredResponse {
     pub(super) body: Vec<u8>,
 }
 
-/// Returns whether this transaction got the lock of the key.
+/// Returns whether this transaction got the lock of the key. If not, another request with the key
+/// is in progress.
 pub(super) async fn try_lock(
     conn: &mut PgConnection,
     request: &KeyedRequest<'_>,

@@ -1,4 +1,6 @@
-//! One connection, from its first byte to its last.
+//! One connection, from its first byte to its last. [`super::Server::run`] spawns
+//! [`Connection::serve`] for each admitted connection. A failure ends only this connection, and is
+//! logged at `debug`.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -48,6 +50,7 @@ pub(super) struct StopTokens {
 }
 
 impl Connection {
+    /// Serves the connection until it ends.
     pub(super) async fn serve(self, stream: TcpStream) {
         // Sends small responses at once. A socket that does not support the option works without
         // it.
@@ -70,6 +73,7 @@ impl Connection {
         }
     }
 
+    /// Speaks HTTP over the connection, and closes or cuts it when its activity says so.
     async fn speak<I>(self, io: I)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -54,6 +54,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> ConnectionIo<I> {
         }
     }
 
+    /// Begins to end the connection with this problem.
     fn refuse(&mut self, kind: &'static ProblemKind) {
         self.service.activity().part();
         self.rejection = Some(Rejection::Making(self.service.refusal(kind)));

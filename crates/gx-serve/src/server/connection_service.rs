@@ -1,5 +1,6 @@
 //! The steps before the routes: finds the client's address, takes a slot for the request, and
-//! checks the rules of HTTP for every request.
+//! checks the rules of HTTP. hyper calls it for every request. A request that fails here still
+//! passes through the request layer, which answers it with the problem.
 
 use std::convert::Infallible;
 use std::net::IpAddr;

@@ -1,4 +1,5 @@
-//! The host of a request: the field `Host`, or `:authority` of HTTP/2 (RFC 9112, 3.2).
+//! The host of a request: the field `Host`, or `:authority` of HTTP/2 (RFC 9112, 3.2). The
+//! connection service calls [`check`] for every request; an error becomes the response 400.
 
 use http::header::HOST;
 use http::request::Parts;
@@ -31,6 +32,7 @@ pub(super) fn check(parts: &Parts) -> Result<(), Problem> {
     }
 }
 
+/// Returns the host in the field, or `None` if it is not a host with an optional port.
 fn authority(value: &HeaderValue) -> Option<Authority> {
     let text = value.to_str().ok()?;
     let authority: Authority = text.parse().ok()?;

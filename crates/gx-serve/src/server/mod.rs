@@ -1,4 +1,5 @@
-//! Listeners: bind, serve HTTP/1.1 and 2 with or without TLS, and stop in order.
+//! Listeners: bind, serve HTTP/1.1 and 2 with or without TLS, and stop in order. `gx` binds and
+//! runs the listeners of a role; a listener that cannot be bound ends the process.
 
 mod connection;
 mod connection_io;

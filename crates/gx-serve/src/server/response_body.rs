@@ -1,4 +1,5 @@
-//! Response bodies that track how much the client has taken.
+//! Response bodies that track how much the client has taken, for the time limits of its connection.
+//! The connection service wraps every response.
 
 use std::pin::Pin;
 use std::sync::Arc;

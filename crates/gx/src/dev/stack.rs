@@ -157,7 +157,7 @@ async fn migrate_and_connect(
     let url = DatabaseSettings::from_url(cluster.url().into()).named("dev");
     let report = gx_db::upgrade(&url, clock, note).await?;
     if report.differences.is_empty() {
-        crate::database::settle_mailboxes(&url).await?;
+        crate::database::fill_mailboxes(&url).await?;
         return Ok(gx_db::connect(&url).await?);
     }
     let differences = report.differences.join("; ");

@@ -1,4 +1,4 @@
-//! SQL of mailboxes.
+//! SQL of mailboxes, for the parent module.
 
 use gx_db::PgConnection;
 
@@ -10,7 +10,7 @@ pub(super) struct Row {
 
 /// Returns accounts without a mailbox whose address is not plain ASCII, is quoted, or has an
 /// encoded domain. All other addresses are normalised already.
-pub(super) async fn unsettled(
+pub(super) async fn unnormalised(
     conn: &mut PgConnection,
     after: &str,
     limit: i64,
@@ -30,6 +30,7 @@ pub(super) async fn unsettled(
 }
 
 /// Sets the mailbox, unless the address has changed meanwhile, and returns the number of rows.
+/// Fails with the unique index `UserProfile_mailbox_key` if another account owns the mailbox.
 pub(super) async fn set(
     conn: &mut PgConnection,
     profile_id: &str,
@@ -48,7 +49,7 @@ pub(super) async fn set(
     .map(|done| done.rows_affected())
 }
 
-/// Returns the account that has the mailbox.
+/// Returns the account that owns the mailbox.
 pub(super) async fn owner(
     conn: &mut PgConnection,
     mailbox: &str,

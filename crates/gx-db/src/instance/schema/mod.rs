@@ -1,4 +1,6 @@
-//! Compares a database's schema with the schema of this binary (DB-03, RDY-04).
+//! Compares a database's schema with the schema of this binary (DB-03, RDY-04). [`super::prove`]
+//! refuses an instance whose schema is not [`SchemaState::Current`]; `gx db check` reports the
+//! state.
 
 use std::fmt;
 

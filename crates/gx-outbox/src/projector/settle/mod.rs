@@ -1,4 +1,6 @@
-//! Settlement: applies what blocks say about commands, in the transaction that applies the blocks.
+//! Settlement: applies what blocks say about commands. The projector calls [`settle`] in the
+//! transaction that applies the blocks; an error rolls the blocks back, too, and they are applied
+//! again.
 
 mod store;
 
@@ -145,6 +147,7 @@ fn first<'a>(result: &CommandResult<'a>) -> (&'a EntryOutcome, &'a str) {
     (outcome, decided_in)
 }
 
+/// Returns the prerequisite of a deferred command, or `None` if the outcome is final.
 fn waits_for(outcome: &EntryOutcome) -> Option<&Prerequisite> {
     match outcome {
         EntryOutcome::Deferred { prerequisite } => Some(prerequisite),
@@ -153,6 +156,7 @@ fn waits_for(outcome: &EntryOutcome) -> Option<&Prerequisite> {
 }
 
 impl<'a> Group<'a> {
+    /// Returns whether the result can be written together with those of this group.
     fn takes(&self, result: &CommandResult<'a>) -> bool {
         let other_kind_is_empty = match waits_for(first(result).0) {
             Some(_) => self.ended.is_empty(),
@@ -257,6 +261,7 @@ fn to_json(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).expect("outcomes and prerequisites have text keys")
 }
 
+/// Refuses the commands behind a CREATE_USER that created nobody: they concern that person.
 async fn refuse_successors(
     conn: &mut PgConnection,
     row: &store::SettledRow,

@@ -1,4 +1,4 @@
-//! SQL that ends commands or blocks them.
+//! SQL that ends commands or blocks them, for the parent module.
 
 use gx_db::PgConnection;
 use serde_json::Value;

@@ -1,4 +1,6 @@
-//! Commands whose declared result must be found on the ledger before they become COMMITTED.
+//! Commands whose declared result must be found on the ledger before they become COMMITTED. The
+//! projector looks for the results between blocks. Until it has an answer of the ledger, a command
+//! stays SUBMITTED.
 
 mod store;
 

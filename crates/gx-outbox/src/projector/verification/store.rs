@@ -1,4 +1,4 @@
-//! SQL of commands whose declared result must be checked on the ledger.
+//! SQL of commands whose declared result must be checked on the ledger, for the parent module.
 
 use gx_db::PgConnection;
 use sqlx::{query_as, query_scalar};

@@ -1,5 +1,5 @@
-//! Attempts: signed envelopes. Each is stored before it is sent for the first time, and the same
-//! bytes are sent again until a block has the transaction id.
+//! Attempts: signed envelopes. The submitter stores each before it sends it for the first time, and
+//! sends the same bytes again until a block has the transaction id.
 
 mod store;
 
@@ -118,10 +118,10 @@ pub async fn store_attempt(
     Ok(Ok(()))
 }
 
-/// Stores an envelope without commands, which is sent like any other.
+/// Stores the envelope of a witness, which has no commands and is sent like any other.
 ///
 /// # Errors
-/// `sqlx::Error` if a statement fails.
+/// `sqlx::Error` if a statement fails; the envelope must not be sent then.
 pub async fn store_witness(
     conn: &mut PgConnection,
     tx_id: &str,
@@ -247,7 +247,7 @@ pub async fn take_due_attempts(
         .collect())
 }
 
-/// Makes every open attempt due now.
+/// Makes every open attempt due now. The submitter calls it when it starts and after an outage.
 ///
 /// # Errors
 /// `sqlx::Error` if a statement fails.

@@ -1,4 +1,4 @@
-//! SQL of `LedgerAttempt`.
+//! SQL of `LedgerAttempt`, for the parent module.
 
 use gx_db::PgConnection;
 use sqlx::{query, query_as, query_scalar};

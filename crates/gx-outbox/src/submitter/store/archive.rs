@@ -1,4 +1,5 @@
-//! SQL that moves settled commands and ended attempts into the archive.
+//! SQL that moves settled commands and ended attempts into the archive, for
+//! [`super::super::archive`].
 
 use gx_db::PgConnection;
 use sqlx::{query, query_as};

@@ -1,4 +1,4 @@
-//! SQL with which the submitter finds due commands.
+//! SQL with which the submitter finds due commands, for [`super::super::due`].
 
 use gx_db::PgConnection;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! SQL of `OutboxLane`.
+//! SQL of `OutboxLane`, for leases and for attempts that are stored under a lease.
 
 use gx_db::PgConnection;
 use sqlx::query;

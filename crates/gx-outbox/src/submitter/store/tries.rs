@@ -1,4 +1,4 @@
-//! SQL of `OutboxTry`.
+//! SQL of `OutboxTry`, for [`super::super::tries`].
 
 use gx_db::PgConnection;
 use sqlx::{query, query_scalar};
