@@ -1,4 +1,5 @@
-//! Generates the messages and services from `proto/`, without a `protoc` program.
+//! Generates the messages and services from `proto/`, without a `protoc` program. Run by Cargo
+//! before the crate is compiled; a malformed file fails the build.
 
 use std::error::Error;
 

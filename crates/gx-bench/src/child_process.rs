@@ -1,4 +1,6 @@
-//! A child process of a measurement: starts it, exchanges lines with it, measures and ends it.
+//! A child process of a measurement: starts it, exchanges lines with it, measures and ends it. The
+//! rows and `environment` start servers, workers and load generators with it; a process that ends
+//! early ends the row.
 
 use std::ffi::OsStr;
 use std::process::Stdio;
@@ -67,12 +69,12 @@ impl Process {
         Ok(Self { name, child, orders, answers })
     }
 
-    /// Returns the next line.
+    /// Returns the next line. Fails with [`BenchError::Ended`] if the process has ended.
     pub(crate) async fn line(&mut self) -> Result<String, BenchError> {
         self.answers.next_line().await?.ok_or(BenchError::Ended { part: self.name })
     }
 
-    /// Returns the next line as a value.
+    /// Returns the next line as a value. Fails with [`BenchError::Unexpected`] for another line.
     pub(crate) async fn receive<T: DeserializeOwned>(&mut self) -> Result<T, BenchError> {
         let line = self.line().await?;
         serde_json::from_str(&line).map_err(|_| BenchError::Unexpected { part: self.name, line })
@@ -119,6 +121,7 @@ fn cpu_ticks(stat: &str, counters: usize) -> u64 {
         .sum()
 }
 
+/// Returns the process that started this one, or `None` if the text is malformed.
 fn parent(stat: &str) -> Option<u32> {
     after_name(stat).split(' ').nth(1)?.parse().ok()
 }
@@ -128,6 +131,7 @@ fn after_name(stat: &str) -> &str {
     stat.rsplit_once(") ").map_or("", |(_, rest)| rest)
 }
 
+/// Returns the peak memory, or 0 if the text does not have it.
 fn peak_kib(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)

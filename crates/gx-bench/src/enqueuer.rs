@@ -1,5 +1,6 @@
 //! Enqueues commands as services do: each in its own transaction, at a steady rate that does not
-//! depend on earlier commands.
+//! depend on earlier commands. Run by the row in a process of its own; the latency row enqueues
+//! single commands with [`Enqueueing`].
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,7 +33,7 @@ pub(crate) struct EnqueueArgs {
     end: u64,
 }
 
-/// Enqueues all commands, then prints a line.
+/// Enqueues all commands, then prints a line. The first command that fails ends the process.
 pub(crate) async fn run(args: &EnqueueArgs) -> Result<(), BenchError> {
     let (database, _) = Workplace::open(&args.place).await?;
     let waker = Waker::new(database.pool().clone());

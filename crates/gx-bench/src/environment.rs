@@ -1,5 +1,5 @@
 //! The environment of the rows with workers: a development ledger with people on it, and databases
-//! in which these people are approved.
+//! in which these people are approved. Each such row sets one and clears it at its end.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::load::chain::Made;
 use crate::load::{ledger, signers};
 use crate::people::{self, Recipe};
 use crate::postgres::Postgres;
-use crate::progress::Progress;
+use crate::progress::ProgressCounter;
 use crate::row::Plan;
 use crate::server::Target;
 use crate::store::{databases, rows};
@@ -74,6 +74,7 @@ impl<'a> Environment<'a> {
         Ok(env)
     }
 
+    /// Makes the database that [`Environment::database`] copies.
     async fn make_template(&self) -> Result<(), BenchError> {
         self.postgres.remove(&self.template).await?;
         self.postgres.migrated(&self.template).await?;
@@ -135,6 +136,7 @@ impl<'a> Environment<'a> {
     }
 }
 
+/// Starts a ledger in this folder and writes its address to a file.
 async fn start_devnet(chain: &Path, target_file: &Path) -> Result<(Process, Target), BenchError> {
     let mut devnet = Process::start("devnet", &["serve-devnet".as_ref(), chain.as_os_str()])?;
     let line = devnet.line().await?;
@@ -142,11 +144,12 @@ async fn start_devnet(chain: &Path, target_file: &Path) -> Result<(Process, Targ
     Ok((devnet, serde_json::from_str(&line)?))
 }
 
-/// Waits until a block is applied and returns the time at which that was seen.
+/// Waits until a block is applied and returns the time at which that was seen. Fails with
+/// [`BenchError::Stuck`] after a time without progress.
 pub(crate) async fn applied(
     conn: &mut PgConnection,
     block: u64,
-    mut progress: Option<Progress>,
+    mut progress: Option<ProgressCounter>,
 ) -> Result<Instant, BenchError> {
     let (mut last, mut moved) = (None, Instant::now());
     loop {
@@ -162,7 +165,7 @@ pub(crate) async fn applied(
             return Err(BenchError::Stuck { what: "the projector", seconds });
         }
         if let (Some(progress), Some(at)) = (&mut progress, at) {
-            progress.at(at);
+            progress.show(at);
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     }

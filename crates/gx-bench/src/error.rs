@@ -1,4 +1,4 @@
-//! Why a benchmark has no result.
+//! Why a benchmark has no result. The error of any row ends the run; `main` prints it.
 
 use std::path::PathBuf;
 

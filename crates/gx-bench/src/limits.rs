@@ -1,4 +1,5 @@
-//! Measures the limits of this machine, in the same run as the rows.
+//! Measures the limits of this machine, in the same run as the rows: each repetition of a devnet
+//! row does so right before it measures.
 
 use std::io::Write;
 use std::path::Path;
@@ -40,6 +41,7 @@ pub(crate) fn signatures(per_operation: Signatures, during: Duration) -> Result<
     Ok(rate)
 }
 
+/// Returns the rate of one thread.
 fn sign_for(per_operation: Signatures, during: Duration) -> Result<f64, BenchError> {
     let broken = |what: &str| BenchError::Keys(format!("P-256 {what} failed"));
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)
@@ -77,7 +79,8 @@ pub(crate) fn fsyncs(folder: &Path, during: Duration) -> Result<f64, BenchError>
     Ok(rate)
 }
 
-/// Returns the rate of operations that need both. They share the cores, so the times add up.
+/// Returns the rate of operations that need both parts, from the rates of the parts. They share the
+/// cores, so the times add up.
 pub(crate) fn both(one: f64, other: f64) -> f64 {
     1.0 / (1.0 / one + 1.0 / other)
 }

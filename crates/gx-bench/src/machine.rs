@@ -1,4 +1,5 @@
-//! Describes the machine and the commit of a measurement.
+//! Describes the machine and the commit of a measurement, for the report. A fact that cannot be
+//! read is `unknown` or 0.
 
 use std::fs;
 use std::process::Command;

@@ -1,5 +1,5 @@
 //! The people of a benchmark, by number: their ids on the ledger and in the database, and their
-//! commands.
+//! commands. Every process derives the same people from the same numbers.
 
 use gx_model::{
     AccountId, BatchCommand, Command, CommandId, CountryCode, CountryList, FabricUserId, Qirat,

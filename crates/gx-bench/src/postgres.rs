@@ -1,4 +1,5 @@
-//! The benchmarks' own PostgreSQL, which waits for the disk as in production.
+//! The benchmarks' own PostgreSQL, which waits for the disk as in production. `main` starts it
+//! before the rows and ends it after them, also if one fails.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -23,6 +24,7 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
+    /// Starts the server, with the database in which commits are measured.
     pub(crate) async fn start() -> Result<Self, BenchError> {
         let folder = folder()?;
         PrivateCluster::delete(&folder).await?;
@@ -45,8 +47,7 @@ impl Postgres {
     /// Returns the duration of each of `count` commits of one small row, in milliseconds.
     pub(crate) async fn commits_ms(&self, count: u64) -> Result<Vec<f64>, BenchError> {
         let (mut conn, mut times_ms) = (self.connect(LIMITS).await?, Vec::new());
-        for number in 0..count {
-            let id = i32::try_from(number % 64).unwrap_or(0);
+        for id in (0..databases::SMALL_ROWS).cycle().take(usize::try_from(count).unwrap_or(0)) {
             let start = Instant::now();
             databases::write_small_row(&mut conn, id).await?;
             times_ms.push(start.elapsed().as_secs_f64() * 1e3);
@@ -81,13 +82,14 @@ impl Postgres {
     pub(crate) async fn copy(&self, name: &str, of: &str) -> Result<(), BenchError> {
         let mut admin = self.connect("postgres").await?;
         databases::create(&mut admin, name, of).await?;
-        databases::checkpoint(&mut admin).await?;
+        databases::write_dirty_pages(&mut admin).await?;
         Ok(admin.close().await?)
     }
 
+    /// Removes a database, if it exists.
     pub(crate) async fn remove(&self, name: &str) -> Result<(), BenchError> {
         let mut admin = self.connect("postgres").await?;
-        databases::drop(&mut admin, name).await?;
+        databases::remove(&mut admin, name).await?;
         Ok(admin.close().await?)
     }
 
@@ -101,6 +103,7 @@ impl Postgres {
     }
 }
 
+/// Returns the folder of the server, which an earlier run may have left.
 fn folder() -> Result<PathBuf, BenchError> {
     Ok(std::path::absolute("target/bench/postgres")?)
 }

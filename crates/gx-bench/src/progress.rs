@@ -1,16 +1,16 @@
-//! Shows the progress of work that takes minutes.
+//! Shows the progress of work that takes minutes. Used by the rows and by the maker of chains.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 /// Interval between lines if standard error is not a terminal.
-const BETWEEN_LINES: Duration = Duration::from_secs(15);
+const LINE_INTERVAL: Duration = Duration::from_secs(15);
 /// Interval between changes of the line in a terminal.
-const BETWEEN_CHANGES: Duration = Duration::from_millis(200);
+const REDRAW_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A counter whose progress is shown on standard error: in a terminal as one line that changes, and
-/// elsewhere as a line at an interval.
-pub(crate) struct Progress {
+/// elsewhere as a line at an interval. If standard error is closed, nothing is shown.
+pub(crate) struct ProgressCounter {
     what: &'static str,
     end: u64,
     start: Instant,
@@ -19,35 +19,35 @@ pub(crate) struct Progress {
     has_line: bool,
 }
 
-impl Progress {
+impl ProgressCounter {
     pub(crate) fn new(what: &'static str, end: u64) -> Self {
         let (start, in_terminal) = (Instant::now(), std::io::stderr().is_terminal());
         Self { what, end, start, shown: start, in_terminal, has_line: false }
     }
 
     /// Shows the current count, if the last change was long enough ago.
-    pub(crate) fn at(&mut self, count: u64) {
-        let pause = if self.in_terminal { BETWEEN_CHANGES } else { BETWEEN_LINES };
-        if self.shown.elapsed() < pause {
+    pub(crate) fn show(&mut self, count: u64) {
+        let interval = if self.in_terminal { REDRAW_INTERVAL } else { LINE_INTERVAL };
+        if self.shown.elapsed() < interval {
             return;
         }
         self.shown = Instant::now();
         let (what, end, seconds) = (self.what, self.end, self.start.elapsed().as_secs());
+        let mut out = std::io::stderr();
         if self.in_terminal {
-            eprint!("\r  {count} of {end} {what}, {seconds} s\u{1b}[K");
-            std::io::stderr().flush().ok();
+            let _ = write!(out, "\r  {count} of {end} {what}, {seconds} s\u{1b}[K");
             self.has_line = true;
         } else {
-            eprintln!("  {count} of {end} {what}, {seconds} s");
+            let _ = writeln!(out, "  {count} of {end} {what}, {seconds} s");
         }
     }
 }
 
 /// Erases an unfinished line.
-impl Drop for Progress {
+impl Drop for ProgressCounter {
     fn drop(&mut self) {
         if self.has_line {
-            eprint!("\r\u{1b}[K");
+            let _ = write!(std::io::stderr(), "\r\u{1b}[K");
         }
     }
 }

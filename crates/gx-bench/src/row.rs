@@ -1,4 +1,5 @@
-//! A row of the benchmark, its plan, and the types of a measurement.
+//! A row of the benchmark, its plan, and the types of a measurement. `main` makes a plan for each
+//! size of a row and passes it to [`Row::measure`]; `report` reads the result.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -52,6 +53,7 @@ pub(crate) enum RowTarget {
 }
 
 impl RowTarget {
+    /// Returns whether a measured value meets the target. The report says so; a miss is no error.
     pub(crate) fn is_met(self, measured: f64, limit: f64) -> bool {
         match self {
             Self::AtLeast(least) => measured >= least,
@@ -190,16 +192,18 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// Creates the folder of one measurement, which is removed at the end.
 fn scratch() -> Result<TempDir, BenchError> {
     std::fs::create_dir_all("target/bench")?;
     Ok(tempfile::Builder::new().prefix("run-").tempdir_in("target/bench")?)
 }
 
+/// Returns the processor time of one operation in microseconds.
 pub(crate) fn cpu_us(before: Usage, after: Usage, operations: u64) -> f64 {
     as_rate(after.cpu_ms.saturating_sub(before.cpu_ms)) * 1e3 / as_rate(operations)
 }
 
-/// Returns the value that the given part of all values does not exceed.
+/// Returns the value that the given part of all values does not exceed; NaN without values.
 pub(crate) fn quantile(values: &mut [f64], part: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let last = values.len().saturating_sub(1);

@@ -47,7 +47,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Reads the file with a server's first line.
+    /// Reads the file with a server's first line. An error ends the process that needs the server.
     pub(crate) fn read(file: &Path) -> Result<Self, BenchError> {
         let text = std::fs::read_to_string(file)
             .map_err(|source| BenchError::File { path: file.to_owned(), source })?;
@@ -167,11 +167,13 @@ fn print_target(target: &Target) -> Result<(), BenchError> {
     Ok(())
 }
 
+/// Waits for the end of standard input, which tells the process to end.
 pub(crate) async fn until_input_ends() {
     let mut orders = stdin_commands::lines();
     while orders.recv().await.is_some() {}
 }
 
+/// Acknowledges every Submit without passing it on.
 struct EmptyGateway;
 
 #[tonic::async_trait]

@@ -1,11 +1,12 @@
-//! Counts the commands that are settled.
+//! Counts the commands that are settled. The rows with both workers wait with it and compute their
+//! rates from its count.
 
 use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
 
 use crate::error::BenchError;
-use crate::progress::Progress;
+use crate::progress::ProgressCounter;
 use crate::store::commands;
 
 /// Interval at which progress is checked.
@@ -28,7 +29,8 @@ impl SettledCount {
     }
 
     /// Waits until `more` commands are settled in addition to the goal of the last wait, or until
-    /// `at_most` has passed.
+    /// `at_most` has passed, which lowers the goal to what is settled. Fails with
+    /// [`BenchError::Stuck`] after a time without progress.
     pub(crate) async fn wait(
         &mut self,
         conn: &mut PgConnection,
@@ -37,14 +39,14 @@ impl SettledCount {
     ) -> Result<(), BenchError> {
         let (start, first) = (Instant::now(), self.count);
         self.goal += more;
-        let (mut moved, mut progress) = (start, Progress::new("commands settled", more));
+        let (mut moved, mut progress) = (start, ProgressCounter::new("commands settled", more));
         while self.count < self.goal && start.elapsed() < at_most {
             let (block, count) = commands::events_after(conn, self.block).await?;
             if count > 0 {
                 moved = Instant::now();
             }
             (self.block, self.count) = (block, self.count + count.unsigned_abs());
-            progress.at(self.count - first);
+            progress.show(self.count - first);
             if moved.elapsed() > STUCK_AFTER {
                 let seconds = STUCK_AFTER.as_secs();
                 return Err(BenchError::Stuck { what: "the workers", seconds });

@@ -1,4 +1,6 @@
-//! Runs only the SQL of submitter and projector: without signatures, contracts and a ledger.
+//! Runs only the SQL of submitter and projector: without signatures, contracts and a ledger. The
+//! rows of the submitter run it in a process of its own, to measure their limit.
+//!
 //! Batches are claimed and stored as the submitter does it, and a block with their events is
 //! applied at once as the projector does it.
 
@@ -54,6 +56,7 @@ pub(crate) async fn run(place: &Path) -> Result<(), BenchError> {
     Ok(())
 }
 
+/// Claims and stores batches until no command is left.
 async fn submit(
     pool: &PgPool,
     mut ledger: PretendedLedger,
@@ -147,6 +150,7 @@ async fn store(
     Ok(stored)
 }
 
+/// Applies blocks until the submitter's side has ended.
 async fn project(
     pool: &PgPool,
     target: &Target,
@@ -179,6 +183,7 @@ async fn project(
     Ok(())
 }
 
+/// Returns a block with one transaction, which links to the block before.
 fn block(
     number: u64,
     previous_hash: &[u8],
@@ -218,6 +223,7 @@ struct PretendedLedger {
 }
 
 impl PretendedLedger {
+    /// Executes a batch and returns its event. Fails for a command that is not a transfer.
     fn execute(&mut self, batch: &Batch) -> Result<Vec<u8>, BenchError> {
         let mut entries = Vec::new();
         for due in &batch.commands {
@@ -239,6 +245,7 @@ impl PretendedLedger {
         Ok(serde_json::to_vec(&BatchEvent { version: BatchEvent::VERSION, entries })?)
     }
 
+    /// Moves the money and returns the event.
     fn transfer(
         &mut self,
         from: AccountId,

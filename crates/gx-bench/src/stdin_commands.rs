@@ -1,4 +1,5 @@
-//! The lines of standard input, which tell a process what to do and when to end.
+//! The lines of standard input, which tell a process what to do and when to end. Read by servers,
+//! workers and load generators; the orchestrator writes them.
 
 use std::io::BufRead;
 use std::thread;

@@ -1,5 +1,6 @@
 //! The workers, each in its own process, assembled as the roles of `gx` are. They end with their
-//! standard input.
+//! standard input. Rows start them with [`Workplace::worker`]; a halt ends the process with an
+//! error.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -124,6 +125,7 @@ impl Workplace {
         Ok(file)
     }
 
+    /// Reads the file, starts the log and connects to the database.
     pub(crate) async fn open(file: &Path) -> Result<(Database, Target), BenchError> {
         // Errors of a worker are logged to standard error, where the run is watched.
         let log = LogSettings { log_format: LogFormat::Human, log: "warn".to_owned() };
@@ -133,6 +135,7 @@ impl Workplace {
     }
 }
 
+/// Returns a token that is cancelled at the end of standard input.
 fn stop_with_input() -> CancellationToken {
     let stop = CancellationToken::new();
     let stopping = stop.clone().drop_guard();

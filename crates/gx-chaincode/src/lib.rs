@@ -1,4 +1,4 @@
-//! The GX contracts as a chaincode service that Fabric peers dial.
+//! The GX contracts as a chaincode service that Fabric peers dial. Run by `gx chaincode`.
 //!
 //! A peer connects and opens one stream. The service registers with the id of the installed
 //! package, and the peer then sends transactions, many at once. Each transaction runs on its own

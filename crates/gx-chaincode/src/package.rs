@@ -1,4 +1,5 @@
-//! The package that an operator installs on a peer. It says where the service listens.
+//! The package that an operator installs on a peer. It says where the service listens. Made by
+//! `gx chaincode package`.
 //!
 //! The package id contains a hash of the package, so the same settings must give the same bytes on
 //! every machine and with every release: times and owners are zero, and nothing is compressed.
@@ -127,6 +128,7 @@ fn json(file: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(file).expect("the files have only text keys")
 }
 
+/// Returns whether a peer accepts the label.
 fn is_label(label: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || ".+-_".contains(c);
     label.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -146,6 +148,7 @@ fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     archive
 }
 
+/// Returns the header of a file whose owner and time are zero.
 fn tar_header(name: &str, size: usize) -> [u8; TAR_BLOCK] {
     let mut header = [0; TAR_BLOCK];
     let mut put =

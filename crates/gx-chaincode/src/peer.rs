@@ -1,4 +1,6 @@
-//! The ledger's state, which one transaction reads and writes by requests to the peer.
+//! The ledger's state, which one transaction reads and writes by requests to the peer. The
+//! contracts call [`PeerState`] while they run; a [`StateError`] ends the transaction with an
+//! error.
 
 use gx_contract::{State, StateError};
 use gx_fabric_proto::protos::chaincode_message::Type;
@@ -19,7 +21,9 @@ const RANGE_PAGE_ENTRIES: i32 = 1_000;
 /// stream if they get a request that they do not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PeerFeatures {
+    /// `None` if the peer takes one write at a time.
     pub(crate) writes_at_once: Option<usize>,
+    /// `None` if the peer reads one key at a time.
     pub(crate) keys_at_once: Option<usize>,
 }
 
@@ -57,6 +61,7 @@ impl TransactionKey {
         Self { channel_id: message.channel_id.clone(), tx_id: message.txid.clone() }
     }
 
+    /// Returns a message of this transaction.
     pub(crate) fn message(&self, kind: Type, payload: Vec<u8>) -> ChaincodeMessage {
         ChaincodeMessage {
             r#type: kind.into(),
@@ -167,8 +172,8 @@ impl PeerState {
         }
     }
 
-    /// Sends a request and waits for the answer. If the peer disconnects, the stream ends and the
-    /// wait with it.
+    /// Sends a request and waits for the answer. The error is the peer's message, or that the
+    /// stream has ended.
     fn ask(&mut self, kind: Type, request: &impl Message) -> Result<Vec<u8>, StateError> {
         let message = self.key.message(kind, request.encode_to_vec());
         self.requests.blocking_send(Ok(message)).map_err(|_| stream_ended())?;
@@ -187,6 +192,7 @@ fn present(value: Vec<u8>) -> Option<Vec<u8>> {
     if value.is_empty() { None } else { Some(value) }
 }
 
+/// Returns a write as part of a batch.
 fn record((key, value): (String, Option<Vec<u8>>)) -> WriteRecord {
     let kind = match value {
         Some(_) => write_record::Type::PutState,

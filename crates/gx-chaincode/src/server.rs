@@ -1,4 +1,5 @@
-//! The server to which peers connect.
+//! The server to which peers connect. `gx chaincode` binds it and then serves until it is stopped;
+//! a [`ChaincodeError`] ends the command.
 
 use std::io;
 use std::net::SocketAddr;
@@ -148,7 +149,8 @@ impl ChaincodeServer {
         self.address
     }
 
-    /// Serves peers until `stop` is cancelled, then waits for running transactions.
+    /// Serves peers until `stop` is cancelled, then waits for running transactions, at most for
+    /// `DRAIN_LIMIT`.
     ///
     /// # Errors
     /// [`ChaincodeError::Serve`] if the server fails.
@@ -179,6 +181,7 @@ impl ChaincodeServer {
 }
 
 impl TlsFiles {
+    /// Reads the files.
     fn config(&self) -> Result<ServerTlsConfig, ChaincodeError> {
         let pair = TlsPair::read(&read(&self.certificate)?, &read(&self.key)?);
         let pair = pair.map_err(|source| ChaincodeError::Pair {
@@ -201,6 +204,7 @@ fn read(path: &Path) -> Result<String, ChaincodeError> {
         .map_err(|source| ChaincodeError::File { path: path.to_owned(), source })
 }
 
+/// Starts a session for each stream that a peer opens.
 struct Service(Arc<Shared>);
 
 #[tonic::async_trait]

@@ -1,4 +1,5 @@
 //! The session of one peer: registration, then transactions and the answers for which they wait.
+//! The server runs one for each stream.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,9 +34,11 @@ pub(crate) struct Session {
     /// The peer's address, for log lines.
     peer: String,
     outgoing: mpsc::Sender<Result<ChaincodeMessage, Status>>,
+    /// `None` until the peer is ready.
     features: Option<PeerFeatures>,
     transactions: HashMap<TransactionKey, Running>,
     tasks: JoinSet<Ended>,
+    /// Number of transactions that were started.
     started: u64,
 }
 
@@ -69,7 +72,7 @@ impl Session {
     }
 
     /// Runs the session until the peer ends the stream, violates the protocol, or the service
-    /// stops.
+    /// stops. A violation is logged and sent to the peer as the status of the stream.
     pub(crate) async fn run(mut self, mut incoming: Streaming<ChaincodeMessage>) {
         match self.serve(&mut incoming).await {
             Ok(()) => {
@@ -88,6 +91,7 @@ impl Session {
         }
     }
 
+    /// Registers and serves. An error is a violation of the protocol or a lost stream.
     async fn serve(&mut self, incoming: &mut Streaming<ChaincodeMessage>) -> Result<(), Status> {
         let id = ChaincodeId { name: self.shared.package_id.clone(), ..ChaincodeId::default() };
         self.send(ChaincodeMessage {
@@ -128,6 +132,7 @@ impl Session {
         Ok(())
     }
 
+    /// Processes one message of the peer. An error ends the stream.
     async fn receive(&mut self, message: ChaincodeMessage) -> Result<(), Status> {
         match message.r#type() {
             Type::Registered => Ok(()),
@@ -151,6 +156,7 @@ impl Session {
         }
     }
 
+    /// Starts a transaction, which waits if too many run, or refuses it if the service stops.
     async fn start(&mut self, message: ChaincodeMessage) -> Result<(), Status> {
         let key = TransactionKey::of(&message);
         let Some(features) = self.features else {
@@ -189,7 +195,8 @@ impl Session {
         Ok(())
     }
 
-    /// Passes an answer to the transaction that waits for it.
+    /// Passes an answer to the transaction that waits for it. An answer for which no transaction
+    /// waits is dropped; two answers to one request violate the protocol.
     fn answer(&mut self, message: ChaincodeMessage) -> Result<(), Status> {
         let key = TransactionKey::of(&message);
         let Some(running) = self.transactions.get(&key) else {
@@ -208,6 +215,7 @@ impl Session {
         }
     }
 
+    /// Sends the message that ends a transaction, unless a newer one has its id.
     async fn finish(&mut self, ended: Result<Ended, tokio::task::JoinError>) -> Result<(), Status> {
         let ended = ended.map_err(|why| Status::internal(why.to_string()))?;
         let key = TransactionKey::of(&ended.message);
@@ -218,6 +226,7 @@ impl Session {
         self.send(ended.message).await
     }
 
+    /// Sends a message. The error means that the stream has ended.
     async fn send(&self, message: ChaincodeMessage) -> Result<(), Status> {
         let gone = |_| Status::cancelled("the stream to the peer has ended");
         self.outgoing.send(Ok(message)).await.map_err(gone)

@@ -1,4 +1,5 @@
-//! Runs one transaction: from the peer's message to the message that ends it.
+//! Runs one transaction: from the peer's message to the message that ends it. Called by the session
+//! on a thread of the transaction's own.
 
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use time::OffsetDateTime;
 use crate::caller;
 use crate::peer::PeerState;
 
-/// Why the peer's message is not a valid transaction.
+/// Why the peer's message is not a valid transaction. The transaction ends with this error.
 #[derive(Debug, thiserror::Error)]
 enum Malformed {
     #[error("the transaction cannot be read: {0}")]
@@ -36,7 +37,8 @@ struct Signed {
 }
 
 /// Runs the transaction with the peer's state and returns the message that ends it. `own_name` is
-/// the name under which the chaincode is deployed.
+/// the name under which the chaincode is deployed. A rejection of the contracts completes the
+/// transaction with its status; a malformed message or a state that cannot be read fails it.
 pub(crate) fn run(
     message: &ChaincodeMessage,
     own_name: &str,
@@ -66,6 +68,7 @@ pub(crate) fn run(
     }
 }
 
+/// Calls the contracts and sends their writes to the peer.
 fn invoke(
     message: &ChaincodeMessage,
     own_name: &str,
@@ -89,6 +92,7 @@ fn invoke(
     }))
 }
 
+/// Reads the signed proposal.
 fn signed(message: &ChaincodeMessage) -> Result<Signed, Malformed> {
     let proposal = message.proposal.as_ref().ok_or(Malformed::Absent("proposal"))?;
     let proposal = Proposal::decode(&proposal.proposal_bytes[..])?;
@@ -105,6 +109,7 @@ fn signed(message: &ChaincodeMessage) -> Result<Signed, Malformed> {
     Ok(Signed { timestamp, creator: signature.creator, chaincode })
 }
 
+/// Returns the message with the contracts' answer and event.
 fn completed(peer: &PeerState, own_name: &str, response: Response) -> ChaincodeMessage {
     let event = response.event.map(|(event_name, payload)| ChaincodeEvent {
         chaincode_id: own_name.to_owned(),

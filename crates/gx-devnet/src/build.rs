@@ -1,4 +1,5 @@
-//! Assembles the parts of a ledger.
+//! Assembles the parts of a ledger. Called by `Devnet::start`, which stops everything again after
+//! an error.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! The channel's policies, with the refusals of a real peer.
+//! The channel's policies, with the refusals of a real peer. Checked for the creator of each
+//! proposal, envelope, stream and query.
 
 use prost_types::Timestamp;
 use time::OffsetDateTime;
@@ -51,7 +52,7 @@ impl Policy {
     }
 }
 
-/// Returns the time of a timestamp, or `None` if it is out of range.
+/// Returns the time of a timestamp, or `None` if it is out of range; the request is then refused.
 pub(crate) fn to_time(timestamp: &Timestamp) -> Option<OffsetDateTime> {
     let time = OffsetDateTime::from_unix_timestamp(timestamp.seconds).ok()?;
     time.replace_nanosecond(u32::try_from(timestamp.nanos).ok()?).ok()

@@ -10,7 +10,7 @@ const SYSTEM_NAMES: [&str; 4] = ["_lifecycle", "cscc", "lscc", "qscc"];
 
 /// Refuses invalid names, names of system chaincodes, names that two services have, and policies
 /// and collections for a chaincode that is not deployed or cannot have them. A service may have
-/// the name of the GX contracts; it then replaces them.
+/// the name of the GX contracts; it then replaces them. The error prevents the start.
 pub(crate) fn check(options: &DevnetOptions) -> Result<(), DevnetError> {
     let wrong = |reason: String| Err(DevnetError::Chaincode { reason });
     check_name(&options.chaincode)?;

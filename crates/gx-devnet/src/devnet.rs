@@ -1,4 +1,5 @@
-//! Starts and stops the whole ledger.
+//! Starts and stops the whole ledger. Called by `gx devnet`, `gx dev`, the benchmarks, the
+//! simulation and tests.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -55,7 +56,7 @@ impl Devnet {
     /// Opens the ledger in the data folder, or creates it, and serves it.
     ///
     /// # Errors
-    /// [`DevnetError`] says what is wrong and what to do.
+    /// [`DevnetError`] says what is wrong and what to do. Everything that was started is stopped.
     pub async fn start(options: DevnetOptions) -> Result<Self, DevnetError> {
         std::fs::create_dir_all(&options.data_dir)
             .map_err(|reason| DevnetError::DataDir { path: options.data_dir.clone(), reason })?;
@@ -170,8 +171,7 @@ impl Devnet {
         self.control
     }
 
-    /// Returns the number of block streams that callers have open at all peers. A peer serves 2
-    /// 500.
+    /// Returns the number of block streams that callers have open at all peers.
     pub fn open_block_streams(&self) -> usize {
         let free = |peer: &Arc<Peer>| peer.deliver_streams.available_permits();
         self.served.iter().map(|peer| DELIVER_STREAMS - free(peer)).sum()
@@ -214,7 +214,7 @@ impl Devnet {
     }
 
     /// Stops the ledger: refuses new calls, ends streams, commits what was submitted and closes the
-    /// store.
+    /// store. A server or thread that panicked is logged.
     pub async fn stop(self) {
         let Self { stopping, servers, committer, faults, controls, .. } = self;
         drop((stopping, controls));

@@ -1,4 +1,5 @@
-//! Simulates proposals and signs the results.
+//! Simulates proposals and signs the results. Called by a peer's gateway for each Evaluate, and for
+//! each peer that an Endorse asks.
 
 use std::sync::Arc;
 
@@ -63,7 +64,8 @@ pub(crate) struct Simulated {
 }
 
 impl Node {
-    /// Checks a proposal and simulates it on the newest committed state, as this peer.
+    /// Checks a proposal and simulates it on the newest committed state, as this peer. The refusal
+    /// becomes the answer of the gateway, or makes it ask another peer.
     pub(crate) async fn simulate(
         self: &Arc<Self>,
         peer: &Peer,
@@ -93,6 +95,7 @@ impl Node {
             && chaincode.is_none_or(|chaincode| chaincode.is_alike_everywhere())
     }
 
+    /// Simulates on this thread.
     fn simulate_here(&self, peer: usize, proposal: &Unpacked) -> Result<Simulated, EndorseRefusal> {
         let creator = self.check_proposal(proposal)?;
         if is_system(&proposal.chaincode) {
@@ -160,7 +163,8 @@ impl Node {
         Ok(())
     }
 
-    /// Stores private writes here until the transaction that has their hashes is committed.
+    /// Stores private writes here until the transaction that has their hashes is committed. After
+    /// an error the Endorse fails.
     pub(crate) async fn store_private(
         self: &Arc<Self>,
         proposal: &Unpacked,
@@ -174,7 +178,8 @@ impl Node {
         storing.await.expect("writing to the store does not panic")
     }
 
-    /// Makes all checks of a proposal that precede the chaincode's own rules.
+    /// Makes all checks of a proposal that precede the chaincode's own rules, and returns its
+    /// creator.
     fn check_proposal(&self, proposal: &Unpacked) -> Result<Arc<Identity>, EndorseRefusal> {
         self.check_filters(proposal).map_err(EndorseRefusal::Filtered)?;
         let creator = self.validate_proposal(proposal).map_err(EndorseRefusal::Proposal)?;
@@ -304,6 +309,7 @@ pub(crate) fn envelope(
     Envelope { payload: payload.encode_to_vec(), signature: Vec::new() }
 }
 
+/// Returns the refusal for a failure of the peer.
 fn in_simulation(error: &impl ToString) -> EndorseRefusal {
     EndorseRefusal::Peer(format!("error in simulation: {}", error.to_string()))
 }

@@ -1,4 +1,4 @@
-//! Why a development ledger does not start.
+//! Why a development ledger does not start. `gx devnet` and `gx dev` print the error and end.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -10,6 +10,7 @@
 //! Deliver, ChaincodeEvents, CommitStatus ◄─ store, woken by the height
 //! ```
 //!
+//! `gx devnet`, `gx dev`, the benchmarks, the simulation and tests start it with [`Devnet::start`].
 //! Deliberately missing are gossip, rich queries and changes of the channel's configuration.
 
 mod build;

@@ -1,4 +1,5 @@
-//! The state that all services of the process share, and the state of each peer.
+//! The state that all services of the process share, and the state of each peer. Made by `build` at
+//! the start; each service checks callers with the methods here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::chaincode::Chaincodes;
 use crate::channel_policies::{Policy, to_time};
 use crate::faults::{Faults, NodeFaults};
 use crate::ledger::{CollectionUse, Orderer, Store, Validator};
-use crate::msp::{Identity, IdentityRefused, Msp, Signer};
+use crate::msp::{Identity, Signer, TrustedRoots, UntrustedIdentity};
 use crate::proposal::Unpacked;
 
 /// Limit of concurrent gateway calls at a peer, including event streams and waits for a commit.
@@ -34,7 +35,7 @@ pub(crate) struct Node {
     /// `host:port` of the orderer, as in error details.
     pub(crate) orderer_address: String,
     pub(crate) clock: Clock,
-    pub(crate) msp: Arc<Msp>,
+    pub(crate) msp: Arc<TrustedRoots>,
     pub(crate) store: Arc<Store>,
     pub(crate) validator: Validator,
     pub(crate) orderer: Orderer,
@@ -60,7 +61,7 @@ impl Node {
         signed: &[u8],
         signature: &[u8],
     ) -> Result<(), String> {
-        let admitted = self.msp.identity(creator).is_ok_and(|identity| {
+        let admitted = self.msp.verify_identity(creator).is_ok_and(|identity| {
             !identity.is_expired(self.clock.now())
                 && policy.admits(&identity)
                 && identity.has_signed(signed, signature)
@@ -87,7 +88,7 @@ impl Node {
     /// Makes the checks of a peer's filters: the certificate's expiry and the client's clock. The
     /// error is a peer's message.
     pub(crate) fn check_filters(&self, proposal: &Unpacked) -> Result<(), String> {
-        let identity = self.msp.identity(&proposal.signature_header.creator);
+        let identity = self.msp.verify_identity(&proposal.signature_header.creator);
         if identity.is_ok_and(|identity| identity.is_expired(self.clock.now())) {
             return Err("proposal client identity expired".to_owned());
         }
@@ -100,8 +101,8 @@ impl Node {
             .check_headers()
             .map_err(|reason| format!("error validating proposal: {reason}"))?;
         let channel = &proposal.channel.channel_id;
-        let creator = self.msp.identity(&proposal.signature_header.creator);
-        let creator = creator.map_err(|IdentityRefused| {
+        let creator = self.msp.verify_identity(&proposal.signature_header.creator);
+        let creator = creator.map_err(|UntrustedIdentity| {
             format!(
                 "error validating proposal: access denied: channel [{channel}] creator org \
                  unknown, creator is malformed"
@@ -119,6 +120,7 @@ impl Node {
     }
 }
 
+/// Returns a time without fractions of a second, as in a peer's messages.
 fn seconds(time: OffsetDateTime) -> String {
     let whole = time.replace_nanosecond(0).unwrap_or(time);
     whole.format(&Rfc3339).unwrap_or_default()

@@ -1,4 +1,5 @@
-//! The options of a development ledger.
+//! The options of a development ledger. Filled in by `gx devnet`, `gx dev`, the benchmarks, the
+//! simulation and tests.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};

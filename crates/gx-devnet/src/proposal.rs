@@ -1,4 +1,6 @@
-//! Decodes and validates signed proposals as an endorsing peer does.
+//! Decodes and validates signed proposals as an endorsing peer does. The gateway decodes each
+//! proposal; the endorser then makes the other checks. Each error is a peer's message and refuses
+//! the proposal.
 
 use gx_fabric_proto::common::{ChannelHeader, Header, HeaderType, SignatureHeader};
 use gx_fabric_proto::protos::{
@@ -30,7 +32,7 @@ pub(crate) struct Unpacked {
 }
 
 impl Unpacked {
-    /// Decodes a proposal. The error says what is missing.
+    /// Decodes a proposal. The error says what is missing or contradictory.
     pub(crate) fn from_signed(signed: Option<SignedProposal>) -> Result<Self, String> {
         let signed = signed.filter(|signed| !signed.proposal_bytes.is_empty());
         let signed = signed.ok_or("a signed proposal is required")?;
@@ -122,6 +124,7 @@ impl Unpacked {
     }
 }
 
+/// Decodes a part of a proposal. The error names the part.
 fn decode<M: Message + Default>(bytes: &[u8], what: &str) -> Result<M, String> {
     M::decode(bytes).map_err(|error| format!("error unmarshalling {what}: {error}"))
 }

@@ -1,4 +1,5 @@
-//! The listeners and servers of peers and orderer.
+//! The listeners and servers of peers and orderer. `Devnet::start` binds the listeners first, so
+//! that a port in use prevents the start, and starts the servers last.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use tonic::transport::{Identity as TlsIdentity, Server, ServerTlsConfig};
 use crate::deliver::DeliverService;
 use crate::faults::{Faults, NodeFaults};
 use crate::gateway::GatewayService;
-use crate::msp::{CHANNEL_MSP_IDS, Msp, Organizations, PemIdentity};
+use crate::msp::{CHANNEL_MSP_IDS, Organizations, PemIdentity, TrustedRoots};
 use crate::node::{DELIVER_STREAMS, GATEWAY_CALLS, Node, Peer};
 use crate::ordering::OrderingService;
 use crate::transport::{connections, endpoint};
@@ -46,6 +47,7 @@ impl Bound {
 }
 
 impl Listeners {
+    /// Binds the addresses of all nodes.
     pub(crate) async fn bind(options: &DevnetOptions) -> Result<Self, DevnetError> {
         let peers =
             vec![Bound::bind(options.listen).await?, Bound::bind(options.listen_org2).await?];
@@ -64,13 +66,13 @@ impl Listeners {
     pub(crate) fn peers(
         &self,
         organizations: &Organizations,
-        msp: &Msp,
+        msp: &TrustedRoots,
         faults: &Faults,
     ) -> Result<Vec<Arc<Peer>>, DevnetError> {
         let peers = CHANNEL_MSP_IDS.into_iter().zip(&self.peers).enumerate();
         let peers = peers.map(|(place, (msp_id, bound))| {
             let signer = organizations.peer_signer(msp_id)?;
-            let identity = msp.identity(signer.creator()).map_err(|_refused| {
+            let identity = msp.verify_identity(signer.creator()).map_err(|_refused| {
                 organizations.broken("a peer's certificate was not issued by its organisation")
             })?;
             Ok(Arc::new(Peer {
@@ -111,6 +113,7 @@ impl Servers<'_> {
         Ok(servers)
     }
 
+    /// Serves one node until the ledger stops; a server that fails is logged.
     fn serve(&self, router: Router, bound: Bound, faults: &NodeFaults) -> JoinHandle<()> {
         let incoming = connections(bound.listener, bound.address, faults);
         let shutdown = self.node.stopping.clone().cancelled_owned();
@@ -121,6 +124,7 @@ impl Servers<'_> {
         })
     }
 
+    /// Returns the services of a peer.
     fn peer_router(&self, peer: &Arc<Peer>, tls: &PemIdentity) -> Result<Router, DevnetError> {
         let (node, peer) = (|| Arc::clone(&self.node), || Arc::clone(peer));
         let gateway = GatewayServer::new(GatewayService { node: node(), peer: peer() })
@@ -136,6 +140,7 @@ impl Servers<'_> {
         )))
     }
 
+    /// Returns the service of the orderer.
     fn orderer_router(
         &self,
         faults: &NodeFaults,
@@ -150,6 +155,7 @@ impl Servers<'_> {
     }
 }
 
+/// Returns a server with this TLS certificate.
 fn server(tls: &PemIdentity) -> Result<Server, DevnetError> {
     let tls = TlsIdentity::from_pem(&tls.certificate_pem, &tls.private_key_pem);
     let server = Server::builder().tls_config(ServerTlsConfig::new().identity(tls));

@@ -1,4 +1,5 @@
-//! Errors as gRPC statuses, with the details that a gateway adds.
+//! Errors as gRPC statuses, with the details that a gateway adds. The services return them to their
+//! callers.
 
 use gx_fabric_proto::gateway::ErrorDetail;
 use gx_fabric_proto::google::rpc;
@@ -64,7 +65,7 @@ pub(crate) fn store_failed(error: &impl ToString) -> Status {
     Status::internal(error.to_string())
 }
 
-/// Returns the validation code with this number.
+/// Returns the validation code with this number; an unknown number is `INVALID_OTHER_REASON`.
 pub(crate) fn validation_code(code: u8) -> protos::TxValidationCode {
     protos::TxValidationCode::try_from(i32::from(code))
         .unwrap_or(protos::TxValidationCode::InvalidOtherReason)

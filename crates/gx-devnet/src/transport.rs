@@ -1,4 +1,5 @@
-//! Accepts connections, and drops them if a fault requires it.
+//! Accepts connections, and drops them if a fault requires it. The server of each node gets its
+//! connections from [`connections`].
 
 use std::io;
 use std::net::SocketAddr;
@@ -57,6 +58,7 @@ async fn accept(
     }
 }
 
+/// Waits for a connection, or for ever if there is no listener.
 async fn next_connection(
     listener: Option<&TcpListener>,
     link: &watch::Receiver<Link>,
@@ -67,7 +69,8 @@ async fn next_connection(
     }
 }
 
-/// Binds the port again. If another process has taken it in the meantime, the node stays down.
+/// Binds the port again. Returns `None` if that fails, for example because another process has
+/// taken the port; the node then stays down until the next change of its link.
 fn listen_again(address: SocketAddr, faults: &NodeFaults) -> Option<TcpListener> {
     let bound = match faults.take_listener() {
         Some(listener) => Ok(listener),

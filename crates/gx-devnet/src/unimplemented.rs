@@ -1,4 +1,5 @@
-//! Errors for unknown methods and services, with the messages of Fabric's servers.
+//! Errors for unknown methods and services, with the messages of Fabric's servers. The server of
+//! each node wraps its services with [`named`].
 
 use axum::extract::Request;
 use axum::http::Uri;
@@ -24,6 +25,7 @@ fn is_unimplemented(response: &Response) -> bool {
         .is_some_and(|status| status.code() == Code::Unimplemented && status.message().is_empty())
 }
 
+/// Returns the answer for an unknown method or service.
 fn refusal(uri: &Uri, services: &[&str]) -> Response {
     let path = uri.path().trim_start_matches('/');
     let (service, method) = path.split_once('/').unwrap_or((path, ""));

@@ -1,4 +1,5 @@
-//! Growing pauses with jitter.
+//! Growing pauses with jitter. A follower's reader takes one after each stream that was lost, and
+//! resets them after a stream that delivered blocks.
 
 use std::time::Duration;
 

@@ -1,4 +1,7 @@
 //! A circuit breaker: a peer that fails repeatedly gets no calls for a while.
+//!
+//! Each peer has one. A gateway call skips a peer whose breaker does not admit it; `Peer::call`
+//! records how each call ended.
 
 use std::time::Duration;
 
@@ -22,8 +25,11 @@ pub enum Breaker {
 pub(crate) struct Circuit {
     failures_to_open: u32,
     open_for: Duration,
+    /// Number of failures since the last usable answer.
     failures: u32,
+    /// `None` while the breaker is closed.
     open_until: Option<Instant>,
+    /// Until then no second probe is made. `None` if no probe is under way.
     probing_until: Option<Instant>,
     last_error: Option<LedgerError>,
 }
@@ -48,8 +54,8 @@ impl Circuit {
         }
     }
 
-    /// Returns whether a call may be made now. A probe whose caller gave up delays the next probe
-    /// only for as long as a failure would.
+    /// Returns whether a call may be made now; in the half-open state only one probe may. A probe
+    /// whose caller gave up delays the next probe only for as long as a failure would.
     pub(crate) fn admit(&mut self, now: Instant) -> bool {
         match self.state(now) {
             Breaker::Closed => true,

@@ -1,4 +1,5 @@
-//! The links that make blocks one chain, and the errors that end following it.
+//! The errors of the chains that peers show. The first five kinds are about one peer, which is set
+//! aside; the others end a follower or a comparison of all our peers.
 
 use std::fmt;
 
@@ -100,18 +101,21 @@ impl fmt::Display for WrongPeer {
     }
 }
 
+/// Describes all wrong peers in one line.
 fn listed(peers: &[WrongPeer]) -> String {
     peers.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl ChainError {
     /// Returns whether every configured peer of our organisation contradicts a known block. Then
-    /// the database belongs to another ledger than the peers, and waiting does not help.
+    /// the database belongs to another ledger than the peers: the workers end their process. After
+    /// another error of the chain they try again.
     pub fn is_another_chain_everywhere(&self) -> bool {
         matches!(self, Self::Everywhere(peers) if peers.iter().all(|one| one.error.contradicts()))
     }
 
-    /// Returns whether the error is that a known block has another hash.
+    /// Returns whether the error is that a known block has another hash, so that either the peer
+    /// or the known block is wrong.
     pub(crate) fn contradicts(&self) -> bool {
         matches!(self, Self::OtherChain { .. })
     }

@@ -1,4 +1,5 @@
-//! Compares the state of peers of several organisations by their commit hashes.
+//! Compares the state of peers of several organisations by their commit hashes. A comparison is
+//! made by `Ledger::compare_commit_hashes`, which the projector calls for the check `commitHash`.
 
 use crate::deliver::StreamError;
 
@@ -11,11 +12,13 @@ pub struct PeerCommitHash {
     pub msp_id: String,
     /// Whether the peer belongs to the reader's organisation.
     pub own: bool,
-    /// The hash; `None` if the peer keeps none.
+    /// The hash; `None` if the peer keeps none. An error if the peer does not answer, does not have
+    /// the block, or shows a wrong chain; the comparison then leaves the peer out.
     pub hash: Result<Option<Vec<u8>>, StreamError>,
 }
 
 impl PeerCommitHash {
+    /// Returns the hash, or `None` if the peer gave none.
     fn known(&self) -> Option<&[u8]> {
         self.hash.as_ref().ok()?.as_deref()
     }
@@ -47,7 +50,8 @@ impl CommitHashes {
         others.map(|(_, peer)| peer).filter(|peer| peer.known() == ours).collect()
     }
 
-    /// Returns the hash that others are compared with: that of our first peer with a hash.
+    /// Returns the hash that others are compared with: that of our first peer with a hash. `None`
+    /// means that nothing can be compared.
     pub fn ours(&self) -> Option<&[u8]> {
         self.answers[self.first_of_ours()?].known()
     }

@@ -122,7 +122,7 @@ impl Default for LedgerLimits {
     }
 }
 
-/// Why a configuration cannot be used.
+/// Why a configuration cannot be used. It prevents the start, as a [`ConfigError::finding`].
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// There are no peers.
@@ -194,6 +194,7 @@ pub enum ConfigError {
 }
 
 impl LedgerConfig {
+    /// Checks everything but the settings of each peer, which `Peer::new` checks.
     pub(crate) fn check(&self, own_msp_id: &str) -> Result<(), ConfigError> {
         if self.channel.is_empty() {
             return Err(ConfigError::Unnamed("channel"));

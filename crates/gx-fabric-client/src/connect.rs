@@ -1,4 +1,8 @@
 //! Makes connections. Names are resolved for each connection, and failures keep their reason.
+//!
+//! The transport of each peer calls [`dial`]. `LedgerError::from_status` calls
+//! [`transport_failure`] to tell a connection that could not be made, so that nothing was sent,
+//! from a call that failed.
 
 use std::error::Error;
 use std::io;
@@ -75,6 +79,7 @@ impl ConnectFault {
         }
     }
 
+    /// Returns `Misconfigured` if an operator must act, and `Unavailable` if waiting may help.
     pub(crate) fn class(self) -> OutcomeClass {
         match self {
             Self::Loopback
@@ -184,6 +189,7 @@ pub(crate) fn transport_failure(status: &Status) -> Option<TransportFailure> {
     Some(TransportFailure { text: words.join(": "), fault })
 }
 
+/// Returns the fault that one layer of an error shows, or `None` if it shows none.
 fn fault_in(error: &(dyn Error + 'static), text: &str) -> Option<ConnectFault> {
     if let Some(dial) = error.downcast_ref::<DialError>() {
         return Some(match dial {
@@ -224,6 +230,7 @@ const CLIENT_CERTIFICATE_ALERTS: [AlertDescription; 5] = [
     AlertDescription::AccessDenied,
 ];
 
+/// Returns the fault of a TLS handshake that failed.
 fn tls_fault(error: &rustls::Error) -> ConnectFault {
     match error {
         rustls::Error::InvalidCertificate(reason) => match reason {

@@ -1,4 +1,5 @@
-//! Reads blocks from one peer.
+//! Reads blocks from one peer, in a stream or one at a time. Called by the follower's reader and by
+//! the methods of `Ledger` that read blocks and heights.
 
 use std::fmt;
 use std::future::Future;
@@ -76,6 +77,10 @@ impl BlockStream {
 
     /// Returns the next block, or `None` if the peer ended the stream without an error. If the
     /// future is dropped, no block is lost.
+    ///
+    /// # Errors
+    /// [`StreamError::Ledger`] if the stream cannot be opened or is lost, and
+    /// [`StreamError::Chain`] for a broken block. The caller then opens another stream.
     pub async fn next(&mut self) -> Result<Option<Block>, StreamError> {
         if let Answers::Opening(opening) = &mut self.answers {
             let answers = opening
@@ -114,7 +119,8 @@ impl fmt::Debug for BlockStream {
     }
 }
 
-/// Returns the number of a peer's newest block plus one.
+/// Returns the number of a peer's newest block plus one. If the peer does not answer until the
+/// deadline, its connection is replaced.
 pub(crate) async fn height_of(
     peer: &Peer,
     seek: Envelope,
@@ -174,6 +180,7 @@ impl Requests {
     }
 }
 
+/// Returns the next answer, or `None` if the peer ended the stream without an error.
 async fn next_answer(
     answers: &mut Streaming<DeliverResponse>,
     peer: &str,
@@ -222,6 +229,7 @@ fn refused(status: i32) -> LedgerError {
     LedgerError { code, cause, ..LedgerError::local(Phase::Stream, class, message) }
 }
 
+/// Returns the error of an answer that is not a block.
 fn unexpected(peer: &str) -> LedgerError {
     LedgerError::local(
         Phase::Stream,
@@ -231,15 +239,18 @@ fn unexpected(peer: &str) -> LedgerError {
     .at(peer)
 }
 
+/// Returns the position of the newest block.
 pub(crate) fn newest() -> (SeekPosition, SeekPosition, SeekBehavior) {
     let newest = SeekPosition { r#type: Some(seek_position::Type::Newest(SeekNewest {})) };
     (newest, newest, SeekBehavior::FailIfNotReady)
 }
 
+/// Returns the position of one block, which must exist.
 pub(crate) fn one(number: u64) -> (SeekPosition, SeekPosition, SeekBehavior) {
     (specified(number), specified(number), SeekBehavior::FailIfNotReady)
 }
 
+/// Returns the positions from this block on without an end; the peer waits for new blocks.
 pub(crate) fn from(number: u64) -> (SeekPosition, SeekPosition, SeekBehavior) {
     (specified(number), specified(u64::MAX), SeekBehavior::BlockUntilReady)
 }

@@ -1,4 +1,8 @@
 //! Findings: problems of the ledger configuration.
+//!
+//! `profile`, `preflight` and `pinned` make them. The commands of `gx` that use a ledger log them
+//! and do not start after a [`Severity::Refused`]; later they are shown in the health check
+//! `ledgerSettings`.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! The heights of all peers, which are requested independently of any stream.
+//! The heights of all peers, which are requested independently of any stream. `Ledger::heights`
+//! makes them; the workers and a follower call it repeatedly.
 
 use crate::chain::ChainError;
 use crate::error::{LedgerError, Phase};
@@ -66,7 +67,8 @@ impl PeerHeight {
     }
 }
 
-/// Returns the greatest height of our organisation's peers that show no wrong chain.
+/// Returns the greatest height of our organisation's peers that show no wrong chain, or `None` if
+/// none of them answers.
 pub(crate) fn own_tip(heights: &[PeerHeight]) -> Option<u64> {
     let own = heights.iter().filter(|peer| peer.own && peer.wrong_chain.is_none());
     own.filter_map(|peer| peer.height.as_ref().ok().copied()).max()

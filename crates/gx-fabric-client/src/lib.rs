@@ -4,6 +4,8 @@
 //! connection: each call selects a peer, and every failure has a phase and a class that says what
 //! can be done ([`LedgerError`]). A [`Follower`] delivers verified blocks through outages and stops
 //! only for a wrong chain.
+//!
+//! Used by the submitter, the projector, `gx fabric` and the benchmarks.
 
 mod backoff;
 mod block;

@@ -1,4 +1,5 @@
-//! The classes of failures.
+//! The classes of failures. The client gives one to every [`crate::LedgerError`]; its callers
+//! decide by the class what to do.
 
 /// What can be done about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

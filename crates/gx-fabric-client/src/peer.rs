@@ -1,4 +1,5 @@
-//! One peer: its connection, which can be replaced, and its circuit breaker.
+//! One peer: its connection, which can be replaced, and its circuit breaker. Made by `Ledger::new`;
+//! used by gateway calls, streams and comparisons of chains.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -23,7 +24,7 @@ use crate::outcome_class::OutcomeClass;
 use crate::peer_record::PeerRecord;
 use crate::telemetry::{count_failure, count_wrong_chain};
 
-/// The state of a peer, for operators and health checks.
+/// The state of a peer, as [`crate::Ledger::peers`] reports it.
 #[derive(Clone, Debug)]
 pub struct PeerState {
     /// `host:port`.
@@ -38,6 +39,7 @@ pub struct PeerState {
     pub wrong_chain: Option<ChainError>,
 }
 
+/// A peer of any organisation, with its connection, its circuit breaker and its record.
 pub(crate) struct Peer {
     config: PeerConfig,
     endpoint: Endpoint,
@@ -124,6 +126,8 @@ impl Peer {
         lock(&self.record).may_be_asked(Instant::now())
     }
 
+    /// Returns whether the circuit breaker permits a gateway call now. If not, the next peer is
+    /// tried.
     pub(crate) fn admit(&self) -> bool {
         lock(&self.circuit).admit(Instant::now())
     }
@@ -144,7 +148,8 @@ impl Peer {
         DeliverClient::new(lock(&self.channel).clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
-    /// Makes one gateway call and records the outcome in the circuit breaker.
+    /// Makes one gateway call and records the outcome in the circuit breaker. A call that exceeds
+    /// the deadline also replaces the connection.
     pub(crate) async fn call<T, F>(
         &self,
         phase: Phase,
@@ -191,11 +196,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Returns a connection that is made by its first call.
 fn connect_lazily(endpoint: &Endpoint, timeout: Duration, loopback_allowed: bool) -> Channel {
     let connector = service_fn(move |uri: Uri| dial(uri, timeout, loopback_allowed));
     endpoint.connect_with_connector_lazy(connector)
 }
 
+/// Checks the endpoint and the TLS settings of a peer.
 fn tls_endpoint(
     peer: &PeerConfig,
     ledger: &LedgerConfig,
@@ -222,6 +229,7 @@ fn tls_endpoint(
         })
 }
 
+/// Returns the host of `host:port`, without the brackets of an IPv6 address.
 pub(crate) fn host_of(endpoint: &str) -> Result<&str, ConfigError> {
     let malformed = || ConfigError::Endpoint { endpoint: endpoint.to_owned() };
     let (host, port) = endpoint.rsplit_once(':').ok_or_else(malformed)?;

@@ -1,4 +1,5 @@
-//! Records whether the blocks of a peer belong to the chain that is followed.
+//! Records whether the blocks of a peer belong to the chain that is followed. Each `Peer` has one
+//! record; gateway calls and requests for blocks skip a peer that its record sets aside.
 
 use std::time::Duration;
 

@@ -1,11 +1,12 @@
-//! Names of peers that this machine's hosts file resolves instead of a name server.
+//! Names of peers that this machine's hosts file resolves instead of a name server. Called by `gx`
+//! at the start and at each later check, except in development.
 
 use crate::config::PeerConfig;
 use crate::finding::Finding;
 use crate::peer::host_of;
 
-/// Returns a finding for each peer whose name is in the hosts file. Such an entry stays when the
-/// peer gets another address, and nobody notices until then.
+/// Returns a finding that refuses the start for each peer whose name is in the hosts file. Such an
+/// entry stays when the peer gets another address, and nobody notices until then.
 pub fn pinned_names(hosts: &str, peers: &[PeerConfig]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for peer in peers {

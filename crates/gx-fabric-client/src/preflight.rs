@@ -1,4 +1,5 @@
-//! Checks at the start whether peers and channel serve the signers.
+//! Checks whether peers and channel serve the signers. Called by `gx` at the start, repeatedly
+//! after it, and by `gx fabric check`.
 
 use gx_ledger_api::SignerRole;
 use tokio::task::JoinSet;
@@ -55,7 +56,8 @@ pub struct Signer {
 
 impl Ledger {
     /// Connects to every peer and tries every call of each signer without effect. `query` is a
-    /// function that has no arguments and changes nothing. Returns no findings if everything works.
+    /// function that has no arguments and changes nothing. Returns no findings if everything works,
+    /// and only those about peers if none of ours can serve.
     pub async fn preflight(&self, signers: &[Signer], query: &str) -> Vec<Finding> {
         let mut findings = Vec::new();
         self.preflight_into(signers, query, &mut findings).await;
@@ -104,6 +106,7 @@ impl Ledger {
         }
     }
 
+    /// Tries one call of a signer. Returns `None` if it succeeds.
     async fn right_finding(&self, signer: &Signer, right: Right, query: &str) -> Option<Finding> {
         let identity = &signer.identity;
         let answer = match right {
@@ -124,6 +127,7 @@ impl Ledger {
         })
     }
 
+    /// Tries an evaluation.
     pub(crate) async fn may_evaluate(
         &self,
         signer: &Identity,
@@ -156,6 +160,7 @@ impl Ledger {
     }
 }
 
+/// Returns whether there was no connection.
 fn is_away<T>(answer: &Result<T, LedgerError>) -> bool {
     answer.as_ref().is_err_and(|error| error.phase == Phase::Connect)
 }
@@ -174,6 +179,7 @@ fn is_same_trouble(known: &Finding, new: &Finding) -> bool {
     known.code == new.code && (new.identity.is_none() || new.identity == known.identity)
 }
 
+/// Returns whether the peer lacks the channel or is no peer at all.
 fn is_about_peer<T>(answer: &Result<T, LedgerError>) -> bool {
     let cause = answer.as_ref().err().and_then(|error| error.cause);
     matches!(cause, Some(Cause::NoChannel | Cause::NotAPeer))
@@ -221,6 +227,7 @@ const UNKNOWN_FUNCTION: [&str; 9] = [
     "Requested function",
 ];
 
+/// Returns the finding that refuses the start because of another chaincode under our name.
 fn no_contracts(chaincode: &str, error: &LedgerError) -> Finding {
     let message = format!(
         "the chaincode {chaincode} does not have the GX contracts: name the one that does, \

@@ -1,4 +1,5 @@
-//! Signed proposals, transaction envelopes and seek requests.
+//! Signed proposals, transaction envelopes and seek requests, which `Ledger` makes for each call
+//! and stream.
 
 use gx_fabric_proto::common::{
     ChannelHeader, Envelope, Header, HeaderType, Payload, SignatureHeader,
@@ -78,7 +79,8 @@ impl SignedCall {
         Self { tx_id, proposal: SignedProposal { proposal_bytes, signature }, header }
     }
 
-    /// Signs the transaction that a gateway prepared. Refuses a transaction that was not proposed.
+    /// Signs the transaction that a gateway prepared. Refuses a transaction that was not proposed;
+    /// the endorsement then fails, and no transaction exists.
     pub(crate) fn seal(
         &self,
         signer: &Identity,
@@ -108,6 +110,7 @@ pub(crate) enum UnexpectedTransaction {
     Missing(&'static str),
 }
 
+/// Returns the chaincode's response in a prepared transaction.
 fn chaincode_response(transaction: &[u8]) -> Result<Response, UnexpectedTransaction> {
     let transaction = Transaction::decode(transaction)?;
     let [action] = transaction.actions.as_slice() else {

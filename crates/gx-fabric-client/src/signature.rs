@@ -1,4 +1,5 @@
-//! ECDSA signatures in the form that Fabric requires: DER with a low S.
+//! ECDSA signatures in the form that Fabric requires: DER with a low S. `Identity::sign` converts
+//! each signature with [`low_s_der`].
 
 /// Number of bytes of a P-256 scalar.
 const SCALAR_BYTES: usize = 32;

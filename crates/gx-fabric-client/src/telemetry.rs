@@ -1,4 +1,5 @@
-//! The metrics of the client. Their labels name the peer and the reason.
+//! The metrics of the client, counted where a call, stream or block fails. Their labels name the
+//! peer and the reason.
 
 use crate::chain::ChainError;
 use crate::error::LedgerError;

@@ -1,4 +1,6 @@
-//! The attributes that a Fabric certificate authority adds to a certificate.
+//! The attributes that a Fabric certificate authority adds to a certificate. Read by the ledger
+//! client from a signer's certificate, and by the chaincode service and the devnet from the
+//! certificate of a transaction's creator.
 
 use x509_parser::certificate::X509Certificate;
 use x509_parser::oid_registry::Oid;
@@ -6,7 +8,8 @@ use x509_parser::oid_registry::Oid;
 /// The extension that holds a certificate's attributes, as JSON.
 pub const ATTRIBUTES_OID: [u64; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 1];
 
-/// Error: the attributes do not have the form in which an authority writes them.
+/// Error: the attributes do not have the form in which an authority writes them. The chaincode
+/// service and the devnet refuse the certificate; the client reports the signer to the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MalformedAttributes;
 

@@ -1,8 +1,9 @@
 //! Fabric messages and services as generated code, with transaction id, header and certificate
 //! helpers.
 //!
-//! The files in `proto/` are written by us. Package, message and field names and numbers are
-//! Fabric's, so real peers and the development ledger understand each other.
+//! The code is generated at build time. The files in `proto/` are written by us. Package, message
+//! and field names and numbers are Fabric's, so real peers and the development ledger understand
+//! each other.
 
 #![expect(
     clippy::allow_attributes,

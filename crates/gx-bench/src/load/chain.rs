@@ -1,4 +1,5 @@
-//! Makes a chain of many events, in full batches.
+//! Makes a chain of many events, in full batches. Run in a process of its own for each chain that
+//! `environment` does not find.
 
 use gx_fabric_client::{Identity, Ledger};
 use gx_model::{BatchCommand, Command, CommandId, CountryList};
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{ledger, signers, spread_over};
 use crate::error::BenchError;
 use crate::people::{Recipe, Step};
-use crate::progress::Progress;
+use crate::progress::ProgressCounter;
 use crate::server::Target;
 
 /// Number of transactions that run at once. Transactions of the same step touch no account in
@@ -31,7 +32,7 @@ pub(crate) async fn make(target: &Target, recipe: Recipe) -> Result<Made, BenchE
     });
     execute(&ledger, &super_admin, &first).await?;
     let pays = (0..recipe.transfers_each).map(|round| Step::Pay { round });
-    let mut progress = Progress::new("events on the chain", recipe.events());
+    let mut progress = ProgressCounter::new("events on the chain", recipe.events());
     for (number, step) in (2..).zip([Step::Create].into_iter().chain(pays)) {
         let (ledger, admin) = (ledger.clone(), admin.clone());
         let one = move |transaction| {
@@ -39,12 +40,13 @@ pub(crate) async fn make(target: &Target, recipe: Recipe) -> Result<Made, BenchE
             async move { execute(&ledger, &admin, &recipe.batch(step, transaction)).await }
         };
         spread_over(UNDER_WAY, 0, recipe.transactions(step), one).await?;
-        progress.at(2 + recipe.people * number);
+        progress.show(2 + recipe.people * number);
     }
     Ok(Made { events: recipe.events() })
 }
 
-/// Has a batch endorsed and ordered, and waits until it is valid in a block.
+/// Has a batch endorsed and ordered, and waits until it is valid in a block. Fails if it is not
+/// valid.
 async fn execute(
     ledger: &Ledger,
     signer: &Identity,

@@ -1,4 +1,5 @@
-//! Creates people, each in a transaction of its own, until these are in blocks.
+//! Creates people, each in a transaction of its own, until these are in blocks. The load of the row
+//! `devnet-commit`.
 
 use gx_fabric_client::{Follower, Identity, Ledger, TransactionKind};
 use gx_fabric_proto::common::{Envelope, Payload};
@@ -12,6 +13,7 @@ use crate::error::BenchError;
 use crate::people::user_id;
 use crate::server::Target;
 
+/// The ledger that is loaded, and the number of people so far.
 pub(super) struct Committing {
     ledger: Ledger,
     signer: Identity,
@@ -21,6 +23,7 @@ pub(super) struct Committing {
 }
 
 impl Committing {
+    /// Bootstraps the ledger and begins to follow its blocks.
     pub(super) async fn prepare(target: &Target) -> Result<Self, BenchError> {
         let (super_admin, signer) = signers(target)?;
         let ledger = ledger(target, signer.clone())?;
@@ -43,6 +46,7 @@ impl Committing {
         Ok(Self { ledger, signer, blocks, created: 0, endorsements })
     }
 
+    /// Creates this many people and waits for their blocks.
     pub(super) async fn carry_out(&mut self, operations: u64) -> Result<(), BenchError> {
         let (ledger, signer) = (self.ledger.clone(), self.signer.clone());
         let create = move |number| {
@@ -64,7 +68,7 @@ impl Committing {
     }
 }
 
-/// Reads blocks until `transactions` valid transactions have arrived.
+/// Reads blocks until `transactions` valid transactions have arrived. Fails for an invalid one.
 async fn committed(blocks: &mut Follower, transactions: u64) -> Result<(), BenchError> {
     let mut seen = 0;
     while seen < transactions {
@@ -80,7 +84,7 @@ async fn committed(blocks: &mut Follower, transactions: u64) -> Result<(), Bench
     Ok(())
 }
 
-/// Returns the number of endorsements.
+/// Returns the number of endorsements in an envelope.
 fn endorsements_of(envelope: &[u8]) -> Result<u64, BenchError> {
     let count = || -> Result<usize, prost::DecodeError> {
         let envelope = Envelope::decode(envelope)?;

@@ -1,4 +1,5 @@
-//! Calls over the same transport to a gateway that does nothing.
+//! Calls over the same transport to a gateway that does nothing. They are a part of the limits of
+//! the devnet rows and of the row `submitter-idle`.
 
 use gx_fabric_proto::gateway::SubmitRequest;
 use gx_fabric_proto::gateway::gateway_client::GatewayClient;
@@ -8,6 +9,7 @@ use super::spread;
 use crate::error::BenchError;
 use crate::server::Target;
 
+/// The connection to the gateway, which the first call makes.
 pub(crate) struct Empty(GatewayClient<Channel>);
 
 impl Empty {

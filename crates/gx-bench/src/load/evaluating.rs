@@ -1,4 +1,4 @@
-//! Queries to the contracts, without transactions.
+//! Queries to the contracts, without transactions. The load of the row `devnet-evaluate`.
 
 use gx_fabric_client::Ledger;
 
@@ -7,6 +7,7 @@ use crate::error::BenchError;
 use crate::people::user_id;
 use crate::server::Target;
 
+/// The ledger that is asked.
 pub(super) struct Evaluating(Ledger);
 
 impl Evaluating {

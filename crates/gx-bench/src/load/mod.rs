@@ -1,5 +1,5 @@
-//! Load generators: closed loops of many workers, in a process of their own. Each order has a
-//! number of operations, and each answer the time that they took.
+//! Load generators: closed loops of many workers, in a process of their own, which the devnet rows
+//! start. Each order has a number of operations, and each answer the time that they took.
 
 pub(crate) mod chain;
 mod committing;
@@ -136,6 +136,7 @@ where
     Ok(())
 }
 
+/// Returns the super admin and the admin of a server. Fails if it names none.
 pub(crate) fn signers(target: &Target) -> Result<(Identity, Identity), BenchError> {
     let signers = target.signers.as_ref();
     let signers =
@@ -147,6 +148,7 @@ pub(crate) fn signers(target: &Target) -> Result<(Identity, Identity), BenchErro
     Ok((identity(&signers.super_admin)?, identity(&signers.admin)?))
 }
 
+/// Returns a client of a server; evaluations and streams are signed by `reader`.
 pub(crate) fn ledger(target: &Target, reader: Identity) -> Result<Ledger, BenchError> {
     let peer = PeerConfig {
         endpoint: target.endpoint.clone(),

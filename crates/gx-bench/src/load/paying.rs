@@ -1,4 +1,5 @@
 //! Orders small transactions at a steady rate that does not depend on earlier ones (an open loop).
+//! The row `projector-live` runs it in a process of its own.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::server::Target;
 const TRANSFERS: u64 = 5;
 
 /// Has the transactions with these numbers ordered at a rate of `per_second`. Each transfers money
-/// between other people.
+/// between other people. Prints a line at the end; the first error ends the process.
 pub(crate) async fn run(
     target: &Target,
     people: u64,

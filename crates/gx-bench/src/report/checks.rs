@@ -1,4 +1,5 @@
-//! The checks of a row over all its sizes.
+//! The checks of a row over all its sizes. `Report::check` makes them after the last size; a check
+//! that is not met is shown and does not fail the run.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,5 @@
-//! The results: a table for people, JSON for comparison, and a picture.
+//! The results: a table for people, JSON for comparison, and a picture. `main` adds each
+//! measurement, and writes and prints the report at the end.
 
 mod checks;
 mod svg;
@@ -65,6 +66,7 @@ impl Report {
         }
     }
 
+    /// Reads earlier results. Fails if the file is missing or was written by another version.
     pub(crate) fn read(path: &Path) -> Result<Self, BenchError> {
         let text = fs::read_to_string(path)
             .map_err(|source| BenchError::File { path: path.to_owned(), source })?;
@@ -122,6 +124,7 @@ impl RowResult {
 }
 
 impl Spread {
+    /// Returns the spread of these values; NaN without values.
     fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         let middle = values.len() / 2;

@@ -1,4 +1,5 @@
-//! The picture: each row's rate as a part of its limit, with the target as a line.
+//! The picture: each row's rate as a part of its limit, with the target as a line. Written by
+//! `Report::write`.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! The table for people.
+//! The table for people, which `Report::table` returns.
 
 use std::fmt::Write as _;
 
@@ -56,6 +56,7 @@ fn figure(value: f64) -> String {
     if value < 100.0 { format!("{value:.2}") } else { format!("{value:.0}") }
 }
 
+/// Returns the change since earlier results, or `-` if they do not have the row at this size.
 fn change(row: &RowResult, earlier: Option<&Report>) -> String {
     let same = |other: &&RowResult| other.name == row.name && other.operations == row.operations;
     let Some(before) = earlier.and_then(|earlier| earlier.rows.iter().find(same)) else {

@@ -1,4 +1,5 @@
-//! Measures a projector that reads a whole chain, as at the first start or after a long outage.
+//! Measures a projector that reads a whole chain, as at the first start or after a long outage. The
+//! rows are in `ROWS`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use sqlx::{Connection as _, PgConnection};
 use crate::environment::{Environment, applied};
 use crate::error::BenchError;
 use crate::people::Recipe;
-use crate::progress::Progress;
+use crate::progress::ProgressCounter;
 use crate::row::{Check, Measurement, Measuring, Plan, Repetition, Row, RowTarget};
 use crate::row::{as_rate, cpu_us};
 use crate::store::{databases, rows};
@@ -97,7 +98,7 @@ async fn measure(plan: &Plan<'_>, kind: &Kind) -> Result<Measurement, BenchError
     Ok(measurement)
 }
 
-/// Checks that all events were applied and none is a dead letter.
+/// Checks that all events were applied and none is a dead letter. Otherwise the row has no result.
 async fn check_events(conn: &mut PgConnection, expected: u64) -> Result<(), BenchError> {
     let (applied, held) = rows::events(conn).await?;
     let (applied, held) = (applied.unsigned_abs(), held.unsigned_abs());
@@ -122,7 +123,7 @@ async fn catch_up(env: &Environment<'_>, tip: u64) -> Result<(CatchUp, PgConnect
     let projector = env.worker("projector", PROJECTED)?;
     let start = applied(&mut conn, 0, None).await?;
     let (before, own) = (used()?, projector.usage()?);
-    let progress = Progress::new("blocks applied", tip);
+    let progress = ProgressCounter::new("blocks applied", tip);
     let end = applied(&mut conn, tip, Some(progress)).await?;
     let (after, own_after) = (used()?, projector.usage()?);
     let mut used = BTreeMap::new();

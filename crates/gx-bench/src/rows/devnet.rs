@@ -1,4 +1,4 @@
-//! Measures the development ledger with the project's own client.
+//! Measures the development ledger with the project's own client. The rows are in `ROWS`.
 
 use std::path::Path;
 

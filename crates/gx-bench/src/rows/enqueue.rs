@@ -1,4 +1,4 @@
-//! Measures the cost of enqueuing a command in a service's transaction.
+//! Measures the cost of enqueuing a command in a service's transaction. The row is in `ROWS`.
 
 use std::time::Instant;
 

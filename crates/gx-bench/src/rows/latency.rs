@@ -1,4 +1,4 @@
-//! Measures the latency of single operations with little other load.
+//! Measures the latency of single operations with little other load. The rows are in `ROWS`.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! All rows.
+//! All rows. `main` measures those that the operator names, in this order; the first error ends the
+//! run.
 
 mod catch_up;
 mod devnet;

@@ -1,4 +1,5 @@
-//! Measures the same workers with a real network, compared with the official client.
+//! Measures the same workers with a real network, compared with the official client. The row is in
+//! `ROWS` and is skipped if no network is named.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -122,7 +123,7 @@ async fn enqueue_one(
     Ok(())
 }
 
-/// Waits until all commands are settled.
+/// Waits until all commands are settled. Fails with [`BenchError::Stuck`] if that takes too long.
 async fn finished(conn: &mut PgConnection) -> Result<(), BenchError> {
     const LOOK_INTERVAL: Duration = Duration::from_millis(200);
     const LOOKS: u32 = 3_000;

@@ -1,4 +1,5 @@
-//! Measures submitter and projector together, under load and in difficult conditions.
+//! Measures submitter and projector together, under load and in difficult conditions. The rows are
+//! in `ROWS`.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -128,8 +129,12 @@ struct Kind {
 }
 
 impl Kind {
-    const PLAIN: Self =
-        Self { wanted: CommandPattern::Transfers, per_second: None, finished: 0, old_snapshot: false };
+    const PLAIN: Self = Self {
+        wanted: CommandPattern::Transfers,
+        per_second: None,
+        finished: 0,
+        old_snapshot: false,
+    };
 }
 
 async fn measure(plan: &Plan<'_>, kind: &Kind) -> Result<Measurement, BenchError> {

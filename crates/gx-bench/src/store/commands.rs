@@ -1,4 +1,5 @@
-//! Adds many commands to the outbox at once, and reads their results.
+//! Adds many commands to the outbox at once, and reads their results. Called by the rows and by the
+//! processes that enqueue; each error ends the row.
 
 use sqlx::postgres::PgCopyIn;
 use sqlx::{PgConnection, query, query_as, query_scalar, raw_sql};

@@ -1,4 +1,5 @@
-//! SQL of the benchmarks. Identifiers that are inserted into SQL texts are constants of this crate.
+//! SQL of the benchmarks, called by the rows and their processes. Identifiers that are inserted
+//! into SQL texts are constants of this crate.
 
 pub(crate) mod commands;
 pub(crate) mod databases;

@@ -1,4 +1,5 @@
-//! Adds people who are approved and not on the ledger.
+//! Adds people who are approved and not on the ledger. Called by `people::add` for each part of the
+//! people.
 
 use sqlx::{PgConnection, query};
 

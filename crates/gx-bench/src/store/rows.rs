@@ -1,4 +1,5 @@
-//! Counts the projected rows, writes them to files, and copies them into tables.
+//! Counts the projected rows, writes them to files, and copies them into tables. Called by the rows
+//! with a projector and by `sql_only`; each error ends the row.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,7 +23,7 @@ pub(crate) const TABLES: [&str; 8] = [
 /// Number of bytes that are read and sent at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Returns the last block that was applied.
+/// Returns the last block that was applied, or `None` before the first.
 pub(crate) async fn checkpoint(conn: &mut PgConnection) -> Result<Option<u64>, sqlx::Error> {
     let number: Option<i64> =
         query_scalar(r#"SELECT max("blockNumber") FROM "ProjectorState""#).fetch_one(conn).await?;

@@ -1,12 +1,13 @@
-//! Calls a contract that runs in this process.
+//! Calls a contract that runs in this process. `Chaincodes::invoke` does so for a built-in
+//! chaincode.
 
 use gx_ledger_api::{Contract, ContractCall, State, StateError};
 
 use super::{Call, ChaincodeAnswer};
 use crate::ledger::{Simulation, SimulationError};
 
-/// Runs a contract under the name with which it is deployed. The error is a state that cannot be
-/// read or written.
+/// Runs a contract under the name with which it is deployed, and records its writes. The error is a
+/// state that cannot be read or written; a rejection is an answer.
 pub(super) fn invoke(
     contract: &dyn Contract,
     simulation: &mut Simulation,
@@ -41,6 +42,7 @@ pub(super) fn invoke(
     })
 }
 
+/// The state of one namespace, as a contract reads it.
 struct ContractState<'a> {
     simulation: &'a mut Simulation,
     namespace: &'a str,

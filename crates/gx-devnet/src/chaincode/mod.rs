@@ -1,4 +1,5 @@
-//! The chaincodes of the channel and their calls.
+//! The chaincodes of the channel and their calls. The endorser calls [`Chaincodes::execute`] for
+//! each proposal; a service calls back to invoke another chaincode.
 
 mod contracts;
 mod service;
@@ -104,12 +105,13 @@ impl Chaincodes {
         self.0.iter().map(|(name, it)| (name.clone(), definition(it))).collect()
     }
 
+    /// Returns the chaincode with this name, or `None` if it is not deployed.
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<Chaincode>> {
         self.0.get(name)
     }
 
     /// Calls the chaincode that the proposal names. An error is the peer's and not an answer of the
-    /// chaincode.
+    /// chaincode; the proposal is then not endorsed.
     pub(crate) fn execute(
         &self,
         simulation: &mut Simulation,
@@ -130,7 +132,7 @@ impl Chaincodes {
     }
 
     /// Calls a chaincode for a client or for another chaincode. Its reads and writes are recorded
-    /// in the simulation, in the namespace of its name.
+    /// in the simulation, in the namespace of its name. The error is a peer's message.
     fn invoke(
         &self,
         simulation: &mut Simulation,
@@ -199,7 +201,8 @@ impl Chaincode {
         Self { name, version, init_required, policy, collections, code }
     }
 
-    /// Waits until the chaincode may be called. Only services limit their calls.
+    /// Waits until the chaincode may be called; dropping the permit ends the call. `None` if the
+    /// chaincode has no limit; only services have one.
     pub(crate) async fn admit(&self) -> Option<OwnedSemaphorePermit> {
         match &self.code {
             Code::Service(service) => Some(service.admit().await),
@@ -213,7 +216,7 @@ impl Chaincode {
     }
 
     /// Returns whether this call initialises the chaincode. If it must be initialised, the first
-    /// call must do it, and only that one may.
+    /// call must do it, and only that one may; the error refuses another call.
     fn kind(&self, simulation: &mut Simulation, is_init: bool) -> Result<CallKind, String> {
         let name = &self.name;
         let is_due = self.init_required && {
@@ -241,6 +244,7 @@ impl Chaincode {
     }
 }
 
+/// Returns the refusal of a system chaincode that another chaincode calls.
 fn refused_by_system(name: &str, call: &Call<'_>) -> ChaincodeAnswer {
     ChaincodeAnswer {
         status: REFUSED,

@@ -1,4 +1,5 @@
-//! The names of the system chaincodes, and their answer to other chaincodes.
+//! The names of the system chaincodes, and their answer to other chaincodes. The endorser passes
+//! the queries of clients to `system::answer` instead of a simulation.
 
 /// The system chaincode that answers queries about the chain.
 pub(crate) const QSCC: &str = "qscc";

@@ -1,4 +1,5 @@
-//! Writes the files for clients: the addresses of the nodes and the keys of their users.
+//! Writes the files for clients: the addresses of the nodes and the keys of their users. Called at
+//! each start, after the servers; an error prevents the start.
 
 mod yaml;
 
@@ -45,12 +46,14 @@ pub(crate) fn write(
     Ok(())
 }
 
+/// Writes a file next to its place and moves it there.
 fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let aside = path.with_added_extension("new");
     std::fs::File::create(&aside)?.write_all(text.as_bytes())?;
     std::fs::rename(&aside, path)
 }
 
+/// Returns the short description. Its paths are absolute.
 fn network(
     options: &DevnetOptions,
     node: &Node,

@@ -1,4 +1,5 @@
-//! Writes a value as YAML in block style. Texts are quoted as in JSON, which YAML reads, too.
+//! Writes a value as YAML in block style, for the connection profile. Texts are quoted as in JSON,
+//! which YAML reads, too.
 
 use serde_json::Value;
 
@@ -36,6 +37,7 @@ fn is_nested(value: &Value) -> bool {
         || value.as_array().is_some_and(|items| !items.is_empty())
 }
 
+/// Returns a name of a map, in quotes if it needs them.
 fn quoted(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
     let starts_plainly = name.starts_with(|c: char| c.is_ascii_alphabetic());

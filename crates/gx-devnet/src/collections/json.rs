@@ -1,4 +1,5 @@
-//! Parses definitions of collections in the JSON of Fabric's tools.
+//! Parses definitions of collections in the JSON of Fabric's tools, for
+//! [`super::Collections::from_json`].
 
 use serde::Deserialize;
 
@@ -55,6 +56,7 @@ fn one() -> i32 {
     1
 }
 
+/// Returns the collections of the text.
 pub(super) fn read(text: &str) -> Result<Vec<Collection>, CollectionsError> {
     let definitions: Vec<Definition> =
         serde_json::from_str(text).map_err(|error| CollectionsError::Syntax(error.to_string()))?;
@@ -72,6 +74,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Collection>, CollectionsError> {
 }
 
 impl Definition {
+    /// Returns the collection. The error says what to write instead.
     fn checked(self) -> Result<Collection, String> {
         let named = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if !self.name.chars().all(named) || self.name.starts_with('_') || self.name.is_empty() {
@@ -106,6 +109,7 @@ impl Definition {
 }
 
 impl Endorsement {
+    /// Returns the policy, or `None` if none is given and the chaincode's applies.
     fn checked(self) -> Result<Option<SignaturePolicy>, String> {
         match (self.signature_policy.as_str(), self.channel_config_policy.as_str()) {
             ("", "") => Ok(None),

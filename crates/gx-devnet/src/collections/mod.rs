@@ -1,4 +1,5 @@
-//! Collections of private data: their members and their definition.
+//! Collections of private data: their members and their definition. Asked by the services for each
+//! access to private data, by the endorser, and by the validation of transactions.
 
 mod json;
 
@@ -46,7 +47,8 @@ impl Collections {
         json::read(text).map(Self)
     }
 
-    /// Returns the collection with this name, which may be an organisation's own.
+    /// Returns the collection with this name, which may be an organisation's own, or `None` if it
+    /// is not defined.
     pub(crate) fn get(&self, name: &str) -> Option<Cow<'_, Collection>> {
         if let Some(defined) = self.0.iter().find(|collection| collection.name == name) {
             return Some(Cow::Borrowed(defined));

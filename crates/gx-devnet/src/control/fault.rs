@@ -1,4 +1,5 @@
-//! The faults of the control endpoint, as JSON.
+//! The faults of the control endpoint, as JSON. The handler of `POST /faults` applies each; an
+//! error is answered with status 400.
 
 use std::time::Duration;
 
@@ -8,8 +9,11 @@ use serde::Deserialize;
 use crate::faults::{Faults, Forgery, NodeFaults};
 use crate::msp::{CHANNEL_MSP_IDS, ORDERER_MSP_ID};
 
-/// The body of `POST /faults`: `{"fault": "fail-endorsements", "count": 2, …}`. Variants without
-/// fields have braces, because serde would otherwise ignore unknown fields.
+/// The body of `POST /faults`: `{"fault": "fail-endorsements", "count": 2, …}`. The effects are
+/// described in `docs/devnet.md` and at the method of [`Faults`] or [`NodeFaults`] with the name of
+/// the variant.
+///
+/// Variants without fields have braces, because serde would otherwise ignore unknown fields.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "fault", rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) enum Fault {
@@ -90,48 +94,59 @@ fn once() -> usize {
 const MAX_COUNT: usize = 100_000;
 
 impl Fault {
-    /// Plans the fault or applies it at once. The error says which value is wrong.
+    /// Plans the fault or applies it at once. The error says which value is wrong; nothing has
+    /// changed then.
     pub(super) fn apply(self, faults: &Faults) -> Result<(), String> {
         match self {
             Self::HoldCommits {} => faults.hold_commits(),
             Self::ReleaseCommits {} => faults.release_commits(),
-            Self::DropSubmitReplies { count } => faults.drop_submit_replies(checked(count)?),
-            Self::WithholdSubmitReplies { count } => faults.hang_submit_replies(checked(count)?),
-            Self::DiscardSubmits { count } => faults.discard_submits(checked(count)?),
+            Self::DropSubmitReplies { count } => faults.drop_submit_replies(checked_count(count)?),
+            Self::WithholdSubmitReplies { count } => {
+                faults.withhold_submit_replies(checked_count(count)?);
+            }
+            Self::DiscardSubmits { count } => faults.discard_submits(checked_count(count)?),
             Self::FailEndorsements { count, status, message } => {
-                faults.fail_endorsements(checked(count)?, status, &message);
+                faults.fail_endorsements(checked_count(count)?, status, &message);
             }
             Self::DelayEndorsements { milliseconds } => {
-                faults.slow_endorsements(Duration::from_millis(milliseconds));
+                faults.delay_endorsements(Duration::from_millis(milliseconds));
             }
             Self::ForceValidationCode { count, code } => {
                 let known = TxValidationCode::from_str_name(&code);
                 let code = known.ok_or_else(|| {
                     format!("there is no validation code {code}; write it as MVCC_READ_CONFLICT")
                 })?;
-                faults.force_validation_code(checked(count)?, code);
+                faults.force_validation_code(checked_count(count)?, code);
             }
-            Self::MismatchEndorsements { count } => faults.mismatch_endorsements(checked(count)?),
-            Self::Down { node, on } => each(faults, node.as_deref(), |node| node.down(on))?,
-            Self::CountOut { node } => each(faults, node.as_deref(), NodeFaults::count_out)?,
+            Self::MismatchEndorsements { count } => {
+                faults.mismatch_endorsements(checked_count(count)?);
+            }
+            Self::Down { node, on } => {
+                apply_to_nodes(faults, node.as_deref(), |node| node.down(on))?;
+            }
+            Self::CountOut { node } => {
+                apply_to_nodes(faults, node.as_deref(), NodeFaults::count_out)?;
+            }
             Self::BlackHole { node, on } => {
-                each(faults, node.as_deref(), |node| node.black_hole(on))?;
+                apply_to_nodes(faults, node.as_deref(), |node| node.black_hole(on))?;
             }
             Self::ResetConnections { node } => {
-                each(faults, node.as_deref(), NodeFaults::reset_connections)?;
+                apply_to_nodes(faults, node.as_deref(), NodeFaults::reset_connections)?;
             }
-            Self::EndStreams { node } => each(faults, node.as_deref(), NodeFaults::end_streams)?,
+            Self::EndStreams { node } => {
+                apply_to_nodes(faults, node.as_deref(), NodeFaults::end_streams)?;
+            }
             Self::MuteStreams { node, on } => {
-                each(faults, node.as_deref(), |node| node.mute_streams(on))?;
+                apply_to_nodes(faults, node.as_deref(), |node| node.mute_streams(on))?;
             }
             Self::Unavailable { node, on } => {
-                each(faults, node.as_deref(), |node| node.unavailable(on))?;
+                apply_to_nodes(faults, node.as_deref(), |node| node.unavailable(on))?;
             }
             Self::TooManyRequests { node, on } => {
-                each(faults, node.as_deref(), |node| node.too_many_requests(on))?;
+                apply_to_nodes(faults, node.as_deref(), |node| node.too_many_requests(on))?;
             }
             Self::ForgeBlocks { node, from, forgery, on } => {
-                each(faults, node.as_deref(), |node| {
+                apply_to_nodes(faults, node.as_deref(), |node| {
                     node.forge_blocks(on.then_some((from, forgery)));
                 })?;
             }
@@ -140,13 +155,15 @@ impl Fault {
     }
 }
 
-/// Applies a node's fault to the named node, or to every peer if none is named.
-fn each(faults: &Faults, msp_id: Option<&str>, make: impl Fn(&NodeFaults)) -> Result<(), String> {
+/// Applies a node's fault to the named node, or to every peer if none is named. The error names the
+/// nodes that there are.
+fn apply_to_nodes(
+    faults: &Faults,
+    msp_id: Option<&str>,
+    make: impl Fn(&NodeFaults),
+) -> Result<(), String> {
     match msp_id {
-        None => {
-            let peers = CHANNEL_MSP_IDS.into_iter().filter_map(|msp_id| faults.peer(msp_id));
-            peers.for_each(|peer| make(&peer));
-        }
+        None => faults.each_peer(make),
         Some(ORDERER_MSP_ID) => make(&faults.orderer()),
         Some(msp_id) => {
             let peer = faults.peer(msp_id);
@@ -159,6 +176,7 @@ fn each(faults: &Faults, msp_id: Option<&str>, make: impl Fn(&NodeFaults)) -> Re
     Ok(())
 }
 
-fn checked(count: usize) -> Result<usize, String> {
+/// Returns the count, or an error if it is too large.
+fn checked_count(count: usize) -> Result<usize, String> {
     if count <= MAX_COUNT { Ok(count) } else { Err(format!("count must be at most {MAX_COUNT}")) }
 }

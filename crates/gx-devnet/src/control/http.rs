@@ -1,4 +1,5 @@
-//! The routes of the control endpoint. Bodies and answers are JSON; a dump is binary.
+//! The routes of the control endpoint. Bodies and answers are JSON; a dump is binary. Served by
+//! `control::serve`.
 
 use std::io::{self, BufWriter, Write};
 use std::sync::{Arc, Weak};
@@ -60,9 +61,10 @@ impl FromRequestParts<Weak<Controls>> for Running {
     }
 }
 
-/// Why a request is refused.
+/// Why a request is refused. [`IntoResponse`] gives each its HTTP status.
 enum Refused {
     Stopping,
+    /// A value of the request is wrong.
     Wrong(String),
     Snapshot(SnapshotError),
 }
@@ -193,6 +195,7 @@ fn shown(snapshot: LedgerSnapshot) -> Value {
     json!({ "id": snapshot.id, "height": snapshot.height })
 }
 
+/// Returns the text of a time, or null if it has none.
 fn moment(time: OffsetDateTime) -> Value {
     time.format(&Rfc3339).map_or(Value::Null, Value::String)
 }

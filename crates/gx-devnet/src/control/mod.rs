@@ -1,8 +1,9 @@
 //! Controls a running ledger: cuts blocks, injects faults, moves the clock, takes snapshots and
 //! dumps.
 //!
-//! This is for tests and developers. The endpoint has its own address on the loopback interface, so
-//! that the right to use the ledger does not include the right to control it.
+//! This is for tests and developers. `Devnet` calls it directly, others through its HTTP endpoint.
+//! The endpoint has its own address on the loopback interface, so that the right to use the ledger
+//! does not include the right to control it.
 
 mod fault;
 mod http;
@@ -80,7 +81,7 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, DevnetErr
     TcpListener::bind(address).await.map_err(|reason| DevnetError::Listen { address, reason })
 }
 
-/// Serves the control endpoint until the ledger stops.
+/// Serves the control endpoint until the ledger stops. A server that fails is logged.
 pub(crate) fn serve(listener: TcpListener, controls: Weak<Controls>, stopping: CancellationToken) {
     tokio::spawn(async move {
         let serving = axum::serve(listener, http::router(controls))

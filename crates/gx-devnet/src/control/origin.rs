@@ -1,5 +1,5 @@
 //! Protects the control endpoint from pages in a browser on this machine, which can also reach the
-//! loopback interface.
+//! loopback interface. Each request passes it first.
 
 use axum::Json;
 use axum::extract::Request;
@@ -7,7 +7,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// Refuses requests from pages, and requests whose host name is not this machine's.
+/// Refuses requests from pages, and requests whose host name is not this machine's, with status
+/// 403.
 pub(super) async fn local_programs_only(request: Request, next: Next) -> Response {
     if request.headers().contains_key(header::ORIGIN) || !names_loopback(request.headers()) {
         let text = "the control endpoint answers programs on this machine only";

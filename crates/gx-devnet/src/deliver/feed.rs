@@ -1,4 +1,5 @@
-//! Delivers blocks in order and waits for more at the end of the chain.
+//! Delivers blocks in order and waits for more at the end of the chain. Each seek of a Deliver
+//! stream and each stream of chaincode events reads from its own feed.
 
 use std::sync::Arc;
 
@@ -49,7 +50,8 @@ impl BlockFeed {
         self.position
     }
 
-    /// Waits for the next block and returns it. If the future is dropped, no block is lost.
+    /// Waits for the next block and returns it. After an error the caller's stream ends. If the
+    /// future is dropped, no block is lost.
     pub(crate) async fn next(&mut self) -> Result<Block, Ended> {
         let (position, stopping) = (self.position, self.node.stopping.clone());
         let ready = async {
@@ -76,6 +78,7 @@ impl BlockFeed {
         Ok(block)
     }
 
+    /// Returns how the fault that ends streams ends this one.
     fn end(&self) -> Ended {
         if self.faults.is_unavailable() { Ended::By(connection_dropped()) } else { Ended::Cleanly }
     }

@@ -1,4 +1,5 @@
-//! The peer's Deliver service: full and filtered blocks from any position on.
+//! The peer's Deliver service: full and filtered blocks from any position on. Clients of a peer
+//! call it; the server of each peer has one.
 
 mod feed;
 mod private;
@@ -9,12 +10,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use gx_fabric_proto::common::{Block, Envelope, HeaderType, Status as DeliverStatus};
-use gx_fabric_proto::protos::deliver_response::Type as Answer;
 use gx_fabric_proto::protos::deliver_server::Deliver;
 use gx_fabric_proto::protos::filtered_transaction::Data as FilteredData;
 use gx_fabric_proto::protos::{
     BlockAndPrivateData, ChaincodeEvent, DeliverResponse, FilteredBlock, FilteredChaincodeAction,
-    FilteredTransaction, FilteredTransactionActions,
+    FilteredTransaction, FilteredTransactionActions, deliver_response,
 };
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
@@ -23,7 +23,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 pub(crate) use feed::{BlockFeed, Ended};
 pub(crate) use seek::Seek;
-pub(crate) use session::{Answers, Session};
+pub(crate) use session::{DeliverMessages, Session};
 
 use crate::ledger::{StoreError, transactions};
 use crate::node::{Node, Peer};
@@ -78,6 +78,7 @@ impl Deliver for DeliverService {
 }
 
 impl DeliverService {
+    /// Starts a session, or refuses it as unavailable or above the limit of streams.
     fn open(
         &self,
         requests: Streaming<Envelope>,
@@ -91,8 +92,8 @@ impl DeliverService {
         let (caller, stream) = mpsc::channel(BUFFERED_BLOCKS);
         let (node, peer) = (Arc::clone(&self.node), Arc::clone(&self.peer));
         let faults = peer.faults.clone();
-        let answers = PeerBlocks { node: Arc::clone(&node), peer, form };
-        let session = Session { node, faults, answers, caller };
+        let messages = PeerBlocks { node: Arc::clone(&node), peer, form };
+        let session = Session { node, faults, messages, caller };
         tokio::spawn(async move {
             session.serve(requests).await;
             drop(permit);
@@ -101,15 +102,15 @@ impl DeliverService {
     }
 }
 
-/// Prepares the blocks that a peer sends.
+/// The form of the blocks that a peer sends to one caller.
 struct PeerBlocks {
     node: Arc<Node>,
     peer: Arc<Peer>,
     form: Form,
 }
 
-impl Answers for PeerBlocks {
-    type Answer = DeliverResponse;
+impl DeliverMessages for PeerBlocks {
+    type Message = DeliverResponse;
 
     fn block(&self, seek: &Seek, mut block: Block) -> Result<DeliverResponse, StoreError> {
         let number = block.header.as_ref().map_or(0, |header| header.number);
@@ -117,22 +118,26 @@ impl Answers for PeerBlocks {
             forgery.forge(&mut block);
         }
         Ok(response(match self.form {
-            Form::Full => Answer::Block(block),
-            Form::Filtered => Answer::FilteredBlock(filtered(&self.node.channel, &block)),
-            Form::WithPrivateData => Answer::BlockAndPrivateData(BlockAndPrivateData {
-                private_data_map: private_data(&self.node, &self.peer, &seek.reader, number)?,
-                block: Some(block),
-            }),
+            Form::Full => deliver_response::Type::Block(block),
+            Form::Filtered => {
+                deliver_response::Type::FilteredBlock(filtered(&self.node.channel, &block))
+            }
+            Form::WithPrivateData => {
+                deliver_response::Type::BlockAndPrivateData(BlockAndPrivateData {
+                    private_data_map: private_data(&self.node, &self.peer, &seek.reader, number)?,
+                    block: Some(block),
+                })
+            }
         }))
     }
 
     fn status(&self, status: DeliverStatus) -> DeliverResponse {
-        response(Answer::Status(status.into()))
+        response(deliver_response::Type::Status(status.into()))
     }
 }
 
-fn response(answer: Answer) -> DeliverResponse {
-    DeliverResponse { r#type: Some(answer) }
+fn response(content: deliver_response::Type) -> DeliverResponse {
+    DeliverResponse { r#type: Some(content) }
 }
 
 /// Returns a block without arguments, results and event payloads.

@@ -1,4 +1,5 @@
-//! The private data of a block that a reader may see.
+//! The private data of a block that a reader may see. Read for each block that a peer sends with
+//! private data.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,5 @@
-//! Checks Deliver requests, in the order in which a peer does.
+//! Checks Deliver requests, in the order in which a peer does. A session checks each request with
+//! [`Seek::from_envelope`].
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ pub(crate) struct Seek {
 }
 
 impl Seek {
-    /// Checks a request. The error is the status that a peer answers.
+    /// Checks a request. The error is the status that a peer answers before it ends the stream.
     pub(crate) fn from_envelope(node: &Node, envelope: &Envelope) -> Result<Self, Status> {
         let payload = Payload::decode(envelope.payload.as_slice());
         let payload = payload.map_err(|_| Status::BadRequest)?;
@@ -42,10 +43,11 @@ impl Seek {
         let creator = &signature.creator;
         node.check_signed(Policy::Readers, creator, &envelope.payload, &envelope.signature)
             .map_err(|_| Status::Forbidden)?;
-        let reader = node.msp.identity(creator).map_err(|_| Status::Forbidden)?;
+        let reader = node.msp.verify_identity(creator).map_err(|_| Status::Forbidden)?;
         Self::from_info(&seek, *node.height.borrow(), reader)
     }
 
+    /// Returns the blocks that the request names. The error is a peer's status.
     fn from_info(seek: &SeekInfo, height: u64, reader: Arc<Identity>) -> Result<Self, Status> {
         let newest = height.saturating_sub(1);
         let start = match position(seek.start.as_ref())? {

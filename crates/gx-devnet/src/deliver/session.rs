@@ -1,4 +1,5 @@
-//! A caller's stream of blocks from a peer or the orderer, which serves one seek after another.
+//! A caller's stream of blocks from a peer or the orderer, which serves one seek after another. The
+//! two Deliver services start one session for each call.
 
 use std::sync::Arc;
 
@@ -13,28 +14,29 @@ use crate::node::Node;
 use crate::status::store_failed;
 
 /// Converts blocks and final statuses to the messages of a service.
-pub(crate) trait Answers: Sync {
+pub(crate) trait DeliverMessages: Sync {
     /// A message of the stream.
-    type Answer: Send;
+    type Message: Send;
 
-    /// Returns the message for a block.
-    fn block(&self, seek: &Seek, block: Block) -> Result<Self::Answer, StoreError>;
+    /// Returns the message for a block. An error ends the stream.
+    fn block(&self, seek: &Seek, block: Block) -> Result<Self::Message, StoreError>;
 
-    fn status(&self, status: DeliverStatus) -> Self::Answer;
+    /// Returns the message that ends a seek.
+    fn status(&self, status: DeliverStatus) -> Self::Message;
 }
 
 /// A caller and the service that answers it.
-pub(crate) struct Session<A: Answers> {
+pub(crate) struct Session<M: DeliverMessages> {
     pub(crate) node: Arc<Node>,
     pub(crate) faults: NodeFaults,
-    pub(crate) answers: A,
-    pub(crate) caller: mpsc::Sender<Result<A::Answer, Status>>,
+    pub(crate) messages: M,
+    pub(crate) caller: mpsc::Sender<Result<M::Message, Status>>,
 }
 
 /// The caller has disconnected, or the stream must end.
 struct StreamClosed;
 
-impl<A: Answers> Session<A> {
+impl<M: DeliverMessages> Session<M> {
     /// Serves requests until the caller disconnects, the node stops, or a seek fails.
     pub(crate) async fn serve(&self, mut requests: Streaming<Envelope>) {
         loop {
@@ -45,14 +47,14 @@ impl<A: Answers> Session<A> {
             };
             let Ok(Some(envelope)) = request else { return };
             let Ok(status) = self.answer(&envelope).await else { return };
-            let sent = self.send(self.answers.status(status)).await;
+            let sent = self.send(self.messages.status(status)).await;
             if sent.is_err() || status != DeliverStatus::Success {
                 return;
             }
         }
     }
 
-    /// Sends the blocks of one seek and returns the status that ends it.
+    /// Sends the blocks of one seek and returns the status that ends it. The error ends the stream.
     async fn answer(&self, envelope: &Envelope) -> Result<DeliverStatus, StreamClosed> {
         let seek = match Seek::from_envelope(&self.node, envelope) {
             Ok(seek) => seek,
@@ -76,8 +78,8 @@ impl<A: Answers> Session<A> {
                     if seek.headers_only && !is_config(&block) {
                         block.data = None;
                     }
-                    match self.answers.block(&seek, block) {
-                        Ok(answer) => self.send(answer).await?,
+                    match self.messages.block(&seek, block) {
+                        Ok(message) => self.send(message).await?,
                         Err(error) => return self.fail(store_failed(&error)).await,
                     }
                     if number == seek.stop {
@@ -90,8 +92,8 @@ impl<A: Answers> Session<A> {
         }
     }
 
-    async fn send(&self, answer: A::Answer) -> Result<(), StreamClosed> {
-        self.caller.send(Ok(answer)).await.map_err(|_| StreamClosed)
+    async fn send(&self, message: M::Message) -> Result<(), StreamClosed> {
+        self.caller.send(Ok(message)).await.map_err(|_| StreamClosed)
     }
 
     /// Ends the stream with an error.

@@ -1,4 +1,4 @@
-//! Reads and writes the files of the identities' folder.
+//! Reads and writes the files of the identities' folder, for a dump and for loading one.
 
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};

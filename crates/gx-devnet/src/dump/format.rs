@@ -1,5 +1,5 @@
 //! The format of a dump: a line that names the format, length-delimited records, and the SHA-256 of
-//! all that.
+//! all that. `write` and `load` use it.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -74,6 +74,7 @@ pub(super) struct DumpWriter<W> {
 }
 
 impl<W: Write> DumpWriter<W> {
+    /// Writes the line that names the format.
     pub(super) fn begin(out: W) -> io::Result<Self> {
         let mut writer = Self { out, hash: Sha256::new() };
         writer.write(MAGIC)?;
@@ -84,6 +85,7 @@ impl<W: Write> DumpWriter<W> {
         self.write(&Record { part: Some(part) }.encode_length_delimited_to_vec())
     }
 
+    /// Writes the checksum. Without it the dump cannot be loaded.
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.out.write_all(&self.hash.finalize())?;
         self.out.flush()
@@ -106,7 +108,7 @@ pub(super) fn read_magic(input: &mut impl Read) -> Result<(), String> {
     }
 }
 
-/// Returns the next part, or `None` at the end.
+/// Returns the next part, or `None` at the end. The error says what is damaged.
 pub(super) fn read_part(input: &mut impl BufRead) -> Result<Option<DumpPart>, String> {
     if input.fill_buf().map_err(|e| e.to_string())?.is_empty() {
         return Ok(None);
@@ -134,7 +136,8 @@ fn read_length(input: &mut impl BufRead) -> Result<u64, String> {
     prost::encoding::decode_varint(&mut bytes.as_slice()).map_err(|e| e.to_string())
 }
 
-/// Returns whether the last bytes are the checksum of the bytes before them.
+/// Returns whether the last bytes are the checksum of the bytes before them. `false` means that the
+/// file is damaged or cut short.
 pub(super) fn checksum_holds(input: &mut impl Read, total_bytes: u64) -> io::Result<bool> {
     let Some(covered) = total_bytes.checked_sub(CHECKSUM_BYTES as u64) else { return Ok(false) };
     let mut hash = Sha256::new();

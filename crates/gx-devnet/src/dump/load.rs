@@ -1,4 +1,4 @@
-//! Makes a ledger from a dump.
+//! Makes a ledger from a dump. Called by `gx devnet load`.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
@@ -46,7 +46,8 @@ pub fn load(file: &Path, data_dir: &Path) -> Result<DumpSummary, DumpError> {
     Ok(loaded)
 }
 
-/// Checks the checksum of a file and returns its records.
+/// Checks the checksum of a file and returns its records, so that nothing is made from a damaged
+/// dump.
 fn open_checked(path: &Path) -> Result<impl BufRead, DumpError> {
     let unusable = |reason| DumpError::File { path: path.to_owned(), reason };
     let mut file = File::open(path).map_err(unusable)?;
@@ -62,6 +63,7 @@ fn open_checked(path: &Path) -> Result<impl BufRead, DumpError> {
     Ok(records)
 }
 
+/// Fills a folder with the identities and the ledger of a dump, and checks the chain.
 fn load_into(mut input: impl BufRead, folder: &Path) -> Result<DumpSummary, DumpError> {
     let mut first_table = None;
     let mut head = None;

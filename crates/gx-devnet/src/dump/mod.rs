@@ -1,5 +1,6 @@
 //! Dumps: a whole ledger in one file, with its chain, state and identities, from which the same
-//! ledger with the same hashes can be made elsewhere.
+//! ledger with the same hashes can be made elsewhere. Called by `gx devnet dump` and `load`, by
+//! [`crate::Devnet::dump`], and by the control endpoint.
 //!
 //! The tables are copied, because blocks do not contain everything: private data and the results of
 //! faults are not in them. The keys are included, because the chain continues with the same

@@ -1,4 +1,5 @@
-//! Writes a ledger to a file.
+//! Writes a ledger to a file or stream: one that is stopped by [`dump`], and one that is running by
+//! [`write_dump`].
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -43,7 +44,7 @@ pub(crate) fn write_new_file(
 }
 
 /// Writes the current state of a store, which may be in use, with the identities of its data
-/// folder.
+/// folder. After an error the output is incomplete and cannot be loaded.
 pub(crate) fn write_dump(
     store: &Store,
     data_dir: &Path,

@@ -1,4 +1,5 @@
-//! Forged blocks, which differ from the committed ones.
+//! Forged blocks, which differ from the committed ones. A peer with the fault forges each block
+//! that it sends.
 
 use gx_fabric_proto::common::Block;
 

@@ -1,4 +1,6 @@
-//! Injects faults, to test how clients behave.
+//! Injects faults, to test how clients behave. Tests and the simulation plan them through
+//! [`Faults`], and the control endpoint does so for other programs. The services ask before each
+//! step whether a fault applies.
 
 mod forgery;
 mod node;
@@ -118,7 +120,7 @@ impl Faults {
     }
 
     /// Makes the next `count` Submits get no answer, although they are ordered.
-    pub fn hang_submit_replies(&self, count: usize) {
+    pub fn withhold_submit_replies(&self, count: usize) {
         self.plan().submits.extend(std::iter::repeat_n(SubmitFault::ReplyWithheld, count));
     }
 
@@ -140,7 +142,7 @@ impl Faults {
     }
 
     /// Delays every endorsement by `delay`; zero ends the fault.
-    pub fn slow_endorsements(&self, delay: Duration) {
+    pub fn delay_endorsements(&self, delay: Duration) {
         self.plan().endorse_delay = delay;
     }
 
@@ -206,14 +208,17 @@ impl Faults {
         self.inner.orderer.reset_connections();
     }
 
-    fn each_peer(&self, make: impl Fn(&NodeFaults)) {
+    /// Applies a fault to every peer.
+    pub(crate) fn each_peer(&self, make: impl Fn(&NodeFaults)) {
         self.inner.peers.iter().for_each(|(_, peer)| make(peer));
     }
 
+    /// Returns the time by which each endorsement is delayed; zero without the fault.
     pub(crate) fn endorse_delay(&self) -> Duration {
         self.plan().endorse_delay
     }
 
+    /// Returns the answer with which this proposal fails, or `None` if it does not.
     pub(crate) fn take_endorsement_failure(&self, proposal: &[u8]) -> Option<(i32, String)> {
         let mut plan = self.plan();
         let planned = plan.endorsement_failures.pop_front();
@@ -223,6 +228,7 @@ impl Faults {
         })
     }
 
+    /// Returns whether this endorsement differs from the first.
     pub(crate) fn take_mismatch(&self) -> bool {
         let mismatches = &mut self.plan().mismatches;
         let taken = *mismatches > 0;
@@ -230,10 +236,12 @@ impl Faults {
         taken
     }
 
+    /// Returns the fault of this Submit, or `None` if there is none.
     pub(crate) fn take_submit_fault(&self) -> Option<SubmitFault> {
         self.plan().submits.pop_front()
     }
 
+    /// Returns the code that this transaction gets, or `None` if it is validated.
     pub(crate) fn take_validation_code(&self, transaction: &[u8]) -> Option<TxValidationCode> {
         let mut plan = self.plan();
         let planned = plan.validation_codes.pop_front();
@@ -243,14 +251,17 @@ impl Faults {
         })
     }
 
+    /// Returns the event that this transaction gets, or `None` if it keeps its own.
     pub(crate) fn take_event(&self) -> Option<RawEvent> {
         self.plan().events.pop_front()
     }
 
+    /// Returns a channel that tells whether commits are held.
     pub(crate) fn commits_held(&self) -> watch::Receiver<bool> {
         self.inner.commits_held.subscribe()
     }
 
+    /// Returns a channel that changes with each request to cut a block.
     pub(crate) fn cut_requests(&self) -> watch::Receiver<u64> {
         self.inner.cut_requests.subscribe()
     }

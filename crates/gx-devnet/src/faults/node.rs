@@ -1,4 +1,5 @@
-//! Faults of one node: a peer or the orderer.
+//! Faults of one node: a peer or the orderer. The node's server and services ask whether one
+//! applies; other nodes ask whether this one can be reached.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -47,6 +48,7 @@ pub(crate) struct Link {
     pub(crate) black_hole: bool,
     /// When the node went down; `None` if it is up.
     down_since: Option<Instant>,
+    /// Whether the other peers were told at once that the node is down.
     noticed: bool,
 }
 
@@ -153,10 +155,12 @@ impl NodeFaults {
         forged.map(|(_, forgery)| forgery)
     }
 
+    /// Returns whether every call is refused as UNAVAILABLE.
     pub(crate) fn is_unavailable(&self) -> bool {
         self.plan().unavailable
     }
 
+    /// Returns whether gateway calls are refused as above the limit.
     pub(crate) fn refuses_requests(&self) -> bool {
         self.plan().too_many_requests
     }
@@ -166,11 +170,12 @@ impl NodeFaults {
         self.plan().address = Some(address);
     }
 
-    /// Returns the listener of a node that comes back.
+    /// Returns the listener of a node that comes back, or `None` if the caller must bind one.
     pub(crate) fn take_listener(&self) -> Option<TcpListener> {
         self.plan().listener.take()
     }
 
+    /// Returns a channel with the state of the node's connections.
     pub(crate) fn link(&self) -> watch::Receiver<Link> {
         self.inner.link.subscribe()
     }
@@ -191,10 +196,12 @@ impl NodeFaults {
         }
     }
 
+    /// Returns a channel that tells whether streams are muted.
     pub(crate) fn streams_muted(&self) -> watch::Receiver<bool> {
         self.inner.streams_muted.subscribe()
     }
 
+    /// Returns a channel that changes when all streams must end.
     pub(crate) fn streams_ended(&self) -> watch::Receiver<u64> {
         self.inner.streams_ended.subscribe()
     }

@@ -1,4 +1,5 @@
-//! Endorse: collects the endorsements that a transaction's policies require.
+//! Endorse: collects the endorsements that a transaction's policies require. Called by the gateway
+//! service.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use gx_fabric_proto::protos::Endorsement;
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
-use super::peers::{PeerFailure, chaincode_failed, reachable_peers, process};
+use super::peers::{PeerFailure, chaincode_failed, process, reachable_peers};
 use super::unpack;
 use crate::endorser::{Simulated, envelope};
 use crate::faults::RawEvent;
@@ -25,7 +26,7 @@ const NO_COMBINATION: &str =
     "no combination of peers can be derived which satisfy the endorsement policy";
 
 /// Collects endorsements: from the organisations that the caller names, or else from our own peer
-/// and from as many others as the policies require.
+/// and from as many others as the policies require. The error is the status of a real gateway.
 pub(super) async fn endorse(
     node: &Arc<Node>,
     own: &Arc<Peer>,
@@ -84,6 +85,7 @@ impl Collection {
     }
 
     /// Collects endorsements from these organisations. The caller is responsible for the choice.
+    /// Fails if an organisation has no peer that can be reached, or does not endorse.
     async fn by_organizations(&mut self, organizations: &[String]) -> Result<(), Status> {
         let known = self.is_known();
         let peers = reachable_peers(&self.node, &self.own);
@@ -106,7 +108,8 @@ impl Collection {
         self.is_complete(&chosen).then_some(()).ok_or_else(|| self.too_few())
     }
 
-    /// Collects endorsements by the policies, which the result of our own peer determines.
+    /// Collects endorsements by the policies, which the result of our own peer determines. Fails if
+    /// that peer does not endorse, or if no set of peers that satisfies the policies does.
     async fn by_policy(&mut self) -> Result<(), Status> {
         let Unpacked { chaincode, channel, .. } = self.proposal.as_ref();
         if !self.is_known() {
@@ -154,6 +157,7 @@ impl Collection {
         Err(self.too_few())
     }
 
+    /// Returns whether the channel and the chaincode exist.
     fn is_known(&self) -> bool {
         self.proposal.channel.channel_id == self.node.channel
             && self.node.chaincodes.get(&self.proposal.chaincode).is_some()
@@ -221,6 +225,7 @@ impl Collection {
         Ok(simulated)
     }
 
+    /// Records a peer's result: an endorsement if it equals the first one, and a failure otherwise.
     fn take(&mut self, peer: Arc<Peer>, result: Result<Arc<Simulated>, PeerFailure>) {
         let simulated = match result {
             Ok(simulated) => simulated,
@@ -244,6 +249,7 @@ impl Collection {
         self.failed.push(peer);
     }
 
+    /// Returns whether all these peers have endorsed.
     fn is_complete(&self, peers: &[Arc<Peer>]) -> bool {
         let mut endorsers = self.endorsed.iter().map(|(peer, _)| peer);
         peers.iter().all(|peer| endorsers.clone().any(|endorser| Arc::ptr_eq(endorser, peer)))
@@ -264,6 +270,7 @@ fn contains(peers: &[Arc<Peer>], peer: &Arc<Peer>) -> bool {
     peers.iter().any(|known| Arc::ptr_eq(known, peer))
 }
 
+/// Returns all sets of these peers.
 fn subsets(peers: &[Arc<Peer>]) -> Vec<Vec<Arc<Peer>>> {
     let mut sets = vec![Vec::new()];
     for peer in peers {

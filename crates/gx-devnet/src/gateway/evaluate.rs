@@ -7,7 +7,7 @@ use gx_fabric_proto::gateway::{EvaluateRequest, EvaluateResponse};
 use gx_fabric_proto::protos::Response as ChaincodeResponse;
 use tonic::Status;
 
-use super::peers::{reachable_peers, process};
+use super::peers::{process, reachable_peers};
 use super::unpack;
 use crate::chaincode::is_system;
 use crate::node::{Node, Peer};
@@ -15,7 +15,7 @@ use crate::status::detailed;
 
 /// Asks this peer and then the others until one answers, or fails in a way that no other peer can
 /// cure. Only peers of the target organisations are asked; with transient data and without
-/// targets, only those of this peer's organisation.
+/// targets, only those of this peer's organisation. The error is the status of a real gateway.
 pub(super) async fn evaluate(
     node: &Arc<Node>,
     own: &Arc<Peer>,

@@ -1,4 +1,5 @@
-//! ChaincodeEvents: streams the events of valid transactions, block by block.
+//! ChaincodeEvents: streams the events of valid transactions, block by block. Called by the gateway
+//! service.
 
 use std::sync::Arc;
 
@@ -23,7 +24,8 @@ use crate::status::{store_failed, validation_code};
 /// Limit of answers that wait for a slow reader.
 const BUFFERED_ANSWERS: usize = 16;
 
-/// Starts a stream. It ends with the caller, with the ledger, or by a fault.
+/// Starts a stream. It ends with the caller, with the ledger, or by a fault. Refuses a malformed
+/// request and a caller who may not read.
 pub(super) fn open(
     node: &Arc<Node>,
     own: &Peer,
@@ -49,6 +51,7 @@ pub(super) fn open(
     Ok(ReceiverStream::new(stream))
 }
 
+/// Sends events until the feed ends or the caller has gone.
 async fn send_events(
     mut feed: BlockFeed,
     mut matcher: Matcher,
@@ -74,6 +77,7 @@ async fn send_events(
     }
 }
 
+/// Returns the block with which the stream begins.
 fn start_block(node: &Node, request: &ChaincodeEventsRequest) -> Result<u64, Status> {
     let after = &request.after_transaction_id;
     if !after.is_empty() {
@@ -106,6 +110,7 @@ impl From<ChaincodeEventsRequest> for Matcher {
 }
 
 impl Matcher {
+    /// Returns the events of a block for the caller, or `None` if there are none.
     fn answer(&mut self, block: &Block) -> Option<ChaincodeEventsResponse> {
         let valid = transactions(block)
             .into_iter()
@@ -116,6 +121,7 @@ impl Matcher {
         (!events.is_empty()).then_some(ChaincodeEventsResponse { events, block_number })
     }
 
+    /// Returns whether the event is sent: it is after the named transaction and of the chaincode.
     fn admits(&mut self, event: &ChaincodeEvent) -> bool {
         if let Some(after) = &self.after {
             if event.tx_id == *after {

@@ -1,4 +1,5 @@
-//! The Gateway service: evaluate, endorse, submit, commit status and chaincode events.
+//! The Gateway service: evaluate, endorse, submit, commit status and chaincode events. Clients call
+//! it at each peer; errors are the statuses of a real gateway.
 
 mod endorse;
 mod evaluate;
@@ -91,7 +92,8 @@ impl Gateway for GatewayService {
 }
 
 impl GatewayService {
-    /// Returns a permit of the limited number of concurrent calls.
+    /// Returns a permit of the limited number of concurrent calls, or the status of a gateway that
+    /// is unavailable or above the limit.
     fn admit(&self) -> Result<OwnedSemaphorePermit, Status> {
         if self.peer.faults.is_unavailable() {
             return Err(connection_dropped());
@@ -128,6 +130,7 @@ fn commit_status_request(bytes: &[u8]) -> Result<CommitStatusRequest, Status> {
     Ok(request)
 }
 
+/// Refuses another channel than the one of this ledger.
 fn check_channel(node: &Node, channel: &str) -> Result<(), Status> {
     if channel == node.channel {
         return Ok(());
@@ -135,7 +138,8 @@ fn check_channel(node: &Node, channel: &str) -> Result<(), Status> {
     Err(Status::permission_denied(format!("Failed to get policy manager for channel [{channel}]")))
 }
 
-/// Waits until the transaction is in a block. Only the caller's deadline limits the wait.
+/// Waits until the transaction is in a block. Only the caller's deadline limits the wait. The error
+/// means that the ledger stops, a fault drops the connection, or the store has failed.
 async fn wait_for_commit(
     node: &Node,
     own: &Peer,
@@ -164,6 +168,7 @@ async fn wait_for_commit(
     }
 }
 
+/// Returns the status of a transaction, or `None` if it is in no block.
 fn look_up(store: &Store, tx_id: &str) -> Result<Option<CommitStatusResponse>, Status> {
     let found = store.transaction(tx_id).map_err(|e| store_failed(&e))?;
     Ok(found.map(|found| CommitStatusResponse {

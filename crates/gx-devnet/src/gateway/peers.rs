@@ -1,4 +1,5 @@
-//! How a peer's gateway has proposals processed, by its own peer and by others.
+//! How a peer's gateway has proposals processed, by its own peer and by others. Called by Endorse
+//! and Evaluate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +33,7 @@ pub(super) fn reachable_peers(node: &Node, own: &Arc<Peer>) -> Vec<Arc<Peer>> {
 }
 
 /// Has a peer simulate a proposal. If `alike` has the result, which is the same on every peer, it
-/// is used instead.
+/// is used instead. Another peer may be down or silent; its failure has a peer's message.
 pub(super) async fn process(
     node: &Arc<Node>,
     own: &Arc<Peer>,
@@ -64,6 +65,7 @@ pub(super) fn chaincode_failed(peer: &Peer, status: i32, message: &str) -> PeerF
     at_home(peer, &EndorseRefusal::chaincode(status, message))
 }
 
+/// Returns the failure of a peer that its own gateway has called.
 fn at_home(peer: &Peer, refusal: &EndorseRefusal) -> PeerFailure {
     let (code, retry) = match refusal {
         EndorseRefusal::Filtered(_) => (Code::Unavailable, true),
@@ -85,6 +87,7 @@ fn elsewhere(peer: &Peer, refusal: &EndorseRefusal) -> PeerFailure {
     }
 }
 
+/// Returns the failure of a peer from which no answer came.
 fn unreached(peer: &Peer, message: &str) -> PeerFailure {
     failure(peer, Code::Unavailable, message, true)
 }

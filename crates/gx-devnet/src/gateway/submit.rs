@@ -1,4 +1,4 @@
-//! Submit: passes an envelope to the orderer.
+//! Submit: passes an envelope to the orderer. Called by the gateway service.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,8 @@ const BROADCAST_TIMEOUT: Duration = Duration::from_secs(30);
 const NO_ORDERER: &str = "no orderers could successfully process transaction";
 
 /// Acknowledges the envelope after it is queued. The acknowledgement does not mean that it commits.
+/// After an error the envelope is not queued, unless a fault withholds or drops the
+/// acknowledgement.
 pub(super) async fn submit(node: &Arc<Node>, request: SubmitRequest) -> Result<(), Status> {
     let envelope = request
         .prepared_transaction

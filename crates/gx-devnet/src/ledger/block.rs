@@ -1,4 +1,5 @@
-//! Creates, signs and reads blocks.
+//! Creates, signs and reads blocks. The committer makes them; streams, histories and the store read
+//! them. A part that cannot be read is left out or `None`.
 
 use gx_fabric_proto::common::{
     Block, BlockData, BlockHeader, BlockMetadata, BlockMetadataIndex, ChannelHeader, Envelope,
@@ -68,13 +69,13 @@ pub(super) fn set_commit_hash(block: &mut Block, hash: &[u8]) {
     set_metadata(block, BlockMetadataIndex::CommitHash, metadata.encode_to_vec());
 }
 
-/// Returns the commit hash in a stored block; the genesis block has none.
+/// Returns the commit hash in a stored block, or `None` for the genesis block, which has none.
 pub(super) fn commit_hash(block: &Block) -> Option<Vec<u8>> {
     let slot = metadata(block, BlockMetadataIndex::CommitHash)?;
     Some(Metadata::decode(slot).ok()?.value).filter(|hash| !hash.is_empty())
 }
 
-/// Returns the channel in the block's first transaction.
+/// Returns the channel in the block's first transaction, or `None` if it cannot be read.
 pub(super) fn channel_of(block: &Block) -> Option<String> {
     let (header, _) = opened(block.data.as_ref()?.data.first()?)?;
     Some(header.channel_id)
@@ -120,7 +121,7 @@ pub(super) fn endorsed_transaction(entry: &[u8]) -> Option<EndorsedTransaction> 
     Some(EndorsedTransaction { channel, action: action_of(&data)? })
 }
 
-/// Returns the header and the data of an entry.
+/// Returns the header and the data of an entry, or `None` if it cannot be read.
 fn opened(entry: &[u8]) -> Option<(ChannelHeader, Vec<u8>)> {
     let envelope = Envelope::decode(entry).ok()?;
     let payload = Payload::decode(envelope.payload.as_slice()).ok()?;
@@ -128,6 +129,7 @@ fn opened(entry: &[u8]) -> Option<(ChannelHeader, Vec<u8>)> {
     Some((header, payload.data))
 }
 
+/// Returns the endorsed action in the data of a transaction.
 fn action_of(data: &[u8]) -> Option<ChaincodeAction> {
     let action = Transaction::decode(data).ok()?.actions.into_iter().next()?;
     let action = ChaincodeActionPayload::decode(action.payload.as_slice()).ok()?.action?;
@@ -136,6 +138,7 @@ fn action_of(data: &[u8]) -> Option<ChaincodeAction> {
     ChaincodeAction::decode(response.extension.as_slice()).ok()
 }
 
+/// Returns the event of an action, or `None` if it has none.
 fn event_of(action: &ChaincodeAction) -> Option<ChaincodeEvent> {
     let event = ChaincodeEvent::decode(action.events.as_slice()).ok()?;
     (!event.event_name.is_empty()).then_some(event)
@@ -146,6 +149,7 @@ pub(crate) fn clear_metadata(block: &mut Block, index: BlockMetadataIndex) {
     set_metadata(block, index, Vec::new());
 }
 
+/// Returns one slot of a block's metadata.
 fn metadata(block: &Block, index: BlockMetadataIndex) -> Option<&[u8]> {
     let slots = &block.metadata.as_ref()?.metadata;
     slots.get(usize::try_from(i32::from(index)).ok()?).map(Vec::as_slice)

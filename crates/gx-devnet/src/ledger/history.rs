@@ -1,4 +1,5 @@
-//! The history of one key.
+//! The history of one key, which `Simulation::history` opens and a chaincode service reads in
+//! portions.
 
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ impl History {
         Ok(Self { snapshot, namespace: namespace.to_owned(), key: key.to_owned(), places })
     }
 
-    /// Returns the next older write.
+    /// Returns the next older write, or `None` after the first one.
     pub(crate) fn next(&mut self) -> Result<Option<KeyModification>, StoreError> {
         while let Some(at) = self.places.next()? {
             let block = self.snapshot.block(at.block)?;

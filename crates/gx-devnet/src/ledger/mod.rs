@@ -1,4 +1,5 @@
-//! The chain and the state.
+//! The chain and the state. The other modules of the devnet endorse against it, submit to it and
+//! read from it.
 //!
 //! Imports go one way: `state` holds what is stored, `simulation` reads it, `validation` checks
 //! transactions against it, `commit` writes it, and `orderer` cuts the blocks that are committed.

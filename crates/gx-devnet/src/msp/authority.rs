@@ -1,4 +1,5 @@
-//! The certificate authority of one organisation.
+//! The certificate authority of one organisation. `Organization` has two: one for members and one
+//! for TLS.
 
 use gx_fabric_proto::ATTRIBUTES_OID;
 use rcgen::{
@@ -101,6 +102,7 @@ impl Authority {
     }
 }
 
+/// Returns the content of an authority's own certificate.
 fn authority_params(common_name: &str, organization: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.not_before = NOT_BEFORE;

@@ -1,4 +1,4 @@
-//! Reads and writes the files of identities, with errors that name them.
+//! Reads and writes the files of identities, with errors that name them and prevent the start.
 
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;

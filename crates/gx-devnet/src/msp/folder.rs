@@ -1,4 +1,5 @@
 //! The keys and certificates of the organisations on disk, in the layout of Fabric's `cryptogen`.
+//! `Devnet::start` opens or creates them; an error prevents the start.
 //!
 //! They are created in a separate folder, which is renamed at the end, so that an interrupted first
 //! start leaves no incomplete folder behind.
@@ -12,7 +13,7 @@ use super::layout::{
     orderer_name, orderer_organization,
 };
 use super::organization::{Member, Organization};
-use super::{CHANNEL_MSP_IDS, IdentityRequest, Msp, ORDERER_MSP_ID, PemIdentity, Signer};
+use super::{CHANNEL_MSP_IDS, IdentityRequest, ORDERER_MSP_ID, PemIdentity, Signer, TrustedRoots};
 use crate::DevnetError;
 
 /// The name of the identities' folder in the data folder.
@@ -77,6 +78,7 @@ impl Organizations {
         Self::load(root)
     }
 
+    /// Loads all organisations.
     fn load(root: PathBuf) -> Result<Self, DevnetError> {
         let orderer =
             Organization::load(orderer_organization(&root), ORDERER_MSP_ID, ORDERER_DOMAIN)?;
@@ -116,8 +118,8 @@ impl Organizations {
     }
 
     /// Returns the verifier of identities, which trusts the roots of the channel.
-    pub(crate) fn msp(&self) -> Result<Msp, DevnetError> {
-        Msp::new(&self.roots()).map_err(|reason| self.broken(&reason))
+    pub(crate) fn msp(&self) -> Result<TrustedRoots, DevnetError> {
+        TrustedRoots::new(&self.roots()).map_err(|reason| self.broken(&reason))
     }
 
     /// Returns the MSP folder of a user, or `None` if the organisation has no peers.
@@ -173,6 +175,7 @@ impl Organizations {
         identities(&self.root, &reason)
     }
 
+    /// Returns an organisation that has peers, with its names.
     fn peer_organization(
         &self,
         msp_id: &str,
@@ -184,6 +187,7 @@ impl Organizations {
     }
 }
 
+/// Creates all organisations with their members.
 fn create(root: &Path) -> Result<(), DevnetError> {
     for names in PEER_ORGANIZATIONS {
         let organization = Organization::create(names.dir(root), names.msp_id, names.domain)?;

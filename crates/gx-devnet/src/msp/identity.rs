@@ -1,4 +1,5 @@
-//! A verified certificate with its public key.
+//! A verified certificate with its public key. `TrustedRoots` reads it; policies and signatures are
+//! checked with it.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ParsedPublicKey};
 use gx_fabric_proto::attribute;
@@ -24,6 +25,7 @@ pub(crate) struct Identity {
     /// The role; `None` if no unit or more than one names a role. Such an identity is not valid.
     pub(crate) role: Option<NodeRole>,
     pub(crate) units: Vec<String>,
+    /// The attribute `gxc_role`; `None` if the certificate does not have it.
     pub(crate) gxc_role: Option<String>,
     not_after: OffsetDateTime,
     key: ParsedPublicKey,
@@ -71,6 +73,7 @@ impl Identity {
     }
 }
 
+/// Returns the role of these units, or `None` if no unit or more than one names a role.
 fn node_role(units: &[String]) -> Option<NodeRole> {
     let mut roles = units.iter().filter_map(|unit| match unit.as_str() {
         "client" => Some(NodeRole::Client),

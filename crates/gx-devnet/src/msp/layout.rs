@@ -1,4 +1,5 @@
-//! The folder layout of `cryptogen`, and the names that are used here.
+//! The folder layout of `cryptogen`, and the names that are used here. `folder` and `organization`
+//! compute all paths with it.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
-//! Identities: certificates are created, stored in Fabric's folder layout, and verified.
+//! Identities: certificates are created, stored in Fabric's folder layout, and verified. Opened at
+//! the start; the services verify the creator of each call.
 
 mod authority;
 mod files;
@@ -20,7 +21,7 @@ pub(crate) use organization::Organization;
 #[cfg(test)]
 pub(crate) use signature::high_s_der;
 pub(crate) use signer::Signer;
-pub(crate) use trust::{IdentityRefused, Msp};
+pub(crate) use trust::{TrustedRoots, UntrustedIdentity};
 
 use time::OffsetDateTime;
 

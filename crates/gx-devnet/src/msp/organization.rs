@@ -1,4 +1,6 @@
-//! One organisation's authorities and members, in the layout of `cryptogen`.
+//! One organisation's authorities and members, in the layout of `cryptogen`. `Organizations`
+//! creates it at the first start and loads it at each later one; an error names the folder and
+//! prevents the start.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};

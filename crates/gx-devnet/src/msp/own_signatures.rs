@@ -1,5 +1,6 @@
-//! Remembers the signatures that this process has made. An endorsement returns in its envelope
-//! moments later, and verifying it would take as long as all other checks together.
+//! Remembers the signatures that this process has made, for `Identity::has_signed`. An endorsement
+//! returns in its envelope moments later, and verifying it would take as long as all other checks
+//! together.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard};
@@ -29,6 +30,7 @@ impl OwnSignatures {
         known.young.insert(digest);
     }
 
+    /// Returns whether the signature is remembered. `false` means that it must be verified.
     pub(super) fn contain(&self, message: &[u8], signature: &[u8]) -> bool {
         // Identities that sign elsewhere skip the hashing.
         if self.generations().young.is_empty() {

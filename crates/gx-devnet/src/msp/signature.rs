@@ -1,4 +1,5 @@
-//! ECDSA signatures in the form that Fabric requires: P-256 over SHA-256, DER, low S.
+//! ECDSA signatures in the form that Fabric requires: P-256 over SHA-256, DER, low S. Made by
+//! `Signer` and checked by `Identity::has_signed`.
 
 /// Half of the order of P-256, rounded down: the largest S that counts as low.
 const HALF_ORDER: [u8; 32] = [
@@ -82,6 +83,7 @@ fn der_integer(scalar: &[u8]) -> Vec<u8> {
     integer
 }
 
+/// Returns S of a DER signature, or `None` if the signature is malformed.
 fn s_of(signature: &[u8]) -> Option<&[u8]> {
     let [0x30, length, body @ ..] = signature else { return None };
     if usize::from(*length) != body.len() {
@@ -92,6 +94,7 @@ fn s_of(signature: &[u8]) -> Option<&[u8]> {
     rest.is_empty().then_some(s)
 }
 
+/// Returns the integer at the start of the bytes, and the rest; `None` if there is none.
 fn integer_of(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let [0x02, length, rest @ ..] = bytes else { return None };
     let length = usize::from(*length);

@@ -1,4 +1,5 @@
-//! A local identity that signs.
+//! A local identity that signs: a peer its endorsements, the orderer its blocks. Loaded at the
+//! start.
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};

@@ -1,4 +1,8 @@
-//! The authorities that the channel trusts, and a cache of verified identities.
+//! Verifies identities against the root certificates of the channel's organisations.
+//!
+//! [`TrustedRoots::verify_identity`] is called for the creator of each proposal, envelope and
+//! request, and for each endorser of an envelope. The callers check expiry, role and the signature
+//! of the message.
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
@@ -12,14 +16,14 @@ use x509_parser::pem::parse_x509_pem;
 use super::identity::Identity;
 
 /// Limit of cached identities, so that a certificate is not verified for each call.
-const IDENTITIES_KEPT: usize = 4_096;
+const MAX_CACHED_IDENTITIES: usize = 4_096;
 
 /// Error: the identity has no certificate that an authority of its organisation issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct IdentityRefused;
+pub(crate) struct UntrustedIdentity;
 
-/// Verifies identities against the root certificates of the channel's organisations.
-pub(crate) struct Msp {
+/// The root certificates that the channel trusts, and the identities that were verified last.
+pub(crate) struct TrustedRoots {
     roots: HashMap<String, Root>,
     known: RwLock<HashMap<Vec<u8>, Arc<Identity>>>,
 }
@@ -29,7 +33,7 @@ struct Root {
     key: ParsedPublicKey,
 }
 
-impl Msp {
+impl TrustedRoots {
     /// Trusts one root certificate for each MSP id. The error says why one cannot be read.
     pub(crate) fn new(roots: &[(&str, &str)]) -> Result<Self, String> {
         let roots = roots
@@ -39,22 +43,28 @@ impl Msp {
         Ok(Self { roots, known: RwLock::default() })
     }
 
-    /// Verifies an encoded `SerializedIdentity` and returns the identity.
-    pub(crate) fn identity(&self, serialized: &[u8]) -> Result<Arc<Identity>, IdentityRefused> {
+    /// Verifies an encoded `SerializedIdentity` and returns the identity, which may have expired or
+    /// have no role. The caller refuses an [`UntrustedIdentity`] with a peer's message; an endorser
+    /// that is untrusted does not count.
+    pub(crate) fn verify_identity(
+        &self,
+        serialized: &[u8],
+    ) -> Result<Arc<Identity>, UntrustedIdentity> {
         let known = self.known.read().expect("no holder of this lock can panic");
         if let Some(identity) = known.get(serialized) {
             return Ok(Arc::clone(identity));
         }
         drop(known);
-        let identity = Arc::new(self.verify(serialized).ok_or(IdentityRefused)?);
+        let identity = Arc::new(self.verify(serialized).ok_or(UntrustedIdentity)?);
         let mut known = self.known.write().expect("no holder of this lock can panic");
-        if known.len() >= IDENTITIES_KEPT {
+        if known.len() >= MAX_CACHED_IDENTITIES {
             known.clear();
         }
         known.insert(serialized.to_vec(), Arc::clone(&identity));
         Ok(identity)
     }
 
+    /// Returns the identity, or `None` if it is malformed or not issued by its organisation.
     fn verify(&self, serialized: &[u8]) -> Option<Identity> {
         let claim = SerializedIdentity::decode(serialized).ok()?;
         let root = self.roots.get(&claim.mspid)?;

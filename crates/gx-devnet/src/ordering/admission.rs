@@ -1,4 +1,5 @@
-//! The orderer's checks of an envelope.
+//! The orderer's checks of an envelope. Called by a gateway for each Submit, and by the orderer's
+//! own service for each envelope of a Broadcast stream.
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ pub(crate) struct Refused {
 }
 
 /// Checks an envelope before it is queued. Errors that a peer finds do not refuse it; they become
-/// its validation code.
+/// its validation code. A [`Refused`] is the answer to the client.
 pub(crate) async fn admit(node: &Arc<Node>, envelope: Envelope) -> Result<Validated, Refused> {
     if envelope.payload.len() <= QUICK_ENVELOPE_BYTES {
         return check(node, envelope);

@@ -26,7 +26,7 @@ use blocks::OrdererBlocks;
 /// Limit of answers that wait for a slow reader.
 const BUFFERED_ANSWERS: usize = 16;
 
-type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+type AnswerStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// Serves the orderer.
 pub(crate) struct OrderingService {
@@ -36,8 +36,8 @@ pub(crate) struct OrderingService {
 
 #[tonic::async_trait]
 impl AtomicBroadcast for OrderingService {
-    type BroadcastStream = Answers<BroadcastResponse>;
-    type DeliverStream = Answers<DeliverResponse>;
+    type BroadcastStream = AnswerStream<BroadcastResponse>;
+    type DeliverStream = AnswerStream<DeliverResponse>;
 
     async fn broadcast(
         &self,
@@ -57,7 +57,7 @@ impl AtomicBroadcast for OrderingService {
         self.check_available()?;
         let (caller, stream) = mpsc::channel(BUFFERED_ANSWERS);
         let (node, faults) = (Arc::clone(&self.node), self.faults.clone());
-        let session = Session { node, faults, answers: OrdererBlocks, caller };
+        let session = Session { node, faults, messages: OrdererBlocks, caller };
         tokio::spawn(async move { session.serve(request.into_inner()).await });
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
@@ -69,7 +69,8 @@ impl OrderingService {
     }
 }
 
-/// Answers envelopes in their order; the caller may send several before it reads.
+/// Answers envelopes in their order; the caller may send several before it reads. A refused
+/// envelope does not end the stream.
 async fn take_envelopes(
     node: Arc<Node>,
     mut envelopes: Streaming<Envelope>,
@@ -94,6 +95,7 @@ async fn take_envelopes(
     }
 }
 
+/// Checks and queues an envelope.
 async fn take(node: &Arc<Node>, envelope: Envelope) -> Result<(), Refused> {
     let validated = admit(node, envelope).await?;
     let queued = node.orderer.submit(validated).await;

@@ -1,4 +1,5 @@
-//! Signature policies: the endorsements that a transaction needs.
+//! Signature policies: the endorsements that a transaction needs. The gateway chooses endorsers by
+//! them, and validation checks the endorsements.
 
 mod parse;
 mod wire;

@@ -1,4 +1,5 @@
 //! Parses the language of signature policies: `AND('Org1MSP.peer', OR('Org2MSP.member', …))`.
+//! Called for the arguments of `gx devnet` and for definitions of collections.
 
 use std::str::FromStr;
 
@@ -46,6 +47,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Parses AND, OR or OutOf with its rules.
     fn gate(&mut self, depth: usize) -> Result<SignaturePolicy, PolicyError> {
         let name = self.word().to_ascii_lowercase();
         if !["and", "or", "outof"].contains(&name.as_str()) {

@@ -17,7 +17,8 @@ impl SignaturePolicy {
         SignaturePolicyEnvelope { version: 0, rule: Some(rule), identities }
     }
 
-    /// Returns the policy of a message, or `None` if it requires anything but roles.
+    /// Returns the policy of a message, or `None` if it is malformed or requires anything but
+    /// roles. No signatures satisfy such a policy.
     pub(crate) fn from_envelope(envelope: &SignaturePolicyEnvelope) -> Option<Self> {
         let principals: Option<Vec<_>> =
             envelope.identities.iter().map(Principal::from_message).collect();
@@ -42,6 +43,7 @@ impl SignaturePolicy {
         common::SignaturePolicy { r#type: Some(rule) }
     }
 
+    /// Returns a rule of a message, or `None` if it names a principal that the message lacks.
     fn from_rule(rule: &common::SignaturePolicy, principals: &[Principal]) -> Option<Self> {
         match rule.r#type.as_ref()? {
             Type::SignedBy(place) => {
@@ -73,6 +75,7 @@ impl Principal {
         }
     }
 
+    /// Returns a principal, or `None` if it is not a role.
     fn from_message(message: &MspPrincipal) -> Option<Self> {
         if message.principal_classification() != Classification::Role {
             return None;

@@ -1,4 +1,5 @@
-//! `cscc`: the channels of a peer and their configuration.
+//! `cscc`: the channels of a peer and their configuration. The error of each query is a peer's
+//! message.
 
 use gx_fabric_proto::common::{Block, ConfigEnvelope, Envelope, Payload};
 use gx_fabric_proto::protos::{ChannelInfo, ChannelQueryResponse};
@@ -9,6 +10,7 @@ use super::Query;
 /// The number of the configuration block; the configuration never changes here.
 const CONFIG_BLOCK: u64 = 0;
 
+/// Answers a query after the checks that its function needs.
 pub(super) fn answer(query: &Query<'_>) -> Result<Vec<u8>, String> {
     let function = query.text(0);
     let needed =

@@ -1,6 +1,7 @@
 //! The system chaincodes that clients query: `qscc` about the chain, `cscc` about channels.
 //!
-//! They are evaluated and never endorsed, and their errors are those of a real peer.
+//! The endorser calls [`answer`] instead of a simulation. Its answers are evaluated and never
+//! endorsed, and errors are those of a real peer.
 
 mod cscc;
 mod qscc;
@@ -84,6 +85,7 @@ impl Query<'_> {
         *self.node.height.borrow()
     }
 
+    /// Returns the bytes of a block, or `None` if it is not published.
     fn block(&self, number: u64) -> Result<Option<Vec<u8>>, StoreError> {
         if number >= self.height() { Ok(None) } else { self.node.store.block(number) }
     }

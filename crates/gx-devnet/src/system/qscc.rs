@@ -1,4 +1,5 @@
-//! `qscc`: blocks and transactions by number, hash and id.
+//! `qscc`: blocks and transactions by number, hash and id. The error of each query is a peer's
+//! message.
 
 use std::num::IntErrorKind;
 
@@ -10,6 +11,7 @@ use prost::Message;
 use super::Query;
 use crate::ledger::Location;
 
+/// Answers a query of a caller who may read the channel.
 pub(super) fn answer(query: &Query<'_>) -> Result<Vec<u8>, String> {
     if query.args.len() < 2 {
         return Err(format!("Incorrect number of arguments, {}", query.args.len()));

@@ -72,7 +72,7 @@ async fn the_orderer_signs_each_block_and_names_the_last_configuration() {
     let creator = SignatureHeader::decode(signature.signature_header.as_slice()).unwrap().creator;
     let msp =
         crate::msp::Organizations::open_or_create(ledger.folder(), false).unwrap().msp().unwrap();
-    let orderer = msp.identity(&creator).unwrap();
+    let orderer = msp.verify_identity(&creator).unwrap();
     assert_eq!(orderer.msp_id, "OrdererMSP");
     assert!(orderer.has_signed(&signed, &signature.signature));
     let value = OrdererBlockMetadata::decode(signatures.value.as_slice()).unwrap();

@@ -186,9 +186,9 @@ async fn connections_are_dropped_and_refused() {
 async fn slow_endorsements_are_delayed() {
     let ledger = Ledger::start().await;
     let admin = ledger.admin();
-    ledger.devnet.faults().slow_endorsements(Duration::from_hours(1));
+    ledger.devnet.faults().delay_endorsements(Duration::from_hours(1));
     let slow = tokio::time::timeout(Duration::from_millis(100), admin.endorse(QUERY, &[])).await;
     assert!(slow.is_err());
-    ledger.devnet.faults().slow_endorsements(Duration::ZERO);
+    ledger.devnet.faults().delay_endorsements(Duration::ZERO);
     assert!(admin.endorse(QUERY, &[]).await.is_ok());
 }

@@ -1,4 +1,7 @@
 //! Blocks with their transactions, validation codes and events.
+//!
+//! `Block::read` is called for each block that a peer delivers. After a [`ChainError`] from it or
+//! from the two checks below, the caller sets the peer aside and asks another one.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -108,7 +111,8 @@ impl ValidationCode {
         self == Self::VALID
     }
 
-    /// Returns whether the transaction can succeed if it is proposed again.
+    /// Returns whether the transaction failed only because of other transactions: it can succeed if
+    /// it is proposed again.
     pub fn is_conflict(self) -> bool {
         matches!(self, Self::MVCC_READ_CONFLICT | Self::PHANTOM_READ_CONFLICT)
     }
@@ -135,7 +139,9 @@ impl Block {
         BlockId { number: self.number, hash: self.hash }
     }
 
-    /// Reads a block that a peer delivered and checks the data hash in its header.
+    /// Reads a block that a peer delivered and checks the data hash in its header. Fails if the
+    /// hash differs, or if a part or a valid transaction cannot be read; an invalid transaction
+    /// that cannot be read is kept without content.
     pub(crate) fn read(block: &common::Block) -> Result<Self, ChainError> {
         let header = block
             .header
@@ -211,6 +217,7 @@ impl BlockTransaction {
         Ok(Self { index, tx_id: channel_header.tx_id, code, kind, timestamp, event })
     }
 
+    /// Returns an invalid entry without id, time and event.
     fn unreadable(index: u32, code: ValidationCode) -> Self {
         Self {
             index,
@@ -223,6 +230,7 @@ impl BlockTransaction {
     }
 }
 
+/// Returns the event of an endorsed transaction, or `None` if the transaction has none.
 fn event_of(transaction: &[u8]) -> Result<Option<ChaincodeEvent>, Unreadable> {
     let transaction = Transaction::decode(transaction)?;
     let [action] = transaction.actions.as_slice() else {
@@ -245,6 +253,7 @@ fn event_of(transaction: &[u8]) -> Result<Option<ChaincodeEvent>, Unreadable> {
     }))
 }
 
+/// Returns a slot of the block's metadata; empty if the block does not have the slot.
 fn metadata(block: &common::Block, index: BlockMetadataIndex) -> &[u8] {
     let index = usize::try_from(i32::from(index)).expect("the indexes are not negative");
     block
@@ -254,12 +263,14 @@ fn metadata(block: &common::Block, index: BlockMetadataIndex) -> &[u8] {
         .map_or(&[], Vec::as_slice)
 }
 
+/// Returns the commit hash, or `None` if the peer keeps none or it cannot be read.
 fn commit_hash(block: &common::Block) -> Option<Vec<u8>> {
     let wrapped = Metadata::decode(metadata(block, BlockMetadataIndex::CommitHash)).ok()?;
     (!wrapped.value.is_empty()).then_some(wrapped.value)
 }
 
-/// Checks that `block` has the known number and hash.
+/// Checks that `block` has the known number and hash. Called for the first block of each stream,
+/// and for blocks that peers are asked to confirm.
 pub(crate) fn check_same(known: BlockId, block: &Block) -> Result<(), ChainError> {
     if block.number != known.number {
         return Err(ChainError::Gap { expected: known.number, found: block.number });
@@ -274,7 +285,7 @@ pub(crate) fn check_same(known: BlockId, block: &Block) -> Result<(), ChainError
     Ok(())
 }
 
-/// Checks that `block` is the successor of `before`.
+/// Checks that `block` is the successor of `before`. Called for each further block of a stream.
 pub(crate) fn check_follows(before: BlockId, block: &Block) -> Result<(), ChainError> {
     if Some(block.number) != before.number.checked_add(1) {
         return Err(ChainError::Gap {

@@ -1,4 +1,5 @@
-//! Causes that an operator must remove before a call can succeed.
+//! Causes that an operator must remove before a call can succeed. `classify` finds them in the
+//! messages of peers; logs, metrics, findings and health checks name them.
 
 /// Why calls fail until an operator changes something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,7 +77,8 @@ const WORDS: [(&str, Cause); 12] = [
     ("unknown method", Cause::NotAPeer),
 ];
 
-/// Returns the cause of the first entry of the table that occurs in a text.
+/// Returns the cause of the first entry of the table that occurs in a text. `None` if no text
+/// proves a cause.
 pub(super) fn cause_in<'a, I>(texts: impl Fn() -> I) -> Option<Cause>
 where
     I: Iterator<Item = &'a str>,

@@ -1,16 +1,19 @@
-//! Classifies the answers of peers and orderers. Codes are misleading, so messages decide first.
+//! Classifies the answers of peers and orderers, for `LedgerError::from_status`. Codes are
+//! misleading, so messages decide first.
 
 use tonic::Code;
 
 use super::cause::{Cause, cause_in};
 use super::{EndorserDetail, OutcomeClass, Phase};
 
+/// The class of a failed call, with the fields of [`super::LedgerError`] of the same names.
 pub(super) struct Judgement {
     pub(super) class: OutcomeClass,
     pub(super) cause: Option<Cause>,
     pub(super) orderer_refused: bool,
 }
 
+/// The text that a gateway puts before the status of an orderer.
 const ORDERER_ANSWER: &str = "received unsuccessful response from orderer: status=";
 
 /// The text that a peer puts before the status and message of a contract.
@@ -19,6 +22,7 @@ const CHAINCODE_ANSWER: &str = "chaincode response ";
 /// The orderer's statuses about the bytes themselves. Other statuses may pass.
 const FINAL_ORDERER_STATUSES: [&str; 3] = ["BAD_REQUEST", "FORBIDDEN", "REQUEST_ENTITY_TOO_LARGE"];
 
+/// Returns the class and cause of a failed call. The texts come first, the code last.
 pub(super) fn judge(
     phase: Phase,
     code: Code,
@@ -52,6 +56,7 @@ pub(super) fn judge(
     Judgement { class, cause, orderer_refused: false }
 }
 
+/// Judges a Submit that an orderer answered with an error.
 fn judge_orderer(message: &str) -> Judgement {
     let status = message.split(ORDERER_ANSWER).nth(1).unwrap_or_default();
     let orderer_refused = FINAL_ORDERER_STATUSES.iter().any(|name| status.starts_with(name));
@@ -65,6 +70,7 @@ fn judge_orderer(message: &str) -> Judgement {
     Judgement { class, cause: None, orderer_refused }
 }
 
+/// Returns the class of a call whose texts match no rule.
 fn by_code(phase: Phase, code: Code, message: &str) -> OutcomeClass {
     match code {
         Code::OutOfRange | Code::ResourceExhausted
@@ -87,7 +93,8 @@ fn by_code(phase: Phase, code: Code, message: &str) -> OutcomeClass {
     }
 }
 
-/// Returns the status in "chaincode response 400, …". A status below 400 is not an error.
+/// Returns the status in "chaincode response 400, …", or `None` if the text has none. A status
+/// below 400 is not an error.
 pub(super) fn chaincode_status(text: &str) -> Option<i32> {
     let after = text.split(CHAINCODE_ANSWER).nth(1)?;
     let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;

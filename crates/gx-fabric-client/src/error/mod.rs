@@ -1,4 +1,8 @@
 //! Failures of calls to the ledger, by phase and by what can be done about them.
+//!
+//! Every call that fails returns a [`LedgerError`]. The gateway calls decide by its class whether
+//! to ask the next peer, the submitter whether to try or send again, and health checks show its
+//! text.
 
 mod cause;
 mod classify;
@@ -132,6 +136,7 @@ impl LedgerError {
         }
     }
 
+    /// Returns this error with the endpoint that was called.
     pub(crate) fn at(mut self, peer: &str) -> Self {
         self.peer = Some(peer.to_owned());
         self
@@ -166,7 +171,7 @@ impl LedgerError {
             .or_else(|| self.details.iter().find_map(|d| classify::chaincode_status(&d.message)))
     }
 
-    /// Returns what an operator can check.
+    /// Returns what an operator can check, or `None` if neither connection nor cause tells.
     pub fn hint(&self) -> Option<&'static str> {
         match self.connect {
             Some(fault) => Some(fault.hint()),
@@ -190,6 +195,7 @@ impl LedgerError {
     }
 }
 
+/// Returns the errors of other nodes in a status; empty if they cannot be read.
 fn decode_details(bytes: &[u8]) -> Vec<EndorserDetail> {
     let Ok(status) = google::rpc::Status::decode(bytes) else {
         return Vec::new();

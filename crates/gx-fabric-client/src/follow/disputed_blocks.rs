@@ -1,4 +1,5 @@
-//! Checks that our peers still agree on the last block that was delivered.
+//! Checks that our peers still agree on the last block that was delivered. A follower starts the
+//! task if we have several peers.
 
 use std::sync::Arc;
 
@@ -12,7 +13,8 @@ use crate::ledger::Ledger;
 use crate::peer::Peer;
 
 /// Compares the last block with all our peers, at an interval and when a peer's time aside is over.
-/// Ends when most of them contradict it or all show a wrong chain.
+/// If most of them contradict it or all show a wrong chain, sends the error, which ends the
+/// follower's reader, and returns.
 pub(super) async fn watch_disputes(
     ledger: Ledger,
     at: watch::Receiver<BlockId>,

@@ -1,4 +1,6 @@
-//! Follows the chain: delivers and verifies the blocks after a known block, through outages.
+//! Follows the chain: delivers and verifies the blocks after a known block, through outages. The
+//! projector, a rebuild and the benchmarks follow; after an error of [`Follower::next`] they start
+//! again from their last block or give up.
 
 mod disputed_blocks;
 mod reader;
@@ -91,7 +93,7 @@ impl Follower {
         next
     }
 
-    /// Returns the next block if it has already arrived.
+    /// Returns the next block, or `None` if none has arrived yet. An error is final.
     pub fn try_next(&mut self) -> Result<Option<Block>, ChainError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());

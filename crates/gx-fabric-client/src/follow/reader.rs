@@ -1,4 +1,5 @@
-//! Reads blocks from one peer after the other.
+//! The background task of a follower: reads blocks from one peer after the other. Started by
+//! `Follower::start`.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub(super) struct Delivered {
     pub(super) state: watch::Sender<FollowState>,
 }
 
-/// The background task of a follower.
+/// The task's channels to its follower, and what the peers have done so far.
 pub(super) struct Reader {
     ledger: Ledger,
     to: Delivered,
@@ -72,7 +73,8 @@ impl Reader {
         }
     }
 
-    /// Reads until the follower is dropped or no peer can be followed.
+    /// Reads until the follower is dropped or no peer can be followed. In the second case the
+    /// follower gets the error as its last item.
     pub(super) async fn run(mut self) {
         let peers: Vec<Arc<Peer>> = self.ledger.trusted().to_vec();
         loop {
@@ -116,7 +118,7 @@ impl Reader {
     }
 
     /// Returns the next peer that has not failed in this round: first one without a wrong chain,
-    /// then one whose time aside is over.
+    /// then one whose time aside is over. `None` ends the round.
     fn choose(&self, peers: &[Arc<Peer>]) -> Option<usize> {
         let order = (0..peers.len()).map(|step| (self.next_peer + step) % peers.len());
         let mut left = order.filter(|index| self.silent[*index].is_none());
@@ -125,7 +127,7 @@ impl Reader {
     }
 
     /// Sets a peer aside. If it contradicts the last block, asks all our peers, because it may be
-    /// right.
+    /// right. The error ends the follower.
     async fn reject(
         &mut self,
         peer: &Peer,
@@ -153,6 +155,7 @@ impl Reader {
         let _ = self.to.blocks.send(Err(failure)).await;
     }
 
+    /// Shows in the follower's state that no stream is open.
     fn disconnected(&self, error: Option<LedgerError>) {
         self.to.state.send_modify(|state| {
             state.peer = None;
@@ -161,6 +164,7 @@ impl Reader {
         });
     }
 
+    /// Reports a stream that was lost, and pauses before the next one.
     async fn pause_after(&mut self, peer: &Peer, error: Option<LedgerError>) {
         if let Some(error) = &error {
             count_failure(error);
@@ -184,6 +188,7 @@ impl Reader {
         tokio::time::sleep(pause).await;
     }
 
+    /// Delivers the blocks of one peer until its stream ends.
     async fn read_from(&mut self, peer: &Peer) -> StreamEnd {
         // The known block is requested again: its hash shows that this is the same chain.
         let known = self.at();
@@ -228,7 +233,8 @@ impl Reader {
         }
     }
 
-    /// Waits for block `due`, but not for long if another peer already has it.
+    /// Waits for block `due`, but not for long if another peer already has it. Breaks with the end
+    /// of the stream. The caller checks the block.
     async fn receive(
         &mut self,
         stream: &mut BlockStream,

@@ -1,4 +1,5 @@
-//! Identities: an MSP id with a certificate and its private key.
+//! Identities: an MSP id with a certificate and its private key. `Profile::identity` reads them at
+//! the start, and each proposal, envelope and request for blocks is signed by one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -100,7 +101,7 @@ impl Identity {
         self.0.facts.not_after
     }
 
-    /// Returns the role that the contracts see in the certificate.
+    /// Returns the role that the contracts see in the certificate, or `None` if they see none.
     pub fn role(&self) -> Option<SignerRole> {
         self.0.facts.role
     }
@@ -138,6 +139,7 @@ impl fmt::Debug for Identity {
     }
 }
 
+/// Reads the one P-256 key of a text.
 fn read_key(private_key_pem: &str) -> Result<EcdsaKeyPair, PemError> {
     let key = private_key_in(private_key_pem)?;
     EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, key.der()).map_err(

@@ -1,4 +1,7 @@
 //! Compares the chains of our peers. Each peer's answer counts for or against that peer alone.
+//!
+//! The projector and the submitter compare at the start, a follower after a peer contradicted the
+//! last block. A peer that shows a broken block, or another one than the known block, is set aside.
 
 use std::sync::Arc;
 
@@ -84,7 +87,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`StreamError`] if no peer has it. A peer that shows another block in its place is set
-    /// aside.
+    /// aside. See [`Ledger::block`] for the kinds.
     pub async fn known_block(&self, known: BlockId) -> Result<Block, StreamError> {
         self.first_that_shows(known.number, |block| check_same(known, block)).await
     }
@@ -152,7 +155,7 @@ impl Ledger {
 
     /// Asks all our peers at once for the known blocks, or for block 0 if none is known. After one
     /// agrees, the others get `height_timeout` to answer, so that a frozen peer does not delay the
-    /// start.
+    /// start. A peer whose time aside is not over counts as wrong without being asked.
     async fn ask_all(&self, known: &[BlockId]) -> Vec<PeerAnswer> {
         let mut answers: Vec<PeerAnswer> = Vec::new();
         let mut questions = JoinSet::new();
@@ -182,6 +185,7 @@ impl Ledger {
         }
     }
 
+    /// Asks one peer for the known blocks in order, or for block 0 if none is known.
     async fn ask(&self, peer: &Peer, known: &[BlockId]) -> PeerAnswer {
         let Some((last, before)) = known.split_last() else {
             return self.show(peer, 0, |_| Ok(())).await;
@@ -198,6 +202,7 @@ impl Ledger {
         self.show(peer, last.number, |block| check_same(*last, block)).await
     }
 
+    /// Reads a block from a peer, checks it, and records the result for that peer.
     async fn show(
         &self,
         peer: &Peer,
@@ -219,7 +224,7 @@ impl Ledger {
     }
 }
 
-/// Returns the peer and the hash of the block that it showed.
+/// Returns the peer and the hash of the block that it showed, or `None` if it showed no block.
 fn shown_by<'a>((one, peer): (&PeerAnswer, &'a Arc<Peer>)) -> Option<(&'a str, [u8; 32])> {
     match one {
         PeerAnswer::Agrees(block) => Some((peer.endpoint(), block.hash)),

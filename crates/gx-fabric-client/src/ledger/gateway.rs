@@ -1,4 +1,7 @@
 //! Calls to the gateway: evaluate, endorse, submit, commit status.
+//!
+//! The submitter endorses and submits; the projector evaluates to compare the read model with the
+//! ledger. Each call tries our peers in turn until one serves it.
 
 use std::future::Future;
 use std::sync::atomic::Ordering;
@@ -126,8 +129,9 @@ impl Ledger {
         })
     }
 
-    /// Submits an endorsed envelope to the orderer. Success does not mean that it commits. The same
-    /// bytes may be submitted any number of times.
+    /// Submits an endorsed envelope to the orderer. Success does not mean that it commits, and only
+    /// some errors mean that it does not ([`LedgerError::class`]). The same bytes may be submitted
+    /// any number of times.
     pub async fn submit(&self, tx_id: &str, envelope: &[u8]) -> Result<(), LedgerError> {
         let envelope = Envelope::decode(envelope).map_err(|error| {
             let reason = format!("the bytes are not an envelope: {error}");
@@ -234,6 +238,7 @@ impl Ledger {
         Err(failure.unwrap_or_else(|| self.nobody_to_call()))
     }
 
+    /// Returns the error of a call for which no peer could be asked.
     fn nobody_to_call(&self) -> LedgerError {
         let reasons: Vec<String> = self
             .peers()

@@ -1,4 +1,4 @@
-//! The ledger client.
+//! The ledger client. Each process that uses a ledger makes one [`Ledger`] at its start.
 
 mod confirming;
 mod gateway;
@@ -37,6 +37,7 @@ struct Inner {
     /// The peers, those of the reader's organisation first; the first `own` of them are trusted.
     peers: Vec<Arc<Peer>>,
     own: usize,
+    /// The index of the peer that gateway calls try first.
     preferred: AtomicUsize,
     tls_cert_hash: Vec<u8>,
 }
@@ -44,6 +45,9 @@ struct Inner {
 impl Ledger {
     /// Checks the settings without connecting. `reader` signs evaluations and block requests. The
     /// caller must seed `rng`, which must be cryptographic. Must be called in a Tokio runtime.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the setting that cannot be used.
     pub fn new(
         config: LedgerConfig,
         reader: Identity,
@@ -96,6 +100,7 @@ impl Ledger {
         self.0.peers.iter().map(|peer| peer.state()).collect()
     }
 
+    /// Returns the peers of the reader's organisation.
     pub(crate) fn trusted(&self) -> &[Arc<Peer>] {
         &self.0.peers[..self.0.own]
     }
@@ -113,6 +118,8 @@ impl Ledger {
         use_rng(&mut self.0.rng.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Returns a signed proposal. Fails if the function has no contract or the certificate has
+    /// expired.
     pub(crate) fn sign_call(
         &self,
         phase: Phase,
@@ -137,6 +144,7 @@ impl Ledger {
         Ok(SignedCall::new(signer, &context, &self.0.chaincode, function, args))
     }
 
+    /// Returns the time and a new nonce for one signature.
     pub(crate) fn signing_context(&self) -> SigningContext<'_> {
         let mut nonce = [0; NONCE_BYTES];
         self.with_rng(|rng| rng.fill_bytes(&mut nonce));

@@ -1,4 +1,5 @@
-//! Reads the chain: single blocks, heights and streams.
+//! Reads the chain: single blocks, heights and streams. Called by the workers, by a follower and by
+//! [`Ledger::preflight`].
 
 use std::sync::Arc;
 
@@ -34,7 +35,8 @@ impl Ledger {
     /// Returns a block that exists, from our first peer that shows an intact one.
     ///
     /// # Errors
-    /// [`StreamError::Chain`] if a peer shows a broken block and no other peer has the block.
+    /// If no peer has an intact block: [`StreamError::Chain`] if a peer of ours is set aside, and
+    /// [`StreamError::Ledger`] if none is.
     pub async fn block(&self, number: u64) -> Result<Block, StreamError> {
         self.first_that_shows(number, |_| Ok(())).await
     }
@@ -94,10 +96,12 @@ impl Ledger {
         self.open(peer, from).accountable(Arc::clone(peer))
     }
 
+    /// Returns a stream of the blocks from a number on, for a caller that judges the peer itself.
     pub(crate) fn open(&self, peer: &Peer, from: u64) -> BlockStream {
         BlockStream::open(peer, self.seek(&self.0.reader, deliver::from(from)))
     }
 
+    /// Reads one block from a peer and counts a failed call.
     pub(super) async fn block_from(&self, peer: &Peer, number: u64) -> Result<Block, StreamError> {
         let block = self.try_block_from(peer, number).await;
         if let Err(StreamError::Ledger(error)) = &block {
@@ -126,6 +130,7 @@ impl Ledger {
         }
     }
 
+    /// Returns a signed request for these blocks.
     pub(crate) fn seek(
         &self,
         signer: &Identity,

@@ -1,4 +1,5 @@
-//! Names the peers that do not answer, if a gateway does not name them.
+//! Names the peers that do not answer, if a gateway does not name them. Called by
+//! [`Ledger::endorse`] after each failure.
 
 use tonic::Code;
 
@@ -8,7 +9,8 @@ use crate::outcome_class::OutcomeClass;
 
 impl Ledger {
     /// Adds the configured peers that do not answer to an endorsement error. A gateway that ignores
-    /// such a peer says only that no combination of peers satisfies the policy.
+    /// such a peer says only that no combination of peers satisfies the policy. Other errors are
+    /// returned unchanged.
     pub(super) async fn name_silent(&self, mut error: LedgerError) -> LedgerError {
         let unnamed = error.phase == Phase::Endorse
             && error.class == OutcomeClass::Unavailable

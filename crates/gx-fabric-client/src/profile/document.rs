@@ -1,4 +1,5 @@
-//! The structure of a connection profile file.
+//! The structure of a connection profile file. `Profile::parse` reads it; a value of the wrong type
+//! or an unknown name under `x-gx` is `ProfileError::Malformed`.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,7 @@
 //! The connection profile: Fabric's common format with a section `x-gx` for GX. The files that it
 //! names are read only when they are needed, so files that other settings replace need not exist.
-//! Called by each command of `gx` that uses a ledger, and by gx-bench.
+//! Called by each command of `gx` that uses a ledger, and by gx-bench. All errors and findings are
+//! for the operator.
 
 mod document;
 mod reading;
@@ -170,11 +171,12 @@ impl Profile {
         })
     }
 
-    /// Returns the signer of a role: its own, or else the admin.
+    /// Returns the signer of a role: its own, or else the admin. `None` if neither is configured.
     pub fn signer(&self, role: SignerRole) -> Option<&CredentialSource> {
         self.own_signer(role).or(self.signers.admin.as_ref())
     }
 
+    /// Returns the signer that is configured for the role itself.
     fn own_signer(&self, role: SignerRole) -> Option<&CredentialSource> {
         match role {
             SignerRole::SuperAdmin => self.signers.super_admin.as_ref(),
@@ -204,7 +206,8 @@ impl Profile {
         })
     }
 
-    /// Returns the findings about the certificate of a role's signer, without calling a peer.
+    /// Returns the findings about the certificate of a role's signer, without calling a peer. Empty
+    /// if nothing is wrong with it.
     pub fn certificate_findings(
         &self,
         role: SignerRole,
@@ -246,22 +249,30 @@ impl Profile {
                 Some(_) => Severity::Refused,
                 None => Severity::Warning,
             };
-            let lacks = format!(
-                "the certificate of {} does not carry the role {}, as gxc_role or as the unit \
-                 admin: the contracts will refuse what it signs",
-                facts.subject,
-                role.attribute()
-            );
+            let lacks = if facts.has_malformed_attributes {
+                format!(
+                    "the attribute gxc_role in the certificate of {} cannot be read: enrol it \
+                     again, or the contracts will refuse what it signs",
+                    facts.subject
+                )
+            } else {
+                format!(
+                    "the certificate of {} does not carry the role {}, as gxc_role or as the unit \
+                     admin: the contracts will refuse what it signs",
+                    facts.subject,
+                    role.attribute()
+                )
+            };
             findings.push(found(severity, "role_missing", lacks));
         }
-        if !development && facts.development {
+        if !development && facts.is_from_devnet {
             let reason = format!(
                 "{} is a development ledger's authority; its keys are public: use your own network's identities",
                 facts.issuer
             );
             findings.push(found(Severity::Refused, "development_identity", reason));
         }
-        if !development && facts.self_issued {
+        if !development && facts.is_self_issued {
             let reason = format!(
                 "the certificate of {} is self-signed: use one that your organisation's authority issued",
                 facts.subject

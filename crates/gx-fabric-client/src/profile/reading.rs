@@ -1,4 +1,5 @@
-//! Converts a profile document to a profile. All mistakes are reported at once.
+//! Converts a profile document to a profile, for `Profile::parse`. All mistakes are reported at
+//! once, in one `ProfileError::Wrong`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,6 +14,7 @@ use super::{
 };
 use crate::config::LedgerLimits;
 
+/// Returns the profile. `channel_that_wins` replaces the channel of the document.
 pub(super) fn profile_of(
     document: Document,
     folder: &Path,
@@ -53,8 +55,10 @@ pub(super) fn profile_of(
     Ok(Profile { msp_id, peers: sources, channel, chaincode, signers, client_tls, limits })
 }
 
+/// Collects the mistakes. `None` from one of its methods is an entry that is wrong or absent.
 struct Reader<'a> {
     folder: &'a Path,
+    /// The mistakes that were found so far; a profile with mistakes is not returned.
     wrong: Vec<String>,
 }
 
@@ -204,7 +208,7 @@ impl Reader<'_> {
     }
 }
 
-/// Returns the name if there is exactly one.
+/// Returns the name if there is exactly one, and `None` otherwise.
 fn only_name<T>(named: &BTreeMap<String, T>) -> Option<String> {
     let mut names = named.keys();
     names.next().filter(|_| names.next().is_none()).cloned()

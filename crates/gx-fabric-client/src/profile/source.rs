@@ -1,4 +1,5 @@
-//! Where keys and certificates are, and the settings that say so.
+//! Where keys and certificates are, and the settings that say so. `Profile::identity` and
+//! `Profile::ledger_config` read them; each failure is a finding that prevents the start.
 
 use std::fs;
 use std::path::PathBuf;

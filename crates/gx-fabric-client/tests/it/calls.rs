@@ -124,7 +124,7 @@ async fn a_submission_without_an_answer_ends_unknown_at_its_deadline() {
     let signer = world.identity(SignerRole::SuperAdmin);
     let endorsed =
         ledger.endorse(&signer, BOOTSTRAP, &strings(&[&fresh_id().to_string()])).await.unwrap();
-    world.devnet().faults().hang_submit_replies(1);
+    world.devnet().faults().withhold_submit_replies(1);
     let error = ledger.submit(&endorsed.tx_id, &endorsed.envelope).await.unwrap_err();
     assert_eq!((error.phase, error.class), (Phase::Submit, OutcomeClass::Unknown), "{error}");
     let status = ledger.commit_status(&signer, &endorsed.tx_id).await.unwrap();

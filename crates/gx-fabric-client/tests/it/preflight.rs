@@ -324,7 +324,7 @@ async fn a_slow_answer_hides_no_finding() {
         identity: stranger,
         signer_use: SignerUse::Submit,
     });
-    world.devnet().faults().slow_endorsements(Duration::from_secs(600));
+    world.devnet().faults().delay_endorsements(Duration::from_secs(600));
     let ledger = ledger(good.ledger_config(true).unwrap(), signers[0].identity.clone());
     let mut findings = Vec::new();
     let asking = ledger.preflight_into(&signers, STATUS, &mut findings);

@@ -1,4 +1,7 @@
 //! The hashes that Fabric computes over its encodings.
+//!
+//! The ledger client computes them to make transaction ids and to check blocks, the devnet also to
+//! make blocks.
 
 use sha2::{Digest, Sha256};
 

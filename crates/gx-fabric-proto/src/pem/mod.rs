@@ -1,4 +1,6 @@
-//! Reads PEM files with certificates and keys, and encodes them again.
+//! Reads PEM files with certificates and keys, and encodes them again. Called by the ledger client,
+//! the chaincode service and the devnet for each file of their settings; a [`PemError`] is shown to
+//! the operator instead of a start.
 //!
 //! A certificate is published: in every transaction, in a chaincode package, in TLS handshakes. The
 //! text of its file is never published, because the file may contain other things.
@@ -86,7 +88,8 @@ impl PemError {
         }
     }
 
-    /// Returns whether the error is about the key's file and not the certificate's.
+    /// Returns whether the error is about the key's file and not the certificate's, so that the
+    /// caller's message names the right file.
     pub fn is_about_key(&self) -> bool {
         self.code().starts_with("key_")
     }
@@ -271,7 +274,7 @@ impl TlsPair {
 }
 
 /// Returns the index of the one certificate that fits. The same certificate may be in the file
-/// twice.
+/// twice. Fails if none fits, or if different ones do.
 fn only_match(
     certificates: &[PemCertificate],
     fits: impl Fn(&X509Certificate<'_>) -> bool,
@@ -291,13 +294,14 @@ fn only_match(
     }
 }
 
-/// Returns all PEM blocks of a text.
+/// Returns all PEM blocks of a text. The error is the reason why one cannot be read.
 fn blocks_in(text: &str) -> Result<Vec<Pem>, String> {
     Pem::iter_from_buffer(text.as_bytes())
         .collect::<Result<_, _>>()
         .map_err(|error| error.to_string())
 }
 
+/// Describes the blocks of a text that lacks the wanted one, for the error message.
 fn what_is_in(blocks: &[Pem]) -> String {
     match blocks {
         [] => "it holds no PEM block at all".to_owned(),

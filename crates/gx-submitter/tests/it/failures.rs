@@ -52,7 +52,7 @@ async fn tries_that_die_in_the_middle_are_counted() {
     let person = desk.chain.person(1).await;
     let id = desk.enqueue_for(&person, &create(&person)).await;
     let faults = desk.chain.devnet.faults();
-    faults.slow_endorsements(Duration::from_secs(600));
+    faults.delay_endorsements(Duration::from_secs(600));
     for expected in 1..=4 {
         let mut mortal = submitter(&desk.chain, settings("mortal"));
         // Tries that ended, and the current one.
@@ -72,7 +72,7 @@ async fn tries_that_die_in_the_middle_are_counted() {
             done = tokio::time::timeout(BOUND, counted) => done.unwrap(),
         }
     }
-    faults.slow_endorsements(Duration::ZERO);
+    faults.delay_endorsements(Duration::ZERO);
     desk.submitter = submitter(&desk.chain, settings("mortal"));
     desk.drain().await;
     assert_eq!(desk.status(id).await, "DEAD");

@@ -23,7 +23,7 @@ async fn four_submitters_send_each_of_200_commands_once() {
         desk.enqueue_for(&person, &create(&person)).await;
         desk.enqueue_for(&person, &grant(&person)).await;
     }
-    desk.chain.devnet.faults().slow_endorsements(Duration::from_millis(40));
+    desk.chain.devnet.faults().delay_endorsements(Duration::from_millis(40));
     let workers: Vec<_> = ["a", "b", "c", "d"]
         .into_iter()
         .map(|name| {

@@ -36,7 +36,7 @@ async fn a_reply_that_never_comes_is_not_a_failure() {
     let mut desk = Desk::open().await;
     let person = desk.chain.person(1).await;
     let id = desk.enqueue_for(&person, &create(&person)).await;
-    desk.chain.devnet.faults().hang_submit_replies(1);
+    desk.chain.devnet.faults().withhold_submit_replies(1);
     desk.drain().await;
     assert_eq!(desk.status(id).await, "COMMITTED");
     assert_eq!(desk.effects("UserCreated").await, (1, 1));

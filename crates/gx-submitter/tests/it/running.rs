@@ -80,7 +80,7 @@ async fn a_stop_in_the_middle_of_a_slow_endorsement_leaves_nothing_half_done() {
     let desk = Desk::open().await;
     let person = desk.chain.person(1).await;
     let id = desk.enqueue_for(&person, &create(&person)).await;
-    desk.chain.devnet.faults().slow_endorsements(Duration::from_secs(4));
+    desk.chain.devnet.faults().delay_endorsements(Duration::from_secs(4));
     let stop = CancellationToken::new();
     let board = HealthBoard::new("outbox-submitter", desk.chain.clock.clone());
     let submit = gx_submitter::run(submitter(&desk.chain, settings("one")), stop.clone(), board);

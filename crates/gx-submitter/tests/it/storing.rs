@@ -63,7 +63,7 @@ async fn a_try_that_another_process_finds_is_charged() {
     for (round, people) in [&people[..1], &people[1..]].into_iter().enumerate() {
         let ids = desk.enqueue_creations(people).await;
         let faults = desk.chain.devnet.faults();
-        faults.slow_endorsements(Duration::from_secs(5));
+        faults.delay_endorsements(Duration::from_secs(5));
         let tries = r#"SELECT count(*) FROM "OutboxTry""#;
         let begun = async {
             while desk.chain.one(tries).await != "1" {
@@ -75,7 +75,7 @@ async fn a_try_that_another_process_finds_is_charged() {
             _ = desk.submitter.step() => panic!("the step ended"),
             begun = tokio::time::timeout(BOUND, begun) => begun.unwrap(),
         }
-        faults.slow_endorsements(Duration::ZERO);
+        faults.delay_endorsements(Duration::ZERO);
         desk.submitter = submitter(&desk.chain, settings("one"));
         desk.drain().await;
         for id in ids {

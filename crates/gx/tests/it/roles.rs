@@ -65,7 +65,7 @@ async fn a_stopping_submitter_leaves_no_lane_leased() {
     let _projector = Role::start("projector", &server.url(), &ledger.env());
     let mut submitter = Role::start("outbox-submitter", &server.url(), &ledger.env());
     submitter.wait_for_readyz(200).await;
-    ledger.faults().slow_endorsements(Duration::from_secs(2));
+    ledger.faults().delay_endorsements(Duration::from_secs(2));
     bootstrap(&server).await;
     let mut sql = PgConnection::connect(&server.url()).await.unwrap();
     wait_until_true(&mut sql, r#"SELECT EXISTS (SELECT FROM "OutboxTry")"#).await;
@@ -80,7 +80,7 @@ async fn a_stopping_submitter_leaves_no_lane_leased() {
     .unwrap();
     assert_eq!(leased, 0);
 
-    ledger.faults().slow_endorsements(Duration::ZERO);
+    ledger.faults().delay_endorsements(Duration::ZERO);
     let _successor = Role::start("outbox-submitter", &server.url(), &ledger.env());
     wait_until_true(
         &mut sql,

@@ -1,5 +1,5 @@
-//! The connection of one peer to a service. A transaction makes it if there is none or if it was
-//! lost.
+//! The connection of one peer to a service. Each transaction asks for its stream; the connection is
+//! made if there is none or if it was lost.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,6 +12,7 @@ use super::target::ChaincodeService;
 /// Time limit for a service to register after it is connected (`chaincode.startuptimeout`).
 const REGISTRATION_TIMEOUT: Duration = Duration::from_mins(5);
 
+/// The last stream of one peer to one service, and how to open another.
 #[derive(Debug)]
 pub(super) struct Connection {
     target: Arc<ChaincodeService>,
@@ -27,6 +28,7 @@ struct Launch {
     stream: Option<Arc<Stream>>,
     /// The id with which the service registered last.
     id: Option<String>,
+    /// The error of the last attempt that failed.
     last_error: String,
 }
 
@@ -37,7 +39,8 @@ impl Connection {
     }
 
     /// Returns the stream to the chaincode, and connects if there is none. Callers during an
-    /// attempt share its stream or its error.
+    /// attempt share its stream or its error. The error is a peer's message; the next transaction
+    /// tries again.
     pub(super) fn stream(&self) -> Result<Arc<Stream>, String> {
         let before = self.failures.load(Ordering::SeqCst);
         let mut launch = self.launch.lock().expect("no holder of this lock can panic");
@@ -62,6 +65,7 @@ impl Connection {
         }
     }
 
+    /// Connects and waits for the registration.
     async fn launch(&self) -> Result<Arc<Stream>, NoStream> {
         let stopping = &self.context.stopping;
         let launched = async {

@@ -1,4 +1,5 @@
 //! The execution of one chaincode call: sends it, serves its requests, and returns its answer.
+//! Called by `Service::invoke`, on a thread that may block.
 
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -18,7 +19,8 @@ use crate::ledger::Simulation;
 const EXECUTION_TIMEOUT: &str = "timeout expired while executing transaction";
 
 impl Execution<'_> {
-    /// Executes the call over this stream. The error is a peer's message.
+    /// Executes the call over this stream. The error is a peer's message: the stream has ended, the
+    /// time limit has passed, or the answer is malformed.
     pub(super) fn run(
         &self,
         stream: &Arc<Stream>,

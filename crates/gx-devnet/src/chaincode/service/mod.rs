@@ -1,5 +1,5 @@
 //! A chaincode that runs as a service. The ledger connects to it, as a peer does, and speaks the
-//! peer's side of the shim protocol.
+//! peer's side of the shim protocol. `Chaincodes::invoke` calls [`Service::invoke`].
 //!
 //! A transaction is simulated on the thread of its caller, which sends the call and then serves the
 //! chaincode's requests until the answer arrives. A task of the runtime receives the messages of
@@ -80,7 +80,8 @@ impl Service {
         calls.acquire_owned().await.expect("nothing closes the semaphore of a service")
     }
 
-    /// Executes one call. The error is a peer's message.
+    /// Executes one call. The error is a peer's message: there is no stream, or the call failed on
+    /// it.
     pub(super) fn invoke(
         &self,
         chaincodes: &Chaincodes,
@@ -96,6 +97,7 @@ impl Service {
             .map_err(|error| format!("error sending: {error}"))
     }
 
+    /// Returns the connection of this peer.
     fn connection(&self, peer: usize) -> Arc<Connection> {
         let mut connections = self.connections.lock().expect("no holder of this lock can panic");
         let connection = connections.entry(peer).or_insert_with(|| {

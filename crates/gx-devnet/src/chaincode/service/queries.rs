@@ -1,4 +1,5 @@
-//! The results of range and history queries, which a chaincode gets in portions.
+//! The results of range and history queries, which a chaincode gets in portions. `Requests` opens,
+//! reads and closes them for a chaincode.
 
 use std::collections::HashMap;
 
@@ -88,7 +89,7 @@ impl Queries {
         self.portion(id, Query { rows, pending: None, count: 0 }, namespace, simulation)
     }
 
-    /// Returns the next portion, or `None` if no such query is open.
+    /// Returns the next portion, or `None` if no such query is open; the request then fails.
     pub(super) fn next(
         &mut self,
         id: &str,
@@ -99,6 +100,7 @@ impl Queries {
         self.portion(id, query, namespace, simulation).map(Some)
     }
 
+    /// Forgets a query. It may have ended before.
     pub(super) fn close(&mut self, id: &str) {
         self.open.remove(id);
     }

@@ -1,4 +1,5 @@
-//! Serves the requests of a chaincode during a transaction.
+//! Serves the requests of a chaincode during a transaction. `Execution::run` passes each one to
+//! [`Requests::serve`].
 
 use std::borrow::Cow;
 
@@ -30,7 +31,8 @@ impl<'a> Requests<'a> {
         Self { execution, simulation, queries: Queries::default() }
     }
 
-    /// Serves a request and returns the payload of the answer. The error is a peer's message.
+    /// Serves a request and returns the payload of the answer. The error is a peer's message, which
+    /// is sent to the chaincode; the transaction continues.
     pub(super) fn serve(&mut self, request: &ChaincodeMessage) -> Result<Vec<u8>, String> {
         let payload = request.payload.as_slice();
         match request.r#type() {
@@ -150,6 +152,7 @@ impl<'a> Requests<'a> {
         Ok(collection.is_held_by(self.execution.call.msp_id))
     }
 
+    /// Refuses a creator who may not write to the collection.
     fn check_writable(&self, name: &str) -> Result<(), String> {
         if self.collection(name)?.admits_writer(self.execution.call.creator) {
             Ok(())
@@ -158,7 +161,8 @@ impl<'a> Requests<'a> {
         }
     }
 
-    /// Returns a collection whose access rights apply to the creator.
+    /// Returns a collection whose access rights apply to the creator. The error is that there is no
+    /// such collection, or that the call initialises the chaincode.
     fn collection(&self, name: &str) -> Result<Cow<'_, Collection>, String> {
         self.check_no_init()?;
         if let Some(found) = self.find(name) {
@@ -182,6 +186,7 @@ impl<'a> Requests<'a> {
         self.execution.chaincodes.get(self.execution.namespace)?.collections.get(name)
     }
 
+    /// Refuses private data in a call that initialises the chaincode.
     fn check_no_init(&self) -> Result<(), String> {
         match self.execution.kind {
             CallKind::Transaction => Ok(()),
@@ -270,6 +275,7 @@ impl<'a> Requests<'a> {
         Ok(QueryResponse { id: asked.id.clone(), ..Default::default() }.encode_to_vec())
     }
 
+    /// Calls another chaincode in the same simulation. Its failure is part of the answer.
     fn invoke(&mut self, asked: ChaincodeSpec) -> Result<Vec<u8>, String> {
         let Execution { call, chaincodes, .. } = self.execution;
         let named = asked.chaincode_id.unwrap_or_default().name;

@@ -1,4 +1,5 @@
 //! The stream to one chaincode: registration, then the messages of many transactions.
+//! `Connection::launch` opens it with [`open`].
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,7 +51,8 @@ pub(super) struct TransactionStream {
     is_busy: Arc<AtomicBool>,
 }
 
-/// Waits until the chaincode registers, and sends it the features of this peer.
+/// Waits until the chaincode registers, and sends it the features of this peer. The error is a
+/// peer's message.
 pub(super) async fn open(
     mut client: ChaincodeClient<Channel>,
     stopping: CancellationToken,
@@ -76,6 +78,7 @@ pub(super) async fn open(
     Ok(stream)
 }
 
+/// Waits for the registration and returns the id of the chaincode.
 async fn registration(incoming: &mut Streaming<ChaincodeMessage>) -> Result<String, String> {
     loop {
         let message = incoming.message().await.map_err(|status| received_badly(&status))?;
@@ -103,7 +106,8 @@ async fn registration(incoming: &mut Streaming<ChaincodeMessage>) -> Result<Stri
     }
 }
 
-/// Passes every message to its transaction until the stream ends.
+/// Passes every message to its transaction until the stream ends; then all waiting transactions
+/// fail.
 async fn receive(
     stream: Arc<Stream>,
     mut incoming: Streaming<ChaincodeMessage>,
@@ -138,11 +142,13 @@ async fn receive(
 }
 
 impl Stream {
+    /// Returns whether the stream can be used. If not, the next transaction opens another one.
     pub(super) fn is_open(&self) -> bool {
         self.calls().is_some()
     }
 
-    /// Registers a transaction with the stream. The error is a peer's message.
+    /// Registers a transaction with the stream. The error is a peer's message: the stream has
+    /// ended, or the transaction is already running.
     pub(super) fn begin(self: &Arc<Self>, of: &ChannelHeader) -> Result<TransactionStream, String> {
         let key = (of.channel_id.clone(), of.tx_id.clone());
         let (messages, incoming) = mpsc::channel();
@@ -235,6 +241,7 @@ pub(super) fn refusal(request: &ChaincodeMessage, reason: &str) -> ChaincodeMess
     }
 }
 
+/// Returns whether a message asks the peer for something during a transaction.
 fn is_request(kind: Type) -> bool {
     match kind {
         Type::GetState
@@ -265,6 +272,7 @@ fn is_request(kind: Type) -> bool {
     }
 }
 
+/// Returns a peer's message for a stream that failed.
 fn received_badly(status: &tonic::Status) -> String {
     format!(
         "receive from chaincode support stream failed: rpc error: code = {:?} desc = {}",

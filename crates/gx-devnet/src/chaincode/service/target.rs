@@ -1,4 +1,5 @@
-//! The address of a chaincode service, and the connection to it.
+//! The address of a chaincode service, and the connection to it. `gx devnet` makes the services
+//! from its arguments; `Connection::launch` dials them.
 
 use std::error::Error;
 use std::io;
@@ -143,6 +144,7 @@ struct ConnectionJson {
     root_cert: String,
 }
 
+/// Returns the duration of a text like `10s` or `500ms`, or `None` if it is another text.
 fn duration(text: &str) -> Option<Duration> {
     if let Some(millis) = text.strip_suffix("ms") {
         return millis.parse().ok().map(Duration::from_millis);

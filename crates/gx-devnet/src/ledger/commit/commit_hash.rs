@@ -1,5 +1,8 @@
-//! The commit hash: a hash chain over validation codes and writes, computed as a real peer does. If
-//! two peers of a channel disagree about anything, their hashes differ.
+//! The commit hash: a hash chain over validation codes and writes. If two peers of a channel
+//! disagree about anything, their hashes differ.
+//!
+//! The committer records the writes of each block in [`BlockWrites`] and then computes the hash.
+//! The hashed bytes are those of a Fabric peer, so the messages below must not change.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +11,16 @@ use sha2::{Digest, Sha256};
 
 use crate::ledger::state::{CollectionName, Version};
 
+/// The writes of a block, as they are hashed.
 #[derive(Clone, PartialEq, Message)]
 struct Updates {
     #[prost(message, repeated, tag = "1")]
-    writes: Vec<Write>,
+    writes: Vec<HashedWrite>,
 }
 
+/// One write, as it is hashed.
 #[derive(Clone, PartialEq, Message)]
-struct Write {
+struct HashedWrite {
     #[prost(string, tag = "1")]
     namespace: String,
     #[prost(string, tag = "2")]
@@ -52,7 +57,8 @@ struct LastWrite {
 }
 
 impl BlockWrites {
-    pub(super) fn record(
+    /// Records a write to a public key; it replaces an earlier one of the block.
+    pub(super) fn record_public_write(
         &mut self,
         namespace: &str,
         key: &str,
@@ -64,8 +70,8 @@ impl BlockWrites {
         self.0.insert(written, LastWrite { version, value });
     }
 
-    /// Records a write to a collection, with the hashes of key and value.
-    pub(super) fn record_hash(
+    /// Records a write to a collection, with the hashes of key and value; `None` deletes the key.
+    pub(super) fn record_hashed_write(
         &mut self,
         collection: CollectionName<'_>,
         key_hash: &[u8],
@@ -80,7 +86,8 @@ impl BlockWrites {
         self.0.insert(written, LastWrite { version, value });
     }
 
-    /// Returns SHA-256 over the number of codes, the codes, the writes and the previous hash.
+    /// Returns SHA-256 over the number of codes, the codes, the writes and the commit hash of the
+    /// previous block.
     pub(super) fn commit_hash(self, codes: &[u8], previous: &[u8]) -> [u8; 32] {
         let mut hashed = Vec::new();
         prost::encode_length_delimiter(codes.len(), &mut hashed).expect("a vector grows as needed");
@@ -90,14 +97,15 @@ impl BlockWrites {
         Sha256::digest(&hashed).into()
     }
 
+    /// Encodes the writes in the order of their keys.
     fn into_bytes(self) -> Vec<u8> {
-        let mut last = (String::new(), String::new());
+        let mut previous_key = (String::new(), String::new());
         let writes = self.0.into_iter().map(|(written, LastWrite { version, value })| {
             // Namespace and collection are encoded only at their first key.
-            let is_same_namespace = written.namespace == last.0;
-            let is_same_collection = is_same_namespace && written.collection == last.1;
-            last = (written.namespace.clone(), written.collection.clone());
-            Write {
+            let is_same_namespace = written.namespace == previous_key.0;
+            let is_same_collection = is_same_namespace && written.collection == previous_key.1;
+            previous_key = (written.namespace.clone(), written.collection.clone());
+            HashedWrite {
                 namespace: if is_same_namespace { String::new() } else { written.namespace },
                 collection: if is_same_collection { String::new() } else { written.collection },
                 key: written.key,

@@ -1,5 +1,5 @@
-//! Validates and commits blocks. Only this module writes the chain. Several blocks are committed
-//! together with one wait for the disk.
+//! Validates and commits blocks, on the committing thread of the orderer. Only this module writes
+//! the chain. Several blocks are committed together with one wait for the disk.
 
 mod commit_hash;
 mod private;
@@ -69,7 +69,7 @@ impl Committer {
         self.tip.height
     }
 
-    /// Continues from the end of the chain that is in the store now.
+    /// Continues from the end of the chain that is in the store now, after a return to a snapshot.
     pub(super) fn resume(&mut self, store: &Store) -> Result<(), StoreError> {
         if let Some((number, block)) = store.newest_block()? {
             self.tip = tip_of(number, &block);
@@ -83,7 +83,8 @@ impl Committer {
         self.faults.orderer().end_streams();
     }
 
-    /// Commits one block for each batch; all become durable together. Returns the height.
+    /// Commits one block for each batch; all become durable together. Returns the height. After an
+    /// error nothing is committed, and the committing thread ends.
     pub(crate) fn commit(
         &mut self,
         store: &Store,
@@ -100,6 +101,7 @@ impl Committer {
         Ok(self.tip.height)
     }
 
+    /// Adds the block with these transactions to the batch and returns the new end of the chain.
     fn commit_block(
         &self,
         batch: &mut Batch<'_>,
@@ -134,6 +136,7 @@ impl Committer {
     }
 
     /// Validates one transaction at its place in the block, and applies its writes if it is valid.
+    /// Returns the validation code; an error is the store's.
     fn apply(
         &self,
         batch: &mut Batch<'_>,
@@ -159,7 +162,8 @@ impl Committer {
                 if valid {
                     write_all(batch, writes, version, sets)?;
                 }
-                let committing = PlacedTransaction { tx_id: &transaction.tx_id, at: version, valid };
+                let committing =
+                    PlacedTransaction { tx_id: &transaction.tx_id, at: version, valid };
                 private::commit(batch, writes, &committing, sets)?;
                 conflict.unwrap_or(TxValidationCode::Valid)
             }
@@ -184,6 +188,7 @@ pub(crate) struct Genesis<'a> {
 }
 
 impl Genesis<'_> {
+    /// Commits the genesis block and returns the end of the chain.
     fn commit(&self, batch: &mut Batch<'_>) -> Result<Tip, StoreError> {
         let now = self.clock.now();
         let timestamp = Timestamp {
@@ -204,12 +209,14 @@ impl Genesis<'_> {
     }
 }
 
+/// Returns the channel of the stored chain if it is not the wanted one.
 fn other_channel(store: &Store, wanted: &str) -> Result<Option<String>, StoreError> {
     let genesis = store.block(0)?.unwrap_or_default();
     let found = Block::decode(genesis.as_slice()).ok().and_then(|block| channel_of(&block));
     Ok(found.filter(|found| found != wanted))
 }
 
+/// Returns the end of a chain whose newest block is this one.
 fn tip_of(number: u64, block: &[u8]) -> Tip {
     let block = Block::decode(block).expect("the store holds the blocks that were put there");
     let commit_hash = commit_hash(&block).unwrap_or_default();
@@ -217,6 +224,7 @@ fn tip_of(number: u64, block: &[u8]) -> Tip {
     Tip { height: number + 1, hash, commit_hash }
 }
 
+/// Applies the public writes of a valid transaction.
 fn write_all(
     batch: &mut Batch<'_>,
     writes: &mut BlockWrites,
@@ -232,14 +240,14 @@ fn write_all(
                 Some(value) => batch.put(&set.namespace, &write.key, version, value)?,
                 None => batch.delete(&set.namespace, &write.key, version)?,
             }
-            writes.record(&set.namespace, &write.key, version, value);
+            writes.record_public_write(&set.namespace, &write.key, version, value);
         }
         for metadata in &set.keys.metadata_writes {
             // A key that does not exist or was just deleted has no metadata.
             let Some(current) = batch.get(&set.namespace, &metadata.key)? else { continue };
             batch.put(&set.namespace, &metadata.key, version, &current.value)?;
             batch.put_metadata(&set.namespace, metadata)?;
-            writes.record(&set.namespace, &metadata.key, version, Some(current.value));
+            writes.record_public_write(&set.namespace, &metadata.key, version, Some(current.value));
         }
     }
     Ok(())

@@ -41,7 +41,7 @@ pub(super) fn commit(
     batch.private()?.remove_transient(transaction.tx_id)
 }
 
-/// Returns the private writes that have this hash.
+/// Returns the private writes that have this hash, or `None` if they were not kept here.
 fn private_set(
     transient: &TxPvtReadWriteSet,
     collection: CollectionName<'_>,
@@ -54,6 +54,7 @@ fn private_set(
     if hash_of(&set.rwset) == hash { KvrwSet::decode(set.rwset.as_slice()).ok() } else { None }
 }
 
+/// Commits the changes to one collection. `private` is `None` if the writes are missing.
 fn commit_collection(
     batch: &mut Batch<'_>,
     writes: &mut BlockWrites,
@@ -86,6 +87,7 @@ fn commit_collection(
     Ok(())
 }
 
+/// Applies the public hashes.
 fn apply_hashes(
     tables: &mut PrivateTables<'_>,
     writes: &mut BlockWrites,
@@ -97,16 +99,17 @@ fn apply_hashes(
         let deletes = write.is_delete || write.is_purge;
         let hash = (!deletes).then_some(write.value_hash.as_slice());
         tables.put_hash(collection, &write.key_hash, at, hash)?;
-        writes.record_hash(collection, &write.key_hash, at, hash.map(<[u8]>::to_vec));
+        writes.record_hashed_write(collection, &write.key_hash, at, hash.map(<[u8]>::to_vec));
     }
     for metadata in &keys.metadata_writes {
         if let Some(hash) = tables.put_metadata(collection, metadata, at)? {
-            writes.record_hash(collection, &metadata.key_hash, at, Some(hash));
+            writes.record_hashed_write(collection, &metadata.key_hash, at, Some(hash));
         }
     }
     Ok(())
 }
 
+/// Applies the private values.
 fn apply_values(
     tables: &mut PrivateTables<'_>,
     at: Version,

@@ -1,4 +1,5 @@
-//! The rule by which blocks are cut.
+//! The rule by which blocks are cut. An option of the ledger, which the orderer obeys and the
+//! channel's configuration shows.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -21,7 +22,8 @@ pub enum BlockCutting {
     Manual,
 }
 
-/// Parses `at-once`, `by-hand`, or `batch:COUNT:BYTES:MILLISECONDS`.
+/// Parses `at-once`, `by-hand`, or `batch:COUNT:BYTES:MILLISECONDS`. The error is for the command
+/// line.
 impl FromStr for BlockCutting {
     type Err = String;
 

@@ -1,5 +1,6 @@
-//! The configuration tree of groups, values and policies. Its maps are ordered, unlike those of the
-//! generated messages, so that the same configuration always has the same bytes.
+//! The configuration tree of groups, values and policies, for [`super::config_envelope`]. Its maps
+//! are ordered, unlike those of the generated messages, so that the same configuration always has
+//! the same bytes.
 
 use std::collections::BTreeMap;
 
@@ -117,6 +118,7 @@ fn orderer(config: &ChannelConfig) -> Group {
         .group("OrdererOrg", own)
 }
 
+/// Returns the cutting rule in the form of the configuration.
 fn batches(cutting: &BlockCutting) -> (BatchSize, BatchTimeout) {
     let (count, bytes, timeout) = match cutting {
         BlockCutting::Immediate => (1, MAX_BYTES, "0s".to_owned()),
@@ -135,11 +137,13 @@ fn batches(cutting: &BlockCutting) -> (BatchSize, BatchTimeout) {
     (size, BatchTimeout { timeout })
 }
 
+/// Returns the anchor peer at `host:port`, or `None` if the address is another text.
 fn anchor(address: &str) -> Option<AnchorPeer> {
     let (host, port) = address.rsplit_once(':')?;
     Some(AnchorPeer { host: host.to_owned(), port: port.parse().ok()? })
 }
 
+/// Returns the definition of an organisation.
 fn msp(organization: &OrganizationConfig) -> MspConfig {
     let root = organization.root_pem.clone().into_bytes();
     let unit = |unit: &str| {
@@ -186,6 +190,7 @@ impl Group {
         self.value("Capabilities", &Capabilities { capabilities })
     }
 
+    /// Adds a policy that is satisfied if `sub_policy` is, in any or in most of the groups below.
     fn implicit(self, name: &str, rule: Rule, sub_policy: &str) -> Self {
         let value = ImplicitMetaPolicy { sub_policy: sub_policy.to_owned(), rule: rule.into() };
         self.policy(name, PolicyType::ImplicitMeta, &value)

@@ -1,4 +1,5 @@
-//! The channel configuration in the genesis block.
+//! The channel configuration in the genesis block. The committer writes it when it begins a chain;
+//! a later start does not read it.
 
 mod cutting;
 mod groups;

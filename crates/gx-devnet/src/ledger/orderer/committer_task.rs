@@ -1,5 +1,5 @@
-//! Tasks of the committing thread other than committing blocks. They run between two blocks, so
-//! nobody sees a change that is half done.
+//! Tasks of the committing thread other than committing blocks: the control endpoint and `Devnet`
+//! request them. They run between two blocks, so nobody sees a change that is half done.
 
 use tokio::sync::{oneshot, watch};
 
@@ -62,6 +62,8 @@ impl Orderer {
         self.run(Pending::CutDue, move |_, store, _| store.delete_snapshot(id)).await?
     }
 
+    /// Runs a task and returns its result. The error means that the ledger is stopping or has
+    /// failed.
     async fn run<R: Send + 'static>(
         &self,
         pending: Pending,

@@ -1,4 +1,5 @@
-//! Cuts blocks of submitted envelopes and passes them to the committing thread.
+//! Cuts blocks of submitted envelopes and passes them to the committing thread. The gateway and the
+//! orderer's own service submit.
 
 mod committer_task;
 
@@ -73,7 +74,8 @@ impl Orderer {
         Ok((Self { queue, tasks }, thread))
     }
 
-    /// Queues an envelope in memory. Success does not mean that it commits.
+    /// Queues an envelope in memory. Success does not mean that it commits; after an error it never
+    /// does.
     pub(crate) async fn submit(&self, envelope: Validated) -> Result<(), OrdererGone> {
         self.queue.send(envelope).await.map_err(|_| OrdererGone)
     }
@@ -84,6 +86,7 @@ impl Orderer {
     }
 }
 
+/// Commits blocks and runs tasks until the cutter has ended or the store fails.
 fn commit_blocks(
     mut committer: Committer,
     store: &Store,
@@ -145,6 +148,7 @@ impl From<BlockCutting> for Rule {
     }
 }
 
+/// Collects envelopes and cuts them into blocks by the rule, by hand, or for a task.
 struct Cutter {
     rule: Rule,
     submitted: mpsc::Receiver<Validated>,
@@ -152,6 +156,8 @@ struct Cutter {
     work: mpsc::Sender<Work>,
     pending: Vec<Validated>,
     pending_bytes: usize,
+    /// The time at which the pending envelopes are cut at the latest. `None` if the rule has no
+    /// limit or none is pending.
     deadline: Option<Instant>,
     held: watch::Receiver<bool>,
     cut_requests: watch::Receiver<u64>,
@@ -196,6 +202,7 @@ impl Cutter {
         }
     }
 
+    /// Passes a task on. Returns `None` if the committing thread has ended.
     async fn run_task(&mut self, task: CommitterTask) -> Option<()> {
         self.take_submitted();
         match task.pending {
@@ -216,6 +223,7 @@ impl Cutter {
         }
     }
 
+    /// Adds an envelope to the pending ones.
     fn take(&mut self, envelope: Validated) {
         if self.pending.is_empty() {
             self.deadline = self.rule.max_wait.map(|wait| Instant::now() + wait);
@@ -256,6 +264,7 @@ impl Cutter {
         Some(fitting.max(1))
     }
 
+    /// Cuts all pending envelopes. Returns `None` if the committing thread has ended.
     async fn cut_all(&mut self) -> Option<()> {
         while !self.pending.is_empty() {
             let count = self.pending.len().min(MAX_BLOCK_TRANSACTIONS);
@@ -264,6 +273,7 @@ impl Cutter {
         Some(())
     }
 
+    /// Cuts the oldest `count` envelopes. Returns `None` if the committing thread has ended.
     async fn cut(&mut self, count: usize) -> Option<()> {
         let rest = self.pending.split_off(count);
         let block = std::mem::replace(&mut self.pending, rest);

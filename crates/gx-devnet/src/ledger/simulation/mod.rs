@@ -1,5 +1,8 @@
 //! Simulates a transaction: reads come from a snapshot and are recorded; writes are collected by
 //! namespace. A read does not see the transaction's own writes.
+//!
+//! The endorser makes one [`Simulation`] for each proposal; its chaincodes read and write through
+//! it. An error is the peer's, and the proposal is not endorsed unless the chaincode catches it.
 
 mod private;
 mod scan;
@@ -125,7 +128,7 @@ impl Simulation {
         }
     }
 
-    /// Returns a value as it was when the simulation began.
+    /// Returns a value as it was when the simulation began, or `None` if the key does not exist.
     pub(crate) fn get(
         &mut self,
         namespace: &str,

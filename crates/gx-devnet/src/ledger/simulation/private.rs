@@ -1,4 +1,5 @@
 //! Reads and writes of private data in a simulation. The transaction contains only their hashes.
+//! Called for requests of chaincode services that name a collection.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +41,8 @@ pub(crate) struct CollectionUse {
 }
 
 impl Simulation {
-    /// Returns a value. A peer that does not hold the collection knows only its hash.
+    /// Returns a value, or `None` if the key does not exist. Fails if the key exists and this peer
+    /// lacks the value, because it does not hold the collection or has missed the write.
     pub(crate) fn private_get(
         &mut self,
         collection: CollectionName<'_>,
@@ -59,7 +61,7 @@ impl Simulation {
         Ok(found.map(|found| found.value))
     }
 
-    /// Returns the hash of a value, which every peer has.
+    /// Returns the hash of a value, which every peer has, or `None` if the key does not exist.
     pub(crate) fn private_hash(
         &mut self,
         collection: CollectionName<'_>,

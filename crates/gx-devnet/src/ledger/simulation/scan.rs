@@ -1,4 +1,5 @@
-//! A range query of a simulation, which is read key by key and recorded.
+//! A range query of a simulation, which is read key by key and recorded. `Simulation` opens one for
+//! each range or page.
 
 use gx_fabric_proto::kvrwset::{KvRead, QueryReads, RangeQueryInfo, range_query_info::ReadsInfo};
 
@@ -26,6 +27,7 @@ impl Scan {
         }
     }
 
+    /// Returns the next key and value and records them, or `None` at the end of the range.
     pub(super) fn next(&mut self) -> Result<Option<(String, Vec<u8>)>, StoreError> {
         let Some((key, found)) = self.rows.next().transpose()? else {
             self.exhausted = true;

@@ -1,4 +1,5 @@
-//! Deletes private data of collections whose data are kept for a limited number of blocks.
+//! Deletes private data of collections whose data are kept for a limited number of blocks. The
+//! committer calls [`Batch::expire`] for each block.
 
 use redb::TableDefinition;
 

@@ -1,4 +1,4 @@
-//! Opens the store's file; each commit waits for the disk or does not.
+//! Opens the store's file for `Store::open`; each commit waits for the disk or does not.
 
 use std::fs::File;
 use std::io::Error as BackendIoError;
@@ -14,6 +14,7 @@ use crate::DevnetError;
 /// reads and writes one page for nearly every key of a block.
 const CACHE_BYTES: usize = 512 * 1024 * 1024;
 
+/// Opens the file, or creates it. Fails if another process has it open or it is damaged.
 pub(super) fn open_database(path: &Path, fsync: bool) -> Result<Database, DevnetError> {
     let file = File::options()
         .read(true)

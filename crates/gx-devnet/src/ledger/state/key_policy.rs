@@ -1,4 +1,5 @@
-//! The policy in a key's metadata, which replaces that of its chaincode.
+//! The policy in a key's metadata, which replaces that of its chaincode. Read for each written key
+//! by the simulation, to choose the endorsers, and at commit, to check them.
 
 use gx_fabric_proto::common::SignaturePolicyEnvelope;
 use prost::Message;

@@ -1,5 +1,6 @@
 //! The store: blocks, world state and transaction index in one file, so that they are committed
-//! together.
+//! together. The committer writes it; all services read it. A [`StoreError`] fails the call that
+//! reads, and ends the committing thread.
 
 mod expiry;
 mod file;
@@ -145,19 +146,19 @@ impl Store {
         Ok(blocks.last()?.map(|(number, block)| (number.value(), block.value().to_vec())))
     }
 
-    /// Returns the bytes of a block.
+    /// Returns the bytes of a block, or `None` if the chain is shorter.
     pub(crate) fn block(&self, number: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let blocks = self.database.begin_read()?.open_table(BLOCKS)?;
         Ok(blocks.get(number)?.map(|block| block.value().to_vec()))
     }
 
-    /// Returns the number of the block whose header has this hash.
+    /// Returns the number of the block whose header has this hash, or `None` if there is none.
     pub(crate) fn block_number(&self, hash: &[u8]) -> Result<Option<u64>, StoreError> {
         let hashes = self.database.begin_read()?.open_table(BLOCK_HASHES)?;
         Ok(hashes.get(hash)?.map(|number| number.value()))
     }
 
-    /// Returns the position where a transaction occurred first.
+    /// Returns the position where a transaction occurred first, or `None` if it is in no block.
     pub(crate) fn transaction(&self, id: &str) -> Result<Option<Location>, StoreError> {
         let transactions = self.database.begin_read()?.open_table(TRANSACTIONS)?;
         Ok(transactions.get(id)?.map(|entry| location(entry.value())))

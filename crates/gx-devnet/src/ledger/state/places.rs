@@ -1,4 +1,5 @@
-//! The history of keys: for each valid change, the transaction of the change before it.
+//! The history of keys: for each valid change, the transaction of the change before it. Recorded at
+//! commit; read by `History`.
 
 use redb::{ReadOnlyTable, ReadableTable};
 
@@ -31,7 +32,7 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// Returns the next older transaction.
+    /// Returns the next older transaction, or `None` after the first change.
     pub(crate) fn next(&mut self) -> Result<Option<Version>, StoreError> {
         let Some(at) = self.next else { return Ok(None) };
         self.next = place(&self.history, (at.block, at.transaction, self.key.as_slice()))?;
@@ -60,6 +61,7 @@ impl Batch<'_> {
     }
 }
 
+/// Returns the entry of a table as a position, or `None` if there is no entry.
 fn place<K: redb::Key + 'static>(
     table: &impl ReadableTable<K, (u64, u32)>,
     key: K::SelfType<'_>,

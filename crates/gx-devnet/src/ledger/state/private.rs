@@ -1,5 +1,6 @@
 //! Private data: the values of collections in addition to their public hashes, and the private
-//! writes of each transaction, until they expire or are purged.
+//! writes of each transaction, until they expire or are purged. The endorser stores writes for the
+//! commit, the committer applies them, and simulations and streams read them.
 
 use gx_fabric_proto::kvrwset::{KvMetadataWriteHash, KvrwSet};
 use gx_fabric_proto::rwset::TxPvtReadWriteSet;
@@ -107,6 +108,7 @@ pub(crate) struct PrivateWrites {
 }
 
 impl Snapshot {
+    /// Returns a private value, or `None` if the key does not exist or the value is not here.
     pub(crate) fn private_value(
         &self,
         collection: CollectionName<'_>,
@@ -180,7 +182,7 @@ impl<'t> PrivateTables<'t> {
 }
 
 impl PrivateTables<'_> {
-    /// Returns the version of a hashed key.
+    /// Returns the version of a hashed key, or `None` if the key does not exist.
     pub(crate) fn version(
         &self,
         collection: CollectionName<'_>,
@@ -262,7 +264,8 @@ impl PrivateTables<'_> {
         }
     }
 
-    /// Returns the private writes of a transaction that a peer of this process has endorsed.
+    /// Returns the private writes of a transaction that a peer of this process has endorsed, or
+    /// `None` if there are none or they were deleted.
     pub(crate) fn transient(&self, tx_id: &str) -> Result<Option<TxPvtReadWriteSet>, StoreError> {
         let found = self.transient.get(tx_id)?;
         Ok(found.map(|found| {
@@ -347,7 +350,8 @@ impl PrivateTables<'_> {
         Ok(())
     }
 
-    /// Returns the private writes of a transaction to a collection.
+    /// Returns the private writes of a transaction to a collection, or `None` if they are not
+    /// stored.
     fn stored_writes(&self, place: (u64, u32, &str, &str)) -> Result<Option<KvrwSet>, StoreError> {
         let found = self.writes.get(place)?;
         Ok(found.map(|set| {
@@ -356,6 +360,7 @@ impl PrivateTables<'_> {
     }
 }
 
+/// Returns the keys whose value or metadata a set writes.
 fn written_keys(set: &KvrwSet) -> impl Iterator<Item = &str> {
     let metadata = set.metadata_writes.iter().map(|write| write.key.as_str());
     set.writes.iter().map(|write| write.key.as_str()).chain(metadata)

@@ -1,4 +1,5 @@
-//! Snapshots of the ledger.
+//! Snapshots of the ledger. The committing thread takes, restores and deletes them for the control
+//! endpoint and `Devnet`.
 //!
 //! A snapshot is a savepoint of the store. It takes no time to make, keeps the pages that later
 //! blocks replace, and survives a restart.
@@ -71,7 +72,7 @@ impl Store {
         Ok(snapshots)
     }
 
-    /// Takes a snapshot.
+    /// Takes a snapshot of a chain of this height.
     pub(crate) fn take_snapshot(&self, height: u64) -> Result<LedgerSnapshot, SnapshotError> {
         if self.snapshots()?.len() >= MAX_SNAPSHOTS {
             return Err(SnapshotError::TooMany);
@@ -84,7 +85,8 @@ impl Store {
         Ok(LedgerSnapshot { id, height })
     }
 
-    /// Returns the store to a snapshot. Later snapshots are deleted; this one is kept.
+    /// Returns the store to a snapshot. Later snapshots are deleted; this one is kept. After an
+    /// error nothing has changed.
     pub(crate) fn revert(&self, id: u64) -> Result<LedgerSnapshot, SnapshotError> {
         let known = self.snapshots()?.into_iter().find(|snapshot| snapshot.id == id);
         let snapshot = known.ok_or(SnapshotError::Unknown(id))?;

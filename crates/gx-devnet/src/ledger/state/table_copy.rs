@@ -1,4 +1,5 @@
-//! Copies the tables as bytes: out of a store that may be in use, and into a new one.
+//! Copies the tables as bytes: out of a store that may be in use, for a dump, and into a new one,
+//! for loading. A [`CopyError`] ends the dump or the loading.
 
 use std::io;
 
@@ -58,7 +59,7 @@ impl Store {
         Ok(Frozen(self.database.begin_read()?))
     }
 
-    /// Fills a new store completely or not at all. `next` returns the pieces in order.
+    /// Fills a new store completely or not at all. `next` returns the pieces in order, then `None`.
     pub(crate) fn fill(
         &self,
         next: &mut impl FnMut() -> Result<Option<OwnedPiece>, String>,
@@ -111,6 +112,7 @@ impl Frozen {
     }
 }
 
+/// Returns whether a block continues the chain with intact data.
 fn extends(chain: &ChainSummary, block: &Block) -> bool {
     let (Some(header), Some(data)) = (&block.header, &block.data) else { return false };
     header.number == chain.height
@@ -118,6 +120,7 @@ fn extends(chain: &ChainSummary, block: &Block) -> bool {
         && header.data_hash == block_data_hash(data)
 }
 
+/// Passes the entries of each table to `out`.
 struct Copier<'a, F> {
     transaction: &'a ReadTransaction,
     out: &'a mut F,
@@ -145,14 +148,16 @@ impl<F: FnMut(Piece<'_>) -> io::Result<()>> TableVisitor for Copier<'_, F> {
     }
 }
 
+/// Inserts the pieces into the tables.
 struct Filler<'a, F> {
     transaction: &'a WriteTransaction,
-    /// The next piece.
+    /// The next piece; `None` at the end.
     piece: Option<OwnedPiece>,
     next: &'a mut F,
 }
 
 impl<F: FnMut() -> Result<Option<OwnedPiece>, String>> Filler<'_, F> {
+    /// Reads the next piece; the error says what is wrong with the dump.
     fn advance(&mut self) -> Result<(), CopyError> {
         self.piece = (self.next)().map_err(CopyError::Input)?;
         Ok(())

@@ -1,4 +1,5 @@
-//! Keys, values and their metadata.
+//! Keys, values and their metadata: read from a snapshot by simulations, and read and written in a
+//! batch at commit.
 
 use gx_fabric_proto::kvrwset::KvMetadataWrite;
 use prost::Message;
@@ -9,6 +10,7 @@ use super::{Batch, Metadata, Snapshot, StoreError, Version, Versioned};
 const VERSION_BYTES: usize = 12;
 
 impl Snapshot {
+    /// Returns a value with its version, or `None` if the key does not exist.
     pub(crate) fn get(&self, namespace: &str, key: &str) -> Result<Option<Versioned>, StoreError> {
         get(&self.state, namespace, key)
     }
@@ -47,6 +49,7 @@ impl Iterator for Rows {
 }
 
 impl Batch<'_> {
+    /// Returns a value with its version, or `None` if the key does not exist.
     pub(crate) fn get(&self, namespace: &str, key: &str) -> Result<Option<Versioned>, StoreError> {
         get(&self.state, namespace, key)
     }
@@ -113,6 +116,7 @@ impl Batch<'_> {
     }
 }
 
+/// Returns the stored form of a key: namespace, zero byte, key.
 pub(super) fn state_key(namespace: &str, key: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(namespace.len() + 1 + key.len());
     bytes.extend_from_slice(namespace.as_bytes());
@@ -190,6 +194,7 @@ fn bounds(namespace: &str, start: &str, end: &str) -> (Vec<u8>, Vec<u8>) {
     (first, past)
 }
 
+/// Returns the key in a stored key, without its namespace.
 fn key_text(stored: &[u8], key_at: usize) -> String {
     let key = std::str::from_utf8(&stored[key_at..]).expect("keys are stored from texts");
     key.to_owned()

@@ -1,4 +1,5 @@
-//! Checks at commit that the values which a transaction read have not changed.
+//! Checks at commit that the values which a transaction read have not changed. The committer calls
+//! it for each transaction that is endorsed.
 
 use gx_fabric_proto::kvrwset::{RangeQueryInfo, range_query_info::ReadsInfo};
 use gx_fabric_proto::protos::TxValidationCode;
@@ -6,7 +7,8 @@ use gx_fabric_proto::protos::TxValidationCode;
 use super::read_write_set::NamespaceSet;
 use crate::ledger::state::{Batch, CollectionName, StoreError, to_read, to_wire};
 
-/// Compares the reads with the state, which includes the block's earlier transactions.
+/// Compares the reads with the state, which includes the block's earlier transactions. Returns the
+/// validation code of a conflict, or `None` if nothing has changed.
 pub(crate) fn conflict(
     state: &mut Batch<'_>,
     sets: &[NamespaceSet],

@@ -1,5 +1,5 @@
-//! Checks the endorsement policies of a transaction's writes. A key can have its own policy, which
-//! replaces that of its chaincode.
+//! Checks the endorsement policies of a transaction's writes at commit. A key can have its own
+//! policy, which replaces that of its chaincode.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -29,7 +29,8 @@ pub(crate) struct Endorsed {
 pub(crate) struct ChangedPolicies(BTreeSet<(String, String)>);
 
 impl Endorsed {
-    /// Returns whether the signers satisfy the policies of everything that was written.
+    /// Returns whether the signers satisfy the policies of everything that was written. If not, the
+    /// transaction is an `ENDORSEMENT_POLICY_FAILURE`.
     pub(crate) fn is_enough(
         &self,
         state: &Batch<'_>,
@@ -76,6 +77,7 @@ impl ChangedPolicies {
     }
 }
 
+/// Returns the keys whose value or metadata a set writes.
 fn written(set: &KvrwSet) -> impl Iterator<Item = &str> {
     let values = set.writes.iter().map(|write| write.key.as_str());
     values.chain(set.metadata_writes.iter().map(|write| write.key.as_str()))

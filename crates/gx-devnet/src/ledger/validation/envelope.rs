@@ -1,4 +1,5 @@
-//! The checks of an envelope that do not need the state.
+//! The checks of an envelope that do not need the state. The orderer calls [`Validator::validate`]
+//! for each envelope that it accepts.
 //!
 //! They verify signatures, which takes time. They run when the envelope is submitted, on the
 //! threads of the callers, to relieve the thread that commits.
@@ -21,7 +22,7 @@ use sha2::{Digest, Sha256};
 use super::Definitions;
 use super::endorsement::Endorsed;
 use super::read_write_set::{CollectionSet, NamespaceSet};
-use crate::msp::{Identity, Msp};
+use crate::msp::{Identity, TrustedRoots};
 
 /// An envelope with the result of the checks that do not depend on the state.
 #[derive(Clone, Debug)]
@@ -48,7 +49,7 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Returns the decoded envelope, or `None` if it has no headers.
+    /// Returns the decoded envelope, or `None` if it has no readable headers.
     pub(crate) fn from_envelope(envelope: Envelope) -> Option<Self> {
         let payload = Payload::decode(envelope.payload.as_slice()).ok()?;
         let header = payload.header?;
@@ -66,16 +67,17 @@ impl Opened {
 pub(crate) struct Validator {
     channel: String,
     definitions: Definitions,
-    msp: Arc<Msp>,
+    msp: Arc<TrustedRoots>,
 }
 
 impl Validator {
-    pub(crate) fn new(channel: &str, definitions: Definitions, msp: Arc<Msp>) -> Self {
+    pub(crate) fn new(channel: &str, definitions: Definitions, msp: Arc<TrustedRoots>) -> Self {
         Self { channel: channel.to_owned(), definitions, msp }
     }
 
     /// Checks an envelope as a peer does before the state decides. The creator's signature is not
-    /// verified again, because the orderer refuses envelopes without a valid one.
+    /// verified again, because the orderer refuses envelopes without a valid one. An envelope that
+    /// fails is ordered all the same; the code of its failure becomes its validation code.
     pub(crate) fn validate(&self, opened: Opened) -> Validated {
         let validity = self
             .check_headers(&opened)
@@ -100,6 +102,7 @@ impl Validator {
         Ok(())
     }
 
+    /// Checks the endorsed action and returns its reads, writes and signers.
     fn check_transaction(
         &self,
         channel_header: &[u8],
@@ -170,7 +173,7 @@ impl Validator {
         let mut signers: Vec<(&[u8], Arc<Identity>)> = Vec::new();
         for Endorsement { endorser, signature } in &action.endorsements {
             let known = signers.iter().any(|(signer, _)| signer == endorser);
-            let Ok(identity) = self.msp.identity(endorser) else { continue };
+            let Ok(identity) = self.msp.verify_identity(endorser) else { continue };
             let signed = [action.proposal_response_payload.as_slice(), endorser].concat();
             if !known && identity.has_signed(&signed, signature) {
                 signers.push((endorser, identity));
@@ -179,6 +182,7 @@ impl Validator {
         signers.into_iter().map(|(_, signer)| signer).collect()
     }
 
+    /// Decodes the read and write sets. Fails for a write to an unknown chaincode or collection.
     fn read_write_sets(&self, results: &[u8]) -> Result<Vec<NamespaceSet>, TxValidationCode> {
         let bad = |_| TxValidationCode::BadRwset;
         let set = TxReadWriteSet::decode(results).map_err(bad)?;
@@ -200,7 +204,8 @@ impl Validator {
     }
 }
 
-/// Returns the action if the endorsed response belongs to the proposal in the headers.
+/// Returns the action, or `None` if it cannot be read or the endorsed response does not belong to
+/// the proposal in the headers.
 fn endorsed_action(
     channel_header: &[u8],
     action: &TransactionAction,

@@ -1,4 +1,5 @@
-//! Validates transactions: first what an envelope shows by itself, then what the state decides.
+//! Validates transactions: first what an envelope shows by itself, then what the state decides. The
+//! orderer does the first before it queues the envelope, the committer the second.
 
 mod conflict;
 mod endorsement;

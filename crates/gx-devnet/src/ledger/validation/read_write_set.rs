@@ -1,4 +1,5 @@
-//! The decoded read and write set of a transaction.
+//! The decoded read and write set of a transaction, which the checks of `envelope` make and the
+//! committer applies.
 
 use gx_fabric_proto::kvrwset::{HashedRwSet, KvrwSet};
 
