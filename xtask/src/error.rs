@@ -1,4 +1,5 @@
-//! The errors of a check that cannot be made.
+//! The errors of a check that cannot be made. All tasks return them; `main` prints them and exits
+//! with code 2.
 
 use std::path::{Path, PathBuf};
 

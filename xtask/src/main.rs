@@ -1,6 +1,8 @@
 //! Checks of the whole repository, and files that are generated from it.
 //!
-//! Every check is also a unit test of this crate, so that `make test` runs it, too.
+//! Called as `cargo xtask TASK`. The exit code is 0 if all is well, 1 if the repository breaks a
+//! rule, and 2 if the check could not be made. Every check is also a unit test of this crate, so
+//! that `make test` runs it, too.
 
 mod error;
 mod mode;

@@ -1,4 +1,4 @@
-//! Whether a task checks or writes generated files.
+//! Whether a task checks or writes generated files. `main` takes it from the flag `--write`.
 
 /// The treatment of generated files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

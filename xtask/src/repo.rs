@@ -1,4 +1,5 @@
-//! Reads the files of the repository.
+//! Reads the files of the repository, for all checks. A file that cannot be read is an error and
+//! ends the check.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Reads Rust source as tokens.
+//! Reads Rust source as tokens. Called by the checks of `promises`, `sql` and `tidy`.
 //!
 //! Checks use tokens and not a syntax tree, so that the bodies of macros such as `proptest!` are
 //! read like other code.
@@ -8,6 +8,7 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use crate::error::Error;
 
 /// Returns the tokens of a file. Comments are left out, doc comments are `doc` attributes.
+/// [`Error::Rust`] if the text is not Rust.
 pub(crate) fn tokens(file: &str, text: &str) -> Result<TokenStream, Error> {
     text.parse().map_err(|error: proc_macro2::LexError| Error::Rust {
         file: file.to_owned(),
@@ -75,6 +76,7 @@ fn is_qualifier(word: &str) -> bool {
     matches!(word, "pub" | "async" | "const" | "unsafe" | "extern")
 }
 
+/// Makes a function from its name, its attributes and the tokens after the name.
 fn function(
     name: &proc_macro2::Ident,
     attributes: Vec<TokenStream>,
@@ -111,6 +113,7 @@ fn attribute_path(attribute: &TokenStream) -> Vec<String> {
     path
 }
 
+/// Returns the text of a `doc` attribute, or `None` for any other attribute.
 fn doc_text(attribute: TokenStream) -> Option<String> {
     let mut trees = attribute.into_iter();
     match (trees.next()?, trees.next()?, trees.next()?) {
@@ -119,7 +122,7 @@ fn doc_text(attribute: TokenStream) -> Option<String> {
     }
 }
 
-/// Returns the value of a string literal.
+/// Returns the value of a string literal, or `None` for any other token.
 pub(crate) fn string(tree: &TokenTree) -> Option<String> {
     syn::parse2::<syn::LitStr>(TokenStream::from(tree.clone())).ok().map(|text| text.value())
 }

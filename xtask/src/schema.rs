@@ -1,6 +1,6 @@
 //! `cargo xtask schema`: the files that belong to each migration and follow from its SQL. These are
 //! its line in the list `MIGRATIONS`, the snapshot of the schema that it leaves behind, and the
-//! descriptions of the checked queries.
+//! descriptions of the checked queries. Called by `main`; a file that differs is a finding.
 
 use std::fs;
 use std::process::Command;
@@ -80,7 +80,7 @@ fn list(repo: &Repo, names: &[String]) -> Result<(), Error> {
     fs::write(&path, text).map_err(Error::file(&path))
 }
 
-/// Builds this program with the new list and runs it.
+/// Builds this program with the new list and runs it. Returns whether it succeeded.
 fn run_again(repo: &Repo) -> Result<bool, Error> {
     let arguments = ["xtask", "schema", "--write"];
     let status = Command::new("cargo").args(arguments).current_dir(repo.path("")).status();

@@ -1,5 +1,5 @@
 //! `cargo xtask sim`: builds and runs the simulation. It is a program of its own, because it links
-//! all crates and the checks need not wait for that.
+//! all crates and the checks need not wait for that. Called by `main`.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
 //! The reason that an administrator gives for an action, as a field of a request. Read by the
-//! routes whose actions are audited.
+//! routes whose actions are audited. An error becomes one of the field errors of the answer.
 
 use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text};
 use serde_json::Value;

@@ -1,5 +1,6 @@
 //! svc-admin: the HTTP service for administrators. It reviews, locks and freezes people, and shows
-//! and controls the outbox and the projector.
+//! and controls the outbox and the projector. `gx svc-admin` and `gx dev` call [`service`] and
+//! serve the result; operator commands of `gx` call the public functions.
 
 mod account_locks;
 mod administrators;
@@ -60,6 +61,7 @@ pub struct AdminSettings {
     pub biometric_key: SecretString,
 }
 
+/// Reads the biometric key from a setting. An error ends the start of the process.
 fn parse_key(text: &str) -> Result<SecretString, String> {
     if text.len() < MIN_KEY_BYTES {
         return Err(format!(

@@ -1,5 +1,7 @@
 //! svc-identity: the HTTP service for people. It registers people, opens and ends their sessions,
-//! shows and changes profiles, and accepts submissions for review.
+//! shows and changes profiles, and accepts submissions for review. `gx svc-identity` and `gx dev`
+//! call
+//! [`service`] and serve the result.
 
 mod kyc;
 mod login;

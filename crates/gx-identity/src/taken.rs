@@ -1,4 +1,5 @@
-//! Problems of an address or a number that another account has.
+//! Problems of an address or a number that another account has. Called by registrations and changes
+//! of a profile when the database refuses their row.
 
 use gx_serve::{Problem, ProblemKind, problem::InvalidField};
 
@@ -9,7 +10,8 @@ pub(crate) const EMAIL_TAKEN: ProblemKind =
 pub(crate) const PHONE_TAKEN: ProblemKind =
     ProblemKind::new("phone_taken", 409, "Another account has this phone number");
 
-/// Returns the problem for a violated unique constraint of e-mail address or phone number.
+/// Returns the problem for a violated unique constraint of e-mail address or phone number. Any
+/// other error is an internal problem.
 pub(crate) fn taken_problem(error: sqlx::Error) -> Problem {
     let constraint = error.as_database_error().and_then(|error| error.constraint());
     let (kind, pointer) = match constraint {

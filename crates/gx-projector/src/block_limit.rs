@@ -1,4 +1,5 @@
-//! The number of blocks that are applied in one transaction.
+//! The number of blocks that are applied in one transaction. The projector halves it when the
+//! server has no resources for so many, and doubles it after each success.
 
 /// Limit of the blocks in one transaction.
 #[derive(Debug, Default)]

@@ -1,4 +1,5 @@
-//! What all parts of a projector work with.
+//! What all parts of a projector work with. Made once for each process by the `gx` binary, tests or
+//! the simulation, and passed to [`crate::Projector::new`].
 
 use gx_db::PgPool;
 use gx_fabric_client::Ledger;

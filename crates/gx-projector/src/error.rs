@@ -1,8 +1,12 @@
-//! Errors of the projector.
+//! Errors of the projector, and how the loop in `run` continues after each.
+//!
+//! The loop repeats a failed step after a pause of at most 3 s, also after a [`Halt`], since the
+//! cause may be removed. It ends the process only if all our peers show another chain.
 
 use gx_fabric_client::{ChainError, LedgerError, StreamError};
 
-/// A reason that only a person can remove.
+/// A reason that only a person can remove. Until then no block is applied, and the check
+/// `projection` is unhealthy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Halt {
     /// The ledger is not the one that the read model was made from, or its chain is broken.
@@ -74,7 +78,7 @@ pub enum ProjectorError {
     /// The database failed. The next step applies the same blocks.
     #[error("the read model cannot be read or written: check the database and its log")]
     Database(#[from] sqlx::Error),
-    /// Another projector has moved the checkpoint, so this one does not lead.
+    /// Another projector has moved the checkpoint, so this one gives up the lead.
     #[error("another projector moved the checkpoint")]
     CheckpointMoved,
 }
@@ -94,7 +98,7 @@ impl From<ChainError> for ProjectorError {
     }
 }
 
-/// Why events were not applied.
+/// Why events were not applied. `apply::events` decides what happens then.
 #[derive(Debug)]
 pub(crate) enum NotApplied {
     /// The events cannot be applied now. If it is a single event, it becomes a dead letter.
@@ -127,7 +131,8 @@ impl From<sqlx::Error> for NotApplied {
     }
 }
 
-/// Returns whether the statements exceed what the server can do in one transaction.
+/// Returns whether the statements exceed what the server can do in one transaction. The projector
+/// then applies half as many blocks at once.
 pub(crate) fn exceeds_resources(error: &sqlx::Error) -> bool {
     is_of_class(error, "53") || is_of_class(error, "54")
 }

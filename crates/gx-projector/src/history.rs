@@ -1,4 +1,5 @@
-//! What the projector remembers for its health report.
+//! What the projector remembers for its health report. `run` adds to it after each step that did
+//! not fail, and shows it in the check `projection`.
 
 use gx_fabric_client::FollowState;
 use serde_json::{Value, json};
@@ -8,16 +9,19 @@ use crate::projector::Progress;
 /// Past events of the block stream and the transactions that an operator may need to know later.
 #[derive(Debug, Default)]
 pub(crate) struct History {
+    /// The peer that delivers blocks; `None` without a stream.
     peer: Option<String>,
     reconnects: u64,
     last_error: Option<String>,
+    /// JSON null until a transaction was not valid.
     last_invalid: Value,
     /// Number of reconnects of the current follower that are already counted.
     counted: u64,
 }
 
 impl History {
-    /// Takes over what a step and the block stream reported.
+    /// Takes over what a step and the block stream reported. `stream` is `None` if no block stream
+    /// is open, for example on a standby.
     pub(crate) fn add(&mut self, progress: &Progress, stream: Option<FollowState>) {
         if let Progress::Applied(applied) = progress
             && let Some((block, code)) = applied.invalid.last()
@@ -44,7 +48,7 @@ impl History {
         }
     }
 
-    /// Returns code and block of the last transaction that was not valid.
+    /// Returns code and block of the last transaction that was not valid, or JSON null.
     pub(crate) fn last_invalid(&self) -> &Value {
         &self.last_invalid
     }

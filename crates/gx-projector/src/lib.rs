@@ -8,6 +8,8 @@
 //! fact is stored with the place of the event that wrote it, and an older event never overwrites a
 //! newer fact. So an event that cannot be applied becomes a dead letter and holds back no other. If
 //! no peer can be reached, the projector keeps running and tries again.
+//!
+//! `gx projector` calls [`run()`]; tests and the simulation call [`Projector::step`].
 
 mod apply;
 mod block_limit;

@@ -1,4 +1,7 @@
 //! Where an event is on the chain, and the row ids that are derived from its place.
+//!
+//! `apply::read` makes a [`Place`] for each event; the statements of `apply::store` compare it with
+//! the place that is stored next to each fact.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Shows the progress of a catch-up in a terminal. Elsewhere the metrics show it.
+//! Shows the progress of a catch-up in a terminal. Elsewhere the metrics show it. `run` calls it
+//! after each step that did not fail.
 
 use std::io::{IsTerminal as _, Write as _};
 
@@ -11,6 +12,7 @@ const BLOCKS_BEHIND: u64 = 100;
 /// shown.
 pub(crate) struct ProgressLine {
     in_terminal: bool,
+    /// Whether an unfinished line is shown.
     has_line: bool,
 }
 
@@ -19,7 +21,8 @@ impl ProgressLine {
         Self { in_terminal: std::io::stderr().is_terminal(), has_line: false }
     }
 
-    /// Updates the line after a step. `height` is the height of the ledger.
+    /// Updates the line after a step that applied blocks. `height` is the height of the ledger; if
+    /// it is not known, the line stays.
     pub(crate) fn show(&mut self, progress: &Progress, height: Option<u64>) {
         let (true, Progress::Applied(applied), Some(height)) = (self.in_terminal, progress, height)
         else {

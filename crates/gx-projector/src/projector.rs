@@ -1,5 +1,8 @@
 //! The step of the projector: takes the lead, compares the chain with the checkpoint, applies
 //! blocks.
+//!
+//! The loop in `run`, tests and the simulation call [`Projector::step`] again and again. After an
+//! error the next call continues, from the checkpoint if the block stream or the lead was lost.
 
 use std::time::Duration;
 
@@ -29,10 +32,13 @@ pub struct Projector {
     rng: StdRng,
     leader: Leader,
     sync_points: SyncPoints,
+    /// `None` until the chain was compared with the checkpoint, and after the stream was lost.
     block_reader: Option<BlockReader>,
     /// Blocks that were received and not applied. They are applied before any other.
     pending: Vec<ReadBlock>,
+    /// Limit that the caller set, for tests and the simulation.
     max_blocks: usize,
+    /// `None` until blocks are applied, and after a failed application.
     writer: Option<Writer>,
     /// The last block that was applied from this stream, or the block before its first one.
     at: Option<u64>,
@@ -56,7 +62,7 @@ struct Writer {
 /// What a step did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// Another projector leads.
+    /// Another projector leads; nothing was done.
     Standby,
     /// The chain was compared with the checkpoint, and is followed from there.
     Began {
@@ -223,7 +229,7 @@ impl Projector {
         self.block_reader.as_ref().map(BlockReader::state)
     }
 
-    /// Returns the height of the ledger, if it is known.
+    /// Returns the height of the ledger, or `None` without a stream or before a peer has answered.
     pub(crate) fn height(&self) -> Option<u64> {
         self.block_reader.as_ref().and_then(BlockReader::height)
     }
@@ -254,6 +260,7 @@ impl Projector {
         Ok(())
     }
 
+    /// Drops the block stream and the received blocks; the next step begins at the checkpoint.
     fn forget(&mut self) {
         self.block_reader = None;
         self.pending.clear();
@@ -287,6 +294,8 @@ impl Projector {
         Ok(Progress::Began { number: from.number })
     }
 
+    /// Checks that our peers have block 0 and the checkpoint's block, and returns the latter. An
+    /// error halts the projector if the chain is another one.
     async fn resume(&self, known: &Checkpoint) -> Result<BlockId, ProjectorError> {
         let genesis = BlockId { number: 0, hash: to_hash(&known.genesis_hash) };
         let number = u64::try_from(known.block_number).unwrap_or(0);
@@ -318,6 +327,8 @@ impl Projector {
         Ok(())
     }
 
+    /// Returns whether a block has an event of our chaincode. An event that cannot be read counts
+    /// as one.
     fn has_events(&self, block: &Block) -> bool {
         let ours = block.transactions.iter().filter(|one| one.code.is_valid());
         let events = ours.filter_map(|one| one.event.as_ref());
@@ -328,6 +339,8 @@ impl Projector {
     }
 }
 
+/// Applies blocks on the writer's connection, which is opened if there is none, and wakes the
+/// submitter if commands may be due. After an error the connection is closed.
 async fn apply_on(
     context: &ProjectorContext,
     writer: &mut Option<Writer>,

@@ -1,4 +1,5 @@
-//! The loop of the projector, its health checks and its metrics.
+//! The loop of the projector, its health checks and its metrics. `gx projector` and `gx dev` call
+//! [`run`]. A failed step is reported by a check and repeated after a random pause.
 
 use std::time::Duration;
 
@@ -123,6 +124,7 @@ impl Worker for ProjectorLoop {
         }
     }
 
+    /// Gives up the lead, so that a standby need not wait until the session ends.
     async fn release(&mut self) {
         self.projector.stop();
     }
@@ -136,7 +138,8 @@ fn pause_after(failures: u32, rng: &mut StdRng) -> Duration {
     Duration::from_millis(rng.random_range(0..=longest))
 }
 
-/// The checks that the projector reports.
+/// The checks that the projector reports. [`ProjectorLoop`] sets them after a step, [`watch_tip`]
+/// at each look at the ledger's height.
 #[derive(Clone)]
 struct Health {
     database: CheckHandle,
@@ -161,6 +164,7 @@ impl Health {
         }
     }
 
+    /// Reports a step that did not fail.
     fn progress(&self, progress: &Progress, history: &History) {
         self.database.healthy();
         let leads = *progress != Progress::Standby;
@@ -216,6 +220,7 @@ impl Health {
         }
     }
 
+    /// Reports a step that failed; the loop repeats it.
     fn failure(&self, error: &ProjectorError) {
         match error {
             ProjectorError::Halted(halt) => {
@@ -264,8 +269,8 @@ async fn watch_tip(context: ProjectorContext, settings: ProjectorSettings, healt
     }
 }
 
-/// Returns the greatest height of our organisation's peers. Reports peers that do not answer, and
-/// how far other organisations are ahead.
+/// Returns the greatest height of our organisation's peers, or `None` if none of them answers.
+/// Reports peers that do not answer, and how far other organisations are ahead.
 async fn newest_height(ledger: &Ledger, health: &Health) -> Option<i64> {
     let heights = ledger.heights().await;
     let unhealthy = PeerHeight::unhealthy_peers(&heights);
@@ -288,6 +293,8 @@ fn lost(error: &LedgerError) -> CheckResult {
     CheckResult::unhealthy(error.to_string()).with_value(error.labels())
 }
 
+/// Records the height, and reports the lag, the constants and the dead letters. If a statement
+/// fails, the caller reports the lag as unknown and tries again at the next tick.
 async fn report(
     context: &ProjectorContext,
     settings: &ProjectorSettings,
@@ -334,13 +341,14 @@ async fn report(
     report_dead(&mut conn, channel, held, health).await
 }
 
-/// When the dead letters are counted.
+/// When the dead letters are counted next.
 #[derive(Default)]
 struct HeldCount {
     /// Time of the next count, so that counting takes only a small part of the time.
     due: Option<Instant>,
 }
 
+/// Counts the dead letters if a count is due, and reports their number.
 async fn report_dead(
     conn: &mut PgConnection,
     channel: &str,

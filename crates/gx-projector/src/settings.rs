@@ -1,4 +1,5 @@
-//! The projector's settings.
+//! The projector's settings. `gx` reads them from its arguments and environment, where a value out
+//! of range ends the start, and passes them to [`crate::run()`].
 
 use std::time::Duration;
 
@@ -75,7 +76,8 @@ impl ProjectorSettings {
         Duration::from_millis(self.standby_poll_ms)
     }
 
-    /// Returns the settings of the lead.
+    /// Returns the settings of the lead. The ping interval is at most a third of the silence, so
+    /// that one lost ping does not end the session.
     pub fn lead(&self) -> LeadSettings {
         let silence = Duration::from_millis(self.leader_silence_ms);
         LeadSettings {
@@ -88,6 +90,7 @@ impl ProjectorSettings {
     pub(crate) fn commit_hash_interval(&self) -> Duration {
         Duration::from_millis(self.commit_hash_interval_ms)
     }
+
     /// Returns the interval, or `None` to compare only on request.
     pub(crate) fn reconcile_interval(&self) -> Option<Duration> {
         (self.reconcile_interval_ms > 0).then(|| Duration::from_millis(self.reconcile_interval_ms))

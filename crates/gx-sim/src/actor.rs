@@ -1,4 +1,5 @@
 //! A worker as a future that moves only when the scheduler lets it, from one barrier to the next.
+//! `workers` makes the actors, and a run moves them; dropping one is the death of its process.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

@@ -1,4 +1,5 @@
-//! Copies of the whole database, to which a run can return.
+//! Copies of the whole database, to which a run can return. `environment` restores the base before
+//! each seed; a run copies and restores when a fault or storm asks for it.
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
@@ -68,6 +69,7 @@ pub(crate) async fn vacuum(conn: &mut PgConnection) {
     sqlx::raw_sql("VACUUM").execute(conn).await.unwrap();
 }
 
+/// Returns every table with rows of its own, and its columns that are not generated.
 async fn tables(conn: &mut PgConnection) -> Vec<Table> {
     sqlx::query_as(
         "SELECT quote_ident(c.relname),

@@ -1,4 +1,5 @@
-//! The chain, read at the end of a run: how each command ended, and what its events did.
+//! The chain, read at the end of a run: how each command ended, and what its events did. Called by
+//! `run::checks`. An `Err` is a guarantee that the chain itself violates, and ends the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,6 +54,7 @@ impl Chain {
         Ok(())
     }
 
+    /// Adds a block.
     fn take(&mut self, block: &Block) -> Result<(), String> {
         let number = i64::try_from(block.number).map_err(|why| why.to_string())?;
         for transaction in &block.transactions {

@@ -1,5 +1,6 @@
 //! The ledger's state, replayed in memory from the amounts in the events. It is compared with the
-//! balances that the contracts report, and with the read model.
+//! balances that the contracts report, and with the read model. `chain` applies each event; an
+//! `Err` is a guarantee that the events themselves violate.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -183,6 +184,7 @@ impl ChainReplay {
         }
     }
 
+    /// Applies a grant.
     fn grant(&mut self, event: &DomainEvent, at: At<'_>) -> Result<(), String> {
         let DomainEvent::GenesisDistributed {
             user_id,
@@ -226,6 +228,7 @@ impl ChainReplay {
         Ok(())
     }
 
+    /// Applies a transfer.
     fn transfer(&mut self, event: &DomainEvent, at: At<'_>) -> Result<(), String> {
         let DomainEvent::TransferCompleted {
             from, to, amount, fee, from_balance, to_balance, ..
@@ -251,6 +254,7 @@ impl ChainReplay {
         Ok(())
     }
 
+    /// Adds an amount to the balance of an account that exists.
     fn shift(&mut self, account: &str, by: i64) -> Result<(), String> {
         let balance =
             self.balances.get_mut(account).ok_or_else(|| format!("there is no {account}"))?;
@@ -258,6 +262,7 @@ impl ChainReplay {
         Ok(())
     }
 
+    /// Checks the balance that an event reports.
     fn expect(&self, account: &str, said: Qirat) -> Result<(), String> {
         let ours = self.balances[account];
         if ours == said.get() {
@@ -266,6 +271,7 @@ impl ChainReplay {
         Err(format!("G4: the event leaves {said} with {account}, what moved leaves {ours}"))
     }
 
+    /// Adds a row to a person's history.
     fn remember(&mut self, at: At<'_>, account: &str, direction: &str, amount: i64, fee: i64) {
         let row =
             (at.tx_id.to_owned(), at.index, account.to_owned(), direction.to_owned(), amount, fee);

@@ -1,4 +1,6 @@
-//! The clients: their requests, the answers, and repeated requests.
+//! The clients: their requests, the answers, and repeated requests. A run asks for them as actions,
+//! and the checks compare the answers with the outbox. An `Err` is an answer that no client may
+//! get.
 
 use std::fmt;
 
@@ -90,7 +92,7 @@ impl ClientLog {
         Ok(format!("{said}{twice}{lost}"))
     }
 
-    /// Repeats an earlier request.
+    /// Repeats an earlier request, or sends a new one if there is none.
     pub(crate) async fn repeat(
         &mut self,
         env: &Environment,
@@ -186,7 +188,8 @@ async fn pay(env: &Environment, from: usize, to: usize, amount: i64, key: &str) 
     env.gx.tokenomics.send(request).await.into()
 }
 
-/// Returns the Fabric User ID that a person would read on another person's screen.
+/// Returns the Fabric User ID that a person would read on another person's screen, or `None` if the
+/// ledger has not confirmed one.
 async fn fabric_user_id(env: &Environment, who: usize) -> Option<String> {
     sqlx::query_scalar(r#"SELECT "fabricUserId" FROM "UserProfile" WHERE "profileId" = $1"#)
         .bind(&env.people[who].profile_id)

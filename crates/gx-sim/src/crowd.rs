@@ -1,4 +1,5 @@
-//! The members of a crowd.
+//! The members of a crowd, the many people whom a storm registers without requests. Called by
+//! `environment` and `run::population`.
 
 use gx_testkit::story::Person;
 
@@ -10,7 +11,7 @@ pub(crate) fn member(number: usize) -> Person {
     Person { profile_id: format!("{PROFILES}{number:012}"), token: String::new() }
 }
 
-/// Returns the number of a member of the crowd.
+/// Returns the number of a member of the crowd, or `None` for any other person.
 pub(crate) fn number_of(profile_id: &str) -> Option<usize> {
     profile_id.strip_prefix(PROFILES)?.parse().ok()
 }

@@ -1,5 +1,6 @@
 //! A stalled database: one kind of statement fails for a while, as with a server that has no memory
-//! or disk space left, shuts down, or holds a lock for too long.
+//! or disk space left, shuts down, or holds a lock for too long. `storms` draws a stall, and a run
+//! begins and ends it.
 
 use std::fmt;
 
@@ -24,6 +25,7 @@ struct Statement {
     at_commit: bool,
 }
 
+/// Returns a statement that fails by itself, and not at the commit.
 const fn at_once(table: &'static str, verb: &'static str) -> Statement {
     Statement { table, verb, at_commit: false }
 }

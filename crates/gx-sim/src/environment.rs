@@ -1,4 +1,5 @@
-//! Everything that all seeds share: it is created once, and restored before each seed.
+//! Everything that all seeds share: created once for each thread of `main`, and restored before
+//! each seed. A failure is a fault of the simulation, and panics.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -154,6 +155,7 @@ impl Environment {
         env
     }
 
+    /// Brings supply, countries and people onto the ledger, and copies the result as the base.
     async fn fill(&mut self) {
         let countries = CountryList::embedded().iter().cloned().collect();
         for command in [Command::BootstrapSystem {}, Command::InitializeCountryData { countries }] {
@@ -254,7 +256,7 @@ impl Environment {
         self.people.get(who).cloned().unwrap_or_else(|| crowd::member(who - self.people.len()))
     }
 
-    /// Returns the number of the person with this profile.
+    /// Returns the number of the person with this profile, or `None` if no run has this person.
     pub(crate) fn number_of(&self, profile_id: &str) -> Option<usize> {
         let own = self.people.iter().position(|person| person.profile_id == profile_id);
         own.or_else(|| Some(self.people.len() + crowd::number_of(profile_id)?))
@@ -277,6 +279,7 @@ impl Environment {
         }
     }
 
+    /// Creates a submitter.
     pub(crate) fn submitter(
         &self,
         settings: SubmitterSettings,
@@ -295,6 +298,7 @@ impl Environment {
         Submitter::new(parts, settings, rng).unwrap()
     }
 
+    /// Creates a projector.
     pub(crate) fn projector(
         &self,
         retry: RetryPolicy,
@@ -337,7 +341,7 @@ impl Environment {
         &self.channel
     }
 
-    /// Returns the number of the last block that was applied.
+    /// Returns the number of the last block that was applied, or `None` before the first.
     pub(crate) async fn checkpoint(&self) -> Option<i64> {
         sqlx::query_scalar(r#"SELECT max("blockNumber") FROM "ProjectorState""#)
             .fetch_one(&self.pool)

@@ -1,5 +1,6 @@
 //! How often each action happens in one seed. Each seed leaves some faults out, so that the others
-//! can be seen without them. Some seeds have storms (see [`crate::storms`]).
+//! can be seen without them. Some seeds have storms (see [`crate::storms`]). A run draws its rates
+//! at the begin, and its next action before each step.
 
 use std::time::Duration;
 
@@ -146,6 +147,7 @@ impl FaultRates {
         *action
     }
 
+    /// Returns the settings of a submitter with this name.
     pub(crate) fn settings(&self, instance: &str) -> SubmitterSettings {
         SubmitterSettings {
             instance: instance.to_owned(),

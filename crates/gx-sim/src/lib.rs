@@ -6,7 +6,7 @@
 //! with a seeded generator decides which worker continues, dies or is overtaken, what the ledger
 //! does to an envelope, and when a database is restored. Storms hit everything at once. At the end
 //! the faults stop, all work is finished, and the guarantees of GX are checked against the chain. A
-//! seed always gives the same run.
+//! seed always gives the same run. Called by `cargo xtask sim` and by the tests of this crate.
 #![expect(
     clippy::panic,
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! `cargo xtask sim`: plays seeds, and prints how to repeat a seed that failed.
+//! `cargo xtask sim`: plays seeds, and prints how to repeat a seed that failed. The exit code is 1
+//! then.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
     if died || failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
+/// Plays seeds in an environment of its own until none is left or one has failed.
 async fn work(arguments: &Arguments, progress: &Progress) {
     let mut env = Box::pin(Environment::create()).await;
     let end = arguments.seed.saturating_add(arguments.seeds);
@@ -88,10 +90,12 @@ async fn work(arguments: &Arguments, progress: &Progress) {
     }
 }
 
+/// Returns whether a seed has a storm whose description contains a word.
 fn has_storm(seed: u64, steps: u32, word: &str) -> bool {
     gx_sim::storms_of(seed, steps).iter().any(|storm| storm.contains(word))
 }
 
+/// Counts a seed and prints its violation, with its trace.
 fn report(arguments: &Arguments, progress: &Progress, seed: u64, outcome: &Outcome) {
     let played = progress.played.fetch_add(1, Ordering::SeqCst) + 1;
     if arguments.trace || outcome.violation.is_some() {

@@ -1,4 +1,6 @@
-//! All envelopes that were ever stored, which are sent again at the worst moment.
+//! All envelopes that were ever stored, which are sent again at the worst moment. A run collects
+//! them after each stored attempt; the checks ask whether every transaction was stored before it
+//! was sent.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! G3: compares the read model with the replay of the chain in memory.
+//! G3: compares the read model with the replay of the chain in memory. Called by `run::checks`; an
+//! `Err` describes the first difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -166,6 +167,7 @@ pub(crate) async fn check_profiles(
     same("profiles", &expected.collect(), &profiles, is_certain)
 }
 
+/// Checks that two maps are equal in the keys that are certain.
 fn same<V: PartialEq + std::fmt::Debug>(
     what: &str,
     chain: &BTreeMap<String, V>,
@@ -184,6 +186,7 @@ fn same<V: PartialEq + std::fmt::Debug>(
     }
 }
 
+/// Checks that rows are those of a set, each once.
 fn same_rows<R: Ord + std::fmt::Debug>(
     what: &str,
     chain: &BTreeSet<R>,

@@ -1,5 +1,6 @@
 //! Storms: faults that hit everything at once and last for many steps. The other faults of the seed
-//! continue, and two storms may overlap.
+//! continue, and two storms may overlap. `fault_rates` draws the storms of a seed, and
+//! `run::active_storms` plays them.
 
 use std::fmt;
 use std::time::Duration;
@@ -78,6 +79,7 @@ impl Storm {
         storms
     }
 
+    /// Draws one storm.
     fn draw(rng: &mut StdRng) -> Self {
         match rng.random_range(0..6) {
             0 => {

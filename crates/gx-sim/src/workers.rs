@@ -1,4 +1,5 @@
-//! The workers of a run: two of each kind, and frozen ones that may wake up.
+//! The workers of a run: two of each kind, and frozen ones that may wake up. A run starts them,
+//! moves them, and replaces those that die.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -71,6 +72,7 @@ impl Workers {
         dead
     }
 
+    /// Starts the process of a place.
     fn life(
         &mut self,
         env: &Environment,
@@ -93,6 +95,7 @@ impl Workers {
     }
 }
 
+/// Steps a submitter for ever, and reports the result of each step.
 async fn submit(submitter: Submitter, barrier: StepBarrier) -> Infallible {
     let mut submitter = submitter.with_sync_points(barrier.sync_points());
     loop {
@@ -111,6 +114,7 @@ async fn submit(submitter: Submitter, barrier: StepBarrier) -> Infallible {
     }
 }
 
+/// Steps a projector for ever, and reports the result of each step.
 async fn project(projector: Projector, barrier: StepBarrier, height: Arc<AtomicU64>) -> Infallible {
     let mut projector = projector.with_sync_points(barrier.sync_points());
     let mut next = None;

@@ -1,5 +1,5 @@
-//! Moves settled commands and ended attempts to the archive while the steps run, in a small part of
-//! their time.
+//! Moves settled commands and ended attempts to the archive, in a small part of the time. `run`
+//! starts it as a task next to the steps.
 
 use std::time::Duration;
 

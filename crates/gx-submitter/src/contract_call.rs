@@ -1,4 +1,6 @@
-//! Makes the contract call that carries a batch.
+//! Makes the contract call that carries a batch. Called by `submitter::send` before each
+//! endorsement. A batch with a command that cannot be read is split until that command is alone and
+//! is charged.
 
 use gx_model::{BatchCommand, Command, CommandId, CommandKind};
 use gx_outbox::submitter::{Due, Purpose};

@@ -1,4 +1,5 @@
-//! What a failed endorsement says about the commands of its batch.
+//! What a failed endorsement says about the commands of its batch. Called by `submitter::send` and
+//! `submitter::witness`, which charge, split or back off accordingly.
 
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub(crate) enum EndorseFailure {
 }
 
 impl EndorseFailure {
+    /// Classifies an error of an endorsement.
     pub(crate) fn of(error: &LedgerError) -> Self {
         match (error.class, error.chaincode_status()) {
             _ if error.phase == Phase::Connect => Self::NoConnection,

@@ -1,8 +1,12 @@
-//! Errors of the submitter.
+//! Errors of the submitter, and what the loop in `run` does after each.
+//!
+//! The loop repeats a failed step after a pause, also after a [`Halt`], since the cause may be
+//! removed. It ends the process only if all our peers show another chain, or if open attempts were
+//! signed for another chain.
 
 use gx_fabric_client::{ChainError, LedgerError, StreamError};
 
-/// A reason that only a person can remove.
+/// A reason that only a person can remove. Until then nothing is sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Halt {
     /// The ledger is not the one that the read model was made from, or its chain is broken.

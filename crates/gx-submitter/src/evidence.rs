@@ -1,5 +1,6 @@
 //! What the last validated envelopes say: whether the ledger validates anything, and whether a
-//! command that failed alone caused its failure.
+//! command that failed alone caused its failure. Each claim reads these envelopes once and asks
+//! before it forms batches and charges commands.
 
 use std::collections::HashSet;
 
@@ -47,13 +48,15 @@ pub(crate) enum Cause {
 }
 
 impl Evidence {
-    /// Returns the newest block with a valid envelope.
+    /// Returns the newest block with a valid envelope, or `None` if no envelope in the window is
+    /// valid.
     pub(crate) fn newest_valid(&self) -> Option<i64> {
         self.judged.iter().find(|one| one.is_valid).map(|one| one.block)
     }
 
-    /// Returns whether all envelopes fail. If one command is in every failed envelope, it explains
-    /// the failures and there is no outage. A few read conflicts are no outage either.
+    /// Returns the failures since the last valid envelope if they are an outage, or `None`. If one
+    /// command is in every failed envelope, it explains the failures and there is no outage. A few
+    /// read conflicts are no outage either.
     pub(crate) fn all_invalid(&self) -> Option<AllInvalid> {
         let valid = self.newest_valid();
         let is_later = |one: &&JudgedAttempt| valid.is_none_or(|valid| one.block > valid);

@@ -8,6 +8,8 @@
 //! A failure of everything makes the submitter back off and ends no command. If a process dies
 //! between any two of these steps, each command still takes effect once.
 //!
+//! `gx outbox-submitter` calls [`run()`]; tests and the simulation call [`Submitter::step`].
+//!
 //! | Hazard | Handled in | Test |
 //! |---|---|---|
 //! | a wake-up is lost | `run`: `acquire` registers before the step looks; the step is also repeated after a pause | `running::an_approval_reaches_the_wallet_unpolled_and_the_loops_stop_cleanly` |

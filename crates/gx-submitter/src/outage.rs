@@ -1,5 +1,6 @@
 //! Outages: everything that is tried fails. Then no command is to blame, and the submitter tries
-//! one command at a time, at growing intervals, until one succeeds.
+//! one command at a time, at growing intervals, until one succeeds. `shared_state` has a detector
+//! for each step of sending.
 //!
 //! ```text
 //!             one fails             another fails
@@ -54,7 +55,9 @@ pub(crate) struct SeenFailure<'a> {
     pub(crate) alone: Option<&'a str>,
     /// The signer of the envelope, whether or not it was signed.
     pub(crate) signer: SignerRole,
+    /// A code for programs: a class of failures.
     pub(crate) code: &'a str,
+    /// The error.
     pub(crate) why: &'a str,
     /// Longest wait that this failure may cause.
     pub(crate) max_wait: Duration,
@@ -136,6 +139,7 @@ impl OutageDetector {
         });
     }
 
+    /// Returns the outage, or `None` if there is none.
     pub(crate) fn outage(&self) -> Option<&Outage> {
         self.outage.as_ref()
     }

@@ -1,4 +1,5 @@
-//! Failures of calls to the ledger, until a call of the same kind succeeds.
+//! Failures of calls to the ledger, until a call of the same kind succeeds. The step of the
+//! submitter records them, and `run` shows them in the check `submission`.
 
 use gx_fabric_client::{LedgerError, OutcomeClass, Phase};
 use serde_json::{Value, json};
@@ -14,6 +15,7 @@ pub(crate) struct RecentFailures {
     last: Option<Last>,
 }
 
+/// The last failure, kept also after it is resolved.
 #[derive(Debug)]
 struct Last {
     phase: Phase,
@@ -49,7 +51,7 @@ impl RecentFailures {
         self.submit.as_deref().or(self.endorse.as_deref())
     }
 
-    /// Returns the last failure, also if it is resolved.
+    /// Returns the last failure, also if it is resolved, or JSON null if there was none.
     pub(crate) fn last(&self) -> Value {
         self.last.as_ref().map_or(Value::Null, |last| {
             json!({

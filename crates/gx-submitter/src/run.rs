@@ -1,4 +1,5 @@
-//! The loop of the submitter, its health checks and its metrics.
+//! The loop of the submitter, its health checks and its metrics. `gx outbox-submitter` and `gx dev`
+//! call [`run`]. A failed step is reported by a check and repeated after a short pause.
 
 use std::time::Duration;
 
@@ -106,6 +107,7 @@ impl Worker for SubmitterLoop {
         }
     }
 
+    /// Releases the lanes, so that another submitter need not wait until the lease ends.
     async fn release(&mut self) {
         if let Err(error) = self.submitter.stop().await {
             tracing::warn!(error = %error, "the lanes cannot be released; they are free when their lease ends");
@@ -122,6 +124,8 @@ fn is_for_good(halt: &Halt) -> bool {
     }
 }
 
+/// Opens the connection for notifications. After `None` the submitter polls, and registers again
+/// before the next step.
 async fn register(context: &SubmitterContext) -> Option<Listener> {
     match Listener::register(&context.pool).await {
         Ok(listener) => Some(listener),
@@ -146,12 +150,15 @@ async fn pause_after(submitter: &Submitter, progress: &Progress) -> Pause {
     Pause::UntilWoken(until_due.clamp(MIN_WAIT, poll.max(MIN_WAIT)))
 }
 
+/// Returns when the next command or attempt is due, or `None` if there is none or the database
+/// fails.
 async fn next_due(submitter: &Submitter) -> Option<time::OffsetDateTime> {
     let mut conn = submitter.context.pool.acquire().await.ok()?;
     gx_outbox::submitter::next_due(&mut conn, submitter.now()).await.ok().flatten()
 }
 
-/// The checks that the submitter reports.
+/// The checks that the submitter reports. [`SubmitterLoop`] sets them after a step, [`watch`] about
+/// once a second.
 #[derive(Clone)]
 struct Health {
     database: CheckHandle,
@@ -174,6 +181,7 @@ impl Health {
         }
     }
 
+    /// Reports a step that did not fail.
     fn progress(&self, submitter: &Submitter, progress: &Progress) {
         self.database.healthy();
         let (failure, last, outage) = {
@@ -202,6 +210,7 @@ impl Health {
         self.submission.set(result.with_value(json!({ "lastFailure": last })));
     }
 
+    /// Reports a step that failed; the loop repeats it.
     fn failure(&self, error: &SubmitterError) {
         match error {
             SubmitterError::Halted(halt) => {
@@ -267,7 +276,8 @@ async fn watch(context: SubmitterContext, health: Health) {
     }
 }
 
-/// Asks again whether peers that were set aside are right, because the submitter reads no blocks.
+/// Asks again whether peers that were set aside are right, because the submitter reads no blocks
+/// that would show it.
 async fn reconsider(context: &SubmitterContext) -> Result<(), sqlx::Error> {
     let mut conn = context.pool.acquire().await?;
     let known = gx_outbox::tip::checkpoint(&mut conn, &context.channel).await?;
@@ -280,6 +290,8 @@ async fn reconsider(context: &SubmitterContext) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
+/// Records the height, and counts the outbox if `counts`. If a statement fails, the caller tries
+/// again at the next tick.
 async fn sample(
     context: &SubmitterContext,
     health: &Health,

@@ -1,4 +1,5 @@
-//! The submitter's settings.
+//! The submitter's settings. `gx` reads them from its arguments and environment, and
+//! [`crate::Submitter::new`] checks them; a value that cannot work ends the start.
 
 use std::time::Duration;
 
@@ -118,7 +119,8 @@ impl SubmitterSettings {
         Duration::from_millis(self.resend_ms)
     }
 
-    /// Returns the pause after a step in which `tried` commands were tried.
+    /// Returns the pause after a step in which `tried` commands were tried: zero unless several
+    /// were tried and they filled no transaction.
     pub(crate) fn gather(&self, tried: usize) -> Duration {
         let is_trickle = (2..usize::from(self.batch_commands)).contains(&tried);
         Duration::from_millis(if is_trickle { self.gather_ms } else { 0 })

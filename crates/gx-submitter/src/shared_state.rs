@@ -1,4 +1,7 @@
-//! Ledger state shared by all batches in flight.
+//! Ledger state shared by all batches in flight: backoffs, outages, suspects and skipped commands.
+//!
+//! Sending, storing and resending record results here. The claim asks how much may be tried, and
+//! `run` shows outages and failures in the check `submission`.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -36,6 +39,7 @@ pub(crate) struct SharedState {
     /// Numbers of tries of this process whose end the database did not record.
     pub(crate) unfinished_tries: Vec<i64>,
     backoff: Option<Backoff>,
+    /// Whether the chain must be compared again before anything is sent.
     recheck: bool,
     endorsing: OutageDetector,
     storing: OutageDetector,
@@ -93,8 +97,8 @@ impl SharedState {
         }
     }
 
-    /// Returns when the backoff ends and why it began. If the clock was set back and the backoff
-    /// looks too long, it is over.
+    /// Returns when the backoff ends and why it began, or `None` if there is none now. If the clock
+    /// was set back and the backoff looks too long, it is over.
     pub(crate) fn backoff(&self, now: OffsetDateTime) -> Option<(OffsetDateTime, String)> {
         self.backoff
             .as_ref()
@@ -178,7 +182,7 @@ impl SharedState {
         if has_failed { Allowance::Probe } else { Allowance::All }
     }
 
-    /// Returns the outage whose next probe is last.
+    /// Returns the outage whose next probe is last, or `None` if there is none.
     pub(crate) fn outage(&self) -> Option<&Outage> {
         let all = [&self.endorsing, &self.storing, &self.validity];
         all.into_iter().filter_map(OutageDetector::outage).max_by_key(|outage| outage.probe_at)

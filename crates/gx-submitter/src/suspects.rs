@@ -1,7 +1,7 @@
 //! Commands that failed alone before their envelope was stored. Each is charged if the next
 //! envelope of the same signer that passes the same step is valid. They are kept in memory: if a
-//! suspect is lost, its command is not charged. Sending and storing record failures, and the review
-//! of failures charges.
+//! suspect is lost, its command is not charged. `submitter::send`, `storing` and `witness` record
+//! failures and successes; `failure_review` takes the commands to charge at each claim.
 
 use gx_model::SignerRole;
 

@@ -1,4 +1,4 @@
-//! A backup of the database, and its restore while the ledger goes on.
+//! A backup of the database, and its restore while the ledger goes on. Called by tests of restores.
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
@@ -41,11 +41,13 @@ impl World {
         self.restart_workers();
     }
 
+    /// Opens a connection of its own.
     async fn sql(&self) -> PgConnection {
         PgConnection::connect(self.database.url()).await.unwrap()
     }
 }
 
+/// Returns the names of all tables, quoted.
 async fn tables(sql: &mut PgConnection) -> Vec<String> {
     sqlx::query_scalar(TABLES).fetch_all(sql).await.unwrap()
 }

@@ -1,4 +1,5 @@
-//! Waits until a condition holds, for a limited time.
+//! Waits until a condition holds, for a limited time. Called by tests and the simulation, which
+//! never sleep for a fixed time.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! A small HTTP client for tests: one connection for each request, and the whole reply.
+//! A small HTTP client for tests: one connection for each request, and the whole reply. Called by
+//! `story`, and by tests that send requests of their own.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ impl Reply {
         }
     }
 
-    /// Reads a reply to its end.
+    /// Reads a reply to its end. Fails if the connection ends before.
     pub async fn read<B>(reply: http::Response<B>) -> Result<Self, B::Error>
     where
         B: http_body::Body,
@@ -115,6 +116,7 @@ pub async fn send_tls(
 /// An error of the connection or of TLS.
 pub type HttpError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Sends a request over a new connection and reads the reply.
 async fn exchange<S>(stream: S, request: Request<Body>) -> Result<Reply, HttpError>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,

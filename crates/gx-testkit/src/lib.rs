@@ -1,5 +1,6 @@
 //! A [`World`] for tests: a database, a development ledger, all services and both workers in one
-//! process, and functions for what people and administrators do.
+//! process, and functions for what people and administrators do. Called by the tests of this crate
+//! and of `gx`, and by the simulation. What does not go as expected panics and fails the test.
 #![expect(
     clippy::panic,
     clippy::unwrap_used,
@@ -10,6 +11,7 @@ mod backup;
 mod eventually;
 pub mod http;
 pub mod parts;
+mod rows;
 pub mod story;
 mod world;
 

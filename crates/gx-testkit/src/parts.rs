@@ -1,5 +1,5 @@
-//! The parts of a World: the client of the ledger, the services and the administrator. Also used by
-//! gx-sim and gx-bench.
+//! The parts of a World: the client of the ledger, the services and the administrator. Called when
+//! a World starts, and by gx-sim for its environment.
 
 use clap::Parser as _;
 use gx_admin::NewAdministrator;

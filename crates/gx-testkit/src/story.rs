@@ -1,5 +1,7 @@
 //! What people and administrators do, as functions that send HTTP requests: register, log in,
-//! submit, approve, pay. The services are routers in this process or servers in others.
+//! submit, approve, pay. The services are routers in this process or servers in others. Called by
+//! tests and the simulation. A function that returns no `Reply` expects success and panics
+//! otherwise.
 
 use std::net::SocketAddr;
 
@@ -133,7 +135,8 @@ impl Services {
         self.admin.post(&path, Some(admin_token), &json!({})).await
     }
 
-    /// Returns the person's wallet, if there is one.
+    /// Returns the person's wallet, or `None` if there is none, which any other status than 200
+    /// means.
     pub async fn wallet(&self, person: &Person) -> Option<Reply> {
         let reply = self.tokenomics.get("/api/v1/wallets/me", &person.token).await;
         (reply.status == 200).then_some(reply)

@@ -1,5 +1,6 @@
 //! The whole of GX in one process: a real database, a development ledger behind Fabric's protocol,
-//! services as routers, and workers that make a step only when the test says so.
+//! services as routers, and workers that make a step only when the test says so. A test starts one,
+//! and steps the workers by [`World::settle`].
 
 use std::time::Duration;
 
@@ -80,6 +81,7 @@ impl World {
         Self::start_empty_in(database, &settings).await
     }
 
+    /// Starts a World in this database, to which services and workers connect with these settings.
     async fn start_empty_in(database: TestDatabase, settings: &DatabaseSettings) -> Self {
         let clock = Clock::system();
         let ledger_dir = tempfile::tempdir().unwrap();
@@ -165,7 +167,8 @@ impl World {
         command_id
     }
 
-    /// Steps both workers until nothing is left to do.
+    /// Steps both workers until nothing is left to do. Panics if a step fails or that takes too
+    /// long.
     pub async fn settle(&mut self) {
         let work = async {
             loop {
@@ -231,6 +234,7 @@ impl World {
     }
 }
 
+/// Creates a submitter that sends again soon.
 fn submitter_of(
     pool: PgPool,
     ledger: &Ledger,

@@ -1,4 +1,4 @@
-//! Converts amounts of the read model for answers.
+//! Converts amounts of the read model for answers. Called by the routes of wallets and supply.
 
 use gx_model::{Gx, Qirat};
 use gx_serve::Problem;

@@ -1,5 +1,5 @@
 //! svc-tokenomics: the HTTP service for money. It shows wallets and the supply from the read model,
-//! and enqueues transfers.
+//! and enqueues transfers. `gx svc-tokenomics` and `gx dev` call [`service`] and serve the result.
 
 mod amount;
 mod ledger;

@@ -1,4 +1,5 @@
-//! `gx admin`: adds administrators.
+//! `gx admin`: adds administrators. `main` calls [`run`], and prints an error and exits with code
+//! 1; no administrator is added then.
 
 use std::io::BufRead as _;
 

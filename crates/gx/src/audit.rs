@@ -1,4 +1,5 @@
-//! `gx audit`: checks the audit log.
+//! `gx audit`: checks the audit log. `main` calls [`run`], and prints an error, also that of a
+//! changed row, and exits with code 1.
 
 use clap::Subcommand;
 use gx_db::DatabaseSettings;

@@ -1,5 +1,5 @@
 //! `gx chaincode`: serves the contracts to Fabric peers, and writes the package that tells a peer
-//! the address of this service.
+//! the address of this service. `main` calls [`run`], and prints an error and exits with code 1.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
@@ -92,6 +92,7 @@ pub(crate) async fn run(role: ChaincodeRole, format: Format) -> Result<(), CliEr
     }
 }
 
+/// Serves the contracts until a signal, or until the server fails.
 async fn serve(settings: ServiceSettings) -> Result<(), CliError> {
     let Some(package_id) = settings.chaincode_id else {
         return Err(CliError::message("CHAINCODE_ID: is required and not set"));
@@ -123,6 +124,7 @@ async fn serve(settings: ServiceSettings) -> Result<(), CliError> {
     Ok(serving.await?)
 }
 
+/// Writes the package and prints its id.
 fn package(args: &PackageArgs, format: Format) -> Result<(), CliError> {
     let root_pem = args.root_cert.as_deref().map(read_pem).transpose()?;
     let client = match (&args.client_cert, &args.client_key) {

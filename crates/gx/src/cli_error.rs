@@ -1,4 +1,5 @@
-//! The error of a command, which `main` prints as one message on standard error.
+//! The error of a command, which `main` prints as one message on standard error. The exit code is 1
+//! then, or 141 if the reader of standard output has closed the pipe.
 
 use std::error::Error;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! `gx db`: migrates the schema, and compares the configured database instances. Called by `main`;
-//! `gx dev` calls [`fill_mailboxes`].
+//! `gx db`: migrates the schema, and compares the configured database instances. `main` calls
+//! [`run`], and prints an error and exits with code 1; `gx dev` calls [`fill_mailboxes`].
 
 use clap::Subcommand;
 use gx_auth::email::mailboxes::{self, FillReport};
@@ -26,6 +26,8 @@ pub(crate) async fn run(command: DbCommand, format: Format) -> Result<(), CliErr
     }
 }
 
+/// Applies the pending migrations and prints what was done. Fails if the schema then differs from
+/// that of this release.
 async fn migrate(settings: &DatabaseSettings, format: Format) -> Result<(), CliError> {
     let report = gx_db::upgrade(settings, &Clock::system(), note).await?;
     let quarantined: Vec<String> = report.quarantined.iter().map(ToString::to_string).collect();
@@ -71,6 +73,7 @@ fn shared_mailbox(shared: &mailboxes::SharedMailbox) -> Value {
     json!({ "profileId": shared.profile_id, "owner": shared.owner })
 }
 
+/// Compares the instances and prints them. Fails if there is a finding.
 async fn check(settings: &DatabaseSettings, format: Format) -> Result<(), CliError> {
     let report = gx_db::check(settings).await?;
     let instances: Vec<Value> = report.instances.iter().map(instance_record).collect();

@@ -1,4 +1,5 @@
-//! The environment of a process.
+//! The environment of a process. Roles and commands that connect to a ledger read it from GX_ENV
+//! and pass it to `fabric`, which refuses the start if a setting does not fit.
 
 use clap::ValueEnum;
 

@@ -1,4 +1,5 @@
-//! `gx id`: generates, decodes and verifies Fabric User IDs.
+//! `gx id`: generates, decodes and verifies Fabric User IDs. `main` calls [`run`], and prints an
+//! error, also that of an id which does not match, and exits with code 1.
 
 use clap::{Args, Subcommand};
 use gx_model::{AccountType, CountryCode, FabricUserId, Gender, IdSubject};

@@ -1,4 +1,8 @@
 //! The `gx` binary: all services and workers, the development stack and the commands of operators.
+//!
+//! Reads the command line and the environment, runs one role or command, and prints its error. The
+//! exit code is 0 after success, 1 after an error, and 141 if standard output was closed; clap has
+//! its own for a wrong command line.
 
 // Both macros panic if the pipe is closed; the functions of `print` return an error.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -133,11 +137,13 @@ fn main() -> ExitCode {
 /// It is not 0, because a part of the result was not printed.
 const CLOSED_PIPE_EXIT_CODE: u8 = 141;
 
+/// Prints why the process fails and returns its exit code.
 fn fail(reason: &dyn std::fmt::Display) -> ExitCode {
     print::note(&format!("gx: {reason}"));
     ExitCode::FAILURE
 }
 
+/// Runs the role or command.
 async fn run(cli: Cli) -> Result<(), CliError> {
     let format = if cli.json { Format::Json } else { Format::Text };
     match cli.command {

@@ -1,4 +1,5 @@
-//! `gx outbox`: lists, shows, retries and discards commands of the outbox.
+//! `gx outbox`: lists, shows, retries and discards commands of the outbox. `main` calls [`run`],
+//! and prints an error and exits with code 1.
 
 use clap::{Args, Subcommand};
 use gx_admin::{AuditedDecision, BulkAction, BulkReport};
@@ -197,7 +198,8 @@ async fn discard(what: DecisionArgs, format: Format) -> Result<(), CliError> {
     format.line(&text, &json!({ "commandId": id, "status": status }))
 }
 
-/// Retries or discards all commands that match the options, in several transactions.
+/// Retries or discards all commands that match the options, in several transactions. Fails at the
+/// end if some could not be changed; the others are.
 async fn decide_many(
     action: BulkAction,
     what: &DecisionArgs,

@@ -1,5 +1,6 @@
 //! Runs the listeners and loops of one process, and stops them together. Used by all services, both
-//! workers and the development stack.
+//! workers and the development stack. If one part fails, all are stopped and the process ends with
+//! its error.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -99,6 +100,7 @@ impl Process {
         Ok(())
     }
 
+    /// Starts a server, which stops with the others.
     fn serve(&mut self, what: &str, server: Server) {
         let (what, token) = (what.to_owned(), self.token());
         let server = server.with_notice(self.notice.clone());
@@ -156,6 +158,7 @@ fn raise_open_files() -> u64 {
     current.unwrap_or(u64::MAX)
 }
 
+/// Returns the result of a part that has ended; a panic is an error.
 fn part_result(
     ended: Result<Result<(), CliError>, tokio::task::JoinError>,
 ) -> Result<(), CliError> {

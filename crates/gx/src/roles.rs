@@ -1,4 +1,5 @@
-//! Runs one service or worker as a process of its own.
+//! Runs one service or worker as a process of its own. `main` calls one function for each role.
+//! Settings that cannot work end the start; a database or ledger that is down is waited for.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -147,6 +148,7 @@ impl RoleSettings {
         Ok(gx_db::connect(database).await?)
     }
 
+    /// Returns the address to listen on, with the usual port of the role.
     fn address(&self, port: u16) -> SocketAddr {
         self.listen.unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
     }

@@ -1,4 +1,5 @@
-//! Starts the submitter and the projector, as a process of their own or in the development stack.
+//! Starts the submitter and the projector. Called by `roles` for a process of their own, and by
+//! `gx dev`. An error ends the start; later failures are shown by the health checks.
 
 use std::net::SocketAddr;
 
@@ -103,6 +104,7 @@ impl WorkerContext {
         Ok(board)
     }
 
+    /// Starts the listener of a worker with its health checks, and returns the board.
     async fn listen(
         &self,
         process: &mut Process,

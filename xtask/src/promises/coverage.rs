@@ -1,4 +1,5 @@
-//! Compares the requirements with the tests that quote their ids.
+//! Compares the requirements with the tests that quote their ids. Called by the parent module, and
+//! printed by `report`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +23,7 @@ pub(crate) struct Coverage {
 }
 
 impl Coverage {
+    /// Assigns tests to the ids that they quote.
     pub(crate) fn new(lists: Vec<RequirementList>, tests: Vec<Quoting>) -> Self {
         let themes: BTreeSet<String> = lists.iter().flat_map(RequirementList::themes).collect();
         let mut quotations: BTreeMap<String, Vec<Quoting>> = BTreeMap::new();
@@ -33,7 +35,7 @@ impl Coverage {
         Self { lists, quotations }
     }
 
-    /// Returns the tests that quote an id.
+    /// Returns the tests that quote an id; none if it is missing.
     pub(crate) fn tests(&self, id: &str) -> &[Quoting] {
         self.quotations.get(id).map_or(&[], Vec::as_slice)
     }

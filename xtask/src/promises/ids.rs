@@ -1,4 +1,5 @@
-//! Finds the ids of requirements in the name and doc comment of a test.
+//! Finds the ids of requirements in the name and doc comment of a test. Called by `coverage` for
+//! each test, and by `lists` for each row.
 
 use std::collections::BTreeSet;
 
@@ -56,6 +57,7 @@ fn in_name(name: &str, themes: &BTreeSet<String>) -> Vec<String> {
     ids
 }
 
+/// Returns the id with which a name begins and the rest of the name, or `None` if there is none.
 fn leading_id<'a>(name: &'a str, themes: &BTreeSet<String>) -> Option<(String, &'a str)> {
     let (first, after) = name.split_once('_').unwrap_or((name, ""));
     if let Some(number) = first.strip_prefix('g')

@@ -1,4 +1,5 @@
-//! Finds the tests in a JavaScript file: calls of `it`, each with the doc comment above it.
+//! Finds the tests in a JavaScript file: calls of `it`, each with the doc comment above it. Called
+//! by the parent module for each file.
 //!
 //! Only the style of this repository is understood: each call begins a line, and its comment is
 //! directly above.
@@ -42,7 +43,7 @@ fn comment_text(line: &str) -> String {
     line.trim_end_matches("*/").trim_start_matches('*').trim().to_owned()
 }
 
-/// Returns the name of the test in a call of `it`, and whether it is ignored.
+/// Returns whether a test is ignored and its name, or `None` if the line is no call of `it`.
 fn test_call(line: &str) -> Option<(bool, &str)> {
     let after = line.strip_prefix("it")?;
     let (ignored, after) = match after.strip_prefix(".skip").or(after.strip_prefix(".todo")) {

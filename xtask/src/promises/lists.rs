@@ -1,4 +1,4 @@
-//! Reads the lists of requirements under `docs/requirements`.
+//! Reads the lists of requirements under `docs/requirements`. Called by the parent module.
 
 use std::collections::BTreeSet;
 
@@ -64,7 +64,8 @@ pub(crate) fn read_all(repo: &Repo) -> Result<Vec<RequirementList>, Error> {
     LISTS.iter().map(|(title, file)| parse(title, file, &repo.read(file)?)).collect()
 }
 
-/// Reads the tables of a Markdown file whose rows are `| id | requirement |`.
+/// Reads the tables of a Markdown file whose rows are `| id | requirement |`. [`Error::List`] names
+/// a malformed row.
 fn parse(title: &str, file: &str, text: &str) -> Result<RequirementList, Error> {
     let wrong = |line: usize, message: String| Error::List { file: file.to_owned(), line, message };
     let mut rows: Vec<Requirement> = Vec::new();

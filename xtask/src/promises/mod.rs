@@ -1,5 +1,5 @@
 //! `cargo xtask promises`: prints which tests prove each promise, incident and security
-//! requirement.
+//! requirement. Called by `main`; a wrong id is a finding, a malformed list an error.
 
 mod coverage;
 mod ids;
@@ -21,6 +21,7 @@ pub(crate) fn run(repo: &Repo, only_missing: bool) -> Result<bool, Error> {
     Ok(coverage.is_sound())
 }
 
+/// Reads the lists and all tests.
 fn coverage(repo: &Repo) -> Result<Coverage, Error> {
     Ok(Coverage::new(lists::read_all(repo)?, quoting_tests(repo)?))
 }

@@ -1,4 +1,4 @@
-//! Writes the report of `cargo xtask promises`.
+//! Writes the report of `cargo xtask promises`. Called by the parent module, which prints it.
 
 use std::fmt::Write;
 

@@ -1,4 +1,5 @@
-//! Writes the page about supply, grants and fees.
+//! Writes the page about supply, grants and fees. Called by the parent module for the check and for
+//! the file.
 
 use std::fmt::Write;
 

@@ -1,5 +1,5 @@
 //! `cargo xtask reference`: checks or writes the pages under `docs/reference`, which are generated
-//! from the code.
+//! from the code. Called by `main`; a page that differs is a finding.
 
 mod economy;
 

@@ -1,9 +1,10 @@
 //! Finds queries that return `*`. A migration that adds a column changes what they return, and the
-//! server then refuses the prepared plan (DB-11).
+//! server then refuses the prepared plan (DB-11). Called by the parent module for each description.
 
 use serde_json::Value;
 
-/// Returns the finding about a described query, if it returns `*`.
+/// Returns the finding about a described query, or `None` if it names its columns or returns no
+/// rows.
 pub(crate) fn finding(description: &str) -> Option<String> {
     let file: Value = serde_json::from_str(description).ok()?;
     let sql = file["query"].as_str()?;

@@ -1,4 +1,5 @@
-//! Asks a server with the migrated schema for the parameters and columns of each query.
+//! Asks a server with the migrated schema for the parameters and columns of each query. Called by
+//! the parent module. A query that the schema refuses is a finding; any other failure is an error.
 
 use std::collections::BTreeMap;
 
@@ -47,6 +48,7 @@ pub(crate) async fn all(queries: &[Query]) -> Result<Described, Error> {
     Ok(described)
 }
 
+/// Asks the server about one query.
 async fn describe(connection: &mut PgConnection, sql: &str) -> sqlx::Result<DescriptionFile> {
     let statement = AssertSqlSafe(sql.to_owned()).into_sql_str();
     let describe = connection.describe(statement).await?;
@@ -55,6 +57,7 @@ async fn describe(connection: &mut PgConnection, sql: &str) -> sqlx::Result<Desc
     Ok(file(sql, &describe))
 }
 
+/// Returns the file that the macros would save for a query.
 fn file(sql: &str, describe: &Value) -> DescriptionFile {
     let hash = hex::encode(Sha256::digest(sql.as_bytes()));
     let saved =

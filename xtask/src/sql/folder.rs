@@ -1,4 +1,4 @@
-//! Compares and writes the folder `.sqlx`.
+//! Compares and writes the folder `.sqlx`. Called by the parent module.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,5 +1,6 @@
 //! `cargo xtask sqlx`: checks or writes the folder `.sqlx`, with which the checked queries compile
-//! without a database.
+//! without a database. Called by `main` and by `schema`; a query or file that does not fit is a
+//! finding.
 //!
 //! The queries are read from the source and described by a server with the migrated schema, as the
 //! macros do it, so that neither a second build nor another tool is needed.
@@ -40,6 +41,8 @@ struct Outcome {
     findings: Vec<String>,
 }
 
+/// Collects and describes the queries, and checks or writes the folder. Nothing is written if there
+/// is a finding.
 async fn outcome(repo: &Repo, mode: Mode) -> Result<Outcome, Error> {
     let mut findings = Vec::new();
     let mut queries: Vec<Query> = Vec::new();

@@ -1,4 +1,5 @@
-//! Finds the checked queries of a file.
+//! Finds the checked queries of a file. Called by the parent module and by `tidy::code` for each
+//! Rust file.
 
 use proc_macro2::{TokenStream, TokenTree};
 
@@ -63,7 +64,8 @@ fn collect(path: &str, stream: &TokenStream, found: &mut Found) {
     }
 }
 
-/// Returns the first string literal with those joined to it by `+`, as the macros read them.
+/// Returns the first string literal with those joined to it by `+`, as the macros read them, or
+/// `None` if the SQL is not a literal.
 fn sql(arguments: &TokenStream) -> Option<String> {
     let mut trees = arguments.clone().into_iter();
     let mut sql = trees.find_map(|tree| string(&tree))?;

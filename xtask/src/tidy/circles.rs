@@ -1,4 +1,4 @@
-//! Imports between the modules of a crate go one way.
+//! Imports between the modules of a crate go one way. Called by the parent module with all files.
 //!
 //! A module and the modules in it are one room: only imports between rooms next to each other
 //! count. Imports of tests and re-exports do not count.
@@ -229,6 +229,7 @@ fn circles(edges: &Edges) -> Vec<Vec<Path>> {
     circles
 }
 
+/// Returns the shortest circle through a room, or `None` if there is none.
 fn shortest_circle(start: &Path, edges: &Edges) -> Option<Vec<Path>> {
     let mut known = BTreeSet::new();
     let mut waiting = VecDeque::from([vec![start.clone()]]);

@@ -1,4 +1,5 @@
-//! Rules about Rust code that no lint of the compiler checks.
+//! Rules about Rust code that no lint of the compiler checks. Called by the parent module for each
+//! Rust file.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 

@@ -1,4 +1,5 @@
-//! Rules about documents: links lead to files, and every decision is listed.
+//! Rules about documents: links lead to files, and every decision is listed. Called by the parent
+//! module with all files.
 
 use std::collections::BTreeSet;
 

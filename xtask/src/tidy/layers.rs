@@ -1,7 +1,7 @@
-//! Rules about the dependencies between crates.
+//! Rules about the dependencies between crates. Called by the parent module.
 //!
-//! binary → services and workers → outbox, serve, fabric-client → db, contract, proto → model →
-//! ledger-api
+//! binary → services and workers, chaincode, devnet → auth → outbox, serve, fabric-client → db,
+//! contract, proto → model → ledger-api
 
 use std::collections::BTreeSet;
 
@@ -132,6 +132,7 @@ pub(crate) fn check_purity(name: &str, reached: &BTreeSet<String>) -> Vec<Findin
         .collect()
 }
 
+/// Returns the layer of a crate of the workspace, or `None` for any other crate.
 fn layer_of(name: &str) -> Option<u8> {
     LAYERS.iter().find(|(known, _)| *known == name).map(|(_, layer)| *layer)
 }

@@ -1,4 +1,4 @@
-//! Rules about the manifests of crates.
+//! Rules about the manifests of crates. Called by the parent module.
 
 use std::collections::BTreeSet;
 

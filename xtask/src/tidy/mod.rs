@@ -1,4 +1,5 @@
-//! `cargo xtask tidy`: checks the rules of this repository for all crates and files.
+//! `cargo xtask tidy`: checks the rules of this repository for all crates and files. Called by
+//! `main`; each broken rule is a finding, which is printed with what to do.
 
 mod circles;
 mod code;

@@ -1,4 +1,5 @@
-//! Rules about money: amounts are integers, never floats (G4, DB-06).
+//! Rules about money: amounts are integers, never floats (G4, DB-06). Called by the parent module
+//! for each file.
 
 use proc_macro2::TokenTree;
 

@@ -1,4 +1,4 @@
-//! Rules about all text files.
+//! Rules about all text files. Called by the parent module for each file.
 
 use super::Finding;
 use crate::repo::TextFile;

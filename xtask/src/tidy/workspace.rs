@@ -1,4 +1,5 @@
-//! Reads the crates of the workspace and their dependencies from cargo.
+//! Reads the crates of the workspace and their dependencies from cargo. Called by the parent
+//! module. If cargo fails, the check ends with an error.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -57,7 +58,7 @@ impl Workspace {
         Ok(Self { crates: crates.collect() })
     }
 
-    /// Returns a crate by its name.
+    /// Returns a crate by its name, or `None` if it is not in the workspace.
     pub(crate) fn find(&self, name: &str) -> Option<&Crate> {
         self.crates.iter().find(|member| member.name == name)
     }
@@ -120,6 +121,7 @@ pub(crate) fn external_dependencies(repo: &Repo, name: &str) -> Result<BTreeSet<
     Ok(tree.lines().map(first_word).filter(|name| !name.is_empty()).collect())
 }
 
+/// Runs cargo and returns what it prints. Fails if its exit code is not 0.
 fn cargo(repo: &Repo, arguments: &[&str]) -> Result<String, Error> {
     let failed = |message: String| Error::Cargo { arguments: arguments.join(" "), message };
     let output = Command::new("cargo")

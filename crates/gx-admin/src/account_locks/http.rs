@@ -1,4 +1,5 @@
-//! HTTP routes `POST /api/v1/admin/users/{id}/lock` and `/unlock`.
+//! HTTP routes `POST /api/v1/admin/users/{id}/lock` and `/unlock`, registered by
+//! [`crate::service`]. A `Problem` is the answer to the client.
 
 use axum::extract::State;
 use gx_auth::Administrator;

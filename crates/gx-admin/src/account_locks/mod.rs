@@ -23,7 +23,8 @@ pub(crate) struct LockReason<'a> {
     pub(crate) notes: Option<&'a str>,
 }
 
-/// Locks an account and ends its sessions, or unlocks it, and writes the audit row.
+/// Locks an account and ends its sessions, or unlocks it, and writes the audit row. If the account
+/// already has this state, returns the problem `already_so` and changes nothing.
 pub(crate) async fn set_lock(
     state: &ServiceState,
     who: &Administrator,

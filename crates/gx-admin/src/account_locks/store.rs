@@ -1,10 +1,12 @@
-//! SQL of account locks.
+//! SQL of account locks. Called by the parent module.
 
 use gx_db::PgConnection;
 use time::OffsetDateTime;
 
 use super::LockReason;
 
+/// Returns whether an account is locked, and locks its row until the transaction ends. `None` if
+/// there is no such account.
 pub(crate) async fn is_locked(
     conn: &mut PgConnection,
     profile_id: &str,
@@ -17,6 +19,7 @@ pub(crate) async fn is_locked(
     .await
 }
 
+/// Locks an account.
 pub(crate) async fn lock_account(
     conn: &mut PgConnection,
     profile_id: &str,
@@ -39,6 +42,7 @@ pub(crate) async fn lock_account(
     Ok(())
 }
 
+/// Unlocks an account.
 pub(crate) async fn unlock_account(
     conn: &mut PgConnection,
     profile_id: &str,

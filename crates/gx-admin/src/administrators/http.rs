@@ -1,4 +1,5 @@
 //! HTTP routes of an administrator's session: `/api/v1/admin/auth/login`, `/refresh`, `/logout`.
+//! Registered by [`crate::service`]. A `Problem` is the answer to the client.
 
 use axum::extract::State;
 use gx_auth::{Administrator, Credentials, TokenPair};

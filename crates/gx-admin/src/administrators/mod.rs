@@ -101,7 +101,8 @@ pub async fn create_administrator(
     Ok(admin_id)
 }
 
-/// Opens a session for an administrator whose password matches, and writes the audit row.
+/// Opens a session for an administrator whose password matches, and writes the audit row. Returns
+/// the problem `invalid_credentials` for any other login, whatever the reason.
 pub(crate) async fn log_in(
     state: &ServiceState,
     email: &GivenEmail,

@@ -1,4 +1,4 @@
-//! SQL of administrators.
+//! SQL of administrators. Called by the parent module.
 
 use gx_auth::GivenEmail;
 use gx_db::PgConnection;
@@ -19,12 +19,14 @@ pub(crate) struct Account {
     pub(crate) is_locked: bool,
 }
 
+/// Returns whether any administrator exists.
 pub(crate) async fn exist(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM "AdminUser") AS "exist!""#)
         .fetch_one(conn)
         .await
 }
 
+/// Adds an administrator. A violated unique constraint means that the e-mail address is taken.
 pub(crate) async fn insert(
     conn: &mut PgConnection,
     row: &AdministratorRow,
@@ -47,6 +49,8 @@ pub(crate) async fn insert(
     Ok(())
 }
 
+/// Returns the administrator with this address, or `None` if there is none. An address exactly as
+/// it was typed comes first.
 pub(crate) async fn by_email(
     conn: &mut PgConnection,
     email: &GivenEmail,

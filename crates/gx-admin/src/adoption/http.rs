@@ -1,4 +1,5 @@
-//! HTTP route `POST /api/v1/admin/projection/adopt`.
+//! HTTP route `POST /api/v1/admin/projection/adopt`, registered by [`crate::service`]. A `Problem`
+//! is the answer to the client.
 
 use ::http::StatusCode;
 use axum::extract::State;
@@ -85,6 +86,7 @@ pub(crate) async fn adopt(
     Ok(Reply(StatusCode::ACCEPTED, adoption.task.into()))
 }
 
+/// Returns the problem for an adoption that is not possible, with the remedy.
 fn refused(error: AdoptError) -> Problem {
     let remedy = match &error {
         AdoptError::UnknownPerson(_) => {

@@ -129,7 +129,7 @@ pub enum AdoptError {
 pub(crate) struct MalformedId(#[from] InvalidFabricUserId);
 
 impl LedgerPerson {
-    /// Returns the person's id.
+    /// Returns the person's id. Fails if the row has a malformed one.
     pub(crate) fn id(&self) -> Result<FabricUserId, MalformedId> {
         Ok(self.fabric_user_id.parse()?)
     }
@@ -146,7 +146,8 @@ fn creation_id(profile_id: &str, number: i32) -> CommandId {
     CommandId::derive(&[profile_id, CommandKind::CreateUser.name(), &number.to_string()])
 }
 
-/// Finds the person that the ledger has for an account with this number of approvals.
+/// Finds the person that the ledger has for an account with this number of approvals. Returns
+/// `None` if there is none; an approval then creates a new person.
 pub(crate) async fn known_person(
     conn: &mut PgConnection,
     profile_id: &str,
@@ -163,7 +164,8 @@ pub(crate) async fn known_person(
     Ok(Some(KnownPerson::Person(person)))
 }
 
-/// Returns the number of the account's approval that created a person, if one of them did.
+/// Returns the number of the account's approval that created a person, or `None` if none of them
+/// did.
 pub(crate) fn approval_of(person: &LedgerPerson, profile_id: &str, approvals: i32) -> Option<i32> {
     let created = person.created_command_id.as_deref()?;
     let creations = creation_ids(profile_id, approvals);

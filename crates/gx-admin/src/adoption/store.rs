@@ -1,4 +1,5 @@
-//! SQL of adoption: people of the ledger, and the accounts that own or have reserved them.
+//! SQL of adoption: people of the ledger, and the accounts that own or have reserved them. Called
+//! by the parent module.
 
 use gx_db::PgConnection;
 use time::{Date, OffsetDateTime};
@@ -92,7 +93,8 @@ pub(super) async fn known(
     .await
 }
 
-/// Returns the account and locks its row, so that no other decision on it is made meanwhile.
+/// Returns the account and locks its row, so that no other decision on it is made meanwhile. `None`
+/// if there is no such account.
 pub(super) async fn lock_adopter(
     conn: &mut PgConnection,
     profile_id: &str,
@@ -111,7 +113,7 @@ pub(super) async fn lock_adopter(
     .await
 }
 
-/// Returns the account's oldest CREATE_USER command that is not settled.
+/// Returns the account's oldest CREATE_USER command that is not settled, or `None` if all are.
 pub(super) async fn open_creation(
     conn: &mut PgConnection,
     profile_id: &str,
@@ -128,7 +130,7 @@ pub(super) async fn open_creation(
 }
 
 /// Returns the account that has reserved a person's id, or else the account that reserved another
-/// id for the command that created the person.
+/// id for the command that created the person, or `None` if there is neither.
 pub(super) async fn reserving_account(
     conn: &mut PgConnection,
     fabric_user_id: &str,

@@ -1,6 +1,7 @@
 //! Retries and discards many commands, a limited number in each transaction. Each command has its
 //! own savepoint, and one audit row names all commands of a transaction. Called by `bulk_http`
-//! and by `gx outbox`.
+//! and by `gx outbox`, which repeat the step. A command that cannot be changed is counted and left
+//! out.
 
 use gx_db::PgConnection;
 use gx_model::{CommandId, CommandStatus};

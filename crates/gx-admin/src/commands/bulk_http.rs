@@ -1,4 +1,5 @@
-//! HTTP routes that change many commands: `POST /api/v1/admin/outbox/retry` and `/outbox/discard`.
+//! HTTP routes that change many commands: `POST /api/v1/admin/outbox/retry` and `/outbox/discard`,
+//! registered by [`crate::service`]. A `Problem` is the answer to the client.
 
 use axum::extract::State;
 use gx_auth::Administrator;
@@ -118,6 +119,8 @@ pub(crate) async fn discard(
     run(&state, BulkAction::Discard, &who, &body).await
 }
 
+/// Takes steps until no command is left or the limit of a request is reached. An error may come
+/// after steps that are committed.
 async fn run(
     state: &ServiceState,
     action: BulkAction,

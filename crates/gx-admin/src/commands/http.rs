@@ -1,5 +1,6 @@
 //! HTTP routes of single commands: `GET /api/v1/admin/outbox` and `/outbox/{id}`,
-//! `POST /outbox/{id}/retry` and `/discard`.
+//! `POST /outbox/{id}/retry` and `/discard`. Registered by [`crate::service`]. A `Problem` is the
+//! answer to the client.
 
 use ::http::request::Parts;
 use axum::extract::{FromRequestParts, Path, State};

@@ -64,6 +64,7 @@ impl<'a> AuditedDecision<'a> {
         }
     }
 
+    /// Appends an entry about a command, or about many if there is no id.
     async fn write(
         &self,
         conn: &mut PgConnection,
@@ -119,6 +120,7 @@ pub async fn discard_command(
     Ok(discarded)
 }
 
+/// Returns the status of a command for the audit log, or `None` if there is no such command.
 async fn status(conn: &mut PgConnection, id: CommandId) -> Result<Option<Value>, sqlx::Error> {
     let row = gx_outbox::operator::command(conn, id).await?;
     Ok(row.map(|row| json!({ "status": row.status, "attempts": row.attempts })))
@@ -128,6 +130,7 @@ fn no_command() -> Problem {
     Problem::new(&NO_COMMAND, "Take an id from the list at /api/v1/admin/outbox.")
 }
 
+/// Returns the problem for a command that cannot be retried or discarded.
 fn refused(error: OperateError) -> Problem {
     match error {
         OperateError::Unknown(_) => no_command(),

@@ -1,4 +1,5 @@
-//! JSON of commands and envelopes, as the routes of `/api/v1/admin/outbox` return them.
+//! JSON of commands and envelopes, as the routes of `/api/v1/admin/outbox` return them. Made by
+//! `http` from the rows of the outbox.
 
 use gx_outbox::operator::{AttemptRow, CommandRow};
 use serde::Serialize;

@@ -1,6 +1,7 @@
 //! HTTP routes of dead events and projector tasks: `GET /api/v1/admin/dead-events` and
 //! `/dead-events/{id}`, `POST /dead-events/{id}/replay` and `/dead-events/replay`,
-//! `GET /projection/tasks/{id}`.
+//! `GET /projection/tasks/{id}`. Registered by [`crate::service`]. A `Problem` is the answer to the
+//! client.
 
 use ::http::StatusCode;
 use ::http::request::Parts;
@@ -208,6 +209,7 @@ pub(crate) async fn replay_all(
     ask(&state, replay, &who, &body).await
 }
 
+/// Stores the task of a replay and returns it. The projector carries it out later.
 async fn ask(
     state: &ServiceState,
     replay: Replay<'_>,

@@ -1,4 +1,5 @@
-//! SQL that reads dead letters. Only the projector writes them.
+//! SQL that reads dead letters. Called by the parent module and its routes. Only the projector
+//! writes dead letters.
 
 use gx_db::PgConnection;
 use serde_json::Value;
@@ -33,7 +34,7 @@ pub(crate) async fn list(
     .await
 }
 
-/// Returns one dead letter.
+/// Returns one dead letter, or `None` if there is none with this id.
 pub(crate) async fn get(
     conn: &mut PgConnection,
     dead_event_id: i64,
@@ -51,7 +52,7 @@ pub(crate) async fn get(
     .await
 }
 
-/// Returns the payload of a dead letter as it is in the block.
+/// Returns the payload of a dead letter as it is in the block, or `None` if there is no such one.
 pub(crate) async fn payload(
     conn: &mut PgConnection,
     dead_event_id: i64,

@@ -1,4 +1,5 @@
-//! HTTP routes `POST /api/v1/admin/users/{id}/freeze` and `/unfreeze`.
+//! HTTP routes `POST /api/v1/admin/users/{id}/freeze` and `/unfreeze`, registered by
+//! [`crate::service`]. A `Problem` is the answer to the client.
 
 use ::http::StatusCode;
 use axum::extract::State;

@@ -63,7 +63,7 @@ impl FreezeAction {
 }
 
 /// Enqueues a freeze or unfreeze, and returns its command id. If the same action is not settled
-/// yet, returns the id of the earlier command.
+/// yet, returns the id of the earlier command. A problem means that nothing was enqueued.
 pub(crate) async fn send(
     state: &ServiceState,
     who: &Administrator,

@@ -1,4 +1,4 @@
-//! SQL of freezes.
+//! SQL of freezes. Called by the parent module.
 
 use gx_db::PgConnection;
 

@@ -1,4 +1,5 @@
-//! HTTP routes `GET /api/v1/admin/projection`, `/system` and `/audit`.
+//! HTTP routes `GET /api/v1/admin/projection`, `/system` and `/audit`, registered by
+//! [`crate::service`]. A `Problem` is the answer to the client.
 
 use axum::extract::State;
 use gx_serve::page::{Page, PageQuery};

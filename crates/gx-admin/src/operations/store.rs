@@ -1,4 +1,5 @@
-//! SQL that reads the projection, the ledger's state and the audit log.
+//! SQL that reads the projection, the ledger's state and the audit log. Called by the routes of the
+//! parent module.
 
 use gx_db::PgConnection;
 use serde::Serialize;
@@ -64,6 +65,7 @@ pub(crate) struct AuditItem {
     pub(crate) request_id: Option<String>,
 }
 
+/// Returns the checkpoint and the ledger height of each channel.
 pub(crate) async fn projections(
     conn: &mut PgConnection,
 ) -> Result<Vec<ProjectionItem>, sqlx::Error> {
@@ -83,6 +85,7 @@ pub(crate) async fn projections(
     .await
 }
 
+/// Returns the state of the ledger of each channel.
 pub(crate) async fn systems(conn: &mut PgConnection) -> Result<Vec<SystemItem>, sqlx::Error> {
     sqlx::query_as!(
         SystemItem,

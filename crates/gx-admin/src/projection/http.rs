@@ -1,4 +1,5 @@
-//! HTTP routes `POST /api/v1/admin/projection/verify` and `/projection/rebuild`.
+//! HTTP routes `POST /api/v1/admin/projection/verify` and `/projection/rebuild`, registered by
+//! [`crate::service`]. A `Problem` is the answer to the client.
 
 use ::http::StatusCode;
 use axum::extract::State;
@@ -65,6 +66,7 @@ pub(crate) async fn rebuild(
     ask(&state, task, &who, &body.reason).await
 }
 
+/// Stores a task and returns it. The projector carries it out later.
 async fn ask(
     state: &ServiceState,
     task: (&str, Task),

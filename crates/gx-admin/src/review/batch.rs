@@ -1,8 +1,9 @@
 //! HTTP route `POST /api/v1/admin/users/batch-approve`: approves each person of a list in a
 //! transaction of its own (OUT-07).
 //!
-//! If a person cannot be approved, the others still are. For a person who is already approved, the
-//! answer has the commands of that approval, so that a batch can be repeated.
+//! Registered by [`crate::service`]. If a person cannot be approved, the others still are. For a
+//! person who is already approved, the answer has the commands of that approval, so that a batch
+//! can be repeated.
 
 use axum::extract::State;
 use gx_auth::Administrator;
@@ -159,6 +160,7 @@ async fn approve_once(
     }
 }
 
+/// Returns the last approval of a person, or `None` if the account is not approved now.
 async fn approval_in_force(
     state: &ServiceState,
     profile_id: &str,
@@ -178,6 +180,7 @@ async fn approval_in_force(
 }
 
 /// Returns the approval that adopted a person, with the command of the grant if one was sent.
+/// `None` if the read model does not have the person.
 async fn adopting_approval(
     conn: &mut PgConnection,
     profile_id: &str,

@@ -73,7 +73,7 @@ struct CompleteFacts {
 ///
 /// The commands are CREATE_USER and DISTRIBUTE_GENESIS for an id that is drawn and reserved now. If
 /// the ledger already has the person, because a restore removed an earlier approval from this
-/// database, the account adopts that person instead.
+/// database, the account adopts that person instead. A problem means that nothing was changed.
 pub(crate) async fn approve(
     state: &ServiceState,
     who: &Administrator,
@@ -197,7 +197,8 @@ impl Approval<'_> {
     }
 }
 
-/// Denies a person, and ends the sessions if the denial is final.
+/// Denies a person, and ends the sessions if the denial is final. A problem means that nothing was
+/// changed.
 pub(crate) async fn deny(
     state: &ServiceState,
     who: &Administrator,
@@ -277,6 +278,7 @@ fn complete_facts(candidate: &Candidate, now: OffsetDateTime) -> Result<Complete
     Ok(CompleteFacts { subject, age: economics::age_on(birth_date, now.date()) })
 }
 
+/// Returns the command that creates the person on the ledger.
 fn create_user(
     key: &SecretString,
     profile_id: &str,

@@ -16,7 +16,8 @@ const MAX_DRAWS: u32 = 64;
 #[error("{MAX_DRAWS} drawn Fabric User IDs were all taken")]
 struct AllIdsTaken;
 
-/// Draws an id that nobody has, and reserves it for this person and command (FAB-14).
+/// Draws an id that nobody has, and reserves it for this person and command (FAB-14). If all draws
+/// are taken, returns an internal problem.
 pub(crate) async fn reserve(
     conn: &mut PgConnection,
     profile_id: &str,

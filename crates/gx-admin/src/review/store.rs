@@ -1,4 +1,4 @@
-//! SQL of reviews and their decisions.
+//! SQL of reviews and their decisions. Called by `batch`, `reservation` and the parent module.
 
 use gx_db::PgConnection;
 use gx_model::DenialFinality;
@@ -55,6 +55,8 @@ impl<'a> ReviewDecision<'a> {
     }
 }
 
+/// Returns the account and locks its row until the transaction ends. `None` if there is no such
+/// account.
 pub(crate) async fn lock_candidate(
     conn: &mut PgConnection,
     profile_id: &str,
@@ -86,7 +88,7 @@ pub(crate) async fn number_in_force(
     .await
 }
 
-/// Returns the Fabric User ID that is reserved for a CREATE_USER command.
+/// Returns the Fabric User ID that is reserved for a CREATE_USER command, or `None` if none is.
 pub(crate) async fn reserved_for(
     conn: &mut PgConnection,
     command_id: &str,
@@ -149,6 +151,7 @@ pub(crate) async fn set_approved(
     Ok(())
 }
 
+/// Sets the account to denied.
 pub(crate) async fn set_denied(
     conn: &mut PgConnection,
     profile_id: &str,

@@ -1,4 +1,5 @@
-//! HTTP routes `GET /api/v1/admin/users` and `GET /api/v1/admin/users/{id}`.
+//! HTTP routes `GET /api/v1/admin/users` and `GET /api/v1/admin/users/{id}`, registered by
+//! [`crate::service`]. A `Problem` is the answer to the client.
 
 use axum::extract::State;
 use gx_auth::email;
@@ -13,7 +14,7 @@ use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
 use super::ProfileId;
-use super::store::{self, UserFilter, Freeze, Search, UserDetail, UserItem, VerificationItem};
+use super::store::{self, Freeze, Search, UserDetail, UserFilter, UserItem, VerificationItem};
 use crate::ServiceState;
 
 /// Filters and page of a list of people.

@@ -169,6 +169,7 @@ pub(crate) async fn list(
     .await
 }
 
+/// Returns a person, or `None` if there is none with this id.
 pub(crate) async fn get(
     conn: &mut PgConnection,
     profile_id: &str,
@@ -216,6 +217,7 @@ pub(crate) async fn freeze(
     .await
 }
 
+/// Returns all submissions of a person with their decisions, the oldest first.
 pub(crate) async fn verifications(
     conn: &mut PgConnection,
     profile_id: &str,

@@ -1,4 +1,5 @@
-//! HTTP routes `GET /api/v1/users/me/kyc` and `POST /api/v1/users/me/kyc/submit`.
+//! HTTP routes `GET /api/v1/users/me/kyc` and `POST /api/v1/users/me/kyc/submit`, registered by
+//! [`crate::service`]. A `Problem` is the answer to the client.
 
 use axum::extract::State;
 use gx_auth::Person;

@@ -1,4 +1,5 @@
-//! The submission of an account for review. Called by the routes under `/api/v1/users/me/kyc`.
+//! The submission of an account for review. Called by the routes under `/api/v1/users/me/kyc`. If
+//! the submission is refused, the problem says why and nothing is stored.
 
 pub(crate) mod http;
 mod store;

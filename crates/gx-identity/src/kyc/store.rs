@@ -1,4 +1,4 @@
-//! SQL of submissions for review.
+//! SQL of submissions for review. Called by the parent module and its routes.
 
 use gx_db::PgConnection;
 use serde::Serialize;
@@ -48,6 +48,7 @@ pub(crate) struct ReviewResult {
     decided_at: Option<OffsetDateTime>,
 }
 
+/// Returns the account and locks its row until the transaction ends.
 pub(crate) async fn lock_applicant(
     conn: &mut PgConnection,
     profile_id: &str,
@@ -63,6 +64,7 @@ pub(crate) async fn lock_applicant(
     .await
 }
 
+/// Returns the types of the documents that a person has handed in.
 pub(crate) async fn document_types(
     conn: &mut PgConnection,
     profile_id: &str,
@@ -72,6 +74,7 @@ pub(crate) async fn document_types(
         .await
 }
 
+/// Returns the documents that a person has handed in.
 pub(crate) async fn documents(
     conn: &mut PgConnection,
     profile_id: &str,
@@ -87,6 +90,7 @@ pub(crate) async fn documents(
     .await
 }
 
+/// Adds a submission, with the next number of the account.
 pub(crate) async fn insert_verification(
     conn: &mut PgConnection,
     verification_id: &str,
@@ -106,6 +110,7 @@ pub(crate) async fn insert_verification(
     Ok(())
 }
 
+/// Sets the account's status to PENDING_ADMIN_APPROVAL.
 pub(crate) async fn set_pending(
     conn: &mut PgConnection,
     profile_id: &str,
@@ -122,6 +127,7 @@ pub(crate) async fn set_pending(
     Ok(())
 }
 
+/// Returns the last decision, or `None` if there is none yet.
 pub(crate) async fn last_result(
     conn: &mut PgConnection,
     profile_id: &str,

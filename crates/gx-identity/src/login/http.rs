@@ -1,5 +1,5 @@
 //! HTTP routes of a person's sessions: `/api/v1/auth/login`, `/refresh`, `/logout`, `/logout-all`,
-//! and the public keys.
+//! and the public keys. Registered by [`crate::service`]. A `Problem` is the answer to the client.
 
 use axum::extract::State;
 use gx_auth::{Credentials, Person, TokenPair};

@@ -1,4 +1,5 @@
-//! Opens and ends sessions of people. Called by the session routes.
+//! Opens and ends sessions of people. Called by the session routes; a registration opens its
+//! session itself.
 
 pub(crate) mod http;
 mod store;
@@ -15,7 +16,8 @@ use crate::profile::UserSummary;
 
 /// Opens a session if the password matches and the account may sign in. A password is always
 /// compared, with a dummy hash if there is no account, so that neither the answer nor its time
-/// tells whether the account exists (API-04).
+/// tells whether the account exists (API-04). `invalid_credentials` if the login is refused for any
+/// reason.
 pub(crate) async fn log_in(
     state: &ServiceState,
     email: &GivenEmail,
@@ -46,11 +48,13 @@ pub(crate) async fn log_in(
     Ok((pair, account.user))
 }
 
+/// Counts and logs a refused login, without the address that was given.
 fn log_refusal(request_id: &str) {
     metrics::counter!("gx_logins_total", "outcome" => "refused").increment(1);
     tracing::info!(request_id, "a login was refused");
 }
 
+/// Returns whether neither a lock nor the status of the account forbids to sign in.
 fn may_sign_in(account: &store::Account) -> bool {
     let denial = account.denial_finality.as_deref().and_then(DenialFinality::from_name);
     let status = AccountStatus::from_name(&account.user.status);

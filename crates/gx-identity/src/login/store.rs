@@ -1,4 +1,4 @@
-//! SQL of logins.
+//! SQL of logins. Called by the parent module.
 
 use gx_auth::GivenEmail;
 use gx_db::PgConnection;
@@ -13,8 +13,9 @@ pub(crate) struct Account {
     pub(crate) denial_finality: Option<String>,
 }
 
-/// Returns the account with this mailbox. Two accounts of earlier releases may have one mailbox;
-/// the account that has the address exactly as it was typed comes first then.
+/// Returns the account with this mailbox, or `None` if there is none. Two accounts of earlier
+/// releases may have one mailbox; the account that has the address exactly as it was typed comes
+/// first then.
 pub(crate) async fn by_email(
     conn: &mut PgConnection,
     email: &GivenEmail,

@@ -1,4 +1,5 @@
-//! Parses the number of a national document.
+//! Parses the number of a national document, when the body of a change of a profile is read. An
+//! error becomes one of the field errors of the problem `validation_failed`.
 
 use gx_serve::characters::{
     european_digit, is_digit, is_letter, is_mark, named, nfc, pile_refusal, piled_up,

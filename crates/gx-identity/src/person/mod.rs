@@ -1,5 +1,6 @@
-//! The facts that people state about themselves, parsed and checked. Used by registration and by
-//! changes of a profile.
+//! The facts that people state about themselves, parsed and checked when the body of a registration
+//! or of a change of a profile is read. A `FieldError` becomes one of the field errors of the
+//! answer.
 
 mod identity_number;
 mod name;

@@ -2,7 +2,7 @@
 //!
 //! A name consists of letters and marks of any script and of joiners such as hyphens. It is stored
 //! in normalisation form C. Invisible characters and direction marks are refused, and the error
-//! names the character.
+//! names the character. Called when the body of a registration or of a change of a profile is read.
 
 use gx_serve::characters::{
     self, is_direction_mark, is_invisible, is_letter, is_mark, is_mathematical, joins, named, nfc,

@@ -1,4 +1,5 @@
-//! Parses phone numbers as people write and copy them.
+//! Parses phone numbers as people write and copy them. Called when the body of a registration or of
+//! a change of a profile is read; an error becomes one of the field errors of the answer.
 
 use gx_serve::characters::{european_digit, is_space, named, without_traces_of_pasting};
 use gx_serve::fields::{Field, FieldError, text};

@@ -1,4 +1,5 @@
-//! The changes of a profile that a person asks for.
+//! The changes of a profile that a person asks for: the body of `PATCH /api/v1/users/me`. A body
+//! with a wrong field is answered with all field errors, and nothing changes.
 
 use gx_serve::fields::{Change, Fields, FromFields};
 use utoipa::ToSchema;

@@ -1,4 +1,6 @@
-//! HTTP routes `GET` and `PATCH /api/v1/users/me`, and `GET /api/v1/users/me/onchain`.
+//! HTTP routes `GET` and `PATCH /api/v1/users/me`, and `GET /api/v1/users/me/onchain`, registered
+//! by
+//! [`crate::service`]. A `Problem` is the answer to the client.
 
 use axum::extract::State;
 use gx_auth::Person;

@@ -1,4 +1,5 @@
-//! Shows and changes the profile of the signed-in person.
+//! Shows and changes the profile of the signed-in person. Called by the routes under
+//! `/api/v1/users/me`.
 
 mod changes;
 pub(crate) mod http;
@@ -46,6 +47,7 @@ pub(crate) async fn profile(state: &ServiceState, person: &Person) -> Result<Pro
 }
 
 /// Changes the profile of a person who is not yet under review, and writes the audit row.
+/// Otherwise, or if the phone number is taken, returns the problem and changes nothing.
 pub(crate) async fn change(
     state: &ServiceState,
     person: &Person,

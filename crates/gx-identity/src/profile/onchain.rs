@@ -51,6 +51,7 @@ pub(crate) async fn onchain(state: &ServiceState, person: &Person) -> Result<Onc
     })
 }
 
+/// Returns the step that a command stands for.
 fn step(command: &CommandRow) -> Step {
     let state = match CommandStatus::from_name(&command.status) {
         Some(CommandStatus::Submitted) => "sent",

@@ -1,4 +1,4 @@
-//! SQL of a person's own profile.
+//! SQL of a person's own profile. Called by the parent module and `onchain`.
 
 use gx_db::PgConnection;
 use serde::Serialize;
@@ -51,6 +51,7 @@ pub(crate) struct CommandRow {
     pub(crate) updated_at: OffsetDateTime,
 }
 
+/// Returns the profile.
 pub(crate) async fn get(conn: &mut PgConnection, profile_id: &str) -> Result<Profile, sqlx::Error> {
     sqlx::query_as!(
         Profile,
@@ -68,6 +69,7 @@ pub(crate) async fn get(conn: &mut PgConnection, profile_id: &str) -> Result<Pro
     .await
 }
 
+/// Returns the account's status and locks its row until the transaction ends.
 pub(crate) async fn lock_status(
     conn: &mut PgConnection,
     profile_id: &str,
@@ -80,6 +82,8 @@ pub(crate) async fn lock_status(
     .await
 }
 
+/// Changes the fields that are given. A violated unique constraint means that the phone number is
+/// taken.
 pub(crate) async fn change(
     conn: &mut PgConnection,
     profile_id: &str,

@@ -1,4 +1,5 @@
-//! HTTP route `POST /api/v1/auth/register`.
+//! HTTP route `POST /api/v1/auth/register`, registered by [`crate::service`]. A body with wrong
+//! fields is answered with all field errors.
 
 use axum::extract::State;
 use gx_auth::{Email, NewPassword, PasswordOwner};

@@ -1,4 +1,4 @@
-//! Registers a person and opens the first session. Called by its route.
+//! Registers a person and opens the first session. Called by the route `register`.
 
 pub(crate) mod http;
 pub(crate) mod store;
@@ -14,7 +14,8 @@ use crate::profile::UserSummary;
 use crate::taken::taken_problem;
 use http::Registration;
 
-/// Adds a person, opens a session and writes the audit row, in one transaction.
+/// Adds a person, opens a session and writes the audit row, in one transaction. Returns the problem
+/// and adds nothing if another account has the e-mail address or phone number.
 pub(crate) async fn register(
     state: &ServiceState,
     wanted: &Registration,

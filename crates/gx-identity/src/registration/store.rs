@@ -1,4 +1,4 @@
-//! SQL of registrations.
+//! SQL of registrations. Called by the parent module.
 
 use gx_db::PgConnection;
 use time::{Date, OffsetDateTime};
@@ -20,6 +20,8 @@ pub(crate) struct NewProfile<'a> {
     pub(crate) now: OffsetDateTime,
 }
 
+/// Adds a profile. A violated unique constraint means that the e-mail address or phone number is
+/// taken.
 pub(crate) async fn insert(
     conn: &mut PgConnection,
     new: &NewProfile<'_>,

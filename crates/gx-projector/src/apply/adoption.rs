@@ -4,6 +4,7 @@
 //! ledger. These people have no owner until an account reserves the id again, by a repeated
 //! approval or by an operator. Only the projector sets the owner: when the person is created, when
 //! the command that created the person is settled, and between blocks when a task asks for it.
+//! Called when blocks are applied, by `operate::adoption`, and by a rebuild.
 
 use std::collections::BTreeSet;
 
@@ -72,7 +73,8 @@ pub(crate) async fn after_settlement(
     Ok(())
 }
 
-/// Gives people to the accounts that have a right to them. Calling it again is harmless.
+/// Gives people to the accounts that have a right to them. A person with an owner and an account
+/// with a person stay as they are, so calling it again is harmless.
 pub(crate) async fn assign_owners(
     conn: &mut PgConnection,
     claims: &[OwnershipClaim],
@@ -96,7 +98,7 @@ pub(crate) async fn assign_owners(
 }
 
 /// Enqueues the grants of people who never had one. The first grant of such a person was enqueued
-/// for an id that the ledger does not have.
+/// for an id that the ledger does not have. A grant that cannot be enqueued is logged and left out.
 async fn enqueue_missing_grants(
     conn: &mut PgConnection,
     profile_ids: &[String],

@@ -1,4 +1,5 @@
-//! Applies blocks in one SQL transaction: checkpoint, effects, event log and settlements.
+//! Applies blocks in one SQL transaction: checkpoint, effects, event log and settlements. The
+//! projector calls [`apply_blocks`] for the blocks that have come, a rebuild for those of its copy.
 
 use gx_db::PgConnection;
 use gx_fabric_client::Block;
@@ -43,7 +44,7 @@ pub struct Applied {
     pub transactions: u32,
 }
 
-/// Applies one block, or nothing of it.
+/// Applies one block, or nothing of it. Called by tests.
 ///
 /// # Errors
 /// The errors of [`apply_blocks`].
@@ -141,7 +142,8 @@ async fn move_checkpoint(
     checkpoint::advance(conn, &settings.channel, from, to, now).await
 }
 
-/// Returns why a block does not follow the checkpoint: a gap, a broken chain, or a lost race.
+/// Returns the error for a block that does not follow the checkpoint: a gap, a broken chain, or a
+/// lost race.
 async fn why_not_next(
     conn: &mut PgConnection,
     block: &ReadBlock,
@@ -171,6 +173,8 @@ struct BlockWriter<'a, 'c> {
 }
 
 impl<'a> BlockWriter<'a, '_> {
+    /// Collects what a transaction says. Writes what was collected before if an event or entry of
+    /// it depends on the rows.
     async fn take(
         &mut self,
         block: u64,
@@ -207,6 +211,7 @@ impl<'a> BlockWriter<'a, '_> {
         Ok(())
     }
 
+    /// Collects an event, or applies it at once if it has its own statements.
     async fn event(&mut self, event: &'a ReadEvent, rng: &mut impl Rng) -> Result<(), sqlx::Error> {
         if !matches!(event.content, Ok(Content::Single(_))) {
             self.events.push(event);
@@ -251,7 +256,8 @@ impl<'a> BlockWriter<'a, '_> {
         Ok(())
     }
 
-    /// Writes the events and results that were collected so far.
+    /// Writes the events and results that were collected so far. Accounts whose CREATE_USER was
+    /// refused go back to review.
     async fn flush(&mut self, rng: &mut impl Rng) -> Result<(), sqlx::Error> {
         let (events, mut results) =
             (std::mem::take(&mut self.events), std::mem::take(&mut self.results));

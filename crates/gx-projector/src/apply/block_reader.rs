@@ -1,4 +1,6 @@
-//! Receives and reads blocks ahead of the database, up to a limit of memory.
+//! Receives and reads blocks ahead of the database, up to a limit of memory. The projector and a
+//! rebuild each start a reader. An error is final: the projector starts another one then, and a
+//! rebuild ends.
 
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ pub(crate) struct BlockReader {
     blocks: mpsc::UnboundedReceiver<Result<Waiting, ChainError>>,
     /// A block that was received and did not fit into the last result.
     next: Option<Waiting>,
+    /// The error that ended the stream.
     failure: Option<ChainError>,
     state: watch::Receiver<FollowState>,
     heights: watch::Receiver<Vec<PeerHeight>>,
@@ -36,6 +39,7 @@ struct Waiting {
 }
 
 impl BlockReader {
+    /// Starts the task that reads the follower's blocks.
     pub(crate) fn start(follower: Follower, settings: ApplySettings) -> Self {
         let (sender, blocks) = mpsc::unbounded_channel();
         let (state, heights) = (follower.state(), follower.heights());
@@ -96,6 +100,7 @@ impl BlockReader {
     }
 }
 
+/// Reads blocks until the follower fails or the reader is dropped, and sends them and the error.
 async fn read_ahead(
     mut follower: Follower,
     settings: ApplySettings,
@@ -115,6 +120,8 @@ async fn read_ahead(
     }
 }
 
+/// Waits until the buffer has room for a block, and reads it. [`ChainError::Stopped`] means that
+/// this process is stopping.
 async fn wait_for_buffer(
     block: Block,
     settings: &ApplySettings,

@@ -1,4 +1,5 @@
 //! The rows that an event writes into the read model. They depend only on the event and its place.
+//! `read` makes them for each event of a block, and `row_plan` writes them.
 
 use gx_model::{AccountId, DomainEvent, Pool, Qirat};
 
@@ -151,6 +152,7 @@ impl Effects {
     }
 }
 
+/// Returns the rows of a grant: the balances of the person and the treasury, and a history row.
 fn granted(
     grant: Grant,
     user: &AccountId,

@@ -1,5 +1,6 @@
 //! Applies many events together where possible. Events that name what the read model lacks are left
-//! out at once; other events that cannot be applied are found by splitting.
+//! out at once; other events that cannot be applied are found by splitting. Called by `block` for
+//! new events and by `operate::replay` for dead letters; both store the reason of each failure.
 
 use std::collections::VecDeque;
 
@@ -29,7 +30,7 @@ pub(crate) enum ApplyResult {
 }
 
 /// Applies events in the order of the chain and returns the result of each. The rows are the same
-/// as if the events were applied one by one.
+/// as if the events were applied one by one. An error is the database's: the caller must roll back.
 pub(crate) async fn apply_all(
     conn: &mut PgConnection,
     events: &[&ReadEvent],
@@ -138,7 +139,8 @@ fn together<'a>(events: &[&'a ReadEvent], part: &[usize]) -> (RowPlan<'a>, usize
     (plan, part.len())
 }
 
-/// Logs and writes events together, or none of them.
+/// Logs and writes events together, or none of them. After an error the caller leaves out events,
+/// or tries fewer at once.
 async fn write(
     conn: &mut PgConnection,
     events: &[&ReadEvent],
@@ -214,6 +216,7 @@ async fn apply_one(
     }
 }
 
+/// Logs and applies one event. Returns `false` and writes no rows if it was applied before.
 async fn log_and_apply(
     conn: &mut PgConnection,
     event: &ReadEvent,

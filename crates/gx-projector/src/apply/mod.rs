@@ -1,5 +1,6 @@
 //! Applies blocks: reads what they say, and writes rows, event log, settlements and checkpoint in
-//! one SQL transaction.
+//! one SQL transaction. Called by the projector's step for the live rows, and by a rebuild for the
+//! copies.
 
 pub(crate) mod adoption;
 mod block;

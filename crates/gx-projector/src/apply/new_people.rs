@@ -1,4 +1,5 @@
-//! Finds the owner of each person that a block creates.
+//! Finds the owner of each person that a block creates. Called by `events` before it writes events;
+//! a person without an owner is created all the same and may be adopted later.
 
 use std::collections::{HashMap, HashSet};
 
@@ -45,7 +46,7 @@ impl NewPeople {
         Ok(Self(known))
     }
 
-    /// Returns what is known about a person.
+    /// Returns what is known about a person, or `None` if none of the events creates the person.
     pub(crate) fn get(&self, fabric_user_id: &str) -> Option<&NewPersonFacts> {
         self.0.get(fabric_user_id)
     }

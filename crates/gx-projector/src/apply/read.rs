@@ -1,5 +1,7 @@
 //! Reads what a block says to the read model and about commands. This needs no database, so the
-//! next blocks are read while the last ones are written.
+//! block reader reads the next blocks while the last ones are written. Replays of dead letters read
+//! single events. An event that cannot be read is kept with the reason; one that does not even name
+//! what it concerns halts the projector at its block.
 
 use std::sync::Arc;
 
@@ -102,6 +104,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
+    /// Returns what a transaction says, or `None` if it cannot be ours.
     fn transaction(&self, transaction: &BlockTransaction) -> Option<Result<ReadTransaction, Halt>> {
         // An envelope that was sent again has the code DUPLICATE_TXID and says nothing new.
         let ours = transaction.kind == TransactionKind::Endorser && !transaction.tx_id.is_empty();
@@ -119,7 +122,7 @@ impl Reading<'_> {
     }
 
     /// Returns the entries of our chaincode's event; none if the transaction called another
-    /// chaincode.
+    /// chaincode. An event that is not a batch of the known version halts the projector.
     fn entries(
         &self,
         transaction: &BlockTransaction,
@@ -220,6 +223,7 @@ fn keys_of_record(record: &EventRecord) -> Option<Vec<String>> {
     record.aggregates().map(|keys| or_system(keys.iter().map(|key| storable(key)).collect()))
 }
 
+/// Returns the keys, or the key of the system if there are none.
 fn or_system(keys: Vec<String>) -> Vec<String> {
     if keys.is_empty() { vec![SYSTEM_KEY.to_owned()] } else { keys }
 }

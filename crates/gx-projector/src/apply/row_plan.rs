@@ -1,5 +1,5 @@
 //! The rows that many events write together: one statement for each table, each row in its final
-//! state.
+//! state. Called by `events`, which adds events to a plan, writes it, and rolls back if it fails.
 
 use std::collections::BTreeMap;
 

@@ -16,7 +16,7 @@ use crate::place::{Place, wallet_id};
 
 /// Applies an event of a rare kind. A newer fact in the database stays. The event is inapplicable
 /// if it is of another kind, if the read model lacks its treasury, if a pool of a bootstrap is not
-/// a pool, or if the database rejects its data.
+/// a pool, or if the database rejects its data; the caller makes it a dead letter then.
 pub(crate) async fn apply(
     conn: &mut PgConnection,
     event: &DomainEvent,
@@ -65,6 +65,7 @@ pub(crate) async fn release(
     gx_outbox::projector::prerequisites_arrived(conn, &arrived, now).await
 }
 
+/// Adds the pools with their start balances, and records the bootstrap.
 async fn bootstrap(
     conn: &mut PgConnection,
     pools: &[AccountBalance],
@@ -94,6 +95,7 @@ async fn set_paused(
     Ok(())
 }
 
+/// Adds or updates countries, and adds a locked, empty treasury for each new one.
 async fn initialize_countries(
     conn: &mut PgConnection,
     countries: &[Country],

@@ -1,7 +1,8 @@
 //! Compares the state of our peers with that of other organisations' peers.
 //!
 //! Each peer decides by itself which transactions of a block are valid, and no signature covers
-//! that. Its running commit hash does, so the projector compares these hashes from time to time.
+//! that. Its running commit hash does, so a task that `run` starts compares these hashes at an
+//! interval. A difference makes the check `commitHash` unhealthy and stops nothing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,6 +32,7 @@ impl CommitHashCheck {
         Self { context, check, disputes: Disputes::default() }
     }
 
+    /// Compares at each interval until the future is dropped.
     pub(crate) async fn watch(mut self, interval: Duration) {
         let mut tick = tokio::time::interval(interval);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -75,6 +77,7 @@ impl CommitHashCheck {
 }
 
 impl Disputes {
+    /// Adds the peers that differ and removes those that agree.
     fn learn(&mut self, hashes: &CommitHashes) {
         for peer in hashes.agreeing() {
             self.0.remove(&peer.peer);

@@ -1,4 +1,5 @@
-//! Compares the read model, the database and the ledger, and reports what differs.
+//! Compares the read model, the database and the ledger, and reports what differs. Called by `run`,
+//! by `operate`, and by `gx projection verify`.
 
 mod commit_hashes;
 mod constants;

@@ -1,4 +1,5 @@
-//! Checks whether the ledger has what a command declares as its result (OUT-08).
+//! Checks whether the ledger has what a command declares as its result (OUT-08). Called by
+//! `operate::housekeeping` for each committed command whose result is not checked yet.
 
 use gx_fabric_client::{Ledger, LedgerError};
 use gx_model::{AccountId, Command, Country, Pool, PostCondition, Qirat};
@@ -20,7 +21,7 @@ struct CountryFacts {
 }
 
 /// Returns which part of the declared result is missing, or `None` if all is there or nothing was
-/// declared.
+/// declared. An answer of the ledger that cannot be read counts as missing.
 ///
 /// # Errors
 /// [`LedgerError`] if the ledger does not answer; nothing is known then.
@@ -37,6 +38,7 @@ pub(crate) async fn missing(
     }
 }
 
+/// Returns a message with the pools that are empty, or `None` if there are none.
 async fn empty_pools(ledger: &Ledger) -> Result<Option<String>, LedgerError> {
     let answer = ledger.evaluate("TokenomicsContract:GetPoolStatus", &[]).await?;
     let held: Vec<PoolHolding> = match read("GetPoolStatus", &answer) {

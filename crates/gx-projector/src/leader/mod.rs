@@ -5,7 +5,8 @@
 //! it is silent for a while. This works even if the network does not report a broken connection: a
 //! process that was stopped, or whose host is gone, sends nothing. A task keeps the session alive
 //! while the current step makes progress, and gives up the lead if it makes none. The
-//! compare-and-set of the checkpoint guards the moments between.
+//! compare-and-set of the checkpoint guards the moments between. The projector's step and the
+//! reconciliation each have a [`Leader`], with locks of different names.
 
 mod session_keeper;
 mod step_progress;
@@ -78,7 +79,8 @@ impl Leader {
         &self.progress
     }
 
-    /// Returns whether this process leads now. Asks the server each time.
+    /// Returns whether this process leads now. Asks the server each time. Called at the start of
+    /// each step; `false` makes the caller a standby, and an error gives up the lead.
     pub(crate) async fn hold(&mut self, pool: &PgPool, channel: &str) -> Result<bool, sqlx::Error> {
         let held = match &mut self.lead {
             Some(lead) => lead.confirm(self.settings.silence).await.map(|()| true),
@@ -91,7 +93,7 @@ impl Leader {
     }
 
     /// Checks that the lead is still held, unless that was confirmed less than a ping ago. The
-    /// process may have been stopped in the meantime.
+    /// process may have been stopped in the meantime. An error means that the lead is lost.
     pub(crate) async fn still_holds(&mut self) -> Result<(), sqlx::Error> {
         let settings = self.settings;
         let lead = self.lead.as_mut().ok_or_else(|| lost("this process does not lead"))?;
@@ -122,6 +124,8 @@ impl Leader {
         self.lead = None;
     }
 
+    /// Tries to take the lock and starts the session keeper if it gets it. Otherwise keeps the
+    /// connection for the next try and returns `false`.
     async fn try_lead(&mut self, pool: &PgPool, channel: &str) -> Result<bool, sqlx::Error> {
         let LeadSettings { silence, .. } = self.settings;
         let mut conn = match self.standby.take() {
@@ -150,7 +154,8 @@ impl Leader {
 }
 
 impl Lead {
-    /// Asks the server through the connection that holds the lock.
+    /// Asks the server through the connection that holds the lock. Fails if the server or the
+    /// session keeper does not answer.
     async fn confirm(&mut self, silence: Duration) -> Result<(), sqlx::Error> {
         let asked = Instant::now();
         let (question, answer) = oneshot::channel();

@@ -1,4 +1,5 @@
-//! The task that keeps a leader's session alive.
+//! The task that keeps a leader's session alive. [`super::Leader`] starts it when it takes the
+//! lead, and learns from it why the lead was lost.
 
 use gx_db::PgConnection;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -44,7 +45,8 @@ impl SessionKeeper {
         }
     }
 
-    /// Keeps the session alive if the current step makes progress.
+    /// Keeps the session alive if the current step makes progress. Otherwise returns the reason,
+    /// and the caller ends the session.
     async fn look(&mut self) -> Result<(), String> {
         let limit = self.settings.progress_timeout;
         let is_quiet = self.progress.silent_for().is_some_and(|silent| silent > limit);

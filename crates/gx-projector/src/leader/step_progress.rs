@@ -1,4 +1,5 @@
-//! Tells whether the current step makes progress.
+//! Tells whether the current step makes progress. The projector's step and the reconciliation
+//! report to it; the session keeper asks it, and gives up the lead of a step that makes none.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -86,7 +87,8 @@ impl StepProgress {
         self.state().heart = Some(heart);
     }
 
-    /// Counts the work of this connection as progress of the step.
+    /// Counts the statements of this connection as progress of the step until the result is
+    /// dropped.
     pub(crate) async fn watch(
         &self,
         conn: &mut PgConnection,
@@ -101,6 +103,7 @@ impl StepProgress {
         self.state().heard.map(|heard| heard.elapsed())
     }
 
+    /// Returns the process ids of the watched sessions.
     pub(super) fn sessions(&self) -> Vec<i32> {
         self.state().sessions.clone()
     }

@@ -1,12 +1,14 @@
-//! SQL of the lead: the lock, and the sessions that hold it and work under it.
+//! SQL of the lead: the lock, and the sessions that hold it and work under it. Called by the parent
+//! module and its session keeper.
 
 use std::time::Duration;
 
 use gx_db::PgConnection;
 use sqlx::{query, query_scalar};
 
-/// Tries to take the lead of a channel for as long as the connection lives. The same statement
-/// limits the silence of the session, so that no leader is ever without that limit.
+/// Tries to take the lead of a channel for as long as the connection lives. Returns `false` if
+/// another session leads. The same statement limits the silence of the session, so that no leader
+/// is ever without that limit.
 pub(crate) async fn try_lead(
     conn: &mut PgConnection,
     channel: &str,

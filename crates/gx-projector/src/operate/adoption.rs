@@ -1,4 +1,5 @@
-//! Carries out adoption tasks (PRJ-15).
+//! Carries out adoption tasks (PRJ-15), which svc-admin and `gx projection adopt` create. Called by
+//! `housekeeping` between blocks. A task whose person cannot be adopted ends with the reason.
 
 use gx_outbox::tasks::{self, Task, TaskRow};
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use crate::leader::StepProgress;
 
 /// Limit of the people that are adopted in one transaction between two blocks.
 const MAX_ADOPTIONS: i64 = 500;
+
 /// Carries out the waiting adoption tasks and returns whether there were any. It starts from the
 /// tasks, because there may be millions of people without an owner.
 pub(crate) async fn adopt_waiting(
@@ -42,6 +44,7 @@ pub(crate) async fn adopt_waiting(
     Ok(true)
 }
 
+/// Returns the id of the person of a task, or `None` if this release cannot read the task.
 fn person_id(row: &TaskRow) -> Option<String> {
     match row.task() {
         Ok(Task::AdoptPerson { fabric_user_id }) => Some(fabric_user_id.to_string()),

@@ -1,5 +1,6 @@
 //! Work between blocks: checks the declared results of commands, and carries out tasks of
-//! operators.
+//! operators. The projector's step calls it when no block comes, and otherwise after 64 or more
+//! blocks.
 
 use gx_db::PgConnection;
 use gx_fabric_client::LedgerError;
@@ -109,6 +110,7 @@ async fn check_results(
     Ok(any)
 }
 
+/// Looks for the declared result of one command. An error means that the ledger did not answer.
 async fn check_result(
     context: &ProjectorContext,
     waiting: &Unverified,
@@ -145,7 +147,8 @@ enum TaskPart {
     TheLast,
 }
 
-/// Carries out the next part of the oldest waiting task.
+/// Carries out the next part of the oldest waiting task. After an error the task is still waiting,
+/// and the attempt does not count.
 async fn carry_out_part(
     context: &ProjectorContext,
     sync_points: &SyncPoints,
@@ -215,6 +218,7 @@ enum PartOutcome {
     Ended(Value),
 }
 
+/// Replays the next part of the dead letters that a task names.
 async fn replay(
     conn: &mut PgConnection,
     context: &ProjectorContext,

@@ -1,4 +1,5 @@
-//! Carries out what operators ask of the projector, and what is due between blocks.
+//! Carries out what operators ask of the projector, and what is due between blocks. Called by the
+//! projector's step, by the reconciliation that `run` starts, and by `gx projection`.
 
 mod adoption;
 mod housekeeping;

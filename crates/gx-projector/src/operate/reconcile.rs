@@ -1,7 +1,9 @@
 //! Reconciliation: compares the whole read model with the chain at an interval, and carries out the
 //! operators' tasks to verify or rebuild it (PRJ-12).
 //!
-//! It runs while the projector applies blocks, in one process at a time.
+//! `run` starts it; it runs while the projector applies blocks, in one process at a time. A result
+//! is shown by the check `reconciliation` and stored with the task. An interrupted task is begun
+//! again.
 
 use std::time::Duration;
 
@@ -68,10 +70,12 @@ impl Reconciler {
         }
     }
 
+    /// Makes an interrupted attempt of a task not count.
     async fn uncount_attempt(&self, task_id: &str) -> Result<(), sqlx::Error> {
         tasks::uncount_attempt(&mut *self.context.pool.acquire().await?, task_id).await
     }
 
+    /// Takes a step each second.
     async fn watch(&mut self, interval: Option<Duration>) {
         let mut tick = tokio::time::interval(POLL_INTERVAL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -109,6 +113,8 @@ impl Reconciler {
         }
     }
 
+    /// Carries out a waiting task, or compares everything if that is due. Returns whether a due
+    /// comparison was made.
     async fn work(&mut self, is_due: bool) -> Result<bool, sqlx::Error> {
         let channel = &self.context.settings.channel;
         let (pool, clock) = (self.context.pool.clone(), self.context.clock.clone());
@@ -144,6 +150,7 @@ impl Reconciler {
         Ok(false)
     }
 
+    /// Carries out a task and returns its report, which holds the error if it failed.
     async fn carry_out(&mut self, row: &TaskRow) -> Value {
         match row.task() {
             Ok(Task::VerifyProjection {}) => self.compare().await,
@@ -186,6 +193,7 @@ impl Reconciler {
         }
     }
 
+    /// Rebuilds the read model and returns the report.
     async fn rebuild(&mut self, correction: Correction<'_>) -> Value {
         let ProjectorContext { pool, ledger, settings, clock, .. } = self.context.clone();
         let rng = StdRng::from_rng(&mut self.rng);

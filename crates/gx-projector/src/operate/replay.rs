@@ -1,5 +1,6 @@
 //! Applies dead letters again after the decoder or the data that they lacked has arrived, in parts
-//! with a limited number of events, each in its own transaction.
+//! with a limited number of events, each in its own transaction. Called by `housekeeping` for the
+//! operators' tasks, and by a rebuild. An event that still cannot be applied stays a dead letter.
 
 use gx_db::PgConnection;
 use gx_model::EventRecord;
@@ -165,7 +166,8 @@ async fn try_again(
     Ok(())
 }
 
-/// Reads a dead letter in the same way as an event in a block.
+/// Reads a dead letter in the same way as an event in a block. An error is the reason that it
+/// cannot be applied.
 fn read(channel: &str, row: &HeldRow, decode: Decode) -> Result<ReadEvent, String> {
     let json = serde_json::from_str(&row.payload)
         .map_err(|why| format!("the stored payload is not JSON: {why}"))?;

@@ -1,4 +1,4 @@
-//! The storms of a run: how they begin, act and end.
+//! The storms of a run: how they begin, act and end. The run calls it before and after each action.
 
 use std::time::Duration;
 

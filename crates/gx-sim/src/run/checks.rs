@@ -1,4 +1,5 @@
-//! Checks at the end of a run: the guarantees G1 to G4, against the chain.
+//! Checks at the end of a run: the guarantees G1 to G4, against the chain. The run calls [`check`]
+//! last, and some checks earlier; an `Err` names the guarantee and what violates it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -79,6 +80,7 @@ pub(crate) async fn check_blameless(run: &Run<'_>) -> Result<(), String> {
     })
 }
 
+/// Reads the whole chain.
 async fn read_chain(env: &Environment) -> Result<Chain, String> {
     let mut chain = env.base.clone();
     chain.read_to(&env.ledger, env.height.load(Ordering::SeqCst)).await?;
@@ -198,6 +200,7 @@ fn check_order(chain: &Chain, commands: &Commands) -> Result<(), String> {
     Ok(())
 }
 
+/// Checks that a command ended as on the chain.
 fn check_command(
     row: &CommandRow,
     end: Option<&FinalOutcome>,
@@ -230,7 +233,8 @@ fn check_command(
 }
 
 /// Checks that the events are those that the command asked for. An approval that is repeated after
-/// a restore, with another e-mail address, asks for another id than the ledger has given the person.
+/// a restore, with another e-mail address, asks for another id than the ledger has given the
+/// person.
 fn check_effect(row: &CommandRow, events: &[DomainEvent], owners: &Owners) -> Result<(), String> {
     let is_same_person = |asked: &FabricUserId, got: &FabricUserId| {
         let owner = |id: &FabricUserId| owners.get(id.as_str());

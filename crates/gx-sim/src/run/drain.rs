@@ -1,4 +1,5 @@
-//! The end of a run: without faults, all workers run until nothing is left to do.
+//! The end of a run: without faults, all workers run until nothing is left to do. The run calls
+//! [`drain`] before its checks; an `Err` says what is left.
 
 use std::time::Duration;
 
@@ -40,6 +41,7 @@ pub(crate) async fn drain(run: &mut Run<'_>) -> Result<(), String> {
     Err("the repairs never end".to_owned())
 }
 
+/// Lets the workers work until nothing is left, with an operator who retries dead commands.
 async fn work(run: &mut Run<'_>) -> Result<(), String> {
     for _ in 0..MAX_ROUNDS {
         work_once(run).await?;

@@ -1,4 +1,5 @@
-//! One run of a seed: its steps, the end of all faults, and the checks.
+//! One run of a seed: its steps, the end of all faults, and the checks. `main` and the tests call
+//! [`run_seed`]. An `Err` of a function here is the guarantee that was violated, and ends the run.
 
 mod active_storms;
 mod checks;
@@ -60,10 +61,11 @@ pub(crate) struct Run<'a> {
     pub(crate) interrupted: u32,
     /// Time that has passed.
     pub(crate) passed: Duration,
-    /// Number of entries of the client log when the database was copied.
+    /// Number of entries of the client log when the database was copied; `None` before that.
     backed_up: Option<usize>,
     /// Whether the database was restored while workers kept running.
     is_put_back_live: bool,
+    /// Whether the orderer is down.
     pub(crate) outage: bool,
 }
 
@@ -101,6 +103,7 @@ pub async fn run_seed(env: &mut Environment, seed: u64, steps: u32) -> Outcome {
 }
 
 impl Run<'_> {
+    /// Plays all steps, ends the faults, and checks the guarantees.
     async fn run_to_end(&mut self, steps: u32) -> Result<(), String> {
         self.old_envelopes.collect(&mut *self.env.conn().await).await;
         // Envelopes from before the run are not sent again.
@@ -121,6 +124,7 @@ impl Run<'_> {
         checks::check(self).await
     }
 
+    /// Carries out an action.
     async fn action(&mut self, action: Action) -> Result<(), String> {
         let faults = self.env.devnet.faults();
         match action {
@@ -210,6 +214,7 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Remembers which session leads, and checks the supply after each application.
     async fn watch_projector(&mut self, place: usize, at: &str) -> Result<(), String> {
         let actor = &mut self.workers.actors[place];
         match at {
@@ -233,6 +238,7 @@ impl Run<'_> {
         }
     }
 
+    /// Moves the clocks of services, ledger and workers.
     pub(crate) fn pass_time(&mut self, by: Duration) {
         self.env.pass_time(by);
         self.passed += by;
@@ -241,6 +247,7 @@ impl Run<'_> {
         }
     }
 
+    /// Adds a line to the trace.
     pub(crate) fn note(&mut self, what: impl Into<String>) {
         self.trace.push(what.into());
     }

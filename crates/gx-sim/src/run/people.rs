@@ -1,4 +1,5 @@
-//! Checks that each person has one account on the ledger and sees its balance.
+//! Checks that each person has one account on the ledger and sees its balance. Called by `checks`;
+//! an `Err` names the person.
 
 use std::collections::BTreeMap;
 

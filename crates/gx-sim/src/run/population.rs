@@ -1,4 +1,5 @@
-//! A crowd of people who reach the ledger, and a restore of the database that forgets them.
+//! A crowd of people who reach the ledger, and a restore of the database that forgets them. Called
+//! by `active_storms`; `drain` approves the forgotten people again.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Rounds, in which every worker takes a whole step of its loop.
+//! Rounds, in which every worker takes a whole step of its loop. Called by `drain`, `population`
+//! and the bouts of a storm; an `Err` names a worker that hangs or works without end.
 
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ pub(crate) async fn work_once(run: &mut Run<'_>) -> Result<(), String> {
     Ok(())
 }
 
+/// Moves a worker to the end of its step.
 async fn to_the_step_end(run: &mut Run<'_>, place: usize) -> Result<(), String> {
     for _ in 0..MAX_BARRIERS {
         run.go(place).await?;

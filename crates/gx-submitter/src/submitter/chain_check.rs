@@ -1,6 +1,7 @@
 //! Checks before anything is sent: the ledger must belong to this database, and the projector must
 //! have reached the ledger's tip, so that a database restored from a backup has what the chain
-//! contains.
+//! contains. Called at the start of each step; it does nothing once the checks have passed, until a
+//! failed call asks for a new comparison.
 
 use gx_db::PgConnection;
 use gx_fabric_client::{BlockId, PeerHeight};
@@ -38,7 +39,8 @@ impl ChainCheck {
 }
 
 impl Submitter {
-    /// Runs the checks that are left. Returns `None` if commands may be sent.
+    /// Runs the checks that are left. Returns `None` if commands may be sent, and
+    /// [`Progress::Waiting`] while the projector is behind. [`Halt`] if the ledger is another one.
     pub(crate) async fn check_chain(&mut self) -> Result<Option<Progress>, SubmitterError> {
         if matches!(self.chain_check, ChainCheck::Passed) {
             return Ok(None);

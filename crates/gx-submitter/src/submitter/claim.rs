@@ -1,5 +1,6 @@
 //! The claim: one transaction that leases or renews lanes, reads due commands, forms batches, and
-//! counts a try for each.
+//! counts a try for each. Called by each step before it sends; an error ends the step, and the next
+//! one begins with a new claim.
 //!
 //! A submitter that has leased all lanes keeps and renews them until it stops; one that shares the
 //! lanes with others releases them after each step. Leasing and releasing all lanes with each batch

@@ -1,5 +1,6 @@
 //! Charges and resumes single commands, each in its own transaction, so that one row that cannot be
-//! written holds back no other command.
+//! written holds back no other command. The claim finds the commands; the step calls `carry_out`
+//! after it has sent the batches.
 
 use gx_outbox::failure::DbErrorCause;
 use gx_outbox::submitter::{ChargeResult, Due, LoneFailure};
@@ -75,6 +76,7 @@ impl Submitter {
         Ok(())
     }
 
+    /// Charges or resumes one command. If its status has changed since, nothing happens.
     async fn carry_out_one(&self, review: &FailureReview) -> Result<(), sqlx::Error> {
         let (id, policy, now) = (&review.command_id, &self.context.retry, self.now());
         let mut conn = self.context.pool.acquire().await?;

@@ -1,4 +1,6 @@
 //! The step of the submitter: checks the chain, sends open attempts again, and sends new batches.
+//! The loop in `run`, tests and the simulation call [`Submitter::step`] again and again; after an
+//! error the next call continues.
 
 mod chain_check;
 mod claim;
@@ -43,6 +45,7 @@ pub struct Signers {
 }
 
 impl Signers {
+    /// Returns the identity that signs for a role.
     pub(crate) fn of(&self, role: SignerRole) -> &Identity {
         match role {
             SignerRole::SuperAdmin => &self.super_admin,
@@ -78,6 +81,7 @@ pub struct Submitter {
     pub(crate) shared_state: Mutex<SharedState>,
     pub(crate) claims: Claims,
     pub(crate) sweep: HeldSweep,
+    /// `None` before the first turn of the sweep.
     pub(crate) swept_at: Option<OffsetDateTime>,
     /// Shortest time between the last turn of the sweep and the next one.
     pub(crate) sweep_gap: Duration,
@@ -168,6 +172,7 @@ impl Submitter {
         stepped
     }
 
+    /// Takes a step while there is no backoff.
     async fn step_now(&mut self) -> Result<Progress, SubmitterError> {
         if let Some(waiting) = self.check_chain().await? {
             return Ok(waiting);
@@ -269,7 +274,7 @@ impl Submitter {
         StdRng::from_rng(&mut self.shared().rng)
     }
 
-    /// Begins a backoff.
+    /// Begins a backoff, in which steps return [`Progress::BackingOff`] and send nothing.
     pub(crate) fn back_off_ledger(&self, phase: Phase, error: &LedgerError) {
         let now = self.now();
         self.shared().begin_backoff(phase, error, now);

@@ -1,4 +1,6 @@
-//! Sends envelopes, and sends the same bytes again until a block has their transaction id.
+//! Sends envelopes, and sends the same bytes again until a block has their transaction id. The step
+//! calls [`Submitter::resend_due`] first; `storing` and `witness` call [`Submitter::submit`] for
+//! the first send.
 
 use std::time::Duration;
 
@@ -113,6 +115,7 @@ impl Submitter {
         Ok(())
     }
 
+    /// Records the reply and when the envelope is sent again.
     async fn record(
         &self,
         tx_id: &str,

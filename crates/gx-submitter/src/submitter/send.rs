@@ -1,4 +1,5 @@
-//! Sends a batch: has it endorsed, splits it if it is refused, stores and submits it.
+//! Sends a batch: has it endorsed, splits it if it is refused, stores and submits it. Called by the
+//! step for each batch of a claim, several at a time.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -62,6 +63,7 @@ impl Submitter {
         sent
     }
 
+    /// Sends a batch piece by piece; a piece that is refused as a whole becomes two.
     async fn send_pieces(
         &self,
         batch: Batch,
@@ -122,6 +124,7 @@ impl Submitter {
         Ok(Batch { commands: go, ..piece })
     }
 
+    /// Has one piece endorsed, stores and submits it, and returns what to do with the others.
     async fn send_piece(
         &self,
         piece: &Batch,
@@ -203,12 +206,14 @@ impl Submitter {
         self.shared().failed(step, failure, now)
     }
 
+    /// Renews the lease. Returns `false` if another submitter has leased one of its lanes.
     async fn renew(&self, lease: &Lease) -> Result<bool, SubmitterError> {
         let mut conn = self.context.pool.acquire().await?;
         let (mut lease, until) = (lease.clone(), self.now() + self.settings.lease());
         Ok(gx_outbox::submitter::renew(&mut conn, &mut lease, until).await?)
     }
 
+    /// Ends, without a charge, the try of the pieces that were not sent.
     async fn withdraw_all(
         &self,
         pieces: VecDeque<Batch>,
@@ -260,6 +265,7 @@ impl Submitter {
     }
 }
 
+/// Returns the only one of these ids, or `None` if there are several.
 pub(crate) fn lone(ids: &[String]) -> Option<&str> {
     match ids {
         [id] => Some(id),

@@ -1,4 +1,5 @@
-//! Stores signed envelopes, and finds out whether one was stored.
+//! Stores signed envelopes, and finds out whether one was stored. Called by `send` for each batch
+//! that was endorsed. An envelope that was not stored is never sent.
 
 use gx_fabric_client::Endorsed;
 use gx_outbox::failure::{DbErrorCause, FailureClass};

@@ -1,5 +1,6 @@
 //! Sends a witness: a transaction that changes nothing and shows whether others succeed. It is
 //! needed if a command failed alone and nothing else is due that could show who caused the failure.
+//! Called by the step after it has sent the batches of a claim.
 
 use gx_fabric_client::Phase;
 use gx_model::SignerRole;
@@ -17,7 +18,8 @@ const WITNESS_LABEL: &str = "a query";
 
 impl Submitter {
     /// Stores the witness, signed by the role whose commands are suspected, and sends it. Its
-    /// validation is recorded like that of any envelope.
+    /// validation is recorded like that of any envelope. If it is not endorsed, that is recorded
+    /// like the failure of a command, and nothing is sent.
     pub(crate) async fn send_witness(&self, role: SignerRole) -> Result<(), SubmitterError> {
         let signer = self.context.signers.of(role);
         let endorsed = match self.context.ledger.endorse(signer, WITNESS_FUNCTION, &[]).await {

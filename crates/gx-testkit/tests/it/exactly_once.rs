@@ -2,27 +2,13 @@
 
 use gx_testkit::World;
 use gx_testkit::story::Person;
-use serde_json::json;
 
 /// Checks that the person has one creation and one grant, and that no attempt is open.
 async fn assert_one_grant(world: &World, person: &Person) {
     let wallet = world.gx.wallet(person).await.unwrap();
-    assert_eq!(wallet.json["balance"], json!("500"));
-    let events: Vec<String> = sqlx::query_scalar(
-        r#"SELECT e."eventName" FROM "EventLog" e JOIN "OutboxCommand" c USING ("commandId")
-           WHERE c."profileId" = $1 ORDER BY e."blockNumber", e."eventIndex""#,
-    )
-    .bind(&person.profile_id)
-    .fetch_all(world.database.pool())
-    .await
-    .unwrap();
-    assert_eq!(events, ["UserCreated", "GenesisDistributed"]);
-    let open: i64 =
-        sqlx::query_scalar(r#"SELECT count(*) FROM "LedgerAttempt" WHERE state = 'OPEN'"#)
-            .fetch_one(world.database.pool())
-            .await
-            .unwrap();
-    assert_eq!(open, 0, "nothing is left on its way");
+    assert_eq!(wallet.str("/balance"), "500");
+    assert_eq!(world.events_of(person).await, ["UserCreated", "GenesisDistributed"]);
+    assert_eq!(world.open_attempts().await, 0, "nothing is left on its way");
 }
 
 async fn submit_person(world: &World) -> (Person, String) {

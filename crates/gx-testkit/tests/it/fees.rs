@@ -143,12 +143,7 @@ async fn add_organisation(
     let user_id = id.clone();
     let grant = world.enqueue(&Command::DistributeGenesis { user_id, nationality }).await;
     world.settle().await;
-    let status: String =
-        sqlx::query_scalar(r#"SELECT status FROM "OutboxCommand" WHERE "commandId" = $1"#)
-            .bind(grant.to_string())
-            .fetch_one(world.database.pool())
-            .await
-            .unwrap();
+    let status = world.command_status(grant).await;
     assert_eq!(status, "COMMITTED", "{account_type:?} of {country}");
     (person, id.to_string())
 }

@@ -21,8 +21,7 @@ async fn an_accepted_transfer_ends_confirmed_or_failed_with_a_reason() {
     let good = world.gx.pay(&payer, "good", &to, "10").await.expect(202);
     world.settle().await;
     // The read model is wrong for once, so that the ledger has something to refuse.
-    let wrong = r#"UPDATE "Wallet" SET balance = 9000000000 WHERE "profileId" = $1"#;
-    sqlx::query(wrong).bind(&payer.profile_id).execute(world.database.pool()).await.unwrap();
+    world.falsify_balance(&payer, 9_000_000_000).await;
     let bad = world.gx.pay(&payer, "bad", &to, "4000").await.expect(202);
     world.settle().await;
 

@@ -53,12 +53,7 @@ async fn an_amount_is_the_same_on_the_ledger_in_the_database_and_for_people() {
     assert_eq!(on_ledger["balance"], "500000000", "{on_ledger}");
 
     for (qirat, text) in [(0, "0"), (1, "0.000001"), (Qirat::SUPPLY.get(), "1250000000000")] {
-        sqlx::query(r#"UPDATE "Wallet" SET balance = $1 WHERE "accountId" = $2"#)
-            .bind(qirat)
-            .bind(&id)
-            .execute(world.database.pool())
-            .await
-            .unwrap();
+        world.falsify_balance(&person, qirat).await;
         assert_eq!(world.gx.wallet(&person).await.unwrap().str("/balance"), text);
     }
 }

@@ -56,18 +56,14 @@ async fn the_ledger_itself_refuses_an_overdraft() {
     let (payer, receiver) = (world.gx.register(1).await, world.gx.register(2).await);
     world.admit(&[payer.clone(), receiver.clone()]).await;
     let (from, to) = (world.gx.id_of(&payer).await, world.gx.id_of(&receiver).await);
-    sqlx::query(r#"UPDATE "Wallet" SET balance = 9000000000 WHERE "accountId" = $1"#)
-        .bind(&from)
-        .execute(world.database.pool())
-        .await
-        .unwrap();
+    world.falsify_balance(&payer, 9_000_000_000).await;
     let ordered = world.gx.pay(&payer, "too much", &to, "500").await.expect(202);
     let mut unasked = Vec::new();
     for amount in ["300", "200.000001", "200"] {
         let Gx(amount) = amount.parse().unwrap();
         let (from, to) = (from.parse().unwrap(), AccountId::User(to.parse().unwrap()));
         let command = Command::Transfer { from, to, amount, tx_type: Some(TxType::P2p) };
-        unasked.push(world.enqueue(&command).await.to_string());
+        unasked.push(world.enqueue(&command).await);
     }
     world.settle().await;
 
@@ -77,13 +73,10 @@ async fn the_ledger_itself_refuses_an_overdraft() {
         [&ended.json["status"], &ended.json["reason"]],
         [&expected["status"], &expected["reason"]]
     );
-    let statuses: Vec<String> = sqlx::query_scalar(
-        r#"SELECT status FROM "OutboxCommand" WHERE "commandId" = ANY($1) ORDER BY number"#,
-    )
-    .bind(&unasked)
-    .fetch_all(world.database.pool())
-    .await
-    .unwrap();
+    let mut statuses = Vec::new();
+    for id in unasked {
+        statuses.push(world.command_status(id).await);
+    }
     // 300 GX and the fee of 0.3 GX leave 199.7 GX, which covers neither of the others.
     assert_eq!(statuses, ["COMMITTED", "REFUSED", "REFUSED"]);
     assert_eq!(world.balance_on_chain(&from).await, 199_700_000);

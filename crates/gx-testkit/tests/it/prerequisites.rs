@@ -8,15 +8,11 @@ use gx_testkit::World;
 async fn a_person_approved_too_early_waits_and_is_then_created() {
     let mut world = World::start_empty().await;
     let person = world.participant(1).await;
-    let (status, attempts, waits_for): (String, i32, Option<String>) = sqlx::query_as(
-        r#"SELECT status, attempts, prerequisite::text FROM "OutboxCommand"
-           WHERE kind = 'CREATE_USER'"#,
-    )
-    .fetch_one(world.database.pool())
-    .await
-    .unwrap();
-    assert_eq!((status.as_str(), attempts), ("BLOCKED", 0));
-    assert!(waits_for.unwrap().contains("SYSTEM_BOOTSTRAPPED"));
+    let path = "/api/v1/admin/outbox?kind=CREATE_USER";
+    let waiting = world.gx.admin.get(path, &world.admin_token().await).await.expect(200);
+    assert_eq!(waiting.str("/items/0/status"), "BLOCKED");
+    assert_eq!(waiting.json["items"][0]["attempts"], 0);
+    assert_eq!(waiting.str("/items/0/prerequisite/kind"), "SYSTEM_BOOTSTRAPPED");
     assert!(world.gx.wallet(&person).await.is_none());
 
     world.bootstrap().await;

@@ -1,4 +1,4 @@
-//! HTTP route `GET /api/v1/ledger`.
+//! HTTP route `GET /api/v1/ledger`, registered by [`crate::service`].
 
 use axum::extract::State;
 use gx_outbox::tip::Capability;

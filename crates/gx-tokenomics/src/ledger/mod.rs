@@ -1,4 +1,5 @@
-//! Tells clients before they send a transfer whether the ledger can change accounts.
+//! Tells clients before they send a transfer whether the ledger can change accounts. Called by the
+//! route `GET /api/v1/ledger`.
 
 pub(crate) mod http;
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! HTTP routes `GET /api/v1/supply` and `GET /api/v1/treasury/{cc}`.
+//! HTTP routes `GET /api/v1/supply` and `GET /api/v1/treasury/{cc}`, registered by
+//! [`crate::service`]. An amount that no ledger can have is answered as an internal problem.
 
 use axum::extract::{Path, State};
 use gx_model::{AccountId, CountryCode, Gx};

@@ -35,7 +35,8 @@ struct Count {
 }
 
 impl Supply {
-    /// Returns all balances as of the last applied block.
+    /// Returns all balances as of the last applied block, counted again if a block came since or
+    /// the count is too old. Requests that come during a count wait for it.
     pub(crate) async fn holdings(&self, base: &Foundation) -> Result<Arc<Holdings>, Problem> {
         let mut last = self.0.lock().await;
         if let Some(Count { held, at }) = &*last {

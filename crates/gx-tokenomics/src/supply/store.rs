@@ -1,4 +1,4 @@
-//! SQL of supply and treasuries.
+//! SQL of supply and treasuries. Called by the parent module and its routes.
 
 use gx_db::PgConnection;
 use time::OffsetDateTime;
@@ -27,7 +27,7 @@ pub(crate) struct Holdings {
     pub(crate) block_number: Option<i64>,
 }
 
-/// Returns the number of the last applied block.
+/// Returns the number of the last applied block, or `None` before the first.
 pub(crate) async fn last_block(conn: &mut PgConnection) -> Result<Option<i64>, sqlx::Error> {
     sqlx::query_scalar!(r#"SELECT max("blockNumber") FROM "ProjectorState""#).fetch_one(conn).await
 }
@@ -59,6 +59,7 @@ pub(crate) async fn holdings(conn: &mut PgConnection) -> Result<Holdings, sqlx::
     Ok(Holdings { pools, users, treasuries, block_number })
 }
 
+/// Returns a treasury, or `None` if there is none yet.
 pub(crate) async fn treasury(
     conn: &mut PgConnection,
     account_id: &str,

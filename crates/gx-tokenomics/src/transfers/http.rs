@@ -1,4 +1,5 @@
 //! HTTP routes under `/api/v1/transfers`: fees, quotes, orders, and following a transfer.
+//! Registered by [`crate::service`]. A `Problem` is the answer to the client.
 
 use std::convert::Infallible;
 use std::time::Duration;

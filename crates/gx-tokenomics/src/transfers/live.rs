@@ -1,5 +1,6 @@
 //! Follows transfers for open streams. One task reads all followed transfers from the database; it
-//! runs only while a stream is open.
+//! runs only while a stream is open. Called by the route that follows a transfer. If the database
+//! fails, the streams stay open and the task reads again after a pause.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,6 +58,7 @@ impl FollowedTransfers {
         Some(followed.entry(id).or_insert_with(|| watch::Sender::new(from)).subscribe())
     }
 
+    /// Reads the followed transfers at each interval until none is followed or the service stops.
     async fn update_until_nobody_follows(self) {
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
@@ -76,6 +78,7 @@ impl FollowedTransfers {
         }
     }
 
+    /// Reads these transfers and tells their followers what changed.
     async fn update(&self, ids: &[String]) -> Result<(), Problem> {
         let mut conn = self.base.connection().await?;
         let rows = store::transfers(&mut conn, ids).await?;

@@ -70,7 +70,8 @@ pub(crate) struct Quote {
     pub(crate) total: Qirat,
 }
 
-/// Returns the cost of a transfer. Whether the balance covers it is checked when it is ordered.
+/// Returns the cost of a transfer, or the problem that says why it is impossible. Whether the
+/// balance covers it is checked when it is ordered.
 pub(crate) async fn quote(
     state: &ServiceState,
     person: &Person,
@@ -83,7 +84,8 @@ pub(crate) async fn quote(
     price(&mut conn, &from, to, amount).await
 }
 
-/// Orders a transfer, once for each idempotency key.
+/// Orders a transfer, once for each idempotency key, and wakes the submitter. A repeated request
+/// gets the first answer. A problem means that no transfer was enqueued.
 pub(crate) async fn order(
     state: &ServiceState,
     person: &Person,
@@ -117,6 +119,7 @@ pub(crate) async fn order(
     Ok(response)
 }
 
+/// Checks the transfer under the lock of the payer's row and enqueues its command.
 async fn enqueue(
     state: &ServiceState,
     conn: &mut PgConnection,
@@ -179,7 +182,7 @@ fn accepted(command_id: CommandId, status: TransferState) -> Reply<AcceptedBody>
     Reply(StatusCode::ACCEPTED, AcceptedBody::new(command_id, status))
 }
 
-/// Returns the state of a transfer to its payer.
+/// Returns the state of a transfer to its payer, or the problem for any other person.
 pub(crate) async fn progress(
     state: &ServiceState,
     person: &Person,
@@ -199,6 +202,7 @@ fn payer_account(wallet: &Wallet) -> Result<AccountId, Problem> {
     wallet.row.fabric_user_id.parse().map_err(|why| Problem::internal(&why))
 }
 
+/// Returns the cost of a transfer, or the problem that says why it is impossible.
 async fn price(
     conn: &mut PgConnection,
     from: &AccountId,
@@ -220,6 +224,7 @@ async fn price(
     Ok(Quote { fee, total })
 }
 
+/// Checks that the available balance covers amount and fee, and that few transfers are pending.
 fn check_covered(wallet: &Wallet, quote: &Quote) -> Result<(), Problem> {
     if wallet.pending_count >= MAX_PENDING {
         let detail = format!("Wait until some of your {MAX_PENDING} transfers are confirmed.");

@@ -1,4 +1,5 @@
-//! The state of a transfer that its payer sees, from the status of its command.
+//! The state of a transfer that its payer sees, from the status of its command. Called when a
+//! transfer is ordered again, shown or followed.
 
 use gx_model::{CommandStatus, EntryOutcome};
 use serde::Serialize;
@@ -67,6 +68,7 @@ impl TransferProgress {
     }
 }
 
+/// Returns the state, and the reason if the transfer failed or waits.
 fn state(row: &TransferRow) -> (TransferState, Option<String>) {
     match CommandStatus::from_name(&row.status) {
         Some(CommandStatus::Submitted) => (TransferState::Submitted, None),

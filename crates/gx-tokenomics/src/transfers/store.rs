@@ -1,4 +1,4 @@
-//! SQL of transfers.
+//! SQL of transfers. Called by the parent module and `live`.
 
 use gx_db::PgConnection;
 use gx_model::{Command, CommandKind};
@@ -18,6 +18,7 @@ pub(crate) struct TransferRow {
 }
 
 impl TransferRow {
+    /// Reads the command. Fails if this release cannot read its payload.
     pub(super) fn command(&self) -> Result<Command, serde_json::Error> {
         Command::from_payload(CommandKind::Transfer, &self.payload)
     }
@@ -58,6 +59,7 @@ pub(super) async fn can_receive(
     .await
 }
 
+/// Stores the remark of a transfer.
 pub(super) async fn add_remark(
     conn: &mut PgConnection,
     command_id: &str,
@@ -73,6 +75,7 @@ pub(super) async fn add_remark(
     Ok(())
 }
 
+/// Returns a transfer, or `None` if it does not exist.
 pub(super) async fn transfer(
     conn: &mut PgConnection,
     command_id: &str,

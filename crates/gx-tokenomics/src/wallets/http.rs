@@ -1,4 +1,5 @@
-//! HTTP routes `GET /api/v1/wallets/me` and `GET /api/v1/wallets/me/transactions`.
+//! HTTP routes `GET /api/v1/wallets/me` and `GET /api/v1/wallets/me/transactions`, registered by
+//! [`crate::service`]. A `Problem` is the answer to the client.
 
 use axum::extract::State;
 use gx_auth::Person;

@@ -24,7 +24,7 @@ pub(crate) struct Wallet {
     pub(crate) available: Qirat,
 }
 
-/// Returns the person's wallet.
+/// Returns the person's wallet, or the problem `no_wallet` if the person is not on the ledger yet.
 pub(crate) async fn wallet(conn: &mut PgConnection, profile_id: &str) -> Result<Wallet, Problem> {
     let row = store::wallet(conn, profile_id).await?.ok_or_else(no_wallet)?;
     let balance = Qirat::new(row.balance).map_err(|why| Problem::internal(&why))?;

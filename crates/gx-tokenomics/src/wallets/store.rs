@@ -1,4 +1,4 @@
-//! SQL of wallets.
+//! SQL of wallets. Called by the parent module and its routes.
 
 use gx_db::PgConnection;
 use serde_json::Value;
@@ -33,7 +33,7 @@ pub(crate) struct TransactionRow {
 }
 
 /// Returns the wallet and its pending transfers as of the same moment, so that no transfer is
-/// counted both in the balance and as pending.
+/// counted both in the balance and as pending. `None` if the person is not on the ledger yet.
 pub(crate) async fn wallet(
     conn: &mut PgConnection,
     profile_id: &str,
@@ -59,7 +59,7 @@ pub(crate) async fn wallet(
     .await
 }
 
-/// Returns the ledger account of the person.
+/// Returns the ledger account of the person, or `None` if the person is not on the ledger yet.
 pub(crate) async fn account(
     conn: &mut PgConnection,
     profile_id: &str,

@@ -1,5 +1,5 @@
 //! The texts with which a started development stack tells its addresses and passwords: the `env`
-//! file, and the lines on standard output.
+//! file, and the lines on standard output. Called by `stack` when all parts are ready.
 
 use gx_db::cluster::PrivateCluster;
 

@@ -1,4 +1,5 @@
 //! The folder in which the development stack keeps its database, ledger, keys and passwords.
+//! `gx dev` opens it first; a [`DevError`] ends the start.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;

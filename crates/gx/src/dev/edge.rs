@@ -1,4 +1,5 @@
-//! The certificate of the development stack's HTTPS listener.
+//! The certificate of the development stack's HTTPS listener. Called by `stack` at each start; a
+//! [`DevError`] ends the start.
 
 use rcgen::{CertificateParams, KeyPair};
 

@@ -1,4 +1,5 @@
-//! Errors that prevent a start of the development stack.
+//! Errors that prevent a start of the development stack. The modules of `dev` return them, and
+//! `main` prints them.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,6 @@
 //! Creates what a development stack needs once: keys, the first administrator, and the commands
-//! that create the supply and the countries. Later starts find all of these.
+//! that create the supply and the countries. Later starts find all of these. Called by `stack`; an
+//! error ends the start, and the next start creates what is missing.
 
 use std::fs;
 

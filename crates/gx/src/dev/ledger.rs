@@ -1,5 +1,5 @@
 //! The ledger of the development stack: a development ledger of its own, or the one that the
-//! settings name.
+//! settings name. Called by `stack`, which stops the other parts if the ledger does not start.
 
 use gx_devnet::{Devnet, DevnetOptions};
 use gx_fabric_client::Profile;
@@ -43,6 +43,7 @@ impl StackLedger {
         }
     }
 
+    /// Returns the connection profile of the ledger.
     pub(super) fn profile(&self) -> &Profile {
         &self.profile
     }
@@ -53,6 +54,7 @@ impl StackLedger {
         peers.collect::<Vec<_>>().join(", ")
     }
 
+    /// Stops the development ledger, if the stack runs one.
     pub(super) async fn stop(self) {
         if let Some(devnet) = self.devnet {
             devnet.stop().await;

@@ -3,6 +3,7 @@
 //! Services and workers are the same as in production, and run in this process. They reach the
 //! ledger, a development ledger unless the settings name another, only through Fabric's protocol.
 //! PostgreSQL is a process of its own that survives a kill of this one; the next start adopts it.
+//! `main` calls [`run`]. If a part does not start, the others are stopped and the error is printed.
 
 mod announcement;
 mod data_dir;

@@ -1,4 +1,5 @@
-//! The ports of the development stack.
+//! The ports of the development stack. `gx dev` checks them before it starts anything, and `stack`
+//! listens on them.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 

@@ -1,4 +1,5 @@
-//! Waits until the development stack is ready.
+//! Waits until the development stack is ready. Called by `stack` after all parts were started; if
+//! they are not ready in time, the start fails and the error names the parts.
 
 use std::time::Duration;
 

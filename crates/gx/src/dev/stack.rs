@@ -1,4 +1,5 @@
-//! Starts and stops the parts of the development stack, in the order of their dependencies.
+//! Starts and stops the parts of the development stack, in the order of their dependencies. Called
+//! by `gx dev`. If a part does not start, the started ones are stopped and the error is returned.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -102,6 +103,7 @@ struct ServicesAndWorkers {
 }
 
 impl ServicesAndWorkers {
+    /// Migrates the database, starts services and workers, and announces them when they are ready.
     async fn start(
         dir: &DataDir,
         ports: Ports,
@@ -165,6 +167,7 @@ async fn migrate_and_connect(
     Err(CliError::message(format!("{wrong}: undo the changes, or delete all data with --fresh")))
 }
 
+/// Starts services and workers in one process.
 struct Builder<'a> {
     dir: &'a DataDir,
     ports: Ports,
@@ -185,6 +188,7 @@ impl Builder<'_> {
         Ok(password)
     }
 
+    /// Returns the state that the services share.
     fn foundation(&self, database: &Database) -> Result<Foundation, CliError> {
         let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
         let channel = &self.ledger.profile().channel;
@@ -216,6 +220,7 @@ impl Builder<'_> {
         Ok([identity, tokenomics, admin].map(|service| service.health).to_vec())
     }
 
+    /// Starts one service on its two ports.
     async fn service(&mut self, service: &Service, address: SocketAddr) -> Result<(), CliError> {
         self.process.watch(&service.health);
         self.process.listen(service.name, address, service.public(true)).await?;
@@ -223,6 +228,7 @@ impl Builder<'_> {
         self.process.listen_internally(service.name, internal, service.internal()).await
     }
 
+    /// Starts both workers and returns their health boards.
     async fn workers(&mut self, database: &Database) -> Result<Vec<HealthBoard>, CliError> {
         let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
         let profile = self.ledger.profile().clone();

@@ -1,4 +1,4 @@
-//! SQL of the development stack.
+//! SQL of the development stack. Called by `readiness` until the ledger has what it needs.
 
 use gx_db::PgPool;
 use sqlx::query_scalar;

@@ -1,5 +1,6 @@
 //! Publishes the addresses of a started development ledger: shell exports on standard output, and
-//! files in its folder.
+//! files in its folder. Called by `gx devnet` after the ledger has started and when it stops. If a
+//! file cannot be written, the ledger ends with the error.
 
 use std::path::{Path, PathBuf};
 

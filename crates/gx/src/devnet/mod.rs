@@ -1,4 +1,5 @@
 //! `gx devnet`: runs the development ledger as a process of its own, and dumps or loads a ledger.
+//! `main` calls [`run`], and prints an error and exits with code 1.
 
 mod announce;
 mod settings;
@@ -55,6 +56,7 @@ pub(crate) async fn run(role: DevnetRole, format: Format) -> Result<(), CliError
     }
 }
 
+/// Runs the ledger until a signal.
 async fn serve(settings: LedgerSettings) -> Result<(), CliError> {
     telemetry::init(&settings.log)?;
     let options = settings.into_options()?;

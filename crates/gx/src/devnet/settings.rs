@@ -1,4 +1,5 @@
-//! The command line of `gx devnet`.
+//! The command line of `gx devnet`. The parent module turns it into the options of the ledger; a
+//! value that is malformed or given twice ends the start.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};

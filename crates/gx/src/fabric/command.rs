@@ -1,4 +1,5 @@
-//! `gx fabric`: prints an example of a connection profile, and checks the configured ledger.
+//! `gx fabric`: prints an example of a connection profile, and checks the configured ledger. `main`
+//! calls [`run`], and prints an error and exits with code 1.
 
 use clap::{Args, Subcommand};
 use gx_fabric_client::{Profile, Severity, SignerUse};

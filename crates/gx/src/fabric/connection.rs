@@ -174,6 +174,7 @@ impl LedgerConnection {
     }
 }
 
+/// Returns the result for the health check: unhealthy if a finding is more than a warning.
 fn check_result(findings: &[Finding]) -> CheckResult {
     if findings.is_empty() {
         return CheckResult::healthy();
@@ -211,6 +212,7 @@ fn fail_if_refused(findings: &[Finding]) -> Result<(), CliError> {
     }
 }
 
+/// Logs the findings that refuse the start and returns them as one error.
 fn refused_error(findings: &[Finding]) -> CliError {
     let refused = findings.iter().filter(|finding| finding.severity == Severity::Refused);
     let mut lines = Vec::new();

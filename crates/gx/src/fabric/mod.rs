@@ -1,4 +1,6 @@
-//! The settings of the ledger: a connection profile, the `FABRIC_*` variables, or both.
+//! The settings of the ledger: a connection profile, the `FABRIC_*` variables, or both. Both
+//! workers, `gx dev`, `gx fabric` and `gx projection` use them; settings that cannot work end the
+//! start.
 
 mod command;
 mod connection;

@@ -1,4 +1,5 @@
-//! Combines the connection profile with the `FABRIC_*` variables, which replace its values.
+//! Combines the connection profile with the `FABRIC_*` variables, which replace its values. Called
+//! before a [`super::LedgerConnection`] is read.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +14,8 @@ use super::FabricSettings;
 use crate::CliError;
 
 impl FabricSettings {
-    /// Returns the connection profile with the values of the variables.
+    /// Returns the connection profile with the values of the variables. Fails if the profile cannot
+    /// be read or a required value is missing; the error names the setting.
     pub(crate) fn profile(&self) -> Result<Profile, CliError> {
         let mut profile = match &self.fabric_profile {
             Some(path) => Profile::read_for(path, self.fabric_channel_name.as_deref())?,
@@ -49,6 +51,7 @@ impl FabricSettings {
         })
     }
 
+    /// Replaces the values that variables give.
     fn overlay(&self, profile: &mut Profile) -> Result<(), SettingsReport> {
         replace(&mut profile.msp_id, self.fabric_msp_id.as_ref());
         replace(&mut profile.channel, self.fabric_channel_name.as_ref());
@@ -138,6 +141,7 @@ fn replace<T: Clone>(place: &mut T, value: Option<&T>) {
     }
 }
 
+/// Returns the signer of two variables, or `None` if one of them is not set.
 fn credential(
     prefix: &str,
     certificate: &Option<PathBuf>,

@@ -1,4 +1,5 @@
-//! `gx projection adopt`: gives a person of the ledger that has no owner to an account.
+//! `gx projection adopt`: gives a person of the ledger that has no owner to an account. Called by
+//! `gx projection`. An error is printed with what the operator can do.
 
 use clap::Args;
 use gx_admin::{AdoptError, AuditedDecision};
@@ -37,7 +38,8 @@ pub(crate) struct Adopt {
 }
 
 /// Reserves the id for the account, waits until the projector has set the owner, and prints the
-/// projector's report.
+/// projector's report. Fails if the adoption is not possible, if no projector carries it out in
+/// time, or if it could not set the owner.
 pub(super) async fn run(adopt: Adopt, format: Format) -> Result<(), CliError> {
     if adopt.reason.trim().is_empty() {
         return Err(CliError::message("--reason is empty; give a reason for the audit log"));

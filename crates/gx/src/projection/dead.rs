@@ -1,4 +1,5 @@
-//! `gx projection dead`: lists and replays events that could not be applied.
+//! `gx projection dead`: lists and replays events that could not be applied. Called by
+//! `gx projection`; `main` prints an error.
 
 use clap::{Args, Subcommand, ValueEnum};
 use gx_admin::{AuditedDecision, DeadEventFilter, DeadEventState, Replay};
@@ -97,6 +98,8 @@ async fn list(which: List, format: Format) -> Result<(), CliError> {
     format.table(&with_columns(serde_json::to_value(events)?, &COLUMNS, format))
 }
 
+/// Asks for a replay, waits until the projector has ended it, and prints its report. Fails if
+/// events still cannot be applied.
 async fn replay(what: ReplayArgs, format: Format) -> Result<(), CliError> {
     if what.reason.trim().is_empty() {
         return Err(CliError::message("--reason is empty; give a reason for the audit log"))?;

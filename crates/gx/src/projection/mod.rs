@@ -1,4 +1,5 @@
-//! `gx projection`: shows, verifies, rebuilds and repairs the read model.
+//! `gx projection`: shows, verifies, rebuilds and repairs the read model. `main` calls [`run`], and
+//! prints an error and exits with code 1.
 
 mod adopt;
 mod dead;
@@ -62,7 +63,7 @@ pub(crate) async fn run(command: ProjectionCommand, format: Format) -> Result<()
     }
 }
 
-/// Prints the checkpoint and the lag.
+/// Prints the checkpoint and the lag. A lag that is not known is no error.
 async fn print_status(status: Status, format: Format) -> Result<(), CliError> {
     let Status { database, fabric_channel_name: channel } = status;
     let database = gx_db::connect(&database.named("command")).await?;

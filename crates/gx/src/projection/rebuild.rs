@@ -1,5 +1,6 @@
 //! `gx projection rebuild`: makes the read model again from block 0, and corrects the rows that
-//! differ. Called by `gx projection`.
+//! differ. Called by `gx projection`; `main` prints an error, also that of `--dry-run` if rows
+//! differ.
 
 use std::io::{IsTerminal as _, Write as _};
 

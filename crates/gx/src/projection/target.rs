@@ -1,4 +1,5 @@
-//! Connects `gx projection verify` and `rebuild` to the read model and its ledger.
+//! Connects `gx projection verify` and `rebuild` to the read model and its ledger. If one of them
+//! cannot be used, the command ends with the reason.
 
 use clap::Args;
 use gx_db::{Database, DatabaseSettings};

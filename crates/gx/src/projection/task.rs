@@ -1,4 +1,5 @@
-//! `gx projection task`: lists and cancels tasks of the projector.
+//! `gx projection task`: lists and cancels tasks of the projector. Called by `gx projection`;
+//! `main` prints an error, also that of a task which has ended.
 
 use clap::{Args, Subcommand};
 use gx_admin::AuditedDecision;

@@ -28,6 +28,7 @@ pub(super) async fn wait(
     })
 }
 
+/// Looks at the task until it has ended.
 async fn wait_without_limit(database: &Database, task_id: &str) -> Result<TaskRow, CliError> {
     let mut tick = tokio::time::interval(POLL_INTERVAL);
     loop {

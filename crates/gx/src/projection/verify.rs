@@ -1,4 +1,5 @@
-//! `gx projection verify`: compares the read model with the ledger.
+//! `gx projection verify`: compares the read model with the ledger. Called by `gx projection`;
+//! `main` prints an error, also that of a difference.
 
 use std::time::Duration;
 
@@ -50,6 +51,7 @@ pub(super) async fn run(verify: Verify, format: Format) -> Result<(), CliError> 
     check_result(&report)
 }
 
+/// Fails if rows differ or could not be compared.
 fn check_result(report: &Verification) -> Result<(), CliError> {
     let (differences, unsettled) = (report.differences, report.unsettled.len());
     match (differences, unsettled) {

@@ -2,6 +2,7 @@
 //!
 //! The owner is the account that has reserved the person's id, or else the account that has
 //! reserved another id for the command that created the person. A rebuild uses the same rule.
+//! Called by `apply::adoption`, `operate::adoption` and the rebuild.
 
 use gx_db::PgConnection;
 use sqlx::{query, query_as, query_scalar};

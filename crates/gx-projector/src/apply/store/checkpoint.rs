@@ -1,4 +1,5 @@
-//! SQL of `ProjectorState` and `EventLog`.
+//! SQL of `ProjectorState` and `EventLog`. Called when blocks are applied, replayed or adopted, and
+//! when the projector begins.
 
 use gx_db::PgConnection;
 use sqlx::{query, query_scalar};

@@ -1,4 +1,5 @@
-//! SQL of `EventDLQ`.
+//! SQL of `EventDLQ`. Called when blocks are applied, by replays of dead letters, and by the checks
+//! that count them.
 
 use gx_db::PgConnection;
 use sqlx::{query, query_as, query_scalar};
@@ -6,7 +7,7 @@ use time::OffsetDateTime;
 
 use crate::apply::read::ReadEvent;
 
-/// A dead letter.
+/// A dead letter that is held.
 pub(crate) struct HeldRow {
     pub(crate) dead_event_id: i64,
     pub(crate) block_number: i64,
@@ -109,7 +110,7 @@ pub(crate) async fn held_after(
     .await
 }
 
-/// Returns one event, if it is a dead letter.
+/// Returns a dead letter, or `None` if there is none with this id or it was replayed.
 pub(crate) async fn held_one(
     conn: &mut PgConnection,
     channel: &str,

@@ -1,4 +1,4 @@
-//! SQL of freezes.
+//! SQL of freezes. Called by `single_events` for each freeze and unfreeze.
 
 use gx_db::PgConnection;
 use sqlx::{query, query_scalar};
@@ -45,7 +45,8 @@ pub(crate) async fn set_frozen(
     Ok(done.rows_affected() == 1)
 }
 
-/// Records when the ledger last changed a person's freeze, and returns the person's account.
+/// Records when the ledger last changed a person's freeze, and returns the person's account, or
+/// `None` if the person has no owner.
 pub(crate) async fn see_freeze(
     conn: &mut PgConnection,
     fabric_user_id: &str,

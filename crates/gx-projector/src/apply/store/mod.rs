@@ -1,4 +1,5 @@
-//! SQL that applies blocks: each function runs one statement.
+//! SQL that applies blocks, for the modules of `apply` and `operate`. After an error
+//! the caller's transaction, if there is one, must be rolled back.
 
 pub(crate) mod adoption;
 pub(crate) mod checkpoint;

@@ -1,5 +1,5 @@
 //! SQL of people: their rows in `LedgerUser`, grants, wallets, and the projector's columns in
-//! `UserProfile`.
+//! `UserProfile`. Called by `row_plan`, `new_people` and `block`.
 
 use gx_db::PgConnection;
 use sqlx::{query, query_scalar};
@@ -283,7 +283,8 @@ pub(crate) async fn create_wallets(
     .await
 }
 
-/// Sends an account back to review because the ledger refused to create its person.
+/// Sends an account back to review because the ledger refused to create its person. Returns the
+/// number of accounts that changed: 0 if no account is waiting for this command.
 pub(crate) async fn return_to_review(
     conn: &mut PgConnection,
     profile_id: Option<&str>,

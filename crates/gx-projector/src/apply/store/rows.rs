@@ -1,5 +1,5 @@
 //! Inserts many rows with one statement: few of them as arrays, more by COPY. Both use PostgreSQL's
-//! binary format.
+//! binary format. Called by the sibling modules for the tables that get a row for each event.
 
 use std::fmt::Write as _;
 
@@ -63,7 +63,7 @@ impl ColumnType {
 /// A row that is being written: one value for each column, in order and of its type.
 pub(crate) struct Row<'b>(&'b mut Vec<u8>);
 
-/// Adds all rows, or none.
+/// Adds all rows, or none. `write` writes the values of one row in the order of the columns.
 pub(crate) async fn add<T: Sync>(
     conn: &mut PgConnection,
     target: &InsertTarget,
@@ -82,6 +82,7 @@ pub(crate) async fn add<T: Sync>(
     Err(sqlx::Error::Protocol(wrong))
 }
 
+/// Adds rows by an INSERT from arrays and returns their number.
 async fn insert<T: Sync>(
     conn: &mut PgConnection,
     target: &InsertTarget,
@@ -111,6 +112,7 @@ async fn insert<T: Sync>(
     Ok(done.rows_affected())
 }
 
+/// Adds rows by COPY and returns their number.
 async fn copy<T: Sync>(
     conn: &mut PgConnection,
     target: &InsertTarget,

@@ -1,11 +1,11 @@
-//! SQL of `LedgerSystem`, `LedgerPool` and the facts of `LedgerCountry`.
+//! SQL of `LedgerSystem`, `LedgerPool` and the facts of `LedgerCountry`. Called by `single_events`.
 
 use gx_db::PgConnection;
 use sqlx::query;
 
 use crate::place::Place;
 
-/// Records the bootstrap.
+/// Records the bootstrap, unless a newer one is known.
 pub(crate) async fn bootstrapped(
     conn: &mut PgConnection,
     place: &Place,
@@ -35,7 +35,7 @@ pub(crate) async fn bootstrapped(
     Ok(())
 }
 
-/// Adds the pools.
+/// Adds the pools. Fails if one exists already.
 pub(crate) async fn create_pools(
     conn: &mut PgConnection,
     pool_ids: &[String],
@@ -83,7 +83,7 @@ pub(crate) async fn set_countries(
     Ok(())
 }
 
-/// Records a pause, or its end if there is no reason.
+/// Records a pause, or its end if there is no reason, unless a newer one is known.
 pub(crate) async fn set_paused(
     conn: &mut PgConnection,
     reason: Option<&str>,

@@ -1,5 +1,6 @@
 //! Compares constants in the program, the database and the chain: the start balances of the pools,
-//! and the countries with their shares (CFG-10, DB-07).
+//! and the countries with their shares (CFG-10, DB-07). Called by `run` when the read model is at
+//! the ledger's tip; a difference makes the check `constants` unhealthy and stops nothing.
 
 mod store;
 
@@ -14,11 +15,11 @@ use gx_model::{CountryList, Pool};
 pub struct Difference {
     /// Name of the constant.
     pub subject: String,
-    /// Its value in this program.
+    /// Its value in this program; `None` if the program does not have it.
     pub program: Option<i64>,
     /// Where it differs: in the database or on the ledger.
     pub place: &'static str,
-    /// Its value there.
+    /// Its value there; `None` if it is absent.
     pub found: Option<i64>,
 }
 

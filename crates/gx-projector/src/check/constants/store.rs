@@ -1,4 +1,5 @@
-//! SQL that reads constants from the chain's rows and from the database.
+//! SQL that reads constants from the chain's rows and from the database. Called by the parent
+//! module.
 
 use gx_db::PgConnection;
 use sqlx::query;

@@ -1,4 +1,5 @@
 //! Asks the chain by evaluations, which need no transaction, with a limited number at a time.
+//! Called by `fact_reader`. One question that fails ends the comparison.
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use gx_fabric_client::Ledger;

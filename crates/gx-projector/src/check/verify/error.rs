@@ -1,8 +1,9 @@
-//! Errors of a comparison of read model and chain.
+//! Errors of a comparison of read model and chain. `gx projection verify` prints them, and the
+//! reconciliation reports its check as unknown.
 
 use gx_fabric_client::{ChainError, LedgerError, StreamError};
 
-/// Why nothing was compared.
+/// Why a comparison ended early. Differences that were found before were reported.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// No block was ever applied.

@@ -1,5 +1,6 @@
 //! Reads the facts of some subjects from both sides: from the read model with one query for each
-//! kind, and from the chain with several questions at a time.
+//! kind, and from the chain with several questions at a time. Called by [`super::Verifier`] in each
+//! round.
 
 use std::collections::BTreeMap;
 
@@ -19,11 +20,12 @@ use super::store;
 pub(super) struct LocalFacts {
     /// The facts that are compared.
     pub(super) facts: Facts,
-    /// Another value that tells whether the subject changed between two reads.
+    /// Another value that tells whether the subject changed between two reads; `None` if the facts
+    /// tell it.
     mark: Option<String>,
     /// Keys of dead letters that hold the subject back; if empty, any dead letter does.
     pub(super) keys: Vec<String>,
-    /// The account that must own the person.
+    /// The account that must own the person; `None` if none has a right to the person.
     owner: Option<String>,
 }
 

@@ -1,5 +1,6 @@
 //! A subject as a list of named facts, with the same names on both sides. A fact differs if only
-//! one side has it or the values are not equal.
+//! one side has it or the values are not equal. Called by `fact_reader`, which makes the lists, and
+//! by the parent module, which compares them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -47,9 +48,9 @@ impl fmt::Display for Subject {
 pub struct FactDifference {
     /// Table and column, or the name of a pool or sum.
     pub fact: String,
-    /// Its value in the read model.
+    /// Its value in the read model; `None` if it is absent there.
     pub here: Option<String>,
-    /// Its value on the chain.
+    /// Its value on the chain; `None` if it is absent there.
     pub chain: Option<String>,
 }
 

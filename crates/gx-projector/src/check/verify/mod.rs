@@ -1,5 +1,6 @@
 //! Verifies the live rows: asks the contracts for balances, identities, countries, pools and the
-//! supply, and compares them (G3, G4).
+//! supply, and compares them (G3, G4). Called by `gx projection verify` and by the reconciliation,
+//! which report the differences; nothing is corrected.
 //!
 //! The read model changes in the meantime. A difference counts only if the row is the same before
 //! the question and after all blocks that the answer may contain were applied.
@@ -114,6 +115,7 @@ impl Verifier {
         Ok(report)
     }
 
+    /// Adds the sums and the checkpoint to a report.
     async fn summarise(&self, report: &mut Verification) -> Result<(), VerifyError> {
         let mut conn = self.pool.acquire().await?;
         let sums = store::sums(&mut conn).await?;
@@ -168,6 +170,7 @@ impl Verifier {
         Ok(Group { disagreements, unsettled: open })
     }
 
+    /// Returns all countries of the program and of the read model.
     async fn countries(&self) -> Result<Vec<Subject>, VerifyError> {
         let mut conn = self.pool.acquire().await?;
         let here = store::country_codes(&mut conn).await?;
@@ -181,6 +184,7 @@ impl Verifier {
         Ok(codes.into_iter().map(Subject::Country).collect())
     }
 
+    /// Returns the next people after an id; none at the end.
     async fn people_after(&self, after: &str) -> Result<Vec<Subject>, VerifyError> {
         let mut conn = self.pool.acquire().await?;
         let limit = i64::from(self.limits.people_at_once);
@@ -199,6 +203,7 @@ impl Verifier {
         Ok(dead::names_account(&mut conn, channel, keys).await?)
     }
 
+    /// Returns the number of the last block that was applied.
     async fn checkpoint(&self) -> Result<u64, VerifyError> {
         let mut conn = self.pool.acquire().await?;
         let at = gx_outbox::tip::checkpoint(&mut conn, self.ledger.channel()).await?;
@@ -206,6 +211,7 @@ impl Verifier {
         Ok(u64::try_from(at.block_number).unwrap_or(0))
     }
 
+    /// Checks that the ledger has the read model's block 0.
     async fn check_same_chain(&self) -> Result<(), VerifyError> {
         let mut conn = self.pool.acquire().await?;
         let at = gx_outbox::tip::checkpoint(&mut conn, self.ledger.channel()).await?;
@@ -215,7 +221,8 @@ impl Verifier {
         Ok(self.ledger.confirm(&[BlockId { number: 0, hash }]).await?)
     }
 
-    /// Waits until every block that exists now is applied.
+    /// Waits until every block that exists now is applied. [`VerifyError::Behind`] if that takes
+    /// too long.
     async fn caught_up(&self) -> Result<(), VerifyError> {
         let tip = PeerHeight::tip(&self.ledger.heights().await)?.saturating_sub(1);
         let waiting = async {

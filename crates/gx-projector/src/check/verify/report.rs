@@ -1,4 +1,5 @@
-//! Report of a comparison.
+//! Report of a comparison. Returned by [`super::Verifier`]; `gx projection verify` prints it, and
+//! the reconciliation shows it in its check and stores it with the task.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! SQL that reads the read model in the form in which the chain answers.
+//! SQL that reads the read model in the form in which the chain answers. Called by `fact_reader`
+//! and the parent module; nothing is written.
 
 use gx_db::PgConnection;
 use sqlx::{query_as, query_scalar};
@@ -153,7 +154,7 @@ pub(crate) struct SystemRow {
     pub(crate) pause_reason: Option<String>,
 }
 
-/// Returns the row of the system.
+/// Returns the row of the system, or `None` before the bootstrap and the first pause.
 pub(crate) async fn system(
     conn: &mut PgConnection,
     channel: &str,

@@ -1,5 +1,6 @@
 //! The copy of the read model: a connection whose statements write to the copies, and the blocks
-//! from which they are made.
+//! from which they are made. Called by the parent module, which compares the copy with the live
+//! rows.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -49,7 +50,8 @@ pub(super) struct Blocks {
 }
 
 impl ReadModelCopy {
-    /// Begins an empty copy on its own connection and applies block 0.
+    /// Begins an empty copy on its own connection and applies block 0. Fails if another rebuild is
+    /// running, if nothing was projected yet, or if the ledger is another one.
     pub(super) async fn begin(
         pool: &PgPool,
         ledger: &Ledger,
@@ -160,7 +162,8 @@ impl Blocks {
         Ok(())
     }
 
-    /// Fetches at least one block, and none after `to`.
+    /// Fetches at least one block, and none after `to`. [`RebuildError::Silent`] if none comes in
+    /// time.
     async fn fetch_more(&mut self, to: i64) -> Result<(), RebuildError> {
         let missing = usize::try_from(to - self.last_at_hand()).unwrap_or(usize::MAX);
         let number = u64::try_from(self.last_at_hand()).unwrap_or(0) + 1;
@@ -193,6 +196,8 @@ impl Blocks {
         Ok(())
     }
 
+    /// Applies blocks to the copy. [`RebuildError::DeadEvent`] if one of their events cannot be
+    /// applied.
     async fn apply(
         &mut self,
         conn: &mut PgConnection,
@@ -212,6 +217,7 @@ impl Blocks {
     }
 }
 
+/// Checks that a block of the copy has the hash that the live checkpoint has.
 fn check_hash(block: BlockId, known: &[u8]) -> Result<(), RebuildError> {
     if block.hash == known {
         return Ok(());

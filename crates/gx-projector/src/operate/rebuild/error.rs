@@ -1,4 +1,5 @@
-//! Errors of a rebuild.
+//! Errors of a rebuild. `gx projection rebuild` prints them, and the reconciliation stores them as
+//! the task's report.
 
 use gx_fabric_client::{ChainError, LedgerError, StreamError};
 

@@ -6,7 +6,7 @@
 //! checkpoint, brings the copy up to it and changes only the recorded rows. Readers never wait, and
 //! the live projector waits only for that transaction. A rebuild that is killed before that
 //! transaction commits has changed nothing; the next one begins from block 0. Called by
-//! `gx projection rebuild` and by the projector's task.
+//! `gx projection rebuild` and by the reconciliation for a task.
 
 mod copy;
 mod error;
@@ -195,6 +195,7 @@ impl ReadModelCopy {
     }
 }
 
+/// Returns the checkpoint of the live rows. [`RebuildError::NothingProjected`] if there is none.
 async fn live_checkpoint(
     conn: &mut PgConnection,
     live: &str,
