@@ -253,14 +253,13 @@ mod tests {
     /// leaves no more than the others.
     #[tokio::test]
     async fn hashes_use_the_memory_of_earlier_ones() {
-        let settings = HashingSettings {
-            password_hash_concurrency: Some(2),
-            ..HashingSettings::default()
-        };
+        let settings =
+            HashingSettings { password_hash_concurrency: Some(2), ..HashingSettings::default() };
         let hasher = Hasher::new(&settings, Entropy::system()).unwrap();
         let password = SecretString::from("correct horse battery staple");
         let larger = HashingSettings { password_memory_kib: 24 * 1024, ..settings };
-        let stored = Hasher::new(&larger, Entropy::system()).unwrap().hash(&password).await.unwrap();
+        let stored =
+            Hasher::new(&larger, Entropy::system()).unwrap().hash(&password).await.unwrap();
         assert!(hasher.verify(&password, Some(stored)).await.unwrap().upgrade.is_some());
         for _ in 0..4 {
             let (one, other) = tokio::join!(hasher.hash(&password), hasher.hash(&password));

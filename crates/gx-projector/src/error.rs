@@ -36,7 +36,7 @@ pub enum Halt {
     /// A block is missing.
     #[error(
         "block {found} came where block {expected} was due, and was not applied: check the peers \
-         in the connection profile, and restart the projector"
+         in the connection profile; the projector tries again by itself"
     )]
     Gap {
         /// Number of the missing block.
@@ -47,7 +47,7 @@ pub enum Halt {
     /// A block does not continue the last block that was applied.
     #[error(
         "block {number} does not continue the block before it, and was not applied: check the \
-         peers in the connection profile, and restart the projector"
+         peers in the connection profile; the projector tries again by itself"
     )]
     Broken {
         /// Number of the block that was delivered.

@@ -60,6 +60,7 @@ impl Default for SubmitterSettings {
             resend_ms: 5_000,
             batch_commands: 500,
             gather_ms: 50,
+            // Tests and benchmarks read settled commands, and move the clock by days.
             archive_after_s: 31_536_000,
             batches: 4,
             lanes: LANES,
