@@ -1,5 +1,4 @@
-//! SQL of sessions and of the audit log, for [`crate::sessions`], [`crate::authorization`] and
-//! [`crate::audit`].
+//! SQL of sessions, for [`crate::sessions`] and [`crate::authorization`].
 
 use gx_db::PgConnection;
 use serde_json::Value;
@@ -239,84 +238,5 @@ pub(crate) async fn administrator(
         admin_id,
     )
     .fetch_optional(conn)
-    .await
-}
-
-/// A row of the audit log.
-pub(crate) struct AuditRow {
-    pub(crate) seq: i64,
-    pub(crate) at: OffsetDateTime,
-    pub(crate) actor_type: String,
-    pub(crate) actor_id: Option<String>,
-    pub(crate) action: String,
-    pub(crate) target_type: String,
-    pub(crate) target_id: Option<String>,
-    pub(crate) before: Option<Value>,
-    pub(crate) after: Option<Value>,
-    pub(crate) request_id: Option<String>,
-    pub(crate) previous_hash: Vec<u8>,
-    pub(crate) hash: Vec<u8>,
-}
-
-/// Lets one writer of the audit log at a time continue, until it commits.
-pub(crate) async fn lock_audit_log(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query!(r#"SELECT pg_advisory_xact_lock(hashtextextended('AuditLog', 0))"#)
-        .fetch_one(conn)
-        .await?;
-    Ok(())
-}
-
-/// Returns number and hash of the last row, or `None` if the log is empty.
-pub(crate) async fn last_audit_hash(
-    conn: &mut PgConnection,
-) -> Result<Option<(i64, Vec<u8>)>, sqlx::Error> {
-    let last = sqlx::query!(r#"SELECT seq, hash FROM "AuditLog" ORDER BY seq DESC LIMIT 1"#)
-        .fetch_optional(conn)
-        .await?;
-    Ok(last.map(|row| (row.seq, row.hash)))
-}
-
-pub(crate) async fn insert_audit_row(
-    conn: &mut PgConnection,
-    row: &AuditRow,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        r#"INSERT INTO "AuditLog" (seq, at, "actorType", "actorId", action, "targetType",
-               "targetId", before, after, "requestId", "previousHash", hash)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"#,
-        row.seq,
-        row.at,
-        row.actor_type,
-        row.actor_id,
-        row.action,
-        row.target_type,
-        row.target_id,
-        row.before,
-        row.after,
-        row.request_id,
-        row.previous_hash,
-        row.hash,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Returns rows after a sequence number, in order.
-pub(crate) async fn audit_rows(
-    conn: &mut PgConnection,
-    after: i64,
-    limit: i64,
-) -> Result<Vec<AuditRow>, sqlx::Error> {
-    sqlx::query_as!(
-        AuditRow,
-        r#"SELECT seq, at, "actorType" AS actor_type, "actorId" AS actor_id, action,
-                  "targetType" AS target_type, "targetId" AS target_id, before, after,
-                  "requestId" AS request_id, "previousHash" AS previous_hash, hash
-           FROM "AuditLog" WHERE seq > $1 ORDER BY seq LIMIT $2"#,
-        after,
-        limit,
-    )
-    .fetch_all(conn)
     .await
 }

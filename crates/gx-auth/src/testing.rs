@@ -258,7 +258,7 @@ impl TestHost {
     pub async fn rows(&self) -> i64 {
         sqlx::query_scalar(
             r#"SELECT (SELECT count(*) FROM "UserProfile") + (SELECT count(*) FROM "UserSession")
-                    + (SELECT count(*) FROM "AuditLog") + (SELECT count(*) FROM "OutboxCommand")
+                    + (SELECT count(*) FROM "AuditEntry") + (SELECT count(*) FROM "OutboxCommand")
                     + (SELECT count(*) FROM "KYCVerification")
                     + (SELECT count(*) FROM "FabricIdReservation")"#,
         )
