@@ -1,7 +1,6 @@
 //! SQL of sessions, for [`crate::sessions`] and [`crate::authorization`].
 
 use gx_db::PgConnection;
-use serde_json::Value;
 use sqlx::postgres::PgQueryResult;
 use time::OffsetDateTime;
 

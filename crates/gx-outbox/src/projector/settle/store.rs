@@ -198,7 +198,8 @@ pub(crate) async fn refuse_successors(
         r#"UPDATE "OutboxCommand"
            SET status = 'REFUSED', outcome = $3, prerequisite = NULL, "settledAt" = $4,
                "updatedAt" = $4
-           WHERE "aggregateKey" = $1 AND number > $2
+           WHERE ("aggregateKey", number) > ($1, $2)
+             AND ("aggregateKey", number) <= ($1, 9223372036854775807)
              AND "settledAt" IS NULL AND status <> 'SUBMITTED'"#,
         aggregate_key,
         number,
