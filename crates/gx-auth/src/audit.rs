@@ -1,7 +1,7 @@
 //! The audit log: append-only, and each row contains the hash of the row before it. Every change
 //! that is audited calls [`append`] in its own transaction; `gx audit verify` calls [`verify`].
 
-use gx_db::PgConnection;
+use gx_db::{AdminId, PgConnection, ProfileId};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -14,12 +14,23 @@ const GENESIS: [u8; 32] = [0; 32];
 /// Who performed an action.
 #[derive(Clone, Copy, Debug)]
 pub enum Actor<'a> {
-    /// A person: the `profileId` of the verified session.
-    User(&'a str),
-    /// An administrator: the `adminId` of the verified session.
-    Admin(&'a str),
+    /// The person of the verified session.
+    User(&'a ProfileId),
+    /// The administrator of the verified session.
+    Admin(&'a AdminId),
     /// A process or an operator's command: its name.
     System(&'a str),
+}
+
+impl<'a> Actor<'a> {
+    /// Returns the id, or the name of a process or command.
+    pub fn id(self) -> &'a str {
+        match self {
+            Self::User(id) => id.as_str(),
+            Self::Admin(id) => id.as_str(),
+            Self::System(name) => name,
+        }
+    }
 }
 
 /// An action to be recorded. `before` and `after` never contain credentials.
@@ -90,16 +101,16 @@ pub async fn append(
     store::lock_audit_log(conn).await?;
     let (last, previous_hash) =
         store::last_audit_hash(conn).await?.unwrap_or_else(|| (0, GENESIS.to_vec()));
-    let (actor_type, actor_id) = match entry.actor {
-        Actor::User(id) => ("USER", id),
-        Actor::Admin(id) => ("ADMIN", id),
-        Actor::System(name) => ("SYSTEM", name),
+    let actor_type = match entry.actor {
+        Actor::User(_) => "USER",
+        Actor::Admin(_) => "ADMIN",
+        Actor::System(_) => "SYSTEM",
     };
     let mut row = AuditRow {
         seq: last + 1,
         at: now,
         actor_type: actor_type.to_owned(),
-        actor_id: Some(actor_id.to_owned()),
+        actor_id: Some(entry.actor.id().to_owned()),
         action: entry.action.to_owned(),
         target_type: entry.target_type.to_owned(),
         target_id: entry.target_id.map(str::to_owned),

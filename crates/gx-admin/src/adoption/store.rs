@@ -1,14 +1,14 @@
 //! SQL of adoption: people of the ledger, and the accounts that own or have reserved them. Called
 //! by the parent module.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 use time::{Date, OffsetDateTime};
 
 /// A person of the ledger, from the read model.
 #[derive(Clone, Debug)]
 pub(crate) struct LedgerPerson {
     pub(crate) fabric_user_id: String,
-    pub(crate) owner: Option<String>,
+    pub(crate) owner: Option<ProfileId>,
     pub(crate) created_command_id: Option<String>,
     pub(crate) has_grant: bool,
 }
@@ -38,7 +38,7 @@ pub(super) async fn person(
 ) -> Result<Option<LedgerPerson>, sqlx::Error> {
     sqlx::query_as!(
         LedgerPerson,
-        r#"SELECT "fabricUserId" AS fabric_user_id, "profileId" AS owner,
+        r#"SELECT "fabricUserId" AS fabric_user_id, "profileId" AS "owner: ProfileId",
                   "createdCommandId" AS created_command_id,
                   "genesisTxId" IS NOT NULL AS "has_grant!"
            FROM "LedgerUser" WHERE "fabricUserId" = $1 AND "createdTxId" IS NOT NULL"#,
@@ -51,7 +51,7 @@ pub(super) async fn person(
 /// The person or dead letter of one account.
 pub(super) struct KnownRow {
     pub(super) fabric_user_id: Option<String>,
-    pub(super) owner: Option<String>,
+    pub(super) owner: Option<ProfileId>,
     pub(super) created_command_id: Option<String>,
     pub(super) has_grant: Option<bool>,
     /// Dead letter of the event that created the person, if the person is not in the read model.
@@ -62,12 +62,13 @@ pub(super) struct KnownRow {
 /// the first one that its approvals created or whose id it has reserved.
 pub(super) async fn known(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
     command_ids: &[String],
 ) -> Result<KnownRow, sqlx::Error> {
     sqlx::query_as!(
         KnownRow,
-        r#"SELECT person."fabricUserId" AS "fabric_user_id?", person."profileId" AS "owner?",
+        r#"SELECT person."fabricUserId" AS "fabric_user_id?",
+                  person."profileId" AS "owner?: ProfileId",
                   person."createdCommandId" AS "created_command_id?",
                   person."genesisTxId" IS NOT NULL AS has_grant,
                   (SELECT d."deadEventId" FROM "EventDLQ" d
@@ -86,7 +87,7 @@ pub(super) async fn known(
                ORDER BY u."profileId" IS NOT DISTINCT FROM $1 DESC, u."profileId" IS NULL DESC,
                         u."createdAt", u."fabricUserId"
                LIMIT 1) AS person ON true"#,
-        profile_id,
+        profile_id.as_str(),
         command_ids,
     )
     .fetch_one(conn)
@@ -97,7 +98,7 @@ pub(super) async fn known(
 /// if there is no such account.
 pub(super) async fn lock_adopter(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Option<Adopter>, sqlx::Error> {
     sqlx::query_as!(
         Adopter,
@@ -107,7 +108,7 @@ pub(super) async fn lock_adopter(
                            (SELECT u."fabricUserId" FROM "LedgerUser" u
                             WHERE u."profileId" = p."profileId")) AS owned
            FROM "UserProfile" p WHERE "profileId" = $1 FOR UPDATE"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await
@@ -116,14 +117,14 @@ pub(super) async fn lock_adopter(
 /// Returns the account's oldest CREATE_USER command that is not settled, or `None` if all are.
 pub(super) async fn open_creation(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Option<OpenCreation>, sqlx::Error> {
     sqlx::query_as!(
         OpenCreation,
         r#"SELECT "commandId" AS command_id, status FROM "OutboxCommand"
            WHERE "profileId" = $1 AND kind = 'CREATE_USER' AND "settledAt" IS NULL
            ORDER BY number LIMIT 1"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await
@@ -135,12 +136,12 @@ pub(super) async fn reserving_account(
     conn: &mut PgConnection,
     fabric_user_id: &str,
     created_command_id: Option<&str>,
-) -> Result<Option<String>, sqlx::Error> {
+) -> Result<Option<ProfileId>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT coalesce((SELECT "profileId" FROM "FabricIdReservation"
                             WHERE "fabricUserId" = $1),
                            (SELECT "profileId" FROM "FabricIdReservation"
-                            WHERE "commandId" = $2)) AS claimant"#,
+                            WHERE "commandId" = $2)) AS "claimant: ProfileId""#,
         fabric_user_id,
         created_command_id,
     )
@@ -153,7 +154,7 @@ pub(super) async fn reserving_account(
 pub(super) async fn reserve(
     conn: &mut PgConnection,
     fabric_user_id: &str,
-    profile_id: &str,
+    profile_id: &ProfileId,
     command_id: &str,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
@@ -162,7 +163,7 @@ pub(super) async fn reserve(
                ("fabricUserId", "profileId", "commandId", "reservedAt")
            VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"#,
         fabric_user_id,
-        profile_id,
+        profile_id.as_str(),
         command_id,
         now,
     )

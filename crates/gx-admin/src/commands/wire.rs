@@ -1,6 +1,7 @@
 //! JSON of commands and envelopes, as the routes of `/api/v1/admin/outbox` return them. Made by
 //! `http` from the rows of the outbox.
 
+use gx_db::ProfileId;
 use gx_outbox::operator::{AttemptRow, CommandRow};
 use serde::Serialize;
 use serde_json::Value;
@@ -16,8 +17,8 @@ pub(crate) struct CommandItem {
     kind: String,
     status: String,
     aggregate_key: String,
-    #[schema(required)]
-    profile_id: Option<String>,
+    #[schema(required, value_type = Option<String>)]
+    profile_id: Option<ProfileId>,
     requested_by: String,
     /// Number of tries so far.
     attempts: i32,

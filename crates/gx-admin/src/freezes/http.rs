@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::{FreezeAction, send};
 use crate::ServiceState;
-use crate::users::ProfileId;
+use crate::users::ProfilePath;
 
 /// Reason codes that may be stored on the ledger: none of them is personal data.
 const REASONS: [&str; 5] =
@@ -79,7 +79,7 @@ pub(crate) struct FreezeBody {
 )]
 pub(crate) async fn freeze(
     State(state): State<ServiceState>,
-    ProfileId(id): ProfileId,
+    ProfilePath(id): ProfilePath,
     who: Administrator,
     Json(request): Json<FreezeRequest>,
 ) -> Result<Reply<FreezeBody>, Problem> {
@@ -97,7 +97,7 @@ pub(crate) async fn freeze(
 )]
 pub(crate) async fn unfreeze(
     State(state): State<ServiceState>,
-    ProfileId(id): ProfileId,
+    ProfilePath(id): ProfilePath,
     who: Administrator,
     Json(request): Json<FreezeRequest>,
 ) -> Result<Reply<FreezeBody>, Problem> {

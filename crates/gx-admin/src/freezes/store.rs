@@ -1,6 +1,6 @@
 //! SQL of freezes. Called by the parent module.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 
 /// Whether a person's wallet is frozen, and the freeze or unfreeze that is not settled.
 pub(super) struct FreezeState {
@@ -14,11 +14,11 @@ pub(super) struct FreezeState {
 /// Locks the account's row and returns its id, or `None` if there is no account.
 pub(super) async fn lock_account_row(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Option<String>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT "profileId" FROM "UserProfile" WHERE "profileId" = $1 FOR NO KEY UPDATE"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await
@@ -27,7 +27,7 @@ pub(super) async fn lock_account_row(
 /// Returns the state of the person's wallet, or `None` if the person is not on the ledger.
 pub(super) async fn freeze_state(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Option<FreezeState>, sqlx::Error> {
     sqlx::query_as!(
         FreezeState,
@@ -40,7 +40,7 @@ pub(super) async fn freeze_state(
                  AND c."settledAt" IS NULL
                ORDER BY c.number DESC LIMIT 1) pending ON true
            WHERE u."profileId" = $1"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::Denial;
 use crate::ServiceState;
-use crate::users::ProfileId;
+use crate::users::ProfilePath;
 
 /// The body of an approval.
 #[derive(ToSchema)]
@@ -102,7 +102,7 @@ pub(crate) struct StatusBody {
 )]
 pub(crate) async fn approve(
     State(state): State<ServiceState>,
-    ProfileId(id): ProfileId,
+    ProfilePath(id): ProfilePath,
     who: Administrator,
     Json(approval): Json<ApprovalBody>,
 ) -> Result<Reply<ApprovedBody>, Problem> {
@@ -125,7 +125,7 @@ pub(crate) async fn approve(
 )]
 pub(crate) async fn deny(
     State(state): State<ServiceState>,
-    ProfileId(id): ProfileId,
+    ProfilePath(id): ProfilePath,
     who: Administrator,
     Json(body): Json<DenialBody>,
 ) -> Result<Reply<StatusBody>, Problem> {

@@ -1,6 +1,6 @@
 //! Draws and reserves the Fabric User ID of a new person. Called by an approval.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 use gx_model::{CommandId, FabricUserId, InvalidFabricUserId};
 use gx_serve::Problem;
 use time::OffsetDateTime;
@@ -20,7 +20,7 @@ struct AllIdsTaken;
 /// are taken, returns an internal problem.
 pub(crate) async fn reserve(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
     command_id: CommandId,
     now: OffsetDateTime,
     mut draw: impl FnMut() -> Result<FabricUserId, InvalidFabricUserId>,

@@ -1,6 +1,6 @@
 //! SQL of reviews and their decisions. Called by `batch`, `reservation` and the parent module.
 
-use gx_db::PgConnection;
+use gx_db::{AdminId, PgConnection, ProfileId};
 use gx_model::DenialFinality;
 use time::{Date, OffsetDateTime};
 
@@ -21,7 +21,7 @@ pub(crate) struct Candidate {
 /// A reviewer's decision on a submission.
 pub(crate) struct ReviewDecision<'a> {
     status: &'static str,
-    by: &'a str,
+    by: &'a AdminId,
     at: OffsetDateTime,
     reason_code: Option<&'a str>,
     finality: Option<&'static str>,
@@ -30,7 +30,7 @@ pub(crate) struct ReviewDecision<'a> {
 }
 
 impl<'a> ReviewDecision<'a> {
-    pub(crate) fn approved(by: &'a str, note: Option<&'a str>, at: OffsetDateTime) -> Self {
+    pub(crate) fn approved(by: &'a AdminId, note: Option<&'a str>, at: OffsetDateTime) -> Self {
         Self {
             status: "APPROVED",
             by,
@@ -42,7 +42,7 @@ impl<'a> ReviewDecision<'a> {
         }
     }
 
-    pub(crate) fn denied(by: &'a str, denial: &Denial<'a>, at: OffsetDateTime) -> Self {
+    pub(crate) fn denied(by: &'a AdminId, denial: &Denial<'a>, at: OffsetDateTime) -> Self {
         Self {
             status: "DENIED",
             by,
@@ -59,7 +59,7 @@ impl<'a> ReviewDecision<'a> {
 /// account.
 pub(crate) async fn lock_candidate(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Option<Candidate>, sqlx::Error> {
     sqlx::query_as!(
         Candidate,
@@ -67,7 +67,7 @@ pub(crate) async fn lock_candidate(
                   "dateOfBirth" AS date_of_birth, gender,
                   "nationalityCountryCode" AS nationality, "approvalCount" AS approval_count
            FROM "UserProfile" WHERE "profileId" = $1 FOR UPDATE"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await
@@ -77,12 +77,12 @@ pub(crate) async fn lock_candidate(
 /// approval is in force.
 pub(crate) async fn number_in_force(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Option<i32>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT "approvalCount" FROM "UserProfile"
            WHERE "profileId" = $1 AND status IN ('APPROVED_PENDING_ONCHAIN', 'ACTIVE', 'FROZEN')"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await
@@ -105,7 +105,7 @@ pub(crate) async fn reserved_for(
 pub(crate) async fn reserve(
     conn: &mut PgConnection,
     fabric_user_id: &str,
-    profile_id: &str,
+    profile_id: &ProfileId,
     command_id: &str,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
@@ -117,7 +117,7 @@ pub(crate) async fn reserve(
              AND NOT EXISTS (SELECT 1 FROM "LedgerUser" WHERE "fabricUserId" = $1)
            ON CONFLICT ("fabricUserId") DO NOTHING"#,
         fabric_user_id,
-        profile_id,
+        profile_id.as_str(),
         command_id,
         now,
     )
@@ -129,9 +129,9 @@ pub(crate) async fn reserve(
 /// Sets the account to approved. Keeps `REGISTERED`, which only the projector sets.
 pub(crate) async fn set_approved(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
     number: i32,
-    by: &str,
+    by: &AdminId,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
@@ -141,8 +141,8 @@ pub(crate) async fn set_approved(
                "approvalCount" = $4, "reviewedBy" = $2, "reviewedAt" = $3,
                "denialReason" = NULL, "denialFinality" = NULL, "updatedAt" = $3
            WHERE "profileId" = $1"#,
-        profile_id,
-        by,
+        profile_id.as_str(),
+        by.as_str(),
         now,
         number,
     )
@@ -154,8 +154,8 @@ pub(crate) async fn set_approved(
 /// Sets the account to denied.
 pub(crate) async fn set_denied(
     conn: &mut PgConnection,
-    profile_id: &str,
-    by: &str,
+    profile_id: &ProfileId,
+    by: &AdminId,
     denial: &Denial<'_>,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
@@ -163,8 +163,8 @@ pub(crate) async fn set_denied(
         r#"UPDATE "UserProfile" SET status = 'DENIED', "reviewedBy" = $2, "reviewedAt" = $5,
                "denialReason" = $3, "denialFinality" = $4, "updatedAt" = $5
            WHERE "profileId" = $1"#,
-        profile_id,
-        by,
+        profile_id.as_str(),
+        by.as_str(),
         denial.reason_code,
         DenialFinality::name(denial.finality),
         now,
@@ -179,16 +179,16 @@ pub(crate) async fn set_denied(
 pub(crate) async fn decide(
     conn: &mut PgConnection,
     verification_id: &str,
-    profile_id: &str,
+    profile_id: &ProfileId,
     decision: &ReviewDecision<'_>,
 ) -> Result<(), sqlx::Error> {
     let decided = sqlx::query!(
         r#"UPDATE "KYCVerification" SET status = $2, "decidedBy" = $3, "decidedAt" = $4,
                "reasonCode" = $5, finality = $6, "publicComment" = $7, "privateComment" = $8
            WHERE "profileId" = $1 AND status = 'PENDING'"#,
-        profile_id,
+        profile_id.as_str(),
         decision.status,
-        decision.by,
+        decision.by.as_str(),
         decision.at,
         decision.reason_code,
         decision.finality,
@@ -207,9 +207,9 @@ pub(crate) async fn decide(
            SELECT $1, $2, coalesce(max(submission), 0) + 1, $3, $5, $4, $5, $6, $7, $8, $9
            FROM "KYCVerification" WHERE "profileId" = $2"#,
         verification_id,
-        profile_id,
+        profile_id.as_str(),
         decision.status,
-        decision.by,
+        decision.by.as_str(),
         decision.at,
         decision.reason_code,
         decision.finality,

@@ -1,6 +1,6 @@
 //! SQL that reads people. Called by the routes of the parent module.
 
-use gx_db::PgConnection;
+use gx_db::{AdminId, PgConnection, ProfileId};
 use serde::Serialize;
 use time::{Date, OffsetDateTime};
 use utoipa::ToSchema;
@@ -26,7 +26,8 @@ pub(crate) struct Search {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserItem {
-    pub(crate) profile_id: String,
+    #[schema(value_type = String)]
+    pub(crate) profile_id: ProfileId,
     pub(crate) email: String,
     pub(crate) first_name: String,
     /// `null` for people who have one name.
@@ -47,7 +48,8 @@ pub(crate) struct UserItem {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserDetail {
-    pub(crate) profile_id: String,
+    #[schema(value_type = String)]
+    pub(crate) profile_id: ProfileId,
     pub(crate) email: String,
     pub(crate) first_name: String,
     /// `null` for people who have one name.
@@ -73,15 +75,15 @@ pub(crate) struct UserDetail {
     pub(crate) is_locked: bool,
     #[schema(required)]
     pub(crate) lock_reason: Option<String>,
-    #[schema(required)]
-    pub(crate) locked_by: Option<String>,
+    #[schema(required, value_type = Option<String>)]
+    pub(crate) locked_by: Option<AdminId>,
     #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
     pub(crate) locked_at: Option<OffsetDateTime>,
     #[schema(required)]
     pub(crate) lock_notes: Option<String>,
-    #[schema(required)]
-    pub(crate) reviewed_by: Option<String>,
+    #[schema(required, value_type = Option<String>)]
+    pub(crate) reviewed_by: Option<AdminId>,
     #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
     pub(crate) reviewed_at: Option<OffsetDateTime>,
@@ -120,8 +122,8 @@ pub(crate) struct VerificationItem {
     #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
     decided_at: Option<OffsetDateTime>,
-    #[schema(required)]
-    decided_by: Option<String>,
+    #[schema(required, value_type = Option<String>)]
+    decided_by: Option<AdminId>,
     #[schema(required)]
     reason_code: Option<String>,
     #[schema(required)]
@@ -136,7 +138,7 @@ pub(crate) struct VerificationItem {
 pub(crate) async fn list(
     conn: &mut PgConnection,
     filter: &UserFilter<'_>,
-    above: Option<&(OffsetDateTime, String)>,
+    above: Option<&(OffsetDateTime, ProfileId)>,
     limit: i64,
 ) -> Result<Vec<UserItem>, sqlx::Error> {
     let (created_at, profile_id) = above.map(|(at, id)| (*at, id.as_str())).unzip();
@@ -172,7 +174,7 @@ pub(crate) async fn list(
 /// Returns a person, or `None` if there is none with this id.
 pub(crate) async fn get(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Option<UserDetail>, sqlx::Error> {
     sqlx::query_as!(
         UserDetail,
@@ -182,13 +184,14 @@ pub(crate) async fn get(
                   "nationalityCountryCode" AS nationality_country_code, status,
                   "onchainStatus" AS onchain_status, "fabricUserId" AS fabric_user_id,
                   "onchainRegisteredAt" AS onchain_registered_at, "isLocked" AS is_locked,
-                  "lockReason" AS lock_reason, "lockedBy" AS locked_by, "lockedAt" AS locked_at,
-                  "lockNotes" AS lock_notes, "reviewedBy" AS reviewed_by,
-                  "reviewedAt" AS reviewed_at, "denialReason" AS denial_reason,
+                  "lockReason" AS lock_reason, "lockedBy" AS "locked_by: AdminId",
+                  "lockedAt" AS locked_at, "lockNotes" AS lock_notes,
+                  "reviewedBy" AS "reviewed_by: AdminId", "reviewedAt" AS reviewed_at,
+                  "denialReason" AS denial_reason,
                   "denialFinality" AS denial_finality, "createdAt" AS created_at,
                   "updatedAt" AS updated_at
            FROM "UserProfile" WHERE "profileId" = $1"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await
@@ -197,7 +200,7 @@ pub(crate) async fn get(
 /// Returns the state of the person's wallet, or `None` if the person is not on the ledger.
 pub(crate) async fn freeze(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Option<Freeze>, sqlx::Error> {
     sqlx::query_as!(
         Freeze,
@@ -211,7 +214,7 @@ pub(crate) async fn freeze(
                  AND c.kind IN ('FREEZE_WALLET', 'UNFREEZE_WALLET')
                ORDER BY c.number DESC LIMIT 1) last ON true
            WHERE u."profileId" = $1"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await
@@ -220,16 +223,16 @@ pub(crate) async fn freeze(
 /// Returns all submissions of a person with their decisions, the oldest first.
 pub(crate) async fn verifications(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Vec<VerificationItem>, sqlx::Error> {
     sqlx::query_as!(
         VerificationItem,
         r#"SELECT "verificationId" AS verification_id, submission, status,
                   "submittedAt" AS submitted_at, "decidedAt" AS decided_at,
-                  "decidedBy" AS decided_by, "reasonCode" AS reason_code, finality,
+                  "decidedBy" AS "decided_by: AdminId", "reasonCode" AS reason_code, finality,
                   "publicComment" AS public_comment, "privateComment" AS private_comment
            FROM "KYCVerification" WHERE "profileId" = $1 ORDER BY submission"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_all(conn)
     .await

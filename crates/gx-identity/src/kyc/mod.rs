@@ -30,7 +30,7 @@ pub(crate) async fn submit(
 ) -> Result<OffsetDateTime, Problem> {
     let base = &state.base;
     let now = base.clock.now();
-    let _ticket = base.audit_ticket(Some(&person.profile_id)).await?;
+    let _ticket = base.audit_ticket(Some(person.profile_id.as_str())).await?;
     let mut tx = base.begin().await?;
     let applicant = store::lock_applicant(&mut tx, &person.profile_id).await?;
     let status = AccountStatus::from_name(&applicant.status);
@@ -57,7 +57,7 @@ pub(crate) async fn submit(
     let entry = audit::Entry {
         before: Some(json!({ "status": applicant.status })),
         after: Some(json!({ "status": next.name(), "verificationId": verification_id })),
-        ..person.audit_entry("user.kyc_submitted", "UserProfile", Some(&person.profile_id))
+        ..person.audit_entry("user.kyc_submitted", "UserProfile", Some(person.profile_id.as_str()))
     };
     audit::append(&mut tx, entry, now).await?;
     tx.commit().await?;

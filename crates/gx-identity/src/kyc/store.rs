@@ -1,6 +1,6 @@
 //! SQL of submissions for review. Called by the parent module and its routes.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -51,14 +51,14 @@ pub(crate) struct ReviewResult {
 /// Returns the account and locks its row until the transaction ends.
 pub(crate) async fn lock_applicant(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Applicant, sqlx::Error> {
     sqlx::query_as!(
         Applicant,
         r#"SELECT status, "phoneNum" AS phone_num, "nationalityCountryCode" AS nationality,
                   "denialFinality" AS denial_finality
            FROM "UserProfile" WHERE "profileId" = $1 FOR UPDATE"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_one(conn)
     .await
@@ -67,24 +67,27 @@ pub(crate) async fn lock_applicant(
 /// Returns the types of the documents that a person has handed in.
 pub(crate) async fn document_types(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar!(r#"SELECT type FROM "KYCDocument" WHERE "profileId" = $1"#, profile_id)
-        .fetch_all(conn)
-        .await
+    sqlx::query_scalar!(
+        r#"SELECT type FROM "KYCDocument" WHERE "profileId" = $1"#,
+        profile_id.as_str(),
+    )
+    .fetch_all(conn)
+    .await
 }
 
 /// Returns the documents that a person has handed in.
 pub(crate) async fn documents(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Vec<DocumentSummary>, sqlx::Error> {
     sqlx::query_as!(
         DocumentSummary,
         r#"SELECT "documentId" AS document_id, type AS kind, side, status, sha256, size,
                   "mimeType" AS mime_type, "uploadedAt" AS uploaded_at
            FROM "KYCDocument" WHERE "profileId" = $1 ORDER BY "documentId""#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_all(conn)
     .await
@@ -94,7 +97,7 @@ pub(crate) async fn documents(
 pub(crate) async fn insert_verification(
     conn: &mut PgConnection,
     verification_id: &str,
-    profile_id: &str,
+    profile_id: &ProfileId,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
@@ -102,7 +105,7 @@ pub(crate) async fn insert_verification(
            SELECT $1, $2, coalesce(max(submission), 0) + 1, $3
            FROM "KYCVerification" WHERE "profileId" = $2"#,
         verification_id,
-        profile_id,
+        profile_id.as_str(),
         now,
     )
     .execute(conn)
@@ -113,13 +116,13 @@ pub(crate) async fn insert_verification(
 /// Sets the account's status to PENDING_ADMIN_APPROVAL.
 pub(crate) async fn set_pending(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"UPDATE "UserProfile" SET status = 'PENDING_ADMIN_APPROVAL', "updatedAt" = $2
            WHERE "profileId" = $1"#,
-        profile_id,
+        profile_id.as_str(),
         now,
     )
     .execute(conn)
@@ -130,7 +133,7 @@ pub(crate) async fn set_pending(
 /// Returns the last decision, or `None` if there is none yet.
 pub(crate) async fn last_result(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Option<ReviewResult>, sqlx::Error> {
     sqlx::query_as!(
         ReviewResult,
@@ -138,7 +141,7 @@ pub(crate) async fn last_result(
                   "publicComment" AS public_comment, "decidedAt" AS decided_at
            FROM "KYCVerification" WHERE "profileId" = $1 AND status <> 'PENDING'
            ORDER BY submission DESC LIMIT 1"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await

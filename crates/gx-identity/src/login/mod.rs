@@ -6,7 +6,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use gx_auth::{GivenEmail, INVALID_CREDENTIALS, Person, Realm, TokenPair, audit};
+use gx_auth::{GivenEmail, INVALID_CREDENTIALS, Person, Subject, TokenPair, audit};
+use gx_db::SessionId;
 use gx_model::{AccountStatus, DenialFinality};
 use gx_serve::{Client, Problem};
 use secrecy::SecretString;
@@ -36,15 +37,16 @@ pub(crate) async fn log_in(
     };
     let profile_id = account.user.profile_id.clone();
     // A new session references the person's row, and waits for a request that locks it.
-    let _ticket = base.row_ticket(&profile_id).await?;
+    let _ticket = base.row_ticket(profile_id.as_str()).await?;
     let mut tx = base.begin().await?;
     if let Some(upgraded) = verified.upgrade {
         store::replace_hash(&mut tx, &profile_id, &account.password_hash, &upgraded).await?;
     }
-    let pair = base.auth.sessions.open(&mut tx, Realm::User, &profile_id, None, client).await?;
+    let subject = Subject::User(profile_id.clone());
+    let pair = base.auth.sessions.open(&mut tx, &subject, None, client).await?;
     tx.commit().await?;
     metrics::counter!("gx_logins_total", "outcome" => "success").increment(1);
-    tracing::info!(person = profile_id, request_id, "person {profile_id} signed in");
+    tracing::info!(person = profile_id.as_str(), request_id, "person {profile_id} signed in");
     Ok((pair, account.user))
 }
 
@@ -68,18 +70,15 @@ pub(crate) async fn log_out(
     everywhere: bool,
 ) -> Result<(), Problem> {
     let base = &state.base;
-    let session = (!everywhere).then_some(person.session_id.as_str());
-    let _ticket = base.audit_ticket(Some(&person.profile_id)).await?;
+    let session = (!everywhere).then_some(&person.session_id);
+    let _ticket = base.audit_ticket(Some(person.profile_id.as_str())).await?;
     let mut tx = base.begin().await?;
-    let ended = base
-        .auth
-        .sessions
-        .end(&mut tx, Realm::User, &person.profile_id, session, "signed out")
-        .await?;
+    let subject = Subject::User(person.profile_id.clone());
+    let ended = base.auth.sessions.end(&mut tx, &subject, session, "signed out").await?;
     let action = if everywhere { "user.signed_out_everywhere" } else { "user.signed_out" };
     let entry = audit::Entry {
         after: Some(serde_json::json!({ "ended": ended })),
-        ..person.audit_entry(action, "UserSession", session)
+        ..person.audit_entry(action, "UserSession", session.map(SessionId::as_str))
     };
     audit::append(&mut tx, entry, base.clock.now()).await?;
     Ok(tx.commit().await?)

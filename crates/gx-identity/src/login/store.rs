@@ -1,7 +1,7 @@
 //! SQL of logins. Called by the parent module.
 
 use gx_auth::GivenEmail;
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 
 use crate::profile::UserSummary;
 
@@ -35,7 +35,7 @@ pub(crate) async fn by_email(
     .await?;
     Ok(row.map(|row| Account {
         user: UserSummary {
-            profile_id: row.profile_id,
+            profile_id: row.profile_id.into(),
             email: row.email,
             first_name: row.first_name,
             last_name: row.last_name,
@@ -51,14 +51,14 @@ pub(crate) async fn by_email(
 /// Replaces the hash of a password by one with better parameters, unless the password has changed.
 pub(crate) async fn replace_hash(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
     old: &str,
     new: &str,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"UPDATE "UserProfile" SET "passwordHash" = $3
            WHERE "profileId" = $1 AND "passwordHash" = $2"#,
-        profile_id,
+        profile_id.as_str(),
         old,
         new,
     )

@@ -9,6 +9,7 @@ mod store;
 mod tests;
 
 use gx_auth::{Person, audit};
+use gx_db::ProfileId;
 use gx_model::AccountStatus;
 use gx_serve::{Problem, ProblemKind};
 use serde::Serialize;
@@ -29,7 +30,8 @@ pub(crate) const PROFILE_CLOSED: ProblemKind =
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserSummary {
-    pub(crate) profile_id: String,
+    #[schema(value_type = String)]
+    pub(crate) profile_id: ProfileId,
     pub(crate) email: String,
     pub(crate) first_name: String,
     /// `null` for people who have one name.
@@ -54,7 +56,7 @@ pub(crate) async fn change(
     changes: &changes::ProfileChanges,
 ) -> Result<Profile, Problem> {
     let now = state.base.clock.now();
-    let _ticket = state.base.audit_ticket(Some(&person.profile_id)).await?;
+    let _ticket = state.base.audit_ticket(Some(person.profile_id.as_str())).await?;
     let mut tx = state.base.begin().await?;
     let status = store::lock_status(&mut tx, &person.profile_id).await?;
     let open = [AccountStatus::Registered, AccountStatus::Denied];
@@ -66,10 +68,11 @@ pub(crate) async fn change(
     }
     store::change(&mut tx, &person.profile_id, changes, now).await.map_err(taken_problem)?;
     let profile = store::get(&mut tx, &person.profile_id).await?;
+    let id = person.profile_id.as_str();
     let entry = audit::Entry {
         // Only names of fields: the audit log stays when a profile is erased.
         after: Some(json!({ "fields": changes.fields() })),
-        ..person.audit_entry("user.profile_changed", "UserProfile", Some(&person.profile_id))
+        ..person.audit_entry("user.profile_changed", "UserProfile", Some(id))
     };
     audit::append(&mut tx, entry, now).await?;
     tx.commit().await?;

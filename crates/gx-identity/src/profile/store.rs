@@ -1,6 +1,6 @@
 //! SQL of a person's own profile. Called by the parent module and `onchain`.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 use serde::Serialize;
 use serde_json::Value;
 use time::{Date, OffsetDateTime};
@@ -14,7 +14,8 @@ time::serde::format_description!(day, Date, "[year]-[month]-[day]");
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Profile {
-    pub(crate) profile_id: String,
+    #[schema(value_type = String)]
+    pub(crate) profile_id: ProfileId,
     pub(crate) email: String,
     pub(crate) first_name: String,
     /// `null` for people who have one name.
@@ -52,7 +53,10 @@ pub(crate) struct CommandRow {
 }
 
 /// Returns the profile.
-pub(crate) async fn get(conn: &mut PgConnection, profile_id: &str) -> Result<Profile, sqlx::Error> {
+pub(crate) async fn get(
+    conn: &mut PgConnection,
+    profile_id: &ProfileId,
+) -> Result<Profile, sqlx::Error> {
     sqlx::query_as!(
         Profile,
         r#"SELECT "profileId" AS profile_id, email, "firstName" AS first_name,
@@ -63,7 +67,7 @@ pub(crate) async fn get(conn: &mut PgConnection, profile_id: &str) -> Result<Pro
                   "onchainRegisteredAt" AS onchain_registered_at, "isLocked" AS is_locked,
                   "updatedAt" AS updated_at
            FROM "UserProfile" WHERE "profileId" = $1"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_one(conn)
     .await
@@ -72,11 +76,11 @@ pub(crate) async fn get(conn: &mut PgConnection, profile_id: &str) -> Result<Pro
 /// Returns the account's status and locks its row until the transaction ends.
 pub(crate) async fn lock_status(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<String, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT status FROM "UserProfile" WHERE "profileId" = $1 FOR UPDATE"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_one(conn)
     .await
@@ -86,7 +90,7 @@ pub(crate) async fn lock_status(
 /// taken.
 pub(crate) async fn change(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
     changes: &ProfileChanges,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
@@ -100,7 +104,7 @@ pub(crate) async fn change(
                "identityNum" = CASE WHEN $9 THEN NULL ELSE coalesce($10, "identityNum") END,
                "updatedAt" = $11
            WHERE "profileId" = $1"#,
-        profile_id,
+        profile_id.as_str(),
         changes.first_name.as_ref().map(|name| &name.0),
         changes.last_name.clears(),
         changes.last_name.value().map(|name| &name.0),
@@ -120,7 +124,7 @@ pub(crate) async fn change(
 /// Returns the person's newest CREATE_USER and DISTRIBUTE_GENESIS, in this order.
 pub(crate) async fn commands(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Vec<CommandRow>, sqlx::Error> {
     sqlx::query_as!(
         CommandRow,
@@ -129,7 +133,7 @@ pub(crate) async fn commands(
            FROM "OutboxHistory"
            WHERE "profileId" = $1 AND kind IN ('CREATE_USER', 'DISTRIBUTE_GENESIS')
            ORDER BY kind, number DESC"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_all(conn)
     .await

@@ -4,7 +4,7 @@
 
 mod grant;
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 use gx_model::{Command, CommandId, SignerRole};
 use time::OffsetDateTime;
 
@@ -22,7 +22,7 @@ pub struct NewCommand<'a> {
     /// The command with its complete payload.
     pub command: &'a Command,
     /// The person that the command concerns, and who may read its status.
-    pub profile_id: Option<&'a str>,
+    pub profile_id: Option<&'a ProfileId>,
     /// Who requests it: a profile's or an administrator's id, or a worker's name.
     pub requested_by: &'a str,
     /// The HTTP request that caused it.

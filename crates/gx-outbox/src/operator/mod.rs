@@ -3,7 +3,7 @@
 mod bulk;
 mod store;
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 use gx_model::{CommandId, CommandKind, CommandStatus};
 use serde::Serialize;
 use serde_json::Value;
@@ -45,7 +45,7 @@ pub struct CommandRow {
     /// The aggregate key: commands with the same key are sent in the order of their numbers.
     pub aggregate_key: String,
     /// The person that it concerns.
-    pub profile_id: Option<String>,
+    pub profile_id: Option<ProfileId>,
     /// Who requested it.
     pub requested_by: String,
     /// Number of tries.
@@ -114,7 +114,7 @@ pub struct CommandFilter<'a> {
     /// Commands of this kind.
     pub kind: Option<CommandKind>,
     /// Commands that concern this person.
-    pub profile_id: Option<&'a str>,
+    pub profile_id: Option<&'a ProfileId>,
     /// Commands of this aggregate: a Fabric User ID, `treasury_CC` or `SYSTEM`.
     pub aggregate_key: Option<&'a str>,
     /// Commands with a smaller number than this, which is the last number of the previous page.

@@ -1,7 +1,7 @@
 //! SQL of what operators can see and do, for the parent module. Commands and attempts are read from
 //! the live tables and the archive; only live rows are changed.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 use serde_json::Value;
 use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
@@ -17,7 +17,7 @@ pub(crate) async fn get(
         CommandRow,
         r#"SELECT number AS "number!", "commandId" AS "command_id!", kind AS "kind!",
                   status AS "status!", "aggregateKey" AS "aggregate_key!",
-                  "profileId" AS profile_id, "requestedBy" AS "requested_by!",
+                  "profileId" AS "profile_id: ProfileId", "requestedBy" AS "requested_by!",
                   attempts AS "attempts!", failures AS "failures!",
                   "nextAttemptAt" AS "next_attempt_at!", "txId" AS tx_id,
                   "blockNumber" AS block_number, outcome, prerequisite,
@@ -40,7 +40,7 @@ pub(crate) async fn list(
         CommandRow,
         r#"SELECT number AS "number!", "commandId" AS "command_id!", kind AS "kind!",
                   status AS "status!", "aggregateKey" AS "aggregate_key!",
-                  "profileId" AS profile_id, "requestedBy" AS "requested_by!",
+                  "profileId" AS "profile_id: ProfileId", "requestedBy" AS "requested_by!",
                   attempts AS "attempts!", failures AS "failures!",
                   "nextAttemptAt" AS "next_attempt_at!", "txId" AS tx_id,
                   "blockNumber" AS block_number, outcome, prerequisite,
@@ -55,7 +55,7 @@ pub(crate) async fn list(
            ORDER BY number DESC LIMIT $6"#,
         filter.status.map(|status| status.name()),
         filter.kind.map(|kind| kind.name()),
-        filter.profile_id,
+        filter.profile_id.map(ProfileId::as_str),
         filter.aggregate_key,
         filter.below,
         limit,

@@ -7,7 +7,7 @@
 //! commands that ever waited. The index of unsettled commands has the condition `"settledAt" IS
 //! NULL`; only the statements that want this index repeat it.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 use serde_json::Value;
 use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
@@ -21,7 +21,7 @@ pub(crate) struct NewRow<'a> {
     pub(crate) aggregate_key: String,
     pub(crate) lane: i16,
     pub(crate) touches: Vec<String>,
-    pub(crate) profile_id: Option<&'a str>,
+    pub(crate) profile_id: Option<&'a ProfileId>,
     pub(crate) requested_by: &'a str,
     pub(crate) request_id: Option<&'a str>,
 }
@@ -94,7 +94,7 @@ pub(crate) async fn insert(
         row.aggregate_key,
         row.lane,
         &row.touches,
-        row.profile_id,
+        row.profile_id.map(ProfileId::as_str),
         row.requested_by,
         row.request_id,
         now,

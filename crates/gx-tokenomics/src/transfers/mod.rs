@@ -94,11 +94,11 @@ pub(crate) async fn order(
     request_id: &RequestId,
 ) -> Result<Response, Problem> {
     let now = state.base.clock.now();
-    let _ticket = state.base.row_ticket(&person.profile_id).await?;
+    let _ticket = state.base.row_ticket(person.profile_id.as_str()).await?;
     let tx = state.base.begin().await?;
     let (to, amount) = (order.to.as_str(), order.amount.to_string());
     let request = idempotency::KeyedRequest {
-        principal: &person.profile_id,
+        principal: person.profile_id.as_str(),
         route: http::TRANSFERS,
         key,
         fingerprint: idempotency::fingerprint(&[
@@ -112,7 +112,8 @@ pub(crate) async fn order(
         BeginResult::Answered(response) => return Ok(*response),
         BeginResult::First(first) => first,
     };
-    let command_id = CommandId::derive(&[&person.profile_id, "TRANSFER", key.as_str()]);
+    let parts = [person.profile_id.as_str(), "TRANSFER", key.as_str()];
+    let command_id = CommandId::derive(&parts);
     let worked = enqueue(state, first.transaction(), person, order, command_id, request_id).await;
     let response = first.finish(worked).await?;
     state.waker.wake();
@@ -152,7 +153,7 @@ async fn enqueue(
         command_id,
         command: &command,
         profile_id: Some(&person.profile_id),
-        requested_by: &person.profile_id,
+        requested_by: person.profile_id.as_str(),
         request_id: Some(&request_id.0),
     };
     gx_outbox::enqueue::enqueue(conn, new, state.base.clock.now()).await.map_err(not_enqueued)?;
@@ -192,7 +193,7 @@ pub(crate) async fn progress(
     let row = store::transfer(&mut conn, &command_id.to_string()).await?;
     let row =
         row.ok_or_else(|| Problem::new(&NO_TRANSFER, "Take the id from the answer to the order."))?;
-    if row.profile_id.as_deref() != Some(&person.profile_id) {
+    if row.profile_id.as_ref() != Some(&person.profile_id) {
         return Err(Problem::new(&NOT_YOURS, "Only the payer of a transfer may follow it."));
     }
     Ok(TransferProgress::of(&row))

@@ -1,13 +1,13 @@
 //! SQL of transfers. Called by the parent module and `live`.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 use gx_model::{Command, CommandKind};
 use serde_json::Value;
 
 /// A transfer with the status of its command.
 pub(crate) struct TransferRow {
     pub(super) command_id: String,
-    pub(super) profile_id: Option<String>,
+    pub(super) profile_id: Option<ProfileId>,
     pub(super) payload: Value,
     pub(super) status: String,
     pub(super) outcome: Option<Value>,
@@ -28,13 +28,13 @@ impl TransferRow {
 /// status. Returns `None` if the account is locked or deleted.
 pub(super) async fn lock_payer(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Option<String>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT status FROM "UserProfile"
            WHERE "profileId" = $1 AND NOT "isLocked" AND "deletedAt" IS NULL
            FOR NO KEY UPDATE"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await
@@ -91,7 +91,7 @@ pub(super) async fn transfers(
 ) -> Result<Vec<TransferRow>, sqlx::Error> {
     sqlx::query_as!(
         TransferRow,
-        r#"SELECT "commandId" AS "command_id!", "profileId" AS profile_id,
+        r#"SELECT "commandId" AS "command_id!", "profileId" AS "profile_id: ProfileId",
                   payload AS "payload!", status AS "status!", outcome, prerequisite,
                   "txId" AS tx_id, "blockNumber" AS block_number, r.remark AS "remark?"
            FROM "OutboxHistory" LEFT JOIN "TransferRemark" r USING ("commandId")

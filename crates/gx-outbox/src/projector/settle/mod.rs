@@ -6,7 +6,7 @@ mod store;
 
 use std::collections::{BTreeMap, HashSet};
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 use gx_model::{CommandId, EntryOutcome, Prerequisite, RejectionCode};
 use rand::Rng;
 use serde_json::Value;
@@ -75,9 +75,9 @@ pub struct Settled {
     pub users_not_created: Vec<UserNotCreated>,
     /// Each CREATE_USER that took effect.
     pub users_created: Vec<UserCreated>,
-    /// The profile ids of people whose DISTRIBUTE_GENESIS was refused, unless they already had the
+    /// The accounts of people whose DISTRIBUTE_GENESIS was refused, unless they already had the
     /// grant.
-    pub grants_refused: Vec<String>,
+    pub grants_refused: Vec<ProfileId>,
 }
 
 /// A CREATE_USER that took effect.
@@ -86,7 +86,7 @@ pub struct UserCreated {
     /// The command id.
     pub command_id: String,
     /// The account for which the person was created.
-    pub profile_id: Option<String>,
+    pub profile_id: Option<ProfileId>,
     /// The Fabric User ID that the command asked for, which is also its aggregate key. The ledger
     /// has a different one if the command was sent before with other content.
     pub requested_id: String,
@@ -98,7 +98,7 @@ pub struct UserNotCreated {
     /// The command id.
     pub command_id: String,
     /// The account that has no person now.
-    pub profile_id: Option<String>,
+    pub profile_id: Option<ProfileId>,
 }
 
 /// Settles commands by their outcomes, whether or not this database has the attempt, and then the

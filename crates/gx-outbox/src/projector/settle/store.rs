@@ -1,6 +1,6 @@
 //! SQL that ends commands or blocks them, for the parent module.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 use serde_json::Value;
 use sqlx::{query, query_as};
 use time::OffsetDateTime;
@@ -31,7 +31,7 @@ pub(crate) struct SettledRow {
     pub(crate) kind: String,
     pub(crate) status: String,
     pub(crate) aggregate_key: String,
-    pub(crate) profile_id: Option<String>,
+    pub(crate) profile_id: Option<ProfileId>,
     pub(crate) outcome: Option<Value>,
 }
 
@@ -72,7 +72,7 @@ pub(crate) async fn settle(
              AND NOT (c.status = 'DEAD' AND new.status = 'DISCARDED' AND c.kind <> 'TRANSFER'
                       AND coalesce(c."giveUp" ->> 'to' = 'DEAD', false))
            RETURNING c."commandId" AS command_id, c.number, c.kind, c.status,
-                     c."aggregateKey" AS aggregate_key, c."profileId" AS profile_id,
+                     c."aggregateKey" AS aggregate_key, c."profileId" AS "profile_id: ProfileId",
                      CASE WHEN new.status <> 'COMMITTED' THEN c.outcome END AS outcome"#,
         &ids as &[&str],
         &statuses as &[&str],

@@ -4,7 +4,7 @@
 //! reserved another id for the command that created the person. A rebuild uses the same rule.
 //! Called by `apply::adoption`, `operate::adoption` and the rebuild.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
 
@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OwnershipClaim {
     pub(crate) fabric_user_id: String,
-    pub(crate) profile_id: String,
+    pub(crate) profile_id: ProfileId,
 }
 
 /// A person that a command created.
@@ -29,8 +29,8 @@ pub(crate) struct Creation {
 pub(crate) struct AdoptionState {
     pub(crate) fabric_user_id: String,
     pub(crate) is_created: bool,
-    pub(crate) owner: Option<String>,
-    pub(crate) claimant: Option<String>,
+    pub(crate) owner: Option<ProfileId>,
+    pub(crate) claimant: Option<ProfileId>,
     /// Id of another person that the claimant owns.
     pub(crate) other_id: Option<String>,
     pub(crate) status: Option<String>,
@@ -65,7 +65,7 @@ pub(crate) async fn not_owned(
     conn: &mut PgConnection,
     command_ids: &[&str],
     wanted: &[&str],
-    profile_ids: &[Option<&str>],
+    profile_ids: &[Option<&ProfileId>],
 ) -> Result<Vec<String>, sqlx::Error> {
     query_scalar!(
         r#"SELECT new."commandId" AS "command_id!"
@@ -75,7 +75,7 @@ pub(crate) async fn not_owned(
                                AND u."profileId" = new."profileId")"#,
         command_ids as &[&str],
         wanted as &[&str],
-        profile_ids as &[Option<&str>],
+        profile_ids as &[Option<&ProfileId>],
     )
     .fetch_all(conn)
     .await
@@ -126,7 +126,7 @@ pub(crate) async fn open_claims(
 pub(crate) async fn set_owner(
     conn: &mut PgConnection,
     ids: &[&str],
-    profile_ids: &[&str],
+    profile_ids: &[&ProfileId],
 ) -> Result<(), sqlx::Error> {
     query!(
         r#"UPDATE "LedgerUser" u SET "profileId" = new."profileId"
@@ -135,7 +135,7 @@ pub(crate) async fn set_owner(
              AND u."createdTxId" IS NOT NULL
              AND NOT EXISTS (SELECT FROM "LedgerUser" o WHERE o."profileId" = new."profileId")"#,
         ids as &[&str],
-        profile_ids as &[&str],
+        profile_ids as &[&ProfileId],
     )
     .execute(conn)
     .await?;
@@ -214,7 +214,8 @@ pub(crate) async fn adoption_states(
     query_as!(
         AdoptionState,
         r#"SELECT asked.id AS "fabric_user_id!", u."createdTxId" IS NOT NULL AS "is_created!",
-                  u."profileId" AS "owner?", claim."profileId" AS "claimant?",
+                  u."profileId" AS "owner?: ProfileId",
+                  claim."profileId" AS "claimant?: ProfileId",
                   o."fabricUserId" AS "other_id?", p.status AS "status?"
            FROM unnest($1::text[]) AS asked (id)
            LEFT JOIN "LedgerUser" u ON u."fabricUserId" = asked.id
@@ -236,13 +237,13 @@ pub(crate) async fn adoption_states(
 /// Returns the people of some accounts that have no grant.
 pub(crate) async fn ungranted(
     conn: &mut PgConnection,
-    profile_ids: &[String],
+    profile_ids: &[ProfileId],
 ) -> Result<Vec<OwnershipClaim>, sqlx::Error> {
     query_as!(
         OwnershipClaim,
         r#"SELECT "fabricUserId" AS fabric_user_id, "profileId" AS "profile_id!"
            FROM "LedgerUser" WHERE "profileId" = ANY($1) AND "genesisTxId" IS NULL"#,
-        profile_ids,
+        profile_ids as &[ProfileId],
     )
     .fetch_all(conn)
     .await
