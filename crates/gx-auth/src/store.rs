@@ -1,7 +1,8 @@
 //! SQL of sessions and of the audit log, for [`crate::sessions`], [`crate::authorization`] and
 //! [`crate::audit`].
 
-use gx_db::{AdminId, PgConnection, ProfileId, SessionId};
+use gx_db::{AdminId, Parsed, PgConnection, ProfileId, SessionId};
+use gx_model::{AccountStatus, DenialFinality};
 use serde_json::Value;
 use sqlx::postgres::PgQueryResult;
 use time::OffsetDateTime;
@@ -34,8 +35,8 @@ pub(crate) struct SessionRow {
 pub(crate) struct PersonRow {
     pub(crate) expires_at: OffsetDateTime,
     pub(crate) is_revoked: bool,
-    pub(crate) status: String,
-    pub(crate) denial_finality: Option<String>,
+    pub(crate) status: AccountStatus,
+    pub(crate) denial_finality: Option<Parsed<DenialFinality>>,
     pub(crate) is_locked: bool,
     pub(crate) is_deleted: bool,
 }
@@ -210,7 +211,9 @@ pub(crate) async fn person(
     sqlx::query_as!(
         PersonRow,
         r#"SELECT s."expiresAt" AS expires_at, s."revokedAt" IS NOT NULL AS "is_revoked!",
-                  p.status, p."denialFinality" AS denial_finality, p."isLocked" AS is_locked,
+                  p.status AS "status: Parsed<AccountStatus>",
+                  p."denialFinality" AS "denial_finality: Parsed<DenialFinality>",
+                  p."isLocked" AS is_locked,
                   p."deletedAt" IS NOT NULL AS "is_deleted!"
            FROM "UserSession" s JOIN "UserProfile" p ON p."profileId" = s."profileId"
            WHERE s."sessionId" = $1 AND s."profileId" = $2"#,

@@ -12,6 +12,7 @@ mod ids;
 mod instance;
 mod lock_waits;
 mod migrate;
+mod names;
 mod pooler;
 mod pooler_refusal;
 pub mod savepoint;
@@ -39,6 +40,7 @@ pub use migrate::{
     MIGRATIONS, MigrateError, Migration, MigrationReport, MigrationSettings, Quarantined, migrate,
     migrate_to, pending,
 };
+pub use names::{Named, Parsed};
 pub use pooler::Pooler;
 pub use pooler_refusal::PoolerRefusal;
 pub use session::{SessionSettings, is_lock_timeout, name_session};

@@ -10,9 +10,10 @@ mod store;
 mod tests;
 
 use gx_auth::{audit, email};
-use gx_db::{PgConnection, ProfileId};
+use gx_db::{Named, PgConnection, ProfileId};
 use gx_model::{
-    AccountStatus, CommandId, CommandKind, FabricUserId, Gender, IdMismatch, InvalidFabricUserId,
+    AccountStatus, CommandId, CommandKind, CommandStatus, FabricUserId, Gender, IdMismatch,
+    InvalidFabricUserId,
 };
 use gx_outbox::enqueue::{EnqueueError, adopted_grant_id, enqueue_adopted_grant};
 use gx_outbox::tasks::{self, Task, TaskRow};
@@ -98,7 +99,7 @@ pub enum AdoptError {
         /// The command that may create a person.
         command_id: String,
         /// Status of that command.
-        status: String,
+        status: Named<CommandStatus>,
     },
     /// The account has no nationality or gender to compare with the id.
     #[error(
@@ -215,7 +216,7 @@ pub async fn ask_adoption(
     let adopter = store::lock_adopter(&mut tx, profile_id).await?.ok_or_else(unknown)?;
     let person = store::person(&mut tx, id.as_str()).await?;
     let person = person.ok_or_else(|| AdoptError::UnknownPerson(id.clone()))?;
-    let may_have_grant = !person.has_grant && is_approved(&adopter.status);
+    let may_have_grant = !person.has_grant && is_approved(adopter.status);
     check_owners(&mut tx, &person, &adopter, id, profile_id, may_have_grant).await?;
     if person.owner.is_none() {
         check_facts(&person, &adopter, id, profile_id)?;
@@ -241,9 +242,9 @@ pub async fn ask_adoption(
 }
 
 /// Returns whether an account with this status was approved, and so has a right to a grant.
-fn is_approved(status: &str) -> bool {
+fn is_approved(status: AccountStatus) -> bool {
     use AccountStatus::{Active, ApprovedPendingOnchain, Frozen, Suspended};
-    [ApprovedPendingOnchain, Active, Frozen, Suspended].iter().any(|one| one.name() == status)
+    matches!(status, ApprovedPendingOnchain | Active | Frozen | Suspended)
 }
 
 /// Checks that no other account has a right to the person, and that the account has no other

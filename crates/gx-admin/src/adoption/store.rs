@@ -1,7 +1,8 @@
 //! SQL of adoption: people of the ledger, and the accounts that own or have reserved them. Called
 //! by the parent module.
 
-use gx_db::{PgConnection, ProfileId};
+use gx_db::{Named, Parsed, PgConnection, ProfileId};
+use gx_model::{AccountStatus, CommandStatus};
 use time::{Date, OffsetDateTime};
 
 /// A person of the ledger, from the read model.
@@ -15,7 +16,7 @@ pub(crate) struct LedgerPerson {
 
 /// An account that may adopt a person.
 pub(super) struct Adopter {
-    pub(super) status: String,
+    pub(super) status: AccountStatus,
     pub(super) email: String,
     pub(super) date_of_birth: Date,
     pub(super) gender: String,
@@ -28,7 +29,7 @@ pub(super) struct Adopter {
 /// A CREATE_USER command that is not settled.
 pub(super) struct OpenCreation {
     pub(super) command_id: String,
-    pub(super) status: String,
+    pub(super) status: Named<CommandStatus>,
 }
 
 /// Returns a person of the ledger, or `None` if the read model has no event that created it.
@@ -102,7 +103,7 @@ pub(super) async fn lock_adopter(
 ) -> Result<Option<Adopter>, sqlx::Error> {
     sqlx::query_as!(
         Adopter,
-        r#"SELECT status, email, "dateOfBirth" AS date_of_birth, gender,
+        r#"SELECT status AS "status: Parsed<AccountStatus>", email, "dateOfBirth" AS date_of_birth, gender,
                   "nationalityCountryCode" AS nationality, "approvalCount" AS approval_count,
                   coalesce("fabricUserId",
                            (SELECT u."fabricUserId" FROM "LedgerUser" u
@@ -121,7 +122,8 @@ pub(super) async fn open_creation(
 ) -> Result<Option<OpenCreation>, sqlx::Error> {
     sqlx::query_as!(
         OpenCreation,
-        r#"SELECT "commandId" AS command_id, status FROM "OutboxCommand"
+        r#"SELECT "commandId" AS command_id, status AS "status: Named<CommandStatus>"
+           FROM "OutboxCommand"
            WHERE "profileId" = $1 AND kind = 'CREATE_USER' AND "settledAt" IS NULL
            ORDER BY number LIMIT 1"#,
         profile_id.as_str(),

@@ -1,7 +1,8 @@
 //! JSON of commands and envelopes, as the routes of `/api/v1/admin/outbox` return them. Made by
 //! `http` from the rows of the outbox.
 
-use gx_db::ProfileId;
+use gx_db::{Named, ProfileId};
+use gx_model::{AttemptState, CommandStatus};
 use gx_outbox::operator::{AttemptRow, CommandRow};
 use serde::Serialize;
 use serde_json::Value;
@@ -15,7 +16,8 @@ pub(crate) struct CommandItem {
     number: i64,
     command_id: String,
     kind: String,
-    status: String,
+    #[schema(value_type = String)]
+    status: Named<CommandStatus>,
     aggregate_key: String,
     #[schema(required, value_type = Option<String>)]
     profile_id: Option<ProfileId>,
@@ -83,7 +85,8 @@ pub(crate) struct EnvelopeItem {
     tx_id: String,
     /// EXECUTE or CANCEL.
     purpose: String,
-    state: String,
+    #[schema(value_type = String)]
+    state: Named<AttemptState>,
     /// Number of sends so far.
     sends: i32,
     /// When the next send is due, while the attempt is OPEN.

@@ -234,7 +234,7 @@ async fn under_review(
     profile_id: &ProfileId,
 ) -> Result<Candidate, Problem> {
     let candidate = store::lock_candidate(conn, profile_id).await?.ok_or_else(no_user)?;
-    if candidate.status != AccountStatus::PendingAdminApproval.name() {
+    if candidate.status != AccountStatus::PendingAdminApproval {
         let detail = format!("The account is {}.", candidate.status);
         return Err(Problem::new(&NOT_UNDER_REVIEW, detail));
     }

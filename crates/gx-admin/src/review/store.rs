@@ -1,14 +1,14 @@
 //! SQL of reviews and their decisions. Called by `batch`, `reservation` and the parent module.
 
-use gx_db::{AdminId, PgConnection, ProfileId};
-use gx_model::DenialFinality;
+use gx_db::{AdminId, Parsed, PgConnection, ProfileId};
+use gx_model::{AccountStatus, DenialFinality, SubmissionStatus};
 use time::{Date, OffsetDateTime};
 
 use super::Denial;
 
 /// A person under review.
 pub(crate) struct Candidate {
-    pub(crate) status: String,
+    pub(crate) status: AccountStatus,
     pub(crate) is_locked: bool,
     pub(crate) email: String,
     pub(crate) phone_num: Option<String>,
@@ -20,11 +20,11 @@ pub(crate) struct Candidate {
 
 /// A reviewer's decision on a submission.
 pub(crate) struct ReviewDecision<'a> {
-    status: &'static str,
+    status: SubmissionStatus,
     by: &'a AdminId,
     at: OffsetDateTime,
     reason_code: Option<&'a str>,
-    finality: Option<&'static str>,
+    finality: Option<DenialFinality>,
     public_comment: Option<&'a str>,
     private_comment: Option<&'a str>,
 }
@@ -32,7 +32,7 @@ pub(crate) struct ReviewDecision<'a> {
 impl<'a> ReviewDecision<'a> {
     pub(crate) fn approved(by: &'a AdminId, note: Option<&'a str>, at: OffsetDateTime) -> Self {
         Self {
-            status: "APPROVED",
+            status: SubmissionStatus::Approved,
             by,
             at,
             reason_code: None,
@@ -44,11 +44,11 @@ impl<'a> ReviewDecision<'a> {
 
     pub(crate) fn denied(by: &'a AdminId, denial: &Denial<'a>, at: OffsetDateTime) -> Self {
         Self {
-            status: "DENIED",
+            status: SubmissionStatus::Denied,
             by,
             at,
             reason_code: Some(denial.reason_code),
-            finality: Some(denial.finality.name()),
+            finality: Some(denial.finality),
             public_comment: denial.public_comment,
             private_comment: denial.private_comment,
         }
@@ -63,7 +63,8 @@ pub(crate) async fn lock_candidate(
 ) -> Result<Option<Candidate>, sqlx::Error> {
     sqlx::query_as!(
         Candidate,
-        r#"SELECT status, "isLocked" AS is_locked, email, "phoneNum" AS phone_num,
+        r#"SELECT status AS "status: Parsed<AccountStatus>", "isLocked" AS is_locked, email,
+                  "phoneNum" AS phone_num,
                   "dateOfBirth" AS date_of_birth, gender,
                   "nationalityCountryCode" AS nationality, "approvalCount" AS approval_count
            FROM "UserProfile" WHERE "profileId" = $1 FOR UPDATE"#,
@@ -187,11 +188,11 @@ pub(crate) async fn decide(
                "reasonCode" = $5, finality = $6, "publicComment" = $7, "privateComment" = $8
            WHERE "profileId" = $1 AND status = 'PENDING'"#,
         profile_id.as_str(),
-        decision.status,
+        decision.status.name(),
         decision.by.as_str(),
         decision.at,
         decision.reason_code,
-        decision.finality,
+        decision.finality.map(DenialFinality::name),
         decision.public_comment,
         decision.private_comment,
     )
@@ -208,11 +209,11 @@ pub(crate) async fn decide(
            FROM "KYCVerification" WHERE "profileId" = $2"#,
         verification_id,
         profile_id.as_str(),
-        decision.status,
+        decision.status.name(),
         decision.by.as_str(),
         decision.at,
         decision.reason_code,
-        decision.finality,
+        decision.finality.map(DenialFinality::name),
         decision.public_comment,
         decision.private_comment,
     )

@@ -120,7 +120,7 @@ pub(crate) async fn list(
 ) -> Result<Reply<Page<UserItem>>, Problem> {
     let above = wanted.key()?;
     let filter = UserFilter {
-        status: wanted.status.map(AccountStatus::name),
+        status: wanted.status,
         country: wanted.country.as_ref().map(|country| country.0.to_string()),
         search: wanted.q.as_ref(),
     };

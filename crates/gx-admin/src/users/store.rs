@@ -1,6 +1,7 @@
 //! SQL that reads people. Called by the routes of the parent module.
 
-use gx_db::{AdminId, PgConnection, ProfileId};
+use gx_db::{AdminId, Named, PgConnection, ProfileId};
+use gx_model::{AccountStatus, DenialFinality, OnchainStatus, SubmissionStatus};
 use serde::Serialize;
 use time::{Date, OffsetDateTime};
 use utoipa::ToSchema;
@@ -9,7 +10,7 @@ time::serde::format_description!(day, Date, "[year]-[month]-[day]");
 
 /// Filters of a list of people; `None` matches all.
 pub(crate) struct UserFilter<'a> {
-    pub(crate) status: Option<&'a str>,
+    pub(crate) status: Option<AccountStatus>,
     pub(crate) country: Option<String>,
     pub(crate) search: Option<&'a Search>,
 }
@@ -33,8 +34,10 @@ pub(crate) struct UserItem {
     /// `null` for people who have one name.
     #[schema(required)]
     pub(crate) last_name: Option<String>,
-    pub(crate) status: String,
-    pub(crate) onchain_status: String,
+    #[schema(value_type = String)]
+    pub(crate) status: Named<AccountStatus>,
+    #[schema(value_type = String)]
+    pub(crate) onchain_status: Named<OnchainStatus>,
     #[schema(required)]
     pub(crate) nationality_country_code: Option<String>,
     #[schema(required)]
@@ -65,8 +68,10 @@ pub(crate) struct UserDetail {
     pub(crate) gender: String,
     #[schema(required)]
     pub(crate) nationality_country_code: Option<String>,
-    pub(crate) status: String,
-    pub(crate) onchain_status: String,
+    #[schema(value_type = String)]
+    pub(crate) status: Named<AccountStatus>,
+    #[schema(value_type = String)]
+    pub(crate) onchain_status: Named<OnchainStatus>,
     #[schema(required)]
     pub(crate) fabric_user_id: Option<String>,
     #[serde(with = "gx_serve::moment::option")]
@@ -89,8 +94,8 @@ pub(crate) struct UserDetail {
     pub(crate) reviewed_at: Option<OffsetDateTime>,
     #[schema(required)]
     pub(crate) denial_reason: Option<String>,
-    #[schema(required)]
-    pub(crate) denial_finality: Option<String>,
+    #[schema(required, value_type = Option<String>)]
+    pub(crate) denial_finality: Option<Named<DenialFinality>>,
     #[serde(with = "gx_serve::moment")]
     pub(crate) created_at: OffsetDateTime,
     #[serde(with = "gx_serve::moment")]
@@ -116,7 +121,8 @@ pub(crate) struct Freeze {
 pub(crate) struct VerificationItem {
     verification_id: String,
     submission: i32,
-    status: String,
+    #[schema(value_type = String)]
+    status: Named<SubmissionStatus>,
     #[serde(with = "gx_serve::moment")]
     submitted_at: OffsetDateTime,
     #[serde(with = "gx_serve::moment::option")]
@@ -126,8 +132,8 @@ pub(crate) struct VerificationItem {
     decided_by: Option<AdminId>,
     #[schema(required)]
     reason_code: Option<String>,
-    #[schema(required)]
-    finality: Option<String>,
+    #[schema(required, value_type = Option<String>)]
+    finality: Option<Named<DenialFinality>>,
     #[schema(required)]
     public_comment: Option<String>,
     #[schema(required)]
@@ -145,7 +151,8 @@ pub(crate) async fn list(
     sqlx::query_as!(
         UserItem,
         r#"SELECT "profileId" AS profile_id, email, "firstName" AS first_name,
-                  nullif("lastName", '') AS last_name, status, "onchainStatus" AS onchain_status,
+                  nullif("lastName", '') AS last_name, status AS "status: Named<AccountStatus>",
+                  "onchainStatus" AS "onchain_status: Named<OnchainStatus>",
                   "nationalityCountryCode" AS nationality_country_code,
                   "fabricUserId" AS fabric_user_id, "isLocked" AS is_locked,
                   "createdAt" AS created_at
@@ -159,7 +166,7 @@ pub(crate) async fn list(
              AND ($4::timestamptz IS NULL OR ("createdAt", "profileId") > ($4, $5))
            ORDER BY "createdAt", "profileId"
            LIMIT $6"#,
-        filter.status,
+        filter.status.map(AccountStatus::name),
         filter.country,
         filter.search.map(|search| search.name.as_str()),
         created_at,
@@ -181,15 +188,17 @@ pub(crate) async fn get(
         r#"SELECT "profileId" AS profile_id, email, "firstName" AS first_name,
                   nullif("lastName", '') AS last_name, "phoneNum" AS phone_num,
                   "identityNum" AS identity_num, "dateOfBirth" AS date_of_birth, gender,
-                  "nationalityCountryCode" AS nationality_country_code, status,
-                  "onchainStatus" AS onchain_status, "fabricUserId" AS fabric_user_id,
+                  "nationalityCountryCode" AS nationality_country_code,
+                  status AS "status: Named<AccountStatus>",
+                  "onchainStatus" AS "onchain_status: Named<OnchainStatus>",
+                  "fabricUserId" AS fabric_user_id,
                   "onchainRegisteredAt" AS onchain_registered_at, "isLocked" AS is_locked,
                   "lockReason" AS lock_reason, "lockedBy" AS "locked_by: AdminId",
                   "lockedAt" AS locked_at, "lockNotes" AS lock_notes,
                   "reviewedBy" AS "reviewed_by: AdminId", "reviewedAt" AS reviewed_at,
                   "denialReason" AS denial_reason,
-                  "denialFinality" AS denial_finality, "createdAt" AS created_at,
-                  "updatedAt" AS updated_at
+                  "denialFinality" AS "denial_finality: Named<DenialFinality>",
+                  "createdAt" AS created_at, "updatedAt" AS updated_at
            FROM "UserProfile" WHERE "profileId" = $1"#,
         profile_id.as_str(),
     )
@@ -227,9 +236,11 @@ pub(crate) async fn verifications(
 ) -> Result<Vec<VerificationItem>, sqlx::Error> {
     sqlx::query_as!(
         VerificationItem,
-        r#"SELECT "verificationId" AS verification_id, submission, status,
+        r#"SELECT "verificationId" AS verification_id, submission,
+                  status AS "status: Named<SubmissionStatus>",
                   "submittedAt" AS submitted_at, "decidedAt" AS decided_at,
-                  "decidedBy" AS "decided_by: AdminId", "reasonCode" AS reason_code, finality,
+                  "decidedBy" AS "decided_by: AdminId", "reasonCode" AS reason_code,
+                  finality AS "finality: Named<DenialFinality>",
                   "publicComment" AS public_comment, "privateComment" AS private_comment
            FROM "KYCVerification" WHERE "profileId" = $1 ORDER BY submission"#,
         profile_id.as_str(),

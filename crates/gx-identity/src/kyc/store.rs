@@ -1,16 +1,17 @@
 //! SQL of submissions for review. Called by the parent module and its routes.
 
-use gx_db::{PgConnection, ProfileId};
+use gx_db::{Named, Parsed, PgConnection, ProfileId};
+use gx_model::{AccountStatus, DenialFinality, SubmissionStatus};
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 /// The facts of an account that a submission checks.
 pub(crate) struct Applicant {
-    pub(crate) status: String,
+    pub(crate) status: AccountStatus,
     pub(crate) phone_num: Option<String>,
     pub(crate) nationality: Option<String>,
-    pub(crate) denial_finality: Option<String>,
+    pub(crate) denial_finality: Option<Parsed<DenialFinality>>,
 }
 
 /// A document that a person has handed in.
@@ -35,12 +36,13 @@ pub(crate) struct DocumentSummary {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ReviewResult {
     /// `APPROVED` or `DENIED`.
-    outcome: String,
+    #[schema(value_type = String)]
+    outcome: Named<SubmissionStatus>,
     #[schema(required)]
     reason_code: Option<String>,
     /// `RETRY` or `FINAL` for a denial.
-    #[schema(required)]
-    finality: Option<String>,
+    #[schema(required, value_type = Option<String>)]
+    finality: Option<Named<DenialFinality>>,
     #[schema(required)]
     public_comment: Option<String>,
     #[serde(with = "gx_serve::moment::option")]
@@ -55,8 +57,9 @@ pub(crate) async fn lock_applicant(
 ) -> Result<Applicant, sqlx::Error> {
     sqlx::query_as!(
         Applicant,
-        r#"SELECT status, "phoneNum" AS phone_num, "nationalityCountryCode" AS nationality,
-                  "denialFinality" AS denial_finality
+        r#"SELECT status AS "status: Parsed<AccountStatus>", "phoneNum" AS phone_num,
+                  "nationalityCountryCode" AS nationality,
+                  "denialFinality" AS "denial_finality: Parsed<DenialFinality>"
            FROM "UserProfile" WHERE "profileId" = $1 FOR UPDATE"#,
         profile_id.as_str(),
     )
@@ -137,7 +140,8 @@ pub(crate) async fn last_result(
 ) -> Result<Option<ReviewResult>, sqlx::Error> {
     sqlx::query_as!(
         ReviewResult,
-        r#"SELECT status AS outcome, "reasonCode" AS reason_code, finality,
+        r#"SELECT status AS "outcome: Named<SubmissionStatus>", "reasonCode" AS reason_code,
+                  finality AS "finality: Named<DenialFinality>",
                   "publicComment" AS public_comment, "decidedAt" AS decided_at
            FROM "KYCVerification" WHERE "profileId" = $1 AND status <> 'PENDING'
            ORDER BY submission DESC LIMIT 1"#,

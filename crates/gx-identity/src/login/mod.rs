@@ -7,8 +7,7 @@ mod store;
 mod tests;
 
 use gx_auth::{GivenEmail, INVALID_CREDENTIALS, Person, Subject, TokenPair, audit};
-use gx_db::SessionId;
-use gx_model::{AccountStatus, DenialFinality};
+use gx_db::{Named, SessionId};
 use gx_serve::{Client, Problem};
 use secrecy::SecretString;
 
@@ -58,8 +57,10 @@ fn log_refusal(request_id: &str) {
 
 /// Returns whether neither a lock nor the status of the account forbids to sign in.
 fn may_sign_in(account: &store::Account) -> bool {
-    let denial = account.denial_finality.as_deref().and_then(DenialFinality::from_name);
-    let status = AccountStatus::from_name(&account.user.status);
+    // An unknown status is refused like a wrong password: an error would tell that the account
+    // exists.
+    let denial = account.denial_finality.as_ref().and_then(Named::known);
+    let status = account.user.status.known();
     !account.is_locked && status.is_some_and(|status| status.may_sign_in(denial))
 }
 

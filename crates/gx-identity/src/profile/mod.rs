@@ -9,7 +9,7 @@ mod store;
 mod tests;
 
 use gx_auth::{Person, audit};
-use gx_db::ProfileId;
+use gx_db::{Named, ProfileId};
 use gx_model::AccountStatus;
 use gx_serve::{Problem, ProblemKind};
 use serde::Serialize;
@@ -37,7 +37,8 @@ pub(crate) struct UserSummary {
     /// `null` for people who have one name.
     #[schema(required)]
     pub(crate) last_name: Option<String>,
-    pub(crate) status: String,
+    #[schema(value_type = String)]
+    pub(crate) status: Named<AccountStatus>,
     #[serde(with = "gx_serve::moment")]
     pub(crate) created_at: OffsetDateTime,
 }
@@ -60,7 +61,7 @@ pub(crate) async fn change(
     let mut tx = state.base.begin().await?;
     let status = store::lock_status(&mut tx, &person.profile_id).await?;
     let open = [AccountStatus::Registered, AccountStatus::Denied];
-    if !AccountStatus::from_name(&status).is_some_and(|status| open.contains(&status)) {
+    if !open.contains(&status) {
         return Err(Problem::new(
             &PROFILE_CLOSED,
             "It was submitted for review. Ask support to correct it.",

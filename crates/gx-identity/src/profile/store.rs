@@ -1,6 +1,7 @@
 //! SQL of a person's own profile. Called by the parent module and `onchain`.
 
-use gx_db::{PgConnection, ProfileId};
+use gx_db::{Named, Parsed, PgConnection, ProfileId};
+use gx_model::{AccountStatus, CommandStatus, OnchainStatus};
 use serde::Serialize;
 use serde_json::Value;
 use time::{Date, OffsetDateTime};
@@ -21,7 +22,8 @@ pub(crate) struct Profile {
     /// `null` for people who have one name.
     #[schema(required)]
     pub(crate) last_name: Option<String>,
-    pub(crate) status: String,
+    #[schema(value_type = String)]
+    pub(crate) status: Named<AccountStatus>,
     #[serde(with = "gx_serve::moment")]
     pub(crate) created_at: OffsetDateTime,
     #[schema(required)]
@@ -35,7 +37,8 @@ pub(crate) struct Profile {
     /// `null` until the ledger has confirmed the id.
     #[schema(required)]
     pub(crate) fabric_user_id: Option<String>,
-    pub(crate) onchain_status: String,
+    #[schema(value_type = String)]
+    pub(crate) onchain_status: Named<OnchainStatus>,
     #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
     pub(crate) onchain_registered_at: Option<OffsetDateTime>,
@@ -47,7 +50,7 @@ pub(crate) struct Profile {
 /// A command that creates or grants a person, as a step shows it.
 pub(crate) struct CommandRow {
     pub(crate) kind: String,
-    pub(crate) status: String,
+    pub(crate) status: Named<CommandStatus>,
     pub(crate) outcome: Option<Value>,
     pub(crate) updated_at: OffsetDateTime,
 }
@@ -60,10 +63,11 @@ pub(crate) async fn get(
     sqlx::query_as!(
         Profile,
         r#"SELECT "profileId" AS profile_id, email, "firstName" AS first_name,
-                  nullif("lastName", '') AS last_name, status, "createdAt" AS created_at,
+                  nullif("lastName", '') AS last_name, status AS "status: Named<AccountStatus>",
+                  "createdAt" AS created_at,
                   "phoneNum" AS phone_num, "nationalityCountryCode" AS nationality_country_code,
                   "dateOfBirth" AS date_of_birth, gender, "fabricUserId" AS fabric_user_id,
-                  "onchainStatus" AS onchain_status,
+                  "onchainStatus" AS "onchain_status: Named<OnchainStatus>",
                   "onchainRegisteredAt" AS onchain_registered_at, "isLocked" AS is_locked,
                   "updatedAt" AS updated_at
            FROM "UserProfile" WHERE "profileId" = $1"#,
@@ -77,13 +81,13 @@ pub(crate) async fn get(
 pub(crate) async fn lock_status(
     conn: &mut PgConnection,
     profile_id: &ProfileId,
-) -> Result<String, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT status FROM "UserProfile" WHERE "profileId" = $1 FOR UPDATE"#,
+) -> Result<AccountStatus, sqlx::Error> {
+    let status = sqlx::query_scalar!(
+        r#"SELECT status AS "status: Parsed<AccountStatus>" FROM "UserProfile"
+           WHERE "profileId" = $1 FOR UPDATE"#,
         profile_id.as_str(),
-    )
-    .fetch_one(conn)
-    .await
+    );
+    status.fetch_one(conn).await.map(|Parsed(status)| status)
 }
 
 /// Changes the fields that are given. A violated unique constraint means that the phone number is
@@ -128,7 +132,8 @@ pub(crate) async fn commands(
 ) -> Result<Vec<CommandRow>, sqlx::Error> {
     sqlx::query_as!(
         CommandRow,
-        r#"SELECT DISTINCT ON (kind) kind AS "kind!", status AS "status!", outcome,
+        r#"SELECT DISTINCT ON (kind) kind AS "kind!",
+                  status AS "status!: Named<CommandStatus>", outcome,
                   "updatedAt" AS "updated_at!"
            FROM "OutboxHistory"
            WHERE "profileId" = $1 AND kind IN ('CREATE_USER', 'DISTRIBUTE_GENESIS')

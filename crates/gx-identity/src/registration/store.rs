@@ -1,6 +1,7 @@
 //! SQL of registrations. Called by the parent module.
 
-use gx_db::{PgConnection, ProfileId};
+use gx_db::{Named, PgConnection, ProfileId};
+use gx_model::AccountStatus;
 use time::{Date, OffsetDateTime};
 
 use crate::profile::UserSummary;
@@ -33,7 +34,8 @@ pub(crate) async fn insert(
                "updatedAt")
            VALUES ($1, $2, coalesce($3, ''), $4, $5, $6, $7, $8, $9, $10, $10)
            RETURNING "profileId" AS profile_id, email, "firstName" AS first_name,
-                     nullif("lastName", '') AS last_name, status, "createdAt" AS created_at"#,
+                     nullif("lastName", '') AS last_name,
+                     status AS "status: Named<AccountStatus>", "createdAt" AS created_at"#,
         new.profile_id.as_str(),
         new.first_name,
         new.last_name,

@@ -3,8 +3,8 @@
 mod bulk;
 mod store;
 
-use gx_db::{PgConnection, ProfileId};
-use gx_model::{CommandId, CommandKind, CommandStatus};
+use gx_db::{Named, PgConnection, ProfileId};
+use gx_model::{AttemptState, CommandId, CommandKind, CommandStatus};
 use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -41,7 +41,7 @@ pub struct CommandRow {
     /// Name of its kind.
     pub kind: String,
     /// The status of the command.
-    pub status: String,
+    pub status: Named<CommandStatus>,
     /// The aggregate key: commands with the same key are sent in the order of their numbers.
     pub aggregate_key: String,
     /// The person that it concerns.
@@ -84,7 +84,7 @@ pub struct AttemptRow {
     /// EXECUTE or CANCEL.
     pub purpose: String,
     /// The state of the attempt.
-    pub state: String,
+    pub state: Named<AttemptState>,
     /// Number of times it was sent.
     pub sends: i32,
     /// When it is sent again, if it is OPEN.
@@ -142,7 +142,7 @@ pub enum OperateError {
         /// The command id.
         id: CommandId,
         /// The status of the command.
-        status: String,
+        status: Named<CommandStatus>,
         /// What to do instead.
         hint: &'static str,
     },
@@ -212,11 +212,11 @@ pub async fn retry(
         return Ok(new_id);
     }
     let row = command(conn, id).await?.ok_or(OperateError::Unknown(id))?;
-    let hint = match (row.status.as_str(), row.kind.as_str()) {
-        ("DEAD", "CREATE_USER") => {
+    let hint = match (row.status.known(), row.kind.as_str()) {
+        (Some(CommandStatus::Dead), "CREATE_USER") => {
             "the ledger has cancelled its id and the account is back in review, so approve it again"
         }
-        ("DEAD", _) => "the ledger has cancelled its id, so request it again",
+        (Some(CommandStatus::Dead), _) => "the ledger has cancelled its id, so request it again",
         _ => "only a dead command can be retried",
     };
     Err(OperateError::NotNow { id, status: row.status, hint })
@@ -246,9 +246,9 @@ pub async fn discard(
         return Ok(Discarded::OnceCancelled);
     }
     let row = command(conn, id).await?.ok_or(OperateError::Unknown(id))?;
-    let hint = match row.status.as_str() {
-        "SUBMITTED" => "its envelope has been sent, so wait for its block",
-        "DEAD" => "the ledger has already cancelled its id",
+    let hint = match row.status.known() {
+        Some(CommandStatus::Submitted) => "its envelope has been sent, so wait for its block",
+        Some(CommandStatus::Dead) => "the ledger has already cancelled its id",
         _ => "a settled command never changes",
     };
     Err(OperateError::NotNow { id, status: row.status, hint })

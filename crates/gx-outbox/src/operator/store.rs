@@ -1,7 +1,8 @@
 //! SQL of what operators can see and do, for the parent module. Commands and attempts are read from
 //! the live tables and the archive; only live rows are changed.
 
-use gx_db::{PgConnection, ProfileId};
+use gx_db::{Named, PgConnection, ProfileId};
+use gx_model::{AttemptState, CommandStatus};
 use serde_json::Value;
 use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
@@ -16,7 +17,7 @@ pub(crate) async fn get(
     query_as!(
         CommandRow,
         r#"SELECT number AS "number!", "commandId" AS "command_id!", kind AS "kind!",
-                  status AS "status!", "aggregateKey" AS "aggregate_key!",
+                  status AS "status!: Named<CommandStatus>", "aggregateKey" AS "aggregate_key!",
                   "profileId" AS "profile_id: ProfileId", "requestedBy" AS "requested_by!",
                   attempts AS "attempts!", failures AS "failures!",
                   "nextAttemptAt" AS "next_attempt_at!", "txId" AS tx_id,
@@ -39,7 +40,7 @@ pub(crate) async fn list(
     query_as!(
         CommandRow,
         r#"SELECT number AS "number!", "commandId" AS "command_id!", kind AS "kind!",
-                  status AS "status!", "aggregateKey" AS "aggregate_key!",
+                  status AS "status!: Named<CommandStatus>", "aggregateKey" AS "aggregate_key!",
                   "profileId" AS "profile_id: ProfileId", "requestedBy" AS "requested_by!",
                   attempts AS "attempts!", failures AS "failures!",
                   "nextAttemptAt" AS "next_attempt_at!", "txId" AS tx_id,
@@ -73,8 +74,9 @@ pub(crate) async fn attempts(
 ) -> Result<Vec<AttemptRow>, sqlx::Error> {
     query_as!(
         AttemptRow,
-        r#"SELECT a."txId" AS "tx_id!", a.purpose AS "purpose!", a.state AS "state!",
-                  a.sends AS "sends!", a."nextSendAt" AS "next_send_at!",
+        r#"SELECT a."txId" AS "tx_id!", a.purpose AS "purpose!",
+                  a.state AS "state!: Named<AttemptState>", a.sends AS "sends!",
+                  a."nextSendAt" AS "next_send_at!",
                   a."errorClass" AS error_class, a."errorDetail" AS error_detail,
                   a."validationCode" AS validation_code, a."blockNumber" AS block_number,
                   a."createdAt" AS "created_at!", a."settledAt" AS settled_at

@@ -6,6 +6,7 @@ mod bisect;
 mod suspicion;
 
 use gx_db::PgConnection;
+use gx_model::CommandStatus;
 use rand::Rng;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -29,7 +30,7 @@ pub(crate) struct FailedTry<'a> {
     /// The error's text. It may have any length and contain any characters.
     pub message: &'a str,
     /// The status of the commands: PENDING if no envelope was stored, SUBMITTED otherwise.
-    pub from_status: &'static str,
+    pub from_status: CommandStatus,
     /// Which command is to blame.
     pub blame: Blame,
 }
@@ -117,7 +118,7 @@ pub(crate) async fn requeue_failed(
         changes.push(command.into_change());
     }
     let from = failed.from_status;
-    let tries = i32::from(from == "PENDING" && failed.blame != Blame::Nobody);
+    let tries = i32::from(from == CommandStatus::Pending && failed.blame != Blame::Nobody);
     commands::requeue_failed(conn, &changes, from, Some(&message), tries, now).await?;
     report(&given_up, failed.class, &message);
     Ok(given_up)
@@ -137,16 +138,17 @@ pub async fn charge(
 ) -> Result<ChargeResult, sqlx::Error> {
     let mut tx = sqlx::Connection::begin(conn).await?;
     let ids = [command_id.to_owned()];
-    let Some(row) = commands::failing(&mut tx, &ids, "PENDING").await?.pop() else {
+    let Some(row) = commands::failing(&mut tx, &ids, CommandStatus::Pending).await?.pop() else {
         return Ok(ChargeResult::NotPending);
     };
-    let mut command = FailedCommand::new(row, "PENDING");
+    let mut command = FailedCommand::new(row, CommandStatus::Pending);
     let Some(LoneFailure { class, message, .. }) = command.suspicion.alone.take() else {
         return Ok(ChargeResult::NotPending);
     };
     command.suspicion.times = 0;
     let charged = command.charge(class, &message, proven_at, policy, now);
-    commands::requeue_failed(&mut tx, &[command.into_change()], "PENDING", None, 0, now).await?;
+    let (changes, from) = ([command.into_change()], CommandStatus::Pending);
+    commands::requeue_failed(&mut tx, &changes, from, None, 0, now).await?;
     tx.commit().await?;
     if charged == ChargeResult::GivenUp {
         report(&ids, class, &message);
@@ -168,15 +170,16 @@ pub async fn undo_give_up(
 ) -> Result<bool, sqlx::Error> {
     let mut tx = sqlx::Connection::begin(conn).await?;
     let ids = [command_id.to_owned()];
-    let Some(row) = commands::failing(&mut tx, &ids, "PENDING").await?.pop() else {
+    let Some(row) = commands::failing(&mut tx, &ids, CommandStatus::Pending).await?.pop() else {
         return Ok(false);
     };
-    let mut command = FailedCommand::new(row, "PENDING");
+    let mut command = FailedCommand::new(row, CommandStatus::Pending);
     if !is_the_submitters(command.change.give_up.as_ref()) {
         return Ok(false);
     }
     command.undo_give_up(policy);
-    commands::requeue_failed(&mut tx, &[command.into_change()], "PENDING", None, 0, now).await?;
+    let (changes, from) = ([command.into_change()], CommandStatus::Pending);
+    commands::requeue_failed(&mut tx, &changes, from, None, 0, now).await?;
     tx.commit().await?;
     tracing::info!(command_id, "command {command_id} was given up and is tried again");
     Ok(true)
@@ -203,19 +206,19 @@ struct FailedCommand {
 }
 
 impl FailedCommand {
-    fn new(row: commands::FailingRow, from_status: &'static str) -> Self {
+    fn new(row: commands::FailingRow, from_status: CommandStatus) -> Self {
         let (failures, mut suspicion) =
             (Failures::new(row.failures), Suspicion::read(row.suspicion));
-        if from_status == "SUBMITTED" {
+        if from_status == CommandStatus::Submitted {
             // Failures from before this envelope no longer matter.
             suspicion.alone = None;
         }
         let change = commands::Change {
             command_id: row.command_id,
-            status: "PENDING",
+            status: CommandStatus::Pending,
             failures: Value::Null,
             suspicion: None,
-            together: if from_status == "PENDING" { row.together } else { None },
+            together: if from_status == CommandStatus::Pending { row.together } else { None },
             give_up: row.give_up,
             next_attempt_at: row.next_attempt_at,
         };
@@ -224,8 +227,8 @@ impl FailedCommand {
 
     /// Returns whether the failed envelope was to cancel the command because the submitter gave it
     /// up.
-    fn is_cancelled_in_vain(&self, from_status: &str) -> bool {
-        from_status == "SUBMITTED" && is_the_submitters(self.change.give_up.as_ref())
+    fn is_cancelled_in_vain(&self, from_status: CommandStatus) -> bool {
+        from_status == CommandStatus::Submitted && is_the_submitters(self.change.give_up.as_ref())
     }
 
     fn undo_give_up(&mut self, policy: &RetryPolicy) {
@@ -272,7 +275,7 @@ impl FailedCommand {
                 "to": "DEAD", "reason": message, "by": SUBMITTER, "block": proven_at,
             }));
         } else {
-            self.change.status = "DEAD";
+            self.change.status = CommandStatus::Dead;
         }
         self.change.next_attempt_at = now;
         ChargeResult::GivenUp

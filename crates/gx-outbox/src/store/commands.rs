@@ -8,6 +8,7 @@
 //! NULL`; only the statements that want this index repeat it.
 
 use gx_db::{PgConnection, ProfileId};
+use gx_model::CommandStatus;
 use serde_json::Value;
 use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
@@ -41,7 +42,7 @@ pub(crate) struct FailingRow {
 /// The new values of a command after a failed try.
 pub(crate) struct Change {
     pub(crate) command_id: String,
-    pub(crate) status: &'static str,
+    pub(crate) status: CommandStatus,
     pub(crate) failures: Value,
     pub(crate) suspicion: Option<Value>,
     pub(crate) together: Option<String>,
@@ -174,7 +175,7 @@ pub(crate) async fn submit(
 pub(crate) async fn failing(
     conn: &mut PgConnection,
     ids: &[String],
-    from_status: &str,
+    from_status: CommandStatus,
 ) -> Result<Vec<FailingRow>, sqlx::Error> {
     query_as!(
         FailingRow,
@@ -186,7 +187,7 @@ pub(crate) async fn failing(
            ORDER BY number
            FOR UPDATE OF c"#,
         ids,
-        from_status,
+        from_status.name(),
     )
     .fetch_all(conn)
     .await
@@ -197,13 +198,13 @@ pub(crate) async fn failing(
 pub(crate) async fn requeue_failed(
     conn: &mut PgConnection,
     changes: &[Change],
-    from_status: &str,
+    from_status: CommandStatus,
     message: Option<&str>,
     tries: i32,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let ids: Vec<&str> = changes.iter().map(|one| one.command_id.as_str()).collect();
-    let statuses: Vec<&str> = changes.iter().map(|one| one.status).collect();
+    let statuses: Vec<&str> = changes.iter().map(|one| one.status.name()).collect();
     let failures: Vec<&Value> = changes.iter().map(|one| &one.failures).collect();
     let suspicions: Vec<Option<&Value>> =
         changes.iter().map(|one| one.suspicion.as_ref()).collect();
@@ -228,7 +229,7 @@ pub(crate) async fn requeue_failed(
         &together as &[Option<&str>],
         &give_ups as &[Option<&Value>],
         &next,
-        from_status,
+        from_status.name(),
         message,
         tries,
         now,

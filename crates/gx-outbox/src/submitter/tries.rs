@@ -7,6 +7,7 @@
 //! that keeps running withdraws its own tries after the database failed.
 
 use gx_db::PgConnection;
+use gx_model::CommandStatus;
 use rand::Rng;
 use time::OffsetDateTime;
 
@@ -93,7 +94,7 @@ pub async fn fail_try(
     let remaining = tried.without(ids);
     if tried.end_in(&mut tx, &remaining).await? {
         let TryFailure { class, message, blame } = failure;
-        let failed = FailedTry { class, message, from_status: "PENDING", blame };
+        let failed = FailedTry { class, message, from_status: CommandStatus::Pending, blame };
         requeue_failed(&mut tx, ids, failed, policy, rng, now).await?;
     }
     tx.commit().await?;
@@ -131,7 +132,7 @@ pub async fn charge_interrupted(
         let failed = FailedTry {
             class: FailureClass::Interrupted,
             message: "the submitter stopped while it was sending this command",
-            from_status: "PENDING",
+            from_status: CommandStatus::Pending,
             blame: if ids.len() == 1 { Blame::Command } else { Blame::Nobody },
         };
         let mut savepoint = sqlx::Connection::begin(&mut *conn).await?;

@@ -136,7 +136,7 @@ async fn enqueue(
     }
     state.base.require_running(conn).await?;
     let wallet = wallets::wallet(conn, &person.profile_id).await?;
-    if status.as_deref() != Some(AccountStatus::Active.name()) || wallet.row.is_frozen {
+    if status != Some(AccountStatus::Active) || wallet.row.is_frozen {
         let detail = "Transfers from this wallet are not allowed. Ask support for the reason.";
         return Err(Problem::new(&WALLET_FROZEN, detail));
     }

@@ -70,7 +70,7 @@ impl TransferProgress {
 
 /// Returns the state, and the reason if the transfer failed or waits.
 fn state(row: &TransferRow) -> (TransferState, Option<String>) {
-    match CommandStatus::from_name(&row.status) {
+    match row.status.known() {
         Some(CommandStatus::Submitted) => (TransferState::Submitted, None),
         Some(CommandStatus::Committed | CommandStatus::CommittedUnverified) => {
             (TransferState::Confirmed, None)

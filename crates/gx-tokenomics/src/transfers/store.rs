@@ -1,7 +1,7 @@
 //! SQL of transfers. Called by the parent module and `live`.
 
-use gx_db::{PgConnection, ProfileId};
-use gx_model::{Command, CommandKind};
+use gx_db::{Named, Parsed, PgConnection, ProfileId};
+use gx_model::{AccountStatus, Command, CommandKind, CommandStatus};
 use serde_json::Value;
 
 /// A transfer with the status of its command.
@@ -9,7 +9,7 @@ pub(crate) struct TransferRow {
     pub(super) command_id: String,
     pub(super) profile_id: Option<ProfileId>,
     pub(super) payload: Value,
-    pub(super) status: String,
+    pub(super) status: Named<CommandStatus>,
     pub(super) outcome: Option<Value>,
     pub(super) prerequisite: Option<Value>,
     pub(super) tx_id: Option<String>,
@@ -29,15 +29,14 @@ impl TransferRow {
 pub(super) async fn lock_payer(
     conn: &mut PgConnection,
     profile_id: &ProfileId,
-) -> Result<Option<String>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT status FROM "UserProfile"
+) -> Result<Option<AccountStatus>, sqlx::Error> {
+    let status = sqlx::query_scalar!(
+        r#"SELECT status AS "status: Parsed<AccountStatus>" FROM "UserProfile"
            WHERE "profileId" = $1 AND NOT "isLocked" AND "deletedAt" IS NULL
            FOR NO KEY UPDATE"#,
         profile_id.as_str(),
-    )
-    .fetch_optional(conn)
-    .await
+    );
+    Ok(status.fetch_optional(conn).await?.map(|Parsed(status)| status))
 }
 
 /// Returns whether the person is on the ledger and the owner's account, if there is one, is not
@@ -92,8 +91,9 @@ pub(super) async fn transfers(
     sqlx::query_as!(
         TransferRow,
         r#"SELECT "commandId" AS "command_id!", "profileId" AS "profile_id: ProfileId",
-                  payload AS "payload!", status AS "status!", outcome, prerequisite,
-                  "txId" AS tx_id, "blockNumber" AS block_number, r.remark AS "remark?"
+                  payload AS "payload!", status AS "status!: Named<CommandStatus>", outcome,
+                  prerequisite, "txId" AS tx_id, "blockNumber" AS block_number,
+                  r.remark AS "remark?"
            FROM "OutboxHistory" LEFT JOIN "TransferRemark" r USING ("commandId")
            WHERE "commandId" = ANY($1) AND kind = 'TRANSFER'"#,
         command_ids,

@@ -7,7 +7,7 @@ mod store;
 use std::collections::{BTreeMap, HashSet};
 
 use gx_db::{PgConnection, ProfileId};
-use gx_model::{CommandId, EntryOutcome, Prerequisite, RejectionCode};
+use gx_model::{CommandId, CommandStatus, EntryOutcome, Prerequisite, RejectionCode};
 use rand::Rng;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -176,14 +176,14 @@ impl<'a> Group<'a> {
                 self.deferred.push(store::Deferred { command_id, prerequisite, tx_id });
                 return;
             }
-            EntryOutcome::Applied {} => "COMMITTED",
+            EntryOutcome::Applied {} => CommandStatus::Committed,
             EntryOutcome::Mismatch { .. } if took_effect.contains(&result.command_id) => {
-                "COMMITTED"
+                CommandStatus::Committed
             }
-            EntryOutcome::Cancelled {} => "DISCARDED",
+            EntryOutcome::Cancelled {} => CommandStatus::Discarded,
             EntryOutcome::Refused { .. }
             | EntryOutcome::Mismatch { .. }
-            | EntryOutcome::Replay { .. } => "REFUSED",
+            | EntryOutcome::Replay { .. } => CommandStatus::Refused,
         };
         self.ended.push(store::Ended {
             command_id,
@@ -212,7 +212,7 @@ impl<'a> Group<'a> {
             settled.add(1);
             settled.note(&row);
             // A command that ends as DEAD here was cancelled, so its id can never take effect.
-            if row.kind == "CREATE_USER" && row.status != "COMMITTED" {
+            if row.kind == "CREATE_USER" && row.status != CommandStatus::Committed {
                 refuse_successors(conn, &row, now).await?;
                 let store::SettledRow { command_id, profile_id, .. } = row;
                 settled.users_not_created.push(UserNotCreated { command_id, profile_id });
@@ -231,16 +231,16 @@ impl<'a> Group<'a> {
 
 impl Settled {
     fn note(&mut self, row: &store::SettledRow) {
-        if row.status == "REFUSED" {
+        if row.status == CommandStatus::Refused {
             self.refused.push(row.kind.clone());
         }
-        match (row.kind.as_str(), row.status.as_str()) {
-            ("CREATE_USER", "COMMITTED") => self.users_created.push(UserCreated {
+        match (row.kind.as_str(), row.status) {
+            ("CREATE_USER", CommandStatus::Committed) => self.users_created.push(UserCreated {
                 command_id: row.command_id.clone(),
                 profile_id: row.profile_id.clone(),
                 requested_id: row.aggregate_key.clone(),
             }),
-            ("DISTRIBUTE_GENESIS", "REFUSED") => {
+            ("DISTRIBUTE_GENESIS", CommandStatus::Refused) => {
                 let rejection = row.outcome.as_ref().and_then(|outcome| outcome.get("rejection"));
                 let code = rejection.and_then(|rejection| rejection["code"].as_str());
                 if code != Some(RejectionCode::GenesisDone.name()) {
@@ -325,7 +325,8 @@ async fn settle_envelopes(
         let block = Some(*block_number);
         let blame = if is_single { Blame::LoneCommand { block } } else { Blame::Nobody };
         let ids: Vec<String> = rows.into_iter().map(|row| row.command_id).collect();
-        let failed = FailedTry { class, message: &message, from_status: "SUBMITTED", blame };
+        let from_status = CommandStatus::Submitted;
+        let failed = FailedTry { class, message: &message, from_status, blame };
         requeue_failed(conn, &ids, failed, policy, rng, now).await?;
     }
     Ok(())

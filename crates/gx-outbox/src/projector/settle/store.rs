@@ -1,6 +1,7 @@
 //! SQL that ends commands or blocks them, for the parent module.
 
-use gx_db::{PgConnection, ProfileId};
+use gx_db::{Parsed, PgConnection, ProfileId};
+use gx_model::{AttemptState, CommandStatus};
 use serde_json::Value;
 use sqlx::{query, query_as};
 use time::OffsetDateTime;
@@ -10,7 +11,7 @@ use super::EnvelopeResult;
 /// A command that ends.
 pub(crate) struct Ended<'a> {
     pub(crate) command_id: String,
-    pub(crate) status: &'static str,
+    pub(crate) status: CommandStatus,
     /// Id of the transaction that decided its outcome.
     pub(crate) decided_in: &'a str,
     pub(crate) outcome: Value,
@@ -29,7 +30,7 @@ pub(crate) struct SettledRow {
     pub(crate) command_id: String,
     pub(crate) number: i64,
     pub(crate) kind: String,
-    pub(crate) status: String,
+    pub(crate) status: CommandStatus,
     pub(crate) aggregate_key: String,
     pub(crate) profile_id: Option<ProfileId>,
     pub(crate) outcome: Option<Value>,
@@ -48,7 +49,7 @@ pub(crate) async fn settle(
     now: OffsetDateTime,
 ) -> Result<Vec<SettledRow>, sqlx::Error> {
     let ids: Vec<&str> = ended.iter().map(|one| one.command_id.as_str()).collect();
-    let statuses: Vec<&str> = ended.iter().map(|one| one.status).collect();
+    let statuses: Vec<&str> = ended.iter().map(|one| one.status.name()).collect();
     let decided_in: Vec<&str> = ended.iter().map(|one| one.decided_in).collect();
     let outcomes: Vec<&Value> = ended.iter().map(|one| &one.outcome).collect();
     let blocks: Vec<i64> = ended.iter().map(|one| one.block_number).collect();
@@ -71,7 +72,8 @@ pub(crate) async fn settle(
              AND c.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
              AND NOT (c.status = 'DEAD' AND new.status = 'DISCARDED' AND c.kind <> 'TRANSFER'
                       AND coalesce(c."giveUp" ->> 'to' = 'DEAD', false))
-           RETURNING c."commandId" AS command_id, c.number, c.kind, c.status,
+           RETURNING c."commandId" AS command_id, c.number, c.kind,
+                     c.status AS "status: Parsed<CommandStatus>",
                      c."aggregateKey" AS aggregate_key, c."profileId" AS "profile_id: ProfileId",
                      CASE WHEN new.status <> 'COMMITTED' THEN c.outcome END AS outcome"#,
         &ids as &[&str],
@@ -145,7 +147,10 @@ pub(crate) async fn settle_attempts(
     let blocks: Vec<i64> = envelopes.iter().map(|one| one.block_number).collect();
     let (states, codes): (Vec<&str>, Vec<&str>) = envelopes
         .iter()
-        .map(|one| one.invalid.map_or(("VALID", "VALID"), |why| ("INVALID", why.code)))
+        .map(|one| match one.invalid {
+            None => (AttemptState::Valid.name(), "VALID"),
+            Some(why) => (AttemptState::Invalid.name(), why.code),
+        })
         .unzip();
     query!(
         r#"UPDATE "LedgerAttempt" a

@@ -5,7 +5,7 @@
 mod store;
 
 use gx_db::PgConnection;
-use gx_model::CommandKind;
+use gx_model::{CommandKind, CommandStatus};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -56,7 +56,10 @@ pub async fn verified(
     unmet: Option<&str>,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
-    let status = if unmet.is_some() { "COMMITTED_UNVERIFIED" } else { "COMMITTED" };
+    let status = match unmet {
+        Some(_) => CommandStatus::CommittedUnverified,
+        None => CommandStatus::Committed,
+    };
     let unmet = unmet.map(storable);
     let ended = store::end(conn, command_id, status, unmet.as_deref(), now).await?;
     let Some(aggregate_key) = ended else { return Ok(false) };

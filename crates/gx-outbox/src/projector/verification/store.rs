@@ -1,6 +1,7 @@
 //! SQL of commands whose declared result must be checked on the ledger, for the parent module.
 
 use gx_db::PgConnection;
+use gx_model::CommandStatus;
 use sqlx::{query_as, query_scalar};
 use time::OffsetDateTime;
 
@@ -27,7 +28,7 @@ pub(crate) async fn waiting(
 pub(crate) async fn end(
     conn: &mut PgConnection,
     command_id: &str,
-    status: &str,
+    status: CommandStatus,
     unmet: Option<&str>,
     now: OffsetDateTime,
 ) -> Result<Option<String>, sqlx::Error> {
@@ -38,7 +39,7 @@ pub(crate) async fn end(
            WHERE "commandId" = $1 AND status = 'SUBMITTED' AND outcome IS NOT NULL
            RETURNING "aggregateKey""#,
         command_id,
-        status,
+        status.name(),
         unmet,
         now,
     )

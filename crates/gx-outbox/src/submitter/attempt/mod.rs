@@ -6,7 +6,7 @@ mod store;
 use std::collections::HashSet;
 
 use gx_db::PgConnection;
-use gx_model::SignerRole;
+use gx_model::{CommandStatus, SignerRole};
 use time::OffsetDateTime;
 
 use super::lease::Lease;
@@ -292,14 +292,13 @@ pub async fn abandon_attempt(
     let carried = commands::submitted_in(&mut tx, &[tx_id]).await?;
     let is_single = carried.iter().all(|row| row.beside == 1);
     let ids: Vec<String> = carried.into_iter().map(|row| row.command_id).collect();
-    if store::settle(&mut tx, tx_id, "ABANDONED", None, None, Some(&storable(why)), now).await? == 0
-    {
+    if store::abandon(&mut tx, tx_id, &storable(why), now).await? == 0 {
         tx.rollback().await?;
         return Ok(false);
     }
     let block = Some(height.saturating_sub(1));
     let blame = if is_single { Blame::LoneCommand { block } } else { Blame::Nobody };
-    let (class, from_status) = (FailureClass::Unknown, "SUBMITTED");
+    let (class, from_status) = (FailureClass::Unknown, CommandStatus::Submitted);
     let failed = FailedTry { class, message: why, from_status, blame };
     requeue_failed(&mut tx, &ids, failed, policy, rng, now).await?;
     tx.commit().await?;

@@ -191,26 +191,19 @@ pub(crate) async fn replied(
     Ok(())
 }
 
-/// Ends an open attempt and returns the number of rows that changed. An ended attempt never
+/// Abandons an open attempt and returns the number of rows that changed. An ended attempt never
 /// changes.
-pub(crate) async fn settle(
+pub(crate) async fn abandon(
     conn: &mut PgConnection,
     tx_id: &str,
-    state: &str,
-    validation_code: Option<&str>,
-    block_number: Option<i64>,
-    error_detail: Option<&str>,
+    error_detail: &str,
     now: OffsetDateTime,
 ) -> Result<u64, sqlx::Error> {
     let done = query!(
         r#"UPDATE "LedgerAttempt"
-           SET state = $2, "validationCode" = $3, "blockNumber" = $4,
-               "errorDetail" = coalesce($5, "errorDetail"), "settledAt" = $6
+           SET state = 'ABANDONED', "errorDetail" = $2, "settledAt" = $3
            WHERE "txId" = $1 AND state = 'OPEN'"#,
         tx_id,
-        state,
-        validation_code,
-        block_number,
         error_detail,
         now,
     )

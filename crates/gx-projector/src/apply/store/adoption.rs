@@ -4,7 +4,8 @@
 //! reserved another id for the command that created the person. A rebuild uses the same rule.
 //! Called by `apply::adoption`, `operate::adoption` and the rebuild.
 
-use gx_db::{PgConnection, ProfileId};
+use gx_db::{Named, PgConnection, ProfileId};
+use gx_model::AccountStatus;
 use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
 
@@ -33,7 +34,7 @@ pub(crate) struct AdoptionState {
     pub(crate) claimant: Option<ProfileId>,
     /// Id of another person that the claimant owns.
     pub(crate) other_id: Option<String>,
-    pub(crate) status: Option<String>,
+    pub(crate) status: Option<Named<AccountStatus>>,
 }
 
 /// Returns the people that some commands created, including those whose creation is a dead letter.
@@ -216,7 +217,7 @@ pub(crate) async fn adoption_states(
         r#"SELECT asked.id AS "fabric_user_id!", u."createdTxId" IS NOT NULL AS "is_created!",
                   u."profileId" AS "owner?: ProfileId",
                   claim."profileId" AS "claimant?: ProfileId",
-                  o."fabricUserId" AS "other_id?", p.status AS "status?"
+                  o."fabricUserId" AS "other_id?", p.status AS "status?: Named<AccountStatus>"
            FROM unnest($1::text[]) AS asked (id)
            LEFT JOIN "LedgerUser" u ON u."fabricUserId" = asked.id
            LEFT JOIN LATERAL (
