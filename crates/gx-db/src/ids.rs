@@ -3,12 +3,13 @@
 
 use std::fmt;
 
+use gx_model::{CommandId, InvalidId};
 use serde::{Deserialize, Serialize};
 
 macro_rules! row_ids {
     ($($(#[$doc:meta])* $name:ident,)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[derive(Serialize, Deserialize, sqlx::Type)]
         #[serde(transparent)]
         #[sqlx(transparent)]
@@ -32,6 +33,12 @@ macro_rules! row_ids {
                 f.write_str(&self.0)
             }
         }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
     )*};
 }
 
@@ -42,4 +49,26 @@ row_ids! {
     AdminId,
     /// The id of a session of either realm (`UserSession.sessionId`, `AdminSession.sessionId`).
     SessionId,
+    /// The id of a transaction on the ledger (`LedgerAttempt.txId`).
+    TxId,
+    /// The id of a command as a row has it (`OutboxCommand.commandId`). It is the text of a
+    /// [`CommandId`], except in rows that were written by hand, and in the reservation of an
+    /// adoption without a command. One such row must not stop a query for many.
+    StoredCommandId,
+}
+
+impl StoredCommandId {
+    /// Returns the id that the text is.
+    ///
+    /// # Errors
+    /// [`InvalidId`] if the text is no id of a command.
+    pub fn parse(&self) -> Result<CommandId, InvalidId> {
+        self.0.parse()
+    }
+}
+
+impl From<CommandId> for StoredCommandId {
+    fn from(id: CommandId) -> Self {
+        Self(id.to_string())
+    }
 }

@@ -33,7 +33,7 @@ pub use check::{CheckReport, InstanceAnswer, InstanceReport, check};
 pub use countries::country_differences;
 pub use database::{Database, DbError, Health, connect, connect_for_migration};
 pub use failure::{DatabaseFailure, is_stale_plan};
-pub use ids::{AdminId, ProfileId, SessionId};
+pub use ids::{AdminId, ProfileId, SessionId, StoredCommandId, TxId};
 pub use instance::{InstanceFacts, SchemaState, UnusableInstance};
 pub use lock_waits::{Blocker, SeenBlocker};
 pub use migrate::{

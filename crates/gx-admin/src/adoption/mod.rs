@@ -10,7 +10,7 @@ mod store;
 mod tests;
 
 use gx_auth::{audit, email};
-use gx_db::{Named, PgConnection, ProfileId};
+use gx_db::{Named, PgConnection, ProfileId, StoredCommandId};
 use gx_model::{
     AccountStatus, CommandId, CommandKind, CommandStatus, FabricUserId, Gender, IdMismatch,
     InvalidFabricUserId,
@@ -97,7 +97,7 @@ pub enum AdoptError {
         /// Id of the account.
         profile_id: ProfileId,
         /// The command that may create a person.
-        command_id: String,
+        command_id: StoredCommandId,
         /// Status of that command.
         status: Named<CommandStatus>,
     },
@@ -138,9 +138,9 @@ impl LedgerPerson {
 
 /// Returns the ids of the account's CREATE_USER commands: one for each approval, and one for each
 /// approval that a restore can have removed.
-fn creation_ids(profile_id: &ProfileId, approvals: i32) -> Vec<String> {
+fn creation_ids(profile_id: &ProfileId, approvals: i32) -> Vec<StoredCommandId> {
     let numbers = 1..=approvals.saturating_add(MAX_FORGOTTEN_APPROVALS);
-    numbers.map(|number| creation_id(profile_id, number).to_string()).collect()
+    numbers.map(|number| creation_id(profile_id, number).into()).collect()
 }
 
 fn creation_id(profile_id: &ProfileId, number: i32) -> CommandId {
@@ -172,7 +172,7 @@ pub(crate) fn approval_of(
     profile_id: &ProfileId,
     approvals: i32,
 ) -> Option<i32> {
-    let created = person.created_command_id.as_deref()?;
+    let created = person.created_command_id.as_ref()?;
     let creations = creation_ids(profile_id, approvals);
     let at = creations.iter().position(|creation| creation == created)?;
     i32::try_from(at).ok().map(|at| at + 1)
@@ -187,10 +187,11 @@ pub(crate) async fn adopt(
     task: &TaskRow,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let (id, created) = (person.fabric_user_id.as_str(), person.created_command_id.as_deref());
+    let (id, created) = (person.fabric_user_id.as_str(), person.created_command_id.as_ref());
     if person.owner.is_none() && store::reserving_account(conn, id, created).await?.is_none() {
         // Only rows of old releases have no command, and all of those have an owner.
-        let command = created.map_or_else(|| format!("adoption of {id}"), str::to_owned);
+        let no_command = || format!("adoption of {id}").into();
+        let command = created.cloned().unwrap_or_else(no_command);
         store::reserve(conn, id, profile_id, &command, now).await?;
     }
     tasks::ask(conn, task).await
@@ -257,7 +258,7 @@ async fn check_owners(
     profile_id: &ProfileId,
     may_have_grant: bool,
 ) -> Result<(), AdoptError> {
-    let created = person.created_command_id.as_deref();
+    let created = person.created_command_id.as_ref();
     let claimant = match &person.owner {
         Some(owner) => Some(owner.clone()),
         None => store::reserving_account(conn, id.as_str(), created).await?,

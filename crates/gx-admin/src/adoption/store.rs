@@ -1,7 +1,7 @@
 //! SQL of adoption: people of the ledger, and the accounts that own or have reserved them. Called
 //! by the parent module.
 
-use gx_db::{Named, Parsed, PgConnection, ProfileId};
+use gx_db::{Named, Parsed, PgConnection, ProfileId, StoredCommandId};
 use gx_model::{AccountStatus, CommandStatus};
 use time::{Date, OffsetDateTime};
 
@@ -10,7 +10,7 @@ use time::{Date, OffsetDateTime};
 pub(crate) struct LedgerPerson {
     pub(crate) fabric_user_id: String,
     pub(crate) owner: Option<ProfileId>,
-    pub(crate) created_command_id: Option<String>,
+    pub(crate) created_command_id: Option<StoredCommandId>,
     pub(crate) has_grant: bool,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Adopter {
 
 /// A CREATE_USER command that is not settled.
 pub(super) struct OpenCreation {
-    pub(super) command_id: String,
+    pub(super) command_id: StoredCommandId,
     pub(super) status: Named<CommandStatus>,
 }
 
@@ -40,7 +40,7 @@ pub(super) async fn person(
     sqlx::query_as!(
         LedgerPerson,
         r#"SELECT "fabricUserId" AS fabric_user_id, "profileId" AS "owner: ProfileId",
-                  "createdCommandId" AS created_command_id,
+                  "createdCommandId" AS "created_command_id: StoredCommandId",
                   "genesisTxId" IS NOT NULL AS "has_grant!"
            FROM "LedgerUser" WHERE "fabricUserId" = $1 AND "createdTxId" IS NOT NULL"#,
         fabric_user_id,
@@ -53,7 +53,7 @@ pub(super) async fn person(
 pub(super) struct KnownRow {
     pub(super) fabric_user_id: Option<String>,
     pub(super) owner: Option<ProfileId>,
-    pub(super) created_command_id: Option<String>,
+    pub(super) created_command_id: Option<StoredCommandId>,
     pub(super) has_grant: Option<bool>,
     /// Dead letter of the event that created the person, if the person is not in the read model.
     pub(super) dead_event_id: Option<i64>,
@@ -64,13 +64,13 @@ pub(super) struct KnownRow {
 pub(super) async fn known(
     conn: &mut PgConnection,
     profile_id: &ProfileId,
-    command_ids: &[String],
+    command_ids: &[StoredCommandId],
 ) -> Result<KnownRow, sqlx::Error> {
     sqlx::query_as!(
         KnownRow,
         r#"SELECT person."fabricUserId" AS "fabric_user_id?",
                   person."profileId" AS "owner?: ProfileId",
-                  person."createdCommandId" AS "created_command_id?",
+                  person."createdCommandId" AS "created_command_id?: StoredCommandId",
                   person."genesisTxId" IS NOT NULL AS has_grant,
                   (SELECT d."deadEventId" FROM "EventDLQ" d
                    WHERE person."fabricUserId" IS NULL AND d."commandId" = ANY($2)
@@ -89,7 +89,7 @@ pub(super) async fn known(
                         u."createdAt", u."fabricUserId"
                LIMIT 1) AS person ON true"#,
         profile_id.as_str(),
-        command_ids,
+        command_ids as &[StoredCommandId],
     )
     .fetch_one(conn)
     .await
@@ -103,7 +103,8 @@ pub(super) async fn lock_adopter(
 ) -> Result<Option<Adopter>, sqlx::Error> {
     sqlx::query_as!(
         Adopter,
-        r#"SELECT status AS "status: Parsed<AccountStatus>", email, "dateOfBirth" AS date_of_birth, gender,
+        r#"SELECT status AS "status: Parsed<AccountStatus>", email,
+                  "dateOfBirth" AS date_of_birth, gender,
                   "nationalityCountryCode" AS nationality, "approvalCount" AS approval_count,
                   coalesce("fabricUserId",
                            (SELECT u."fabricUserId" FROM "LedgerUser" u
@@ -137,7 +138,7 @@ pub(super) async fn open_creation(
 pub(super) async fn reserving_account(
     conn: &mut PgConnection,
     fabric_user_id: &str,
-    created_command_id: Option<&str>,
+    created_command_id: Option<&StoredCommandId>,
 ) -> Result<Option<ProfileId>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT coalesce((SELECT "profileId" FROM "FabricIdReservation"
@@ -145,7 +146,7 @@ pub(super) async fn reserving_account(
                            (SELECT "profileId" FROM "FabricIdReservation"
                             WHERE "commandId" = $2)) AS "claimant: ProfileId""#,
         fabric_user_id,
-        created_command_id,
+        created_command_id.map(StoredCommandId::as_str),
     )
     .fetch_one(conn)
     .await
@@ -157,7 +158,7 @@ pub(super) async fn reserve(
     conn: &mut PgConnection,
     fabric_user_id: &str,
     profile_id: &ProfileId,
-    command_id: &str,
+    command_id: &StoredCommandId,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
@@ -166,7 +167,7 @@ pub(super) async fn reserve(
            VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"#,
         fabric_user_id,
         profile_id.as_str(),
-        command_id,
+        command_id.as_str(),
         now,
     )
     .execute(conn)

@@ -13,7 +13,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use gx_auth::audit;
-use gx_db::{Named, PgConnection};
+use gx_db::{Named, PgConnection, StoredCommandId, TxId};
 use gx_model::UnknownName;
 use gx_outbox::tasks::{self, Task, TaskRow};
 use gx_serve::{Problem, ProblemKind};
@@ -82,11 +82,13 @@ pub struct DeadEvent {
     /// Number of the event's block.
     pub block_number: i64,
     /// Id of the event's transaction.
-    pub tx_id: String,
+    #[schema(value_type = String)]
+    pub tx_id: TxId,
     /// Index of the event in its transaction, from 0.
     pub event_index: i32,
     /// The command that caused the event.
-    pub command_id: String,
+    #[schema(value_type = String)]
+    pub command_id: StoredCommandId,
     /// Name of the event, or `null` if it cannot be read.
     #[schema(required)]
     pub event_name: Option<String>,

@@ -4,7 +4,7 @@
 use ::http::StatusCode;
 use axum::extract::State;
 use gx_auth::Administrator;
-use gx_model::ReasonCode;
+use gx_model::{CommandId, ReasonCode};
 use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, one_of};
 use gx_serve::{Json, Problem, Reply};
 use serde::Serialize;
@@ -65,7 +65,8 @@ impl FreezeRequest {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FreezeBody {
     /// Id of the command in the outbox.
-    command_id: String,
+    #[schema(value_type = String)]
+    command_id: CommandId,
 }
 
 /// Freezes a wallet. Transfers from it are refused from the next request on; the freeze is final
@@ -84,7 +85,7 @@ pub(crate) async fn freeze(
     Json(request): Json<FreezeRequest>,
 ) -> Result<Reply<FreezeBody>, Problem> {
     let command_id = send(&state, &who, &id, FreezeAction::Freeze, &request).await?;
-    Ok(Reply(StatusCode::ACCEPTED, FreezeBody { command_id: command_id.to_string() }))
+    Ok(Reply(StatusCode::ACCEPTED, FreezeBody { command_id }))
 }
 
 /// Unfreezes a wallet. Transfers are possible again once the ledger has confirmed it.
@@ -102,5 +103,5 @@ pub(crate) async fn unfreeze(
     Json(request): Json<FreezeRequest>,
 ) -> Result<Reply<FreezeBody>, Problem> {
     let command_id = send(&state, &who, &id, FreezeAction::Unfreeze, &request).await?;
-    Ok(Reply(StatusCode::ACCEPTED, FreezeBody { command_id: command_id.to_string() }))
+    Ok(Reply(StatusCode::ACCEPTED, FreezeBody { command_id }))
 }

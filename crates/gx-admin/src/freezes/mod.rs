@@ -10,7 +10,7 @@ mod store;
 mod tests;
 
 use gx_auth::{Administrator, audit, not_enqueued};
-use gx_db::ProfileId;
+use gx_db::{Parsed, ProfileId};
 use gx_model::{Command, CommandId, CommandKind, FabricUserId};
 use gx_outbox::enqueue::NewCommand;
 use gx_serve::{Problem, ProblemKind};
@@ -81,10 +81,10 @@ pub(crate) async fn send(
         Problem::new(&NOT_ON_LEDGER, "Lock the account instead; a lock does not need the ledger.")
     })?;
     let kind = action.kind();
-    if let (Some(pending), Some(id)) = (&current.pending_kind, &current.pending_id) {
+    if let (Some(pending), Some(Parsed(id))) = (&current.pending_kind, current.pending_id) {
         // A repeated request must not make a second command (OUT-07).
         if pending == kind.name() {
-            return id.parse().map_err(|why| Problem::internal(&why));
+            return Ok(id);
         }
         return Err(Problem::new(&FREEZE_IN_PROGRESS, format!("Wait until {pending} is settled.")));
     }

@@ -1,6 +1,7 @@
 //! SQL of freezes. Called by the parent module.
 
-use gx_db::{PgConnection, ProfileId};
+use gx_db::{Parsed, PgConnection, ProfileId};
+use gx_model::CommandId;
 
 /// Whether a person's wallet is frozen, and the freeze or unfreeze that is not settled.
 pub(super) struct FreezeState {
@@ -8,7 +9,7 @@ pub(super) struct FreezeState {
     pub(super) is_frozen: bool,
     /// Kind of the freeze or unfreeze that is not settled; `pending_id` is its command id.
     pub(super) pending_kind: Option<String>,
-    pub(super) pending_id: Option<String>,
+    pub(super) pending_id: Option<Parsed<CommandId>>,
 }
 
 /// Locks the account's row and returns its id, or `None` if there is no account.
@@ -32,7 +33,8 @@ pub(super) async fn freeze_state(
     sqlx::query_as!(
         FreezeState,
         r#"SELECT u."fabricUserId" AS fabric_user_id, u."isFrozen" AS is_frozen,
-                  pending.kind AS "pending_kind?", pending."commandId" AS "pending_id?"
+                  pending.kind AS "pending_kind?",
+                  pending."commandId" AS "pending_id?: Parsed<CommandId>"
            FROM "LedgerUser" u LEFT JOIN LATERAL (
                SELECT c.kind, c."commandId" FROM "OutboxCommand" c
                WHERE c."aggregateKey" = u."fabricUserId"

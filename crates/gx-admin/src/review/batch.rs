@@ -8,6 +8,7 @@
 use axum::extract::State;
 use gx_auth::Administrator;
 use gx_db::{PgConnection, ProfileId};
+use gx_model::CommandId;
 use gx_outbox::enqueue::adopted_grant_id;
 use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, text};
 use gx_serve::{Json, Problem, Reply};
@@ -88,7 +89,8 @@ struct ApprovedMember {
     fabric_user_id: String,
     /// CREATE_USER, then DISTRIBUTE_GENESIS. For a person that the ledger already has, only the
     /// grant, or nothing.
-    command_ids: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    command_ids: Vec<CommandId>,
 }
 
 /// The person was not approved, and nothing was changed.
@@ -133,7 +135,7 @@ impl From<ApprovalResult> for ApprovedMember {
     fn from(approved: ApprovalResult) -> Self {
         Self {
             fabric_user_id: approved.fabric_user_id.to_string(),
-            command_ids: approved.command_ids.iter().map(ToString::to_string).collect(),
+            command_ids: approved.command_ids,
         }
     }
 }
@@ -176,7 +178,7 @@ async fn approval_in_force(
     if gx_outbox::operator::command(&mut conn, command_ids[0]).await?.is_none() {
         return adopting_approval(&mut conn, profile_id, approval).await;
     }
-    let reserved = store::reserved_for(&mut conn, &command_ids[0].to_string()).await?;
+    let reserved = store::reserved_for(&mut conn, command_ids[0]).await?;
     let Some(reserved) = reserved else { return Ok(None) };
     let fabric_user_id = reserved.parse().map_err(|why| Problem::internal(&why))?;
     Ok(Some(ApprovalResult { fabric_user_id, command_ids: command_ids.to_vec() }))

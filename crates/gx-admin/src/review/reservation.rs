@@ -25,10 +25,9 @@ pub(crate) async fn reserve(
     now: OffsetDateTime,
     mut draw: impl FnMut() -> Result<FabricUserId, InvalidFabricUserId>,
 ) -> Result<FabricUserId, Problem> {
-    let command_id = command_id.to_string();
     for _ in 0..MAX_DRAWS {
         let id = draw().map_err(|why| Problem::internal(&why))?;
-        if store::reserve(conn, id.as_str(), profile_id, &command_id, now).await? {
+        if store::reserve(conn, id.as_str(), profile_id, command_id, now).await? {
             return Ok(id);
         }
         metrics::counter!("gx_fabric_id_collisions_total").increment(1);

@@ -1,7 +1,7 @@
 //! SQL of reviews and their decisions. Called by `batch`, `reservation` and the parent module.
 
 use gx_db::{AdminId, Parsed, PgConnection, ProfileId};
-use gx_model::{AccountStatus, DenialFinality, SubmissionStatus};
+use gx_model::{AccountStatus, CommandId, DenialFinality, SubmissionStatus};
 use time::{Date, OffsetDateTime};
 
 use super::Denial;
@@ -92,11 +92,11 @@ pub(crate) async fn number_in_force(
 /// Returns the Fabric User ID that is reserved for a CREATE_USER command, or `None` if none is.
 pub(crate) async fn reserved_for(
     conn: &mut PgConnection,
-    command_id: &str,
+    command_id: CommandId,
 ) -> Result<Option<String>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT "fabricUserId" FROM "FabricIdReservation" WHERE "commandId" = $1"#,
-        command_id,
+        command_id.to_string(),
     )
     .fetch_optional(conn)
     .await
@@ -107,7 +107,7 @@ pub(crate) async fn reserve(
     conn: &mut PgConnection,
     fabric_user_id: &str,
     profile_id: &ProfileId,
-    command_id: &str,
+    command_id: CommandId,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
@@ -119,7 +119,7 @@ pub(crate) async fn reserve(
            ON CONFLICT ("fabricUserId") DO NOTHING"#,
         fabric_user_id,
         profile_id.as_str(),
-        command_id,
+        command_id.to_string(),
         now,
     )
     .execute(conn)

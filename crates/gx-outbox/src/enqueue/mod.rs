@@ -62,7 +62,7 @@ pub async fn enqueue(
 ) -> Result<Enqueued, EnqueueError> {
     let aggregate_key = new.command.aggregate_key();
     let row = commands::NewRow {
-        command_id: new.command_id.to_string(),
+        command_id: new.command_id.into(),
         kind: new.command.kind().name(),
         payload: new.command.payload(),
         signer_role: signer_role(new.command),

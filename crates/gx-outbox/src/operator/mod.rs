@@ -3,7 +3,7 @@
 mod bulk;
 mod store;
 
-use gx_db::{Named, PgConnection, ProfileId};
+use gx_db::{Named, PgConnection, ProfileId, StoredCommandId, TxId};
 use gx_model::{AttemptState, CommandId, CommandKind, CommandStatus};
 use serde::Serialize;
 use serde_json::Value;
@@ -37,7 +37,7 @@ pub struct CommandRow {
     /// Its place in the order of the outbox.
     pub number: i64,
     /// Its id.
-    pub command_id: String,
+    pub command_id: StoredCommandId,
     /// Name of its kind.
     pub kind: String,
     /// The status of the command.
@@ -56,7 +56,7 @@ pub struct CommandRow {
     #[serde(with = "time::serde::rfc3339")]
     pub next_attempt_at: OffsetDateTime,
     /// Id of the transaction that carries it or carried it last.
-    pub tx_id: Option<String>,
+    pub tx_id: Option<TxId>,
     /// Number of the block that settled it.
     pub block_number: Option<i64>,
     /// How it ended, as the ledger recorded it.
@@ -80,7 +80,7 @@ pub struct CommandRow {
 #[serde(rename_all = "camelCase")]
 pub struct AttemptRow {
     /// Its transaction id.
-    pub tx_id: String,
+    pub tx_id: TxId,
     /// EXECUTE or CANCEL.
     pub purpose: String,
     /// The state of the attempt.
@@ -159,7 +159,7 @@ pub async fn command(
     conn: &mut PgConnection,
     id: CommandId,
 ) -> Result<Option<CommandRow>, sqlx::Error> {
-    store::get(conn, &id.to_string()).await
+    store::get(conn, id).await
 }
 
 /// Returns the attempts that carried a command, newest first, at most 100.
@@ -170,7 +170,7 @@ pub async fn attempts(
     conn: &mut PgConnection,
     id: CommandId,
 ) -> Result<Vec<AttemptRow>, sqlx::Error> {
-    store::attempts(conn, &id.to_string(), MAX_ATTEMPTS).await
+    store::attempts(conn, id, MAX_ATTEMPTS).await
 }
 
 /// Returns the commands that a filter selects, newest first, at most 1 000.
@@ -198,15 +198,14 @@ pub async fn retry(
     id: CommandId,
     now: OffsetDateTime,
 ) -> Result<CommandId, OperateError> {
-    let text = id.to_string();
-    if store::retry(conn, &text, now).await? {
+    if store::retry(conn, id, now).await? {
         return Ok(id);
     }
-    let new_id = CommandId::derive(&["retry", &text]);
+    let new_id = CommandId::derive(&["retry", &id.to_string()]);
     let why = serde_json::json!({ "to": "DISCARDED", "reason": format!("wanted again as {new_id}"),
                                   "by": "retry" });
     let kinds = REISSUED.map(|kind| kind.name().to_owned());
-    let reissued = store::reissue(conn, &text, &new_id.to_string(), &why, &kinds, now).await?;
+    let reissued = store::reissue(conn, id, new_id, &why, &kinds, now).await?;
     if let Some(aggregate_key) = reissued {
         release_held(conn, &[(aggregate_key, 0)], now).await?;
         return Ok(new_id);
@@ -236,13 +235,12 @@ pub async fn discard(
     by: &str,
     now: OffsetDateTime,
 ) -> Result<Discarded, OperateError> {
-    let text = id.to_string();
     let why = serde_json::json!({ "to": "DISCARDED", "reason": storable(reason), "by": by });
-    if let Some(aggregate_key) = store::discard_cancelled(conn, &text, &why, now).await? {
+    if let Some(aggregate_key) = store::discard_cancelled(conn, id, &why, now).await? {
         release_held(conn, &[(aggregate_key, 0)], now).await?;
         return Ok(Discarded::Now);
     }
-    if store::cancel(conn, &text, &why, now).await? {
+    if store::cancel(conn, id, &why, now).await? {
         return Ok(Discarded::OnceCancelled);
     }
     let row = command(conn, id).await?.ok_or(OperateError::Unknown(id))?;

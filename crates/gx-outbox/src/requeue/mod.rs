@@ -5,7 +5,7 @@
 mod bisect;
 mod suspicion;
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, StoredCommandId};
 use gx_model::CommandStatus;
 use rand::Rng;
 use serde_json::{Value, json};
@@ -75,12 +75,12 @@ pub enum ChargeResult {
 /// `sqlx::Error` if a statement fails.
 pub(crate) async fn requeue_failed(
     conn: &mut PgConnection,
-    ids: &[String],
+    ids: &[StoredCommandId],
     failed: FailedTry<'_>,
     policy: &RetryPolicy,
     rng: &mut impl Rng,
     now: OffsetDateTime,
-) -> Result<Vec<String>, sqlx::Error> {
+) -> Result<Vec<StoredCommandId>, sqlx::Error> {
     let message = storable(failed.message);
     let rows = commands::failing(conn, ids, failed.from_status).await?;
     let tags = match failed.blame {
@@ -131,13 +131,13 @@ pub(crate) async fn requeue_failed(
 /// `sqlx::Error` if a statement fails; nothing is charged then.
 pub async fn charge(
     conn: &mut PgConnection,
-    command_id: &str,
+    command_id: &StoredCommandId,
     proven_at: Option<i64>,
     policy: &RetryPolicy,
     now: OffsetDateTime,
 ) -> Result<ChargeResult, sqlx::Error> {
     let mut tx = sqlx::Connection::begin(conn).await?;
-    let ids = [command_id.to_owned()];
+    let ids = [command_id.clone()];
     let Some(row) = commands::failing(&mut tx, &ids, CommandStatus::Pending).await?.pop() else {
         return Ok(ChargeResult::NotPending);
     };
@@ -164,12 +164,12 @@ pub async fn charge(
 /// `sqlx::Error` if a statement fails; nothing is changed then.
 pub async fn undo_give_up(
     conn: &mut PgConnection,
-    command_id: &str,
+    command_id: &StoredCommandId,
     policy: &RetryPolicy,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
     let mut tx = sqlx::Connection::begin(conn).await?;
-    let ids = [command_id.to_owned()];
+    let ids = [command_id.clone()];
     let Some(row) = commands::failing(&mut tx, &ids, CommandStatus::Pending).await?.pop() else {
         return Ok(false);
     };
@@ -181,7 +181,10 @@ pub async fn undo_give_up(
     let (changes, from) = ([command.into_change()], CommandStatus::Pending);
     commands::requeue_failed(&mut tx, &changes, from, None, 0, now).await?;
     tx.commit().await?;
-    tracing::info!(command_id, "command {command_id} was given up and is tried again");
+    tracing::info!(
+        command_id = command_id.as_str(),
+        "command {command_id} was given up and is tried again"
+    );
     Ok(true)
 }
 
@@ -190,7 +193,7 @@ pub(crate) fn is_the_submitters(give_up: Option<&Value>) -> bool {
     give_up.is_some_and(|give_up| give_up["to"] == "DEAD" && give_up["by"] == SUBMITTER)
 }
 
-fn report(given_up: &[String], class: FailureClass, error: &str) {
+fn report(given_up: &[StoredCommandId], class: FailureClass, error: &str) {
     if !given_up.is_empty() {
         tracing::error!(commands = given_up.len(), command_ids = ?given_up, class = class.name(),
             error, "{} commands are given up; retry or discard them", given_up.len());
@@ -242,7 +245,7 @@ impl FailedCommand {
     fn suspect(&mut self, alone: Option<LoneFailure>) {
         self.suspicion.alone = alone;
         self.suspicion.times = self.suspicion.times.saturating_add(1);
-        self.change.together = Some(self.change.command_id.clone());
+        self.change.together = Some(self.change.command_id.to_string());
     }
 
     fn delay(

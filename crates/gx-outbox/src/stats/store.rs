@@ -17,7 +17,8 @@ pub(crate) struct CountRow {
 pub(crate) async fn count_unsettled(conn: &mut PgConnection) -> Result<Vec<CountRow>, sqlx::Error> {
     query_as!(
         CountRow,
-        r#"SELECT status AS "status!: Named<CommandStatus>", count(*) AS "count!", min("createdAt") AS "oldest!"
+        r#"SELECT status AS "status!: Named<CommandStatus>", count(*) AS "count!",
+                  min("createdAt") AS "oldest!"
            FROM "OutboxCommand"
            WHERE "settledAt" IS NULL
            GROUP BY status

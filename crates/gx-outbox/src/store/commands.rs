@@ -7,7 +7,7 @@
 //! commands that ever waited. The index of unsettled commands has the condition `"settledAt" IS
 //! NULL`; only the statements that want this index repeat it.
 
-use gx_db::{PgConnection, ProfileId};
+use gx_db::{PgConnection, ProfileId, StoredCommandId, TxId};
 use gx_model::CommandStatus;
 use serde_json::Value;
 use sqlx::{query, query_as, query_scalar};
@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 
 /// A command that is about to be added.
 pub(crate) struct NewRow<'a> {
-    pub(crate) command_id: String,
+    pub(crate) command_id: StoredCommandId,
     pub(crate) kind: &'static str,
     pub(crate) payload: Value,
     pub(crate) signer_role: &'static str,
@@ -29,7 +29,7 @@ pub(crate) struct NewRow<'a> {
 
 /// A command whose try failed.
 pub(crate) struct FailingRow {
-    pub(crate) command_id: String,
+    pub(crate) command_id: StoredCommandId,
     pub(crate) touches: Vec<String>,
     pub(crate) was_sent: bool,
     pub(crate) failures: Value,
@@ -41,7 +41,7 @@ pub(crate) struct FailingRow {
 
 /// The new values of a command after a failed try.
 pub(crate) struct Change {
-    pub(crate) command_id: String,
+    pub(crate) command_id: StoredCommandId,
     pub(crate) status: CommandStatus,
     pub(crate) failures: Value,
     pub(crate) suspicion: Option<Value>,
@@ -52,8 +52,8 @@ pub(crate) struct Change {
 
 /// A command that an envelope carries and that is not settled.
 pub(crate) struct CarriedRow {
-    pub(crate) tx_id: String,
-    pub(crate) command_id: String,
+    pub(crate) tx_id: TxId,
+    pub(crate) command_id: StoredCommandId,
     /// Number of commands in the envelope, with this one.
     pub(crate) beside: i32,
 }
@@ -88,7 +88,7 @@ pub(crate) async fn insert(
            SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'epoch', $11, $11
            WHERE NOT EXISTS (SELECT FROM "OutboxArchive" WHERE "commandId" = $1)
            ON CONFLICT ("commandId") DO NOTHING"#,
-        row.command_id,
+        row.command_id.as_str(),
         row.kind,
         row.payload,
         row.signer_role,
@@ -113,7 +113,7 @@ pub(crate) async fn is_same(
     query_scalar!(
         r#"SELECT EXISTS (SELECT FROM "OutboxHistory"
                           WHERE "commandId" = $1 AND kind = $2 AND payload = $3) AS "same!""#,
-        row.command_id,
+        row.command_id.as_str(),
         row.kind,
         row.payload,
     )
@@ -124,7 +124,7 @@ pub(crate) async fn is_same(
 /// Stores why the last try of some pending commands was not made.
 pub(crate) async fn note(
     conn: &mut PgConnection,
-    ids: &[String],
+    ids: &[StoredCommandId],
     why: &str,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
@@ -132,7 +132,7 @@ pub(crate) async fn note(
         r#"UPDATE "OutboxCommand" c SET "lastError" = $2, "updatedAt" = $3
            FROM unnest($1::text[]) AS named (id)
            WHERE c."commandId" = named.id AND c.status = 'PENDING'"#,
-        ids,
+        ids as &[StoredCommandId],
         why,
         now,
     )
@@ -146,9 +146,9 @@ pub(crate) async fn note(
 /// the number is lower than that of `ids`, the caller rolls the whole envelope back.
 pub(crate) async fn submit(
     conn: &mut PgConnection,
-    ids: &[String],
+    ids: &[StoredCommandId],
     after: &[i64],
-    tx_id: &str,
+    tx_id: &TxId,
     now: OffsetDateTime,
 ) -> Result<usize, sqlx::Error> {
     let done = query!(
@@ -161,9 +161,9 @@ pub(crate) async fn submit(
                   WHERE h."aggregateKey" = c."aggregateKey" AND h.number > named.after
                     AND h.number < c.number AND h."settledAt" IS NULL
                   LIMIT 1) IS NULL"#,
-        ids,
+        ids as &[StoredCommandId],
         after,
-        tx_id,
+        tx_id.as_str(),
         now,
     )
     .execute(conn)
@@ -174,7 +174,7 @@ pub(crate) async fn submit(
 /// Locks the commands whose try failed and returns them, ordered by number.
 pub(crate) async fn failing(
     conn: &mut PgConnection,
-    ids: &[String],
+    ids: &[StoredCommandId],
     from_status: CommandStatus,
 ) -> Result<Vec<FailingRow>, sqlx::Error> {
     query_as!(
@@ -186,7 +186,7 @@ pub(crate) async fn failing(
            JOIN "OutboxCommand" c ON c."commandId" = named.id AND c.status = $2
            ORDER BY number
            FOR UPDATE OF c"#,
-        ids,
+        ids as &[StoredCommandId],
         from_status.name(),
     )
     .fetch_all(conn)

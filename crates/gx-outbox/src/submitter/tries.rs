@@ -6,7 +6,7 @@
 //! still there when its lanes are leased again belongs to a try that was interrupted. A process
 //! that keeps running withdraws its own tries after the database failed.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, StoredCommandId};
 use gx_model::CommandStatus;
 use rand::Rng;
 use time::OffsetDateTime;
@@ -23,7 +23,7 @@ use crate::store::commands;
 pub struct Try {
     number: i64,
     pub(crate) lanes: Vec<i16>,
-    remaining: Vec<String>,
+    remaining: Vec<StoredCommandId>,
 }
 
 /// Counts a try of a batch and returns it. Call this before the batch is endorsed.
@@ -48,7 +48,7 @@ pub async fn start_try(
 pub async fn withdraw_try(
     conn: &mut PgConnection,
     tried: &mut Try,
-    ids: &[String],
+    ids: &[StoredCommandId],
     why: Option<&str>,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
@@ -84,7 +84,7 @@ pub struct TryFailure<'a> {
 pub async fn fail_try(
     conn: &mut PgConnection,
     tried: &mut Try,
-    ids: &[String],
+    ids: &[StoredCommandId],
     failure: TryFailure<'_>,
     policy: &RetryPolicy,
     rng: &mut impl Rng,
@@ -167,8 +167,8 @@ impl Try {
     }
 
     /// Returns the commands that remain after these have ended.
-    pub(crate) fn without(&self, ids: &[String]) -> Vec<String> {
-        let ended: std::collections::HashSet<&String> = ids.iter().collect();
+    pub(crate) fn without(&self, ids: &[StoredCommandId]) -> Vec<StoredCommandId> {
+        let ended: std::collections::HashSet<&StoredCommandId> = ids.iter().collect();
         self.remaining.iter().filter(|id| !ended.contains(id)).cloned().collect()
     }
 
@@ -177,7 +177,7 @@ impl Try {
     pub(crate) async fn end_in(
         &self,
         conn: &mut PgConnection,
-        remaining: &[String],
+        remaining: &[StoredCommandId],
     ) -> Result<bool, sqlx::Error> {
         match remaining {
             [] => tries::delete(conn, self.number).await,
@@ -186,7 +186,7 @@ impl Try {
     }
 
     /// Takes over what [`Try::end_in`] wrote, after its transaction has committed.
-    pub(crate) fn ended(&mut self, remaining: Vec<String>) {
+    pub(crate) fn ended(&mut self, remaining: Vec<StoredCommandId>) {
         self.remaining = remaining;
     }
 }

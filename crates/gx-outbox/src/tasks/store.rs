@@ -80,7 +80,8 @@ pub(crate) async fn count_attempt(
              AND state = 'WAITING'
            RETURNING "taskId" AS task_id, channel, kind, arguments,
                      "requestedBy" AS requested_by, "requestedAt" AS requested_at,
-                     state AS "state: Named<TaskState>", attempts, progress, report, "finishedAt" AS finished_at"#,
+                     state AS "state: Named<TaskState>", attempts, progress, report,
+                     "finishedAt" AS finished_at"#,
         channel,
         kinds,
     )

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use gx_db::{PgConnection, ProfileId};
+use gx_db::{PgConnection, ProfileId, StoredCommandId};
 use gx_model::{EntryOutcome, FabricUserId};
 use gx_outbox::enqueue::{EnqueueError, enqueue_adopted_grant};
 use gx_outbox::projector::{BlockResults, Settled, note_created};
@@ -32,9 +32,9 @@ pub(crate) async fn find_effective(
     if ids.is_empty() {
         return Ok(());
     }
-    let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let texts: Vec<StoredCommandId> = ids.iter().map(|id| (*id).into()).collect();
     let created = store::created_by(conn, &texts).await?;
-    let created: BTreeSet<String> = created.into_iter().map(|one| one.command_id).collect();
+    let created: BTreeSet<_> = created.into_iter().map(|one| one.command_id).collect();
     let effective = ids.into_iter().zip(&texts).filter(|(_, text)| created.contains(*text));
     results.took_effect.extend(effective.map(|(id, _)| id));
     Ok(())
@@ -49,7 +49,7 @@ pub(crate) async fn after_settlement(
 ) -> Result<(), sqlx::Error> {
     let created = &settled.users_created;
     if !created.is_empty() {
-        let command_ids: Vec<&str> = created.iter().map(|one| one.command_id.as_str()).collect();
+        let command_ids: Vec<_> = created.iter().map(|one| &one.command_id).collect();
         let requested_ids: Vec<&str> =
             created.iter().map(|one| one.requested_id.as_str()).collect();
         let profiles: Vec<Option<&ProfileId>> =

@@ -50,7 +50,7 @@ async fn archived_commands_are_still_known() {
     let row = gx_outbox::operator::command(&mut conn, id).await.unwrap().unwrap();
     assert_eq!(row.status, CommandStatus::Committed);
     let listed = gx_outbox::operator::list(&mut conn, &Default::default(), 10).await.unwrap();
-    let listed: Vec<_> = listed.iter().map(|row| row.command_id.clone()).collect();
+    let listed: Vec<_> = listed.iter().map(|row| row.command_id.to_string()).collect();
     assert_eq!(listed, [waiting.to_string(), id.to_string()]);
     let envelopes = gx_outbox::operator::attempts(&mut conn, id).await.unwrap();
     assert_eq!(envelopes[0].state, AttemptState::Valid);

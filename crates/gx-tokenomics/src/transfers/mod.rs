@@ -131,7 +131,7 @@ async fn enqueue(
 ) -> Result<Reply<AcceptedBody>, Problem> {
     let status = store::lock_payer(conn, &person.profile_id).await?;
     // The answer to the key is deleted after 24 hours, its command never.
-    if let Some(row) = store::transfer(conn, &command_id.to_string()).await? {
+    if let Some(row) = store::transfer(conn, command_id).await? {
         return repeated_answer(order, &row, command_id);
     }
     state.base.require_running(conn).await?;
@@ -158,7 +158,7 @@ async fn enqueue(
     };
     gx_outbox::enqueue::enqueue(conn, new, state.base.clock.now()).await.map_err(not_enqueued)?;
     if let Some(remark) = &order.remark {
-        store::add_remark(conn, &command_id.to_string(), remark).await?;
+        store::add_remark(conn, command_id, remark).await?;
     }
     Ok(accepted(command_id, TransferState::Pending))
 }
@@ -190,7 +190,7 @@ pub(crate) async fn progress(
     command_id: CommandId,
 ) -> Result<TransferProgress, Problem> {
     let mut conn = state.base.connection().await?;
-    let row = store::transfer(&mut conn, &command_id.to_string()).await?;
+    let row = store::transfer(&mut conn, command_id).await?;
     let row =
         row.ok_or_else(|| Problem::new(&NO_TRANSFER, "Take the id from the answer to the order."))?;
     if row.profile_id.as_ref() != Some(&person.profile_id) {

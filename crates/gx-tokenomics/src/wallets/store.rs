@@ -1,6 +1,6 @@
 //! SQL of wallets. Called by the parent module and its routes.
 
-use gx_db::{PgConnection, ProfileId};
+use gx_db::{PgConnection, ProfileId, TxId};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -20,7 +20,7 @@ pub(crate) struct WalletRow {
 /// One movement in a wallet's history.
 pub(crate) struct TransactionRow {
     pub(crate) id: String,
-    pub(crate) on_chain_tx_id: String,
+    pub(crate) on_chain_tx_id: TxId,
     pub(crate) event_index: i32,
     pub(crate) block_number: i64,
     pub(crate) kind: String,

@@ -6,7 +6,7 @@ mod store;
 
 use std::collections::{BTreeMap, HashSet};
 
-use gx_db::{PgConnection, ProfileId};
+use gx_db::{PgConnection, ProfileId, StoredCommandId};
 use gx_model::{CommandId, CommandStatus, EntryOutcome, Prerequisite, RejectionCode};
 use rand::Rng;
 use serde_json::Value;
@@ -84,7 +84,7 @@ pub struct Settled {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserCreated {
     /// The command id.
-    pub command_id: String,
+    pub command_id: StoredCommandId,
     /// The account for which the person was created.
     pub profile_id: Option<ProfileId>,
     /// The Fabric User ID that the command asked for, which is also its aggregate key. The ledger
@@ -96,7 +96,7 @@ pub struct UserCreated {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserNotCreated {
     /// The command id.
-    pub command_id: String,
+    pub command_id: StoredCommandId,
     /// The account that has no person now.
     pub profile_id: Option<ProfileId>,
 }
@@ -168,7 +168,7 @@ impl<'a> Group<'a> {
     fn add(&mut self, result: &CommandResult<'a>, took_effect: &HashSet<CommandId>) {
         self.commands.insert(result.command_id);
         let (outcome, decided_in) = first(result);
-        let command_id = result.command_id.to_string();
+        let command_id = result.command_id.into();
         let status = match outcome {
             EntryOutcome::Deferred { prerequisite } => {
                 let prerequisite = to_json(prerequisite);
@@ -281,7 +281,7 @@ async fn refuse_successors(
 /// `sqlx::Error` if a statement fails.
 pub async fn note_created(
     conn: &mut PgConnection,
-    command_id: &str,
+    command_id: &StoredCommandId,
     fabric_user_id: &str,
 ) -> Result<(), sqlx::Error> {
     store::note_created(conn, command_id, fabric_user_id).await
@@ -305,7 +305,7 @@ async fn settle_envelopes(
     let tx_ids: Vec<&str> = envelopes.iter().map(|one| one.tx_id).collect();
     let mut unnamed: BTreeMap<String, Vec<commands::CarriedRow>> = BTreeMap::new();
     for row in commands::submitted_in(conn, &tx_ids).await? {
-        unnamed.entry(row.tx_id.clone()).or_default().push(row);
+        unnamed.entry(row.tx_id.to_string()).or_default().push(row);
     }
     for EnvelopeResult { tx_id, block_number, invalid } in envelopes {
         let Some(rows) = unnamed.remove(*tx_id) else { continue };
@@ -324,7 +324,7 @@ async fn settle_envelopes(
         let is_single = rows.iter().all(|row| row.beside == 1);
         let block = Some(*block_number);
         let blame = if is_single { Blame::LoneCommand { block } } else { Blame::Nobody };
-        let ids: Vec<String> = rows.into_iter().map(|row| row.command_id).collect();
+        let ids: Vec<_> = rows.into_iter().map(|row| row.command_id).collect();
         let from_status = CommandStatus::Submitted;
         let failed = FailedTry { class, message: &message, from_status, blame };
         requeue_failed(conn, &ids, failed, policy, rng, now).await?;

@@ -1,6 +1,6 @@
 //! SQL that ends commands or blocks them, for the parent module.
 
-use gx_db::{Parsed, PgConnection, ProfileId};
+use gx_db::{Parsed, PgConnection, ProfileId, StoredCommandId};
 use gx_model::{AttemptState, CommandStatus};
 use serde_json::Value;
 use sqlx::{query, query_as};
@@ -10,7 +10,7 @@ use super::EnvelopeResult;
 
 /// A command that ends.
 pub(crate) struct Ended<'a> {
-    pub(crate) command_id: String,
+    pub(crate) command_id: StoredCommandId,
     pub(crate) status: CommandStatus,
     /// Id of the transaction that decided its outcome.
     pub(crate) decided_in: &'a str,
@@ -20,14 +20,14 @@ pub(crate) struct Ended<'a> {
 
 /// A command whose prerequisite is missing.
 pub(crate) struct Deferred<'a> {
-    pub(crate) command_id: String,
+    pub(crate) command_id: StoredCommandId,
     pub(crate) prerequisite: Value,
     pub(crate) tx_id: &'a str,
 }
 
 /// A command that was just settled.
 pub(crate) struct SettledRow {
-    pub(crate) command_id: String,
+    pub(crate) command_id: StoredCommandId,
     pub(crate) number: i64,
     pub(crate) kind: String,
     pub(crate) status: CommandStatus,
@@ -91,14 +91,14 @@ pub(crate) async fn settle(
 /// Stores in the outcome of a settled command which person it created.
 pub(crate) async fn note_created(
     conn: &mut PgConnection,
-    command_id: &str,
+    command_id: &StoredCommandId,
     fabric_user_id: &str,
 ) -> Result<(), sqlx::Error> {
     query!(
         r#"UPDATE "OutboxCommand"
            SET outcome = outcome || jsonb_build_object('fabricUserId', $2::text)
            WHERE "commandId" = $1"#,
-        command_id,
+        command_id.as_str(),
         fabric_user_id,
     )
     .execute(conn)

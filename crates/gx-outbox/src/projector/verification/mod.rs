@@ -4,7 +4,7 @@
 
 mod store;
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, StoredCommandId};
 use gx_model::{CommandKind, CommandStatus};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -16,7 +16,7 @@ use crate::held::release_held;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unverified {
     /// The command id.
-    pub command_id: String,
+    pub command_id: StoredCommandId,
     /// Name of its kind.
     pub kind: String,
     /// Its payload.
@@ -52,7 +52,7 @@ pub async fn unverified(
 /// `sqlx::Error` if a statement fails.
 pub async fn verified(
     conn: &mut PgConnection,
-    command_id: &str,
+    command_id: &StoredCommandId,
     unmet: Option<&str>,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {

@@ -1,6 +1,6 @@
 //! SQL of commands whose declared result must be checked on the ledger, for the parent module.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, StoredCommandId};
 use gx_model::CommandStatus;
 use sqlx::{query_as, query_scalar};
 use time::OffsetDateTime;
@@ -27,7 +27,7 @@ pub(crate) async fn waiting(
 /// Ends such a command. Returns its aggregate key, or `None` if it was ended before.
 pub(crate) async fn end(
     conn: &mut PgConnection,
-    command_id: &str,
+    command_id: &StoredCommandId,
     status: CommandStatus,
     unmet: Option<&str>,
     now: OffsetDateTime,
@@ -38,7 +38,7 @@ pub(crate) async fn end(
                "updatedAt" = $4
            WHERE "commandId" = $1 AND status = 'SUBMITTED' AND outcome IS NOT NULL
            RETURNING "aggregateKey""#,
-        command_id,
+        command_id.as_str(),
         status.name(),
         unmet,
         now,

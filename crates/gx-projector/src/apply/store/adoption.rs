@@ -4,7 +4,7 @@
 //! reserved another id for the command that created the person. A rebuild uses the same rule.
 //! Called by `apply::adoption`, `operate::adoption` and the rebuild.
 
-use gx_db::{Named, PgConnection, ProfileId};
+use gx_db::{Named, PgConnection, ProfileId, StoredCommandId};
 use gx_model::AccountStatus;
 use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
@@ -19,7 +19,7 @@ pub(crate) struct OwnershipClaim {
 /// A person that a command created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Creation {
-    pub(crate) command_id: String,
+    pub(crate) command_id: StoredCommandId,
     /// `None` if a dead letter does not contain the id.
     pub(crate) fabric_user_id: Option<String>,
 }
@@ -41,7 +41,7 @@ pub(crate) struct AdoptionState {
 /// A person that another account owns is left out.
 pub(crate) async fn created_by(
     conn: &mut PgConnection,
-    command_ids: &[String],
+    command_ids: &[StoredCommandId],
 ) -> Result<Vec<Creation>, sqlx::Error> {
     query_as!(
         Creation,
@@ -55,7 +55,7 @@ pub(crate) async fn created_by(
            LEFT JOIN "LedgerUser" u ON u."fabricUserId" = made.id
            LEFT JOIN "OutboxCommand" c ON c."commandId" = made."commandId"
            WHERE u."profileId" IS NULL OR u."profileId" = c."profileId""#,
-        command_ids,
+        command_ids as &[StoredCommandId],
     )
     .fetch_all(conn)
     .await
@@ -64,17 +64,17 @@ pub(crate) async fn created_by(
 /// Returns those of some commands whose account does not own the person that the command asked for.
 pub(crate) async fn not_owned(
     conn: &mut PgConnection,
-    command_ids: &[&str],
+    command_ids: &[&StoredCommandId],
     wanted: &[&str],
     profile_ids: &[Option<&ProfileId>],
-) -> Result<Vec<String>, sqlx::Error> {
+) -> Result<Vec<StoredCommandId>, sqlx::Error> {
     query_scalar!(
-        r#"SELECT new."commandId" AS "command_id!"
+        r#"SELECT new."commandId" AS "command_id!: StoredCommandId"
            FROM unnest($1::text[], $2::text[], $3::text[]) AS new ("commandId", id, "profileId")
            WHERE NOT EXISTS (SELECT FROM "LedgerUser" u
                              WHERE u."fabricUserId" = new.id
                                AND u."profileId" = new."profileId")"#,
-        command_ids as &[&str],
+        command_ids as &[&StoredCommandId],
         wanted as &[&str],
         profile_ids as &[Option<&ProfileId>],
     )

@@ -1,7 +1,7 @@
 //! SQL of people: their rows in `LedgerUser`, grants, wallets, and the projector's columns in
 //! `UserProfile`. Called by `row_plan`, `new_people` and `block`.
 
-use gx_db::{PgConnection, ProfileId};
+use gx_db::{PgConnection, ProfileId, StoredCommandId};
 use sqlx::{query, query_scalar};
 use time::OffsetDateTime;
 
@@ -288,7 +288,7 @@ pub(crate) async fn create_wallets(
 pub(crate) async fn return_to_review(
     conn: &mut PgConnection,
     profile_id: Option<&ProfileId>,
-    command_id: &str,
+    command_id: &StoredCommandId,
     now: OffsetDateTime,
 ) -> Result<u64, sqlx::Error> {
     let done = query!(
@@ -301,7 +301,7 @@ pub(crate) async fn return_to_review(
                                              WHERE "commandId" = $2))
              AND "onchainStatus" = 'PENDING'"#,
         profile_id.map(ProfileId::as_str),
-        command_id,
+        command_id.as_str(),
         now,
     )
     .execute(conn)
