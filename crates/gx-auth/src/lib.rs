@@ -31,7 +31,7 @@ pub use foundation::{
 };
 pub use hashing::{Hasher, HashingSettings, InvalidHashParameters, PasswordComparison};
 pub use password::{GivenPassword, NewPassword, PasswordOwner, PasswordRefusal};
-pub use realm::Realm;
+pub use realm::{Realm, Subject};
 pub use role::AdminRole;
 pub use row_queues::RowQueueTicket;
 pub use session_routes::{Credentials, INVALID_CREDENTIALS, refresh_route};

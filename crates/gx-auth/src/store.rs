@@ -1,15 +1,16 @@
 //! SQL of sessions, for [`crate::sessions`] and [`crate::authorization`].
 
-use gx_db::PgConnection;
+use gx_db::{AdminId, Parsed, PgConnection, ProfileId, SessionId};
+use gx_model::{AccountStatus, DenialFinality};
 use sqlx::postgres::PgQueryResult;
 use time::OffsetDateTime;
 
-use crate::realm::Realm;
+use crate::realm::{Realm, Subject};
 
 /// A session to be inserted.
 pub(crate) struct NewSession<'a> {
-    pub(crate) session_id: &'a str,
-    pub(crate) subject: &'a str,
+    pub(crate) session_id: &'a SessionId,
+    pub(crate) subject: &'a Subject,
     pub(crate) refresh_hash: &'a [u8],
     pub(crate) refresh_id: &'a str,
     pub(crate) now: OffsetDateTime,
@@ -32,8 +33,8 @@ pub(crate) struct SessionRow {
 pub(crate) struct PersonRow {
     pub(crate) expires_at: OffsetDateTime,
     pub(crate) is_revoked: bool,
-    pub(crate) status: String,
-    pub(crate) denial_finality: Option<String>,
+    pub(crate) status: AccountStatus,
+    pub(crate) denial_finality: Option<Parsed<DenialFinality>>,
     pub(crate) is_locked: bool,
     pub(crate) is_deleted: bool,
 }
@@ -48,17 +49,16 @@ pub(crate) struct AdministratorRow {
 
 pub(crate) async fn insert_session(
     conn: &mut PgConnection,
-    realm: Realm,
     new: &NewSession<'_>,
 ) -> Result<PgQueryResult, sqlx::Error> {
-    match realm {
-        Realm::User => {
+    match new.subject {
+        Subject::User(profile_id) => {
             sqlx::query!(
                 r#"INSERT INTO "UserSession" ("sessionId", "profileId", "refreshHash", "refreshId",
                "rotatedAt", "createdAt", "lastUsedAt", "expiresAt", "userAgent", "clientAddress")
            VALUES ($1, $2, $3, $4, $5, $5, $5, $6, $7, $8)"#,
-                new.session_id,
-                new.subject,
+                new.session_id.as_str(),
+                profile_id.as_str(),
                 new.refresh_hash,
                 new.refresh_id,
                 new.now,
@@ -69,13 +69,13 @@ pub(crate) async fn insert_session(
             .execute(conn)
             .await
         }
-        Realm::Admin => {
+        Subject::Admin(admin_id) => {
             sqlx::query!(
                 r#"INSERT INTO "AdminSession" ("sessionId", "adminId", "refreshHash", "refreshId",
                "rotatedAt", "createdAt", "lastUsedAt", "expiresAt", "userAgent", "clientAddress")
            VALUES ($1, $2, $3, $4, $5, $5, $5, $6, $7, $8)"#,
-                new.session_id,
-                new.subject,
+                new.session_id.as_str(),
+                admin_id.as_str(),
                 new.refresh_hash,
                 new.refresh_id,
                 new.now,
@@ -92,33 +92,32 @@ pub(crate) async fn insert_session(
 /// Locks a session of a subject and returns it, or `None` if there is no such session.
 pub(crate) async fn lock_session(
     conn: &mut PgConnection,
-    realm: Realm,
-    session_id: &str,
-    subject: &str,
+    session_id: &SessionId,
+    subject: &Subject,
 ) -> Result<Option<SessionRow>, sqlx::Error> {
-    match realm {
-        Realm::User => {
+    match subject {
+        Subject::User(profile_id) => {
             sqlx::query_as!(
                 SessionRow,
                 r#"SELECT "refreshHash" AS refresh_hash, "refreshId" AS refresh_id,
                   "rotatedAt" AS rotated_at, "previousRefreshHash" AS previous_refresh_hash,
                   "expiresAt" AS expires_at, "revokedAt" IS NOT NULL AS "is_revoked!"
            FROM "UserSession" WHERE "sessionId" = $1 AND "profileId" = $2 FOR UPDATE"#,
-                session_id,
-                subject
+                session_id.as_str(),
+                profile_id.as_str()
             )
             .fetch_optional(conn)
             .await
         }
-        Realm::Admin => {
+        Subject::Admin(admin_id) => {
             sqlx::query_as!(
                 SessionRow,
                 r#"SELECT "refreshHash" AS refresh_hash, "refreshId" AS refresh_id,
                   "rotatedAt" AS rotated_at, "previousRefreshHash" AS previous_refresh_hash,
                   "expiresAt" AS expires_at, "revokedAt" IS NOT NULL AS "is_revoked!"
            FROM "AdminSession" WHERE "sessionId" = $1 AND "adminId" = $2 FOR UPDATE"#,
-                session_id,
-                subject
+                session_id.as_str(),
+                admin_id.as_str()
             )
             .fetch_optional(conn)
             .await
@@ -130,7 +129,7 @@ pub(crate) async fn lock_session(
 pub(crate) async fn rotate_session(
     conn: &mut PgConnection,
     realm: Realm,
-    session_id: &str,
+    session_id: &SessionId,
     refresh_hash: &[u8],
     refresh_id: &str,
     now: OffsetDateTime,
@@ -140,7 +139,7 @@ pub(crate) async fn rotate_session(
             r#"UPDATE "UserSession" SET "previousRefreshHash" = "refreshHash", "refreshHash" = $2,
                "refreshId" = $3, "rotatedAt" = $4, "lastUsedAt" = $4
            WHERE "sessionId" = $1"#,
-            session_id,
+            session_id.as_str(),
             refresh_hash,
             refresh_id,
             now
@@ -151,7 +150,7 @@ pub(crate) async fn rotate_session(
             r#"UPDATE "AdminSession" SET "previousRefreshHash" = "refreshHash", "refreshHash" = $2,
                "refreshId" = $3, "rotatedAt" = $4, "lastUsedAt" = $4
            WHERE "sessionId" = $1"#,
-            session_id,
+            session_id.as_str(),
             refresh_hash,
             refresh_id,
             now
@@ -164,19 +163,19 @@ pub(crate) async fn rotate_session(
 /// Ends one session of a subject, or all of them, and returns their number.
 pub(crate) async fn revoke_sessions(
     conn: &mut PgConnection,
-    realm: Realm,
-    subject: &str,
-    session_id: Option<&str>,
+    subject: &Subject,
+    session_id: Option<&SessionId>,
     because: &str,
     now: OffsetDateTime,
 ) -> Result<u64, sqlx::Error> {
-    let done = match realm {
-        Realm::User => {
+    let session_id = session_id.map(SessionId::as_str);
+    let done = match subject {
+        Subject::User(profile_id) => {
             sqlx::query!(
                 r#"UPDATE "UserSession" SET "revokedAt" = $4, "revokedBecause" = $3
            WHERE "profileId" = $1 AND "revokedAt" IS NULL
              AND ($2::text IS NULL OR "sessionId" = $2)"#,
-                subject,
+                profile_id.as_str(),
                 session_id,
                 because,
                 now
@@ -184,12 +183,12 @@ pub(crate) async fn revoke_sessions(
             .execute(conn)
             .await
         }
-        Realm::Admin => {
+        Subject::Admin(admin_id) => {
             sqlx::query!(
                 r#"UPDATE "AdminSession" SET "revokedAt" = $4, "revokedBecause" = $3
            WHERE "adminId" = $1 AND "revokedAt" IS NULL
              AND ($2::text IS NULL OR "sessionId" = $2)"#,
-                subject,
+                admin_id.as_str(),
                 session_id,
                 because,
                 now
@@ -204,18 +203,20 @@ pub(crate) async fn revoke_sessions(
 /// Returns a session of a person with the account, or `None` if there is no such session.
 pub(crate) async fn person(
     conn: &mut PgConnection,
-    session_id: &str,
-    profile_id: &str,
+    session_id: &SessionId,
+    profile_id: &ProfileId,
 ) -> Result<Option<PersonRow>, sqlx::Error> {
     sqlx::query_as!(
         PersonRow,
         r#"SELECT s."expiresAt" AS expires_at, s."revokedAt" IS NOT NULL AS "is_revoked!",
-                  p.status, p."denialFinality" AS denial_finality, p."isLocked" AS is_locked,
+                  p.status AS "status: Parsed<AccountStatus>",
+                  p."denialFinality" AS "denial_finality: Parsed<DenialFinality>",
+                  p."isLocked" AS is_locked,
                   p."deletedAt" IS NOT NULL AS "is_deleted!"
            FROM "UserSession" s JOIN "UserProfile" p ON p."profileId" = s."profileId"
            WHERE s."sessionId" = $1 AND s."profileId" = $2"#,
-        session_id,
-        profile_id,
+        session_id.as_str(),
+        profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await
@@ -224,8 +225,8 @@ pub(crate) async fn person(
 /// Returns a session of an administrator with the account, or `None` if there is no such session.
 pub(crate) async fn administrator(
     conn: &mut PgConnection,
-    session_id: &str,
-    admin_id: &str,
+    session_id: &SessionId,
+    admin_id: &AdminId,
 ) -> Result<Option<AdministratorRow>, sqlx::Error> {
     sqlx::query_as!(
         AdministratorRow,
@@ -233,8 +234,8 @@ pub(crate) async fn administrator(
                   a.role, a."isLocked" AS is_locked
            FROM "AdminSession" s JOIN "AdminUser" a ON a."adminId" = s."adminId"
            WHERE s."sessionId" = $1 AND s."adminId" = $2"#,
-        session_id,
-        admin_id,
+        session_id.as_str(),
+        admin_id.as_str(),
     )
     .fetch_optional(conn)
     .await

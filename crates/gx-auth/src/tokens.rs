@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use gx_db::SessionId;
 use gx_model::Clock;
 use gx_serve::settings::duration;
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
@@ -136,7 +137,7 @@ pub struct Claims {
     /// Id of the token.
     pub jti: String,
     /// The session behind it.
-    pub sid: String,
+    pub sid: SessionId,
     /// Tenant.
     pub tenant: String,
     /// The administrator's role when the token was issued. The current role is in the database.
@@ -307,7 +308,7 @@ impl Tokens {
             nbf: issued,
             iat: issued,
             jti: of.token_id,
-            sid: of.session_id.to_owned(),
+            sid: of.session_id.clone(),
             tenant: "default".to_owned(),
             role: of.role.map(str::to_owned),
         }
@@ -317,7 +318,7 @@ impl Tokens {
 /// Content of [`Claims`].
 pub(crate) struct ClaimsContent<'a> {
     pub(crate) subject: &'a str,
-    pub(crate) session_id: &'a str,
+    pub(crate) session_id: &'a SessionId,
     pub(crate) audience: Audience,
     pub(crate) role: Option<&'a str>,
     pub(crate) token_id: String,

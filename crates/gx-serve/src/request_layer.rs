@@ -8,6 +8,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
+use gx_db::{AdminId, ProfileId};
 use gx_model::Clock;
 use http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -120,10 +121,10 @@ pub(crate) async fn around(layer: RequestLayer, mut request: Request, next: Next
 /// response.
 #[derive(Clone, Debug)]
 pub enum LoggedActor {
-    /// A person, by `profileId`.
-    Person(String),
-    /// An administrator, by `adminId`.
-    Admin(String),
+    /// A person.
+    Person(ProfileId),
+    /// An administrator.
+    Admin(AdminId),
 }
 
 /// Returns the method for metrics and logs, or `other`: clients can send any number of method

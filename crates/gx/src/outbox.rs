@@ -4,7 +4,7 @@
 use clap::{Args, Subcommand};
 use gx_admin::{AuditedDecision, BulkAction, BulkReport};
 use gx_auth::audit::Actor;
-use gx_db::DatabaseSettings;
+use gx_db::{DatabaseSettings, ProfileId};
 use gx_model::{Clock, CommandId, CommandKind, CommandStatus};
 use gx_outbox::failure::FailureClass;
 use gx_outbox::operator::{BulkFilter, CommandFilter, Discarded, OperateError};
@@ -40,7 +40,7 @@ pub(crate) struct List {
     kind: Option<CommandKind>,
     /// Only commands that concern the person with this profileId
     #[arg(long)]
-    person: Option<String>,
+    person: Option<ProfileId>,
     /// Only commands of this aggregate: a Fabric User ID, treasury_CC, SYSTEM or SYSTEM_PAUSE
     #[arg(long)]
     aggregate: Option<String>,
@@ -139,7 +139,7 @@ async fn list(which: List, format: Format) -> Result<(), CliError> {
     let filter = CommandFilter {
         status: which.status,
         kind: which.kind,
-        profile_id: which.person.as_deref(),
+        profile_id: which.person.as_ref(),
         aggregate_key: which.aggregate.as_deref(),
         below: which.below,
     };

@@ -6,9 +6,9 @@ mod store;
 
 use gx_auth::{
     AdminRole, Administrator, Email, GivenEmail, Hasher, INVALID_CREDENTIALS, NewPassword,
-    PasswordOwner, PasswordRefusal, Realm, TokenPair, audit,
+    PasswordOwner, PasswordRefusal, Subject, TokenPair, audit,
 };
-use gx_db::PgConnection;
+use gx_db::{AdminId, PgConnection};
 use gx_serve::fields::FieldError;
 use gx_serve::{Client, Entropy, Problem};
 use secrecy::SecretString;
@@ -72,12 +72,12 @@ pub async fn create_administrator(
     new: &NewAdministrator,
     by: &str,
     now: OffsetDateTime,
-) -> Result<String, CreateError> {
+) -> Result<AdminId, CreateError> {
     let email = Email::parse(&new.email).map_err(CreateError::Email)?.as_str().to_owned();
     let subject = PasswordOwner { names: &[&new.display_name], email: &email };
     new.password.check(subject).map_err(CreateError::Password)?;
     let hash = hasher.hash(new.password.secret()).await.map_err(|_| CreateError::Hashing)?;
-    let admin_id = entropy.id(now).to_string();
+    let admin_id = AdminId::from(entropy.id(now).to_string());
     let row = AdministratorRow {
         admin_id: admin_id.clone(),
         email: email.clone(),
@@ -128,8 +128,9 @@ pub(crate) async fn log_in(
     }
     let sessions = &base.auth.sessions;
     let (id, role) = (account.admin_id.as_str(), Some(account.role.as_str()));
-    let pair = sessions.open(&mut tx, Realm::Admin, id, role, client).await?;
-    let actor = audit::Actor::Admin(id);
+    let subject = Subject::Admin(account.admin_id.clone());
+    let pair = sessions.open(&mut tx, &subject, role, client).await?;
+    let actor = audit::Actor::Admin(&account.admin_id);
     let entry =
         audit::Entry::new(actor, "admin.signed_in", "AdminUser", Some(id), Some(request_id));
     audit::append(&mut tx, entry, now).await?;
@@ -144,9 +145,9 @@ pub(crate) async fn log_out(state: &ServiceState, who: &Administrator) -> Result
     let base = &state.base;
     let _ticket = base.audit_ticket(None).await?;
     let mut tx = base.begin().await?;
-    let (id, session) = (&who.admin_id, Some(who.session_id.as_str()));
-    base.auth.sessions.end(&mut tx, Realm::Admin, id, session, "signed out").await?;
-    let entry = who.audit_entry("admin.signed_out", "AdminUser", Some(id));
+    let (subject, session) = (Subject::Admin(who.admin_id.clone()), Some(&who.session_id));
+    base.auth.sessions.end(&mut tx, &subject, session, "signed out").await?;
+    let entry = who.audit_entry("admin.signed_out", "AdminUser", Some(who.admin_id.as_str()));
     audit::append(&mut tx, entry, base.clock.now()).await?;
     Ok(tx.commit().await?)
 }

@@ -16,7 +16,7 @@ mod store;
 mod tests;
 mod verify;
 
-use gx_db::PgConnection;
+use gx_db::{AdminId, PgConnection, ProfileId};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -27,12 +27,23 @@ pub use verify::{AuditLogFault, Verified, VerifyError, verify};
 /// Who performed an action.
 #[derive(Clone, Copy, Debug)]
 pub enum Actor<'a> {
-    /// A person: the `profileId` of the verified session.
-    User(&'a str),
-    /// An administrator: the `adminId` of the verified session.
-    Admin(&'a str),
+    /// The person of the verified session.
+    User(&'a ProfileId),
+    /// The administrator of the verified session.
+    Admin(&'a AdminId),
     /// A process or an operator's command: its name.
     System(&'a str),
+}
+
+impl<'a> Actor<'a> {
+    /// Returns the id, or the name of a process or command.
+    pub fn id(self) -> &'a str {
+        match self {
+            Self::User(id) => id.as_str(),
+            Self::Admin(id) => id.as_str(),
+            Self::System(name) => name,
+        }
+    }
 }
 
 /// An action to be recorded. `before` and `after` never contain credentials.

@@ -15,10 +15,10 @@ pub(super) async fn append(
     entry: &Entry<'_>,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let (actor_type, actor_id) = match entry.actor {
-        Actor::User(id) => ("USER", id),
-        Actor::Admin(id) => ("ADMIN", id),
-        Actor::System(name) => ("SYSTEM", name),
+    let actor_type = match entry.actor {
+        Actor::User(_) => "USER",
+        Actor::Admin(_) => "ADMIN",
+        Actor::System(_) => "SYSTEM",
     };
     sqlx::query!(
         r#"WITH entry AS (
@@ -28,7 +28,7 @@ pub(super) async fn append(
            INSERT INTO "AuditUnsealed" (seq, at) SELECT seq, at FROM entry"#,
         now,
         actor_type,
-        actor_id,
+        entry.actor.id(),
         entry.action,
         entry.target_type,
         entry.target_id,

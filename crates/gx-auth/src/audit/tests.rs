@@ -237,7 +237,8 @@ async fn log_03_rolled_back_numbers_are_no_gaps_and_entries_are_sealed_once() {
     log.append(1).await;
     let mut conn = log.database.connection().await;
     let mut given_up = sqlx::Connection::begin(&mut conn).await.unwrap();
-    let entry = Entry::new(Actor::User("p1"), "sample.made", "Sample", Some("p1"), Some("r1"));
+    let person = ProfileId::from("p1".to_owned());
+    let entry = Entry::new(Actor::User(&person), "sample.made", "Sample", Some("p1"), Some("r1"));
     super::append(&mut given_up, entry, log.clock.now()).await.unwrap();
     given_up.rollback().await.unwrap();
     log.append(40).await;

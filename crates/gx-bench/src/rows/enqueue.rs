@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use gx_db::ProfileId;
 use gx_model::Clock;
 use gx_outbox::enqueue::NewCommand;
 use sqlx::{Connection as _, PgConnection};
@@ -73,7 +74,7 @@ async fn measure(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
 /// Returns the duration of one transaction in milliseconds.
 async fn transaction(conn: &mut PgConnection, next: u64, extra: Extra) -> Result<f64, BenchError> {
     let (command_id, command) = CommandPattern::Transfers.command(next, PEOPLE);
-    let profile_id = people::profile_id(next % PEOPLE);
+    let profile_id = ProfileId::from(people::profile_id(next % PEOPLE));
     let start = Instant::now();
     let mut tx = conn.begin().await?;
     commands::touch_profile(&mut tx, &profile_id).await?;
@@ -85,7 +86,7 @@ async fn transaction(conn: &mut PgConnection, next: u64, extra: Extra) -> Result
                 command_id,
                 command: &command,
                 profile_id: Some(&profile_id),
-                requested_by: &profile_id,
+                requested_by: profile_id.as_str(),
                 request_id: None,
             };
             gx_outbox::enqueue::enqueue(&mut tx, new, Clock::system().now()).await?;

@@ -6,8 +6,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use gx_auth::{GivenEmail, INVALID_CREDENTIALS, Person, Realm, TokenPair, audit};
-use gx_model::{AccountStatus, DenialFinality};
+use gx_auth::{GivenEmail, INVALID_CREDENTIALS, Person, Subject, TokenPair, audit};
+use gx_db::{Named, SessionId};
 use gx_serve::{Client, Problem};
 use secrecy::SecretString;
 
@@ -36,15 +36,16 @@ pub(crate) async fn log_in(
     };
     let profile_id = account.user.profile_id.clone();
     // A new session references the person's row, and waits for a request that locks it.
-    let _ticket = base.row_ticket(&profile_id).await?;
+    let _ticket = base.row_ticket(profile_id.as_str()).await?;
     let mut tx = base.begin().await?;
     if let Some(upgraded) = verified.upgrade {
         store::replace_hash(&mut tx, &profile_id, &account.password_hash, &upgraded).await?;
     }
-    let pair = base.auth.sessions.open(&mut tx, Realm::User, &profile_id, None, client).await?;
+    let subject = Subject::User(profile_id.clone());
+    let pair = base.auth.sessions.open(&mut tx, &subject, None, client).await?;
     tx.commit().await?;
     metrics::counter!("gx_logins_total", "outcome" => "success").increment(1);
-    tracing::info!(person = profile_id, request_id, "person {profile_id} signed in");
+    tracing::info!(person = profile_id.as_str(), request_id, "person {profile_id} signed in");
     Ok((pair, account.user))
 }
 
@@ -56,8 +57,10 @@ fn log_refusal(request_id: &str) {
 
 /// Returns whether neither a lock nor the status of the account forbids to sign in.
 fn may_sign_in(account: &store::Account) -> bool {
-    let denial = account.denial_finality.as_deref().and_then(DenialFinality::from_name);
-    let status = AccountStatus::from_name(&account.user.status);
+    // An unknown status is refused like a wrong password: an error would tell that the account
+    // exists.
+    let denial = account.denial_finality.as_ref().and_then(Named::known);
+    let status = account.user.status.known();
     !account.is_locked && status.is_some_and(|status| status.may_sign_in(denial))
 }
 
@@ -68,18 +71,15 @@ pub(crate) async fn log_out(
     everywhere: bool,
 ) -> Result<(), Problem> {
     let base = &state.base;
-    let session = (!everywhere).then_some(person.session_id.as_str());
-    let _ticket = base.audit_ticket(Some(&person.profile_id)).await?;
+    let session = (!everywhere).then_some(&person.session_id);
+    let _ticket = base.audit_ticket(Some(person.profile_id.as_str())).await?;
     let mut tx = base.begin().await?;
-    let ended = base
-        .auth
-        .sessions
-        .end(&mut tx, Realm::User, &person.profile_id, session, "signed out")
-        .await?;
+    let subject = Subject::User(person.profile_id.clone());
+    let ended = base.auth.sessions.end(&mut tx, &subject, session, "signed out").await?;
     let action = if everywhere { "user.signed_out_everywhere" } else { "user.signed_out" };
     let entry = audit::Entry {
         after: Some(serde_json::json!({ "ended": ended })),
-        ..person.audit_entry(action, "UserSession", session)
+        ..person.audit_entry(action, "UserSession", session.map(SessionId::as_str))
     };
     audit::append(&mut tx, entry, base.clock.now()).await?;
     Ok(tx.commit().await?)

@@ -1,12 +1,12 @@
 //! SQL that releases held commands, for [`crate::held`].
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, StoredCommandId};
 use sqlx::{query, query_as};
 use time::OffsetDateTime;
 
 /// A held command.
 pub(crate) struct HeldRow {
-    pub(crate) command_id: String,
+    pub(crate) command_id: StoredCommandId,
     pub(crate) aggregate_key: String,
     pub(crate) number: i64,
 }
@@ -94,14 +94,14 @@ pub(crate) async fn free_until(
 /// starting with all held commands.
 pub(crate) async fn release(
     conn: &mut PgConnection,
-    ids: &[&str],
+    ids: &[&StoredCommandId],
     now: OffsetDateTime,
 ) -> Result<u64, sqlx::Error> {
     let done = query!(
         r#"UPDATE "OutboxCommand" c SET status = 'PENDING', "updatedAt" = $2
            FROM unnest($1::text[]) AS named (id)
            WHERE c."commandId" = named.id AND c.status || '' = 'HELD'"#,
-        ids as &[&str],
+        ids as &[&StoredCommandId],
         now,
     )
     .execute(conn)

@@ -3,8 +3,8 @@
 
 use std::collections::HashSet;
 
-use gx_db::PgConnection;
 use gx_db::testing::TestDatabase;
+use gx_db::{PgConnection, StoredCommandId};
 use gx_model::{Clock, EntryOutcome, SignerRole};
 use gx_outbox::failure::RetryPolicy;
 use gx_outbox::projector::{BlockResults, CommandResult, EnvelopeResult};
@@ -151,7 +151,7 @@ async fn after_a_quiet_hour_a_change_reads_at_most_5_rows_for_each_command() {
     let ids = batches[0].ids();
     let mut tried = gx_outbox::submitter::start_try(&mut conn, &batches[0], NOW).await.unwrap();
     let attempt = NewAttempt {
-        tx_id: "tx",
+        tx_id: &"tx".to_owned().into(),
         purpose: Purpose::Execute,
         signer: SignerRole::Admin,
         genesis_hash: b"genesis",
@@ -166,7 +166,7 @@ async fn after_a_quiet_hour_a_change_reads_at_most_5_rows_for_each_command() {
         .await
         .unwrap()
         .unwrap();
-    let entry = |id: &String| CommandResult {
+    let entry = |id: &StoredCommandId| CommandResult {
         command_id: id.parse().unwrap(),
         outcome: &EntryOutcome::Applied {},
         tx_id: "tx",

@@ -1,6 +1,6 @@
 //! SQL with which the submitter finds due commands, for [`super::super::due`].
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, StoredCommandId};
 use serde_json::Value;
 use sqlx::{query, query_as};
 use time::OffsetDateTime;
@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 pub(crate) struct DueRow {
     pub(crate) number: i64,
     pub(crate) lane: i16,
-    pub(crate) command_id: String,
+    pub(crate) command_id: StoredCommandId,
     pub(crate) kind: String,
     pub(crate) payload: Value,
     pub(crate) signer_role: String,
@@ -77,14 +77,14 @@ pub(crate) async fn due(
 /// Sets pending commands HELD that wait for an earlier command of their aggregate.
 pub(crate) async fn hold(
     conn: &mut PgConnection,
-    ids: &[String],
+    ids: &[StoredCommandId],
     now: OffsetDateTime,
 ) -> Result<u64, sqlx::Error> {
     let done = query!(
         r#"UPDATE "OutboxCommand" c SET status = 'HELD', "updatedAt" = $2
            FROM unnest($1::text[]) AS named (id)
            WHERE c."commandId" = named.id AND c.status = 'PENDING' AND c."giveUp" IS NULL"#,
-        ids,
+        ids as &[StoredCommandId],
         now,
     )
     .execute(conn)
