@@ -30,7 +30,7 @@ pub enum CancelError {
         state: String,
     },
     /// The database failed.
-    #[error("the task cannot be read or cancelled")]
+    #[error("the task cannot be read or cancelled: check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 

@@ -228,6 +228,8 @@ fn refused_error(findings: &[Finding]) -> CliError {
         lines.push(finding.to_string());
     }
     SettingsReport::of(lines).map_or_else(CliError::new, |()| {
-        CliError::message("the settings of the ledger are refused")
+        CliError::message(
+            "the settings of the ledger are refused; correct what `gx fabric check` finds",
+        )
     })
 }
