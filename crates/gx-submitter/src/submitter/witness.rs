@@ -27,7 +27,9 @@ impl Submitter {
             Err(error) => {
                 self.ledger_failed(Phase::Endorse, &error);
                 let (failure, message) = (EndorseFailure::of(&error), error.to_string());
-                tracing::warn!(error = %message, "a witness for {role:?} was not endorsed");
+                let identity = role.attribute();
+                tracing::warn!(identity, error = %message,
+                    "a witness for {identity} was not endorsed");
                 self.endorsing_failed(failure, (Some(WITNESS_LABEL), role), &error);
                 return Ok(());
             }
