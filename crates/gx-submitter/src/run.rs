@@ -87,7 +87,10 @@ impl Worker for SubmitterLoop {
                 Ok(pause_after(&self.submitter, &progress).await)
             }
             Err(SubmitterError::Halted(halt)) if is_for_good(&halt) => {
-                tracing::error!(error = %halt, "submission is halted");
+                tracing::error!(
+                    error = %halt,
+                    "submission has ended; connect to the ledger of this database, and start again"
+                );
                 Err(halt)
             }
             Err(error) => {
@@ -214,7 +217,10 @@ impl Health {
     fn failure(&self, error: &SubmitterError) {
         match error {
             SubmitterError::Halted(halt) => {
-                tracing::error!(error = %halt, "submission is halted");
+                tracing::error!(
+                    error = %halt,
+                    "submission is halted; remove the cause that `error` names"
+                );
                 self.submission.set(CheckResult::unhealthy(halt.to_string()));
             }
             SubmitterError::Ledger(error) => {
