@@ -155,7 +155,7 @@ pub enum TokenKeyError {
     #[error("JWT_SECRET and GX_TOKEN_KEY_FILE are both set; set only one")]
     Both,
     /// The file cannot be read or written.
-    #[error("the token key {path} cannot be read or written; check the path and its permissions")]
+    #[error("the token key `{path}` cannot be read or written; check the path and its permissions")]
     File {
         /// Path of the file.
         path: PathBuf,
@@ -163,7 +163,10 @@ pub enum TokenKeyError {
         source: std::io::Error,
     },
     /// The file contains no usable key.
-    #[error("{path} contains no Ed25519 private key in PKCS#8 PEM")]
+    #[error(
+        "`{path}` contains no Ed25519 private key in PKCS#8 PEM: replace the file, or set \
+         GX_TOKEN_KEY_FILE to another one"
+    )]
     Key {
         /// Path of the file.
         path: PathBuf,
@@ -171,7 +174,7 @@ pub enum TokenKeyError {
         source: jsonwebtoken::errors::Error,
     },
     /// The library could not create a key.
-    #[error("an Ed25519 key cannot be created")]
+    #[error("an Ed25519 key cannot be created: try again, or create one with `openssl genpkey`")]
     Create,
 }
 

@@ -117,7 +117,11 @@ impl Worker for ProjectorLoop {
             Err(ProjectorError::Halted(Halt::Chain(wrong)))
                 if wrong.is_another_chain_everywhere() =>
             {
-                tracing::error!(error = %wrong, "this database belongs to another ledger");
+                tracing::error!(
+                    error = %wrong,
+                    "this database belongs to another ledger; check the channel and the peers in \
+                     the connection profile"
+                );
                 Err(Halt::Chain(wrong))
             }
             Err(error) => {
@@ -228,7 +232,7 @@ impl Health {
     fn failure(&self, error: &ProjectorError) {
         match error {
             ProjectorError::Halted(halt) => {
-                tracing::error!(error = %halt, "projection is halted");
+                tracing::error!(error = %halt, "projection is halted; remove the cause that `error` names");
                 let value = json!({ "role": "halted" });
                 self.projection.unhealthy(halt.to_string(), value);
             }

@@ -79,7 +79,10 @@ impl Health {
     pub(crate) fn failure(&self, error: &SubmitterError) {
         match error {
             SubmitterError::Halted(halt) => {
-                tracing::error!(error = %halt, "submission is halted");
+                tracing::error!(
+                    error = %halt,
+                    "submission is halted; remove the cause that `error` names"
+                );
                 self.submission.set(CheckResult::unhealthy(halt.to_string()));
             }
             SubmitterError::Ledger(error) => {

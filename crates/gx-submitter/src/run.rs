@@ -76,7 +76,10 @@ impl Worker for SubmitterLoop {
                 Ok(pause_after(&self.submitter, &progress).await)
             }
             Err(SubmitterError::Halted(halt)) if is_for_good(&halt) => {
-                tracing::error!(error = %halt, "submission is halted");
+                tracing::error!(
+                    error = %halt,
+                    "submission has ended; connect to the ledger of this database, and start again"
+                );
                 Err(halt)
             }
             Err(error) => {

@@ -48,7 +48,7 @@ pub enum CreateError {
     #[error("the password could not be hashed")]
     Hashing,
     /// The database failed.
-    #[error("the administrator cannot be stored")]
+    #[error("the administrator cannot be stored: check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 

@@ -117,10 +117,10 @@ pub enum AdoptError {
         why: String,
     },
     /// The grant could not be enqueued.
-    #[error("the missing grant cannot be enqueued")]
+    #[error("the missing grant cannot be enqueued: check the database and its log")]
     Grant(#[from] EnqueueError),
     /// The database failed.
-    #[error("the adoption cannot be stored")]
+    #[error("the adoption cannot be stored: check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 

@@ -10,6 +10,7 @@ use sqlx::{Connection as _, PgConnection};
 use crate::commands::CommandPattern;
 use crate::error::BenchError;
 use crate::people;
+use crate::progress::show_line;
 use crate::row::quantile;
 use crate::row::{Measurement, Measuring, Plan, Repetition, Row, RowTarget};
 use crate::store::{commands, databases};
@@ -63,7 +64,10 @@ async fn measure(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
         let mut repetition =
             Repetition { measured: command - plain, limit: empty - plain, ..Default::default() };
         repetition.parts.insert("the transaction without it, ms".to_owned(), plain);
-        eprintln!("  {number}: {:.3} ms of {:.3}", repetition.measured, repetition.limit);
+        show_line(format_args!(
+            "  {number}: {:.3} ms of {:.3}",
+            repetition.measured, repetition.limit
+        ));
         measurement.repetitions.push(repetition);
     }
     conn.close().await?;

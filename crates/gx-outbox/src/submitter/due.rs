@@ -222,7 +222,7 @@ async fn hold(
         Ok(_) => savepoint.commit().await,
         Err(error) if DbErrorCause::of(&error) == DbErrorCause::Data => {
             tracing::error!(commands = ids.len(), command_ids = ?ids, error = %error,
-                "{} commands cannot be held", ids.len());
+                "{} commands cannot be held; remove the cause that `error` names", ids.len());
             savepoint.rollback().await
         }
         Err(error) => Err(error),

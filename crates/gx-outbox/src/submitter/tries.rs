@@ -141,7 +141,9 @@ pub async fn charge_interrupted(
             // One row that cannot be written must not keep all lanes from being leased.
             Err(error) if DbErrorCause::of(&error) == DbErrorCause::Data => {
                 tracing::error!(commands = ids.len(), command_ids = ?ids, error = %error,
-                    "the interrupted tries of {} commands cannot be charged", ids.len());
+                    "the interrupted tries of {} commands cannot be charged; remove the cause that \
+                     `error` names",
+                    ids.len());
                 savepoint.rollback().await?;
             }
             Err(error) => return Err(error),

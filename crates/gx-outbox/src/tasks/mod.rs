@@ -168,7 +168,8 @@ pub async fn begin(
             task_id = task.task_id,
             kind = task.kind,
             error,
-            "task {} has failed",
+            "task {} has failed; find the cause in the projector's log, and ask for the task \
+             again",
             task.task_id
         );
         let report = json!({ "error": error, "progress": task.progress });

@@ -112,7 +112,8 @@ async fn enqueue_missing_grants(
             Err(EnqueueError::Database(error)) => return Err(error),
             Err(mismatch @ EnqueueError::Mismatch(_)) => {
                 tracing::error!(person = profile_id.as_str(), error = %mismatch,
-                    "the grant of the adopted person {profile_id} cannot be enqueued");
+                    "the grant of the adopted person {profile_id} cannot be enqueued; compare the \
+                     command that `error` names with the person");
             }
         }
     }

@@ -103,7 +103,8 @@ async fn check_results(
                 command_id = id.as_str(),
                 kind = command.kind,
                 missing = what,
-                "command {id} has committed without its declared result"
+                "command {id} has committed without its declared result; look at it with \
+                 `gx outbox show`, and rely on nothing that depends on it"
             );
         }
     }

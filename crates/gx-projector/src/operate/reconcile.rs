@@ -240,7 +240,11 @@ fn check_result(found: &Result<Verification, VerifyError>, named: &[Disagreement
                 return CheckResult::healthy().with_value(value);
             }
             for one in named {
-                tracing::error!(subject = %one.subject, "read model differs from the chain: {one}");
+                tracing::error!(
+                    subject = %one.subject,
+                    "read model differs from the chain: {one}; correct it with \
+                     `gx projection rebuild`"
+                );
             }
             let message = format!(
                 "{} subjects differ from the chain; `gx projection verify` lists them",

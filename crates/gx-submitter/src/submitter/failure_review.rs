@@ -66,7 +66,7 @@ impl Submitter {
         for review in reviews {
             match self.carry_out_one(&review).await {
                 Err(error) if DbErrorCause::of(&error) == DbErrorCause::Data => {
-                    tracing::error!(command_id = review.command_id.as_str(), error = %error,
+                    tracing::warn!(command_id = review.command_id.as_str(), error = %error,
                         "the row of command {} cannot be changed; the command is skipped for 60 s",
                         review.command_id);
                     let now = self.now();

@@ -111,7 +111,8 @@ impl Submitter {
             .await?
         {
             tracing::error!(tx_id = tx_id.as_str(), error = %error,
-                "transaction {tx_id} is abandoned: the orderer refuses its envelope for good");
+                "transaction {tx_id} is abandoned, because the orderer refuses its envelope for \
+                 good; check the signer and the channel");
             metrics::counter!("gx_submitter_abandoned_total").increment(1);
         }
         Ok(())

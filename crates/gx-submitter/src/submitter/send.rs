@@ -271,7 +271,7 @@ impl Submitter {
         match gx_outbox::submitter::fail_try(&mut conn, tried, ids, failure, policy, rng, now).await
         {
             Err(error) if DbErrorCause::of(&error) == DbErrorCause::Data => {
-                tracing::error!(commands = ids.len(), command_ids = ?ids, error = %error,
+                tracing::warn!(commands = ids.len(), command_ids = ?ids, error = %error,
                     "the rows of {} commands cannot be changed; the commands are skipped for 60 s",
                     ids.len());
                 ids.iter().for_each(|id| self.shared().skip(id, now));

@@ -29,9 +29,14 @@ impl Submitter {
         }
         self.shared().record_stored(&ids);
         self.shared().passed(Step::Store, piece.signer, &envelope.tx_id);
-        tracing::info!(tx_id = envelope.tx_id.as_str(), commands = ids.len(),
-            purpose = ?piece.purpose, "sending a batch of {} commands as transaction {}",
-            ids.len(), envelope.tx_id);
+        tracing::info!(
+            tx_id = envelope.tx_id.as_str(),
+            commands = ids.len(),
+            purpose = piece.purpose.name(),
+            "sending a batch of {} commands as transaction {}",
+            ids.len(),
+            envelope.tx_id
+        );
         metrics::counter!("gx_submitter_batches_total").increment(1);
         metrics::counter!("gx_submitter_commands_total")
             .increment(u64::try_from(ids.len()).unwrap_or(u64::MAX));
@@ -120,7 +125,7 @@ impl Submitter {
         }
         let message = format!("the envelope cannot be stored: {error}");
         tracing::warn!(command_ids = ?ids, error = %error,
-            "the envelope of commands {ids:?} cannot be stored");
+            "the envelope of command {} cannot be stored", ids.join(", "));
         let (alone, signer) = (lone(ids), piece.signer);
         let (code, why, max_wait) = ("STORAGE", &message, MAX_PROBE_WAIT);
         let is_over =

@@ -29,7 +29,9 @@ impl Submitter {
             Err(error) => {
                 self.ledger_failed(Phase::Endorse, &error);
                 let (failure, message) = (EndorseFailure::of(&error), error.to_string());
-                tracing::warn!(error = %message, "a witness for {role:?} was not endorsed");
+                let identity = role.attribute();
+                tracing::warn!(identity, error = %message,
+                    "a witness for {identity} was not endorsed");
                 let label = StoredCommandId::from(WITNESS_LABEL.to_owned());
                 self.endorsing_failed(failure, (Some(&label), role), &error);
                 return Ok(());

@@ -15,7 +15,7 @@ use ::http::StatusCode;
 use axum::response::Response;
 use gx_auth::{Person, not_enqueued};
 use gx_db::PgConnection;
-use gx_model::economics::{self, Fee};
+use gx_model::economics::{self, Fee, NoTxType};
 use gx_model::{AccountId, AccountStatus, Command, CommandId, FabricUserId, Gx, Qirat};
 use gx_outbox::enqueue::NewCommand;
 use gx_serve::idempotency::{self, BeginResult, IdempotencyKey};
@@ -218,7 +218,7 @@ async fn price(
         return Err(Problem::new(&UNKNOWN_RECEIVER, "Check the Fabric User ID."));
     }
     let fee = economics::fee(from, &receiver, amount)
-        .map_err(|why| Problem::new(&NOT_POSSIBLE, format!("Choose another receiver: {why}.")))?;
+        .map_err(|NoTxType { .. }| Problem::new(&NOT_POSSIBLE, "Choose another receiver."))?;
     let total = amount.checked_add(fee.fee).ok_or_else(|| {
         Problem::new(&INSUFFICIENT_BALANCE, "Amount and fee are more than the whole supply.")
     })?;

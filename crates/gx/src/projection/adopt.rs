@@ -42,7 +42,7 @@ pub(crate) struct Adopt {
 /// time, or if it could not set the owner.
 pub(super) async fn run(adopt: Adopt, format: Format) -> Result<(), CliError> {
     if adopt.reason.trim().is_empty() {
-        return Err(CliError::message("--reason is empty; give a reason for the audit log"));
+        return Err(CliError::message("`--reason` is empty; give a reason for the audit log"));
     }
     let database = gx_db::connect(&adopt.database).await?;
     let decision =
