@@ -35,7 +35,7 @@ pub(crate) async fn run(command: AuditCommand, format: Format) -> Result<(), Cli
         AuditCommand::Prove(ProveArgs { id, database }) => {
             let database = open(&database).await?;
             let proof = audit::prove(&mut *database.connection().await?, id).await?;
-            let text = serde_json::to_string_pretty(&proof).map_err(CliError::message)?;
+            let text = serde_json::to_string_pretty(&proof)?;
             format.line(&text, &json!(proof))
         }
     }

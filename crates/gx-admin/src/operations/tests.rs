@@ -1,8 +1,8 @@
 //! Lists and states for operators, through the router.
 
-use gx_auth::{AdminRole, audit};
+use gx_auth::AdminRole;
 use gx_model::AccountStatus;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::tests::host;
 

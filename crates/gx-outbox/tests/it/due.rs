@@ -114,7 +114,7 @@ impl Sender {
         let mut tried = gx_outbox::submitter::start_try(conn, batch, NOW).await.unwrap();
         self.sent += 1;
         let attempt = NewAttempt {
-            tx_id: &format!("tx {}", self.sent),
+            tx_id: &format!("tx {}", self.sent).into(),
             purpose: Purpose::Execute,
             signer: SignerRole::Admin,
             genesis_hash: b"genesis",

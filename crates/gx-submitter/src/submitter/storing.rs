@@ -124,8 +124,9 @@ impl Submitter {
             return Ok(Sent::Split);
         }
         let message = format!("the envelope cannot be stored: {error}");
-        tracing::warn!(command_ids = ?ids, error = %error,
-            "the envelope of command {} cannot be stored", ids.join(", "));
+        let command_id = ids.first().map_or("none", StoredCommandId::as_str);
+        tracing::warn!(command_id, error = %error,
+            "the envelope of command {command_id} cannot be stored");
         let (alone, signer) = (lone(ids), piece.signer);
         let (code, why, max_wait) = ("STORAGE", &message, MAX_PROBE_WAIT);
         let is_over =
