@@ -35,6 +35,7 @@ macro_rules! generated {
             unreachable_pub,
             clippy::all,
             clippy::pedantic,
+            clippy::allow_attributes_without_reason,
             reason = "generated code has rules of its own"
         )]
         pub mod $name {

@@ -83,16 +83,34 @@ fn named(error: sqlx::Error) -> NotProven {
 /// Returns whether the two connections use each other's session, or the first one changes its own.
 async fn shares_sessions(one: &mut PgConnection, other: &mut PgConnection) -> sqlx::Result<bool> {
     let own = store::session_id(one).await?;
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
         // The second connection asks first: if the pooler has no other session, the first one would
         // wait for it.
         let shares = store::begin(other).await? == own || store::session_id(one).await? != own;
         store::rollback(other).await?;
-        if shares {
+        if shares || swaps_sessions(one, other, round % 2 == 0).await? {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Returns whether the second connection gets another session after both have held one. A pooler
+/// gives out the session that was released last or first, so that `own_first` must vary. There must
+/// be two sessions.
+async fn swaps_sessions(
+    one: &mut PgConnection,
+    other: &mut PgConnection,
+    own_first: bool,
+) -> sqlx::Result<bool> {
+    store::begin(one).await?;
+    let held = store::begin(other).await?;
+    let [first, last] = if own_first { [&mut *one, &mut *other] } else { [&mut *other, &mut *one] };
+    store::rollback(first).await?;
+    store::rollback(last).await?;
+    let next = store::begin(other).await?;
+    store::rollback(other).await?;
+    Ok(next != held)
 }
 
 /// Returns whether prepared statements work behind the pooler. Prepares statements on both
