@@ -18,6 +18,7 @@ use crate::hashing::{Hasher, HashingSettings, InvalidHashParameters};
 use crate::realm::Realm;
 use crate::row_queues::{RowQueueTicket, RowQueues};
 use crate::sessions::{Sessions, TokenPair};
+use crate::sign_in_throttle::SignInThrottle;
 use crate::tokens::{TokenKeyError, TokenSettings, Tokens};
 
 /// The ledger refuses every change except the resume. The status is 5xx, so that the response is
@@ -67,6 +68,7 @@ pub struct Foundation {
     lag: LagSettings,
     channel: String,
     row_queues: RowQueues,
+    pub(crate) throttle: SignInThrottle,
 }
 
 impl Foundation {
@@ -82,6 +84,7 @@ impl Foundation {
         entropy: Entropy,
     ) -> Result<Self, FoundationError> {
         let tokens = Tokens::new(&settings.tokens, clock.clone())?;
+        let throttle = SignInThrottle::new(tokens.fingerprint_key("addresses of sign-ins"));
         let sessions = Sessions::new(&settings.tokens, tokens, clock.clone(), entropy.clone());
         let auth = Auth {
             sessions,
@@ -91,7 +94,7 @@ impl Foundation {
         };
         let (lag, channel) = (settings.lag.clone(), channel.to_owned());
         let row_queues = RowQueues::new(database.max_connections(), database.lock_timeout());
-        Ok(Self { database, auth, clock, entropy, lag, channel, row_queues })
+        Ok(Self { database, auth, clock, entropy, lag, channel, row_queues, throttle })
     }
 
     /// Returns the name of the ledger's channel.

@@ -73,9 +73,10 @@ pub(crate) fn problems(own: &[&'static ProblemKind]) -> Router {
     kinds.dedup_by_key(|kind| kind.code);
     for kind in kinds {
         let ProblemKind { code, status, title } = kind;
+        let fragment = kind.fragment();
         write!(
             page,
-            "<h2 id=\"{code}\">{status} <code>{code}</code></h2><p>{}.</p>",
+            "<h2 id=\"{fragment}\">{status} <code>{code}</code></h2><p>{}.</p>",
             escape(title)
         )
         .expect("writing to a String cannot fail");

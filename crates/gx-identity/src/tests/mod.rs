@@ -2,6 +2,8 @@
 //! the database is down.
 
 mod locked;
+mod sessions;
+mod throttle;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
