@@ -7,6 +7,8 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use gx_db::{AdminId, Database, PgConnection, ProfileId, SessionId};
 use gx_model::{AccountStatus, Clock};
+use gx_serve::database::connection;
+use gx_serve::idempotency::set_principal;
 use gx_serve::problem::ErrorChain;
 use gx_serve::request_layer::LoggedActor;
 use gx_serve::{Problem, ProblemKind, RequestId, RouteAccess, Routes, Service, ServiceParts};
@@ -18,7 +20,6 @@ use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::account_access::access_of;
 use crate::audit;
-use crate::connection::connection;
 use crate::hashing::Hasher;
 use crate::realm::Realm;
 use crate::role::AdminRole;
@@ -189,6 +190,7 @@ async fn authorize_person(
         Ok(person) => person,
         Err(problem) => return rejected(problem),
     };
+    set_principal(person.profile_id.as_str());
     let actor = LoggedActor::Person(person.profile_id.clone());
     request.extensions_mut().insert(person);
     let mut response = next.run(request).await;
@@ -208,6 +210,7 @@ async fn authorize_administrator(
             Ok(administrator) => administrator,
             Err(problem) => return rejected(problem),
         };
+    set_principal(administrator.admin_id.as_str());
     let actor = LoggedActor::Admin(administrator.admin_id.clone());
     request.extensions_mut().insert(administrator);
     let mut response = next.run(request).await;

@@ -6,6 +6,8 @@ use gx_db::{Database, PgConnection, Postgres, Transaction};
 use gx_model::Clock;
 use gx_outbox::enqueue::EnqueueError;
 use gx_outbox::tip::{self, Capability, Lag};
+use gx_serve::database::{connection, unusable};
+use gx_serve::idempotency::RequestTransaction;
 use gx_serve::lag::{self, LagReading, LagSettings};
 use gx_serve::{Entropy, HealthBoard, Problem, ProblemKind, RequestLayer, ServiceParts};
 use http::header::RETRY_AFTER;
@@ -13,7 +15,6 @@ use sqlx::pool::PoolConnection;
 use time::OffsetDateTime;
 
 use crate::authorization::Auth;
-use crate::connection::{connection, unusable};
 use crate::hashing::{Hasher, HashingSettings, InvalidHashParameters};
 use crate::realm::Realm;
 use crate::row_queues::{RowQueueTicket, RowQueues};
@@ -110,11 +111,25 @@ impl Foundation {
         connection(&self.database).await
     }
 
-    /// Begins a transaction, or fails at once if no database is usable.
+    /// Begins the transaction of the request's work, or fails at once if no database is usable. If
+    /// the request has an idempotency key, its answer becomes part of the transaction.
+    ///
+    /// # Errors
+    /// The problem with status 503, or that of a key which another request has.
+    pub async fn begin(&self) -> Result<RequestTransaction, Problem> {
+        let health = self.database.health();
+        if health.is_ok() {
+            RequestTransaction::begin(self.database.pool()).await
+        } else {
+            Err(unusable(&health))
+        }
+    }
+
+    /// Begins a transaction of a route that handles idempotency keys itself.
     ///
     /// # Errors
     /// The problem with status 503.
-    pub async fn begin(&self) -> Result<Transaction<'static, Postgres>, Problem> {
+    pub async fn begin_keyed(&self) -> Result<Transaction<'static, Postgres>, Problem> {
         let health = self.database.health();
         if health.is_ok() {
             Ok(self.database.pool().begin().await?)
@@ -195,7 +210,10 @@ impl Foundation {
             Box::pin(async move { read_lag(&database, &channel, contact_limit, now).await })
         });
         let request_layer = RequestLayer::new(service, self.clock.clone(), self.entropy.clone());
-        ServiceParts { health, database: Some(self.database.clone()), request_layer }
+        // The secret that signs tokens, until a service has a ring of keys.
+        let fingerprint_key = self.auth.sessions.tokens().fingerprint_key("idempotent requests");
+        let database = Some(self.database.clone());
+        ServiceParts { health, database, request_layer, fingerprint_key }
     }
 }
 

@@ -7,7 +7,6 @@
 mod account_access;
 pub mod audit;
 mod authorization;
-mod connection;
 pub mod email;
 mod foundation;
 mod hashing;
@@ -15,6 +14,7 @@ mod own_sessions;
 mod password;
 mod password_change;
 mod realm;
+pub mod retention;
 mod role;
 mod row_queues;
 mod session_owner;

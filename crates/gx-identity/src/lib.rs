@@ -51,7 +51,7 @@ pub fn service(settings: &IdentitySettings, base: Foundation) -> Service {
     let api = Api::new(SERVICE, base.auth.clone())
         .public(
             routes!(registration::http::register),
-            &[&EMAIL_TAKEN, &PHONE_TAKEN],
+            &[&EMAIL_TAKEN, &PHONE_TAKEN, &INVALID_CREDENTIALS, &QUOTA_EXCEEDED],
         )
         .public(routes!(login::http::login), &[&INVALID_CREDENTIALS, &QUOTA_EXCEEDED])
         .public(

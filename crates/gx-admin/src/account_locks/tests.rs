@@ -111,3 +111,26 @@ async fn an_unlock_forgets_failed_sign_ins() {
     assert_eq!(set(&host, &token, &id, "unlock").await.problem(), "already_so");
     assert_eq!(log_in(PASSWORD).await, 200);
 }
+
+/// SEC-API-02: a lock that is repeated with its key gets the first answer, and does not lock again;
+/// the key of one account is refused for another, and is unrelated to that of another
+/// administrator.
+#[tokio::test]
+async fn a_repeated_lock_gets_the_first_answer() {
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::Admin).await.access_token;
+    let other_admin = host.add_administrator(AdminRole::Admin).await.access_token;
+    let id = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
+    let other = host.add_person("eve@gxtest.com", AccountStatus::Active).await;
+    let lock = async |token: &str, id: &str| {
+        let ask = host.ask("POST", &format!("/api/v1/admin/users/{id}/lock")).token(token);
+        ask.json(&json!({ "reason": "suspicious" })).header("idempotency-key", "k1").send().await
+    };
+    assert_eq!(lock(&token, &id).await.code(), 200);
+    assert_eq!(lock(&token, &id).await.code(), 200);
+    assert_eq!(set(&host, &token, &id, "unlock").await.code(), 200);
+    assert_eq!(lock(&token, &id).await.code(), 200);
+    assert_eq!(set(&host, &token, &id, "unlock").await.problem(), "already_so");
+    assert_eq!(lock(&token, &other).await.problem(), "idempotency_key_reused");
+    assert_eq!(lock(&other_admin, &other).await.code(), 200);
+}

@@ -1,6 +1,7 @@
 //! Readiness, health, logs and documents of the service, also while the projector, the ledger or
 //! the database is down.
 
+mod keys;
 mod locked;
 mod sessions;
 mod throttle;
