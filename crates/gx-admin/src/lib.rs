@@ -14,17 +14,19 @@ mod projection;
 mod review;
 #[cfg(test)]
 mod tests;
+mod user_sessions;
 mod users;
 
 use std::sync::Arc;
 
 use gx_auth::AdminRole::{Admin, Auditor, Reviewer};
 use gx_auth::{
-    Api, Foundation, INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, Realm, SYSTEM_PAUSED,
-    refresh_route,
+    Api, Foundation, INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, NO_SESSION, Realm, SYSTEM_PAUSED,
+    WRONG_PASSWORD, change_password_route, end_session_route, refresh_route, sessions_route,
 };
 use gx_outbox::enqueue::Waker;
 use gx_serve::Service;
+use gx_serve::problem::kind::QUOTA_EXCEEDED;
 use secrecy::SecretString;
 use utoipa_axum::routes;
 
@@ -95,12 +97,26 @@ pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
     ];
     let adopting = &[&NO_USER, &NO_LEDGER_PERSON, &NOT_ADOPTABLE, &OTHER_PERSON];
     let api = Api::new(SERVICE, base.auth.clone())
-        .public(routes!(administrators::http::login), &[&INVALID_CREDENTIALS])
+        .public(routes!(administrators::http::login), &[&INVALID_CREDENTIALS, &QUOTA_EXCEEDED])
         .public(
             refresh_route(Realm::Admin, "/api/v1/admin/auth/refresh", &base),
             &[&INVALID_REFRESH_TOKEN],
         )
         .admin(Auditor, routes!(administrators::http::logout), &[])
+        .admin(
+            Auditor,
+            change_password_route(Realm::Admin, "/api/v1/admin/auth/password/change", &base),
+            &[&WRONG_PASSWORD, &QUOTA_EXCEEDED],
+        )
+        .admin(Auditor, sessions_route(Realm::Admin, "/api/v1/admin/me/sessions", &base), &[])
+        .admin(
+            Auditor,
+            end_session_route(Realm::Admin, "/api/v1/admin/me/sessions/{id}", &base),
+            &[&NO_SESSION],
+        )
+        .admin(Auditor, routes!(user_sessions::http::list), &[&NO_USER])
+        .admin(Admin, routes!(user_sessions::http::end_all), &[&NO_USER])
+        .admin(Admin, routes!(user_sessions::http::end_one), &[&NO_USER, &NO_SESSION])
         .admin(Auditor, routes!(users::http::list), &[])
         .admin(Auditor, routes!(users::http::get), &[&NO_USER])
         .admin(Reviewer, routes!(review::http::approve), approving)

@@ -29,7 +29,9 @@ async fn every_route_needs_its_role() {
     }
     let mut public = Vec::new();
     for RouteInfo { method, path, access, .. } in &host.service.routes {
-        let url = path.replace("{id}", "nobody");
+        let segments = path.split('/');
+        let named = segments.map(|part| if part.starts_with('{') { "nobody" } else { part });
+        let url = named.collect::<Vec<_>>().join("/");
         let ask = async |token: &str| host.ask(method, &url).token(token).send().await.code();
         let least = match access {
             RouteAccess::Public => {
@@ -136,4 +138,24 @@ async fn an_administrator_is_created_signs_in_and_signs_out() {
     let answer = host.post("/api/v1/admin/auth/logout", token, &json!({})).await;
     assert_eq!(answer.code(), 204);
     assert_eq!(host.get("/api/v1/admin/users", token).await.code(), 401);
+}
+
+/// SEC-API-02: every POST, PUT, PATCH and DELETE of the three services takes an idempotency key.
+#[tokio::test]
+async fn every_route_that_changes_something_takes_a_key() {
+    let host = host().await;
+    let identity =
+        gx_identity::service(&gx_identity::IdentitySettings::default(), host.base.clone());
+    let tokenomics = gx_tokenomics::service(host.base.clone());
+    for service in [&host.service, &identity, &tokenomics] {
+        let document = serde_json::to_value(&service.openapi).unwrap();
+        for RouteInfo { method, path, .. } in &service.routes {
+            let operation = &document["paths"][path][method.to_lowercase()];
+            let parameters = operation["parameters"].as_array();
+            let takes = parameters.is_some_and(|all| {
+                all.iter().any(|one| one["name"] == "Idempotency-Key" && one["in"] == "header")
+            });
+            assert_eq!(takes, method != "GET", "{method} {path}");
+        }
+    }
 }

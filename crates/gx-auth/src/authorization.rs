@@ -5,23 +5,30 @@
 use axum::extract::{FromRequestParts, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use gx_db::{AdminId, Database, ProfileId, SessionId};
+use gx_db::{AdminId, Database, PgConnection, ProfileId, SessionId};
 use gx_model::{AccountStatus, Clock};
+use gx_serve::database::connection;
+use gx_serve::idempotency::set_principal;
+use gx_serve::problem::ErrorChain;
 use gx_serve::request_layer::LoggedActor;
 use gx_serve::{Problem, ProblemKind, RequestId, RouteAccess, Routes, Service, ServiceParts};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use time::OffsetDateTime;
 use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::account_access::access_of;
 use crate::audit;
-use crate::connection::connection;
 use crate::hashing::Hasher;
+use crate::realm::Realm;
 use crate::role::AdminRole;
 use crate::sessions::Sessions;
 use crate::store;
 use crate::tokens::{Audience, Claims, TokenUse};
+
+/// Time between two writes of the last use of a session.
+const LAST_USED_STEP: time::Duration = time::Duration::minutes(5);
 
 /// Authenticates people and administrators. Clones share everything.
 #[derive(Clone)]
@@ -183,6 +190,7 @@ async fn authorize_person(
         Ok(person) => person,
         Err(problem) => return rejected(problem),
     };
+    set_principal(person.profile_id.as_str());
     let actor = LoggedActor::Person(person.profile_id.clone());
     request.extensions_mut().insert(person);
     let mut response = next.run(request).await;
@@ -202,6 +210,7 @@ async fn authorize_administrator(
             Ok(administrator) => administrator,
             Err(problem) => return rejected(problem),
         };
+    set_principal(administrator.admin_id.as_str());
     let actor = LoggedActor::Admin(administrator.admin_id.clone());
     request.extensions_mut().insert(administrator);
     let mut response = next.run(request).await;
@@ -234,6 +243,8 @@ async fn person(
         .filter(|row| !row.is_revoked && row.expires_at > auth.clock.now())
         .ok_or_else(session_ended)?;
     let (status, access) = access_of(&row).ok_or_else(session_ended)?;
+    let last_used_at = row.last_used_at;
+    note_use(&mut conn, Realm::User, &session_id, last_used_at, auth.clock.now()).await;
     if access == gx_model::AccountAccess::KycOnly && needed != RouteAccess::UserRetrying {
         return Err(Problem::forbidden("Only the KYC routes are open until you submit again."));
     }
@@ -251,15 +262,34 @@ async fn administrator(
     let mut conn = connection(&auth.database).await?;
     let (admin_id, session_id) = (claims.sub.into(), claims.sid);
     let row = store::administrator(&mut conn, &session_id, &admin_id).await?;
-    let role = row
+    let row = row
         .filter(|row| !row.is_revoked && !row.is_locked && row.expires_at > auth.clock.now())
-        .and_then(|row| AdminRole::from_name(&row.role))
         .ok_or_else(session_ended)?;
+    let role = AdminRole::from_name(&row.role).ok_or_else(session_ended)?;
+    note_use(&mut conn, Realm::Admin, &session_id, row.last_used_at, auth.clock.now()).await;
     if !role.includes(least) {
         let detail = format!("This route needs the role {} or a higher one.", least.name());
         return Err(Problem::forbidden(detail));
     }
     Ok(Administrator { admin_id, session_id, role, request_id })
+}
+
+/// Stores that a session is used, unless an earlier use within [`LAST_USED_STEP`] is stored. A
+/// failure ends no request: one that only reads is answered while nothing can be written.
+async fn note_use(
+    conn: &mut PgConnection,
+    realm: Realm,
+    session_id: &SessionId,
+    last_used_at: OffsetDateTime,
+    now: OffsetDateTime,
+) {
+    if now - last_used_at < LAST_USED_STEP {
+        return;
+    }
+    if let Err(error) = store::set_last_used(conn, realm, session_id, last_used_at, now).await {
+        tracing::warn!(error = %ErrorChain(&error), session = %session_id,
+            "the last use of session {session_id} could not be stored");
+    }
 }
 
 fn session_ended() -> Problem {

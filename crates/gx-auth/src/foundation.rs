@@ -6,6 +6,8 @@ use gx_db::{Database, PgConnection, Postgres, Transaction};
 use gx_model::Clock;
 use gx_outbox::enqueue::EnqueueError;
 use gx_outbox::tip::{self, Capability, Lag};
+use gx_serve::database::{connection, unusable};
+use gx_serve::idempotency::RequestTransaction;
 use gx_serve::lag::{self, LagReading, LagSettings};
 use gx_serve::{Entropy, HealthBoard, Problem, ProblemKind, RequestLayer, ServiceParts};
 use http::header::RETRY_AFTER;
@@ -13,11 +15,11 @@ use sqlx::pool::PoolConnection;
 use time::OffsetDateTime;
 
 use crate::authorization::Auth;
-use crate::connection::{connection, unusable};
 use crate::hashing::{Hasher, HashingSettings, InvalidHashParameters};
 use crate::realm::Realm;
 use crate::row_queues::{RowQueueTicket, RowQueues};
 use crate::sessions::{Sessions, TokenPair};
+use crate::sign_in_throttle::SignInThrottle;
 use crate::tokens::{TokenKeyError, TokenSettings, Tokens};
 
 /// The ledger refuses every change except the resume. The status is 5xx, so that the response is
@@ -67,6 +69,7 @@ pub struct Foundation {
     lag: LagSettings,
     channel: String,
     row_queues: RowQueues,
+    pub(crate) throttle: SignInThrottle,
 }
 
 impl Foundation {
@@ -82,6 +85,7 @@ impl Foundation {
         entropy: Entropy,
     ) -> Result<Self, FoundationError> {
         let tokens = Tokens::new(&settings.tokens, clock.clone())?;
+        let throttle = SignInThrottle::new(tokens.fingerprint_key("addresses of sign-ins"));
         let sessions = Sessions::new(&settings.tokens, tokens, clock.clone(), entropy.clone());
         let auth = Auth {
             sessions,
@@ -91,7 +95,7 @@ impl Foundation {
         };
         let (lag, channel) = (settings.lag.clone(), channel.to_owned());
         let row_queues = RowQueues::new(database.max_connections(), database.lock_timeout());
-        Ok(Self { database, auth, clock, entropy, lag, channel, row_queues })
+        Ok(Self { database, auth, clock, entropy, lag, channel, row_queues, throttle })
     }
 
     /// Returns the name of the ledger's channel.
@@ -107,11 +111,25 @@ impl Foundation {
         connection(&self.database).await
     }
 
-    /// Begins a transaction, or fails at once if no database is usable.
+    /// Begins the transaction of the request's work, or fails at once if no database is usable. If
+    /// the request has an idempotency key, its answer becomes part of the transaction.
+    ///
+    /// # Errors
+    /// The problem with status 503, or that of a key which another request has.
+    pub async fn begin(&self) -> Result<RequestTransaction, Problem> {
+        let health = self.database.health();
+        if health.is_ok() {
+            RequestTransaction::begin(self.database.pool()).await
+        } else {
+            Err(unusable(&health))
+        }
+    }
+
+    /// Begins a transaction of a route that handles idempotency keys itself.
     ///
     /// # Errors
     /// The problem with status 503.
-    pub async fn begin(&self) -> Result<Transaction<'static, Postgres>, Problem> {
+    pub async fn begin_keyed(&self) -> Result<Transaction<'static, Postgres>, Problem> {
         let health = self.database.health();
         if health.is_ok() {
             Ok(self.database.pool().begin().await?)
@@ -192,7 +210,10 @@ impl Foundation {
             Box::pin(async move { read_lag(&database, &channel, contact_limit, now).await })
         });
         let request_layer = RequestLayer::new(service, self.clock.clone(), self.entropy.clone());
-        ServiceParts { health, database: Some(self.database.clone()), request_layer }
+        // The secret that signs tokens, until a service has a ring of keys.
+        let fingerprint_key = self.auth.sessions.tokens().fingerprint_key("idempotent requests");
+        let database = Some(self.database.clone());
+        ServiceParts { health, database, request_layer, fingerprint_key }
     }
 }
 

@@ -7,16 +7,20 @@
 mod account_access;
 pub mod audit;
 mod authorization;
-mod connection;
 pub mod email;
 mod foundation;
 mod hashing;
+mod own_sessions;
 mod password;
+mod password_change;
 mod realm;
+pub mod retention;
 mod role;
 mod row_queues;
+mod session_owner;
 mod session_routes;
 mod sessions;
+mod sign_in_throttle;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -30,12 +34,17 @@ pub use foundation::{
     Foundation, FoundationError, FoundationSettings, SYSTEM_PAUSED, not_enqueued,
 };
 pub use hashing::{Hasher, HashingSettings, InvalidHashParameters, PasswordComparison};
+pub use own_sessions::{
+    NO_SESSION, SessionItem, end_session_route, list_sessions, require_session, sessions_route,
+};
 pub use password::{GivenPassword, NewPassword, PasswordOwner, PasswordRefusal};
+pub use password_change::{WRONG_PASSWORD, change_password_route};
 pub use realm::{Realm, Subject};
 pub use role::AdminRole;
 pub use row_queues::RowQueueTicket;
 pub use session_routes::{Credentials, INVALID_CREDENTIALS, refresh_route};
 pub use sessions::{INVALID_REFRESH_TOKEN, Sessions, TokenPair};
+pub use sign_in_throttle::{FAILURES_KEPT_FOR, SignInAccount};
 pub use tokens::{
     Audience, Claims, InvalidToken, TokenKeyError, TokenSettings, TokenUse, Tokens, create_key_file,
 };

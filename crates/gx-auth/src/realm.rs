@@ -31,6 +31,22 @@ impl Realm {
         }
     }
 
+    /// Returns the name in metrics.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Returns the table of the realm's sessions.
+    pub(crate) const fn session_table(self) -> &'static str {
+        match self {
+            Self::User => "UserSession",
+            Self::Admin => "AdminSession",
+        }
+    }
+
     /// Returns the holder that a verified token of this realm names.
     pub(crate) fn subject(self, id: String) -> Subject {
         match self {

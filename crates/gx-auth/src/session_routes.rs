@@ -66,10 +66,22 @@ pub fn refresh_route<S>(realm: Realm, path: &str, base: &Foundation) -> UtoipaMe
 where
     S: Clone + Send + Sync + 'static,
 {
-    let (schemas, mut paths, router) = routes!(refresh);
+    placed(routes!(refresh), path, (realm, base.clone()))
+}
+
+/// Returns the route of both realms at the path that it has in one of them.
+pub(crate) fn placed<S>(
+    methods: UtoipaMethodRouter<(Realm, Foundation)>,
+    path: &str,
+    state: (Realm, Foundation),
+) -> UtoipaMethodRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let (schemas, mut paths, router) = methods;
     let (_, item) = paths.paths.pop_first().expect("the route has one path");
     paths.paths.insert(path.to_owned(), item);
-    (schemas, paths, router.with_state((realm, base.clone())))
+    (schemas, paths, router.with_state(state))
 }
 
 /// Exchanges a refresh token for new tokens. Each refresh token can be used once.

@@ -80,6 +80,11 @@ impl Sessions {
         &self.tokens
     }
 
+    /// Returns the time after the last refresh after which no token of a session is valid.
+    pub(crate) fn idle_limit(&self) -> Duration {
+        self.access_life.max(self.refresh_life)
+    }
+
     /// Opens a session in the caller's transaction. The caller has checked the password.
     ///
     /// # Errors

@@ -32,6 +32,7 @@ pub(crate) struct SessionRow {
 /// The columns of a person's session and account that authorization reads.
 pub(crate) struct PersonRow {
     pub(crate) expires_at: OffsetDateTime,
+    pub(crate) last_used_at: OffsetDateTime,
     pub(crate) is_revoked: bool,
     pub(crate) status: AccountStatus,
     pub(crate) denial_finality: Option<Parsed<DenialFinality>>,
@@ -42,6 +43,7 @@ pub(crate) struct PersonRow {
 /// The columns of an administrator's session and account that authorization reads.
 pub(crate) struct AdministratorRow {
     pub(crate) expires_at: OffsetDateTime,
+    pub(crate) last_used_at: OffsetDateTime,
     pub(crate) is_revoked: bool,
     pub(crate) role: String,
     pub(crate) is_locked: bool,
@@ -208,7 +210,8 @@ pub(crate) async fn person(
 ) -> Result<Option<PersonRow>, sqlx::Error> {
     sqlx::query_as!(
         PersonRow,
-        r#"SELECT s."expiresAt" AS expires_at, s."revokedAt" IS NOT NULL AS "is_revoked!",
+        r#"SELECT s."expiresAt" AS expires_at, s."lastUsedAt" AS last_used_at,
+                  s."revokedAt" IS NOT NULL AS "is_revoked!",
                   p.status AS "status: Parsed<AccountStatus>",
                   p."denialFinality" AS "denial_finality: Parsed<DenialFinality>",
                   p."isLocked" AS is_locked,
@@ -230,7 +233,8 @@ pub(crate) async fn administrator(
 ) -> Result<Option<AdministratorRow>, sqlx::Error> {
     sqlx::query_as!(
         AdministratorRow,
-        r#"SELECT s."expiresAt" AS expires_at, s."revokedAt" IS NOT NULL AS "is_revoked!",
+        r#"SELECT s."expiresAt" AS expires_at, s."lastUsedAt" AS last_used_at,
+                  s."revokedAt" IS NOT NULL AS "is_revoked!",
                   a.role, a."isLocked" AS is_locked
            FROM "AdminSession" s JOIN "AdminUser" a ON a."adminId" = s."adminId"
            WHERE s."sessionId" = $1 AND s."adminId" = $2"#,
@@ -239,4 +243,40 @@ pub(crate) async fn administrator(
     )
     .fetch_optional(conn)
     .await
+}
+
+/// Stores the last use of a session, unless another request has done so or holds the row.
+pub(crate) async fn set_last_used(
+    conn: &mut PgConnection,
+    realm: Realm,
+    session_id: &SessionId,
+    before: OffsetDateTime,
+    now: OffsetDateTime,
+) -> Result<PgQueryResult, sqlx::Error> {
+    match realm {
+        Realm::User => {
+            sqlx::query!(
+                r#"UPDATE "UserSession" SET "lastUsedAt" = $3 WHERE "sessionId" IN (
+               SELECT "sessionId" FROM "UserSession"
+               WHERE "sessionId" = $1 AND "lastUsedAt" = $2 FOR UPDATE SKIP LOCKED)"#,
+                session_id.as_str(),
+                before,
+                now
+            )
+            .execute(conn)
+            .await
+        }
+        Realm::Admin => {
+            sqlx::query!(
+                r#"UPDATE "AdminSession" SET "lastUsedAt" = $3 WHERE "sessionId" IN (
+               SELECT "sessionId" FROM "AdminSession"
+               WHERE "sessionId" = $1 AND "lastUsedAt" = $2 FOR UPDATE SKIP LOCKED)"#,
+                session_id.as_str(),
+                before,
+                now
+            )
+            .execute(conn)
+            .await
+        }
+    }
 }

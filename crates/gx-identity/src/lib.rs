@@ -14,8 +14,12 @@ mod tests;
 
 use std::sync::Arc;
 
-use gx_auth::{Api, Foundation, INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, Realm, refresh_route};
+use gx_auth::{
+    Api, Foundation, INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, NO_SESSION, Realm, WRONG_PASSWORD,
+    change_password_route, end_session_route, refresh_route, sessions_route,
+};
 use gx_serve::Service;
+use gx_serve::problem::kind::QUOTA_EXCEEDED;
 use utoipa_axum::routes;
 
 use kyc::{KYC_INCOMPLETE, KYC_NOT_OPEN};
@@ -45,8 +49,11 @@ struct ServiceState {
 pub fn service(settings: &IdentitySettings, base: Foundation) -> Service {
     let parts = base.parts(SERVICE);
     let api = Api::new(SERVICE, base.auth.clone())
-        .public(routes!(registration::http::register), &[&EMAIL_TAKEN, &PHONE_TAKEN])
-        .public(routes!(login::http::login), &[&INVALID_CREDENTIALS])
+        .public(
+            routes!(registration::http::register),
+            &[&EMAIL_TAKEN, &PHONE_TAKEN, &INVALID_CREDENTIALS, &QUOTA_EXCEEDED],
+        )
+        .public(routes!(login::http::login), &[&INVALID_CREDENTIALS, &QUOTA_EXCEEDED])
         .public(
             refresh_route(Realm::User, "/api/v1/auth/refresh", &base),
             &[&INVALID_REFRESH_TOKEN],
@@ -54,6 +61,15 @@ pub fn service(settings: &IdentitySettings, base: Foundation) -> Service {
         .user_retrying(routes!(login::http::logout), &[])
         .user_retrying(routes!(login::http::logout_all), &[])
         .public(routes!(login::http::jwks), &[])
+        .user_retrying(
+            change_password_route(Realm::User, "/api/v1/auth/password/change", &base),
+            &[&WRONG_PASSWORD, &QUOTA_EXCEEDED],
+        )
+        .user_retrying(sessions_route(Realm::User, "/api/v1/users/me/sessions", &base), &[])
+        .user_retrying(
+            end_session_route(Realm::User, "/api/v1/users/me/sessions/{id}", &base),
+            &[&NO_SESSION],
+        )
         .user_retrying(routes!(profile::http::get_me), &[])
         .user_retrying(routes!(profile::http::patch_me), &[&PROFILE_CLOSED, &PHONE_TAKEN])
         .user(routes!(profile::http::onchain), &[])

@@ -3,14 +3,34 @@
 
 use std::time::Duration;
 
-use gx_db::{Database, FailingWrites, Health, Migration, SeenBlocker};
+use gx_db::{Database, DbError, FailingWrites, Health, Migration, Postgres, SeenBlocker};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
+use sqlx::pool::PoolConnection;
 
 use crate::health::{CheckResult, HealthBoard};
+use crate::problem::Problem;
 
 /// Limit for the check to get a connection from the pool.
 const WAIT: Duration = Duration::from_secs(1);
+
+/// Returns a connection, or fails at once with 503: clients do not wait for an unusable database.
+///
+/// # Errors
+/// The problem with status 503.
+pub async fn connection(database: &Database) -> Result<PoolConnection<Postgres>, Problem> {
+    database.connection().await.map_err(|error| match error {
+        DbError::Unusable(health) => unusable(&health),
+        DbError::Driver(error) => error.into(),
+        settings @ DbError::Settings(_) => Problem::internal(&settings),
+    })
+}
+
+/// Returns the 503 of a database that cannot be used.
+pub fn unusable(health: &Health) -> Problem {
+    tracing::warn!(%health, "no database is usable: {health}");
+    Problem::unavailable("The database is not available at the moment.", 2)
+}
 
 /// Adds the checks of a service, among them the critical check `database`: a proven instance
 /// answers and its schema is current. Pending migrations are named (RDY-04).

@@ -39,9 +39,10 @@ impl<T: FromFields, S: Send + Sync> FromRequest<S> for Json<T> {
             parse(&bytes)?
         };
         if let Some(kept) = parts.extensions.get::<KeptBody>() {
-            kept.keep(bytes, memory);
+            kept.keep(bytes.clone(), memory);
         }
         let now = arrived(&parts)?;
+        crate::idempotency::body_arrived(&bytes).await?;
         Fields::read(members, now).map(Json).map_err(Problem::invalid)
     }
 }

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use utoipa::PartialSchema;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    Components, ContentBuilder, InfoBuilder, OpenApi, PathItem, Ref, RefOr, ResponseBuilder,
+    Components, ContentBuilder, InfoBuilder, OpenApi, PathItem, Ref, RefOr, Required,
+    ResponseBuilder,
 };
 
 use crate::build_info::BUILD;
@@ -58,6 +59,9 @@ pub(crate) fn finish(mut document: OpenApi, service: &str, routes: &[RouteInfo])
         let Some(item) = document.paths.paths.get_mut(&route.path) else { continue };
         if let Some(operation) = operation_mut(item, &route.method) {
             complete(operation, route.access);
+            if route.method != "GET" {
+                add_key(operation);
+            }
         }
     }
     document
@@ -71,6 +75,36 @@ fn operation_mut<'a>(item: &'a mut PathItem, method: &str) -> Option<&'a mut Ope
         "DELETE" => item.delete.as_mut(),
         "PATCH" => item.patch.as_mut(),
         _ => None,
+    }
+}
+
+/// Documents the idempotency key of an operation that changes something.
+fn add_key(operation: &mut Operation) {
+    let parameters = operation.parameters.get_or_insert_default();
+    let is_key = |one: &RefOr<Parameter>| matches!(one, RefOr::T(parameter) if parameter.name == "Idempotency-Key");
+    if !parameters.iter().any(is_key) {
+        let parameter = ParameterBuilder::new()
+            .name("Idempotency-Key")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(
+                "The client's name for this request, with or without double quotes. For 24 hours, \
+                 the same request with the same key gets the same answer again.",
+            ))
+            .schema(Some(String::schema()));
+        parameters.push(RefOr::T(parameter.build()));
+    }
+    describe(operation, "400", "`idempotency_key_required`: the key cannot be read.");
+    describe(operation, "409", "`request_in_progress`: the first request is not finished.");
+    describe(operation, "422", "`idempotency_key_reused`: the key belongs to another request.");
+}
+
+/// Adds a problem to the answers of an operation, or its description to the answer with its status.
+fn describe(operation: &mut Operation, status: &str, description: &str) {
+    let responses = &mut operation.responses.responses;
+    match responses.get_mut(status) {
+        Some(RefOr::T(own)) => own.description = format!("{} {description}", own.description),
+        _ => drop(responses.insert(status.to_owned(), problem_response(description))),
     }
 }
 
@@ -106,11 +140,7 @@ fn complete(operation: &mut Operation, access: RouteAccess) {
         operation.security = Some(vec![requirement]);
     }
     for (status, description) in general {
-        let responses = &mut operation.responses.responses;
-        match responses.get_mut(status) {
-            Some(RefOr::T(own)) => own.description = format!("{} {description}", own.description),
-            _ => drop(responses.insert(status.to_owned(), problem_response(description))),
-        }
+        describe(operation, status, description);
     }
 }
 

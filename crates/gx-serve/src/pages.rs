@@ -14,6 +14,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::extract::Reply;
 use crate::health::{HealthBoard, Readiness};
+use crate::idempotency::PROBLEMS;
 use crate::problem::{ProblemKind, kind};
 use crate::request_layer::KeepBody;
 use crate::telemetry;
@@ -68,14 +69,15 @@ async fn render_metrics(State(board): State<HealthBoard>) -> Response {
 pub(crate) fn problems(own: &[&'static ProblemKind]) -> Router {
     let mut page = page_start("Problems");
     page.push_str("<p>Failures are <code>application/problem+json</code> (RFC 9457).</p>");
-    let mut kinds: Vec<_> = kind::ALL.iter().chain(own).copied().collect();
+    let mut kinds: Vec<_> = kind::ALL.iter().chain(&PROBLEMS).chain(own).copied().collect();
     kinds.sort_by_key(|kind| (kind.status, kind.code));
     kinds.dedup_by_key(|kind| kind.code);
     for kind in kinds {
         let ProblemKind { code, status, title } = kind;
+        let fragment = kind.fragment();
         write!(
             page,
-            "<h2 id=\"{code}\">{status} <code>{code}</code></h2><p>{}.</p>",
+            "<h2 id=\"{fragment}\">{status} <code>{code}</code></h2><p>{}.</p>",
             escape(title)
         )
         .expect("writing to a String cannot fail");

@@ -32,7 +32,16 @@ impl ProblemKind {
 
     /// Returns the URI reference that names the kind and leads to its description.
     pub fn uri(&self) -> String {
-        format!("/problems#{}", self.code)
+        format!("/problems#{}", self.fragment())
+    }
+
+    /// Returns the code, or the name under which IANA registered the kind.
+    pub(crate) fn fragment(&self) -> &'static str {
+        match self.code {
+            "quota_exceeded" => "quota-exceeded",
+            "temporary_reduced_capacity" => "temporary-reduced-capacity",
+            code => code,
+        }
     }
 }
 
@@ -87,7 +96,11 @@ pub mod kind {
     /// The response took too long.
     pub const TIMEOUT: ProblemKind = ProblemKind::new("timeout", 504, "The response took too long");
 
-    /// All kinds of this module, as the page `/problems` lists them.
+    /// The caller has used up a quota; `violated-policies` names it. Only limited routes answer so.
+    pub const QUOTA_EXCEEDED: ProblemKind =
+        ProblemKind::new("quota_exceeded", 429, "Too many requests");
+
+    /// The kinds of this module that any route may answer with, as the page `/problems` lists them.
     pub const ALL: [&ProblemKind; 16] = [
         &VALIDATION_FAILED,
         &MALFORMED_JSON,
@@ -129,6 +142,7 @@ pub struct Problem {
     kind: &'static ProblemKind,
     detail: String,
     errors: Vec<InvalidField>,
+    violated_policies: &'static [&'static str],
     headers: Vec<(HeaderName, HeaderValue)>,
     failure: Option<DatabaseFailure>,
 }
@@ -157,12 +171,23 @@ pub struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
     errors: &'a [InvalidField],
+    /// Names of the quotas that are used up, in problems of status 429.
+    #[serde(rename = "violated-policies", skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
+    violated_policies: &'a [&'static str],
 }
 
 impl Problem {
     /// Creates a problem. The detail names the error in this request and the remedy.
     pub fn new(kind: &'static ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), headers: Vec::new(), failure: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            violated_policies: &[],
+            headers: Vec::new(),
+            failure: None,
+        }
     }
 
     /// Creates a validation problem with all invalid fields.
@@ -240,6 +265,13 @@ impl Problem {
         self
     }
 
+    /// Adds the names of the quotas that are used up.
+    #[must_use]
+    pub fn with_violated_policies(mut self, policies: &'static [&'static str]) -> Self {
+        self.violated_policies = policies;
+        self
+    }
+
     /// Returns the kind of problem.
     pub fn kind(&self) -> &'static ProblemKind {
         self.kind
@@ -271,6 +303,7 @@ impl Problem {
             code: self.kind.code,
             request_id,
             errors: &self.errors,
+            violated_policies: self.violated_policies,
         };
         let json = serde_json::to_vec(&body).expect("a problem has only text keys");
         let mut response = Response::new(Body::from(json));

@@ -9,7 +9,9 @@ use gx_db::Database;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
+use crate::fingerprint_key::FingerprintKey;
 use crate::health::HealthBoard;
+use crate::idempotency::{self, KeySettings};
 use crate::problem::ProblemKind;
 use crate::request_layer::{self, RequestLayer};
 use crate::route_info::{RouteAccess, RouteInfo};
@@ -58,9 +60,19 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     pub fn into_service(self, state: S, parts: ServiceParts) -> Service {
         let (router, document) = self.router.with_state(state).split_for_parts();
         let router = match parts.database {
-            Some(database) => router.layer(from_fn(move |request, next| {
-                repeat::around(database.clone(), request, next)
-            })),
+            Some(database) => {
+                let keys = KeySettings {
+                    database: database.clone(),
+                    clock: parts.request_layer.clock.clone(),
+                    fingerprint_key: parts.fingerprint_key,
+                };
+                let router = router.layer(from_fn(move |request, next| {
+                    idempotency::layer::around(keys.clone(), request, next)
+                }));
+                router.layer(from_fn(move |request, next| {
+                    repeat::around(database.clone(), request, next)
+                }))
+            }
             None => router,
         };
         let document = openapi::finish(document, self.service, &self.table);
@@ -85,6 +97,8 @@ pub struct ServiceParts {
     pub database: Option<Database>,
     /// Layer around the requests.
     pub request_layer: RequestLayer,
+    /// Key of the fingerprints of requests with an idempotency key.
+    pub fingerprint_key: FingerprintKey,
 }
 
 /// An HTTP service, usable in process (as a router) or behind listeners.

@@ -25,6 +25,7 @@ mod outbox;
 mod print;
 mod process;
 mod projection;
+mod retention;
 mod roles;
 mod workers;
 
@@ -37,11 +38,10 @@ use gx_serve::settings::{self, StartError};
 use gx_admin::AdminSettings;
 use gx_identity::IdentitySettings;
 use gx_projector::ProjectorSettings;
-use gx_submitter::SubmitterSettings;
 
 pub(crate) use cli_error::CliError;
 use print::Format;
-use roles::{NoSettings, ServiceRole, WorkerRole};
+use roles::{NoSettings, ServiceRole, SubmitterRoleSettings, WorkerRole};
 
 /// Turns a person into a participant of a permissioned ledger.
 #[derive(Debug, Parser)]
@@ -69,7 +69,7 @@ enum Command {
     /// Run the service for administrators
     SvcAdmin(Box<ServiceRole<AdminSettings>>),
     /// Run the worker that sends the commands of the outbox to the ledger
-    OutboxSubmitter(Box<WorkerRole<SubmitterSettings>>),
+    OutboxSubmitter(Box<WorkerRole<SubmitterRoleSettings>>),
     /// Run the worker that writes the blocks of the ledger into the read model
     Projector(Box<WorkerRole<ProjectorSettings>>),
     /// Serve the GX contracts to Fabric peers as chaincode-as-a-service
@@ -95,6 +95,9 @@ enum Command {
     /// Show, verify, rebuild and repair the read model
     #[command(subcommand)]
     Projection(projection::ProjectionCommand),
+    /// Remove expired rows
+    #[command(subcommand)]
+    Retention(retention::RetentionCommand),
 }
 
 /// Environment variables that begin with `GX_` and are not settings of `gx`: those of a build, of
@@ -171,5 +174,6 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Db(command) => database::run(command, format).await,
         Command::Outbox(command) => outbox::run(command, format).await,
         Command::Projection(command) => projection::run(command, format).await,
+        Command::Retention(command) => retention::run(command, format).await,
     }
 }

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
+use gx_auth::retention::RetentionSettings;
 use gx_auth::{Foundation, FoundationSettings};
 use gx_db::{Database, DatabaseSettings};
 use gx_fabric_client::SignerUse;
@@ -72,6 +73,15 @@ pub(crate) struct WorkerRole<S: Args> {
     worker: S,
 }
 
+/// The settings of the process of the outbox submitter, which also removes expired rows.
+#[derive(Debug, Args)]
+pub(crate) struct SubmitterRoleSettings {
+    #[command(flatten)]
+    submitter: SubmitterSettings,
+    #[command(flatten)]
+    retention: RetentionSettings,
+}
+
 /// The settings of a service that has none of its own.
 #[derive(Debug, Args)]
 pub(crate) struct NoSettings {}
@@ -105,12 +115,14 @@ pub(crate) async fn service<S: Args>(
 
 /// Runs the outbox submitter until SIGTERM or SIGINT.
 pub(crate) async fn outbox_submitter(
-    settings: WorkerRole<SubmitterSettings>,
+    settings: WorkerRole<SubmitterRoleSettings>,
 ) -> Result<(), CliError> {
     let (context, mut process) =
         (settings.worker_context("outbox-submitter", SignerUse::Submit).await?, Process::default());
     let WorkerRole { role, worker, .. } = settings;
-    context.start_submitter(&mut process, worker, role.address(9090)).await?;
+    let SubmitterRoleSettings { submitter, retention } = worker;
+    context.start_submitter(&mut process, submitter, role.address(9090)).await?;
+    context.start_sweeper(&mut process, retention);
     process.run_until_signal(role.drain_notice()).await
 }
 

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use gx_auth::audit::Sealer;
+use gx_auth::retention::{self, RetentionSettings};
 use gx_db::Database;
 use gx_fabric_client::Ledger;
 use gx_model::{Clock, EventRecord};
@@ -109,6 +110,16 @@ impl WorkerContext {
             Ok(())
         });
         Ok(board)
+    }
+
+    /// Starts the task that removes expired rows.
+    pub(crate) fn start_sweeper(&self, process: &mut Process, settings: RetentionSettings) {
+        let (pool, clock) = (self.database.pool().clone(), self.clock.clone());
+        let token = process.token();
+        process.run(async move {
+            token.run_until_cancelled(retention::sweep(pool, settings, clock)).await;
+            Ok(())
+        });
     }
 
     /// Starts the listener of a worker with its health checks, and returns the board.

@@ -64,7 +64,8 @@ pub(crate) async fn lock(
     Ok(Reply::ok(LockBody { is_locked: true }))
 }
 
-/// Unlocks an account. The person must sign in again.
+/// Unlocks an account, also one that is blocked for a while after failed sign-ins. The person must
+/// sign in again.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/users/{id}/unlock",

@@ -6,7 +6,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use gx_auth::{Administrator, Subject, audit};
+use gx_auth::{Administrator, GivenEmail, Realm, Subject, audit};
 use gx_db::ProfileId;
 use gx_serve::{Problem, ProblemKind};
 use serde_json::json;
@@ -25,7 +25,8 @@ pub(crate) struct LockReason<'a> {
 }
 
 /// Locks an account and ends its sessions, or unlocks it, and writes the audit row. If the account
-/// already has this state, returns the problem `already_so` and changes nothing.
+/// already has this state, returns the problem `already_so` and changes nothing. An unlock also
+/// forgets the failed sign-ins of its address (AUTHN-11).
 pub(crate) async fn set_lock(
     state: &ServiceState,
     who: &Administrator,
@@ -37,8 +38,11 @@ pub(crate) async fn set_lock(
     let now = base.clock.now();
     let _ticket = base.audit_ticket(Some(profile_id.as_str())).await?;
     let mut tx = base.begin().await?;
-    let is_locked = store::is_locked(&mut tx, profile_id).await?.ok_or_else(no_user)?;
-    if is_locked == lock {
+    let account = store::lock_row(&mut tx, profile_id).await?.ok_or_else(no_user)?;
+    let is_locked = account.is_locked;
+    let email = GivenEmail::new(&account.email);
+    let forgotten = !lock && base.forget_sign_in_failures(&mut tx, Realm::User, &email).await?;
+    if is_locked == lock && !forgotten {
         let state = if lock { "locked" } else { "not locked" };
         return Err(Problem::new(&ALREADY_SO, format!("The account is {state}.")));
     }
@@ -46,13 +50,14 @@ pub(crate) async fn set_lock(
         store::lock_account(&mut tx, profile_id, &who.admin_id, reason, now).await?;
         let subject = Subject::User(profile_id.clone());
         base.auth.sessions.end(&mut tx, &subject, None, "account locked").await?;
-    } else {
+    } else if is_locked {
         store::unlock_account(&mut tx, profile_id, now).await?;
     }
     let action = if lock { "user.locked" } else { "user.unlocked" };
     let entry = audit::Entry {
         before: Some(json!({ "isLocked": is_locked })),
-        after: Some(json!({ "isLocked": lock, "reason": reason.reason, "notes": reason.notes })),
+        after: Some(json!({ "isLocked": lock, "failuresForgotten": forgotten,
+                            "reason": reason.reason, "notes": reason.notes })),
         ..who.audit_entry(action, "UserProfile", Some(profile_id.as_str()))
     };
     audit::append(&mut tx, entry, now).await?;

@@ -5,14 +5,22 @@ use time::OffsetDateTime;
 
 use super::LockReason;
 
-/// Returns whether an account is locked, and locks its row until the transaction ends. `None` if
-/// there is no such account.
-pub(crate) async fn is_locked(
+/// The facts of an account that a lock or unlock checks.
+pub(crate) struct Account {
+    pub(crate) is_locked: bool,
+    pub(crate) email: String,
+}
+
+/// Returns the facts of an account, and locks its row until the transaction ends. `None` if there
+/// is no such account.
+pub(crate) async fn lock_row(
     conn: &mut PgConnection,
     profile_id: &ProfileId,
-) -> Result<Option<bool>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT "isLocked" FROM "UserProfile" WHERE "profileId" = $1 FOR UPDATE"#,
+) -> Result<Option<Account>, sqlx::Error> {
+    sqlx::query_as!(
+        Account,
+        r#"SELECT "isLocked" AS is_locked, coalesce(mailbox, email) AS "email!"
+           FROM "UserProfile" WHERE "profileId" = $1 FOR UPDATE"#,
         profile_id.as_str(),
     )
     .fetch_optional(conn)

@@ -1,7 +1,7 @@
 //! Account locks, through the routers.
 
 use gx_auth::AdminRole;
-use gx_auth::testing::TestHost;
+use gx_auth::testing::{PASSWORD, TestHost};
 use gx_model::AccountStatus;
 use serde_json::json;
 
@@ -88,4 +88,49 @@ async fn a_lock_needs_a_reason_and_a_person() {
     let answer = host.post("/api/v1/admin/users/nobody/lock", &token, &json!({})).await;
     assert_eq!((answer.code(), answer.pointers()), (400, vec!["/reason"]));
     assert_eq!(set(&host, &token, "nobody", "lock").await.problem(), "no_user");
+}
+
+/// AUTHN-11: an unlock ends the delay after failed sign-ins, too, if the account is not locked.
+#[tokio::test]
+async fn an_unlock_forgets_failed_sign_ins() {
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::Admin).await.access_token;
+    let identity =
+        gx_identity::service(&gx_identity::IdentitySettings::default(), host.base.clone());
+    let id = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
+    let log_in = async |password: &str| {
+        let body = json!({ "email": "sarah@gxtest.com", "password": password });
+        let ask = host.ask("POST", "/api/v1/auth/login").json(&body);
+        ask.send_to(&identity).await.code()
+    };
+    for _ in 0..5 {
+        assert_eq!(log_in("WrongPassword123!").await, 401);
+    }
+    assert_eq!(log_in(PASSWORD).await, 429);
+    assert_eq!(set(&host, &token, &id, "unlock").await.code(), 200);
+    assert_eq!(set(&host, &token, &id, "unlock").await.problem(), "already_so");
+    assert_eq!(log_in(PASSWORD).await, 200);
+}
+
+/// SEC-API-02: a lock that is repeated with its key gets the first answer, and does not lock again;
+/// the key of one account is refused for another, and is unrelated to that of another
+/// administrator.
+#[tokio::test]
+async fn a_repeated_lock_gets_the_first_answer() {
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::Admin).await.access_token;
+    let other_admin = host.add_administrator(AdminRole::Admin).await.access_token;
+    let id = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
+    let other = host.add_person("eve@gxtest.com", AccountStatus::Active).await;
+    let lock = async |token: &str, id: &str| {
+        let ask = host.ask("POST", &format!("/api/v1/admin/users/{id}/lock")).token(token);
+        ask.json(&json!({ "reason": "suspicious" })).header("idempotency-key", "k1").send().await
+    };
+    assert_eq!(lock(&token, &id).await.code(), 200);
+    assert_eq!(lock(&token, &id).await.code(), 200);
+    assert_eq!(set(&host, &token, &id, "unlock").await.code(), 200);
+    assert_eq!(lock(&token, &id).await.code(), 200);
+    assert_eq!(set(&host, &token, &id, "unlock").await.problem(), "already_so");
+    assert_eq!(lock(&token, &other).await.problem(), "idempotency_key_reused");
+    assert_eq!(lock(&other_admin, &other).await.code(), 200);
 }

@@ -6,7 +6,7 @@ mod store;
 
 use gx_auth::{
     AdminRole, Administrator, Email, GivenEmail, Hasher, INVALID_CREDENTIALS, NewPassword,
-    PasswordOwner, PasswordRefusal, Subject, TokenPair, audit,
+    PasswordOwner, PasswordRefusal, Realm, SignInAccount, Subject, TokenPair, audit,
 };
 use gx_db::{AdminId, PgConnection};
 use gx_serve::fields::FieldError;
@@ -112,9 +112,12 @@ pub(crate) async fn log_in(
 ) -> Result<(TokenPair, AdministratorRow), Problem> {
     let base = &state.base;
     let account = store::by_email(&mut *base.connection().await?, email).await?;
-    let stored = account.as_ref().map(|account| account.password_hash.clone());
-    let verified = base.auth.hasher.verify(password, stored).await?;
-    let Some(account) = account.filter(|account| verified.matches && !account.is_locked) else {
+    let stored = account.as_ref().map(|account| SignInAccount {
+        password_hash: account.password_hash.clone(),
+        may_sign_in: !account.is_locked,
+    });
+    let verified = base.compare_password(Realm::Admin, email, password, stored).await?;
+    let Some(account) = account.filter(|_| verified.matches) else {
         metrics::counter!("gx_admin_logins_total", "outcome" => "refused").increment(1);
         tracing::info!(request_id, "an administrator's login was refused");
         return Err(Problem::new(&INVALID_CREDENTIALS, "Check both and try again."));

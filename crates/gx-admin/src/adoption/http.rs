@@ -78,10 +78,11 @@ pub(crate) async fn adopt(
     let task_id = state.base.entropy.id(now).to_string();
     let profile_id = ProfileId::from(body.profile_id.0);
     let _ticket = state.base.audit_ticket(Some(profile_id.as_str())).await?;
-    let mut conn = state.base.connection().await?;
+    let mut tx = state.base.begin().await?;
     let whom = (&body.fabric_user_id.0, &profile_id);
-    let asked = super::ask_adoption(&mut conn, channel, whom, &task_id, &decision, now).await;
+    let asked = super::ask_adoption(&mut tx, channel, whom, &task_id, &decision, now).await;
     let adoption = asked.map_err(refused)?;
+    tx.commit().await?;
     if adoption.grant.is_some() {
         state.waker.wake();
     }

@@ -121,11 +121,12 @@ pub(crate) async fn retry(
 ) -> Result<Reply<CommandItem>, Problem> {
     let decision = AuditedDecision::of(&who, &body.reason);
     let _ticket = state.base.audit_ticket(Some(&id.to_string())).await?;
-    let mut conn = state.base.connection().await?;
+    let mut tx = state.base.begin().await?;
     let now = state.base.clock.now();
-    let retried_id = super::retry_command(&mut conn, id, &decision, now).await.map_err(refused)?;
+    let retried_id = super::retry_command(&mut tx, id, &decision, now).await.map_err(refused)?;
+    let row = gx_outbox::operator::command(&mut tx, retried_id).await?.ok_or_else(no_command)?;
+    tx.commit().await?;
     state.waker.wake();
-    let row = gx_outbox::operator::command(&mut conn, retried_id).await?.ok_or_else(no_command)?;
     Ok(Reply::ok(row.into()))
 }
 
@@ -147,10 +148,11 @@ pub(crate) async fn discard(
 ) -> Result<Reply<CommandItem>, Problem> {
     let decision = AuditedDecision::of(&who, &body.reason);
     let _ticket = state.base.audit_ticket(Some(&id.to_string())).await?;
-    let mut conn = state.base.connection().await?;
+    let mut tx = state.base.begin().await?;
     let now = state.base.clock.now();
-    super::discard_command(&mut conn, id, &decision, now).await.map_err(refused)?;
+    super::discard_command(&mut tx, id, &decision, now).await.map_err(refused)?;
+    let row = gx_outbox::operator::command(&mut tx, id).await?.ok_or_else(no_command)?;
+    tx.commit().await?;
     state.waker.wake();
-    let row = gx_outbox::operator::command(&mut conn, id).await?.ok_or_else(no_command)?;
     Ok(Reply::ok(row.into()))
 }

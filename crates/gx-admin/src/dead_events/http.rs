@@ -223,9 +223,11 @@ async fn ask(
     let now = state.base.clock.now();
     let task_id = state.base.entropy.id(now).to_string();
     let _ticket = state.base.audit_ticket(None).await?;
-    let mut conn = state.base.connection().await?;
-    let asked = super::ask_replay(&mut conn, replay, &task_id, &decision, now).await;
-    Ok(Reply(StatusCode::ACCEPTED, asked.map_err(refused)?.into()))
+    let mut tx = state.base.begin().await?;
+    let asked = super::ask_replay(&mut tx, replay, &task_id, &decision, now).await;
+    let task = asked.map_err(refused)?;
+    tx.commit().await?;
+    Ok(Reply(StatusCode::ACCEPTED, task.into()))
 }
 
 /// Returns a task of the projector, with its report once it has ended.

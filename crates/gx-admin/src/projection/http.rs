@@ -77,7 +77,8 @@ async fn ask(
     let (now, channel) = (state.base.clock.now(), state.base.channel());
     let task_id = state.base.entropy.id(now).to_string();
     let _ticket = state.base.audit_ticket(None).await?;
-    let mut conn = state.base.connection().await?;
-    let asked = super::ask(&mut conn, channel, task, &task_id, &decision, now).await?;
+    let mut tx = state.base.begin().await?;
+    let asked = super::ask(&mut tx, channel, task, &task_id, &decision, now).await?;
+    tx.commit().await?;
     Ok(Reply(StatusCode::ACCEPTED, asked.into()))
 }

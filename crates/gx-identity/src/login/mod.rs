@@ -6,7 +6,9 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use gx_auth::{GivenEmail, INVALID_CREDENTIALS, Person, Subject, TokenPair, audit};
+use gx_auth::{
+    GivenEmail, INVALID_CREDENTIALS, Person, Realm, SignInAccount, Subject, TokenPair, audit,
+};
 use gx_db::{Named, SessionId};
 use gx_serve::{Client, Problem};
 use secrecy::SecretString;
@@ -27,9 +29,12 @@ pub(crate) async fn log_in(
 ) -> Result<(TokenPair, UserSummary), Problem> {
     let base = &state.base;
     let account = store::by_email(&mut *base.connection().await?, email).await?;
-    let stored = account.as_ref().map(|account| account.password_hash.clone());
-    let verified = base.auth.hasher.verify(password, stored).await?;
-    let account = account.filter(|account| verified.matches && may_sign_in(account));
+    let stored = account.as_ref().map(|account| SignInAccount {
+        password_hash: account.password_hash.clone(),
+        may_sign_in: may_sign_in(account),
+    });
+    let verified = base.compare_password(Realm::User, email, password, stored).await?;
+    let account = account.filter(|_| verified.matches);
     let Some(account) = account else {
         log_refusal(request_id);
         return Err(Problem::new(&INVALID_CREDENTIALS, "Check both and try again."));

@@ -5,24 +5,31 @@ pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 
-use gx_auth::{Subject, TokenPair, audit};
+use gx_auth::{GivenEmail, Subject, TokenPair, audit};
 use gx_db::ProfileId;
+use gx_serve::idempotency::is_repeated;
 use gx_serve::{Client, Problem};
 use serde_json::json;
 
 use crate::ServiceState;
+use crate::login::log_in;
 use crate::profile::UserSummary;
 use crate::taken::taken_problem;
 use http::Registration;
 
 /// Adds a person, opens a session and writes the audit row, in one transaction. Returns the problem
-/// and adds nothing if another account has the e-mail address or phone number.
+/// and adds nothing if another account has the e-mail address or phone number. If the same request
+/// has finished before (SEC-API-02), signs the person in instead.
 pub(crate) async fn register(
     state: &ServiceState,
     wanted: &Registration,
     client: &Client,
     request_id: &str,
 ) -> Result<(TokenPair, UserSummary), Problem> {
+    if is_repeated() {
+        let email = GivenEmail::new(wanted.email.as_str());
+        return log_in(state, &email, wanted.password.secret(), client, request_id).await;
+    }
     let base = &state.base;
     let password_hash = base.auth.hasher.hash(wanted.password.secret()).await?;
     let now = base.clock.now();

@@ -1,7 +1,10 @@
 //! Readiness, health, logs and documents of the service, also while the projector, the ledger or
 //! the database is down.
 
+mod keys;
 mod locked;
+mod sessions;
+mod throttle;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

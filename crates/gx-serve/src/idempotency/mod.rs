@@ -1,13 +1,17 @@
 //! Idempotency keys: a repeated request with the same key gets the first response again
 //! (draft-ietf-httpapi-idempotency-key-header).
 //!
-//! A handler calls [`begin`] in the transaction of its work and passes the result to
-//! [`FirstRequest::finish`], which stores the response in the same transaction. So a crash keeps
-//! both or neither. A failure that a repetition may cure (5xx) is not stored.
+//! A layer handles the key of every POST, PUT, PATCH and DELETE: it stores the response in the
+//! [`RequestTransaction`] of the handler's work, so that a crash keeps both or neither. A route that
+//! takes the [`IdempotencyKey`] itself calls [`begin`] and [`FirstRequest::finish`] instead. A
+//! failure that a repetition may cure (5xx) is not stored.
 
+mod keyed;
+pub(crate) mod layer;
 mod store;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 use std::time::Duration;
 
@@ -17,7 +21,7 @@ use axum::response::{IntoResponse, Response};
 use gx_db::{PgConnection, Postgres, Transaction};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -27,6 +31,10 @@ use crate::problem::{Problem, ProblemKind};
 use crate::request_layer::KeepBody;
 use crate::{Reply, RequestId};
 use store::StoredResponse;
+
+pub(crate) use keyed::{KeySettings, body_arrived};
+pub use keyed::{is_repeated, set_principal};
+pub use transaction::RequestTransaction;
 
 /// Header field with the key.
 pub const HEADER: &str = "idempotency-key";
@@ -50,6 +58,9 @@ pub const KEY_REUSED: ProblemKind = ProblemKind::new(
 pub const IN_PROGRESS: ProblemKind =
     ProblemKind::new("request_in_progress", 409, "The first request with this key is not finished");
 
+/// The problems of every route that changes something.
+pub(crate) const PROBLEMS: [&ProblemKind; 3] = [&KEY_REQUIRED, &KEY_REUSED, &IN_PROGRESS];
+
 /// A client's name for one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
@@ -58,6 +69,12 @@ impl IdempotencyKey {
     /// Returns the key without its quotes.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Returns the key of a request that may have one.
+    fn optional(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        let is_given = headers.contains_key(HEADER) || headers.contains_key(OLDER_HEADER);
+        if is_given { Self::from_headers(headers).map(Some) } else { Ok(None) }
     }
 
     /// Returns the key of a request, or [`KEY_REQUIRED`] if it has none, several or an invalid one.
@@ -83,10 +100,12 @@ impl IdempotencyKey {
     }
 }
 
+/// A handler that takes the key handles it itself: the layer leaves the request alone.
 impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        keyed::leave_to_handler();
         Self::from_headers(&parts.headers)
     }
 }
@@ -117,8 +136,8 @@ fn bare_key(value: &str) -> Option<String> {
 pub struct KeyedRequest<'a> {
     /// Id of the caller: keys of different callers are unrelated.
     pub principal: &'a str,
-    /// The route's path, which has no parameters.
-    pub route: &'static str,
+    /// The route: its path, which has no parameters, or method and pattern of the path.
+    pub route: &'a str,
     /// The client's key.
     pub key: &'a IdempotencyKey,
     /// Hash of the parts of the request that determine its effect.
@@ -217,9 +236,9 @@ impl FirstRequest<'_> {
             status: i16::try_from(parts.status.as_u16()).expect("a status has three digits"),
             content_type: content_type.unwrap_or_default().to_owned(),
             body: body.to_vec(),
+            is_withheld: false,
         };
         store::keep(&mut self.tx, &self.request, &stored, self.now, self.now + KEPT_FOR).await?;
-        store::forget_expired(&mut self.tx, self.now).await?;
         self.tx.commit().await?;
         parts.extensions.insert(KeepBody);
         Ok(Response::from_parts(parts, Body::from(body)))
@@ -237,8 +256,12 @@ impl IntoResponse for StoredResponse {
         let status = u16::try_from(self.status).ok();
         let status = status.and_then(|code| StatusCode::from_u16(code).ok());
         let status = status.expect("only statuses of answers are stored");
-        let content_type = [(CONTENT_TYPE, self.content_type)];
-        let mut response = (status, content_type, Body::from(self.body)).into_response();
+        let mut response = (status, Body::from(self.body)).into_response();
+        // An answer without a body, such as a 204, has no type.
+        let content_type = HeaderValue::from_str(&self.content_type);
+        if let Some(value) = content_type.ok().filter(|value| !value.is_empty()) {
+            response.headers_mut().insert(CONTENT_TYPE, value);
+        }
         response.extensions_mut().insert(KeepBody);
         response
     }

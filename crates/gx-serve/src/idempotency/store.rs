@@ -5,15 +5,14 @@ use time::OffsetDateTime;
 
 use super::KeyedRequest;
 
-/// Limit of expired responses that one request deletes.
-const CLEARED_AT_ONCE: i64 = 16;
-
 /// A response as it was sent.
 pub(super) struct StoredResponse {
     pub(super) fingerprint: Vec<u8>,
     pub(super) status: i16,
     pub(super) content_type: String,
     pub(super) body: Vec<u8>,
+    /// The response had secrets, so `body` is empty and the handler answers a repetition.
+    pub(super) is_withheld: bool,
 }
 
 /// Returns whether this transaction got the lock of the key. If not, another request with the key
@@ -41,7 +40,8 @@ pub(super) async fn response(
 ) -> Result<Option<StoredResponse>, sqlx::Error> {
     sqlx::query_as!(
         StoredResponse,
-        r#"SELECT fingerprint, status, "contentType" AS content_type, body
+        r#"SELECT fingerprint, status, "contentType" AS content_type, body,
+                  "isWithheld" AS is_withheld
            FROM "HttpIdempotency"
            WHERE principal = $1 AND route = $2 AND key = $3 AND "expiresAt" > $4"#,
         request.principal,
@@ -63,12 +63,13 @@ pub(super) async fn keep(
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"INSERT INTO "HttpIdempotency" (principal, route, key, fingerprint, status,
-               "contentType", body, "createdAt", "expiresAt")
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+               "contentType", body, "createdAt", "expiresAt", "isWithheld")
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
            ON CONFLICT (principal, route, key) DO UPDATE
            SET fingerprint = excluded.fingerprint, status = excluded.status,
                "contentType" = excluded."contentType", body = excluded.body,
-               "createdAt" = excluded."createdAt", "expiresAt" = excluded."expiresAt""#,
+               "createdAt" = excluded."createdAt", "expiresAt" = excluded."expiresAt",
+               "isWithheld" = excluded."isWithheld""#,
         request.principal,
         request.route,
         request.key.as_str(),
@@ -78,25 +79,21 @@ pub(super) async fn keep(
         stored.body,
         now,
         expires_at,
+        stored.is_withheld,
     )
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// Deletes some expired responses, so that the table holds about one day of requests.
-pub(super) async fn forget_expired(
-    conn: &mut PgConnection,
-    now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        r#"DELETE FROM "HttpIdempotency" WHERE (principal, route, key) IN (
-               SELECT principal, route, key FROM "HttpIdempotency" WHERE "expiresAt" <= $1
-               ORDER BY "expiresAt" LIMIT $2 FOR UPDATE SKIP LOCKED)"#,
-        now,
-        CLEARED_AT_ONCE,
-    )
-    .execute(conn)
-    .await?;
+/// Marks the beginning of the handler's work.
+pub(super) async fn set_savepoint(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!("SAVEPOINT idempotency").execute(conn).await?;
+    Ok(())
+}
+
+/// Undoes the handler's work and keeps the lock of the key, also after a failed statement.
+pub(super) async fn undo_to_savepoint(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!("ROLLBACK TO SAVEPOINT idempotency").execute(conn).await?;
     Ok(())
 }

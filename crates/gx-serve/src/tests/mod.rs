@@ -105,7 +105,8 @@ fn a_service_with_limits(slow_route: SlowRoute, change: impl FnOnce(&mut Request
     let mut request_layer = RequestLayer::new("svc-test", clock.clone(), Entropy::system());
     change(&mut request_layer);
     let health = HealthBoard::new("svc-test", clock);
-    let parts = ServiceParts { health, database: None, request_layer };
+    let fingerprint_key = crate::FingerprintKey::derive(b"secret", "tests");
+    let parts = ServiceParts { health, database: None, request_layer, fingerprint_key };
     Routes::new("svc-test")
         .add(RouteAccess::Public, routes!(echo), &[])
         .add(RouteAccess::Public, routes!(panics), &[])

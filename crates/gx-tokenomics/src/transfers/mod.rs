@@ -95,7 +95,7 @@ pub(crate) async fn order(
 ) -> Result<Response, Problem> {
     let now = state.base.clock.now();
     let _ticket = state.base.row_ticket(person.profile_id.as_str()).await?;
-    let tx = state.base.begin().await?;
+    let tx = state.base.begin_keyed().await?;
     let (to, amount) = (order.to.as_str(), order.amount.to_string());
     let request = idempotency::KeyedRequest {
         principal: person.profile_id.as_str(),

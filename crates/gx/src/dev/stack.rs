@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use gx_admin::AdminSettings;
+use gx_auth::retention::RetentionSettings;
 use gx_auth::{Foundation, FoundationSettings};
 use gx_db::cluster::{ClusterOptions, PrivateCluster};
 use gx_db::{Database, DatabaseSettings};
@@ -46,6 +47,8 @@ pub(crate) struct Settings {
     submitter: SubmitterSettings,
     #[command(flatten)]
     projector: ProjectorSettings,
+    #[command(flatten)]
+    retention: RetentionSettings,
     #[command(flatten)]
     pub(super) fabric: FabricSettings,
 }
@@ -243,6 +246,7 @@ impl Builder<'_> {
         let submitter = context
             .start_submitter(process, self.settings.submitter.clone(), self.ports.submitter())
             .await?;
+        context.start_sweeper(process, self.settings.retention.clone());
         Ok(vec![projector, submitter])
     }
 }

@@ -66,8 +66,9 @@ fn problems(page: &str) -> String {
     let headings = page.split("<h2 id=\"").skip(1);
     headings
         .map(|heading| {
-            let (code, rest) = heading.split_once("\">").unwrap();
-            let (status, _) = rest.split_once(' ').unwrap();
+            let (_, rest) = heading.split_once("\">").unwrap();
+            let (status, rest) = rest.split_once(" <code>").unwrap();
+            let (code, _) = rest.split_once("</code>").unwrap();
             format!("{status} {code}\n")
         })
         .collect()

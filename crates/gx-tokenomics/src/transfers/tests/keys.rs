@@ -102,3 +102,18 @@ async fn a_key_without_quotes_is_the_same_key() {
     }
     assert_eq!(payers.commands().await, 1);
 }
+
+/// SEC-API-02: a quote, which changes nothing, gets its first answer again, too.
+#[tokio::test]
+async fn a_repeated_quote_gets_the_first_answer() {
+    let payers = Payers::with_balance(100_000_000).await;
+    let quote = async |amount: &str| {
+        let ask = payers.host.ask("POST", "/api/v1/transfers/quote").token(&payers.token);
+        let ask = ask.json(&json!({ "to": WEI, "amount": amount }));
+        ask.header("idempotency-key", "\"q\"").send().await
+    };
+    let first = quote("1").await;
+    assert_eq!(first.code(), 200, "{}", first.text);
+    assert_eq!(quote("1").await.text, first.text);
+    assert_eq!(refusal(&quote("2").await), (422, "idempotency_key_reused"));
+}

@@ -1,0 +1,84 @@
+//! Changes the password of the signed-in person or administrator, and ends all sessions.
+
+mod http;
+mod store;
+
+use gx_serve::problem::InvalidField;
+use gx_serve::{Problem, ProblemKind};
+use secrecy::SecretString;
+use serde_json::json;
+
+use crate::audit;
+use crate::email::GivenEmail;
+use crate::foundation::Foundation;
+use crate::password::{NewPassword, PasswordOwner};
+use crate::realm::Subject;
+use crate::session_owner::SessionOwner;
+use crate::sign_in_throttle::SignInAccount;
+
+pub use http::change_password_route;
+
+/// The given password is not the account's. The status is not 401, because the session is valid.
+pub const WRONG_PASSWORD: ProblemKind =
+    ProblemKind::new("wrong_password", 403, "The current password is not right");
+
+/// Replaces the password, ends all sessions and writes the audit row, in one transaction. A wrong
+/// current password counts as a failed sign-in.
+async fn change(
+    base: &Foundation,
+    owner: &SessionOwner,
+    current: &SecretString,
+    new: &NewPassword,
+) -> Result<(), Problem> {
+    let realm = owner.subject.realm();
+    let account = store::account(&mut *base.connection().await?, &owner.subject).await?;
+    let stored = SignInAccount { password_hash: account.password_hash.clone(), may_sign_in: true };
+    let email = GivenEmail::new(&account.email);
+    let compared = base.compare_password(realm, &email, current, Some(stored)).await?;
+    if !compared.matches {
+        metrics::counter!("gx_wrong_passwords_total", "realm" => realm.name()).increment(1);
+        return Err(wrong_password());
+    }
+    let names: Vec<&str> = account.names.iter().map(String::as_str).collect();
+    let rules = PasswordOwner { names: &names, email: &account.email };
+    if let Err(refusal) = new.check(rules) {
+        let error = refusal.field_error();
+        let pointer = "/newPassword".to_owned();
+        let field = InvalidField { pointer, code: error.code, message: error.message };
+        return Err(Problem::invalid(vec![field]));
+    }
+    let hash = base.auth.hasher.hash(new.secret()).await?;
+    store_change(base, owner, &account.password_hash, &hash).await
+}
+
+async fn store_change(
+    base: &Foundation,
+    owner: &SessionOwner,
+    old_hash: &str,
+    new_hash: &str,
+) -> Result<(), Problem> {
+    let subject = &owner.subject;
+    let now = base.clock.now();
+    let _ticket = base.audit_ticket(Some(subject.as_str())).await?;
+    let mut tx = base.begin().await?;
+    if !store::replace(&mut tx, subject, old_hash, new_hash, now).await? {
+        // Another request has changed the password since it was compared.
+        return Err(wrong_password());
+    }
+    let because = "password changed";
+    let ended = base.auth.sessions.end(&mut tx, subject, None, because).await?;
+    let (action, table) = match subject {
+        Subject::User(_) => ("user.password_changed", "UserProfile"),
+        Subject::Admin(_) => ("admin.password_changed", "AdminUser"),
+    };
+    let entry = audit::Entry {
+        after: Some(json!({ "ended": ended })),
+        ..owner.audit_entry(action, table, Some(subject.as_str()))
+    };
+    audit::append(&mut tx, entry, now).await?;
+    Ok(tx.commit().await?)
+}
+
+fn wrong_password() -> Problem {
+    Problem::new(&WRONG_PASSWORD, "Check it and try again.")
+}

@@ -1,0 +1,122 @@
+//! SQL of the removal of expired rows. Each statement reads a part of an index in its order.
+
+use gx_db::PgConnection;
+use time::OffsetDateTime;
+
+use super::SweptTable;
+
+/// Returns whether this transaction got the lock of the sweepers.
+pub(super) async fn try_lock(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT pg_try_advisory_xact_lock(hashtextextended('gx retention', 0)) AS "is_ours!""#
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// Removes the oldest rows that expired from `cursor` to `until`, and returns the times at which
+/// they expired. Rows that another session has locked stay.
+pub(super) async fn remove(
+    conn: &mut PgConnection,
+    table: SweptTable,
+    cursor: OffsetDateTime,
+    until: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<OffsetDateTime>, sqlx::Error> {
+    match table {
+        SweptTable::HttpIdempotency => {
+            sqlx::query_scalar!(
+                r#"DELETE FROM "HttpIdempotency" WHERE (principal, route, key) IN (
+               SELECT principal, route, key FROM "HttpIdempotency" WHERE "expiresAt" >= $1 AND "expiresAt" <= $2
+               ORDER BY "expiresAt" LIMIT $3 FOR UPDATE SKIP LOCKED)
+           RETURNING "expiresAt""#,
+                cursor,
+                until,
+                limit
+            )
+            .fetch_all(conn)
+            .await
+        }
+        SweptTable::UserSession => {
+            sqlx::query_scalar!(
+                r#"DELETE FROM "UserSession" WHERE "sessionId" IN (
+               SELECT "sessionId" FROM "UserSession" WHERE "expiresAt" >= $1 AND "expiresAt" <= $2
+               ORDER BY "expiresAt" LIMIT $3 FOR UPDATE SKIP LOCKED)
+           RETURNING "expiresAt""#,
+                cursor,
+                until,
+                limit
+            )
+            .fetch_all(conn)
+            .await
+        }
+        SweptTable::AdminSession => {
+            sqlx::query_scalar!(
+                r#"DELETE FROM "AdminSession" WHERE "sessionId" IN (
+               SELECT "sessionId" FROM "AdminSession" WHERE "expiresAt" >= $1 AND "expiresAt" <= $2
+               ORDER BY "expiresAt" LIMIT $3 FOR UPDATE SKIP LOCKED)
+           RETURNING "expiresAt""#,
+                cursor,
+                until,
+                limit
+            )
+            .fetch_all(conn)
+            .await
+        }
+        SweptTable::SignInFailure => {
+            sqlx::query_scalar!(
+                r#"DELETE FROM "SignInFailure" WHERE "addressHash" IN (
+               SELECT "addressHash" FROM "SignInFailure" WHERE "lastFailedAt" >= $1 AND "lastFailedAt" <= $2
+               ORDER BY "lastFailedAt" LIMIT $3 FOR UPDATE SKIP LOCKED)
+           RETURNING "lastFailedAt""#,
+                cursor,
+                until,
+                limit
+            )
+            .fetch_all(conn)
+            .await
+        }
+    }
+}
+
+/// Returns the number of rows that expired until then.
+pub(super) async fn count(
+    conn: &mut PgConnection,
+    table: SweptTable,
+    until: OffsetDateTime,
+) -> Result<i64, sqlx::Error> {
+    match table {
+        SweptTable::HttpIdempotency => {
+            sqlx::query_scalar!(
+                r#"SELECT count(*) AS "count!" FROM "HttpIdempotency" WHERE "expiresAt" <= $1"#,
+                until
+            )
+            .fetch_one(conn)
+            .await
+        }
+        SweptTable::UserSession => {
+            sqlx::query_scalar!(
+                r#"SELECT count(*) AS "count!" FROM "UserSession" WHERE "expiresAt" <= $1"#,
+                until
+            )
+            .fetch_one(conn)
+            .await
+        }
+        SweptTable::AdminSession => {
+            sqlx::query_scalar!(
+                r#"SELECT count(*) AS "count!" FROM "AdminSession" WHERE "expiresAt" <= $1"#,
+                until
+            )
+            .fetch_one(conn)
+            .await
+        }
+        SweptTable::SignInFailure => {
+            sqlx::query_scalar!(
+                r#"SELECT count(*) AS "count!" FROM "SignInFailure" WHERE "lastFailedAt" <= $1"#,
+                until
+            )
+            .fetch_one(conn)
+            .await
+        }
+    }
+}

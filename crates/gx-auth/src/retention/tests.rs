@@ -1,0 +1,152 @@
+//! The removal of expired rows.
+
+use gx_db::testing::TestDatabase;
+use sqlx::PgConnection;
+use time::macros::datetime;
+
+use super::*;
+
+const NOW: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
+
+async fn run(conn: &mut PgConnection, sql: &'static str) {
+    sqlx::raw_sql(sql).execute(conn).await.unwrap();
+}
+
+/// Adds 450 expired answers, one that is kept a little longer, and one that is in force.
+async fn add_answers(conn: &mut PgConnection) {
+    run(
+        conn,
+        r#"INSERT INTO "HttpIdempotency" (principal, route, key, fingerprint, status,
+               "contentType", body, "createdAt", "expiresAt")
+           SELECT 'a', 'r', n::text, '\x00', 200, '', '', '2026-02-01',
+                  CASE n WHEN 451 THEN '2026-03-01 11:30Z'::timestamptz
+                         WHEN 452 THEN '2026-03-01 13:00Z'
+                         ELSE '2026-02-02Z'::timestamptz + n * interval '1 second' END
+           FROM generate_series(1, 452) n"#,
+    )
+    .await;
+}
+
+async fn answers(conn: &mut PgConnection) -> i64 {
+    sqlx::query_scalar(r#"SELECT count(*) FROM "HttpIdempotency""#).fetch_one(conn).await.unwrap()
+}
+
+/// Returns the number of removed rows of each table, and whether none is left.
+async fn step(sweeper: &mut Sweeper, conn: &mut PgConnection) -> (Vec<u64>, bool) {
+    match sweeper.step(conn, NOW).await.unwrap() {
+        SweepStep::Removed { tables, is_complete } => {
+            (tables.iter().map(|one| one.rows).collect(), is_complete)
+        }
+        SweepStep::Elsewhere => panic!("nobody else removes rows"),
+    }
+}
+
+/// DB-09, PRIV-01: expired rows are removed in batches, after the time that the setting of their
+/// table gives; a dry run counts the same rows and removes none.
+#[tokio::test]
+async fn db_09_expired_rows_are_removed_in_batches() {
+    let database = TestDatabase::create().await;
+    let mut conn = database.connection().await;
+    add_answers(&mut conn).await;
+    run(
+        &mut conn,
+        r#"INSERT INTO "SignInFailure" ("addressHash", failures, "lastFailedAt") VALUES
+               (decode(repeat('01', 32), 'hex'), 1, '2026-02-28 12:00Z'),
+               (decode(repeat('02', 32), 'hex'), 1, '2026-02-28 12:01Z');
+           INSERT INTO "AdminUser" ("adminId", email, "displayName", role, "passwordHash",
+               "createdAt", "updatedAt")
+           VALUES ('a', 'a@gxtest.com', 'A', 'ADMIN', 'none', '2024-01-01', '2024-01-01');
+           INSERT INTO "AdminSession" ("sessionId", "adminId", "refreshHash", "refreshId",
+               "rotatedAt", "createdAt", "lastUsedAt", "expiresAt")
+           VALUES ('old', 'a', '\x01', 'r', '2025-01-01', '2025-01-01', '2025-01-01', '2025-01-02'),
+                  ('new', 'a', '\x02', 'r', '2026-01-01', '2026-01-01', '2026-01-01', '2026-01-02')"#,
+    )
+    .await;
+    let settings = RetentionSettings::default();
+    let counted = expired(&mut conn, &settings, NOW).await.unwrap();
+    let counted: Vec<_> = counted.iter().map(|one| (one.table, one.rows)).collect();
+    let expected =
+        [("HttpIdempotency", 450), ("UserSession", 0), ("AdminSession", 1), ("SignInFailure", 1)];
+    assert_eq!(counted, expected);
+    assert_eq!(answers(&mut conn).await, 452);
+
+    let mut sweeper = Sweeper::new(settings);
+    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![200, 0, 1, 1], false));
+    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![200, 0, 0, 0], false));
+    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![50, 0, 0, 0], true));
+    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![0, 0, 0, 0], true));
+    assert_eq!(answers(&mut conn).await, 2);
+}
+
+/// DB-09: while an old snapshot keeps removed rows, a step reads a bounded number of pages: it
+/// begins where the last one ended.
+#[tokio::test]
+async fn db_09_a_step_does_not_read_removed_rows_again() {
+    const ROWS: i64 = 4_000;
+    const PAGES: i64 = 20;
+    let database = TestDatabase::create().await;
+    let mut conn = database.connection().await;
+    sqlx::query(
+        r#"INSERT INTO "HttpIdempotency" (principal, route, key, fingerprint, status,
+               "contentType", body, "createdAt", "expiresAt")
+           SELECT 'a', 'r', n::text, '\x00', 200, '', '', '2026-02-01',
+                  '2026-02-02Z'::timestamptz + n * interval '1 second'
+           FROM generate_series(1, $1) n"#,
+    )
+    .bind(ROWS)
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    run(&mut conn, r#"ANALYZE "HttpIdempotency""#).await;
+    let mut old = database.connection().await;
+    run(&mut old, "BEGIN ISOLATION LEVEL REPEATABLE READ").await;
+    assert_eq!(answers(&mut old).await, ROWS);
+    let mut sweeper = Sweeper::new(RetentionSettings::default());
+    while !step(&mut sweeper, &mut conn).await.1 {}
+    assert_eq!((answers(&mut conn).await, answers(&mut old).await), (0, ROWS));
+
+    let before = pages(&mut conn).await;
+    step(&mut sweeper, &mut conn).await;
+    let read = pages(&mut conn).await - before;
+    assert!(read <= PAGES, "a step has read {read} pages of the index");
+}
+
+/// Returns how many pages of the index of expiry times have been read.
+async fn pages(conn: &mut PgConnection) -> i64 {
+    run(conn, "SELECT pg_stat_force_next_flush()").await;
+    sqlx::query_scalar(
+        "SELECT idx_blks_read + idx_blks_hit FROM pg_statio_user_indexes
+         WHERE indexrelname = 'HttpIdempotency_expiresAt_idx'",
+    )
+    .fetch_one(conn)
+    .await
+    .unwrap()
+}
+
+/// DB-09: one process at a time removes rows, and rows that a session has locked are removed later.
+#[tokio::test]
+async fn db_09_one_process_removes_rows_and_waits_for_nobody() {
+    let database = TestDatabase::create().await;
+    let (mut conn, mut other) = (database.connection().await, database.connection().await);
+    add_answers(&mut conn).await;
+    let mut sweeper = Sweeper::new(RetentionSettings::default());
+    run(&mut other, "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('gx retention', 0))")
+        .await;
+    assert_eq!(sweeper.step(&mut conn, NOW).await.unwrap(), SweepStep::Elsewhere);
+    run(&mut other, "ROLLBACK").await;
+
+    run(&mut other, r#"BEGIN; SELECT FROM "HttpIdempotency" WHERE key = '1' FOR UPDATE"#).await;
+    while !step(&mut sweeper, &mut conn).await.1 {}
+    assert_eq!(answers(&mut conn).await, 3);
+    run(&mut other, "ROLLBACK").await;
+    assert_eq!(step(&mut sweeper, &mut conn).await.0[0], 0, "the cursor is behind the row");
+    let tomorrow = NOW + CURSOR_LIFE;
+    sweeper.step(&mut conn, tomorrow).await.unwrap();
+    assert_eq!(answers(&mut conn).await, 0, "all have expired by then");
+}
+
+#[test]
+fn failures_are_kept_as_long_as_they_count() {
+    assert!(at_least_a_day("23h").unwrap_err().contains("24h"));
+    assert_eq!(at_least_a_day("2d").unwrap(), Duration::from_hours(48));
+}
