@@ -241,7 +241,7 @@ impl Pool {
         blocks.shrink_to_fit();
         memory().push(blocks);
         done?;
-        Output::new(out)
+        Ok(Output::new(out)?)
     }
 }
 
