@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 use crate::authorization::Auth;
 use crate::connection::{connection, unusable};
 use crate::hashing::{Hasher, HashingSettings, InvalidHashParameters};
+use crate::key_ring::KeyRing;
 use crate::realm::Realm;
 use crate::row_queues::{RowQueueTicket, RowQueues};
 use crate::sessions::{Sessions, TokenPair};
@@ -64,13 +65,18 @@ pub struct Foundation {
     pub clock: Clock,
     /// Random source for ids and salts.
     pub entropy: Entropy,
+    /// The key ring, of services that encrypt values. The role that builds the service sets it.
+    pub key_ring: Option<KeyRing>,
+    /// Whether administrators may sign in without a second factor. The role sets it.
+    pub is_development: bool,
     lag: LagSettings,
     channel: String,
     row_queues: RowQueues,
 }
 
 impl Foundation {
-    /// Creates the resources; `channel` names the ledger whose lag is reported.
+    /// Creates the resources of a service in production, without a key ring; `channel` names the
+    /// ledger whose lag is reported.
     ///
     /// # Errors
     /// [`FoundationError`] if no key is usable or hash parameters contradict each other.
@@ -91,7 +97,18 @@ impl Foundation {
         };
         let (lag, channel) = (settings.lag.clone(), channel.to_owned());
         let row_queues = RowQueues::new(database.max_connections(), database.lock_timeout());
-        Ok(Self { database, auth, clock, entropy, lag, channel, row_queues })
+        let (key_ring, is_development) = (None, false);
+        Ok(Self {
+            database,
+            auth,
+            clock,
+            entropy,
+            key_ring,
+            is_development,
+            lag,
+            channel,
+            row_queues,
+        })
     }
 
     /// Returns the name of the ledger's channel.

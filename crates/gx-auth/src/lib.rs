@@ -11,10 +11,12 @@ mod connection;
 pub mod email;
 mod foundation;
 mod hashing;
+pub mod key_ring;
 mod password;
 mod realm;
 mod role;
 mod row_queues;
+mod second_factor;
 mod session_routes;
 mod sessions;
 mod store;
@@ -30,11 +32,16 @@ pub use foundation::{
     Foundation, FoundationError, FoundationSettings, SYSTEM_PAUSED, not_enqueued,
 };
 pub use hashing::{Hasher, HashingSettings, InvalidHashParameters, PasswordComparison};
+pub use key_ring::{KeyRing, KeyRingError, KeyRingSettings};
 pub use password::{GivenPassword, NewPassword, PasswordOwner, PasswordRefusal};
 pub use realm::Realm;
 pub use role::AdminRole;
 pub use row_queues::RowQueueTicket;
-pub use session_routes::{Credentials, INVALID_CREDENTIALS, refresh_route};
+pub use second_factor::{
+    FactorCode, PassedFactor, SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED, SecondFactors,
+    TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE, totp_routes,
+};
+pub use session_routes::{Credentials, INVALID_CREDENTIALS, invalid_credentials, refresh_route};
 pub use sessions::{INVALID_REFRESH_TOKEN, Sessions, TokenPair};
 pub use tokens::{
     Audience, Claims, InvalidToken, TokenKeyError, TokenSettings, TokenUse, Tokens, create_key_file,

@@ -242,6 +242,22 @@ pub(crate) async fn administrator(
     .await
 }
 
+/// Returns the role of an administrator who may enrol a second factor without a session: who is not
+/// locked and has none in force.
+pub(crate) async fn enrolling_administrator(
+    conn: &mut PgConnection,
+    admin_id: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT role FROM "AdminUser" a WHERE "adminId" = $1 AND NOT "isLocked"
+             AND NOT EXISTS (SELECT FROM "TotpFactor" f
+                             WHERE f."adminId" = a."adminId" AND f."confirmedAt" IS NOT NULL)"#,
+        admin_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
 /// A row of the audit log.
 pub(crate) struct AuditRow {
     pub(crate) seq: i64,

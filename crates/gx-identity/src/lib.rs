@@ -14,7 +14,10 @@ mod tests;
 
 use std::sync::Arc;
 
-use gx_auth::{Api, Foundation, INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, Realm, refresh_route};
+use gx_auth::{
+    Api, Foundation, INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, Realm, SECOND_FACTOR_DELAYED,
+    SECOND_FACTOR_REQUIRED, SecondFactors, refresh_route, totp_routes,
+};
 use gx_serve::Service;
 use utoipa_axum::routes;
 
@@ -38,15 +41,18 @@ pub struct IdentitySettings {
 #[derive(Clone)]
 struct ServiceState {
     base: Foundation,
+    factors: SecondFactors,
     required_documents: Arc<[String]>,
 }
 
-/// Builds the service.
+/// Builds the service. Panics if the foundation has no key ring.
 pub fn service(settings: &IdentitySettings, base: Foundation) -> Service {
     let parts = base.parts(SERVICE);
-    let api = Api::new(SERVICE, base.auth.clone())
+    let factors = SecondFactors::new(Realm::User, &base);
+    let signing_in = &[&INVALID_CREDENTIALS, &SECOND_FACTOR_REQUIRED, &SECOND_FACTOR_DELAYED];
+    let mut api = Api::new(SERVICE, base.auth.clone())
         .public(routes!(registration::http::register), &[&EMAIL_TAKEN, &PHONE_TAKEN])
-        .public(routes!(login::http::login), &[&INVALID_CREDENTIALS])
+        .public(routes!(login::http::login), signing_in)
         .public(
             refresh_route(Realm::User, "/api/v1/auth/refresh", &base),
             &[&INVALID_REFRESH_TOKEN],
@@ -59,6 +65,9 @@ pub fn service(settings: &IdentitySettings, base: Foundation) -> Service {
         .user(routes!(profile::http::onchain), &[])
         .user_retrying(routes!(kyc::http::get_kyc), &[])
         .user_retrying(routes!(kyc::http::submit), &[&KYC_NOT_OPEN, &KYC_INCOMPLETE]);
+    for (routes, problems) in totp_routes(&factors, "/api/v1/users/me/totp") {
+        api = api.user(routes, problems);
+    }
     let required_documents = settings.kyc_required_documents.clone().into();
-    api.into_service(ServiceState { base, required_documents }, parts)
+    api.into_service(ServiceState { base, factors, required_documents }, parts)
 }

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use gx_db::DatabaseFailure;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -130,6 +131,7 @@ pub struct Problem {
     detail: String,
     errors: Vec<InvalidField>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    enrolment_token: Option<SecretString>,
     failure: Option<DatabaseFailure>,
 }
 
@@ -157,12 +159,17 @@ pub struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
     errors: &'a [InvalidField],
+    /// Token with which to enrol a second factor, in problems that demand one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    enrolment_token: Option<&'a str>,
 }
 
 impl Problem {
     /// Creates a problem. The detail names the error in this request and the remedy.
     pub fn new(kind: &'static ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), headers: Vec::new(), failure: None }
+        let (errors, headers) = (Vec::new(), Vec::new());
+        Self { kind, detail: detail.into(), errors, headers, enrolment_token: None, failure: None }
     }
 
     /// Creates a validation problem with all invalid fields.
@@ -240,6 +247,13 @@ impl Problem {
         self
     }
 
+    /// Adds the token with which the client enrols a second factor.
+    #[must_use]
+    pub fn with_enrolment_token(mut self, token: SecretString) -> Self {
+        self.enrolment_token = Some(token);
+        self
+    }
+
     /// Returns the kind of problem.
     pub fn kind(&self) -> &'static ProblemKind {
         self.kind
@@ -271,6 +285,7 @@ impl Problem {
             code: self.kind.code,
             request_id,
             errors: &self.errors,
+            enrolment_token: self.enrolment_token.as_ref().map(ExposeSecret::expose_secret),
         };
         let json = serde_json::to_vec(&body).expect("a problem has only text keys");
         let mut response = Response::new(Body::from(json));

@@ -6,42 +6,56 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use gx_auth::{GivenEmail, INVALID_CREDENTIALS, Person, Realm, TokenPair, audit};
+use gx_auth::{
+    Credentials, PassedFactor, Person, Realm, SECOND_FACTOR_REQUIRED, SecondFactors, TokenPair,
+    audit, invalid_credentials,
+};
 use gx_model::{AccountStatus, DenialFinality};
 use gx_serve::{Client, Problem};
-use secrecy::SecretString;
 
 use crate::ServiceState;
 use crate::profile::UserSummary;
 
-/// Opens a session if the password matches and the account may sign in. A password is always
-/// compared, with a dummy hash if there is no account, so that neither the answer nor its time
-/// tells whether the account exists (API-04). `invalid_credentials` if the login is refused for any
-/// reason.
+/// Opens a session if the password matches, the account may sign in, and the second factor passes.
+/// A password is always compared, with a dummy hash if there is no account, so that neither the
+/// answer nor its time tells whether the account exists (API-04). A refusal is
+/// `invalid_credentials`, whatever the reason.
 pub(crate) async fn log_in(
     state: &ServiceState,
-    email: &GivenEmail,
-    password: &SecretString,
+    given: &Credentials,
     client: &Client,
     request_id: &str,
 ) -> Result<(TokenPair, UserSummary), Problem> {
     let base = &state.base;
-    let account = store::by_email(&mut *base.connection().await?, email).await?;
+    let account = store::by_email(&mut *base.connection().await?, &given.email).await?;
     let stored = account.as_ref().map(|account| account.password_hash.clone());
-    let verified = base.auth.hasher.verify(password, stored).await?;
+    let verified = base.auth.hasher.verify(&given.password.0, stored).await?;
     let account = account.filter(|account| verified.matches && may_sign_in(account));
     let Some(account) = account else {
         log_refusal(request_id);
-        return Err(Problem::new(&INVALID_CREDENTIALS, "Check both and try again."));
+        return Err(invalid_credentials());
     };
     let profile_id = account.user.profile_id.clone();
     // A new session references the person's row, and waits for a request that locks it.
-    let _ticket = base.row_ticket(&profile_id).await?;
+    let code = given.totp.as_ref();
+    let _ticket = match SecondFactors::may_be_audited(code) {
+        true => base.audit_ticket(Some(&profile_id)).await?,
+        false => base.row_ticket(&profile_id).await?,
+    };
     let mut tx = base.begin().await?;
     if let Some(upgraded) = verified.upgrade {
         store::replace_hash(&mut tx, &profile_id, &account.password_hash, &upgraded).await?;
     }
+    let passed = state.factors.pass(tx, &profile_id, code).await;
+    let (mut tx, factor) = passed.inspect_err(|problem| {
+        if *problem.kind() != SECOND_FACTOR_REQUIRED {
+            log_refusal(request_id);
+        }
+    })?;
     let pair = base.auth.sessions.open(&mut tx, Realm::User, &profile_id, None, client).await?;
+    if factor == PassedFactor::RecoveryCode {
+        state.factors.append_used_recovery_code(&mut tx, &profile_id, request_id).await?;
+    }
     tx.commit().await?;
     metrics::counter!("gx_logins_total", "outcome" => "success").increment(1);
     tracing::info!(person = profile_id, request_id, "person {profile_id} signed in");

@@ -2,6 +2,7 @@
 //! the database is down.
 
 mod locked;
+mod second_factors;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
