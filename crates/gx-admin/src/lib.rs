@@ -87,7 +87,7 @@ struct ServiceState {
 /// submitter. Panics if the foundation has no key ring.
 pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
     let parts = base.parts(SERVICE);
-    let factors = SecondFactors::new(Realm::Admin, &base);
+    let factors = SecondFactors::new(&base);
     let signing_in = &[
         &INVALID_CREDENTIALS,
         &SECOND_FACTOR_REQUIRED,

@@ -2,6 +2,7 @@
 
 use gx_auth::testing::{PASSWORD, TestHost};
 use gx_auth::{AdminRole, NewPassword};
+use gx_db::AdminId;
 use gx_model::AccountStatus;
 use gx_serve::{RouteAccess, RouteInfo};
 use secrecy::ExposeSecret;
@@ -74,9 +75,10 @@ async fn every_route_needs_its_role() {
     );
 }
 
-async fn admin_id(host: &TestHost) -> String {
+async fn admin_id(host: &TestHost) -> AdminId {
     let sql = r#"SELECT "adminId" FROM "AdminUser" LIMIT 1"#;
-    sqlx::query_scalar(sql).fetch_one(host.database.pool()).await.unwrap()
+    let id: String = sqlx::query_scalar(sql).fetch_one(host.database.pool()).await.unwrap();
+    id.into()
 }
 
 /// SEC-API-08: a method that is not declared, TRACE included, is answered with 405 and the declared

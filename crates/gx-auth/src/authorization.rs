@@ -5,7 +5,7 @@
 use axum::extract::{FromRequestParts, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use gx_db::Database;
+use gx_db::{AdminId, Database, ProfileId, SessionId};
 use gx_model::{AccountStatus, Clock};
 use gx_serve::request_layer::LoggedActor;
 use gx_serve::{Problem, ProblemKind, RequestId, RouteAccess, Routes, Service, ServiceParts};
@@ -40,9 +40,9 @@ pub struct Auth {
 #[derive(Clone, Debug)]
 pub struct Person {
     /// Id of the person.
-    pub profile_id: String,
+    pub profile_id: ProfileId,
     /// Session behind the token.
-    pub session_id: String,
+    pub session_id: SessionId,
     /// Status of the account.
     pub status: AccountStatus,
     /// Access that the status permits.
@@ -68,9 +68,9 @@ impl Person {
 #[derive(Clone, Debug)]
 pub struct Administrator {
     /// Id of the administrator.
-    pub admin_id: String,
+    pub admin_id: AdminId,
     /// Session behind the token.
-    pub session_id: String,
+    pub session_id: SessionId,
     /// Current role of the administrator.
     pub role: AdminRole,
     /// Id of the request.
@@ -256,7 +256,8 @@ async fn person(
 ) -> Result<Person, Problem> {
     let (_, claims) = claims(auth, headers, Audience::User, false)?;
     let mut conn = connection(&auth.database).await?;
-    let row = store::person(&mut conn, &claims.sid, &claims.sub).await?;
+    let (profile_id, session_id) = (claims.sub.into(), claims.sid);
+    let row = store::person(&mut conn, &session_id, &profile_id).await?;
     let row = row
         .filter(|row| !row.is_revoked && row.expires_at > auth.clock.now())
         .ok_or_else(session_ended)?;
@@ -264,7 +265,7 @@ async fn person(
     if access == gx_model::AccountAccess::KycOnly && needed != RouteAccess::UserRetrying {
         return Err(Problem::forbidden("Only the KYC routes are open until you submit again."));
     }
-    Ok(Person { profile_id: claims.sub, session_id: claims.sid, status, access, request_id })
+    Ok(Person { profile_id, session_id, status, access, request_id })
 }
 
 /// Returns the administrator whose token, session and role permit a route.
@@ -276,10 +277,11 @@ async fn administrator(
 ) -> Result<Administrator, Problem> {
     let (token_use, claims) = claims(auth, headers, Audience::Admin, may_enrol)?;
     let mut conn = connection(&auth.database).await?;
+    let (admin_id, session_id) = (AdminId::from(claims.sub), claims.sid);
     let role = if token_use == TokenUse::Enrolment {
-        store::enrolling_administrator(&mut conn, &claims.sub).await?
+        store::enrolling_administrator(&mut conn, &admin_id).await?
     } else {
-        let row = store::administrator(&mut conn, &claims.sid, &claims.sub).await?;
+        let row = store::administrator(&mut conn, &session_id, &admin_id).await?;
         let is_valid = |row: &store::AdministratorRow| {
             !row.is_revoked && !row.is_locked && row.expires_at > auth.clock.now()
         };
@@ -290,7 +292,7 @@ async fn administrator(
         let detail = format!("This route needs the role {} or a higher one.", least.name());
         return Err(Problem::forbidden(detail));
     }
-    Ok(Administrator { admin_id: claims.sub, session_id: claims.sid, role, request_id })
+    Ok(Administrator { admin_id, session_id, role, request_id })
 }
 
 fn session_ended() -> Problem {

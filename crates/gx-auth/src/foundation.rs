@@ -168,7 +168,7 @@ impl Foundation {
     ) -> Result<TokenPair, Problem> {
         let sessions = &self.auth.sessions;
         let session_id = sessions.session_of(realm, refresh_token)?;
-        let _ticket = self.row_ticket(&session_id).await?;
+        let _ticket = self.row_ticket(session_id.as_str()).await?;
         let mut conn = self.connection().await?;
         sessions.refresh(&mut conn, realm, refresh_token, request_id).await
     }

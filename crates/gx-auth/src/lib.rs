@@ -34,7 +34,7 @@ pub use foundation::{
 pub use hashing::{Hasher, HashingSettings, InvalidHashParameters, PasswordComparison};
 pub use key_ring::{KeyRing, KeyRingError, KeyRingSettings};
 pub use password::{GivenPassword, NewPassword, PasswordOwner, PasswordRefusal};
-pub use realm::Realm;
+pub use realm::{Realm, Subject};
 pub use role::AdminRole;
 pub use row_queues::RowQueueTicket;
 pub use second_factor::{

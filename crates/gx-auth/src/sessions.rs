@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use gx_db::PgConnection;
+use gx_db::{AdminId, PgConnection, SessionId};
 use gx_model::Clock;
 use gx_serve::{Client, Entropy, Problem, ProblemKind};
 use secrecy::SecretString;
@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::account_access::access_of;
 use crate::audit;
-use crate::realm::Realm;
+use crate::realm::{Realm, Subject};
 use crate::store::{self, NewSession, SessionRow};
 use crate::tokens::{Claims, ClaimsContent, TokenSettings, TokenUse, Tokens};
 
@@ -91,17 +91,18 @@ impl Sessions {
     pub async fn open(
         &self,
         conn: &mut PgConnection,
-        realm: Realm,
-        subject: &str,
+        subject: &Subject,
         role: Option<&str>,
         client: &Client,
     ) -> Result<TokenPair, Problem> {
         let now = self.clock.now();
-        let life = if realm == Realm::User { self.user_life } else { self.admin_life };
-        let session_id = self.entropy.id(now).to_string();
+        let life = match subject {
+            Subject::User(_) => self.user_life,
+            Subject::Admin(_) => self.admin_life,
+        };
+        let session_id = SessionId::from(self.entropy.id(now).to_string());
         let refresh_id = self.entropy.id(now).to_string();
-        let owner =
-            SessionOwner { realm, subject, role, session_id: &session_id, ends: now + life };
+        let owner = SessionOwner { subject, role, session_id: &session_id, ends: now + life };
         let pair = self.pair(&owner, refresh_id.clone(), now, now)?;
         let new = NewSession {
             session_id: &session_id,
@@ -113,7 +114,7 @@ impl Sessions {
             agent: client.agent.as_deref(),
             address: client.address.map(|address| address.to_string()),
         };
-        store::insert_session(conn, realm, &new).await?;
+        store::insert_session(conn, &new).await?;
         Ok(pair)
     }
 
@@ -122,15 +123,15 @@ impl Sessions {
     ///
     /// # Errors
     /// The problem of a token that cannot be signed.
-    pub fn enrolment_token(&self, admin_id: &str) -> Result<SecretString, Problem> {
+    pub fn enrolment_token(&self, admin_id: &AdminId) -> Result<SecretString, Problem> {
         let now = self.clock.now();
         let token_id = self.entropy.id(now).to_string();
         let claims = self.tokens.claims(ClaimsContent {
-            subject: admin_id,
-            session_id: &token_id,
+            subject: admin_id.as_str(),
+            session_id: &SessionId::from(token_id.clone()),
             audience: Realm::Admin.audience(),
             role: None,
-            token_id: token_id.clone(),
+            token_id,
             issued: now,
             until: now + ENROLMENT_LIFE,
         });
@@ -140,7 +141,11 @@ impl Sessions {
 
     /// Returns the session of a refresh token. Fails with [`INVALID_REFRESH_TOKEN`] if the token is
     /// not valid.
-    pub(crate) fn session_of(&self, realm: Realm, refresh_token: &str) -> Result<String, Problem> {
+    pub(crate) fn session_of(
+        &self,
+        realm: Realm,
+        refresh_token: &str,
+    ) -> Result<SessionId, Problem> {
         Ok(self.claims_of(realm, refresh_token)?.sid)
     }
 
@@ -162,11 +167,12 @@ impl Sessions {
         refresh_token: &str,
         request_id: &str,
     ) -> Result<TokenPair, Problem> {
-        let claims = self.claims_of(realm, refresh_token)?;
+        let Claims { sub, sid, .. } = self.claims_of(realm, refresh_token)?;
+        let subject = realm.subject(sub);
         let mut tx = conn.begin().await?;
-        let result = self.rotate(&mut tx, realm, &claims, refresh_token).await?;
+        let result = self.rotate(&mut tx, &subject, &sid, refresh_token).await?;
         if matches!(result, RefreshResult::Reused) {
-            self.end_reused(&mut tx, realm, &claims, request_id).await?;
+            self.end_reused(&mut tx, &subject, &sid, request_id).await?;
         }
         tx.commit().await?;
         match result {
@@ -178,27 +184,22 @@ impl Sessions {
     async fn rotate(
         &self,
         conn: &mut PgConnection,
-        realm: Realm,
-        claims: &Claims,
+        subject: &Subject,
+        session_id: &SessionId,
         refresh_token: &str,
     ) -> Result<RefreshResult, Problem> {
         let now = self.clock.now();
-        let Some((session, role)) = lock_valid_session(conn, realm, claims, now).await? else {
-            return Ok(RefreshResult::Refused);
-        };
-        let owner = SessionOwner {
-            realm,
-            subject: &claims.sub,
-            role: role.as_deref(),
-            session_id: &claims.sid,
-            ends: session.expires_at,
-        };
+        let valid = lock_valid_session(conn, subject, session_id, now).await?;
+        let Some((session, role)) = valid else { return Ok(RefreshResult::Refused) };
+        let (role, ends) = (role.as_deref(), session.expires_at);
+        let owner = SessionOwner { subject, role, session_id, ends };
         let presented = fingerprint(refresh_token);
         if presented == session.refresh_hash[..] {
             let refresh_id = self.entropy.id(now).to_string();
             let pair = self.pair(&owner, refresh_id.clone(), now, now)?;
             let hash = fingerprint(&pair.refresh_token);
-            store::rotate_session(conn, realm, &claims.sid, &hash, &refresh_id, now).await?;
+            let realm = subject.realm();
+            store::rotate_session(conn, realm, session_id, &hash, &refresh_id, now).await?;
             return Ok(RefreshResult::Next(pair));
         }
         let is_previous = session.previous_refresh_hash.as_deref() == Some(&presented[..]);
@@ -213,21 +214,21 @@ impl Sessions {
     async fn end_reused(
         &self,
         conn: &mut PgConnection,
-        realm: Realm,
-        claims: &Claims,
+        subject: &Subject,
+        session_id: &SessionId,
         request_id: &str,
     ) -> Result<(), sqlx::Error> {
-        self.end(conn, realm, &claims.sub, Some(&claims.sid), "refresh token used twice").await?;
+        self.end(conn, subject, Some(session_id), "refresh token used twice").await?;
         metrics::counter!("gx_refresh_reuse_total").increment(1);
-        let subject = claims.sub.as_str();
-        let (actor, person, admin) = match realm {
-            Realm::User => (audit::Actor::User(subject), Some(subject), None),
-            Realm::Admin => (audit::Actor::Admin(subject), None, Some(subject)),
+        let (actor, table, person, admin) = match subject {
+            Subject::User(id) => (audit::Actor::User(id), "UserSession", Some(id.as_str()), None),
+            Subject::Admin(id) => {
+                (audit::Actor::Admin(id), "AdminSession", None, Some(id.as_str()))
+            }
         };
-        tracing::warn!(person, admin, session = %claims.sid,
-            "a refresh token of session {} was used twice", claims.sid);
-        let table = if realm == Realm::User { "UserSession" } else { "AdminSession" };
-        let (action, id) = ("session.refresh_reused", Some(claims.sid.as_str()));
+        tracing::warn!(person, admin, session = %session_id,
+            "a refresh token of session {session_id} was used twice");
+        let (action, id) = ("session.refresh_reused", Some(session_id.as_str()));
         let entry = audit::Entry::new(actor, action, table, id, Some(request_id));
         audit::append(conn, entry, self.clock.now()).await
     }
@@ -239,13 +240,12 @@ impl Sessions {
     pub async fn end(
         &self,
         conn: &mut PgConnection,
-        realm: Realm,
-        subject: &str,
-        session_id: Option<&str>,
+        subject: &Subject,
+        session_id: Option<&SessionId>,
         because: &str,
     ) -> Result<u64, sqlx::Error> {
         let now = self.clock.now();
-        store::revoke_sessions(conn, realm, subject, session_id, because, now).await
+        store::revoke_sessions(conn, subject, session_id, because, now).await
     }
 
     /// Returns both tokens. The refresh token depends only on the session, its id and its time, so
@@ -259,9 +259,9 @@ impl Sessions {
     ) -> Result<TokenPair, Problem> {
         let sign = |token_use, token_id, issued: OffsetDateTime, life: Duration| {
             let claims = self.tokens.claims(ClaimsContent {
-                subject: owner.subject,
+                subject: owner.subject.as_str(),
                 session_id: owner.session_id,
-                audience: owner.realm.audience(),
+                audience: owner.subject.realm().audience(),
                 role: owner.role,
                 token_id,
                 issued,
@@ -278,10 +278,9 @@ impl Sessions {
 }
 
 struct SessionOwner<'a> {
-    realm: Realm,
-    subject: &'a str,
+    subject: &'a Subject,
     role: Option<&'a str>,
-    session_id: &'a str,
+    session_id: &'a SessionId,
     ends: OffsetDateTime,
 }
 
@@ -289,18 +288,18 @@ struct SessionOwner<'a> {
 /// ended or its account permits no sign-in.
 async fn lock_valid_session(
     conn: &mut PgConnection,
-    realm: Realm,
-    claims: &Claims,
+    subject: &Subject,
+    session_id: &SessionId,
     now: OffsetDateTime,
 ) -> Result<Option<(SessionRow, Option<String>)>, sqlx::Error> {
-    let session = store::lock_session(conn, realm, &claims.sid, &claims.sub).await?;
-    let (is_valid, role) = match realm {
-        Realm::User => {
-            let person = store::person(conn, &claims.sid, &claims.sub).await?;
+    let session = store::lock_session(conn, session_id, subject).await?;
+    let (is_valid, role) = match subject {
+        Subject::User(profile_id) => {
+            let person = store::person(conn, session_id, profile_id).await?;
             (person.is_some_and(|row| access_of(&row).is_some()), None)
         }
-        Realm::Admin => {
-            let account = store::administrator(conn, &claims.sid, &claims.sub).await?;
+        Subject::Admin(admin_id) => {
+            let account = store::administrator(conn, session_id, admin_id).await?;
             let role = account.filter(|row| !row.is_locked).map(|row| row.role);
             (role.is_some(), role)
         }

@@ -24,7 +24,7 @@ use tower::ServiceExt;
 use crate::foundation::{Foundation, FoundationSettings};
 use crate::hashing::HashingSettings;
 use crate::key_ring::{self, KeyRing};
-use crate::realm::Realm;
+use crate::realm::Subject;
 use crate::role::AdminRole;
 use crate::sessions::TokenPair;
 use crate::tokens::{TokenSettings, create_key_file};
@@ -178,7 +178,7 @@ impl TestHost {
 
     /// Opens a session for a person without a password.
     pub async fn session_of(&self, profile_id: &str) -> TokenPair {
-        self.session(Realm::User, profile_id, None).await
+        self.session(&Subject::User(profile_id.to_owned().into()), None).await
     }
 
     /// Adds an administrator with this role and opens a session.
@@ -197,13 +197,13 @@ impl TestHost {
         .execute(self.database.pool())
         .await
         .unwrap();
-        self.session(Realm::Admin, &id, Some(role.name())).await
+        self.session(&Subject::Admin(id.into()), Some(role.name())).await
     }
 
-    async fn session(&self, realm: Realm, subject: &str, role: Option<&str>) -> TokenPair {
+    async fn session(&self, subject: &Subject, role: Option<&str>) -> TokenPair {
         let mut conn = self.base.connection().await.unwrap();
         let client = Client::default();
-        self.base.auth.sessions.open(&mut conn, realm, subject, role, &client).await.unwrap()
+        self.base.auth.sessions.open(&mut conn, subject, role, &client).await.unwrap()
     }
 
     /// Asks every route of a service for people as each kind of caller: without a token and with an
@@ -270,7 +270,7 @@ impl TestHost {
     pub async fn rows(&self) -> i64 {
         sqlx::query_scalar(
             r#"SELECT (SELECT count(*) FROM "UserProfile") + (SELECT count(*) FROM "UserSession")
-                    + (SELECT count(*) FROM "AuditLog") + (SELECT count(*) FROM "OutboxCommand")
+                    + (SELECT count(*) FROM "AuditEntry") + (SELECT count(*) FROM "OutboxCommand")
                     + (SELECT count(*) FROM "KYCVerification")
                     + (SELECT count(*) FROM "FabricIdReservation")"#,
         )

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use gx_db::SessionId;
 use gx_model::Clock;
 use gx_serve::settings::duration;
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
@@ -139,7 +140,7 @@ pub struct Claims {
     /// Id of the token.
     pub jti: String,
     /// The session behind it.
-    pub sid: String,
+    pub sid: SessionId,
     /// Tenant.
     pub tenant: String,
     /// The administrator's role when the token was issued. The current role is in the database.
@@ -157,7 +158,7 @@ pub enum TokenKeyError {
     #[error("JWT_SECRET and GX_TOKEN_KEY_FILE are both set; set only one")]
     Both,
     /// The file cannot be read or written.
-    #[error("the token key {path} cannot be read or written; check the path and its permissions")]
+    #[error("the token key `{path}` cannot be read or written; check the path and its permissions")]
     File {
         /// Path of the file.
         path: PathBuf,
@@ -165,7 +166,10 @@ pub enum TokenKeyError {
         source: std::io::Error,
     },
     /// The file contains no usable key.
-    #[error("{path} contains no Ed25519 private key in PKCS#8 PEM")]
+    #[error(
+        "`{path}` contains no Ed25519 private key in PKCS#8 PEM: replace the file, or set \
+         GX_TOKEN_KEY_FILE to another one"
+    )]
     Key {
         /// Path of the file.
         path: PathBuf,
@@ -173,7 +177,7 @@ pub enum TokenKeyError {
         source: jsonwebtoken::errors::Error,
     },
     /// The library could not create a key.
-    #[error("an Ed25519 key cannot be created")]
+    #[error("an Ed25519 key cannot be created: try again, or create one with `openssl genpkey`")]
     Create,
 }
 
@@ -310,7 +314,7 @@ impl Tokens {
             nbf: issued,
             iat: issued,
             jti: of.token_id,
-            sid: of.session_id.to_owned(),
+            sid: of.session_id.clone(),
             tenant: "default".to_owned(),
             role: of.role.map(str::to_owned),
         }
@@ -320,7 +324,7 @@ impl Tokens {
 /// Content of [`Claims`].
 pub(crate) struct ClaimsContent<'a> {
     pub(crate) subject: &'a str,
-    pub(crate) session_id: &'a str,
+    pub(crate) session_id: &'a SessionId,
     pub(crate) audience: Audience,
     pub(crate) role: Option<&'a str>,
     pub(crate) token_id: String,

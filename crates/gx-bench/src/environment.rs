@@ -13,7 +13,7 @@ use crate::load::chain::Made;
 use crate::load::{ledger, signers};
 use crate::people::{self, Recipe};
 use crate::postgres::Postgres;
-use crate::progress::ProgressCounter;
+use crate::progress::{ProgressCounter, show_line};
 use crate::row::Plan;
 use crate::server::Target;
 use crate::store::{databases, rows};
@@ -57,7 +57,7 @@ impl<'a> Environment<'a> {
         let (devnet, target) = start_devnet(&chain, &target_file).await?;
         let made = chain.join("made.json");
         if !made.exists() {
-            eprintln!("  making a chain of {} events", recipe.events());
+            show_line(format_args!("  making a chain of {} events", recipe.events()));
             let numbers = [people, transfers_each].map(|number| number.to_string());
             let file = target_file.display().to_string();
             let arguments = ["make-chain", &file, &numbers[0], &numbers[1]];

@@ -36,6 +36,7 @@ use crate::error::BenchError;
 use crate::load::LoadKind;
 use crate::people::Recipe;
 use crate::postgres::Postgres;
+use crate::progress::show_line;
 use crate::report::Report;
 use crate::row::{Plan, REPETITIONS, Row, RunContext};
 use crate::rows::ROWS;
@@ -134,7 +135,7 @@ fn main() -> ExitCode {
 }
 
 fn failed(why: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("gx-bench: {why}");
+    show_line(format_args!("gx-bench: {why}"));
     ExitCode::FAILURE
 }
 
@@ -196,7 +197,7 @@ async fn measure_all(
 ) -> Result<(), BenchError> {
     for row in rows {
         if row.needs_network && context.network.is_none() {
-            eprintln!("{}: skipped because GX_FABRIC_PROFILE is not set", row.name);
+            show_line(format_args!("{}: skipped because GX_FABRIC_PROFILE is not set", row.name));
             continue;
         }
         let sizes = match (args.smoke, args.sizes.as_slice()) {
@@ -210,7 +211,7 @@ async fn measure_all(
             } else {
                 Plan::full(row, *size, args.repetitions, context)?
             };
-            eprintln!("{}: {} operations a repetition", row.name, plan.operations);
+            show_line(format_args!("{}: {} operations a repetition", row.name, plan.operations));
             let measurement = (row.measure)(&plan).await?;
             report.add(row, &plan, measurement);
         }

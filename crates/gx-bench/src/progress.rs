@@ -1,5 +1,7 @@
-//! Shows the progress of work that takes minutes. Used by the rows and by the maker of chains.
+//! Shows the progress of work that takes minutes. Used by the command, the rows and the maker of
+//! chains.
 
+use std::fmt;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
@@ -7,6 +9,11 @@ use std::time::{Duration, Instant};
 const LINE_INTERVAL: Duration = Duration::from_secs(15);
 /// Interval between changes of the line in a terminal.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Shows a line on standard error. If standard error is closed, nothing is shown.
+pub(crate) fn show_line(line: fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
 
 /// A counter whose progress is shown on standard error: in a terminal as one line that changes, and
 /// elsewhere as a line at an interval. If standard error is closed, nothing is shown.

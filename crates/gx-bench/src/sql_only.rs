@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use gx_db::PgPool;
+use gx_db::{PgPool, TxId};
 use gx_fabric_client::{Block, BlockTransaction, ChaincodeEvent, TransactionKind, ValidationCode};
 use gx_model::{
     AccountId, BatchEntry, BatchEvent, Clock, Command, CommandKind, DomainEvent, EntryOutcome,
@@ -38,7 +38,7 @@ const BLOCKS: usize = 64;
 
 /// A stored envelope and the event that the ledger would emit for it.
 struct Stored {
-    tx_id: String,
+    tx_id: TxId,
     event: Vec<u8>,
 }
 
@@ -81,7 +81,7 @@ async fn submit(
         let mut stores = JoinSet::new();
         for (batch, tried) in batches {
             number += 1;
-            let (tx_id, event) = (format!("{number:064x}"), ledger.execute(&batch)?);
+            let (tx_id, event) = (format!("{number:064x}").into(), ledger.execute(&batch)?);
             let (pool, lease, clock) = (pool.clone(), lease.clone(), clock.clone());
             stores.spawn(async move {
                 store(&pool, &lease, &clock, batch, tried, Stored { tx_id, event }).await
@@ -195,7 +195,7 @@ fn block(
     hash[..8].copy_from_slice(&number.to_be_bytes());
     let event = ChaincodeEvent {
         chaincode_id: target.chaincode.clone(),
-        tx_id: stored.tx_id.clone(),
+        tx_id: stored.tx_id.to_string(),
         name: BatchEvent::NAME.to_owned(),
         payload: stored.event,
     };
@@ -206,7 +206,7 @@ fn block(
         data_hash: vec![],
         transactions: vec![BlockTransaction {
             index: 0,
-            tx_id: stored.tx_id,
+            tx_id: stored.tx_id.to_string(),
             code: ValidationCode::VALID,
             kind: TransactionKind::Endorser,
             timestamp: clock.now(),

@@ -65,7 +65,10 @@ pub struct TlsFiles {
 #[derive(Debug, thiserror::Error)]
 pub enum ChaincodeError {
     /// The address is in use, is not of this machine, or cannot be resolved.
-    #[error("cannot listen on {address}")]
+    #[error(
+        "cannot listen on {address}: free the port, or set CHAINCODE_SERVER_ADDRESS to another \
+         address of this machine"
+    )]
     Listen {
         /// The address as given.
         address: String,
@@ -73,7 +76,7 @@ pub enum ChaincodeError {
         source: io::Error,
     },
     /// A file cannot be read.
-    #[error("{} cannot be read", path.display())]
+    #[error("`{}` cannot be read: check the path and its permissions", path.display())]
     File {
         /// The path of the file.
         path: PathBuf,
@@ -81,7 +84,10 @@ pub enum ChaincodeError {
         source: io::Error,
     },
     /// Certificate or key is malformed, or they do not match.
-    #[error("certificate {} and key {} cannot be used for TLS", certificate.display(), key.display())]
+    #[error(
+        "certificate `{}` and key `{}` are not a pair in PEM: replace the file that is wrong",
+        certificate.display(), key.display()
+    )]
     Pair {
         /// The certificate's file.
         certificate: PathBuf,
@@ -91,7 +97,11 @@ pub enum ChaincodeError {
         source: PemError,
     },
     /// The roots of the client certificates are malformed.
-    #[error("the roots in {} cannot be used", path.display())]
+    #[error(
+        "the roots of client certificates in `{}` cannot be used: replace the file with \
+         certificates in PEM",
+        path.display()
+    )]
     Roots {
         /// The path of the file.
         path: PathBuf,
@@ -99,7 +109,10 @@ pub enum ChaincodeError {
         source: PemError,
     },
     /// The TLS library does not accept the certificate or the key.
-    #[error("certificate {} and key {} cannot be used for TLS", certificate.display(), key.display())]
+    #[error(
+        "the TLS library rejects certificate `{}` and key `{}`: replace both files",
+        certificate.display(), key.display()
+    )]
     Tls {
         /// The certificate's file.
         certificate: PathBuf,
@@ -109,7 +122,7 @@ pub enum ChaincodeError {
         source: tonic::transport::Error,
     },
     /// The server failed while it was running.
-    #[error("the chaincode service has ended")]
+    #[error("the chaincode service has ended: remove the cause, and start it again")]
     Serve(#[from] tonic::transport::Error),
 }
 

@@ -8,9 +8,11 @@ mod countries;
 mod database;
 mod endpoint;
 mod failure;
+mod ids;
 mod instance;
 mod lock_waits;
 mod migrate;
+mod names;
 mod pooler;
 mod pooler_refusal;
 pub mod savepoint;
@@ -31,12 +33,14 @@ pub use check::{CheckReport, InstanceAnswer, InstanceReport, check};
 pub use countries::country_differences;
 pub use database::{Database, DbError, Health, connect, connect_for_migration};
 pub use failure::{DatabaseFailure, is_stale_plan};
+pub use ids::{AdminId, ProfileId, SessionId, StoredCommandId, TxId};
 pub use instance::{InstanceFacts, SchemaState, UnusableInstance};
 pub use lock_waits::{Blocker, SeenBlocker};
 pub use migrate::{
     MIGRATIONS, MigrateError, Migration, MigrationReport, MigrationSettings, Quarantined, migrate,
     migrate_to, pending,
 };
+pub use names::{Named, Parsed};
 pub use pooler::Pooler;
 pub use pooler_refusal::PoolerRefusal;
 pub use session::{SessionSettings, is_lock_timeout, name_session};

@@ -1,6 +1,11 @@
 //! Compares the rules of the schema with the rules of the code.
 
-use gx_model::{AccountStatus, CommandKind, FabricUserId};
+use std::collections::BTreeSet;
+
+use gx_model::{
+    AccountStatus, AttemptState, CommandKind, CommandStatus, DenialFinality, FabricUserId,
+    OnchainStatus, SubmissionStatus, TaskState,
+};
 use sqlx::postgres::PgQueryResult;
 use sqlx::{AssertSqlSafe, PgConnection, raw_sql};
 
@@ -48,6 +53,37 @@ async fn out_02_each_listed_command_is_accepted_and_an_unlisted_one_refused() {
     }
     for kind in ["MINT", "create_user", ""] {
         assert_eq!(broken(insert_command(&mut conn, kind).await), "OutboxCommand_kind_known");
+    }
+}
+
+/// The database accepts the statuses that the code knows, and no other.
+#[tokio::test]
+async fn the_statuses_of_the_schema_are_those_of_the_code() {
+    let database = TestDatabase::create().await;
+    let permitted = r#"SELECT DISTINCT name[1] FROM pg_constraint c
+                       JOIN pg_class t ON t.oid = c.conrelid
+                       CROSS JOIN regexp_matches(pg_get_constraintdef(c.oid), '''([A-Z_]+)''', 'g')
+                           AS name
+                       WHERE c.conname = $1 AND t.relnamespace <> 'gx_rebuild'::regnamespace"#;
+    for (constraint, names) in [
+        ("UserProfile_status_known", AccountStatus::ALL.map(AccountStatus::name).to_vec()),
+        ("UserProfile_onchainStatus_known", OnchainStatus::ALL.map(OnchainStatus::name).to_vec()),
+        (
+            "KYCVerification_status_known",
+            SubmissionStatus::ALL.map(SubmissionStatus::name).to_vec(),
+        ),
+        ("KYCVerification_finality_known", DenialFinality::ALL.map(DenialFinality::name).to_vec()),
+        ("OutboxCommand_status_known", CommandStatus::ALL.map(CommandStatus::name).to_vec()),
+        ("LedgerAttempt_state_known", AttemptState::ALL.map(AttemptState::name).to_vec()),
+        ("ProjectorTask_state_known", TaskState::ALL.map(TaskState::name).to_vec()),
+    ] {
+        let permitted: Vec<String> = sqlx::query_scalar(permitted)
+            .bind(constraint)
+            .fetch_all(database.pool())
+            .await
+            .unwrap();
+        let permitted: BTreeSet<&str> = permitted.iter().map(String::as_str).collect();
+        assert_eq!(permitted, names.into_iter().collect(), "{constraint}");
     }
 }
 

@@ -224,13 +224,15 @@ impl Devnet {
                 // A client that keeps its connection open must not keep the ledger running.
                 faults.reset_connections();
                 server.await.unwrap_or_else(|error| {
-                    tracing::error!(%error, "a server of the development ledger panicked");
+                    tracing::error!(%error, "a server of the development ledger panicked; report `error`");
                 });
             }
         }
         let joined = tokio::task::spawn_blocking(move || committer.join()).await;
         if !matches!(joined, Ok(Ok(()))) {
-            tracing::error!("the development ledger's committing thread panicked");
+            tracing::error!(
+                "the development ledger's committing thread panicked; report the panic above"
+            );
         }
     }
 }

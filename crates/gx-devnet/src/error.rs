@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum DevnetError {
     /// The data folder cannot be used.
-    #[error("the ledger's folder {path} cannot be used: {reason}; give a writable --data-dir")]
+    #[error("the ledger's folder `{path}` cannot be used: {reason}; give a writable `--data-dir`")]
     DataDir {
         /// The file or folder.
         path: PathBuf,
@@ -15,13 +15,13 @@ pub enum DevnetError {
         reason: std::io::Error,
     },
     /// Another process has the same ledger open.
-    #[error("the ledger {path} is open in another process; stop that one or give another folder")]
+    #[error("the ledger `{path}` is open in another process; stop that one or give another folder")]
     InUse {
         /// The ledger's file.
         path: PathBuf,
     },
     /// The ledger's file is damaged or of another format.
-    #[error("the ledger {path} cannot be opened: {reason}; remove its folder to start over")]
+    #[error("the ledger `{path}` cannot be opened: {reason}; remove its folder to start over")]
     Store {
         /// The ledger's file.
         path: PathBuf,
@@ -29,7 +29,7 @@ pub enum DevnetError {
         reason: String,
     },
     /// The ledger belongs to another channel.
-    #[error("the ledger in {path} is of channel {found}, not {wanted}; give another folder")]
+    #[error("the ledger in `{path}` is of channel {found}, not {wanted}; give another folder")]
     OtherChannel {
         /// The ledger's file.
         path: PathBuf,
@@ -39,7 +39,7 @@ pub enum DevnetError {
         wanted: String,
     },
     /// A key or certificate on disk is invalid, or none can be created.
-    #[error("the identities in {path} cannot be used: {reason}; remove the folder to start over")]
+    #[error("the identities in `{path}` cannot be used: {reason}; remove the folder to start over")]
     Identities {
         /// The folder of the identities.
         path: PathBuf,
@@ -47,7 +47,7 @@ pub enum DevnetError {
         reason: String,
     },
     /// The address is in use or is not of this machine.
-    #[error("cannot listen on {address}: {reason}; free the port or give another --listen")]
+    #[error("cannot listen on {address}: {reason}; free the port or give another `--listen`")]
     Listen {
         /// The address of the options.
         address: SocketAddr,
@@ -55,7 +55,10 @@ pub enum DevnetError {
         reason: std::io::Error,
     },
     /// The control endpoint would be reachable from other machines.
-    #[error("the control endpoint cannot be at {address}: it must be on the loopback interface")]
+    #[error(
+        "the control endpoint cannot be at {address}, because other machines would reach it: give \
+         a loopback address with `--control`"
+    )]
     ControlNotLocal {
         /// The address of the options.
         address: SocketAddr,
@@ -67,10 +70,12 @@ pub enum DevnetError {
         reason: String,
     },
     /// The TLS library does not accept the certificates.
-    #[error("TLS cannot be set up with the certificates of this ledger")]
+    #[error(
+        "TLS cannot be set up with the certificates of this ledger; remove its folder to start over"
+    )]
     Tls(#[source] tonic::transport::Error),
     /// The operating system cannot start a thread.
-    #[error("cannot start the thread that commits blocks: {reason}")]
+    #[error("cannot start the thread that commits blocks: {reason}; allow this user more threads")]
     Thread {
         /// The error of the operating system.
         reason: std::io::Error,

@@ -115,11 +115,15 @@ impl Servers<'_> {
 
     /// Serves one node until the ledger stops; a server that fails is logged.
     fn serve(&self, router: Router, bound: Bound, faults: &NodeFaults) -> JoinHandle<()> {
-        let incoming = connections(bound.listener, bound.address, faults);
+        let address = bound.address;
+        let incoming = connections(bound.listener, address, faults);
         let shutdown = self.node.stopping.clone().cancelled_owned();
         tokio::spawn(async move {
             if let Err(error) = router.serve_with_incoming_shutdown(incoming, shutdown).await {
-                tracing::error!(%error, "the development ledger has stopped serving");
+                tracing::error!(
+                    %error, %address,
+                    "the node at {address} has stopped serving; restart the development ledger"
+                );
             }
         })
     }

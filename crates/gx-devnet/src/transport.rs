@@ -81,7 +81,9 @@ fn listen_again(address: SocketAddr, faults: &NodeFaults) -> Option<TcpListener>
         TcpListener::from_std(listener)
     });
     listening
-        .inspect_err(|error| tracing::error!(%error, %address, "a node cannot listen on {address}"))
+        .inspect_err(|error| {
+            tracing::error!(%error, %address, "a node cannot listen on {address}; free the port");
+        })
         .ok()
 }
 

@@ -96,7 +96,9 @@ impl Peer {
     pub(crate) fn set_aside(&self, error: &ChainError, number: u64) {
         tracing::error!(
             peer = self.endpoint(), msp = self.msp_id(), block = number, error = %error,
-            "{} shows a wrong block {number} and is set aside", self.endpoint()
+            "{} shows a wrong block {number} and is set aside; check this peer, or remove it from the \
+             connection profile",
+            self.endpoint()
         );
         count_wrong_chain(self.endpoint(), error);
         lock(&self.record).set_aside(error.clone(), number, Instant::now());

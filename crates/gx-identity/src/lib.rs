@@ -48,7 +48,7 @@ struct ServiceState {
 /// Builds the service. Panics if the foundation has no key ring.
 pub fn service(settings: &IdentitySettings, base: Foundation) -> Service {
     let parts = base.parts(SERVICE);
-    let factors = SecondFactors::new(Realm::User, &base);
+    let factors = SecondFactors::new(&base);
     let signing_in = &[&INVALID_CREDENTIALS, &SECOND_FACTOR_REQUIRED, &SECOND_FACTOR_DELAYED];
     let mut api = Api::new(SERVICE, base.auth.clone())
         .public(routes!(registration::http::register), &[&EMAIL_TAKEN, &PHONE_TAKEN])

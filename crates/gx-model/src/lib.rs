@@ -34,6 +34,7 @@ pub use record::{EventRecord, UnreadableEvent};
 pub use rejection::{Prerequisite, Rejection, RejectionCode};
 pub use status::{
     AccountAccess, AccountStatus, AttemptState, CommandStatus, DenialFinality, OnchainStatus,
+    SubmissionStatus, TaskState,
 };
 
 pub mod economics {

@@ -88,6 +88,32 @@ named! {
     }
 }
 
+named! {
+    /// The status of a submission for review (`KYCVerification.status`).
+    pub enum SubmissionStatus("no submission has such a status") {
+        /// Waits for a reviewer.
+        Pending = "PENDING",
+        /// A reviewer approved the person.
+        Approved = "APPROVED",
+        /// A reviewer denied the person.
+        Denied = "DENIED",
+    }
+}
+
+named! {
+    /// The state of a task of the projector (`ProjectorTask.state`).
+    pub enum TaskState("no task has such a state") {
+        /// Not ended yet.
+        Waiting = "WAITING",
+        /// Carried out.
+        Done = "DONE",
+        /// Stopped its projector too often.
+        Failed = "FAILED",
+        /// Cancelled by an operator.
+        Cancelled = "CANCELLED",
+    }
+}
+
 /// What a signed-in person may do, by the status of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccountAccess {

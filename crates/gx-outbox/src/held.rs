@@ -101,6 +101,6 @@ async fn release(
         Some(Some(until)) => row.number < *until,
         Some(None) | None => true,
     };
-    let ids: Vec<&str> = rows.iter().filter(is_free).map(|row| row.command_id.as_str()).collect();
+    let ids: Vec<_> = rows.iter().filter(is_free).map(|row| &row.command_id).collect();
     if ids.is_empty() { Ok(0) } else { held::release(conn, &ids, now).await }
 }

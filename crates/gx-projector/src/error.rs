@@ -55,7 +55,10 @@ pub enum Halt {
     },
     /// An event does not name what it concerns. It cannot become a dead letter, because operators
     /// could not tell which rows lack it.
-    #[error("an event of block {block}, transaction {tx_id}, cannot be stored: {reason}")]
+    #[error(
+        "an event of block {block}, transaction {tx_id}, cannot be stored: {reason}; run the \
+         release that the chaincode belongs to"
+    )]
     Unplaceable {
         /// Number of its block.
         block: u64,

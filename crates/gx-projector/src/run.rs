@@ -7,12 +7,11 @@ use gx_db::PgConnection;
 use gx_fabric_client::{Ledger, LedgerError, PeerHeight};
 use gx_outbox::tip::{self, Lag};
 use gx_serve::telemetry::as_gauge;
-use gx_serve::worker_loop::{self, Pause, Worker};
+use gx_serve::worker_loop::{self, Pause, Tasks, Worker};
 use gx_serve::{CheckHandle, CheckResult, HealthBoard};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng as _};
 use serde_json::json;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -59,10 +58,15 @@ pub async fn run(
 ) -> Result<(), Halt> {
     let health = Health::new(&board);
     projector.step_progress().beat_heart(board.heart("projector", HEART_DEADLINE));
-    let mut tasks = JoinSet::new();
-    tasks.spawn(watch_tip(projector.context().clone(), settings.clone(), health.clone()));
+    let mut tasks = Tasks::new(&board);
+    let watched = (projector.context().clone(), settings.clone(), health.clone());
+    tasks.spawn("watch", move || {
+        let (context, settings, health) = watched.clone();
+        watch_tip(context, settings, health)
+    });
     let commit_hashes = CommitHashCheck::new(projector.context().clone(), &board);
-    tasks.spawn(commit_hashes.watch(settings.commit_hash_interval()));
+    let interval = settings.commit_hash_interval();
+    tasks.spawn("commit hashes", move || commit_hashes.clone().watch(interval));
     let own_rng = StdRng::from_rng(&mut rng);
     let reconciler = Reconciler::new(projector.context().clone(), settings.lead(), own_rng, &board);
     let reconciler = reconciler.run(settings.reconcile_interval(), shutdown.clone());
@@ -113,7 +117,11 @@ impl Worker for ProjectorLoop {
             Err(ProjectorError::Halted(Halt::Chain(wrong)))
                 if wrong.is_another_chain_everywhere() =>
             {
-                tracing::error!(error = %wrong, "this database belongs to another ledger");
+                tracing::error!(
+                    error = %wrong,
+                    "this database belongs to another ledger; check the channel and the peers in \
+                     the connection profile"
+                );
                 Err(Halt::Chain(wrong))
             }
             Err(error) => {
@@ -224,7 +232,7 @@ impl Health {
     fn failure(&self, error: &ProjectorError) {
         match error {
             ProjectorError::Halted(halt) => {
-                tracing::error!(error = %halt, "projection is halted");
+                tracing::error!(error = %halt, "projection is halted; remove the cause that `error` names");
                 let value = json!({ "role": "halted" });
                 self.projection.unhealthy(halt.to_string(), value);
             }

@@ -187,7 +187,7 @@ impl Problem {
         if let Some(failure) = DatabaseFailure::of(error) {
             return Self::of_database_failure(failure, error);
         }
-        tracing::error!(error = %ErrorChain(error), "a request failed on our side");
+        tracing::error!(error = %ErrorChain(error), "a request failed on our side; report what `error` names");
         Self::recorded()
     }
 

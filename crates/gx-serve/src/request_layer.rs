@@ -8,6 +8,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
+use gx_db::{AdminId, ProfileId};
 use gx_model::Clock;
 use http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -75,7 +76,7 @@ pub(crate) async fn around(layer: RequestLayer, mut request: Request, next: Next
     // Every log line of the request carries the id that the client can quote. The span has the
     // highest level, so that no log filter removes the id.
     let span = tracing::error_span!("request", request_id = %id);
-    let response = answer(&layer, request, next).instrument(span).await;
+    let response = answer(&layer, (method, route.as_str()), request, next).instrument(span).await;
     let mut response = as_problem(response, &id, &path);
     label(&mut response, &id);
     let (status, took) = (response.status().as_u16(), started.elapsed());
@@ -120,10 +121,10 @@ pub(crate) async fn around(layer: RequestLayer, mut request: Request, next: Next
 /// response.
 #[derive(Clone, Debug)]
 pub enum LoggedActor {
-    /// A person, by `profileId`.
-    Person(String),
-    /// An administrator, by `adminId`.
-    Admin(String),
+    /// A person.
+    Person(ProfileId),
+    /// An administrator.
+    Admin(AdminId),
 }
 
 /// Returns the method for metrics and logs, or `other`: clients can send any number of method
@@ -147,7 +148,12 @@ fn request_id(layer: &RequestLayer, request: &Request) -> String {
 
 /// Returns the response of the routes, or the problem of a request that is rejected, panics or
 /// takes too long.
-async fn answer(layer: &RequestLayer, mut request: Request, next: Next) -> Response {
+async fn answer(
+    layer: &RequestLayer,
+    (method, route): (&str, &str),
+    mut request: Request,
+    next: Next,
+) -> Response {
     use axum::response::IntoResponse;
     if let Err(problem) = check(&mut request) {
         return problem.into_response();
@@ -156,7 +162,12 @@ async fn answer(layer: &RequestLayer, mut request: Request, next: Next) -> Respo
     match tokio::time::timeout(layer.time_limit, handling).await {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => {
-            tracing::error!(error = panic_message(&*panic), "a handler panicked");
+            tracing::error!(
+                method,
+                route,
+                error = panic_message(&*panic),
+                "the handler of {method} {route} panicked; report the text in `error`"
+            );
             metrics::counter!("gx_http_panics_total", "service" => layer.service).increment(1);
             Problem::recorded().into_response()
         }

@@ -223,7 +223,7 @@ fn misspelt(
             match nearest {
                 Some((_, meant)) => Some(format!("{name}: is unknown; did you mean {meant}?")),
                 None if OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) => {
-                    Some(format!("{name}: is unknown; remove it, or see --help for the names"))
+                    Some(format!("{name}: is unknown; remove it, or see `--help` for the names"))
                 }
                 None => None,
             }

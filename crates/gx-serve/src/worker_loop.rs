@@ -1,10 +1,18 @@
 //! The loop of a worker: it acquires resources, takes steps, and releases the resources. The
 //! submitter's and the projector's `run` call it.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+
+use crate::health::{CheckHandle, CheckResult, HealthBoard};
+
+/// Pause before a task that panicked is started again.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 /// Work that is repeated in steps until the process stops.
 pub trait Worker: Send {
@@ -56,7 +64,9 @@ pub async fn run<W: Worker>(worker: &mut W, shutdown: &CancellationToken) -> Res
 async fn repeat<W: Worker>(worker: &mut W, shutdown: &CancellationToken) -> Result<(), W::Halt> {
     while !shutdown.is_cancelled() {
         worker.beat();
-        worker.acquire().await;
+        if shutdown.run_until_cancelled(worker.acquire()).await.is_none() {
+            break;
+        }
         let pause = tokio::select! {
             step = Box::pin(worker.step()) => step?,
             () = grace_after(shutdown, W::STOP_GRACE) => break,
@@ -81,8 +91,47 @@ async fn grace_after(shutdown: &CancellationToken, grace: Duration) {
     sleep(grace).await;
 }
 
+/// Work beside the loop that never ends by itself, such as health checks. A task that panics is
+/// started again, and the check `backgroundTasks` names it until the process ends. Dropping this
+/// aborts all tasks.
+pub struct Tasks {
+    tasks: JoinSet<()>,
+    check: CheckHandle,
+}
+
+impl Tasks {
+    /// Creates an empty set that reports to the board.
+    pub fn new(board: &HealthBoard) -> Self {
+        let check = board.check("backgroundTasks", false);
+        check.healthy();
+        Self { tasks: JoinSet::new(), check }
+    }
+
+    /// Starts a task. `start` is called again after a panic.
+    pub fn spawn<T>(&mut self, name: &'static str, start: impl Fn() -> T + Send + 'static)
+    where
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let check = self.check.clone();
+        self.tasks.spawn(async move {
+            while AssertUnwindSafe(start()).catch_unwind().await.is_err() {
+                let message = format!(
+                    "the background task `{name}` panicked and was started again: report the \
+                     panic in the log"
+                );
+                tracing::error!(task = name, "{message}");
+                check.set(CheckResult::unhealthy(message));
+                sleep(RESTART_PAUSE).await;
+            }
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use tokio::sync::Notify;
 
     use super::*;
@@ -148,5 +197,27 @@ mod tests {
         let (ended, lines) = run_diary(Diary { halts: true, ..Diary::default() }).await;
         assert_eq!(ended, Err("halted"));
         assert_eq!(lines.last(), Some(&"release"));
+    }
+
+    /// A task that panics is started again, and the health report names it.
+    #[tokio::test]
+    async fn a_task_that_panics_is_started_again_and_named() {
+        let board = HealthBoard::new("tester", gx_model::Clock::system());
+        let mut tasks = Tasks::new(&board);
+        let (starts, again) = (Arc::new(AtomicU32::new(0)), Arc::new(Notify::new()));
+        let restarted = Arc::clone(&again);
+        tasks.spawn("counter", move || {
+            let (starts, again) = (Arc::clone(&starts), Arc::clone(&again));
+            async move {
+                assert!(starts.fetch_add(1, Ordering::SeqCst) > 0, "the first start panics");
+                again.notify_one();
+                std::future::pending().await
+            }
+        });
+        restarted.notified().await;
+        let report = serde_json::to_value(board.report().await).unwrap();
+        let check = &report["checks"]["backgroundTasks"];
+        assert_eq!(check["status"], "unhealthy");
+        assert!(check["message"].as_str().unwrap().contains("`counter` panicked"), "{check}");
     }
 }

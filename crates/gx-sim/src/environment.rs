@@ -239,7 +239,13 @@ impl Environment {
             let (genesis, now) = (self.ledger.genesis().await.unwrap().hash, self.clock.now());
             let (mut conn, signer) = (self.conn().await, SignerRole::Admin);
             gx_outbox::submitter::store_witness(
-                &mut conn, tx_id, signer, &genesis, envelope, now, now,
+                &mut conn,
+                &tx_id.clone().into(),
+                signer,
+                &genesis,
+                envelope,
+                now,
+                now,
             )
             .await
             .unwrap();

@@ -2,6 +2,7 @@
 //! endorsement. A batch with a command that cannot be read is split until that command is alone and
 //! is charged.
 
+use gx_db::StoredCommandId;
 use gx_model::{BatchCommand, Command, CommandId, CommandKind};
 use gx_outbox::submitter::{Due, Purpose};
 use rand::Rng;
@@ -17,7 +18,7 @@ pub(crate) struct ContractCall {
 /// A stored command that cannot be read, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UnreadableCommand {
-    pub(crate) command_id: String,
+    pub(crate) command_id: StoredCommandId,
     pub(crate) reason: String,
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 
+use gx_db::{StoredCommandId, TxId};
 use gx_fabric_client::ValidationCode;
 use gx_model::SignerRole;
 use gx_outbox::failure::FailureClass;
@@ -29,7 +30,7 @@ pub(crate) struct Evidence {
 pub(crate) struct AllInvalid {
     /// The newest validation code, and the id of its transaction.
     pub(crate) code: String,
-    pub(crate) newest: String,
+    pub(crate) newest: TxId,
     /// When the first of these failures was recorded.
     pub(crate) since: OffsetDateTime,
     /// Number of envelopes that failed since the last valid one.
@@ -83,7 +84,7 @@ impl Evidence {
     /// signer may have expired.
     pub(crate) fn cause(
         &self,
-        (command_id, signer): (&str, SignerRole),
+        (command_id, signer): (&StoredCommandId, SignerRole),
         class: FailureClass,
         block: i64,
     ) -> Cause {
@@ -119,17 +120,17 @@ impl Evidence {
     }
 
     /// Returns whether an envelope is valid, or `None` if it is not among the last ones.
-    pub(crate) fn is_valid(&self, tx_id: &str) -> Option<bool> {
-        self.judged.iter().find(|one| one.tx_id == tx_id).map(|one| one.is_valid)
+    pub(crate) fn is_valid(&self, tx_id: &TxId) -> Option<bool> {
+        self.judged.iter().find(|one| one.tx_id == *tx_id).map(|one| one.is_valid)
     }
 }
 
 /// Returns whether one command is in all of these envelopes.
 fn has_common_command(failed: &[&JudgedAttempt]) -> bool {
     let Some((first, rest)) = failed.split_first() else { return false };
-    let mut common: HashSet<&String> = first.commands.iter().collect();
+    let mut common: HashSet<&StoredCommandId> = first.commands.iter().collect();
     for one in rest {
-        let these: HashSet<&String> = one.commands.iter().collect();
+        let these: HashSet<&StoredCommandId> = one.commands.iter().collect();
         common.retain(|id| these.contains(id));
     }
     !common.is_empty()
@@ -150,14 +151,18 @@ mod tests {
     const ADMIN: SignerRole = SignerRole::Admin;
     const CONFLICT: &str = "MVCC_READ_CONFLICT";
 
+    fn command(id: &str) -> StoredCommandId {
+        id.to_owned().into()
+    }
+
     fn judged(block: i64, code: &str, commands: &[&str]) -> JudgedAttempt {
         JudgedAttempt {
-            tx_id: format!("tx{block}{}", commands.concat()),
+            tx_id: format!("tx{block}{}", commands.concat()).into(),
             block,
             code: Some(code.to_owned()),
             is_valid: code == "VALID",
             signer: Some(SignerRole::Admin),
-            commands: commands.iter().map(|id| (*id).to_owned()).collect(),
+            commands: commands.iter().map(|id| command(id)).collect(),
             settled_at: datetime!(2026-06-01 12:00 UTC) + time::Duration::seconds(block),
         }
     }
@@ -221,7 +226,7 @@ mod tests {
             judged(4, POLICY, &["d"]),
         ];
         let evidence = evidence(&all);
-        let cause = |id, block| evidence.cause((id, ADMIN), FailureClass::Invalid, block);
+        let cause = |id, block| evidence.cause((&command(id), ADMIN), FailureClass::Invalid, block);
         assert_eq!(cause("a", 1), Cause::NotProven);
         assert_eq!(cause("b", 2), Cause::Command);
         assert_eq!(cause("d", 4), Cause::Undecided);
@@ -233,8 +238,9 @@ mod tests {
     fn another_signers_envelope_proves_nothing() {
         let mut valid = judged(3, "VALID", &["c"]);
         let before = evidence(&[judged(2, POLICY, &["a"]), valid.clone()]);
-        let cause =
-            |of: &Evidence| of.cause(("a", SignerRole::SuperAdmin), FailureClass::Invalid, 2);
+        let cause = |of: &Evidence| {
+            of.cause((&command("a"), SignerRole::SuperAdmin), FailureClass::Invalid, 2)
+        };
         assert_eq!(cause(&before), Cause::Undecided);
         valid.signer = Some(SignerRole::SuperAdmin);
         let after = evidence(&[judged(2, POLICY, &["a"]), valid]);
@@ -249,14 +255,26 @@ mod tests {
             judged(2, POLICY, &["a"]),
             judged(3, "VALID", &[]),
         ];
-        assert_eq!(evidence(&all).cause(("a", ADMIN), FailureClass::Invalid, 1), Cause::Command);
-        assert_eq!(evidence(&all).cause(("b", ADMIN), FailureClass::Conflict, 1), Cause::NotProven);
+        assert_eq!(
+            evidence(&all).cause((&command("a"), ADMIN), FailureClass::Invalid, 1),
+            Cause::Command
+        );
+        assert_eq!(
+            evidence(&all).cause((&command("b"), ADMIN), FailureClass::Conflict, 1),
+            Cause::NotProven
+        );
     }
 
     #[test]
     fn attempts_beyond_the_window_are_unknown() {
         let all: Vec<_> = (10..10 + WINDOW).map(|block| judged(block, "VALID", &[])).collect();
-        assert_eq!(evidence(&all).cause(("a", ADMIN), FailureClass::Invalid, 9), Cause::NotProven);
-        assert_eq!(evidence(&all).cause(("a", ADMIN), FailureClass::Invalid, 10), Cause::Command);
+        assert_eq!(
+            evidence(&all).cause((&command("a"), ADMIN), FailureClass::Invalid, 9),
+            Cause::NotProven
+        );
+        assert_eq!(
+            evidence(&all).cause((&command("a"), ADMIN), FailureClass::Invalid, 10),
+            Cause::Command
+        );
     }
 }

@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use gx_db::{StoredCommandId, TxId};
 use gx_model::SignerRole;
 use rand::{Rng, RngExt};
 use serde_json::{Value, json};
@@ -45,14 +46,14 @@ pub(crate) struct Outage {
     /// When the next command is tried.
     pub(crate) probe_at: OffsetDateTime,
     /// Id of the newest failed transaction, if the outage is one of validation.
-    newest: Option<String>,
+    newest: Option<TxId>,
 }
 
 /// A failure of a try.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SeenFailure<'a> {
     /// The command, if it was tried alone.
-    pub(crate) alone: Option<&'a str>,
+    pub(crate) alone: Option<&'a StoredCommandId>,
     /// The signer of the envelope, whether or not it was signed.
     pub(crate) signer: SignerRole,
     /// A code for programs: a class of failures.
@@ -70,7 +71,7 @@ pub(crate) struct OutageDetector {
     lone: u32,
     groups: u32,
     first_at: Option<OffsetDateTime>,
-    last_alone: Option<String>,
+    last_alone: Option<StoredCommandId>,
     outage: Option<Outage>,
 }
 
@@ -83,10 +84,10 @@ impl OutageDetector {
         now: OffsetDateTime,
     ) {
         match failure.alone {
-            Some(id) if self.outage.is_none() && self.last_alone.as_deref() == Some(id) => return,
+            Some(id) if self.outage.is_none() && self.last_alone.as_ref() == Some(id) => return,
             Some(id) => {
                 self.lone = self.lone.saturating_add(1);
-                self.last_alone = Some(id.to_owned());
+                self.last_alone = Some(id.clone());
             }
             None => self.groups = self.groups.saturating_add(1),
         }
@@ -195,6 +196,8 @@ mod tests {
 
     fn failed(detector: &mut OutageDetector, alone: Option<&str>, now: OffsetDateTime) {
         let (code, why, max_wait) = ("REFUSED", "no", MAX_PROBE_WAIT);
+        let alone = alone.map(|id| StoredCommandId::from(id.to_owned()));
+        let alone = alone.as_ref();
         let failure = SeenFailure { alone, signer: SignerRole::Admin, code, why, max_wait };
         detector.failed(failure, &mut StdRng::seed_from_u64(1), now);
     }
@@ -251,7 +254,7 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(1);
         let all_invalid = |newest: &str, failures| AllInvalid {
             code: "BAD_PAYLOAD".to_owned(),
-            newest: newest.to_owned(),
+            newest: newest.to_owned().into(),
             since: NOW,
             failures,
         };

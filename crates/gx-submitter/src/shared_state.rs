@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use gx_db::{StoredCommandId, TxId};
 use gx_fabric_client::{LedgerError, Phase};
 use gx_model::SignerRole;
 use rand::RngExt;
@@ -45,11 +46,11 @@ pub(crate) struct SharedState {
     storing: OutageDetector,
     validity: OutageDetector,
     /// Commands of batches that no peer endorsed.
-    not_endorsed: HashSet<String>,
+    not_endorsed: HashSet<StoredCommandId>,
     /// When the last witness was sent.
     witnessed_at: Option<OffsetDateTime>,
     /// Commands that are skipped, and until when.
-    skipped_until: HashMap<String, OffsetDateTime>,
+    skipped_until: HashMap<StoredCommandId, OffsetDateTime>,
 }
 
 /// The submitter does not call the ledger until a time.
@@ -138,7 +139,7 @@ impl SharedState {
     }
 
     /// Records that an envelope passed a step.
-    pub(crate) fn passed(&mut self, step: Step, signer: SignerRole, tx_id: &str) {
+    pub(crate) fn passed(&mut self, step: Step, signer: SignerRole, tx_id: &TxId) {
         self.detector(step).succeeded();
         self.suspects.passed(step, signer, tx_id);
     }
@@ -190,7 +191,7 @@ impl SharedState {
 
     /// Records that no peer endorsed a batch. Returns whether that happened to one of its commands
     /// before, because then a command may be the reason.
-    pub(crate) fn record_not_endorsed(&mut self, ids: &[String]) -> bool {
+    pub(crate) fn record_not_endorsed(&mut self, ids: &[StoredCommandId]) -> bool {
         let again = ids.iter().any(|id| self.not_endorsed.contains(id));
         if again || self.not_endorsed.len() + ids.len() > MAX_NOT_ENDORSED {
             self.not_endorsed.clear();
@@ -200,7 +201,7 @@ impl SharedState {
     }
 
     /// Records that commands were stored in an envelope.
-    pub(crate) fn record_stored(&mut self, ids: &[String]) {
+    pub(crate) fn record_stored(&mut self, ids: &[StoredCommandId]) {
         if !self.not_endorsed.is_empty() {
             ids.iter().for_each(|id| {
                 self.not_endorsed.remove(id);
@@ -220,12 +221,12 @@ impl SharedState {
     }
 
     /// Skips a command for a while.
-    pub(crate) fn skip(&mut self, command_id: &str, now: OffsetDateTime) {
-        self.skipped_until.insert(command_id.to_owned(), now + SKIP_TIME);
+    pub(crate) fn skip(&mut self, command_id: &StoredCommandId, now: OffsetDateTime) {
+        self.skipped_until.insert(command_id.clone(), now + SKIP_TIME);
     }
 
     /// Returns whether a command is skipped.
-    pub(crate) fn is_skipped(&mut self, command_id: &str, now: OffsetDateTime) -> bool {
+    pub(crate) fn is_skipped(&mut self, command_id: &StoredCommandId, now: OffsetDateTime) -> bool {
         // If the clock was set back, the time is over, too.
         self.skipped_until.retain(|_, until| now < *until && *until - now <= SKIP_TIME);
         self.skipped_until.contains_key(command_id)

@@ -3,6 +3,7 @@
 //! suspect is lost, its command is not charged. `submitter::send`, `storing` and `witness` record
 //! failures and successes; `failure_review` takes the commands to charge at each claim.
 
+use gx_db::{StoredCommandId, TxId};
 use gx_model::SignerRole;
 
 use crate::evidence::Evidence;
@@ -25,50 +26,50 @@ pub(crate) struct Suspects(Vec<Suspect>);
 
 #[derive(Clone, Debug)]
 struct Suspect {
-    command_id: String,
+    command_id: StoredCommandId,
     signer: SignerRole,
     step: Step,
     /// The next envelope that passed this step.
-    witness: Option<String>,
+    witness: Option<TxId>,
 }
 
 impl Suspects {
     /// Records a failure at a step, and drops the suspects at this step that have no witness yet:
     /// they may have failed for the same reason. If the command was tried alone, `alone` holds its
     /// id and signer, and the command becomes a suspect.
-    pub(crate) fn failed(&mut self, step: Step, alone: Option<(&str, SignerRole)>) {
+    pub(crate) fn failed(&mut self, step: Step, alone: Option<(&StoredCommandId, SignerRole)>) {
         self.0.retain(|one| {
-            let is_same = alone.is_some_and(|(id, _)| id == one.command_id);
+            let is_same = alone.is_some_and(|(id, _)| *id == one.command_id);
             !is_same && (one.step != step || one.witness.is_some())
         });
         if let Some((id, signer)) = alone {
             if self.0.len() >= MAX_SUSPECTS {
                 self.0.remove(0);
             }
-            self.0.push(Suspect { command_id: id.to_owned(), signer, step, witness: None });
+            self.0.push(Suspect { command_id: id.clone(), signer, step, witness: None });
         }
     }
 
     /// Records that an envelope passed a step, as the witness of the suspects of the same signer.
-    pub(crate) fn passed(&mut self, step: Step, signer: SignerRole, tx_id: &str) {
+    pub(crate) fn passed(&mut self, step: Step, signer: SignerRole, tx_id: &TxId) {
         let waiting = self.0.iter_mut().filter(|one| one.step == step && one.witness.is_none());
         for one in waiting.filter(|one| one.signer == signer) {
-            one.witness = Some(tx_id.to_owned());
+            one.witness = Some(tx_id.clone());
         }
     }
 
     /// Drops the suspects whose witness was endorsed but not stored.
-    pub(crate) fn not_stored(&mut self, tx_id: &str) {
-        self.0.retain(|one| one.witness.as_deref() != Some(tx_id));
+    pub(crate) fn not_stored(&mut self, tx_id: &TxId) {
+        self.0.retain(|one| one.witness.as_ref() != Some(tx_id));
     }
 
     /// Returns whether a command is a suspect.
-    pub(crate) fn contains(&self, command_id: &str) -> bool {
-        self.0.iter().any(|one| one.command_id == command_id)
+    pub(crate) fn contains(&self, command_id: &StoredCommandId) -> bool {
+        self.0.iter().any(|one| one.command_id == *command_id)
     }
 
     /// Takes the commands whose witnesses are valid and returns them to be charged.
-    pub(crate) fn take_to_charge(&mut self, evidence: &Evidence) -> Vec<String> {
+    pub(crate) fn take_to_charge(&mut self, evidence: &Evidence) -> Vec<StoredCommandId> {
         let mut charged = Vec::new();
         self.0.retain(|one| {
             let Some(witness) = &one.witness else { return true };
@@ -92,13 +93,17 @@ mod tests {
 
     use super::*;
 
-    fn alone(command_id: &str) -> Option<(&str, SignerRole)> {
-        Some((command_id, SignerRole::Admin))
+    fn command(id: &str) -> StoredCommandId {
+        id.to_owned().into()
+    }
+
+    fn tx(id: &str) -> TxId {
+        id.to_owned().into()
     }
 
     fn evidence(verdicts: &[(&str, bool)]) -> Evidence {
         let judged = verdicts.iter().map(|(tx_id, is_valid)| JudgedAttempt {
-            tx_id: (*tx_id).to_owned(),
+            tx_id: tx(tx_id),
             block: 1,
             code: None,
             is_valid: *is_valid,
@@ -113,12 +118,12 @@ mod tests {
     #[test]
     fn a_suspect_is_charged_when_its_witness_is_valid() {
         let mut suspects = Suspects::default();
-        suspects.failed(Step::Endorse, alone("a"));
-        suspects.passed(Step::Store, SignerRole::Admin, "tx0");
-        suspects.passed(Step::Endorse, SignerRole::Admin, "tx1");
-        suspects.passed(Step::Endorse, SignerRole::Admin, "tx2");
+        suspects.failed(Step::Endorse, Some((&command("a"), SignerRole::Admin)));
+        suspects.passed(Step::Store, SignerRole::Admin, &tx("tx0"));
+        suspects.passed(Step::Endorse, SignerRole::Admin, &tx("tx1"));
+        suspects.passed(Step::Endorse, SignerRole::Admin, &tx("tx2"));
         assert!(suspects.take_to_charge(&evidence(&[("tx0", true), ("tx2", true)])).is_empty());
-        assert_eq!(suspects.take_to_charge(&evidence(&[("tx1", true)])), ["a"]);
+        assert_eq!(suspects.take_to_charge(&evidence(&[("tx1", true)])), [command("a")]);
         assert!(suspects.take_to_charge(&evidence(&[("tx1", true)])).is_empty());
     }
 
@@ -127,10 +132,10 @@ mod tests {
     #[test]
     fn another_signers_envelope_witnesses_nothing() {
         let mut suspects = Suspects::default();
-        suspects.failed(Step::Endorse, Some(("a", SignerRole::SuperAdmin)));
-        suspects.passed(Step::Endorse, SignerRole::Admin, "tx1");
+        suspects.failed(Step::Endorse, Some((&command("a"), SignerRole::SuperAdmin)));
+        suspects.passed(Step::Endorse, SignerRole::Admin, &tx("tx1"));
         assert!(suspects.take_to_charge(&evidence(&[("tx1", true)])).is_empty());
-        assert!(suspects.contains("a"));
+        assert!(suspects.contains(&command("a")));
     }
 
     /// OUT-15: a command that failed in a row of failures is not charged, and neither is one whose
@@ -138,35 +143,35 @@ mod tests {
     #[test]
     fn only_the_last_failure_in_a_row_makes_a_suspect() {
         let mut suspects = Suspects::default();
-        suspects.failed(Step::Endorse, alone("a"));
+        suspects.failed(Step::Endorse, Some((&command("a"), SignerRole::Admin)));
         suspects.failed(Step::Endorse, None);
-        suspects.failed(Step::Endorse, alone("b"));
-        suspects.failed(Step::Endorse, alone("c"));
-        suspects.passed(Step::Endorse, SignerRole::Admin, "tx1");
+        suspects.failed(Step::Endorse, Some((&command("b"), SignerRole::Admin)));
+        suspects.failed(Step::Endorse, Some((&command("c"), SignerRole::Admin)));
+        suspects.passed(Step::Endorse, SignerRole::Admin, &tx("tx1"));
         assert!(suspects.take_to_charge(&evidence(&[("tx1", false)])).is_empty());
-        suspects.failed(Step::Store, alone("d"));
-        suspects.passed(Step::Store, SignerRole::Admin, "tx2");
-        suspects.not_stored("tx2");
+        suspects.failed(Step::Store, Some((&command("d"), SignerRole::Admin)));
+        suspects.passed(Step::Store, SignerRole::Admin, &tx("tx2"));
+        suspects.not_stored(&tx("tx2"));
         assert!(suspects.take_to_charge(&evidence(&[("tx1", true), ("tx2", true)])).is_empty());
     }
 
     #[test]
     fn a_suspect_waits_for_its_witness_while_an_attempt_is_open() {
         let mut suspects = Suspects::default();
-        suspects.failed(Step::Endorse, alone("a"));
-        suspects.passed(Step::Endorse, SignerRole::Admin, "tx1");
+        suspects.failed(Step::Endorse, Some((&command("a"), SignerRole::Admin)));
+        suspects.passed(Step::Endorse, SignerRole::Admin, &tx("tx1"));
         suspects.take_to_charge(&evidence(&[]));
-        assert!(suspects.contains("a"));
+        assert!(suspects.contains(&command("a")));
         suspects.take_to_charge(&Evidence { judged: vec![], open: 0 });
-        assert!(!suspects.contains("a"));
+        assert!(!suspects.contains(&command("a")));
     }
 
     #[test]
     fn suspects_are_bounded() {
         let mut suspects = Suspects::default();
         for n in 0..1_000 {
-            suspects.failed(Step::Endorse, alone(&n.to_string()));
-            suspects.passed(Step::Endorse, SignerRole::Admin, "tx");
+            suspects.failed(Step::Endorse, Some((&command(&n.to_string()), SignerRole::Admin)));
+            suspects.passed(Step::Endorse, SignerRole::Admin, &tx("tx"));
         }
         assert_eq!(suspects.take_to_charge(&evidence(&[("tx", true)])).len(), MAX_SUSPECTS);
     }

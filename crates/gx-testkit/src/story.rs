@@ -142,6 +142,11 @@ impl Services {
         (reply.status == 200).then_some(reply)
     }
 
+    /// Returns the person's balance in GX. The person must have a wallet.
+    pub async fn balance(&self, person: &Person) -> String {
+        self.wallet(person).await.expect("a wallet").str("/balance").to_owned()
+    }
+
     /// Returns the person's Fabric User ID, which the ledger must have confirmed.
     pub async fn id_of(&self, person: &Person) -> String {
         let wallet = self.wallet(person).await.expect("on the ledger");

@@ -204,6 +204,13 @@ impl World {
         self.settle().await;
     }
 
+    /// Returns the newest command of a kind, as administrators see it.
+    pub async fn command(&self, kind: &str) -> serde_json::Value {
+        let path = format!("/api/v1/admin/outbox?kind={kind}");
+        let list = self.gx.admin.get(&path, &self.admin_token().await).await.expect(200);
+        list.json["items"][0].clone()
+    }
+
     /// Asks the ledger for the balance of an account and returns it in Qirat.
     pub async fn balance_on_chain(&self, account: &str) -> i64 {
         let account = [account.to_owned()];

@@ -1,8 +1,9 @@
-//! `gx audit`: checks the audit log. `main` calls [`run`], and prints an error, also that of a
-//! changed row, and exits with code 1.
+//! `gx audit`: checks the audit log, and proves what is in it. Called by `main`, which prints an
+//! error and exits with code 1.
 
-use clap::Subcommand;
-use gx_db::DatabaseSettings;
+use clap::{Args, Subcommand};
+use gx_auth::audit::{self, Verified};
+use gx_db::{Database, DatabaseSettings};
 use serde_json::json;
 
 use crate::CliError;
@@ -10,14 +11,48 @@ use crate::print::Format;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Check the chain of hashes; fails with the first row that is changed or missing
+    /// Check every entry and every batch; fails with the first that is changed, missing or added
     Verify(#[command(flatten)] DatabaseSettings),
+    /// Print the proof that an entry is in its batch
+    Prove(ProveArgs),
 }
 
-/// Checks the whole log and prints the number of its rows.
+#[derive(Args, Debug)]
+pub(crate) struct ProveArgs {
+    /// Number of the entry, as the audit log shows it
+    id: i64,
+    #[command(flatten)]
+    database: DatabaseSettings,
+}
+
 pub(crate) async fn run(command: AuditCommand, format: Format) -> Result<(), CliError> {
-    let AuditCommand::Verify(settings) = command;
-    let database = gx_db::connect(&settings.named("command")).await?;
-    let rows = gx_auth::audit::verify(&mut *database.connection().await?).await?;
-    format.line(&format!("the audit log is unchanged: {rows} rows"), &json!({ "rows": rows }))
+    match command {
+        AuditCommand::Verify(settings) => {
+            let database = open(&settings).await?;
+            let verified = audit::verify(&mut *database.connection().await?).await?;
+            format.line(&sentence(&verified), &json!(verified))
+        }
+        AuditCommand::Prove(ProveArgs { id, database }) => {
+            let database = open(&database).await?;
+            let proof = audit::prove(&mut *database.connection().await?, id).await?;
+            let text = serde_json::to_string_pretty(&proof)?;
+            format.line(&text, &json!(proof))
+        }
+    }
+}
+
+async fn open(settings: &DatabaseSettings) -> Result<Database, CliError> {
+    Ok(gx_db::connect(&settings.named("command")).await?)
+}
+
+fn sentence(verified: &Verified) -> String {
+    let Verified { chain_rows, sealed, unsealed, last_batch } = verified;
+    let position = last_batch.as_ref().map_or_else(
+        || "nothing is sealed yet".to_owned(),
+        |batch| format!("sealed up to batch {}, hash {}", batch.number, batch.hash),
+    );
+    format!(
+        "the audit log is unchanged: {chain_rows} rows of earlier releases, {sealed} sealed \
+         entries; {position}; {unsealed} entries wait to be sealed"
+    )
 }

@@ -95,7 +95,10 @@ pub(crate) async fn run(role: ChaincodeRole, format: Format) -> Result<(), CliEr
 /// Serves the contracts until a signal, or until the server fails.
 async fn serve(settings: ServiceSettings) -> Result<(), CliError> {
     let Some(package_id) = settings.chaincode_id else {
-        return Err(CliError::message("CHAINCODE_ID: is required and not set"));
+        return Err(CliError::message(
+            "CHAINCODE_ID: is required and not set; set it to the package id that \
+             `gx chaincode package` prints",
+        ));
     };
     telemetry::init(&settings.log)?;
     let tls = match (settings.chaincode_tls_cert_file, settings.chaincode_tls_key_file) {
@@ -135,7 +138,8 @@ fn package(args: &PackageArgs, format: Format) -> Result<(), CliError> {
     let package = Package::new(&args.label, &connection)
         .map_err(|why| CliError::message(format!("{}{why}", named_file(args, &why))))?;
     write_private(&args.output, &package.bytes).map_err(|why| {
-        CliError::message(format!("{} cannot be written: {why}", args.output.display()))
+        let path = args.output.display();
+        CliError::message(format!("`{path}` cannot be written: {why}; give another `--output`"))
     })?;
     format.line(&package.id, &json!({ "packageId": package.id }))
 }
@@ -148,7 +152,7 @@ fn named_file(args: &PackageArgs, error: &PackageError) -> String {
         PackageError::Client(_) => &args.client_cert,
         PackageError::Label | PackageError::ClientWithoutTls => &None,
     };
-    file.as_ref().map(|path| format!("{}: ", path.display())).unwrap_or_default()
+    file.as_ref().map(|path| format!("`{}`: ", path.display())).unwrap_or_default()
 }
 
 /// Writes a file that only its owner can read, because it may contain a client's private key.
@@ -160,6 +164,9 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn read_pem(path: &Path) -> Result<String, CliError> {
-    std::fs::read_to_string(path)
-        .map_err(|why| CliError::message(format!("{} cannot be read: {why}", path.display())))
+    std::fs::read_to_string(path).map_err(|why| {
+        let path = path.display();
+        let remedy = "check the path and its permissions";
+        CliError::message(format!("`{path}` cannot be read: {why}; {remedy}"))
+    })
 }

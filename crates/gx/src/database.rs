@@ -36,7 +36,7 @@ async fn migrate(settings: &DatabaseSettings, format: Format) -> Result<(), CliE
         let filled = fill_mailboxes(settings).await?;
         record["mailboxesAdded"] = filled.added.into();
         record["sharedMailboxes"] = filled.shared.iter().map(shared_mailbox).collect();
-        record["unmailableAddresses"] = filled.unmailable.into();
+        record["unmailableAddresses"] = json!(filled.unmailable);
     }
     format.record(&record)?;
     if report.differences.is_empty() {

@@ -4,7 +4,7 @@
 use clap::{Args, Subcommand};
 use gx_admin::{AuditedDecision, BulkAction, BulkReport};
 use gx_auth::audit::Actor;
-use gx_db::DatabaseSettings;
+use gx_db::{DatabaseSettings, ProfileId};
 use gx_model::{Clock, CommandId, CommandKind, CommandStatus};
 use gx_outbox::failure::FailureClass;
 use gx_outbox::operator::{BulkFilter, CommandFilter, Discarded, OperateError};
@@ -40,7 +40,7 @@ pub(crate) struct List {
     kind: Option<CommandKind>,
     /// Only commands that concern the person with this profileId
     #[arg(long)]
-    person: Option<String>,
+    person: Option<ProfileId>,
     /// Only commands of this aggregate: a Fabric User ID, treasury_CC, SYSTEM or SYSTEM_PAUSE
     #[arg(long)]
     aggregate: Option<String>,
@@ -139,7 +139,7 @@ async fn list(which: List, format: Format) -> Result<(), CliError> {
     let filter = CommandFilter {
         status: which.status,
         kind: which.kind,
-        profile_id: which.person.as_deref(),
+        profile_id: which.person.as_ref(),
         aggregate_key: which.aggregate.as_deref(),
         below: which.below,
     };
@@ -209,14 +209,14 @@ async fn decide_many(
     let BulkArgs { status, class, kind, since, until, dry_run, all } = what.many;
     if class.is_none() && kind.is_none() && since.is_none() && until.is_none() && !all {
         return Err(CliError::message(
-            "no commands are selected; give one id, or one of --class, --kind, --since and \
-            --until, or --all for all commands in that status",
+            "no commands are selected; give one id, or one of `--class`, `--kind`, `--since` and \
+            `--until`, or `--all` for all commands in that status",
         ));
     }
     if !action.takes(status) {
         let hint = "a retry allows DEAD; a discard allows DEAD, PENDING, HELD and BLOCKED";
         return Err(CliError::message(format!(
-            "--status {} is not allowed: {hint}",
+            "`--status {}` is not allowed: {hint}",
             status.name()
         )));
     }
@@ -239,7 +239,7 @@ async fn decide_many(
     format.record(&serde_json::to_value(&report)?)?;
     if report.failed > 0 {
         return Err(CliError::message(format!(
-            "{} commands could not be changed; the log has the reasons",
+            "{} commands could not be changed; remove the reasons in the log, and run this again",
             report.failed
         )));
     }
@@ -252,7 +252,7 @@ fn decision<'a>(
     what: &'a DecisionArgs,
 ) -> Result<AuditedDecision<'a>, CliError> {
     if what.reason.trim().is_empty() {
-        return Err(CliError::message("--reason is empty; give a reason for the audit log"));
+        return Err(CliError::message("`--reason` is empty; give a reason for the audit log"));
     }
     Ok(AuditedDecision { actor: Actor::System(command), reason: &what.reason, request_id: None })
 }

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use gx_auth::audit::Sealer;
 use gx_db::Database;
 use gx_fabric_client::Ledger;
 use gx_model::{Clock, EventRecord};
@@ -101,6 +102,12 @@ impl WorkerContext {
         let board = self.listen(process, "outbox-submitter", address).await?;
         let run = gx_submitter::run(submitter, process.token(), board.clone());
         process.run(async { Ok(run.await?) });
+        let sealer = Sealer::new(self.database.pool().clone(), self.clock.clone());
+        let token = process.token();
+        process.run(async move {
+            token.run_until_cancelled(sealer.run()).await;
+            Ok(())
+        });
         Ok(board)
     }
 

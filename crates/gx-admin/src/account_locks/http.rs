@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::LockReason;
 use crate::ServiceState;
 use crate::audit_reason::AuditReason;
-use crate::users::ProfileId;
+use crate::users::ProfilePath;
 
 /// The reason for a lock or unlock.
 #[derive(ToSchema)]
@@ -56,7 +56,7 @@ pub(crate) struct LockBody {
 )]
 pub(crate) async fn lock(
     State(state): State<ServiceState>,
-    ProfileId(id): ProfileId,
+    ProfilePath(id): ProfilePath,
     who: Administrator,
     Json(request): Json<LockRequest>,
 ) -> Result<Reply<LockBody>, Problem> {
@@ -74,7 +74,7 @@ pub(crate) async fn lock(
 )]
 pub(crate) async fn unlock(
     State(state): State<ServiceState>,
-    ProfileId(id): ProfileId,
+    ProfilePath(id): ProfilePath,
     who: Administrator,
     Json(request): Json<LockRequest>,
 ) -> Result<Reply<LockBody>, Problem> {

@@ -6,7 +6,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use gx_auth::{Administrator, Realm, audit};
+use gx_auth::{Administrator, Subject, audit};
+use gx_db::ProfileId;
 use gx_serve::{Problem, ProblemKind};
 use serde_json::json;
 
@@ -28,13 +29,13 @@ pub(crate) struct LockReason<'a> {
 pub(crate) async fn set_lock(
     state: &ServiceState,
     who: &Administrator,
-    profile_id: &str,
+    profile_id: &ProfileId,
     lock: bool,
     reason: &LockReason<'_>,
 ) -> Result<(), Problem> {
     let base = &state.base;
     let now = base.clock.now();
-    let _ticket = base.audit_ticket(Some(profile_id)).await?;
+    let _ticket = base.audit_ticket(Some(profile_id.as_str())).await?;
     let mut tx = base.begin().await?;
     let is_locked = store::is_locked(&mut tx, profile_id).await?.ok_or_else(no_user)?;
     if is_locked == lock {
@@ -43,7 +44,8 @@ pub(crate) async fn set_lock(
     }
     if lock {
         store::lock_account(&mut tx, profile_id, &who.admin_id, reason, now).await?;
-        base.auth.sessions.end(&mut tx, Realm::User, profile_id, None, "account locked").await?;
+        let subject = Subject::User(profile_id.clone());
+        base.auth.sessions.end(&mut tx, &subject, None, "account locked").await?;
     } else {
         store::unlock_account(&mut tx, profile_id, now).await?;
     }
@@ -51,7 +53,7 @@ pub(crate) async fn set_lock(
     let entry = audit::Entry {
         before: Some(json!({ "isLocked": is_locked })),
         after: Some(json!({ "isLocked": lock, "reason": reason.reason, "notes": reason.notes })),
-        ..who.audit_entry(action, "UserProfile", Some(profile_id))
+        ..who.audit_entry(action, "UserProfile", Some(profile_id.as_str()))
     };
     audit::append(&mut tx, entry, now).await?;
     Ok(tx.commit().await?)

@@ -1,6 +1,6 @@
 //! SQL of account locks. Called by the parent module.
 
-use gx_db::PgConnection;
+use gx_db::{AdminId, PgConnection, ProfileId};
 use time::OffsetDateTime;
 
 use super::LockReason;
@@ -9,11 +9,11 @@ use super::LockReason;
 /// there is no such account.
 pub(crate) async fn is_locked(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Option<bool>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT "isLocked" FROM "UserProfile" WHERE "profileId" = $1 FOR UPDATE"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await
@@ -22,8 +22,8 @@ pub(crate) async fn is_locked(
 /// Locks an account.
 pub(crate) async fn lock_account(
     conn: &mut PgConnection,
-    profile_id: &str,
-    by: &str,
+    profile_id: &ProfileId,
+    by: &AdminId,
     reason: &LockReason<'_>,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
@@ -31,8 +31,8 @@ pub(crate) async fn lock_account(
         r#"UPDATE "UserProfile" SET "isLocked" = true, "lockReason" = $3, "lockNotes" = $4,
                "lockedBy" = $2, "lockedAt" = $5, "updatedAt" = $5
            WHERE "profileId" = $1"#,
-        profile_id,
-        by,
+        profile_id.as_str(),
+        by.as_str(),
         reason.reason,
         reason.notes,
         now,
@@ -45,14 +45,14 @@ pub(crate) async fn lock_account(
 /// Unlocks an account.
 pub(crate) async fn unlock_account(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"UPDATE "UserProfile" SET "isLocked" = false, "lockReason" = NULL, "lockNotes" = NULL,
                "lockedBy" = NULL, "lockedAt" = NULL, "updatedAt" = $2
            WHERE "profileId" = $1"#,
-        profile_id,
+        profile_id.as_str(),
         now,
     )
     .execute(conn)

@@ -44,6 +44,43 @@ async fn a_lock_works_on_the_next_request_in_every_status() {
     }
 }
 
+/// A lock and its end are in the audit log, and the account's row has the reason and the
+/// administrator while it is locked.
+#[tokio::test]
+async fn a_lock_is_recorded_with_its_reason_and_its_administrator() {
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::Admin).await.access_token;
+    let id = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
+    let recorded = async |action: &str, before: bool, after: bool| -> String {
+        let log = host.get("/api/v1/admin/audit?limit=1", &token).await.json;
+        let entry = &log["items"][0];
+        assert_eq!(
+            (&entry["action"], &entry["targetType"], &entry["targetId"]),
+            (&json!(action), &json!("UserProfile"), &json!(id))
+        );
+        assert_eq!(entry["before"], json!({ "isLocked": before }));
+        let reason = json!({ "isLocked": after, "reason": "suspicious", "notes": "seen twice" });
+        assert_eq!((&entry["actorType"], &entry["after"]), (&json!("ADMIN"), &reason));
+        entry["actorId"].as_str().unwrap().to_owned()
+    };
+    let row = async || -> [Option<String>; 3] {
+        let row = sqlx::query_as(
+            r#"SELECT "lockReason", "lockNotes", "lockedBy" FROM "UserProfile"
+               WHERE "profileId" = $1"#,
+        );
+        let row: (Option<String>, Option<String>, Option<String>) =
+            row.bind(&id).fetch_one(host.database.pool()).await.unwrap();
+        row.into()
+    };
+    assert_eq!(set(&host, &token, &id, "lock").await.code(), 200);
+    let by = recorded("user.locked", false, true).await;
+    let lock = ["suspicious", "seen twice", &by].map(|text| Some(text.to_owned()));
+    assert_eq!(row().await, lock);
+    assert_eq!(set(&host, &token, &id, "unlock").await.code(), 200);
+    assert_eq!(recorded("user.unlocked", true, false).await, by);
+    assert_eq!(row().await, [None, None, None]);
+}
+
 #[tokio::test]
 async fn a_lock_needs_a_reason_and_a_person() {
     let host = host().await;

@@ -3,6 +3,7 @@
 
 use axum::extract::State;
 use gx_auth::{Administrator, Credentials, TokenPair};
+use gx_db::AdminId;
 use gx_serve::fields::Nothing;
 use gx_serve::{Client, Json, Problem, Reply, RequestId};
 use http::StatusCode;
@@ -24,7 +25,8 @@ pub(crate) struct AdminSignedIn {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AdminSummary {
-    admin_id: String,
+    #[schema(value_type = String)]
+    admin_id: AdminId,
     email: String,
     display_name: String,
     role: String,

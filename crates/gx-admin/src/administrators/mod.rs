@@ -8,9 +8,9 @@ mod tests;
 
 use gx_auth::{
     AdminRole, Administrator, Credentials, Email, Hasher, NewPassword, PassedFactor, PasswordOwner,
-    PasswordRefusal, Realm, SECOND_FACTOR_REQUIRED, TokenPair, audit, invalid_credentials,
+    PasswordRefusal, SECOND_FACTOR_REQUIRED, Subject, TokenPair, audit, invalid_credentials,
 };
-use gx_db::PgConnection;
+use gx_db::{AdminId, PgConnection};
 use gx_serve::fields::FieldError;
 use gx_serve::{Client, Entropy, Problem, ProblemKind};
 use secrecy::SecretString;
@@ -57,7 +57,7 @@ pub enum CreateError {
     #[error("the password could not be hashed")]
     Hashing,
     /// The database failed.
-    #[error("the administrator cannot be stored")]
+    #[error("the administrator cannot be stored: check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 
@@ -81,12 +81,12 @@ pub async fn create_administrator(
     new: &NewAdministrator,
     by: &str,
     now: OffsetDateTime,
-) -> Result<String, CreateError> {
+) -> Result<AdminId, CreateError> {
     let email = Email::parse(&new.email).map_err(CreateError::Email)?.as_str().to_owned();
     let subject = PasswordOwner { names: &[&new.display_name], email: &email };
     new.password.check(subject).map_err(CreateError::Password)?;
     let hash = hasher.hash(new.password.secret()).await.map_err(|_| CreateError::Hashing)?;
-    let admin_id = entropy.id(now).to_string();
+    let admin_id = AdminId::from(entropy.id(now).to_string());
     let row = AdministratorRow {
         admin_id: admin_id.clone(),
         email: email.clone(),
@@ -136,7 +136,8 @@ pub(crate) async fn log_in(
         store::replace_hash(&mut tx, &account.admin_id, &hash, &upgraded).await?;
     }
     let (id, role) = (account.admin_id.as_str(), Some(account.role.as_str()));
-    let passed = state.factors.pass(tx, id, given.totp.as_ref()).await;
+    let subject = Subject::Admin(account.admin_id.clone());
+    let passed = state.factors.pass(tx, &subject, given.totp.as_ref()).await;
     let (mut tx, factor) = passed.inspect_err(|problem| {
         if *problem.kind() != SECOND_FACTOR_REQUIRED {
             log_refusal(request_id);
@@ -144,15 +145,15 @@ pub(crate) async fn log_in(
     })?;
     let sessions = &base.auth.sessions;
     if factor == PassedFactor::NotEnrolled && !base.is_development {
-        return Err(enrolment_required(sessions.enrolment_token(id)?));
+        return Err(enrolment_required(sessions.enrolment_token(&account.admin_id)?));
     }
-    let pair = sessions.open(&mut tx, Realm::Admin, id, role, client).await?;
-    let actor = audit::Actor::Admin(id);
+    let pair = sessions.open(&mut tx, &subject, role, client).await?;
+    let actor = audit::Actor::Admin(&account.admin_id);
     let entry =
         audit::Entry::new(actor, "admin.signed_in", "AdminUser", Some(id), Some(request_id));
     audit::append(&mut tx, entry, now).await?;
     if factor == PassedFactor::RecoveryCode {
-        state.factors.append_used_recovery_code(&mut tx, id, request_id).await?;
+        state.factors.append_used_recovery_code(&mut tx, &subject, request_id).await?;
     }
     tx.commit().await?;
     metrics::counter!("gx_admin_logins_total", "outcome" => "success").increment(1);
@@ -175,9 +176,9 @@ pub(crate) async fn log_out(state: &ServiceState, who: &Administrator) -> Result
     let base = &state.base;
     let _ticket = base.audit_ticket(None).await?;
     let mut tx = base.begin().await?;
-    let (id, session) = (&who.admin_id, Some(who.session_id.as_str()));
-    base.auth.sessions.end(&mut tx, Realm::Admin, id, session, "signed out").await?;
-    let entry = who.audit_entry("admin.signed_out", "AdminUser", Some(id));
+    let (subject, session) = (Subject::Admin(who.admin_id.clone()), Some(&who.session_id));
+    base.auth.sessions.end(&mut tx, &subject, session, "signed out").await?;
+    let entry = who.audit_entry("admin.signed_out", "AdminUser", Some(who.admin_id.as_str()));
     audit::append(&mut tx, entry, base.clock.now()).await?;
     Ok(tx.commit().await?)
 }

@@ -1,12 +1,12 @@
 //! SQL of administrators. Called by the parent module.
 
 use gx_auth::GivenEmail;
-use gx_db::PgConnection;
+use gx_db::{AdminId, PgConnection};
 use time::OffsetDateTime;
 
 /// An administrator without the password hash.
 pub(crate) struct AdministratorRow {
-    pub(crate) admin_id: String,
+    pub(crate) admin_id: AdminId,
     pub(crate) email: String,
     pub(crate) display_name: String,
     pub(crate) role: String,
@@ -37,7 +37,7 @@ pub(crate) async fn insert(
         r#"INSERT INTO "AdminUser" ("adminId", email, "displayName", role, "passwordHash",
                "createdAt", "updatedAt")
            VALUES ($1, $2, $3, $4, $5, $6, $6)"#,
-        row.admin_id,
+        row.admin_id.as_str(),
         row.email,
         row.display_name,
         row.role,
@@ -66,7 +66,7 @@ pub(crate) async fn by_email(
     .await?;
     Ok(row.map(|row| Account {
         row: AdministratorRow {
-            admin_id: row.admin_id,
+            admin_id: row.admin_id.into(),
             email: row.email,
             display_name: row.display_name,
             role: row.role,
@@ -79,14 +79,14 @@ pub(crate) async fn by_email(
 /// Replaces the hash of a password by one with better parameters, unless the password has changed.
 pub(crate) async fn replace_hash(
     conn: &mut PgConnection,
-    admin_id: &str,
+    admin_id: &AdminId,
     old: &str,
     new: &str,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"UPDATE "AdminUser" SET "passwordHash" = $3
            WHERE "adminId" = $1 AND "passwordHash" = $2"#,
-        admin_id,
+        admin_id.as_str(),
         old,
         new,
     )

@@ -116,7 +116,7 @@ async fn authn_17_in_development_a_factor_is_asked_of_those_who_have_one() {
     let body = json!({ "password": PASSWORD, "totp": renewed.text_at("/recoveryCodes/1") });
     assert_eq!(host.post(&format!("{TOTP}/disable"), &token, &body).await.code(), 204);
     assert_eq!(log_in(&host, None).await.code(), 200);
-    let sql = r#"SELECT action FROM "AuditLog" WHERE action NOT LIKE '%signed_in' ORDER BY seq"#;
+    let sql = r#"SELECT action FROM "AuditEntry" WHERE action NOT LIKE '%signed_in' ORDER BY seq"#;
     let actions: Vec<String> =
         sqlx::query_scalar(sql).fetch_all(host.database.pool()).await.unwrap();
     assert_eq!(

@@ -4,6 +4,7 @@
 use ::http::StatusCode;
 use axum::extract::State;
 use gx_auth::{Administrator, not_enqueued};
+use gx_db::ProfileId;
 use gx_model::FabricUserId;
 use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, text};
 use gx_serve::{Json, Problem, ProblemKind, Reply};
@@ -75,9 +76,10 @@ pub(crate) async fn adopt(
     let decision = AuditedDecision::of(&who, &body.reason);
     let (now, channel) = (state.base.clock.now(), state.base.channel());
     let task_id = state.base.entropy.id(now).to_string();
-    let _ticket = state.base.audit_ticket(Some(body.profile_id.0.as_str())).await?;
+    let profile_id = ProfileId::from(body.profile_id.0);
+    let _ticket = state.base.audit_ticket(Some(profile_id.as_str())).await?;
     let mut conn = state.base.connection().await?;
-    let whom = (&body.fabric_user_id.0, body.profile_id.0.as_str());
+    let whom = (&body.fabric_user_id.0, &profile_id);
     let asked = super::ask_adoption(&mut conn, channel, whom, &task_id, &decision, now).await;
     let adoption = asked.map_err(refused)?;
     if adoption.grant.is_some() {

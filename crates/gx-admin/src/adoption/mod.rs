@@ -10,9 +10,10 @@ mod store;
 mod tests;
 
 use gx_auth::{audit, email};
-use gx_db::PgConnection;
+use gx_db::{Named, PgConnection, ProfileId, StoredCommandId};
 use gx_model::{
-    AccountStatus, CommandId, CommandKind, FabricUserId, Gender, IdMismatch, InvalidFabricUserId,
+    AccountStatus, CommandId, CommandKind, CommandStatus, FabricUserId, Gender, IdMismatch,
+    InvalidFabricUserId,
 };
 use gx_outbox::enqueue::{EnqueueError, adopted_grant_id, enqueue_adopted_grant};
 use gx_outbox::tasks::{self, Task, TaskRow};
@@ -49,7 +50,7 @@ pub struct AdoptionResult {
 pub enum AdoptError {
     /// The account does not exist.
     #[error("there is no profile {0}")]
-    UnknownProfile(String),
+    UnknownProfile(ProfileId),
     /// No applied block created a person with this id.
     #[error("the read model has no person with the id {0}")]
     UnknownPerson(FabricUserId),
@@ -59,7 +60,7 @@ pub enum AdoptError {
         /// Id of the person on the ledger.
         id: FabricUserId,
         /// Id of the account.
-        profile_id: String,
+        profile_id: ProfileId,
     },
     /// Another account owns the person, or has reserved its id.
     #[error("{id} belongs to profile {profile_id}, and an owner never changes; check both ids")]
@@ -67,7 +68,7 @@ pub enum AdoptError {
         /// Id of the person on the ledger.
         id: FabricUserId,
         /// Id of the account.
-        profile_id: String,
+        profile_id: ProfileId,
     },
     /// The account has another person.
     #[error(
@@ -75,7 +76,7 @@ pub enum AdoptError {
     )]
     HasAnother {
         /// Id of the account.
-        profile_id: String,
+        profile_id: ProfileId,
         /// Fabric User ID of the person that the account has.
         owned: String,
     },
@@ -86,7 +87,7 @@ pub enum AdoptError {
     )]
     DeadLetter {
         /// Id of the account.
-        profile_id: String,
+        profile_id: ProfileId,
         /// Id of the dead event.
         dead_event_id: i64,
     },
@@ -94,32 +95,32 @@ pub enum AdoptError {
     #[error("an approval of profile {profile_id} is in progress: command {command_id} is {status}")]
     ApprovalUnderWay {
         /// Id of the account.
-        profile_id: String,
+        profile_id: ProfileId,
         /// The command that may create a person.
-        command_id: String,
+        command_id: StoredCommandId,
         /// Status of that command.
-        status: String,
+        status: Named<CommandStatus>,
     },
     /// The account has no nationality or gender to compare with the id.
     #[error(
         "profile {0} has no nationality or gender to compare with the id; complete the profile"
     )]
-    Incomplete(String),
+    Incomplete(ProfileId),
     /// A fact in the id is not that of the account.
     #[error("{id} does not match profile {profile_id}: {why}")]
     OtherFacts {
         /// Id of the person on the ledger.
         id: FabricUserId,
         /// Id of the account.
-        profile_id: String,
+        profile_id: ProfileId,
         /// The fact that differs.
         why: String,
     },
     /// The grant could not be enqueued.
-    #[error("the missing grant cannot be enqueued")]
+    #[error("the missing grant cannot be enqueued: check the database and its log")]
     Grant(#[from] EnqueueError),
     /// The database failed.
-    #[error("the adoption cannot be stored")]
+    #[error("the adoption cannot be stored: check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 
@@ -137,20 +138,20 @@ impl LedgerPerson {
 
 /// Returns the ids of the account's CREATE_USER commands: one for each approval, and one for each
 /// approval that a restore can have removed.
-fn creation_ids(profile_id: &str, approvals: i32) -> Vec<String> {
+fn creation_ids(profile_id: &ProfileId, approvals: i32) -> Vec<StoredCommandId> {
     let numbers = 1..=approvals.saturating_add(MAX_FORGOTTEN_APPROVALS);
-    numbers.map(|number| creation_id(profile_id, number).to_string()).collect()
+    numbers.map(|number| creation_id(profile_id, number).into()).collect()
 }
 
-fn creation_id(profile_id: &str, number: i32) -> CommandId {
-    CommandId::derive(&[profile_id, CommandKind::CreateUser.name(), &number.to_string()])
+fn creation_id(profile_id: &ProfileId, number: i32) -> CommandId {
+    CommandId::derive(&[profile_id.as_str(), CommandKind::CreateUser.name(), &number.to_string()])
 }
 
 /// Finds the person that the ledger has for an account with this number of approvals. Returns
 /// `None` if there is none; an approval then creates a new person.
 pub(crate) async fn known_person(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
     approvals: i32,
 ) -> Result<Option<KnownPerson>, sqlx::Error> {
     let creations = creation_ids(profile_id, approvals);
@@ -166,8 +167,12 @@ pub(crate) async fn known_person(
 
 /// Returns the number of the account's approval that created a person, or `None` if none of them
 /// did.
-pub(crate) fn approval_of(person: &LedgerPerson, profile_id: &str, approvals: i32) -> Option<i32> {
-    let created = person.created_command_id.as_deref()?;
+pub(crate) fn approval_of(
+    person: &LedgerPerson,
+    profile_id: &ProfileId,
+    approvals: i32,
+) -> Option<i32> {
+    let created = person.created_command_id.as_ref()?;
     let creations = creation_ids(profile_id, approvals);
     let at = creations.iter().position(|creation| creation == created)?;
     i32::try_from(at).ok().map(|at| at + 1)
@@ -178,14 +183,15 @@ pub(crate) fn approval_of(person: &LedgerPerson, profile_id: &str, approvals: i3
 pub(crate) async fn adopt(
     conn: &mut PgConnection,
     person: &LedgerPerson,
-    profile_id: &str,
+    profile_id: &ProfileId,
     task: &TaskRow,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let (id, created) = (person.fabric_user_id.as_str(), person.created_command_id.as_deref());
+    let (id, created) = (person.fabric_user_id.as_str(), person.created_command_id.as_ref());
     if person.owner.is_none() && store::reserving_account(conn, id, created).await?.is_none() {
         // Only rows of old releases have no command, and all of those have an owner.
-        let command = created.map_or_else(|| format!("adoption of {id}"), str::to_owned);
+        let no_command = || format!("adoption of {id}").into();
+        let command = created.cloned().unwrap_or_else(no_command);
         store::reserve(conn, id, profile_id, &command, now).await?;
     }
     tasks::ask(conn, task).await
@@ -201,17 +207,17 @@ pub(crate) async fn adopt(
 pub async fn ask_adoption(
     conn: &mut PgConnection,
     channel: &str,
-    (id, profile_id): (&FabricUserId, &str),
+    (id, profile_id): (&FabricUserId, &ProfileId),
     task_id: &str,
     decision: &AuditedDecision<'_>,
     now: OffsetDateTime,
 ) -> Result<AdoptionResult, AdoptError> {
     let mut tx = conn.begin().await?;
-    let unknown = || AdoptError::UnknownProfile(profile_id.to_owned());
+    let unknown = || AdoptError::UnknownProfile(profile_id.clone());
     let adopter = store::lock_adopter(&mut tx, profile_id).await?.ok_or_else(unknown)?;
     let person = store::person(&mut tx, id.as_str()).await?;
     let person = person.ok_or_else(|| AdoptError::UnknownPerson(id.clone()))?;
-    let may_have_grant = !person.has_grant && is_approved(&adopter.status);
+    let may_have_grant = !person.has_grant && is_approved(adopter.status);
     check_owners(&mut tx, &person, &adopter, id, profile_id, may_have_grant).await?;
     if person.owner.is_none() {
         check_facts(&person, &adopter, id, profile_id)?;
@@ -230,16 +236,16 @@ pub async fn ask_adoption(
         json!({ "taskId": task_id, "fabricUserId": id, "grant": grant }),
     );
     let before = Some(json!({ "status": adopter.status, "fabricUserId": adopter.owned }));
-    let entry = decision.entry(action, "UserProfile", Some(profile_id), after);
+    let entry = decision.entry(action, "UserProfile", Some(profile_id.as_str()), after);
     audit::append(&mut tx, audit::Entry { before, ..entry }, now).await?;
     tx.commit().await?;
     Ok(AdoptionResult { task, grant })
 }
 
 /// Returns whether an account with this status was approved, and so has a right to a grant.
-fn is_approved(status: &str) -> bool {
+fn is_approved(status: AccountStatus) -> bool {
     use AccountStatus::{Active, ApprovedPendingOnchain, Frozen, Suspended};
-    [ApprovedPendingOnchain, Active, Frozen, Suspended].iter().any(|one| one.name() == status)
+    matches!(status, ApprovedPendingOnchain | Active | Frozen | Suspended)
 }
 
 /// Checks that no other account has a right to the person, and that the account has no other
@@ -249,10 +255,10 @@ async fn check_owners(
     person: &LedgerPerson,
     adopter: &store::Adopter,
     id: &FabricUserId,
-    profile_id: &str,
+    profile_id: &ProfileId,
     may_have_grant: bool,
 ) -> Result<(), AdoptError> {
-    let created = person.created_command_id.as_deref();
+    let created = person.created_command_id.as_ref();
     let claimant = match &person.owner {
         Some(owner) => Some(owner.clone()),
         None => store::reserving_account(conn, id.as_str(), created).await?,
@@ -260,7 +266,7 @@ async fn check_owners(
     if let Some(other) = claimant.filter(|claimant| claimant != profile_id) {
         return Err(AdoptError::BelongsToAnother { id: id.clone(), profile_id: other });
     }
-    let profile_id = profile_id.to_owned();
+    let profile_id = profile_id.clone();
     let known = match known_person(conn, &profile_id, adopter.approval_count).await? {
         Some(KnownPerson::Person(person)) => Some(person.fabric_user_id),
         Some(KnownPerson::DeadLetter(dead_event_id)) => {
@@ -288,14 +294,14 @@ fn check_facts(
     person: &LedgerPerson,
     adopter: &store::Adopter,
     id: &FabricUserId,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<(), AdoptError> {
     if approval_of(person, profile_id, adopter.approval_count).is_some() {
         return Ok(());
     }
     let country = adopter.nationality.as_deref().and_then(|code| code.parse().ok());
     let (Some(country), Some(gender)) = (country, Gender::from_name(&adopter.gender)) else {
-        return Err(AdoptError::Incomplete(profile_id.to_owned()));
+        return Err(AdoptError::Incomplete(profile_id.clone()));
     };
     // The checksum in an id is that of the address as it was spelled then: as the row has it, or
     // with the domain in Unicode if the person registered again since.
@@ -308,5 +314,5 @@ fn check_facts(
         (Ok(()), None) => "it is the id of an organisation".to_owned(),
         (Err(mismatch), _) => IdMismatch::to_string(&mismatch),
     };
-    Err(AdoptError::OtherFacts { id: id.clone(), profile_id: profile_id.to_owned(), why })
+    Err(AdoptError::OtherFacts { id: id.clone(), profile_id: profile_id.clone(), why })
 }

@@ -1,21 +1,22 @@
 //! SQL of adoption: people of the ledger, and the accounts that own or have reserved them. Called
 //! by the parent module.
 
-use gx_db::PgConnection;
+use gx_db::{Named, Parsed, PgConnection, ProfileId, StoredCommandId};
+use gx_model::{AccountStatus, CommandStatus};
 use time::{Date, OffsetDateTime};
 
 /// A person of the ledger, from the read model.
 #[derive(Clone, Debug)]
 pub(crate) struct LedgerPerson {
     pub(crate) fabric_user_id: String,
-    pub(crate) owner: Option<String>,
-    pub(crate) created_command_id: Option<String>,
+    pub(crate) owner: Option<ProfileId>,
+    pub(crate) created_command_id: Option<StoredCommandId>,
     pub(crate) has_grant: bool,
 }
 
 /// An account that may adopt a person.
 pub(super) struct Adopter {
-    pub(super) status: String,
+    pub(super) status: AccountStatus,
     pub(super) email: String,
     pub(super) date_of_birth: Date,
     pub(super) gender: String,
@@ -27,8 +28,8 @@ pub(super) struct Adopter {
 
 /// A CREATE_USER command that is not settled.
 pub(super) struct OpenCreation {
-    pub(super) command_id: String,
-    pub(super) status: String,
+    pub(super) command_id: StoredCommandId,
+    pub(super) status: Named<CommandStatus>,
 }
 
 /// Returns a person of the ledger, or `None` if the read model has no event that created it.
@@ -38,8 +39,8 @@ pub(super) async fn person(
 ) -> Result<Option<LedgerPerson>, sqlx::Error> {
     sqlx::query_as!(
         LedgerPerson,
-        r#"SELECT "fabricUserId" AS fabric_user_id, "profileId" AS owner,
-                  "createdCommandId" AS created_command_id,
+        r#"SELECT "fabricUserId" AS fabric_user_id, "profileId" AS "owner: ProfileId",
+                  "createdCommandId" AS "created_command_id: StoredCommandId",
                   "genesisTxId" IS NOT NULL AS "has_grant!"
            FROM "LedgerUser" WHERE "fabricUserId" = $1 AND "createdTxId" IS NOT NULL"#,
         fabric_user_id,
@@ -51,8 +52,8 @@ pub(super) async fn person(
 /// The person or dead letter of one account.
 pub(super) struct KnownRow {
     pub(super) fabric_user_id: Option<String>,
-    pub(super) owner: Option<String>,
-    pub(super) created_command_id: Option<String>,
+    pub(super) owner: Option<ProfileId>,
+    pub(super) created_command_id: Option<StoredCommandId>,
     pub(super) has_grant: Option<bool>,
     /// Dead letter of the event that created the person, if the person is not in the read model.
     pub(super) dead_event_id: Option<i64>,
@@ -62,13 +63,14 @@ pub(super) struct KnownRow {
 /// the first one that its approvals created or whose id it has reserved.
 pub(super) async fn known(
     conn: &mut PgConnection,
-    profile_id: &str,
-    command_ids: &[String],
+    profile_id: &ProfileId,
+    command_ids: &[StoredCommandId],
 ) -> Result<KnownRow, sqlx::Error> {
     sqlx::query_as!(
         KnownRow,
-        r#"SELECT person."fabricUserId" AS "fabric_user_id?", person."profileId" AS "owner?",
-                  person."createdCommandId" AS "created_command_id?",
+        r#"SELECT person."fabricUserId" AS "fabric_user_id?",
+                  person."profileId" AS "owner?: ProfileId",
+                  person."createdCommandId" AS "created_command_id?: StoredCommandId",
                   person."genesisTxId" IS NOT NULL AS has_grant,
                   (SELECT d."deadEventId" FROM "EventDLQ" d
                    WHERE person."fabricUserId" IS NULL AND d."commandId" = ANY($2)
@@ -86,8 +88,8 @@ pub(super) async fn known(
                ORDER BY u."profileId" IS NOT DISTINCT FROM $1 DESC, u."profileId" IS NULL DESC,
                         u."createdAt", u."fabricUserId"
                LIMIT 1) AS person ON true"#,
-        profile_id,
-        command_ids,
+        profile_id.as_str(),
+        command_ids as &[StoredCommandId],
     )
     .fetch_one(conn)
     .await
@@ -97,17 +99,18 @@ pub(super) async fn known(
 /// if there is no such account.
 pub(super) async fn lock_adopter(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Option<Adopter>, sqlx::Error> {
     sqlx::query_as!(
         Adopter,
-        r#"SELECT status, email, "dateOfBirth" AS date_of_birth, gender,
+        r#"SELECT status AS "status: Parsed<AccountStatus>", email,
+                  "dateOfBirth" AS date_of_birth, gender,
                   "nationalityCountryCode" AS nationality, "approvalCount" AS approval_count,
                   coalesce("fabricUserId",
                            (SELECT u."fabricUserId" FROM "LedgerUser" u
                             WHERE u."profileId" = p."profileId")) AS owned
            FROM "UserProfile" p WHERE "profileId" = $1 FOR UPDATE"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await
@@ -116,14 +119,15 @@ pub(super) async fn lock_adopter(
 /// Returns the account's oldest CREATE_USER command that is not settled, or `None` if all are.
 pub(super) async fn open_creation(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Option<OpenCreation>, sqlx::Error> {
     sqlx::query_as!(
         OpenCreation,
-        r#"SELECT "commandId" AS command_id, status FROM "OutboxCommand"
+        r#"SELECT "commandId" AS command_id, status AS "status: Named<CommandStatus>"
+           FROM "OutboxCommand"
            WHERE "profileId" = $1 AND kind = 'CREATE_USER' AND "settledAt" IS NULL
            ORDER BY number LIMIT 1"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await
@@ -134,15 +138,15 @@ pub(super) async fn open_creation(
 pub(super) async fn reserving_account(
     conn: &mut PgConnection,
     fabric_user_id: &str,
-    created_command_id: Option<&str>,
-) -> Result<Option<String>, sqlx::Error> {
+    created_command_id: Option<&StoredCommandId>,
+) -> Result<Option<ProfileId>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT coalesce((SELECT "profileId" FROM "FabricIdReservation"
                             WHERE "fabricUserId" = $1),
                            (SELECT "profileId" FROM "FabricIdReservation"
-                            WHERE "commandId" = $2)) AS claimant"#,
+                            WHERE "commandId" = $2)) AS "claimant: ProfileId""#,
         fabric_user_id,
-        created_command_id,
+        created_command_id.map(StoredCommandId::as_str),
     )
     .fetch_one(conn)
     .await
@@ -153,8 +157,8 @@ pub(super) async fn reserving_account(
 pub(super) async fn reserve(
     conn: &mut PgConnection,
     fabric_user_id: &str,
-    profile_id: &str,
-    command_id: &str,
+    profile_id: &ProfileId,
+    command_id: &StoredCommandId,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
@@ -162,8 +166,8 @@ pub(super) async fn reserve(
                ("fabricUserId", "profileId", "commandId", "reservedAt")
            VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"#,
         fabric_user_id,
-        profile_id,
-        command_id,
+        profile_id.as_str(),
+        command_id.as_str(),
         now,
     )
     .execute(conn)

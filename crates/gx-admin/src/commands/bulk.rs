@@ -159,7 +159,10 @@ async fn decide(
             Ok(true)
         }
         Err(OperateError::Database(error)) if DbErrorCause::of(&error) == DbErrorCause::Data => {
-            tracing::error!(command_id = %id, error = %error, "command {id} cannot be changed");
+            tracing::error!(
+                command_id = %id, error = %error,
+                "command {id} cannot be changed; remove the cause that `error` names, and repeat"
+            );
             report.failed += 1;
             one.rollback().await?;
             Ok(false)

@@ -5,6 +5,7 @@
 use ::http::request::Parts;
 use axum::extract::{FromRequestParts, Path, State};
 use gx_auth::Administrator;
+use gx_db::ProfileId;
 use gx_model::{CommandId, CommandKind, CommandStatus};
 use gx_outbox::operator::CommandFilter;
 use gx_serve::fields::{Fields, FromFields, Text};
@@ -71,10 +72,11 @@ pub(crate) async fn list(
     Query(wanted): Query<OutboxQuery>,
 ) -> Result<Reply<Page<CommandItem>>, Problem> {
     let limit = wanted.page.limit;
+    let person = wanted.person.map(|person| ProfileId::from(person.0));
     let filter = CommandFilter {
         status: wanted.status,
         kind: wanted.kind,
-        profile_id: wanted.person.as_ref().map(|person| person.0.as_str()),
+        profile_id: person.as_ref(),
         aggregate_key: wanted.aggregate.as_ref().map(|aggregate| aggregate.0.as_str()),
         below: wanted.page.key().copied(),
     };

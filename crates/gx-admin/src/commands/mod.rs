@@ -59,9 +59,7 @@ impl<'a> AuditedDecision<'a> {
     }
 
     pub(crate) fn by(&self) -> &str {
-        match self.actor {
-            audit::Actor::User(id) | audit::Actor::Admin(id) | audit::Actor::System(id) => id,
-        }
+        self.actor.id()
     }
 
     /// Appends an entry about a command, or about many if there is no id.

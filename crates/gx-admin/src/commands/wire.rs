@@ -1,6 +1,8 @@
 //! JSON of commands and envelopes, as the routes of `/api/v1/admin/outbox` return them. Made by
 //! `http` from the rows of the outbox.
 
+use gx_db::{Named, ProfileId, StoredCommandId, TxId};
+use gx_model::{AttemptState, CommandStatus};
 use gx_outbox::operator::{AttemptRow, CommandRow};
 use serde::Serialize;
 use serde_json::Value;
@@ -12,12 +14,14 @@ use utoipa::ToSchema;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CommandItem {
     number: i64,
-    command_id: String,
+    #[schema(value_type = String)]
+    command_id: StoredCommandId,
     kind: String,
-    status: String,
+    #[schema(value_type = String)]
+    status: Named<CommandStatus>,
     aggregate_key: String,
-    #[schema(required)]
-    profile_id: Option<String>,
+    #[schema(required, value_type = Option<String>)]
+    profile_id: Option<ProfileId>,
     requested_by: String,
     /// Number of tries so far.
     attempts: i32,
@@ -27,8 +31,8 @@ pub(crate) struct CommandItem {
     /// When the next try is due, while the command is PENDING.
     #[serde(with = "gx_serve::moment")]
     next_attempt_at: OffsetDateTime,
-    #[schema(required)]
-    tx_id: Option<String>,
+    #[schema(required, value_type = Option<String>)]
+    tx_id: Option<TxId>,
     #[schema(required)]
     block_number: Option<i64>,
     /// Error of the last try, or the part of the declared result that is missing on the ledger.
@@ -79,10 +83,12 @@ impl From<CommandRow> for CommandItem {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EnvelopeItem {
-    tx_id: String,
+    #[schema(value_type = String)]
+    tx_id: TxId,
     /// EXECUTE or CANCEL.
     purpose: String,
-    state: String,
+    #[schema(value_type = String)]
+    state: Named<AttemptState>,
     /// Number of sends so far.
     sends: i32,
     /// When the next send is due, while the attempt is OPEN.

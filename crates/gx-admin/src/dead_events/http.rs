@@ -7,6 +7,8 @@ use ::http::StatusCode;
 use ::http::request::Parts;
 use axum::extract::{FromRequestParts, Path, State};
 use gx_auth::Administrator;
+use gx_db::Named;
+use gx_model::TaskState;
 use gx_outbox::tasks::{self, TaskRow};
 use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, one_of};
 use gx_serve::page::{Page, PageQuery};
@@ -77,7 +79,8 @@ pub(crate) struct TaskBody {
     #[serde(with = "gx_serve::moment")]
     requested_at: OffsetDateTime,
     /// WAITING, DONE, FAILED or CANCELLED.
-    state: String,
+    #[schema(value_type = String)]
+    state: Named<TaskState>,
     /// The projector's report, or `null` while the task is WAITING.
     #[schema(required, value_type = Option<Object>)]
     report: Option<Value>,

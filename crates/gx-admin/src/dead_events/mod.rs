@@ -9,8 +9,12 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+use std::str::FromStr;
+
 use gx_auth::audit;
-use gx_db::PgConnection;
+use gx_db::{Named, PgConnection, StoredCommandId, TxId};
+use gx_model::UnknownName;
 use gx_outbox::tasks::{self, Task, TaskRow};
 use gx_serve::{Problem, ProblemKind};
 use serde::Serialize;
@@ -52,6 +56,21 @@ impl DeadEventState {
     }
 }
 
+impl fmt::Display for DeadEventState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for DeadEventState {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        let state = Self::ALL.into_iter().find(|state| state.name() == name);
+        state.ok_or(UnknownName("a dead event is HELD or REPLAYED"))
+    }
+}
+
 /// An event that could not be applied.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -63,11 +82,13 @@ pub struct DeadEvent {
     /// Number of the event's block.
     pub block_number: i64,
     /// Id of the event's transaction.
-    pub tx_id: String,
+    #[schema(value_type = String)]
+    pub tx_id: TxId,
     /// Index of the event in its transaction, from 0.
     pub event_index: i32,
     /// The command that caused the event.
-    pub command_id: String,
+    #[schema(value_type = String)]
+    pub command_id: StoredCommandId,
     /// Name of the event, or `null` if it cannot be read.
     #[schema(required)]
     pub event_name: Option<String>,
@@ -76,7 +97,8 @@ pub struct DeadEvent {
     /// The reason that the event could not be applied.
     pub reason: String,
     /// HELD or REPLAYED.
-    pub state: String,
+    #[schema(value_type = String)]
+    pub state: Named<DeadEventState>,
     /// When the event was set aside.
     #[serde(with = "gx_serve::moment")]
     pub created_at: OffsetDateTime,
@@ -121,7 +143,7 @@ pub enum ReplayError {
     #[error("dead event {0} has already been replayed; nothing is left to do")]
     NotHeld(i64),
     /// The database failed.
-    #[error("the dead events cannot be read or the replay cannot be requested")]
+    #[error("the dead events cannot be read or replayed: check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 
@@ -154,7 +176,7 @@ pub async fn ask_replay(
         Replay::All { channel } => (channel.to_owned(), None),
         Replay::One(id) => {
             let event = store::get(&mut tx, id).await?.ok_or(ReplayError::Unknown(id))?;
-            if event.state != DeadEventState::Held.name() {
+            if event.state != DeadEventState::Held {
                 return Err(ReplayError::NotHeld(id));
             }
             (event.channel, Some(id))

@@ -1,10 +1,10 @@
 //! SQL that reads dead letters. Called by the parent module and its routes. Only the projector
 //! writes dead letters.
 
-use gx_db::PgConnection;
+use gx_db::{Named, PgConnection};
 use serde_json::Value;
 
-use super::{DeadEvent, DeadEventFilter};
+use super::{DeadEvent, DeadEventFilter, DeadEventState};
 
 /// Returns dead letters that match a filter, the newest first.
 pub(crate) async fn list(
@@ -16,7 +16,8 @@ pub(crate) async fn list(
         DeadEvent,
         r#"SELECT "deadEventId" AS dead_event_id, channel, "blockNumber" AS block_number,
                   "txId" AS tx_id, "eventIndex" AS event_index, "commandId" AS command_id,
-                  "eventName" AS event_name, aggregates, reason, state,
+                  "eventName" AS event_name, aggregates, reason,
+                  state AS "state: Named<DeadEventState>",
                   "createdAt" AS created_at, "resolvedAt" AS resolved_at
            FROM "EventDLQ"
            WHERE ($1::text IS NULL OR state = $1)
@@ -43,7 +44,8 @@ pub(crate) async fn get(
         DeadEvent,
         r#"SELECT "deadEventId" AS dead_event_id, channel, "blockNumber" AS block_number,
                   "txId" AS tx_id, "eventIndex" AS event_index, "commandId" AS command_id,
-                  "eventName" AS event_name, aggregates, reason, state,
+                  "eventName" AS event_name, aggregates, reason,
+                  state AS "state: Named<DeadEventState>",
                   "createdAt" AS created_at, "resolvedAt" AS resolved_at
            FROM "EventDLQ" WHERE "deadEventId" = $1"#,
         dead_event_id,

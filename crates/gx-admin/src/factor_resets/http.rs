@@ -6,10 +6,10 @@ use gx_auth::Administrator;
 use gx_serve::{Json, Problem};
 use http::StatusCode;
 
-use super::AdminId;
+use super::AdminPath;
 use crate::ServiceState;
 use crate::audit_reason::ReasonBody;
-use crate::users::ProfileId;
+use crate::users::ProfilePath;
 
 /// Removes the second factors of a person who has lost them. All sessions of the person end.
 #[utoipa::path(
@@ -21,7 +21,7 @@ use crate::users::ProfileId;
 )]
 pub(crate) async fn reset_user(
     State(state): State<ServiceState>,
-    ProfileId(id): ProfileId,
+    ProfilePath(id): ProfilePath,
     who: Administrator,
     Json(request): Json<ReasonBody>,
 ) -> Result<StatusCode, Problem> {
@@ -40,7 +40,7 @@ pub(crate) async fn reset_user(
 )]
 pub(crate) async fn reset_administrator(
     State(state): State<ServiceState>,
-    AdminId(id): AdminId,
+    AdminPath(id): AdminPath,
     who: Administrator,
     Json(request): Json<ReasonBody>,
 ) -> Result<StatusCode, Problem> {

@@ -8,7 +8,8 @@ mod tests;
 
 use ::http::request::Parts;
 use axum::extract::{FromRequestParts, Path};
-use gx_auth::{Administrator, Realm, SecondFactors, audit};
+use gx_auth::{Administrator, Subject, audit};
+use gx_db::{AdminId, ProfileId};
 use gx_serve::{Problem, ProblemKind};
 
 use crate::ServiceState;
@@ -19,16 +20,16 @@ pub(crate) const NO_ADMINISTRATOR: ProblemKind =
     ProblemKind::new("no_administrator", 404, "There is no such administrator");
 
 /// An administrator's id in a path. A text that is not an id is answered like an unknown id.
-pub(crate) struct AdminId(pub(crate) String);
+pub(crate) struct AdminPath(pub(crate) AdminId);
 
-impl<S: Send + Sync> FromRequestParts<S> for AdminId {
+impl<S: Send + Sync> FromRequestParts<S> for AdminPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = Path::<String>::from_request_parts(parts, state).await;
         let plain = |id: &String| id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        let id = path.ok().map(|Path(id)| id).filter(plain);
-        id.map(Self).ok_or_else(no_administrator)
+        let id = path.ok().map(|Path(id)| id).filter(plain).ok_or_else(no_administrator)?;
+        Ok(Self(id.into()))
     }
 }
 
@@ -40,21 +41,21 @@ fn no_administrator() -> Problem {
 pub(crate) async fn reset_user(
     state: &ServiceState,
     who: &Administrator,
-    profile_id: &str,
+    profile_id: &ProfileId,
     reason: &str,
 ) -> Result<(), Problem> {
     let base = &state.base;
-    let _ticket = base.audit_ticket(Some(profile_id)).await?;
+    let _ticket = base.audit_ticket(Some(profile_id.as_str())).await?;
     let mut tx = base.begin().await?;
     if !store::person_exists(&mut tx, profile_id).await? {
         return Err(no_user());
     }
-    let factors = SecondFactors::new(Realm::User, base);
-    let mut after = factors.reset(&mut tx, profile_id).await?;
+    let subject = Subject::User(profile_id.clone());
+    let mut after = state.factors.reset(&mut tx, &subject).await?;
     after["reason"] = reason.into();
     let entry = audit::Entry {
         after: Some(after),
-        ..who.audit_entry("user.factors_reset", "UserProfile", Some(profile_id))
+        ..who.audit_entry("user.factors_reset", "UserProfile", Some(profile_id.as_str()))
     };
     audit::append(&mut tx, entry, base.clock.now()).await?;
     Ok(tx.commit().await?)
@@ -65,25 +66,26 @@ pub(crate) async fn reset_user(
 pub(crate) async fn reset_administrator(
     state: &ServiceState,
     who: &Administrator,
-    admin_id: &str,
+    admin_id: &AdminId,
     reason: &str,
 ) -> Result<(), Problem> {
-    if who.admin_id == admin_id {
+    if who.admin_id == *admin_id {
         return Err(Problem::forbidden(
             "Disable your own factor at /api/v1/admin/me/totp/disable.",
         ));
     }
     let base = &state.base;
-    let _ticket = base.audit_ticket(Some(admin_id)).await?;
+    let _ticket = base.audit_ticket(Some(admin_id.as_str())).await?;
     let mut tx = base.begin().await?;
     if !store::administrator_exists(&mut tx, admin_id).await? {
         return Err(no_administrator());
     }
-    let mut after = state.factors.reset(&mut tx, admin_id).await?;
+    let subject = Subject::Admin(admin_id.clone());
+    let mut after = state.factors.reset(&mut tx, &subject).await?;
     after["reason"] = reason.into();
     let entry = audit::Entry {
         after: Some(after),
-        ..who.audit_entry("admin.factors_reset", "AdminUser", Some(admin_id))
+        ..who.audit_entry("admin.factors_reset", "AdminUser", Some(admin_id.as_str()))
     };
     audit::append(&mut tx, entry, base.clock.now()).await?;
     Ok(tx.commit().await?)

@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 use crate::tests::host;
 
 async fn audit_entry(host: &TestHost) -> (String, Option<String>, Value) {
-    sqlx::query_as(r#"SELECT action, "targetId", after FROM "AuditLog" ORDER BY seq DESC LIMIT 1"#)
-        .fetch_one(host.database.pool())
-        .await
-        .unwrap()
+    sqlx::query_as(
+        r#"SELECT action, "targetId", after FROM "AuditEntry" ORDER BY seq DESC LIMIT 1"#,
+    )
+    .fetch_one(host.database.pool())
+    .await
+    .unwrap()
 }
 
 /// Returns the id of the administrator of a token.

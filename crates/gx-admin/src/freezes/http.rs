@@ -4,7 +4,7 @@
 use ::http::StatusCode;
 use axum::extract::State;
 use gx_auth::Administrator;
-use gx_model::ReasonCode;
+use gx_model::{CommandId, ReasonCode};
 use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, one_of};
 use gx_serve::{Json, Problem, Reply};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::{FreezeAction, send};
 use crate::ServiceState;
-use crate::users::ProfileId;
+use crate::users::ProfilePath;
 
 /// Reason codes that may be stored on the ledger: none of them is personal data.
 const REASONS: [&str; 5] =
@@ -65,7 +65,8 @@ impl FreezeRequest {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FreezeBody {
     /// Id of the command in the outbox.
-    command_id: String,
+    #[schema(value_type = String)]
+    command_id: CommandId,
 }
 
 /// Freezes a wallet. Transfers from it are refused from the next request on; the freeze is final
@@ -79,12 +80,12 @@ pub(crate) struct FreezeBody {
 )]
 pub(crate) async fn freeze(
     State(state): State<ServiceState>,
-    ProfileId(id): ProfileId,
+    ProfilePath(id): ProfilePath,
     who: Administrator,
     Json(request): Json<FreezeRequest>,
 ) -> Result<Reply<FreezeBody>, Problem> {
     let command_id = send(&state, &who, &id, FreezeAction::Freeze, &request).await?;
-    Ok(Reply(StatusCode::ACCEPTED, FreezeBody { command_id: command_id.to_string() }))
+    Ok(Reply(StatusCode::ACCEPTED, FreezeBody { command_id }))
 }
 
 /// Unfreezes a wallet. Transfers are possible again once the ledger has confirmed it.
@@ -97,10 +98,10 @@ pub(crate) async fn freeze(
 )]
 pub(crate) async fn unfreeze(
     State(state): State<ServiceState>,
-    ProfileId(id): ProfileId,
+    ProfilePath(id): ProfilePath,
     who: Administrator,
     Json(request): Json<FreezeRequest>,
 ) -> Result<Reply<FreezeBody>, Problem> {
     let command_id = send(&state, &who, &id, FreezeAction::Unfreeze, &request).await?;
-    Ok(Reply(StatusCode::ACCEPTED, FreezeBody { command_id: command_id.to_string() }))
+    Ok(Reply(StatusCode::ACCEPTED, FreezeBody { command_id }))
 }

@@ -10,6 +10,7 @@ mod store;
 mod tests;
 
 use gx_auth::{Administrator, audit, not_enqueued};
+use gx_db::{Parsed, ProfileId};
 use gx_model::{Command, CommandId, CommandKind, FabricUserId};
 use gx_outbox::enqueue::NewCommand;
 use gx_serve::{Problem, ProblemKind};
@@ -67,23 +68,23 @@ impl FreezeAction {
 pub(crate) async fn send(
     state: &ServiceState,
     who: &Administrator,
-    profile_id: &str,
+    profile_id: &ProfileId,
     action: FreezeAction,
     request: &FreezeRequest,
 ) -> Result<CommandId, Problem> {
     let base = &state.base;
     let now = base.clock.now();
-    let _ticket = base.audit_ticket(Some(profile_id)).await?;
+    let _ticket = base.audit_ticket(Some(profile_id.as_str())).await?;
     let mut tx = base.begin().await?;
     store::lock_account_row(&mut tx, profile_id).await?.ok_or_else(no_user)?;
     let current = store::freeze_state(&mut tx, profile_id).await?.ok_or_else(|| {
         Problem::new(&NOT_ON_LEDGER, "Lock the account instead; a lock does not need the ledger.")
     })?;
     let kind = action.kind();
-    if let (Some(pending), Some(id)) = (&current.pending_kind, &current.pending_id) {
+    if let (Some(pending), Some(Parsed(id))) = (&current.pending_kind, current.pending_id) {
         // A repeated request must not make a second command (OUT-07).
         if pending == kind.name() {
-            return id.parse().map_err(|why| Problem::internal(&why));
+            return Ok(id);
         }
         return Err(Problem::new(&FREEZE_IN_PROGRESS, format!("Wait until {pending} is settled.")));
     }
@@ -98,12 +99,12 @@ pub(crate) async fn send(
     // A new random part and not a count of earlier freezes: after a restore the count would be
     // lower, and give an id that the ledger has with another content.
     let number = base.entropy.id(now).to_string();
-    let command_id = CommandId::derive(&[profile_id, kind.name(), &number]);
+    let command_id = CommandId::derive(&[profile_id.as_str(), kind.name(), &number]);
     let new = NewCommand {
         command_id,
         command: &command,
         profile_id: Some(profile_id),
-        requested_by: &who.admin_id,
+        requested_by: who.admin_id.as_str(),
         request_id: Some(&who.request_id),
     };
     gx_outbox::enqueue::enqueue(&mut tx, new, now).await.map_err(not_enqueued)?;
@@ -112,7 +113,7 @@ pub(crate) async fn send(
         after: Some(json!({
             "commandId": command_id, "reason": request.reason(), "notes": request.notes(),
         })),
-        ..who.audit_entry(action.audit_action(), "UserProfile", Some(profile_id))
+        ..who.audit_entry(action.audit_action(), "UserProfile", Some(profile_id.as_str()))
     };
     audit::append(&mut tx, entry, now).await?;
     tx.commit().await?;

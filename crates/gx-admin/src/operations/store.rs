@@ -105,10 +105,18 @@ pub(crate) async fn audit_rows(
 ) -> Result<Vec<AuditItem>, sqlx::Error> {
     sqlx::query_as!(
         AuditItem,
-        r#"SELECT seq, at, "actorType" AS actor_type, "actorId" AS actor_id, action,
-                  "targetType" AS target_type, "targetId" AS target_id, before, after,
-                  "requestId" AS request_id
-           FROM "AuditLog" WHERE $1::bigint IS NULL OR seq < $1
+        r#"SELECT seq AS "seq!", at AS "at!", "actorType" AS "actor_type!", "actorId" AS actor_id,
+                  action AS "action!", "targetType" AS "target_type!", "targetId" AS target_id,
+                  before, after, "requestId" AS request_id
+           FROM (SELECT * FROM (SELECT seq, at, "actorType", "actorId", action, "targetType",
+                                       "targetId", before, after, "requestId"
+                                FROM "AuditEntry" WHERE $1::bigint IS NULL OR seq < $1
+                                ORDER BY seq DESC LIMIT $2) AS entries
+                 UNION ALL
+                 SELECT * FROM (SELECT seq, at, "actorType", "actorId", action, "targetType",
+                                       "targetId", before, after, "requestId"
+                                FROM "AuditLog" WHERE $1::bigint IS NULL OR seq < $1
+                                ORDER BY seq DESC LIMIT $2) AS chain) AS rows
            ORDER BY seq DESC LIMIT $2"#,
         below,
         limit,

@@ -7,7 +7,8 @@ pub(crate) mod http;
 mod tests;
 
 use gx_auth::audit;
-use gx_db::PgConnection;
+use gx_db::{Named, PgConnection};
+use gx_model::TaskState;
 use gx_outbox::tasks::{self, Task, TaskRow};
 use serde_json::json;
 use sqlx::Connection;
@@ -27,10 +28,10 @@ pub enum CancelError {
         /// Id of the task.
         task_id: String,
         /// The state in which the task ended.
-        state: String,
+        state: Named<TaskState>,
     },
     /// The database failed.
-    #[error("the task cannot be read or cancelled")]
+    #[error("the task cannot be read or cancelled: check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 

@@ -7,7 +7,8 @@
 
 use axum::extract::State;
 use gx_auth::Administrator;
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
+use gx_model::CommandId;
 use gx_outbox::enqueue::adopted_grant_id;
 use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, text};
 use gx_serve::{Json, Problem, Reply};
@@ -24,7 +25,7 @@ const MAX_MEMBERS: usize = 100;
 /// Longest profileId, in bytes.
 const MAX_ID_BYTES: usize = 64;
 
-struct Members(Vec<String>);
+struct Members(Vec<ProfileId>);
 
 impl Field for Members {
     fn read(value: &Value) -> Result<Self, FieldError> {
@@ -34,7 +35,9 @@ impl Field for Members {
             return Err(FieldError::new("range", message));
         }
         let id = |value: &Value| match text(value)? {
-            id if id.len() <= MAX_ID_BYTES && !id.contains('\0') => Ok(id.to_owned()),
+            id if id.len() <= MAX_ID_BYTES && !id.contains('\0') => {
+                Ok(ProfileId::from(id.to_owned()))
+            }
             _ => Err(FieldError::new("format", "must contain only profileIds")),
         };
         ids.iter().map(id).collect::<Result<_, _>>().map(Self)
@@ -70,7 +73,8 @@ pub(crate) struct BatchBody {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct MemberBody {
-    profile_id: String,
+    #[schema(value_type = String)]
+    profile_id: ProfileId,
     #[serde(skip_serializing_if = "Option::is_none")]
     approved: Option<ApprovedMember>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,7 +89,8 @@ struct ApprovedMember {
     fabric_user_id: String,
     /// CREATE_USER, then DISTRIBUTE_GENESIS. For a person that the ledger already has, only the
     /// grant, or nothing.
-    command_ids: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    command_ids: Vec<CommandId>,
 }
 
 /// The person was not approved, and nothing was changed.
@@ -130,7 +135,7 @@ impl From<ApprovalResult> for ApprovedMember {
     fn from(approved: ApprovalResult) -> Self {
         Self {
             fabric_user_id: approved.fabric_user_id.to_string(),
-            command_ids: approved.command_ids.iter().map(ToString::to_string).collect(),
+            command_ids: approved.command_ids,
         }
     }
 }
@@ -149,7 +154,7 @@ impl From<&Problem> for RefusedMember {
 async fn approve_once(
     state: &ServiceState,
     who: &Administrator,
-    profile_id: &str,
+    profile_id: &ProfileId,
     note: Option<&str>,
 ) -> Result<ApprovalResult, Problem> {
     match super::approve(state, who, profile_id, note).await {
@@ -163,7 +168,7 @@ async fn approve_once(
 /// Returns the last approval of a person, or `None` if the account is not approved now.
 async fn approval_in_force(
     state: &ServiceState,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Option<ApprovalResult>, Problem> {
     let mut conn = state.base.connection().await?;
     let Some(approval) = store::number_in_force(&mut conn, profile_id).await? else {
@@ -173,7 +178,7 @@ async fn approval_in_force(
     if gx_outbox::operator::command(&mut conn, command_ids[0]).await?.is_none() {
         return adopting_approval(&mut conn, profile_id, approval).await;
     }
-    let reserved = store::reserved_for(&mut conn, &command_ids[0].to_string()).await?;
+    let reserved = store::reserved_for(&mut conn, command_ids[0]).await?;
     let Some(reserved) = reserved else { return Ok(None) };
     let fabric_user_id = reserved.parse().map_err(|why| Problem::internal(&why))?;
     Ok(Some(ApprovalResult { fabric_user_id, command_ids: command_ids.to_vec() }))
@@ -183,7 +188,7 @@ async fn approval_in_force(
 /// `None` if the read model does not have the person.
 async fn adopting_approval(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
     approval: i32,
 ) -> Result<Option<ApprovalResult>, Problem> {
     let known = adoption::known_person(conn, profile_id, approval).await?;

@@ -3,7 +3,7 @@
 
 use axum::extract::State;
 use gx_auth::Administrator;
-use gx_model::{AccountStatus, DenialFinality, ReasonCode};
+use gx_model::{AccountStatus, CommandId, DenialFinality, ReasonCode};
 use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, text};
 use gx_serve::{Json, Problem, Reply};
 use serde::Serialize;
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::Denial;
 use crate::ServiceState;
-use crate::users::ProfileId;
+use crate::users::ProfilePath;
 
 /// The body of an approval.
 #[derive(ToSchema)]
@@ -38,7 +38,8 @@ pub(crate) struct ApprovedBody {
     fabric_user_id: String,
     /// CREATE_USER, then DISTRIBUTE_GENESIS. For a person that the ledger already has, only the
     /// grant, or nothing.
-    command_ids: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    command_ids: Vec<CommandId>,
 }
 
 /// A reason code of 1 to 40 upper-case letters, digits and underscores.
@@ -102,7 +103,7 @@ pub(crate) struct StatusBody {
 )]
 pub(crate) async fn approve(
     State(state): State<ServiceState>,
-    ProfileId(id): ProfileId,
+    ProfilePath(id): ProfilePath,
     who: Administrator,
     Json(approval): Json<ApprovalBody>,
 ) -> Result<Reply<ApprovedBody>, Problem> {
@@ -111,7 +112,7 @@ pub(crate) async fn approve(
     Ok(Reply::ok(ApprovedBody {
         status: AccountStatus::ApprovedPendingOnchain.name(),
         fabric_user_id: approved.fabric_user_id.to_string(),
-        command_ids: approved.command_ids.iter().map(ToString::to_string).collect(),
+        command_ids: approved.command_ids,
     }))
 }
 
@@ -125,7 +126,7 @@ pub(crate) async fn approve(
 )]
 pub(crate) async fn deny(
     State(state): State<ServiceState>,
-    ProfileId(id): ProfileId,
+    ProfilePath(id): ProfilePath,
     who: Administrator,
     Json(body): Json<DenialBody>,
 ) -> Result<Reply<StatusBody>, Problem> {

@@ -9,8 +9,8 @@ mod store;
 mod tests;
 
 use aws_lc_rs::hmac;
-use gx_auth::{Administrator, Realm, audit, not_enqueued};
-use gx_db::PgConnection;
+use gx_auth::{Administrator, Subject, audit, not_enqueued};
+use gx_db::{PgConnection, ProfileId};
 use gx_model::{
     AccountStatus, AccountType, BiometricHash, Command, CommandId, CommandKind, CountryCode,
     DenialFinality, FabricUserId, Gender, IdSubject, economics,
@@ -77,12 +77,12 @@ struct CompleteFacts {
 pub(crate) async fn approve(
     state: &ServiceState,
     who: &Administrator,
-    profile_id: &str,
+    profile_id: &ProfileId,
     note: Option<&str>,
 ) -> Result<ApprovalResult, Problem> {
     let base = &state.base;
     let now = base.clock.now();
-    let _ticket = base.audit_ticket(Some(profile_id)).await?;
+    let _ticket = base.audit_ticket(Some(profile_id.as_str())).await?;
     let mut tx = base.begin().await?;
     let candidate = under_review(&mut tx, profile_id).await?;
     if candidate.is_locked {
@@ -119,7 +119,7 @@ pub(crate) async fn approve(
 struct Approval<'a> {
     state: &'a ServiceState,
     who: &'a Administrator,
-    profile_id: &'a str,
+    profile_id: &'a ProfileId,
     number: i32,
     now: OffsetDateTime,
 }
@@ -153,7 +153,7 @@ impl Approval<'_> {
                 command_id: *command_id,
                 command,
                 profile_id: Some(profile_id),
-                requested_by: &self.who.admin_id,
+                requested_by: self.who.admin_id.as_str(),
                 request_id: Some(&self.who.request_id),
             };
             gx_outbox::enqueue::enqueue(conn, new, now).await.map_err(not_enqueued)?;
@@ -174,17 +174,18 @@ impl Approval<'_> {
     ) -> Result<(i32, ApprovalResult), Problem> {
         let Self { state, profile_id, now, .. } = *self;
         let fabric_user_id = person.id().map_err(|why| Problem::internal(&why))?;
-        if let Some(owner) = person.owner.as_deref().filter(|owner| *owner != profile_id) {
+        if let Some(owner) = person.owner.as_ref().filter(|owner| *owner != profile_id) {
             let detail = format!("{fabric_user_id} was created for it and belongs to {owner}.");
             return Err(Problem::new(&OTHER_OWNER, detail));
         }
         let asked = Task::AdoptPerson { fabric_user_id: fabric_user_id.clone() };
         let task_id = state.base.entropy.id(now).to_string();
-        let task = TaskRow::new(&task_id, state.base.channel(), asked, &self.who.admin_id, now);
+        let who = self.who.admin_id.as_str();
+        let task = TaskRow::new(&task_id, state.base.channel(), asked, who, now);
         adoption::adopt(conn, person, profile_id, &task, now).await?;
         let mut command_ids = vec![];
         if !person.has_grant {
-            let (who, request_id) = (&self.who.admin_id, Some(&*self.who.request_id));
+            let request_id = Some(&*self.who.request_id);
             let wanted =
                 enqueue_adopted_grant(conn, &fabric_user_id, profile_id, who, request_id, now)
                     .await;
@@ -202,12 +203,12 @@ impl Approval<'_> {
 pub(crate) async fn deny(
     state: &ServiceState,
     who: &Administrator,
-    profile_id: &str,
+    profile_id: &ProfileId,
     denial: &Denial<'_>,
 ) -> Result<(), Problem> {
     let base = &state.base;
     let now = base.clock.now();
-    let _ticket = base.audit_ticket(Some(profile_id)).await?;
+    let _ticket = base.audit_ticket(Some(profile_id.as_str())).await?;
     let mut tx = base.begin().await?;
     under_review(&mut tx, profile_id).await?;
     store::set_denied(&mut tx, profile_id, &who.admin_id, denial, now).await?;
@@ -215,8 +216,8 @@ pub(crate) async fn deny(
     let verification_id = base.entropy.id(now).to_string();
     store::decide(&mut tx, &verification_id, profile_id, &decision).await?;
     if denial.finality == DenialFinality::Final {
-        let sessions = &base.auth.sessions;
-        sessions.end(&mut tx, Realm::User, profile_id, None, "denied for good").await?;
+        let subject = Subject::User(profile_id.clone());
+        base.auth.sessions.end(&mut tx, &subject, None, "denied for good").await?;
     }
     let after = json!({
         "status": AccountStatus::Denied.name(),
@@ -228,9 +229,12 @@ pub(crate) async fn deny(
 }
 
 /// Locks the account's row and returns it, or the problem if the account is not under review.
-async fn under_review(conn: &mut PgConnection, profile_id: &str) -> Result<Candidate, Problem> {
+async fn under_review(
+    conn: &mut PgConnection,
+    profile_id: &ProfileId,
+) -> Result<Candidate, Problem> {
     let candidate = store::lock_candidate(conn, profile_id).await?.ok_or_else(no_user)?;
-    if candidate.status != AccountStatus::PendingAdminApproval.name() {
+    if candidate.status != AccountStatus::PendingAdminApproval {
         let detail = format!("The account is {}.", candidate.status);
         return Err(Problem::new(&NOT_UNDER_REVIEW, detail));
     }
@@ -238,10 +242,10 @@ async fn under_review(conn: &mut PgConnection, profile_id: &str) -> Result<Candi
 }
 
 /// Returns the ids of an approval's commands: CREATE_USER, then DISTRIBUTE_GENESIS.
-fn command_ids(profile_id: &str, approval: i32) -> [CommandId; 2] {
+fn command_ids(profile_id: &ProfileId, approval: i32) -> [CommandId; 2] {
     let number = approval.to_string();
     [CommandKind::CreateUser, CommandKind::DistributeGenesis]
-        .map(|kind| CommandId::derive(&[profile_id, kind.name(), &number]))
+        .map(|kind| CommandId::derive(&[profile_id.as_str(), kind.name(), &number]))
 }
 
 /// Returns the facts that the ledger needs, or a problem that lists all missing fields.
@@ -281,7 +285,7 @@ fn complete_facts(candidate: &Candidate, now: OffsetDateTime) -> Result<Complete
 /// Returns the command that creates the person on the ledger.
 fn create_user(
     key: &SecretString,
-    profile_id: &str,
+    profile_id: &ProfileId,
     user_id: &FabricUserId,
     complete: &CompleteFacts,
 ) -> Command {
@@ -306,21 +310,21 @@ fn id_rng(key: &SecretString, create_id: CommandId) -> StdRng {
 
 /// Returns the HMAC-SHA-256 of the profile's id under the biometric key. There is no biometric data
 /// yet, so the profile's id takes its place; the hash does not reveal the person (G5).
-fn biometric_hash(key: &SecretString, profile_id: &str) -> BiometricHash {
+fn biometric_hash(key: &SecretString, profile_id: &ProfileId) -> BiometricHash {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret().as_bytes());
-    let tag = hmac::sign(&key, profile_id.as_bytes());
+    let tag = hmac::sign(&key, profile_id.as_str().as_bytes());
     hex::encode(tag.as_ref()).parse().expect("32 bytes are 64 hexadecimal digits")
 }
 
 fn entry<'a>(
     who: &'a Administrator,
     action: &'a str,
-    profile_id: &'a str,
+    profile_id: &'a ProfileId,
     after: serde_json::Value,
 ) -> audit::Entry<'a> {
     audit::Entry {
         before: Some(json!({ "status": AccountStatus::PendingAdminApproval.name() })),
         after: Some(after),
-        ..who.audit_entry(action, "UserProfile", Some(profile_id))
+        ..who.audit_entry(action, "UserProfile", Some(profile_id.as_str()))
     }
 }

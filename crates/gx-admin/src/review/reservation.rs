@@ -1,6 +1,6 @@
 //! Draws and reserves the Fabric User ID of a new person. Called by an approval.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 use gx_model::{CommandId, FabricUserId, InvalidFabricUserId};
 use gx_serve::Problem;
 use time::OffsetDateTime;
@@ -20,15 +20,14 @@ struct AllIdsTaken;
 /// are taken, returns an internal problem.
 pub(crate) async fn reserve(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
     command_id: CommandId,
     now: OffsetDateTime,
     mut draw: impl FnMut() -> Result<FabricUserId, InvalidFabricUserId>,
 ) -> Result<FabricUserId, Problem> {
-    let command_id = command_id.to_string();
     for _ in 0..MAX_DRAWS {
         let id = draw().map_err(|why| Problem::internal(&why))?;
-        if store::reserve(conn, id.as_str(), profile_id, &command_id, now).await? {
+        if store::reserve(conn, id.as_str(), profile_id, command_id, now).await? {
             return Ok(id);
         }
         metrics::counter!("gx_fabric_id_collisions_total").increment(1);

@@ -1,14 +1,14 @@
 //! SQL of reviews and their decisions. Called by `batch`, `reservation` and the parent module.
 
-use gx_db::PgConnection;
-use gx_model::DenialFinality;
+use gx_db::{AdminId, Parsed, PgConnection, ProfileId};
+use gx_model::{AccountStatus, CommandId, DenialFinality, SubmissionStatus};
 use time::{Date, OffsetDateTime};
 
 use super::Denial;
 
 /// A person under review.
 pub(crate) struct Candidate {
-    pub(crate) status: String,
+    pub(crate) status: AccountStatus,
     pub(crate) is_locked: bool,
     pub(crate) email: String,
     pub(crate) phone_num: Option<String>,
@@ -20,19 +20,19 @@ pub(crate) struct Candidate {
 
 /// A reviewer's decision on a submission.
 pub(crate) struct ReviewDecision<'a> {
-    status: &'static str,
-    by: &'a str,
+    status: SubmissionStatus,
+    by: &'a AdminId,
     at: OffsetDateTime,
     reason_code: Option<&'a str>,
-    finality: Option<&'static str>,
+    finality: Option<DenialFinality>,
     public_comment: Option<&'a str>,
     private_comment: Option<&'a str>,
 }
 
 impl<'a> ReviewDecision<'a> {
-    pub(crate) fn approved(by: &'a str, note: Option<&'a str>, at: OffsetDateTime) -> Self {
+    pub(crate) fn approved(by: &'a AdminId, note: Option<&'a str>, at: OffsetDateTime) -> Self {
         Self {
-            status: "APPROVED",
+            status: SubmissionStatus::Approved,
             by,
             at,
             reason_code: None,
@@ -42,13 +42,13 @@ impl<'a> ReviewDecision<'a> {
         }
     }
 
-    pub(crate) fn denied(by: &'a str, denial: &Denial<'a>, at: OffsetDateTime) -> Self {
+    pub(crate) fn denied(by: &'a AdminId, denial: &Denial<'a>, at: OffsetDateTime) -> Self {
         Self {
-            status: "DENIED",
+            status: SubmissionStatus::Denied,
             by,
             at,
             reason_code: Some(denial.reason_code),
-            finality: Some(denial.finality.name()),
+            finality: Some(denial.finality),
             public_comment: denial.public_comment,
             private_comment: denial.private_comment,
         }
@@ -59,15 +59,16 @@ impl<'a> ReviewDecision<'a> {
 /// account.
 pub(crate) async fn lock_candidate(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Option<Candidate>, sqlx::Error> {
     sqlx::query_as!(
         Candidate,
-        r#"SELECT status, "isLocked" AS is_locked, email, "phoneNum" AS phone_num,
+        r#"SELECT status AS "status: Parsed<AccountStatus>", "isLocked" AS is_locked, email,
+                  "phoneNum" AS phone_num,
                   "dateOfBirth" AS date_of_birth, gender,
                   "nationalityCountryCode" AS nationality, "approvalCount" AS approval_count
            FROM "UserProfile" WHERE "profileId" = $1 FOR UPDATE"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await
@@ -77,12 +78,12 @@ pub(crate) async fn lock_candidate(
 /// approval is in force.
 pub(crate) async fn number_in_force(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Option<i32>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT "approvalCount" FROM "UserProfile"
            WHERE "profileId" = $1 AND status IN ('APPROVED_PENDING_ONCHAIN', 'ACTIVE', 'FROZEN')"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await
@@ -91,11 +92,11 @@ pub(crate) async fn number_in_force(
 /// Returns the Fabric User ID that is reserved for a CREATE_USER command, or `None` if none is.
 pub(crate) async fn reserved_for(
     conn: &mut PgConnection,
-    command_id: &str,
+    command_id: CommandId,
 ) -> Result<Option<String>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT "fabricUserId" FROM "FabricIdReservation" WHERE "commandId" = $1"#,
-        command_id,
+        command_id.to_string(),
     )
     .fetch_optional(conn)
     .await
@@ -105,8 +106,8 @@ pub(crate) async fn reserved_for(
 pub(crate) async fn reserve(
     conn: &mut PgConnection,
     fabric_user_id: &str,
-    profile_id: &str,
-    command_id: &str,
+    profile_id: &ProfileId,
+    command_id: CommandId,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
@@ -117,8 +118,8 @@ pub(crate) async fn reserve(
              AND NOT EXISTS (SELECT 1 FROM "LedgerUser" WHERE "fabricUserId" = $1)
            ON CONFLICT ("fabricUserId") DO NOTHING"#,
         fabric_user_id,
-        profile_id,
-        command_id,
+        profile_id.as_str(),
+        command_id.to_string(),
         now,
     )
     .execute(conn)
@@ -129,9 +130,9 @@ pub(crate) async fn reserve(
 /// Sets the account to approved. Keeps `REGISTERED`, which only the projector sets.
 pub(crate) async fn set_approved(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
     number: i32,
-    by: &str,
+    by: &AdminId,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
@@ -141,8 +142,8 @@ pub(crate) async fn set_approved(
                "approvalCount" = $4, "reviewedBy" = $2, "reviewedAt" = $3,
                "denialReason" = NULL, "denialFinality" = NULL, "updatedAt" = $3
            WHERE "profileId" = $1"#,
-        profile_id,
-        by,
+        profile_id.as_str(),
+        by.as_str(),
         now,
         number,
     )
@@ -154,8 +155,8 @@ pub(crate) async fn set_approved(
 /// Sets the account to denied.
 pub(crate) async fn set_denied(
     conn: &mut PgConnection,
-    profile_id: &str,
-    by: &str,
+    profile_id: &ProfileId,
+    by: &AdminId,
     denial: &Denial<'_>,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
@@ -163,8 +164,8 @@ pub(crate) async fn set_denied(
         r#"UPDATE "UserProfile" SET status = 'DENIED', "reviewedBy" = $2, "reviewedAt" = $5,
                "denialReason" = $3, "denialFinality" = $4, "updatedAt" = $5
            WHERE "profileId" = $1"#,
-        profile_id,
-        by,
+        profile_id.as_str(),
+        by.as_str(),
         denial.reason_code,
         DenialFinality::name(denial.finality),
         now,
@@ -179,19 +180,19 @@ pub(crate) async fn set_denied(
 pub(crate) async fn decide(
     conn: &mut PgConnection,
     verification_id: &str,
-    profile_id: &str,
+    profile_id: &ProfileId,
     decision: &ReviewDecision<'_>,
 ) -> Result<(), sqlx::Error> {
     let decided = sqlx::query!(
         r#"UPDATE "KYCVerification" SET status = $2, "decidedBy" = $3, "decidedAt" = $4,
                "reasonCode" = $5, finality = $6, "publicComment" = $7, "privateComment" = $8
            WHERE "profileId" = $1 AND status = 'PENDING'"#,
-        profile_id,
-        decision.status,
-        decision.by,
+        profile_id.as_str(),
+        decision.status.name(),
+        decision.by.as_str(),
         decision.at,
         decision.reason_code,
-        decision.finality,
+        decision.finality.map(DenialFinality::name),
         decision.public_comment,
         decision.private_comment,
     )
@@ -207,12 +208,12 @@ pub(crate) async fn decide(
            SELECT $1, $2, coalesce(max(submission), 0) + 1, $3, $5, $4, $5, $6, $7, $8, $9
            FROM "KYCVerification" WHERE "profileId" = $2"#,
         verification_id,
-        profile_id,
-        decision.status,
-        decision.by,
+        profile_id.as_str(),
+        decision.status.name(),
+        decision.by.as_str(),
         decision.at,
         decision.reason_code,
-        decision.finality,
+        decision.finality.map(DenialFinality::name),
         decision.public_comment,
         decision.private_comment,
     )

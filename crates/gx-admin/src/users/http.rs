@@ -3,6 +3,7 @@
 
 use axum::extract::State;
 use gx_auth::email;
+use gx_db::ProfileId;
 use gx_model::{AccountStatus, CountryCode};
 use gx_serve::characters;
 use gx_serve::fields::{Field, FieldError, Fields, FromFields, text};
@@ -13,7 +14,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
-use super::ProfileId;
+use super::ProfilePath;
 use super::store::{self, Freeze, Search, UserDetail, UserFilter, UserItem, VerificationItem};
 use crate::ServiceState;
 
@@ -32,7 +33,7 @@ pub(crate) struct UserQuery {
     #[param(value_type = Option<String>)]
     country: Option<Country>,
     #[param(ignore)]
-    page: PageQuery<(i64, String)>,
+    page: PageQuery<(i64, ProfileId)>,
 }
 
 struct Country(CountryCode);
@@ -73,7 +74,7 @@ impl FromFields for UserQuery {
 
 impl UserQuery {
     /// Returns the time and id of the last row of the previous page.
-    fn key(&self) -> Result<Option<(OffsetDateTime, String)>, Problem> {
+    fn key(&self) -> Result<Option<(OffsetDateTime, ProfileId)>, Problem> {
         let Some((millis, id)) = self.page.key() else { return Ok(None) };
         let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(*millis) * 1_000_000);
         // PostgreSQL refuses very early dates that `time` allows; nobody registered before 1970.
@@ -110,7 +111,7 @@ pub(crate) struct UserBody {
     get,
     path = "/api/v1/admin/users",
     tag = "users",
-    params(UserQuery, PageQuery<(i64, String)>),
+    params(UserQuery, PageQuery<(i64, ProfileId)>),
     responses((status = 200, description = "A page of people.", body = Page<UserItem>))
 )]
 pub(crate) async fn list(
@@ -119,7 +120,7 @@ pub(crate) async fn list(
 ) -> Result<Reply<Page<UserItem>>, Problem> {
     let above = wanted.key()?;
     let filter = UserFilter {
-        status: wanted.status.map(AccountStatus::name),
+        status: wanted.status,
         country: wanted.country.as_ref().map(|country| country.0.to_string()),
         search: wanted.q.as_ref(),
     };
@@ -144,7 +145,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn get(
     State(state): State<ServiceState>,
-    ProfileId(id): ProfileId,
+    ProfilePath(id): ProfilePath,
 ) -> Result<Reply<UserBody>, Problem> {
     let mut conn = state.base.connection().await?;
     let detail = store::get(&mut conn, &id).await?.ok_or_else(super::no_user)?;

@@ -1,5 +1,5 @@
 //! Lists people and shows one of them to administrators. Called by the routes of svc-admin; other
-//! routes use [`ProfileId`] and [`no_user`].
+//! routes use [`ProfilePath`] and [`no_user`].
 
 pub(crate) mod http;
 mod store;
@@ -8,21 +8,23 @@ mod tests;
 
 use ::http::request::Parts;
 use axum::extract::{FromRequestParts, Path};
+use gx_db::ProfileId;
 use gx_serve::{Problem, ProblemKind};
 
 /// The person does not exist.
 pub(crate) const NO_USER: ProblemKind = ProblemKind::new("no_user", 404, "There is no such user");
 
 /// The profile's id in a path. A text that is not an id is answered like an unknown id.
-pub(crate) struct ProfileId(pub(crate) String);
+pub(crate) struct ProfilePath(pub(crate) ProfileId);
 
-impl<S: Send + Sync> FromRequestParts<S> for ProfileId {
+impl<S: Send + Sync> FromRequestParts<S> for ProfilePath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = Path::<String>::from_request_parts(parts, state).await;
         let plain = |id: &String| id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        path.ok().map(|Path(id)| id).filter(plain).map(Self).ok_or_else(no_user)
+        let id = path.ok().map(|Path(id)| id).filter(plain).ok_or_else(no_user)?;
+        Ok(Self(id.into()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! SQL that reads people. Called by the routes of the parent module.
 
-use gx_db::PgConnection;
+use gx_db::{AdminId, Named, PgConnection, ProfileId};
+use gx_model::{AccountStatus, DenialFinality, OnchainStatus, SubmissionStatus};
 use serde::Serialize;
 use time::{Date, OffsetDateTime};
 use utoipa::ToSchema;
@@ -9,7 +10,7 @@ time::serde::format_description!(day, Date, "[year]-[month]-[day]");
 
 /// Filters of a list of people; `None` matches all.
 pub(crate) struct UserFilter<'a> {
-    pub(crate) status: Option<&'a str>,
+    pub(crate) status: Option<AccountStatus>,
     pub(crate) country: Option<String>,
     pub(crate) search: Option<&'a Search>,
 }
@@ -26,14 +27,17 @@ pub(crate) struct Search {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserItem {
-    pub(crate) profile_id: String,
+    #[schema(value_type = String)]
+    pub(crate) profile_id: ProfileId,
     pub(crate) email: String,
     pub(crate) first_name: String,
     /// `null` for people who have one name.
     #[schema(required)]
     pub(crate) last_name: Option<String>,
-    pub(crate) status: String,
-    pub(crate) onchain_status: String,
+    #[schema(value_type = String)]
+    pub(crate) status: Named<AccountStatus>,
+    #[schema(value_type = String)]
+    pub(crate) onchain_status: Named<OnchainStatus>,
     #[schema(required)]
     pub(crate) nationality_country_code: Option<String>,
     #[schema(required)]
@@ -47,7 +51,8 @@ pub(crate) struct UserItem {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserDetail {
-    pub(crate) profile_id: String,
+    #[schema(value_type = String)]
+    pub(crate) profile_id: ProfileId,
     pub(crate) email: String,
     pub(crate) first_name: String,
     /// `null` for people who have one name.
@@ -63,8 +68,10 @@ pub(crate) struct UserDetail {
     pub(crate) gender: String,
     #[schema(required)]
     pub(crate) nationality_country_code: Option<String>,
-    pub(crate) status: String,
-    pub(crate) onchain_status: String,
+    #[schema(value_type = String)]
+    pub(crate) status: Named<AccountStatus>,
+    #[schema(value_type = String)]
+    pub(crate) onchain_status: Named<OnchainStatus>,
     #[schema(required)]
     pub(crate) fabric_user_id: Option<String>,
     #[serde(with = "gx_serve::moment::option")]
@@ -73,22 +80,22 @@ pub(crate) struct UserDetail {
     pub(crate) is_locked: bool,
     #[schema(required)]
     pub(crate) lock_reason: Option<String>,
-    #[schema(required)]
-    pub(crate) locked_by: Option<String>,
+    #[schema(required, value_type = Option<String>)]
+    pub(crate) locked_by: Option<AdminId>,
     #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
     pub(crate) locked_at: Option<OffsetDateTime>,
     #[schema(required)]
     pub(crate) lock_notes: Option<String>,
-    #[schema(required)]
-    pub(crate) reviewed_by: Option<String>,
+    #[schema(required, value_type = Option<String>)]
+    pub(crate) reviewed_by: Option<AdminId>,
     #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
     pub(crate) reviewed_at: Option<OffsetDateTime>,
     #[schema(required)]
     pub(crate) denial_reason: Option<String>,
-    #[schema(required)]
-    pub(crate) denial_finality: Option<String>,
+    #[schema(required, value_type = Option<String>)]
+    pub(crate) denial_finality: Option<Named<DenialFinality>>,
     #[serde(with = "gx_serve::moment")]
     pub(crate) created_at: OffsetDateTime,
     #[serde(with = "gx_serve::moment")]
@@ -114,18 +121,19 @@ pub(crate) struct Freeze {
 pub(crate) struct VerificationItem {
     verification_id: String,
     submission: i32,
-    status: String,
+    #[schema(value_type = String)]
+    status: Named<SubmissionStatus>,
     #[serde(with = "gx_serve::moment")]
     submitted_at: OffsetDateTime,
     #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
     decided_at: Option<OffsetDateTime>,
-    #[schema(required)]
-    decided_by: Option<String>,
+    #[schema(required, value_type = Option<String>)]
+    decided_by: Option<AdminId>,
     #[schema(required)]
     reason_code: Option<String>,
-    #[schema(required)]
-    finality: Option<String>,
+    #[schema(required, value_type = Option<String>)]
+    finality: Option<Named<DenialFinality>>,
     #[schema(required)]
     public_comment: Option<String>,
     #[schema(required)]
@@ -136,14 +144,15 @@ pub(crate) struct VerificationItem {
 pub(crate) async fn list(
     conn: &mut PgConnection,
     filter: &UserFilter<'_>,
-    above: Option<&(OffsetDateTime, String)>,
+    above: Option<&(OffsetDateTime, ProfileId)>,
     limit: i64,
 ) -> Result<Vec<UserItem>, sqlx::Error> {
     let (created_at, profile_id) = above.map(|(at, id)| (*at, id.as_str())).unzip();
     sqlx::query_as!(
         UserItem,
         r#"SELECT "profileId" AS profile_id, email, "firstName" AS first_name,
-                  nullif("lastName", '') AS last_name, status, "onchainStatus" AS onchain_status,
+                  nullif("lastName", '') AS last_name, status AS "status: Named<AccountStatus>",
+                  "onchainStatus" AS "onchain_status: Named<OnchainStatus>",
                   "nationalityCountryCode" AS nationality_country_code,
                   "fabricUserId" AS fabric_user_id, "isLocked" AS is_locked,
                   "createdAt" AS created_at
@@ -157,7 +166,7 @@ pub(crate) async fn list(
              AND ($4::timestamptz IS NULL OR ("createdAt", "profileId") > ($4, $5))
            ORDER BY "createdAt", "profileId"
            LIMIT $6"#,
-        filter.status,
+        filter.status.map(AccountStatus::name),
         filter.country,
         filter.search.map(|search| search.name.as_str()),
         created_at,
@@ -172,23 +181,26 @@ pub(crate) async fn list(
 /// Returns a person, or `None` if there is none with this id.
 pub(crate) async fn get(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Option<UserDetail>, sqlx::Error> {
     sqlx::query_as!(
         UserDetail,
         r#"SELECT "profileId" AS profile_id, email, "firstName" AS first_name,
                   nullif("lastName", '') AS last_name, "phoneNum" AS phone_num,
                   "identityNum" AS identity_num, "dateOfBirth" AS date_of_birth, gender,
-                  "nationalityCountryCode" AS nationality_country_code, status,
-                  "onchainStatus" AS onchain_status, "fabricUserId" AS fabric_user_id,
+                  "nationalityCountryCode" AS nationality_country_code,
+                  status AS "status: Named<AccountStatus>",
+                  "onchainStatus" AS "onchain_status: Named<OnchainStatus>",
+                  "fabricUserId" AS fabric_user_id,
                   "onchainRegisteredAt" AS onchain_registered_at, "isLocked" AS is_locked,
-                  "lockReason" AS lock_reason, "lockedBy" AS locked_by, "lockedAt" AS locked_at,
-                  "lockNotes" AS lock_notes, "reviewedBy" AS reviewed_by,
-                  "reviewedAt" AS reviewed_at, "denialReason" AS denial_reason,
-                  "denialFinality" AS denial_finality, "createdAt" AS created_at,
-                  "updatedAt" AS updated_at
+                  "lockReason" AS lock_reason, "lockedBy" AS "locked_by: AdminId",
+                  "lockedAt" AS locked_at, "lockNotes" AS lock_notes,
+                  "reviewedBy" AS "reviewed_by: AdminId", "reviewedAt" AS reviewed_at,
+                  "denialReason" AS denial_reason,
+                  "denialFinality" AS "denial_finality: Named<DenialFinality>",
+                  "createdAt" AS created_at, "updatedAt" AS updated_at
            FROM "UserProfile" WHERE "profileId" = $1"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await
@@ -197,7 +209,7 @@ pub(crate) async fn get(
 /// Returns the state of the person's wallet, or `None` if the person is not on the ledger.
 pub(crate) async fn freeze(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Option<Freeze>, sqlx::Error> {
     sqlx::query_as!(
         Freeze,
@@ -211,7 +223,7 @@ pub(crate) async fn freeze(
                  AND c.kind IN ('FREEZE_WALLET', 'UNFREEZE_WALLET')
                ORDER BY c.number DESC LIMIT 1) last ON true
            WHERE u."profileId" = $1"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await
@@ -220,16 +232,18 @@ pub(crate) async fn freeze(
 /// Returns all submissions of a person with their decisions, the oldest first.
 pub(crate) async fn verifications(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Vec<VerificationItem>, sqlx::Error> {
     sqlx::query_as!(
         VerificationItem,
-        r#"SELECT "verificationId" AS verification_id, submission, status,
+        r#"SELECT "verificationId" AS verification_id, submission,
+                  status AS "status: Named<SubmissionStatus>",
                   "submittedAt" AS submitted_at, "decidedAt" AS decided_at,
-                  "decidedBy" AS decided_by, "reasonCode" AS reason_code, finality,
+                  "decidedBy" AS "decided_by: AdminId", "reasonCode" AS reason_code,
+                  finality AS "finality: Named<DenialFinality>",
                   "publicComment" AS public_comment, "privateComment" AS private_comment
            FROM "KYCVerification" WHERE "profileId" = $1 ORDER BY submission"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_all(conn)
     .await

@@ -16,6 +16,7 @@ use super::manage::{SignedIn, TotpState};
 use super::{SECOND_FACTOR_DELAYED, SecondFactors, TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE};
 use crate::authorization::{Administrator, Person};
 use crate::password::GivenPassword;
+use crate::realm::Subject;
 use crate::session_routes::{INVALID_CREDENTIALS, at};
 
 /// Returns the routes below `prefix`, such as `/api/v1/users/me/totp`, each with its problems. The
@@ -46,10 +47,11 @@ impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         if let Some(admin) = parts.extensions.get::<Administrator>() {
-            return Ok(Self { id: admin.admin_id.clone(), request_id: admin.request_id.clone() });
+            let subject = Subject::Admin(admin.admin_id.clone());
+            return Ok(Self { subject, request_id: admin.request_id.clone() });
         }
         let person = Person::from_request_parts(parts, state).await?;
-        Ok(Self { id: person.profile_id, request_id: person.request_id })
+        Ok(Self { subject: Subject::User(person.profile_id), request_id: person.request_id })
     }
 }
 

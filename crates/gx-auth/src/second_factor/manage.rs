@@ -9,9 +9,10 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::code::{self, Enrolment, FactorCode, RECOVERY_CODES, SECRET_BYTES};
+use super::store::Owner;
 use super::{PassedFactor, SecondFactors, TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE, store};
 use crate::key_ring::rotation::EncryptedColumn;
-use crate::realm::Realm;
+use crate::realm::Subject;
 use crate::row_queues::RowQueueTicket;
 use crate::session_routes::invalid_credentials;
 
@@ -27,14 +28,14 @@ pub(super) struct TotpState {
 
 /// Who changes the factor, and in which request.
 pub(super) struct SignedIn {
-    pub(super) id: String,
+    pub(super) subject: Subject,
     pub(super) request_id: String,
 }
 
 impl SecondFactors {
     pub(super) async fn state(&self, who: &SignedIn) -> Result<TotpState, Problem> {
         let mut conn = self.base.connection().await?;
-        Ok(store::state(&mut conn, self.owner(&who.id)).await?)
+        Ok(store::state(&mut conn, Owner::of(&who.subject)).await?)
     }
 
     /// Draws a secret, which replaces one that was not confirmed. It is not in force yet.
@@ -44,7 +45,7 @@ impl SecondFactors {
         password: &SecretString,
     ) -> Result<Enrolment, Problem> {
         let email = self.check_password(who, password).await?;
-        let (now, owner) = (self.base.clock.now(), self.owner(&who.id));
+        let (now, owner) = (self.base.clock.now(), Owner::of(&who.subject));
         let (_ticket, mut tx) = self.begin(who).await?;
         if let Some(factor) = store::lock(&mut tx, owner).await? {
             if factor.is_confirmed {
@@ -69,7 +70,8 @@ impl SecondFactors {
     ) -> Result<Vec<String>, Problem> {
         let now = self.base.clock.now();
         let (_ticket, mut tx) = self.begin(who).await?;
-        let factor = store::lock(&mut tx, self.owner(&who.id)).await?.ok_or_else(not_enabled)?;
+        let factor =
+            store::lock(&mut tx, Owner::of(&who.subject)).await?.ok_or_else(not_enabled)?;
         if factor.is_confirmed {
             return Err(already_enabled());
         }
@@ -79,11 +81,11 @@ impl SecondFactors {
             return Err(wrong());
         }
         let codes = self.draw_recovery_codes(&mut tx, &factor.factor_id).await?;
-        let action = match self.realm {
-            Realm::User => "user.totp_enabled",
-            Realm::Admin => "admin.totp_enabled",
+        let action = match who.subject {
+            Subject::User(_) => "user.totp_enabled",
+            Subject::Admin(_) => "admin.totp_enabled",
         };
-        self.append(&mut tx, &who.id, &who.request_id, action, None).await?;
+        self.append(&mut tx, &who.subject, &who.request_id, action, None).await?;
         tx.commit().await?;
         Ok(codes)
     }
@@ -96,13 +98,14 @@ impl SecondFactors {
         code: &FactorCode,
     ) -> Result<Vec<String>, Problem> {
         let (_ticket, mut tx) = self.begin_authenticated(who, password, code).await?;
-        let factor = store::lock(&mut tx, self.owner(&who.id)).await?.ok_or_else(not_enabled)?;
+        let factor =
+            store::lock(&mut tx, Owner::of(&who.subject)).await?.ok_or_else(not_enabled)?;
         let codes = self.draw_recovery_codes(&mut tx, &factor.factor_id).await?;
-        let action = match self.realm {
-            Realm::User => "user.recovery_codes_renewed",
-            Realm::Admin => "admin.recovery_codes_renewed",
+        let action = match who.subject {
+            Subject::User(_) => "user.recovery_codes_renewed",
+            Subject::Admin(_) => "admin.recovery_codes_renewed",
         };
-        self.append(&mut tx, &who.id, &who.request_id, action, None).await?;
+        self.append(&mut tx, &who.subject, &who.request_id, action, None).await?;
         tx.commit().await?;
         Ok(codes)
     }
@@ -115,12 +118,12 @@ impl SecondFactors {
         code: &FactorCode,
     ) -> Result<(), Problem> {
         let (_ticket, mut tx) = self.begin_authenticated(who, password, code).await?;
-        store::delete(&mut tx, self.owner(&who.id)).await?;
-        let action = match self.realm {
-            Realm::User => "user.totp_disabled",
-            Realm::Admin => "admin.totp_disabled",
+        store::delete(&mut tx, Owner::of(&who.subject)).await?;
+        let action = match who.subject {
+            Subject::User(_) => "user.totp_disabled",
+            Subject::Admin(_) => "admin.totp_disabled",
         };
-        self.append(&mut tx, &who.id, &who.request_id, action, None).await?;
+        self.append(&mut tx, &who.subject, &who.request_id, action, None).await?;
         Ok(tx.commit().await?)
     }
 
@@ -132,13 +135,13 @@ impl SecondFactors {
     pub async fn reset(
         &self,
         conn: &mut PgConnection,
-        subject: &str,
+        subject: &Subject,
     ) -> Result<serde_json::Value, sqlx::Error> {
-        let owner = self.owner(subject);
+        let owner = Owner::of(subject);
         store::lock_account(conn, owner).await?;
         let was_enabled = store::delete(conn, owner).await?.unwrap_or(false);
         let sessions = &self.base.auth.sessions;
-        let ended = sessions.end(conn, self.realm, subject, None, "second factors reset").await?;
+        let ended = sessions.end(conn, subject, None, "second factors reset").await?;
         Ok(json!({ "totpWasEnabled": was_enabled, "ended": ended }))
     }
 
@@ -147,9 +150,9 @@ impl SecondFactors {
         &self,
         who: &SignedIn,
     ) -> Result<(RowQueueTicket, Transaction<'static, Postgres>), Problem> {
-        let ticket = self.base.audit_ticket(Some(&who.id)).await?;
+        let ticket = self.base.audit_ticket(Some(who.subject.as_str())).await?;
         let mut tx = self.base.begin().await?;
-        store::lock_account(&mut tx, self.owner(&who.id)).await?;
+        store::lock_account(&mut tx, Owner::of(&who.subject)).await?;
         Ok((ticket, tx))
     }
 
@@ -162,7 +165,7 @@ impl SecondFactors {
     ) -> Result<(RowQueueTicket, Transaction<'static, Postgres>), Problem> {
         self.check_password(who, password).await?;
         let (ticket, tx) = self.begin(who).await?;
-        match self.pass(tx, &who.id, Some(code)).await? {
+        match self.pass(tx, &who.subject, Some(code)).await? {
             (_, PassedFactor::NotEnrolled) => Err(not_enabled()),
             (tx, PassedFactor::Totp | PassedFactor::RecoveryCode) => Ok((ticket, tx)),
         }
@@ -174,7 +177,7 @@ impl SecondFactors {
         who: &SignedIn,
         password: &SecretString,
     ) -> Result<String, Problem> {
-        let owner = self.owner(&who.id);
+        let owner = Owner::of(&who.subject);
         let account = store::account(&mut *self.base.connection().await?, owner).await?;
         let account = account.ok_or_else(invalid_credentials)?;
         let verified = self.base.auth.hasher.verify(password, Some(account.password_hash)).await?;

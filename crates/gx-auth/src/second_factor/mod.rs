@@ -21,7 +21,7 @@ use crate::audit;
 use crate::foundation::Foundation;
 use crate::key_ring::KeyRing;
 use crate::key_ring::rotation::EncryptedColumn;
-use crate::realm::Realm;
+use crate::realm::Subject;
 use crate::session_routes::invalid_credentials;
 use code::CodeKind;
 pub use code::FactorCode;
@@ -70,20 +70,21 @@ enum Judgement {
     Delayed(i64),
 }
 
-/// The second factors of one realm. Clones share everything.
+/// The second factors of people and administrators. Clones share everything.
 #[derive(Clone)]
 pub struct SecondFactors {
     base: Foundation,
-    realm: Realm,
     ring: KeyRing,
 }
 
 impl SecondFactors {
-    /// Creates the second factors of a realm. Panics if the foundation has no key ring, because a
-    /// service must not start without it.
-    pub fn new(realm: Realm, base: &Foundation) -> Self {
+    /// Creates the second factors of a service.
+    ///
+    /// # Panics
+    /// If the foundation has no key ring: a service must not start without it.
+    pub fn new(base: &Foundation) -> Self {
         let ring = base.key_ring.clone().expect("the role that builds the service reads the keys");
-        Self { base: base.clone(), realm, ring }
+        Self { base: base.clone(), ring }
     }
 
     /// Returns whether the code may be a recovery code. Its use is audited, so that the request
@@ -101,10 +102,10 @@ impl SecondFactors {
     pub async fn pass(
         &self,
         mut tx: Transaction<'static, Postgres>,
-        subject: &str,
+        subject: &Subject,
         code: Option<&FactorCode>,
     ) -> Result<(Transaction<'static, Postgres>, PassedFactor), Problem> {
-        let judgement = self.judge(&mut tx, self.owner(subject), code).await?;
+        let judgement = self.judge(&mut tx, Owner::of(subject), code).await?;
         let outcome = match judgement {
             Judgement::Passed(PassedFactor::NotEnrolled) => None,
             Judgement::Passed(_) => Some("accepted"),
@@ -140,14 +141,14 @@ impl SecondFactors {
     pub async fn append_used_recovery_code(
         &self,
         conn: &mut PgConnection,
-        subject: &str,
+        subject: &Subject,
         request_id: &str,
     ) -> Result<(), sqlx::Error> {
-        let action = match self.realm {
-            Realm::User => "user.recovery_code_used",
-            Realm::Admin => "admin.recovery_code_used",
+        let action = match subject {
+            Subject::User(_) => "user.recovery_code_used",
+            Subject::Admin(_) => "admin.recovery_code_used",
         };
-        let left = store::state(conn, self.owner(subject)).await?.recovery_codes_left;
+        let left = store::state(conn, Owner::of(subject)).await?.recovery_codes_left;
         let after = serde_json::json!({ "recoveryCodesLeft": left });
         self.append(conn, subject, request_id, action, Some(after)).await
     }
@@ -207,27 +208,19 @@ impl SecondFactors {
     async fn append(
         &self,
         conn: &mut PgConnection,
-        subject: &str,
+        subject: &Subject,
         request_id: &str,
         action: &str,
         after: Option<serde_json::Value>,
     ) -> Result<(), sqlx::Error> {
-        let (actor, table) = match self.realm {
-            Realm::User => (audit::Actor::User(subject), "UserProfile"),
-            Realm::Admin => (audit::Actor::Admin(subject), "AdminUser"),
+        let (actor, table) = match subject {
+            Subject::User(id) => (audit::Actor::User(id), "UserProfile"),
+            Subject::Admin(id) => (audit::Actor::Admin(id), "AdminUser"),
         };
-        let entry = audit::Entry {
-            after,
-            ..audit::Entry::new(actor, action, table, Some(subject), Some(request_id))
-        };
+        let id = Some(subject.as_str());
+        let entry =
+            audit::Entry { after, ..audit::Entry::new(actor, action, table, id, Some(request_id)) };
         audit::append(conn, entry, self.base.clock.now()).await
-    }
-
-    fn owner<'a>(&self, subject: &'a str) -> Owner<'a> {
-        match self.realm {
-            Realm::User => Owner { profile_id: Some(subject), admin_id: None },
-            Realm::Admin => Owner { profile_id: None, admin_id: Some(subject) },
-        }
     }
 }
 

@@ -305,15 +305,15 @@ mod in_the_database {
         let mut conn = database.connection().await;
         let report = fill(&mut conn).await.unwrap();
         let shared = |profile: &str, owner: &str| SharedMailbox {
-            profile_id: profile.to_owned(),
-            owner: owner.to_owned(),
+            profile_id: profile.to_owned().into(),
+            owner: owner.to_owned().into(),
         };
         assert_eq!(
             report,
             FillReport {
                 added: 3,
                 shared: vec![shared("3", "4"), shared("7", "8"), shared("B", "A")],
-                unmailable: vec!["5".to_owned()],
+                unmailable: vec!["5".to_owned().into()],
             }
         );
         let after = rows(&database).await;

@@ -29,7 +29,7 @@ fn claims(tokens: &Tokens, clock: &Clock) -> Claims {
     let now = clock.now();
     tokens.claims(ClaimsContent {
         subject: "sarah",
-        session_id: "session",
+        session_id: &"session".to_owned().into(),
         audience: Audience::User,
         role: None,
         token_id: "token".to_owned(),

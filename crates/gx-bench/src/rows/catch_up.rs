@@ -10,7 +10,7 @@ use sqlx::{Connection as _, PgConnection};
 use crate::environment::{Environment, applied};
 use crate::error::BenchError;
 use crate::people::Recipe;
-use crate::progress::ProgressCounter;
+use crate::progress::{ProgressCounter, show_line};
 use crate::row::{Check, Measurement, Measuring, Plan, Repetition, Row, RowTarget};
 use crate::row::{as_rate, cpu_us};
 use crate::store::{databases, rows};
@@ -81,7 +81,10 @@ async fn measure(plan: &Plan<'_>, kind: &Kind) -> Result<Measurement, BenchError
         env.postgres.remove(COPIED).await?;
         repetition.measured = as_rate(recipe.events()) / caught.seconds;
         repetition.cpu_us = caught.cpu_us;
-        eprintln!("  {number}: {:.0} of {:.0}", repetition.measured, repetition.limit);
+        show_line(format_args!(
+            "  {number}: {:.0} of {:.0}",
+            repetition.measured, repetition.limit
+        ));
         measurement.repetitions.push(repetition);
         let peak = measurement.peak_kib.entry("projector".to_owned()).or_default();
         *peak = caught.peak_kib.max(*peak);

@@ -6,6 +6,7 @@ use crate::child_process::Process;
 use crate::error::BenchError;
 use crate::limits::{self, Signatures};
 use crate::load::{CONCURRENCY, Done, Order, Ready};
+use crate::progress::show_line;
 use crate::row::{Measurement, Measuring, Plan, Repetition, Row, RowTarget};
 use crate::row::{as_rate, cpu_us};
 
@@ -77,7 +78,10 @@ async fn measure(plan: &Plan<'_>, kind: &Kind) -> Result<Measurement, BenchError
     let mut measurement = Measurement::default();
     for number in 1..=plan.repetitions {
         let repetition = processes.repeat(plan, kind).await?;
-        eprintln!("  {number}: {:.0} of {:.0}", repetition.measured, repetition.limit);
+        show_line(format_args!(
+            "  {number}: {:.0} of {:.0}",
+            repetition.measured, repetition.limit
+        ));
         measurement.repetitions.push(repetition);
     }
     for part in [&processes.server, &processes.load] {

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use gx_db::ProfileId;
 use gx_model::Clock;
 use gx_outbox::enqueue::NewCommand;
 use sqlx::{Connection as _, PgConnection};
@@ -9,6 +10,7 @@ use sqlx::{Connection as _, PgConnection};
 use crate::commands::CommandPattern;
 use crate::error::BenchError;
 use crate::people;
+use crate::progress::show_line;
 use crate::row::quantile;
 use crate::row::{Measurement, Measuring, Plan, Repetition, Row, RowTarget};
 use crate::store::{commands, databases};
@@ -62,7 +64,10 @@ async fn measure(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
         let mut repetition =
             Repetition { measured: command - plain, limit: empty - plain, ..Default::default() };
         repetition.parts.insert("the transaction without it, ms".to_owned(), plain);
-        eprintln!("  {number}: {:.3} ms of {:.3}", repetition.measured, repetition.limit);
+        show_line(format_args!(
+            "  {number}: {:.3} ms of {:.3}",
+            repetition.measured, repetition.limit
+        ));
         measurement.repetitions.push(repetition);
     }
     conn.close().await?;
@@ -73,7 +78,7 @@ async fn measure(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
 /// Returns the duration of one transaction in milliseconds.
 async fn transaction(conn: &mut PgConnection, next: u64, extra: Extra) -> Result<f64, BenchError> {
     let (command_id, command) = CommandPattern::Transfers.command(next, PEOPLE);
-    let profile_id = people::profile_id(next % PEOPLE);
+    let profile_id = ProfileId::from(people::profile_id(next % PEOPLE));
     let start = Instant::now();
     let mut tx = conn.begin().await?;
     commands::touch_profile(&mut tx, &profile_id).await?;
@@ -85,7 +90,7 @@ async fn transaction(conn: &mut PgConnection, next: u64, extra: Extra) -> Result
                 command_id,
                 command: &command,
                 profile_id: Some(&profile_id),
-                requested_by: &profile_id,
+                requested_by: profile_id.as_str(),
                 request_id: None,
             };
             gx_outbox::enqueue::enqueue(&mut tx, new, Clock::system().now()).await?;

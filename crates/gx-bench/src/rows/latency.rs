@@ -12,6 +12,7 @@ use crate::enqueuer::Enqueueing;
 use crate::environment::{Environment, applied};
 use crate::error::BenchError;
 use crate::people::Recipe;
+use crate::progress::show_line;
 use crate::row::quantile;
 use crate::row::{Measurement, Measuring, Plan, Repetition, Row, RowTarget};
 use crate::store::commands;
@@ -90,7 +91,10 @@ async fn idle(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
         repetition.limit_parts.insert("commit, ms".to_owned(), commit);
         repetition.limit_parts.insert("empty gRPC call, ms".to_owned(), call);
         repetition.parts.insert("99 of 100, ms".to_owned(), quantile(&mut sent_ms, 0.99));
-        eprintln!("  {number}: {:.2} ms of {:.2}", repetition.measured, repetition.limit);
+        show_line(format_args!(
+            "  {number}: {:.2} ms of {:.2}",
+            repetition.measured, repetition.limit
+        ));
         measurement.repetitions.push(repetition);
     }
     for part in [&submitter, &projector] {
@@ -158,7 +162,10 @@ async fn live(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
         repetition.cpu_us.insert("projector, a block".to_owned(), cpu_us);
         repetition.parts.insert("median, ms".to_owned(), quantile(&mut visible_ms, 0.5));
         repetition.limit_parts.insert("median, ms".to_owned(), quantile(&mut commits_ms, 0.5));
-        eprintln!("  {number}: {:.2} ms of {:.2}", repetition.measured, repetition.limit);
+        show_line(format_args!(
+            "  {number}: {:.2} ms of {:.2}",
+            repetition.measured, repetition.limit
+        ));
         measurement.repetitions.push(repetition);
     }
     measurement.peak_kib.insert("projector".to_owned(), projector.usage()?.peak_kib);

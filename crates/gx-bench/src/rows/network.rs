@@ -15,6 +15,7 @@ use crate::commands::CommandPattern;
 use crate::error::BenchError;
 use crate::load::CONCURRENCY;
 use crate::people;
+use crate::progress::show_line;
 use crate::row::as_rate;
 use crate::row::{Check, Measurement, Measuring, Plan, Repetition, Row, RowTarget};
 use crate::settled_count::SettledCount;
@@ -80,7 +81,7 @@ async fn measure(plan: &Plan<'_>) -> Result<Measurement, BenchError> {
         let start = Instant::now();
         settled.wait(&mut conn, plan.operations, LONGEST).await?;
         let measured = as_rate(settled.count - theirs) / start.elapsed().as_secs_f64();
-        eprintln!("  {number}: {measured:.0} of {limit:.0}");
+        show_line(format_args!("  {number}: {measured:.0} of {limit:.0}"));
         measurement.repetitions.push(Repetition { measured, limit, ..Default::default() });
     }
     for part in [&submitter, &projector] {

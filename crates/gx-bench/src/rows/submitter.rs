@@ -11,6 +11,7 @@ use crate::commands::CommandPattern;
 use crate::environment::{Environment, applied};
 use crate::error::BenchError;
 use crate::people::{self, Recipe};
+use crate::progress::show_line;
 use crate::row::{Check, Measurement, Measuring, Plan, Repetition, Row, RowTarget};
 use crate::row::{as_rate, cpu_us};
 use crate::settled_count::SettledCount;
@@ -168,7 +169,10 @@ async fn measure(plan: &Plan<'_>, kind: &Kind) -> Result<Measurement, BenchError
     for number in 1..=plan.repetitions {
         let mut repetition = workers.repeat(&mut conn, &mut settled, plan.operations).await?;
         repetition.limit = limit;
-        eprintln!("  {number}: {:.0} of {:.0}", repetition.measured, repetition.limit);
+        show_line(format_args!(
+            "  {number}: {:.0} of {:.0}",
+            repetition.measured, repetition.limit
+        ));
         measurement.repetitions.push(repetition);
     }
     let (sent, invalid) = commands::attempts(&mut conn).await?;
@@ -212,7 +216,7 @@ async fn sql_alone(env: &Environment<'_>, people: u64, commands: u64) -> Result<
     let rate = as_rate(commands) / start.elapsed().as_secs_f64();
     alone.end().await?;
     env.postgres.remove(ALONE).await?;
-    eprintln!("  the same SQL alone: {rate:.0}");
+    show_line(format_args!("  the same SQL alone: {rate:.0}"));
     Ok(rate)
 }
 

@@ -1,6 +1,7 @@
 //! Adds many commands to the outbox at once, and reads their results. Called by the rows and by the
 //! processes that enqueue; each error ends the row.
 
+use gx_db::ProfileId;
 use sqlx::postgres::PgCopyIn;
 use sqlx::{PgConnection, query, query_as, query_scalar, raw_sql};
 
@@ -110,7 +111,7 @@ pub(crate) async fn hold_snapshot(conn: &mut PgConnection) -> Result<(), sqlx::E
 /// Updates a person's row as a service does.
 pub(crate) async fn touch_profile(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<(), sqlx::Error> {
     query(r#"UPDATE "UserProfile" SET "updatedAt" = now() WHERE "profileId" = $1"#)
         .bind(profile_id)

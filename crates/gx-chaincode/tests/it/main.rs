@@ -1,6 +1,6 @@
 //! Tests of the chaincode service from a peer's side.
 
-#![expect(clippy::unwrap_used, clippy::panic, missing_docs, reason = "these are tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 mod package;
 mod peer;

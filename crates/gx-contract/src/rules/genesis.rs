@@ -40,8 +40,9 @@ pub(super) fn distribute(
     };
     let person = Account { balance: sum(person.balance, user_amount)?, ..person };
     let treasury = Account { balance: sum(treasury.balance, treasury_amount)?, ..treasury };
+    let users = counters.users.checked_add(u64::from(decision.is_ok()));
     let counters = Counters {
-        users: counters.users + u64::from(decision.is_ok()),
+        users: users.ok_or_else(|| Damaged("a country has too many people".to_owned()))?,
         user_total: sum(counters.user_total, user_amount)?,
         treasury_total: sum(counters.treasury_total, treasury_amount)?,
     };

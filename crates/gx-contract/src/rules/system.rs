@@ -7,7 +7,7 @@ use gx_model::{
 };
 
 use super::account;
-use crate::call_error::Stop;
+use crate::call_error::{Damaged, Stop};
 use crate::keys;
 use crate::overlay::{Effect, Overlay};
 use crate::records::{Account, Standing, System};
@@ -46,7 +46,9 @@ pub(super) fn add_countries(state: &Overlay, countries: &[Country]) -> Result<Ef
         effect = effect
             .put(keys::country(code), country)
             .put(keys::account(&AccountId::Treasury(code)), &treasury);
-        shares += u64::from(country.share_ppb);
+        shares = shares
+            .checked_add(u64::from(country.share_ppb))
+            .ok_or_else(|| Damaged("the sum of the shares is above 64 bits".to_owned()))?;
     }
     if shares > CountryList::SHARE_TOTAL {
         let detail = format!("the shares would sum to {shares} parts per 10^9");

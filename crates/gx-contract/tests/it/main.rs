@@ -1,6 +1,6 @@
 //! Tests of the contracts, called as a peer calls them, with a state in memory.
 
-#![expect(clippy::unwrap_used, clippy::panic, missing_docs, reason = "these are tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 mod batches;
 mod calls;

@@ -1,10 +1,11 @@
 //! The order of the rules. Each line breaks the rule of its outcome, no earlier rule, and as many
 //! later rules as can be broken together.
 
-use gx_model::RejectionCode;
+use gx_contract::{Caller, Invocation, Response, invoke};
+use gx_model::{BatchCommand, RejectionCode, SignerRole};
 
-use crate::ledger::Ledger;
-use crate::table::check;
+use crate::ledger::{CHAINCODE, Ledger};
+use crate::table::{check, command};
 use crate::tables::populated;
 
 /// A known id is answered first. Then come pause, malformed command, bootstrap and the rules of
@@ -101,6 +102,51 @@ fn a_transfer_is_refused_by_its_first_broken_rule() {
         transfer ali sarah 1 -                             => applied
         ",
     );
+}
+
+/// A call is refused as a whole for the chaincode, the function, a malformed command id, the role, or
+/// an id that was used with other content. Only then the rules of the command follow, the pause
+/// first. A batch is parsed, and a cancellation needs its role, before anything else.
+#[test]
+fn a_call_is_refused_by_its_first_broken_rule() {
+    let mut ledger = populated();
+    let (used, fresh) = (ledger.fresh_id().to_string(), "018f6a3e-0000-7000-8000-000000000000");
+    let pay = command(&["transfer", "sarah", "ali", "5", "-"]).call();
+    let args = [&pay.args[..], &[used.clone()]].concat();
+    let paid = ledger.call(Some(SignerRole::PartnerApi), &pay.function, &args);
+    assert_eq!(paid.status, Response::OK, "{}", paid.message);
+    check(&mut ledger, "pause INCIDENT => applied");
+
+    let (pay, none) = (pay.function.as_str(), "AdminContract:Mint");
+    let (cancel, execute) = (BatchCommand::CANCEL, BatchCommand::EXECUTE);
+    let (partner, admin) = (Some(SignerRole::PartnerApi), Some(SignerRole::Admin));
+    for (chaincode, function, id, role, expected) in [
+        ("other", none, "no-uuid", None, "WRONG_CHAINCODE"),
+        ("other", pay, "no-uuid", None, "WRONG_CHAINCODE"),
+        (CHAINCODE, none, "no-uuid", None, "UNKNOWN_FUNCTION"),
+        (CHAINCODE, pay, "no-uuid", None, "INVALID_COMMAND"),
+        (CHAINCODE, pay, used.as_str(), None, "ROLE_REQUIRED"),
+        (CHAINCODE, pay, used.as_str(), partner, "COMMAND_ID_REUSED"),
+        (CHAINCODE, pay, fresh, partner, "SYSTEM_PAUSED"),
+        (CHAINCODE, execute, "no-uuid", None, "INVALID_COMMAND"),
+        (CHAINCODE, cancel, "no-uuid", partner, "ROLE_REQUIRED"),
+        (CHAINCODE, cancel, "no-uuid", admin, "INVALID_COMMAND"),
+        (CHAINCODE, cancel, used.as_str(), admin, "COMMAND_ID_REUSED"),
+        (CHAINCODE, cancel, fresh, admin, "INVALID_COMMAND"),
+    ] {
+        let call = Invocation {
+            function,
+            args: &["malformed".to_owned(), id.to_owned()],
+            tx_id: "tx",
+            timestamp: ledger.now,
+            caller: Caller { role },
+            chaincode_named_in_proposal: chaincode,
+            own_name: CHAINCODE,
+        };
+        let response = invoke(&mut ledger.state.clone(), &call).unwrap();
+        let code = response.message.split(':').next();
+        assert_eq!(code, Some(expected), "{function} of {chaincode} with id {id} by {role:?}");
+    }
 }
 
 /// Every rule that refuses a command, and every prerequisite, has a line in a table.

@@ -42,7 +42,7 @@ pub enum MigrateError {
         differences: Vec<String>,
     },
     /// A migration failed and was rolled back.
-    #[error("migration {name} failed and was rolled back")]
+    #[error("migration {name} failed and was rolled back: remove the cause, and migrate again")]
     Failed {
         /// Name of the migration.
         name: String,
@@ -63,7 +63,7 @@ pub enum MigrateError {
     },
     /// All steps are done, and the schema differs from their expected result.
     #[error(
-        "the steps of migration {name} are done, but the schema differs from the expected one: {}",
+        "the steps of migration {name} are done, but the schema differs from the expected one; undo the differences, and migrate again: {}",
         differences.join("; ")
     )]
     Unexpected {
@@ -73,7 +73,9 @@ pub enum MigrateError {
         differences: Vec<String>,
     },
     /// The text of a migration is not a list of steps.
-    #[error("migration {name} cannot be read")]
+    #[error(
+        "the text of migration {name} cannot be read: use another release, because this one is damaged"
+    )]
     Unreadable {
         /// Name of the migration.
         name: String,
@@ -97,9 +99,9 @@ pub enum MigrateError {
     },
     /// Another runner works for too long.
     #[error(
-        "another migration runner has worked for {} s: {}",
-        waited.as_secs(),
-        holder.as_ref().map_or_else(String::new, ToString::to_string)
+        "another migration runner{} has worked for {} s: wait until it ends, or end its session",
+        holder.as_ref().map_or_else(String::new, |session| format!(" ({session})")),
+        waited.as_secs()
     )]
     Busy {
         /// Time for which this runner has waited.
@@ -111,7 +113,9 @@ pub enum MigrateError {
     #[error(transparent)]
     Unusable(Box<dyn std::error::Error + Send + Sync>),
     /// A statement failed outside a migration.
-    #[error("a statement before or between migrations failed")]
+    #[error(
+        "a statement before or between migrations failed: check the database and its log, and migrate again"
+    )]
     Database(#[from] sqlx::Error),
 }
 

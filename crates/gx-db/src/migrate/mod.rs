@@ -68,7 +68,8 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(6, "0006_suspicion", additive: true),
     migration!(7, "0007_judged_attempts", additive: true, in_steps: true),
     migration!(8, "0008_people", additive: true, in_steps: true),
-    migration!(9, "0009_factors", additive: true),
+    migration!(9, "0009_audit_batches", additive: true),
+    migration!(10, "0010_factors", additive: true),
 ];
 
 impl Migration {

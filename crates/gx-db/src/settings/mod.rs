@@ -187,7 +187,7 @@ impl DatabaseSettings {
             return Ok(self.database_password.clone());
         };
         let text = std::fs::read_to_string(file).map_err(|error| {
-            format!("DATABASE_PASSWORD_FILE: cannot read {}: {error}", file.display())
+            format!("DATABASE_PASSWORD_FILE: cannot read `{}`: {error}", file.display())
         })?;
         Ok(Some(
             text.strip_suffix('\n').map_or(&*text, |t| t.strip_suffix('\r').unwrap_or(t)).into(),

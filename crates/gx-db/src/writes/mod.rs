@@ -100,7 +100,10 @@ impl WriteWatch {
                 failing.statement = statement.or(failing.statement);
             }
             None => {
-                tracing::error!(error = reason, "the database cannot store anything");
+                tracing::error!(
+                    error = reason,
+                    "the database cannot store anything; check its disk and its log"
+                );
                 let since = Instant::now();
                 state.failing = Some(Failing { reason: reason.to_owned(), since, statement });
             }

@@ -87,7 +87,7 @@ pub(crate) fn serve(listener: TcpListener, controls: Weak<Controls>, stopping: C
         let serving = axum::serve(listener, http::router(controls))
             .with_graceful_shutdown(stopping.cancelled_owned());
         if let Err(error) = serving.await {
-            tracing::error!(%error, "the control endpoint has stopped serving");
+            tracing::error!(%error, "the control endpoint has stopped serving; restart the ledger");
         }
     });
 }

@@ -102,7 +102,7 @@ pub(super) fn read_magic(input: &mut impl Read) -> Result<(), String> {
     let mut magic = [0; MAGIC.len()];
     let read = input.read_exact(&mut magic);
     if read.is_err() || magic != MAGIC {
-        Err("it is not a dump of gx devnet, or another version wrote it".to_owned())
+        Err("it is not a dump of `gx devnet`, or another version wrote it".to_owned())
     } else {
         Ok(())
     }

@@ -32,7 +32,7 @@ pub struct DumpSummary {
 #[derive(Debug, thiserror::Error)]
 pub enum DumpError {
     /// A file or folder cannot be read or written.
-    #[error("{path} cannot be used: {reason}")]
+    #[error("`{path}` cannot be used: {reason}; choose another path, or correct its permissions")]
     File {
         /// The file or folder.
         path: PathBuf,
@@ -40,22 +40,22 @@ pub enum DumpError {
         reason: std::io::Error,
     },
     /// The folder to dump has no ledger.
-    #[error("there is no ledger in {path}")]
+    #[error("there is no ledger in `{path}`; choose the data folder of a ledger")]
     NoLedger {
         /// The folder.
         path: PathBuf,
     },
     /// The folder to load into already has a ledger.
-    #[error("{path} already has a ledger; choose an empty folder")]
+    #[error("`{path}` already has a ledger; choose an empty folder")]
     Occupied {
         /// The file or folder that already exists.
         path: PathBuf,
     },
     /// The dump is damaged, incomplete or not a dump.
-    #[error("the dump cannot be loaded: {0}")]
+    #[error("the dump cannot be loaded: {0}; make a new one with `gx devnet dump`")]
     Damaged(String),
     /// The store of the ledger failed.
-    #[error("the ledger cannot be read or written: {0}")]
+    #[error("the ledger cannot be read or written: {0}; check its folder and the disk")]
     Store(String),
     /// The ledger cannot be opened.
     #[error(transparent)]

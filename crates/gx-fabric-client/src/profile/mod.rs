@@ -75,7 +75,7 @@ pub struct SignerSources {
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// The file cannot be read.
-    #[error("the connection profile {path} cannot be read: check the path and its permissions")]
+    #[error("the connection profile `{path}` cannot be read: check the path and its permissions")]
     Unreadable {
         /// The path of the file.
         path: String,

@@ -158,7 +158,8 @@ impl Reader<'_> {
     fn own_pem(&mut self, setting: String, entry: &PemEntry) -> Option<PemSource> {
         match entry {
             PemEntry::Given { others, .. } if !others.is_empty() => {
-                self.wrong.push(format!("{setting}: give either path or pem, and nothing else"));
+                self.wrong
+                    .push(format!("{setting}: give either `path` or `pem`, and nothing else"));
                 None
             }
             _ => self.pem(setting, entry),
@@ -178,7 +179,7 @@ impl Reader<'_> {
                 Some(PemSource::text(setting, texts.join("\n")))
             }
             PemEntry::Given { .. } | PemEntry::SomethingElse(_) => {
-                self.wrong.push(format!("{setting}: give either path or pem"));
+                self.wrong.push(format!("{setting}: give either `path` or `pem`"));
                 None
             }
         }

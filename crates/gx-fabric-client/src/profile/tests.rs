@@ -101,7 +101,7 @@ x-gx:
         "organizations.One.peers: lost is not among",
         "peers.b: no organisation names it",
         "channels.gxchannel.peers: mistyped is not among the peers",
-        "x-gx.signers.admin.certificate: give either path or pem",
+        "x-gx.signers.admin.certificate: give either `path` or `pem`",
         "x-gx.timeouts.endorseMs: must be from 1",
     ] {
         assert!(wrong.iter().any(|line| line.contains(part)), "{part} is missing in {wrong:?}");
@@ -129,8 +129,8 @@ x-gx:
     assert_eq!(
         wrong,
         [
-            "x-gx.signers.admin.certificate: give either path or pem, and nothing else",
-            "x-gx.signers.admin.privateKey: give either path or pem, and nothing else",
+            "x-gx.signers.admin.certificate: give either `path` or `pem`, and nothing else",
+            "x-gx.signers.admin.privateKey: give either `path` or `pem`, and nothing else",
         ]
     );
 }

@@ -7,7 +7,8 @@ mod store;
 mod tests;
 
 use gx_auth::{Person, audit};
-use gx_model::AccountStatus;
+use gx_db::Parsed;
+use gx_model::{AccountStatus, DenialFinality};
 use gx_serve::problem::InvalidField;
 use gx_serve::{Problem, ProblemKind};
 use serde_json::json;
@@ -30,19 +31,18 @@ pub(crate) async fn submit(
 ) -> Result<OffsetDateTime, Problem> {
     let base = &state.base;
     let now = base.clock.now();
-    let _ticket = base.audit_ticket(Some(&person.profile_id)).await?;
+    let _ticket = base.audit_ticket(Some(person.profile_id.as_str())).await?;
     let mut tx = base.begin().await?;
     let applicant = store::lock_applicant(&mut tx, &person.profile_id).await?;
-    let status = AccountStatus::from_name(&applicant.status);
-    let next = AccountStatus::PendingAdminApproval;
+    let (status, next) = (applicant.status, AccountStatus::PendingAdminApproval);
     // From APPROVED_PENDING_ONCHAIN only the projector may go back to review, and a final denial
     // allows no new submission.
     let barred = match status {
-        Some(AccountStatus::Denied) => applicant.denial_finality.as_deref() != Some("RETRY"),
-        other => other == Some(AccountStatus::ApprovedPendingOnchain),
+        AccountStatus::Denied => applicant.denial_finality != Some(Parsed(DenialFinality::Retry)),
+        other => other == AccountStatus::ApprovedPendingOnchain,
     };
-    if barred || !status.is_some_and(|status| status.may_become(next)) {
-        let detail = format!("The account is {}.", applicant.status);
+    if barred || !status.may_become(next) {
+        let detail = format!("The account is {status}.");
         return Err(Problem::new(&KYC_NOT_OPEN, detail));
     }
     let handed_in = store::document_types(&mut tx, &person.profile_id).await?;
@@ -55,9 +55,9 @@ pub(crate) async fn submit(
     store::insert_verification(&mut tx, &verification_id, &person.profile_id, now).await?;
     store::set_pending(&mut tx, &person.profile_id, now).await?;
     let entry = audit::Entry {
-        before: Some(json!({ "status": applicant.status })),
+        before: Some(json!({ "status": status })),
         after: Some(json!({ "status": next.name(), "verificationId": verification_id })),
-        ..person.audit_entry("user.kyc_submitted", "UserProfile", Some(&person.profile_id))
+        ..person.audit_entry("user.kyc_submitted", "UserProfile", Some(person.profile_id.as_str()))
     };
     audit::append(&mut tx, entry, now).await?;
     tx.commit().await?;

@@ -1,16 +1,17 @@
 //! SQL of submissions for review. Called by the parent module and its routes.
 
-use gx_db::PgConnection;
+use gx_db::{Named, Parsed, PgConnection, ProfileId};
+use gx_model::{AccountStatus, DenialFinality, SubmissionStatus};
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 /// The facts of an account that a submission checks.
 pub(crate) struct Applicant {
-    pub(crate) status: String,
+    pub(crate) status: AccountStatus,
     pub(crate) phone_num: Option<String>,
     pub(crate) nationality: Option<String>,
-    pub(crate) denial_finality: Option<String>,
+    pub(crate) denial_finality: Option<Parsed<DenialFinality>>,
 }
 
 /// A document that a person has handed in.
@@ -35,12 +36,13 @@ pub(crate) struct DocumentSummary {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ReviewResult {
     /// `APPROVED` or `DENIED`.
-    outcome: String,
+    #[schema(value_type = String)]
+    outcome: Named<SubmissionStatus>,
     #[schema(required)]
     reason_code: Option<String>,
     /// `RETRY` or `FINAL` for a denial.
-    #[schema(required)]
-    finality: Option<String>,
+    #[schema(required, value_type = Option<String>)]
+    finality: Option<Named<DenialFinality>>,
     #[schema(required)]
     public_comment: Option<String>,
     #[serde(with = "gx_serve::moment::option")]
@@ -51,14 +53,15 @@ pub(crate) struct ReviewResult {
 /// Returns the account and locks its row until the transaction ends.
 pub(crate) async fn lock_applicant(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Applicant, sqlx::Error> {
     sqlx::query_as!(
         Applicant,
-        r#"SELECT status, "phoneNum" AS phone_num, "nationalityCountryCode" AS nationality,
-                  "denialFinality" AS denial_finality
+        r#"SELECT status AS "status: Parsed<AccountStatus>", "phoneNum" AS phone_num,
+                  "nationalityCountryCode" AS nationality,
+                  "denialFinality" AS "denial_finality: Parsed<DenialFinality>"
            FROM "UserProfile" WHERE "profileId" = $1 FOR UPDATE"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_one(conn)
     .await
@@ -67,24 +70,27 @@ pub(crate) async fn lock_applicant(
 /// Returns the types of the documents that a person has handed in.
 pub(crate) async fn document_types(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar!(r#"SELECT type FROM "KYCDocument" WHERE "profileId" = $1"#, profile_id)
-        .fetch_all(conn)
-        .await
+    sqlx::query_scalar!(
+        r#"SELECT type FROM "KYCDocument" WHERE "profileId" = $1"#,
+        profile_id.as_str(),
+    )
+    .fetch_all(conn)
+    .await
 }
 
 /// Returns the documents that a person has handed in.
 pub(crate) async fn documents(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Vec<DocumentSummary>, sqlx::Error> {
     sqlx::query_as!(
         DocumentSummary,
         r#"SELECT "documentId" AS document_id, type AS kind, side, status, sha256, size,
                   "mimeType" AS mime_type, "uploadedAt" AS uploaded_at
            FROM "KYCDocument" WHERE "profileId" = $1 ORDER BY "documentId""#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_all(conn)
     .await
@@ -94,7 +100,7 @@ pub(crate) async fn documents(
 pub(crate) async fn insert_verification(
     conn: &mut PgConnection,
     verification_id: &str,
-    profile_id: &str,
+    profile_id: &ProfileId,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
@@ -102,7 +108,7 @@ pub(crate) async fn insert_verification(
            SELECT $1, $2, coalesce(max(submission), 0) + 1, $3
            FROM "KYCVerification" WHERE "profileId" = $2"#,
         verification_id,
-        profile_id,
+        profile_id.as_str(),
         now,
     )
     .execute(conn)
@@ -113,13 +119,13 @@ pub(crate) async fn insert_verification(
 /// Sets the account's status to PENDING_ADMIN_APPROVAL.
 pub(crate) async fn set_pending(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"UPDATE "UserProfile" SET status = 'PENDING_ADMIN_APPROVAL', "updatedAt" = $2
            WHERE "profileId" = $1"#,
-        profile_id,
+        profile_id.as_str(),
         now,
     )
     .execute(conn)
@@ -130,15 +136,16 @@ pub(crate) async fn set_pending(
 /// Returns the last decision, or `None` if there is none yet.
 pub(crate) async fn last_result(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Option<ReviewResult>, sqlx::Error> {
     sqlx::query_as!(
         ReviewResult,
-        r#"SELECT status AS outcome, "reasonCode" AS reason_code, finality,
+        r#"SELECT status AS "outcome: Named<SubmissionStatus>", "reasonCode" AS reason_code,
+                  finality AS "finality: Named<DenialFinality>",
                   "publicComment" AS public_comment, "decidedAt" AS decided_at
            FROM "KYCVerification" WHERE "profileId" = $1 AND status <> 'PENDING'
            ORDER BY submission DESC LIMIT 1"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await

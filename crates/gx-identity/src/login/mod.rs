@@ -7,10 +7,10 @@ mod store;
 mod tests;
 
 use gx_auth::{
-    Credentials, PassedFactor, Person, Realm, SECOND_FACTOR_REQUIRED, SecondFactors, TokenPair,
+    Credentials, PassedFactor, Person, SECOND_FACTOR_REQUIRED, SecondFactors, Subject, TokenPair,
     audit, invalid_credentials,
 };
-use gx_model::{AccountStatus, DenialFinality};
+use gx_db::{Named, SessionId};
 use gx_serve::{Client, Problem};
 
 use crate::ServiceState;
@@ -39,26 +39,27 @@ pub(crate) async fn log_in(
     // A new session references the person's row, and waits for a request that locks it.
     let code = given.totp.as_ref();
     let _ticket = match SecondFactors::may_be_audited(code) {
-        true => base.audit_ticket(Some(&profile_id)).await?,
-        false => base.row_ticket(&profile_id).await?,
+        true => base.audit_ticket(Some(profile_id.as_str())).await?,
+        false => base.row_ticket(profile_id.as_str()).await?,
     };
     let mut tx = base.begin().await?;
     if let Some(upgraded) = verified.upgrade {
         store::replace_hash(&mut tx, &profile_id, &account.password_hash, &upgraded).await?;
     }
-    let passed = state.factors.pass(tx, &profile_id, code).await;
+    let subject = Subject::User(profile_id.clone());
+    let passed = state.factors.pass(tx, &subject, code).await;
     let (mut tx, factor) = passed.inspect_err(|problem| {
         if *problem.kind() != SECOND_FACTOR_REQUIRED {
             log_refusal(request_id);
         }
     })?;
-    let pair = base.auth.sessions.open(&mut tx, Realm::User, &profile_id, None, client).await?;
+    let pair = base.auth.sessions.open(&mut tx, &subject, None, client).await?;
     if factor == PassedFactor::RecoveryCode {
-        state.factors.append_used_recovery_code(&mut tx, &profile_id, request_id).await?;
+        state.factors.append_used_recovery_code(&mut tx, &subject, request_id).await?;
     }
     tx.commit().await?;
     metrics::counter!("gx_logins_total", "outcome" => "success").increment(1);
-    tracing::info!(person = profile_id, request_id, "person {profile_id} signed in");
+    tracing::info!(person = profile_id.as_str(), request_id, "person {profile_id} signed in");
     Ok((pair, account.user))
 }
 
@@ -70,8 +71,10 @@ fn log_refusal(request_id: &str) {
 
 /// Returns whether neither a lock nor the status of the account forbids to sign in.
 fn may_sign_in(account: &store::Account) -> bool {
-    let denial = account.denial_finality.as_deref().and_then(DenialFinality::from_name);
-    let status = AccountStatus::from_name(&account.user.status);
+    // An unknown status is refused like a wrong password: an error would tell that the account
+    // exists.
+    let denial = account.denial_finality.as_ref().and_then(Named::known);
+    let status = account.user.status.known();
     !account.is_locked && status.is_some_and(|status| status.may_sign_in(denial))
 }
 
@@ -82,18 +85,15 @@ pub(crate) async fn log_out(
     everywhere: bool,
 ) -> Result<(), Problem> {
     let base = &state.base;
-    let session = (!everywhere).then_some(person.session_id.as_str());
-    let _ticket = base.audit_ticket(Some(&person.profile_id)).await?;
+    let session = (!everywhere).then_some(&person.session_id);
+    let _ticket = base.audit_ticket(Some(person.profile_id.as_str())).await?;
     let mut tx = base.begin().await?;
-    let ended = base
-        .auth
-        .sessions
-        .end(&mut tx, Realm::User, &person.profile_id, session, "signed out")
-        .await?;
+    let subject = Subject::User(person.profile_id.clone());
+    let ended = base.auth.sessions.end(&mut tx, &subject, session, "signed out").await?;
     let action = if everywhere { "user.signed_out_everywhere" } else { "user.signed_out" };
     let entry = audit::Entry {
         after: Some(serde_json::json!({ "ended": ended })),
-        ..person.audit_entry(action, "UserSession", session)
+        ..person.audit_entry(action, "UserSession", session.map(SessionId::as_str))
     };
     audit::append(&mut tx, entry, base.clock.now()).await?;
     Ok(tx.commit().await?)

@@ -1,7 +1,8 @@
 //! SQL of logins. Called by the parent module.
 
 use gx_auth::GivenEmail;
-use gx_db::PgConnection;
+use gx_db::{Named, PgConnection, ProfileId};
+use gx_model::{AccountStatus, DenialFinality};
 
 use crate::profile::UserSummary;
 
@@ -10,7 +11,7 @@ pub(crate) struct Account {
     pub(crate) user: UserSummary,
     pub(crate) password_hash: String,
     pub(crate) is_locked: bool,
-    pub(crate) denial_finality: Option<String>,
+    pub(crate) denial_finality: Option<Named<DenialFinality>>,
 }
 
 /// Returns the account with this mailbox, or `None` if there is none. Two accounts of earlier
@@ -22,9 +23,10 @@ pub(crate) async fn by_email(
 ) -> Result<Option<Account>, sqlx::Error> {
     let row = sqlx::query!(
         r#"SELECT "profileId" AS profile_id, email, "firstName" AS first_name,
-                  nullif("lastName", '') AS last_name, status, "createdAt" AS created_at,
-                  "passwordHash" AS password_hash, "isLocked" AS is_locked,
-                  "denialFinality" AS denial_finality
+                  nullif("lastName", '') AS last_name, status AS "status: Named<AccountStatus>",
+                  "createdAt" AS created_at, "passwordHash" AS password_hash,
+                  "isLocked" AS is_locked,
+                  "denialFinality" AS "denial_finality: Named<DenialFinality>"
            FROM "UserProfile"
            WHERE (coalesce(mailbox, email) = $1 OR email = $2) AND "deletedAt" IS NULL
            ORDER BY (email = $2) DESC LIMIT 1"#,
@@ -35,7 +37,7 @@ pub(crate) async fn by_email(
     .await?;
     Ok(row.map(|row| Account {
         user: UserSummary {
-            profile_id: row.profile_id,
+            profile_id: row.profile_id.into(),
             email: row.email,
             first_name: row.first_name,
             last_name: row.last_name,
@@ -51,14 +53,14 @@ pub(crate) async fn by_email(
 /// Replaces the hash of a password by one with better parameters, unless the password has changed.
 pub(crate) async fn replace_hash(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
     old: &str,
     new: &str,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"UPDATE "UserProfile" SET "passwordHash" = $3
            WHERE "profileId" = $1 AND "passwordHash" = $2"#,
-        profile_id,
+        profile_id.as_str(),
         old,
         new,
     )

@@ -218,7 +218,7 @@ async fn a_refresh_token_is_used_once() {
     assert_eq!((reused.code(), reused.text_at("/code")), (401, "invalid_refresh_token"));
     assert_eq!(refresh(&host, first.text_at("/refreshToken")).await.code(), 401);
     assert_eq!(host.get("/api/v1/users/me", access).await.code(), 401);
-    let action: String = sqlx::query_scalar(r#"SELECT action FROM "AuditLog""#)
+    let action: String = sqlx::query_scalar(r#"SELECT action FROM "AuditEntry""#)
         .fetch_one(host.database.pool())
         .await
         .unwrap();

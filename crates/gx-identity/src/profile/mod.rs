@@ -9,6 +9,7 @@ mod store;
 mod tests;
 
 use gx_auth::{Person, audit};
+use gx_db::{Named, ProfileId};
 use gx_model::AccountStatus;
 use gx_serve::{Problem, ProblemKind};
 use serde::Serialize;
@@ -29,13 +30,15 @@ pub(crate) const PROFILE_CLOSED: ProblemKind =
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserSummary {
-    pub(crate) profile_id: String,
+    #[schema(value_type = String)]
+    pub(crate) profile_id: ProfileId,
     pub(crate) email: String,
     pub(crate) first_name: String,
     /// `null` for people who have one name.
     #[schema(required)]
     pub(crate) last_name: Option<String>,
-    pub(crate) status: String,
+    #[schema(value_type = String)]
+    pub(crate) status: Named<AccountStatus>,
     #[serde(with = "gx_serve::moment")]
     pub(crate) created_at: OffsetDateTime,
 }
@@ -54,11 +57,11 @@ pub(crate) async fn change(
     changes: &changes::ProfileChanges,
 ) -> Result<Profile, Problem> {
     let now = state.base.clock.now();
-    let _ticket = state.base.audit_ticket(Some(&person.profile_id)).await?;
+    let _ticket = state.base.audit_ticket(Some(person.profile_id.as_str())).await?;
     let mut tx = state.base.begin().await?;
     let status = store::lock_status(&mut tx, &person.profile_id).await?;
     let open = [AccountStatus::Registered, AccountStatus::Denied];
-    if !AccountStatus::from_name(&status).is_some_and(|status| open.contains(&status)) {
+    if !open.contains(&status) {
         return Err(Problem::new(
             &PROFILE_CLOSED,
             "It was submitted for review. Ask support to correct it.",
@@ -66,10 +69,11 @@ pub(crate) async fn change(
     }
     store::change(&mut tx, &person.profile_id, changes, now).await.map_err(taken_problem)?;
     let profile = store::get(&mut tx, &person.profile_id).await?;
+    let id = person.profile_id.as_str();
     let entry = audit::Entry {
         // Only names of fields: the audit log stays when a profile is erased.
         after: Some(json!({ "fields": changes.fields() })),
-        ..person.audit_entry("user.profile_changed", "UserProfile", Some(&person.profile_id))
+        ..person.audit_entry("user.profile_changed", "UserProfile", Some(id))
     };
     audit::append(&mut tx, entry, now).await?;
     tx.commit().await?;

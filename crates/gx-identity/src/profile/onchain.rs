@@ -1,7 +1,8 @@
 //! The steps of a person's registration on the ledger. Shown by `GET /api/v1/users/me/onchain`.
 
 use gx_auth::Person;
-use gx_model::CommandStatus;
+use gx_db::Named;
+use gx_model::{CommandStatus, OnchainStatus};
 use gx_serve::Problem;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -14,7 +15,8 @@ use crate::ServiceState;
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Onchain {
-    onchain_status: String,
+    #[schema(value_type = String)]
+    onchain_status: Named<OnchainStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     fabric_user_id: Option<String>,
@@ -53,7 +55,7 @@ pub(crate) async fn onchain(state: &ServiceState, person: &Person) -> Result<Onc
 
 /// Returns the step that a command stands for.
 fn step(command: &CommandRow) -> Step {
-    let state = match CommandStatus::from_name(&command.status) {
+    let state = match command.status.known() {
         Some(CommandStatus::Submitted) => "sent",
         Some(CommandStatus::Committed | CommandStatus::CommittedUnverified) => "done",
         Some(CommandStatus::Refused | CommandStatus::Discarded) => "refused",

@@ -1,6 +1,7 @@
 //! SQL of a person's own profile. Called by the parent module and `onchain`.
 
-use gx_db::PgConnection;
+use gx_db::{Named, Parsed, PgConnection, ProfileId};
+use gx_model::{AccountStatus, CommandStatus, OnchainStatus};
 use serde::Serialize;
 use serde_json::Value;
 use time::{Date, OffsetDateTime};
@@ -14,13 +15,15 @@ time::serde::format_description!(day, Date, "[year]-[month]-[day]");
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Profile {
-    pub(crate) profile_id: String,
+    #[schema(value_type = String)]
+    pub(crate) profile_id: ProfileId,
     pub(crate) email: String,
     pub(crate) first_name: String,
     /// `null` for people who have one name.
     #[schema(required)]
     pub(crate) last_name: Option<String>,
-    pub(crate) status: String,
+    #[schema(value_type = String)]
+    pub(crate) status: Named<AccountStatus>,
     #[serde(with = "gx_serve::moment")]
     pub(crate) created_at: OffsetDateTime,
     #[schema(required)]
@@ -34,7 +37,8 @@ pub(crate) struct Profile {
     /// `null` until the ledger has confirmed the id.
     #[schema(required)]
     pub(crate) fabric_user_id: Option<String>,
-    pub(crate) onchain_status: String,
+    #[schema(value_type = String)]
+    pub(crate) onchain_status: Named<OnchainStatus>,
     #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
     pub(crate) onchain_registered_at: Option<OffsetDateTime>,
@@ -46,24 +50,28 @@ pub(crate) struct Profile {
 /// A command that creates or grants a person, as a step shows it.
 pub(crate) struct CommandRow {
     pub(crate) kind: String,
-    pub(crate) status: String,
+    pub(crate) status: Named<CommandStatus>,
     pub(crate) outcome: Option<Value>,
     pub(crate) updated_at: OffsetDateTime,
 }
 
 /// Returns the profile.
-pub(crate) async fn get(conn: &mut PgConnection, profile_id: &str) -> Result<Profile, sqlx::Error> {
+pub(crate) async fn get(
+    conn: &mut PgConnection,
+    profile_id: &ProfileId,
+) -> Result<Profile, sqlx::Error> {
     sqlx::query_as!(
         Profile,
         r#"SELECT "profileId" AS profile_id, email, "firstName" AS first_name,
-                  nullif("lastName", '') AS last_name, status, "createdAt" AS created_at,
+                  nullif("lastName", '') AS last_name, status AS "status: Named<AccountStatus>",
+                  "createdAt" AS created_at,
                   "phoneNum" AS phone_num, "nationalityCountryCode" AS nationality_country_code,
                   "dateOfBirth" AS date_of_birth, gender, "fabricUserId" AS fabric_user_id,
-                  "onchainStatus" AS onchain_status,
+                  "onchainStatus" AS "onchain_status: Named<OnchainStatus>",
                   "onchainRegisteredAt" AS onchain_registered_at, "isLocked" AS is_locked,
                   "updatedAt" AS updated_at
            FROM "UserProfile" WHERE "profileId" = $1"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_one(conn)
     .await
@@ -72,21 +80,21 @@ pub(crate) async fn get(conn: &mut PgConnection, profile_id: &str) -> Result<Pro
 /// Returns the account's status and locks its row until the transaction ends.
 pub(crate) async fn lock_status(
     conn: &mut PgConnection,
-    profile_id: &str,
-) -> Result<String, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT status FROM "UserProfile" WHERE "profileId" = $1 FOR UPDATE"#,
-        profile_id,
-    )
-    .fetch_one(conn)
-    .await
+    profile_id: &ProfileId,
+) -> Result<AccountStatus, sqlx::Error> {
+    let status = sqlx::query_scalar!(
+        r#"SELECT status AS "status: Parsed<AccountStatus>" FROM "UserProfile"
+           WHERE "profileId" = $1 FOR UPDATE"#,
+        profile_id.as_str(),
+    );
+    status.fetch_one(conn).await.map(|Parsed(status)| status)
 }
 
 /// Changes the fields that are given. A violated unique constraint means that the phone number is
 /// taken.
 pub(crate) async fn change(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
     changes: &ProfileChanges,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
@@ -100,7 +108,7 @@ pub(crate) async fn change(
                "identityNum" = CASE WHEN $9 THEN NULL ELSE coalesce($10, "identityNum") END,
                "updatedAt" = $11
            WHERE "profileId" = $1"#,
-        profile_id,
+        profile_id.as_str(),
         changes.first_name.as_ref().map(|name| &name.0),
         changes.last_name.clears(),
         changes.last_name.value().map(|name| &name.0),
@@ -120,16 +128,17 @@ pub(crate) async fn change(
 /// Returns the person's newest CREATE_USER and DISTRIBUTE_GENESIS, in this order.
 pub(crate) async fn commands(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Vec<CommandRow>, sqlx::Error> {
     sqlx::query_as!(
         CommandRow,
-        r#"SELECT DISTINCT ON (kind) kind AS "kind!", status AS "status!", outcome,
+        r#"SELECT DISTINCT ON (kind) kind AS "kind!",
+                  status AS "status!: Named<CommandStatus>", outcome,
                   "updatedAt" AS "updated_at!"
            FROM "OutboxHistory"
            WHERE "profileId" = $1 AND kind IN ('CREATE_USER', 'DISTRIBUTE_GENESIS')
            ORDER BY kind, number DESC"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_all(conn)
     .await

@@ -5,7 +5,8 @@ pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 
-use gx_auth::{Realm, TokenPair, audit};
+use gx_auth::{Subject, TokenPair, audit};
+use gx_db::ProfileId;
 use gx_serve::{Client, Problem};
 use serde_json::json;
 
@@ -25,7 +26,7 @@ pub(crate) async fn register(
     let base = &state.base;
     let password_hash = base.auth.hasher.hash(wanted.password.secret()).await?;
     let now = base.clock.now();
-    let profile_id = base.entropy.id(now).to_string();
+    let profile_id = ProfileId::from(base.entropy.id(now).to_string());
     let _ticket = base.audit_ticket(None).await?;
     let mut tx = base.begin().await?;
     let new = store::NewProfile {
@@ -41,7 +42,8 @@ pub(crate) async fn register(
         now,
     };
     let user = store::insert(&mut tx, &new).await.map_err(taken_problem)?;
-    let pair = base.auth.sessions.open(&mut tx, Realm::User, &profile_id, None, client).await?;
+    let subject = Subject::User(profile_id.clone());
+    let pair = base.auth.sessions.open(&mut tx, &subject, None, client).await?;
     let (actor, id) = (audit::Actor::User(&profile_id), Some(profile_id.as_str()));
     let entry = audit::Entry {
         after: Some(json!({ "status": user.status })),
@@ -50,6 +52,6 @@ pub(crate) async fn register(
     audit::append(&mut tx, entry, now).await?;
     tx.commit().await?;
     metrics::counter!("gx_registrations_total").increment(1);
-    tracing::info!(person = profile_id, request_id, "person {profile_id} registered");
+    tracing::info!(person = profile_id.as_str(), request_id, "person {profile_id} registered");
     Ok((pair, user))
 }

@@ -1,13 +1,14 @@
 //! SQL of registrations. Called by the parent module.
 
-use gx_db::PgConnection;
+use gx_db::{Named, PgConnection, ProfileId};
+use gx_model::AccountStatus;
 use time::{Date, OffsetDateTime};
 
 use crate::profile::UserSummary;
 
 /// A person to add.
 pub(crate) struct NewProfile<'a> {
-    pub(crate) profile_id: &'a str,
+    pub(crate) profile_id: &'a ProfileId,
     pub(crate) first_name: &'a str,
     /// `None` for people who have one name.
     pub(crate) last_name: Option<&'a str>,
@@ -33,8 +34,9 @@ pub(crate) async fn insert(
                "updatedAt")
            VALUES ($1, $2, coalesce($3, ''), $4, $5, $6, $7, $8, $9, $10, $10)
            RETURNING "profileId" AS profile_id, email, "firstName" AS first_name,
-                     nullif("lastName", '') AS last_name, status, "createdAt" AS created_at"#,
-        new.profile_id,
+                     nullif("lastName", '') AS last_name,
+                     status AS "status: Named<AccountStatus>", "createdAt" AS created_at"#,
+        new.profile_id.as_str(),
         new.first_name,
         new.last_name,
         new.email,

@@ -53,7 +53,15 @@ fn names_are_the_same_in_sql_and_json() {
         })*};
     }
     check!(AccountStatus, OnchainStatus, CommandStatus, AttemptState, DenialFinality, Gender);
-    check!(CommandKind, SignerRole, TxType, RejectionCode, GrantRefusal);
+    check!(
+        SubmissionStatus,
+        TaskState,
+        CommandKind,
+        SignerRole,
+        TxType,
+        RejectionCode,
+        GrantRefusal
+    );
     assert!("active".parse::<AccountStatus>().is_err());
     assert_eq!(AttemptState::Abandoned.name(), "ABANDONED");
     assert_eq!(OnchainStatus::NotRegistered.name(), "NOT_REGISTERED");

@@ -1,7 +1,7 @@
 //! The grant of a person who was created on the ledger before this database had the account.
 //! Enqueued at adoption: by gx-admin, and by the projector.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 use gx_model::{Command, CommandId, CommandKind, FabricUserId};
 use time::OffsetDateTime;
 
@@ -21,7 +21,7 @@ pub fn adopted_grant_id(user_id: &FabricUserId) -> CommandId {
 pub async fn enqueue_adopted_grant(
     conn: &mut PgConnection,
     user_id: &FabricUserId,
-    profile_id: &str,
+    profile_id: &ProfileId,
     requested_by: &str,
     request_id: Option<&str>,
     now: OffsetDateTime,

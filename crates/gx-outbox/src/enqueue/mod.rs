@@ -4,7 +4,7 @@
 
 mod grant;
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 use gx_model::{Command, CommandId, SignerRole};
 use time::OffsetDateTime;
 
@@ -22,7 +22,7 @@ pub struct NewCommand<'a> {
     /// The command with its complete payload.
     pub command: &'a Command,
     /// The person that the command concerns, and who may read its status.
-    pub profile_id: Option<&'a str>,
+    pub profile_id: Option<&'a ProfileId>,
     /// Who requests it: a profile's or an administrator's id, or a worker's name.
     pub requested_by: &'a str,
     /// The HTTP request that caused it.
@@ -62,7 +62,7 @@ pub async fn enqueue(
 ) -> Result<Enqueued, EnqueueError> {
     let aggregate_key = new.command.aggregate_key();
     let row = commands::NewRow {
-        command_id: new.command_id.to_string(),
+        command_id: new.command_id.into(),
         kind: new.command.kind().name(),
         payload: new.command.payload(),
         signer_role: signer_role(new.command),

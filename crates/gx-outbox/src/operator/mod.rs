@@ -3,8 +3,8 @@
 mod bulk;
 mod store;
 
-use gx_db::PgConnection;
-use gx_model::{CommandId, CommandKind, CommandStatus};
+use gx_db::{Named, PgConnection, ProfileId, StoredCommandId, TxId};
+use gx_model::{AttemptState, CommandId, CommandKind, CommandStatus};
 use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -37,15 +37,15 @@ pub struct CommandRow {
     /// Its place in the order of the outbox.
     pub number: i64,
     /// Its id.
-    pub command_id: String,
+    pub command_id: StoredCommandId,
     /// Name of its kind.
     pub kind: String,
     /// The status of the command.
-    pub status: String,
+    pub status: Named<CommandStatus>,
     /// The aggregate key: commands with the same key are sent in the order of their numbers.
     pub aggregate_key: String,
     /// The person that it concerns.
-    pub profile_id: Option<String>,
+    pub profile_id: Option<ProfileId>,
     /// Who requested it.
     pub requested_by: String,
     /// Number of tries.
@@ -56,7 +56,7 @@ pub struct CommandRow {
     #[serde(with = "time::serde::rfc3339")]
     pub next_attempt_at: OffsetDateTime,
     /// Id of the transaction that carries it or carried it last.
-    pub tx_id: Option<String>,
+    pub tx_id: Option<TxId>,
     /// Number of the block that settled it.
     pub block_number: Option<i64>,
     /// How it ended, as the ledger recorded it.
@@ -80,11 +80,11 @@ pub struct CommandRow {
 #[serde(rename_all = "camelCase")]
 pub struct AttemptRow {
     /// Its transaction id.
-    pub tx_id: String,
+    pub tx_id: TxId,
     /// EXECUTE or CANCEL.
     pub purpose: String,
     /// The state of the attempt.
-    pub state: String,
+    pub state: Named<AttemptState>,
     /// Number of times it was sent.
     pub sends: i32,
     /// When it is sent again, if it is OPEN.
@@ -114,7 +114,7 @@ pub struct CommandFilter<'a> {
     /// Commands of this kind.
     pub kind: Option<CommandKind>,
     /// Commands that concern this person.
-    pub profile_id: Option<&'a str>,
+    pub profile_id: Option<&'a ProfileId>,
     /// Commands of this aggregate: a Fabric User ID, `treasury_CC` or `SYSTEM`.
     pub aggregate_key: Option<&'a str>,
     /// Commands with a smaller number than this, which is the last number of the previous page.
@@ -142,7 +142,7 @@ pub enum OperateError {
         /// The command id.
         id: CommandId,
         /// The status of the command.
-        status: String,
+        status: Named<CommandStatus>,
         /// What to do instead.
         hint: &'static str,
     },
@@ -159,7 +159,7 @@ pub async fn command(
     conn: &mut PgConnection,
     id: CommandId,
 ) -> Result<Option<CommandRow>, sqlx::Error> {
-    store::get(conn, &id.to_string()).await
+    store::get(conn, id).await
 }
 
 /// Returns the attempts that carried a command, newest first, at most 100.
@@ -170,7 +170,7 @@ pub async fn attempts(
     conn: &mut PgConnection,
     id: CommandId,
 ) -> Result<Vec<AttemptRow>, sqlx::Error> {
-    store::attempts(conn, &id.to_string(), MAX_ATTEMPTS).await
+    store::attempts(conn, id, MAX_ATTEMPTS).await
 }
 
 /// Returns the commands that a filter selects, newest first, at most 1 000.
@@ -198,25 +198,24 @@ pub async fn retry(
     id: CommandId,
     now: OffsetDateTime,
 ) -> Result<CommandId, OperateError> {
-    let text = id.to_string();
-    if store::retry(conn, &text, now).await? {
+    if store::retry(conn, id, now).await? {
         return Ok(id);
     }
-    let new_id = CommandId::derive(&["retry", &text]);
+    let new_id = CommandId::derive(&["retry", &id.to_string()]);
     let why = serde_json::json!({ "to": "DISCARDED", "reason": format!("wanted again as {new_id}"),
                                   "by": "retry" });
     let kinds = REISSUED.map(|kind| kind.name().to_owned());
-    let reissued = store::reissue(conn, &text, &new_id.to_string(), &why, &kinds, now).await?;
+    let reissued = store::reissue(conn, id, new_id, &why, &kinds, now).await?;
     if let Some(aggregate_key) = reissued {
         release_held(conn, &[(aggregate_key, 0)], now).await?;
         return Ok(new_id);
     }
     let row = command(conn, id).await?.ok_or(OperateError::Unknown(id))?;
-    let hint = match (row.status.as_str(), row.kind.as_str()) {
-        ("DEAD", "CREATE_USER") => {
+    let hint = match (row.status.known(), row.kind.as_str()) {
+        (Some(CommandStatus::Dead), "CREATE_USER") => {
             "the ledger has cancelled its id and the account is back in review, so approve it again"
         }
-        ("DEAD", _) => "the ledger has cancelled its id, so request it again",
+        (Some(CommandStatus::Dead), _) => "the ledger has cancelled its id, so request it again",
         _ => "only a dead command can be retried",
     };
     Err(OperateError::NotNow { id, status: row.status, hint })
@@ -236,19 +235,18 @@ pub async fn discard(
     by: &str,
     now: OffsetDateTime,
 ) -> Result<Discarded, OperateError> {
-    let text = id.to_string();
     let why = serde_json::json!({ "to": "DISCARDED", "reason": storable(reason), "by": by });
-    if let Some(aggregate_key) = store::discard_cancelled(conn, &text, &why, now).await? {
+    if let Some(aggregate_key) = store::discard_cancelled(conn, id, &why, now).await? {
         release_held(conn, &[(aggregate_key, 0)], now).await?;
         return Ok(Discarded::Now);
     }
-    if store::cancel(conn, &text, &why, now).await? {
+    if store::cancel(conn, id, &why, now).await? {
         return Ok(Discarded::OnceCancelled);
     }
     let row = command(conn, id).await?.ok_or(OperateError::Unknown(id))?;
-    let hint = match row.status.as_str() {
-        "SUBMITTED" => "its envelope has been sent, so wait for its block",
-        "DEAD" => "the ledger has already cancelled its id",
+    let hint = match row.status.known() {
+        Some(CommandStatus::Submitted) => "its envelope has been sent, so wait for its block",
+        Some(CommandStatus::Dead) => "the ledger has already cancelled its id",
         _ => "a settled command never changes",
     };
     Err(OperateError::NotNow { id, status: row.status, hint })

@@ -1,7 +1,8 @@
 //! SQL of what operators can see and do, for the parent module. Commands and attempts are read from
 //! the live tables and the archive; only live rows are changed.
 
-use gx_db::PgConnection;
+use gx_db::{Named, PgConnection, ProfileId, TxId};
+use gx_model::{AttemptState, CommandId, CommandStatus};
 use serde_json::Value;
 use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
@@ -11,20 +12,20 @@ use super::{AttemptRow, CommandFilter, CommandRow};
 /// Returns the command with this id.
 pub(crate) async fn get(
     conn: &mut PgConnection,
-    command_id: &str,
+    command_id: CommandId,
 ) -> Result<Option<CommandRow>, sqlx::Error> {
     query_as!(
         CommandRow,
         r#"SELECT number AS "number!", "commandId" AS "command_id!", kind AS "kind!",
-                  status AS "status!", "aggregateKey" AS "aggregate_key!",
-                  "profileId" AS profile_id, "requestedBy" AS "requested_by!",
+                  status AS "status!: Named<CommandStatus>", "aggregateKey" AS "aggregate_key!",
+                  "profileId" AS "profile_id: ProfileId", "requestedBy" AS "requested_by!",
                   attempts AS "attempts!", failures AS "failures!",
-                  "nextAttemptAt" AS "next_attempt_at!", "txId" AS tx_id,
+                  "nextAttemptAt" AS "next_attempt_at!", "txId" AS "tx_id: TxId",
                   "blockNumber" AS block_number, outcome, prerequisite,
                   "lastError" AS last_error, "giveUp" AS give_up, "createdAt" AS "created_at!",
                   "settledAt" AS settled_at
            FROM "OutboxHistory" WHERE "commandId" = $1"#,
-        command_id,
+        command_id.to_string(),
     )
     .fetch_optional(conn)
     .await
@@ -39,10 +40,10 @@ pub(crate) async fn list(
     query_as!(
         CommandRow,
         r#"SELECT number AS "number!", "commandId" AS "command_id!", kind AS "kind!",
-                  status AS "status!", "aggregateKey" AS "aggregate_key!",
-                  "profileId" AS profile_id, "requestedBy" AS "requested_by!",
+                  status AS "status!: Named<CommandStatus>", "aggregateKey" AS "aggregate_key!",
+                  "profileId" AS "profile_id: ProfileId", "requestedBy" AS "requested_by!",
                   attempts AS "attempts!", failures AS "failures!",
-                  "nextAttemptAt" AS "next_attempt_at!", "txId" AS tx_id,
+                  "nextAttemptAt" AS "next_attempt_at!", "txId" AS "tx_id: TxId",
                   "blockNumber" AS block_number, outcome, prerequisite,
                   "lastError" AS last_error, "giveUp" AS give_up, "createdAt" AS "created_at!",
                   "settledAt" AS settled_at
@@ -55,7 +56,7 @@ pub(crate) async fn list(
            ORDER BY number DESC LIMIT $6"#,
         filter.status.map(|status| status.name()),
         filter.kind.map(|kind| kind.name()),
-        filter.profile_id,
+        filter.profile_id.map(ProfileId::as_str),
         filter.aggregate_key,
         filter.below,
         limit,
@@ -68,13 +69,14 @@ pub(crate) async fn list(
 /// its last change, which limits the search.
 pub(crate) async fn attempts(
     conn: &mut PgConnection,
-    command_id: &str,
+    command_id: CommandId,
     limit: i64,
 ) -> Result<Vec<AttemptRow>, sqlx::Error> {
     query_as!(
         AttemptRow,
-        r#"SELECT a."txId" AS "tx_id!", a.purpose AS "purpose!", a.state AS "state!",
-                  a.sends AS "sends!", a."nextSendAt" AS "next_send_at!",
+        r#"SELECT a."txId" AS "tx_id!", a.purpose AS "purpose!",
+                  a.state AS "state!: Named<AttemptState>", a.sends AS "sends!",
+                  a."nextSendAt" AS "next_send_at!",
                   a."errorClass" AS error_class, a."errorDetail" AS error_detail,
                   a."validationCode" AS validation_code, a."blockNumber" AS block_number,
                   a."createdAt" AS "created_at!", a."settledAt" AS settled_at
@@ -83,7 +85,7 @@ pub(crate) async fn attempts(
                                  AND a."commandIds" @> ARRAY[c."commandId"]
            WHERE c."commandId" = $1
            ORDER BY a."createdAt" DESC, a."txId" LIMIT $2"#,
-        command_id,
+        command_id.to_string(),
         limit,
     )
     .fetch_all(conn)
@@ -94,7 +96,7 @@ pub(crate) async fn attempts(
 /// whether it did.
 pub(crate) async fn retry(
     conn: &mut PgConnection,
-    command_id: &str,
+    command_id: CommandId,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
     let done = query!(
@@ -102,7 +104,7 @@ pub(crate) async fn retry(
            SET status = 'PENDING', attempts = 0, failures = '{}', suspicion = NULL,
                together = NULL, "nextAttemptAt" = 'epoch', "giveUp" = NULL, "updatedAt" = $2
            WHERE "commandId" = $1 AND status = 'DEAD' AND outcome IS NULL"#,
-        command_id,
+        command_id.to_string(),
         now,
     )
     .execute(conn)
@@ -114,8 +116,8 @@ pub(crate) async fn retry(
 /// Returns its aggregate key, or `None` if there is no such command.
 pub(crate) async fn reissue(
     conn: &mut PgConnection,
-    command_id: &str,
-    new_id: &str,
+    command_id: CommandId,
+    new_id: CommandId,
     why: &Value,
     kinds: &[String],
     now: OffsetDateTime,
@@ -136,8 +138,8 @@ pub(crate) async fn reissue(
                   "requestedBy", "requestId", 'epoch', $5, $5
            FROM old
            RETURNING "aggregateKey""#,
-        command_id,
-        new_id,
+        command_id.to_string(),
+        new_id.to_string(),
         why,
         kinds,
         now,
@@ -150,7 +152,7 @@ pub(crate) async fn reissue(
 /// there is no such command.
 pub(crate) async fn discard_cancelled(
     conn: &mut PgConnection,
-    command_id: &str,
+    command_id: CommandId,
     why: &Value,
     now: OffsetDateTime,
 ) -> Result<Option<String>, sqlx::Error> {
@@ -160,7 +162,7 @@ pub(crate) async fn discard_cancelled(
                "updatedAt" = $3
            WHERE "commandId" = $1 AND status = 'DEAD' AND outcome IS NOT NULL
            RETURNING "aggregateKey""#,
-        command_id,
+        command_id.to_string(),
         why,
         now,
     )
@@ -171,7 +173,7 @@ pub(crate) async fn discard_cancelled(
 /// Marks a command to be cancelled on the ledger and then discarded. Returns whether it did.
 pub(crate) async fn cancel(
     conn: &mut PgConnection,
-    command_id: &str,
+    command_id: CommandId,
     why: &Value,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
@@ -180,7 +182,7 @@ pub(crate) async fn cancel(
            SET status = 'PENDING', "giveUp" = $2, prerequisite = NULL,
                "nextAttemptAt" = 'epoch', "updatedAt" = $3
            WHERE "commandId" = $1 AND status IN ('PENDING', 'HELD', 'BLOCKED', 'DEAD')"#,
-        command_id,
+        command_id.to_string(),
         why,
         now,
     )

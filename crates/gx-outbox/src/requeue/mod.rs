@@ -5,7 +5,8 @@
 mod bisect;
 mod suspicion;
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, StoredCommandId};
+use gx_model::CommandStatus;
 use rand::Rng;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -29,7 +30,7 @@ pub(crate) struct FailedTry<'a> {
     /// The error's text. It may have any length and contain any characters.
     pub message: &'a str,
     /// The status of the commands: PENDING if no envelope was stored, SUBMITTED otherwise.
-    pub from_status: &'static str,
+    pub from_status: CommandStatus,
     /// Which command is to blame.
     pub blame: Blame,
 }
@@ -74,12 +75,12 @@ pub enum ChargeResult {
 /// `sqlx::Error` if a statement fails.
 pub(crate) async fn requeue_failed(
     conn: &mut PgConnection,
-    ids: &[String],
+    ids: &[StoredCommandId],
     failed: FailedTry<'_>,
     policy: &RetryPolicy,
     rng: &mut impl Rng,
     now: OffsetDateTime,
-) -> Result<Vec<String>, sqlx::Error> {
+) -> Result<Vec<StoredCommandId>, sqlx::Error> {
     let message = storable(failed.message);
     let rows = commands::failing(conn, ids, failed.from_status).await?;
     let tags = match failed.blame {
@@ -117,7 +118,7 @@ pub(crate) async fn requeue_failed(
         changes.push(command.into_change());
     }
     let from = failed.from_status;
-    let tries = i32::from(from == "PENDING" && failed.blame != Blame::Nobody);
+    let tries = i32::from(from == CommandStatus::Pending && failed.blame != Blame::Nobody);
     commands::requeue_failed(conn, &changes, from, Some(&message), tries, now).await?;
     report(&given_up, failed.class, &message);
     Ok(given_up)
@@ -130,23 +131,24 @@ pub(crate) async fn requeue_failed(
 /// `sqlx::Error` if a statement fails; nothing is charged then.
 pub async fn charge(
     conn: &mut PgConnection,
-    command_id: &str,
+    command_id: &StoredCommandId,
     proven_at: Option<i64>,
     policy: &RetryPolicy,
     now: OffsetDateTime,
 ) -> Result<ChargeResult, sqlx::Error> {
     let mut tx = sqlx::Connection::begin(conn).await?;
-    let ids = [command_id.to_owned()];
-    let Some(row) = commands::failing(&mut tx, &ids, "PENDING").await?.pop() else {
+    let ids = [command_id.clone()];
+    let Some(row) = commands::failing(&mut tx, &ids, CommandStatus::Pending).await?.pop() else {
         return Ok(ChargeResult::NotPending);
     };
-    let mut command = FailedCommand::new(row, "PENDING");
+    let mut command = FailedCommand::new(row, CommandStatus::Pending);
     let Some(LoneFailure { class, message, .. }) = command.suspicion.alone.take() else {
         return Ok(ChargeResult::NotPending);
     };
     command.suspicion.times = 0;
     let charged = command.charge(class, &message, proven_at, policy, now);
-    commands::requeue_failed(&mut tx, &[command.into_change()], "PENDING", None, 0, now).await?;
+    let (changes, from) = ([command.into_change()], CommandStatus::Pending);
+    commands::requeue_failed(&mut tx, &changes, from, None, 0, now).await?;
     tx.commit().await?;
     if charged == ChargeResult::GivenUp {
         report(&ids, class, &message);
@@ -162,23 +164,27 @@ pub async fn charge(
 /// `sqlx::Error` if a statement fails; nothing is changed then.
 pub async fn undo_give_up(
     conn: &mut PgConnection,
-    command_id: &str,
+    command_id: &StoredCommandId,
     policy: &RetryPolicy,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
     let mut tx = sqlx::Connection::begin(conn).await?;
-    let ids = [command_id.to_owned()];
-    let Some(row) = commands::failing(&mut tx, &ids, "PENDING").await?.pop() else {
+    let ids = [command_id.clone()];
+    let Some(row) = commands::failing(&mut tx, &ids, CommandStatus::Pending).await?.pop() else {
         return Ok(false);
     };
-    let mut command = FailedCommand::new(row, "PENDING");
+    let mut command = FailedCommand::new(row, CommandStatus::Pending);
     if !is_the_submitters(command.change.give_up.as_ref()) {
         return Ok(false);
     }
     command.undo_give_up(policy);
-    commands::requeue_failed(&mut tx, &[command.into_change()], "PENDING", None, 0, now).await?;
+    let (changes, from) = ([command.into_change()], CommandStatus::Pending);
+    commands::requeue_failed(&mut tx, &changes, from, None, 0, now).await?;
     tx.commit().await?;
-    tracing::info!(command_id, "command {command_id} was given up and is tried again");
+    tracing::info!(
+        command_id = command_id.as_str(),
+        "command {command_id} was given up and is tried again"
+    );
     Ok(true)
 }
 
@@ -187,7 +193,7 @@ pub(crate) fn is_the_submitters(give_up: Option<&Value>) -> bool {
     give_up.is_some_and(|give_up| give_up["to"] == "DEAD" && give_up["by"] == SUBMITTER)
 }
 
-fn report(given_up: &[String], class: FailureClass, error: &str) {
+fn report(given_up: &[StoredCommandId], class: FailureClass, error: &str) {
     if !given_up.is_empty() {
         tracing::error!(commands = given_up.len(), command_ids = ?given_up, class = class.name(),
             error, "{} commands are given up; retry or discard them", given_up.len());
@@ -203,19 +209,19 @@ struct FailedCommand {
 }
 
 impl FailedCommand {
-    fn new(row: commands::FailingRow, from_status: &'static str) -> Self {
+    fn new(row: commands::FailingRow, from_status: CommandStatus) -> Self {
         let (failures, mut suspicion) =
             (Failures::new(row.failures), Suspicion::read(row.suspicion));
-        if from_status == "SUBMITTED" {
+        if from_status == CommandStatus::Submitted {
             // Failures from before this envelope no longer matter.
             suspicion.alone = None;
         }
         let change = commands::Change {
             command_id: row.command_id,
-            status: "PENDING",
+            status: CommandStatus::Pending,
             failures: Value::Null,
             suspicion: None,
-            together: if from_status == "PENDING" { row.together } else { None },
+            together: if from_status == CommandStatus::Pending { row.together } else { None },
             give_up: row.give_up,
             next_attempt_at: row.next_attempt_at,
         };
@@ -224,8 +230,8 @@ impl FailedCommand {
 
     /// Returns whether the failed envelope was to cancel the command because the submitter gave it
     /// up.
-    fn is_cancelled_in_vain(&self, from_status: &str) -> bool {
-        from_status == "SUBMITTED" && is_the_submitters(self.change.give_up.as_ref())
+    fn is_cancelled_in_vain(&self, from_status: CommandStatus) -> bool {
+        from_status == CommandStatus::Submitted && is_the_submitters(self.change.give_up.as_ref())
     }
 
     fn undo_give_up(&mut self, policy: &RetryPolicy) {
@@ -239,7 +245,7 @@ impl FailedCommand {
     fn suspect(&mut self, alone: Option<LoneFailure>) {
         self.suspicion.alone = alone;
         self.suspicion.times = self.suspicion.times.saturating_add(1);
-        self.change.together = Some(self.change.command_id.clone());
+        self.change.together = Some(self.change.command_id.to_string());
     }
 
     fn delay(
@@ -272,7 +278,7 @@ impl FailedCommand {
                 "to": "DEAD", "reason": message, "by": SUBMITTER, "block": proven_at,
             }));
         } else {
-            self.change.status = "DEAD";
+            self.change.status = CommandStatus::Dead;
         }
         self.change.next_attempt_at = now;
         ChargeResult::GivenUp

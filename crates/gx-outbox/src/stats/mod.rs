@@ -32,7 +32,7 @@ pub async fn count_by_status(
 
 fn by_status(counted: &[store::CountRow]) -> Vec<(CommandStatus, i64)> {
     let of = |status: CommandStatus| {
-        counted.iter().find(|row| row.status == status.name()).map_or(0, |row| row.count)
+        counted.iter().find(|row| row.status == status).map_or(0, |row| row.count)
     };
     use CommandStatus::{Blocked, CommittedUnverified, Dead, Held, Pending, Submitted};
     [Pending, Held, Submitted, Blocked, Dead, CommittedUnverified]
@@ -47,8 +47,8 @@ fn by_status(counted: &[store::CountRow]) -> Vec<(CommandStatus, i64)> {
 pub async fn outbox_stats(conn: &mut PgConnection) -> Result<OutboxStats, sqlx::Error> {
     let counted = store::count_unsettled(conn).await?;
     let (open_attempts, oldest_open_attempt) = store::count_open(conn).await?;
-    let waits =
-        |row: &&store::CountRow| !["DEAD", "COMMITTED_UNVERIFIED"].contains(&row.status.as_str());
+    use CommandStatus::{CommittedUnverified, Dead};
+    let waits = |row: &&store::CountRow| row.status != Dead && row.status != CommittedUnverified;
     Ok(OutboxStats {
         commands: by_status(&counted),
         oldest_waiting: counted.iter().filter(waits).map(|row| row.oldest).min(),

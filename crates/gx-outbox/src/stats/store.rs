@@ -1,12 +1,13 @@
 //! SQL that counts the outbox, for the parent module.
 
-use gx_db::PgConnection;
+use gx_db::{Named, PgConnection};
+use gx_model::CommandStatus;
 use sqlx::{query, query_as};
 use time::OffsetDateTime;
 
 /// Number of commands in a status, and when the oldest of them was enqueued.
 pub(crate) struct CountRow {
-    pub(crate) status: String,
+    pub(crate) status: Named<CommandStatus>,
     pub(crate) count: i64,
     pub(crate) oldest: OffsetDateTime,
 }
@@ -16,7 +17,8 @@ pub(crate) struct CountRow {
 pub(crate) async fn count_unsettled(conn: &mut PgConnection) -> Result<Vec<CountRow>, sqlx::Error> {
     query_as!(
         CountRow,
-        r#"SELECT status AS "status!", count(*) AS "count!", min("createdAt") AS "oldest!"
+        r#"SELECT status AS "status!: Named<CommandStatus>", count(*) AS "count!",
+                  min("createdAt") AS "oldest!"
            FROM "OutboxCommand"
            WHERE "settledAt" IS NULL
            GROUP BY status

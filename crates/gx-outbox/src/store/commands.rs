@@ -7,28 +7,29 @@
 //! commands that ever waited. The index of unsettled commands has the condition `"settledAt" IS
 //! NULL`; only the statements that want this index repeat it.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId, StoredCommandId, TxId};
+use gx_model::CommandStatus;
 use serde_json::Value;
 use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
 
 /// A command that is about to be added.
 pub(crate) struct NewRow<'a> {
-    pub(crate) command_id: String,
+    pub(crate) command_id: StoredCommandId,
     pub(crate) kind: &'static str,
     pub(crate) payload: Value,
     pub(crate) signer_role: &'static str,
     pub(crate) aggregate_key: String,
     pub(crate) lane: i16,
     pub(crate) touches: Vec<String>,
-    pub(crate) profile_id: Option<&'a str>,
+    pub(crate) profile_id: Option<&'a ProfileId>,
     pub(crate) requested_by: &'a str,
     pub(crate) request_id: Option<&'a str>,
 }
 
 /// A command whose try failed.
 pub(crate) struct FailingRow {
-    pub(crate) command_id: String,
+    pub(crate) command_id: StoredCommandId,
     pub(crate) touches: Vec<String>,
     pub(crate) was_sent: bool,
     pub(crate) failures: Value,
@@ -40,8 +41,8 @@ pub(crate) struct FailingRow {
 
 /// The new values of a command after a failed try.
 pub(crate) struct Change {
-    pub(crate) command_id: String,
-    pub(crate) status: &'static str,
+    pub(crate) command_id: StoredCommandId,
+    pub(crate) status: CommandStatus,
     pub(crate) failures: Value,
     pub(crate) suspicion: Option<Value>,
     pub(crate) together: Option<String>,
@@ -51,22 +52,24 @@ pub(crate) struct Change {
 
 /// A command that an envelope carries and that is not settled.
 pub(crate) struct CarriedRow {
-    pub(crate) tx_id: String,
-    pub(crate) command_id: String,
+    pub(crate) tx_id: TxId,
+    pub(crate) command_id: StoredCommandId,
     /// Number of commands in the envelope, with this one.
     pub(crate) beside: i32,
 }
 
 /// Makes the rest of the transaction use index lookups only. The statistics may be from a quiet
 /// hour; then the planner takes a scan of the whole history for cheap, or the right plan for so
-/// expensive that it is compiled first.
+/// expensive that it is compiled first. A plan is made for each statement: one that was made while
+/// the outbox was nearly empty may use any index, and would be kept while the outbox grows.
 pub(crate) async fn follow_indexes(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     query!(
         r#"SELECT set_config('enable_seqscan', 'off', true) AS seq,
                   set_config('enable_bitmapscan', 'off', true) AS bitmap,
                   set_config('enable_hashjoin', 'off', true) AS hash,
                   set_config('enable_mergejoin', 'off', true) AS merge,
-                  set_config('jit', 'off', true) AS jit"#
+                  set_config('jit', 'off', true) AS jit,
+                  set_config('plan_cache_mode', 'force_custom_plan', true) AS plans"#
     )
     .fetch_one(conn)
     .await?;
@@ -87,14 +90,14 @@ pub(crate) async fn insert(
            SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'epoch', $11, $11
            WHERE NOT EXISTS (SELECT FROM "OutboxArchive" WHERE "commandId" = $1)
            ON CONFLICT ("commandId") DO NOTHING"#,
-        row.command_id,
+        row.command_id.as_str(),
         row.kind,
         row.payload,
         row.signer_role,
         row.aggregate_key,
         row.lane,
         &row.touches,
-        row.profile_id,
+        row.profile_id.map(ProfileId::as_str),
         row.requested_by,
         row.request_id,
         now,
@@ -112,7 +115,7 @@ pub(crate) async fn is_same(
     query_scalar!(
         r#"SELECT EXISTS (SELECT FROM "OutboxHistory"
                           WHERE "commandId" = $1 AND kind = $2 AND payload = $3) AS "same!""#,
-        row.command_id,
+        row.command_id.as_str(),
         row.kind,
         row.payload,
     )
@@ -123,7 +126,7 @@ pub(crate) async fn is_same(
 /// Stores why the last try of some pending commands was not made.
 pub(crate) async fn note(
     conn: &mut PgConnection,
-    ids: &[String],
+    ids: &[StoredCommandId],
     why: &str,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
@@ -131,7 +134,7 @@ pub(crate) async fn note(
         r#"UPDATE "OutboxCommand" c SET "lastError" = $2, "updatedAt" = $3
            FROM unnest($1::text[]) AS named (id)
            WHERE c."commandId" = named.id AND c.status = 'PENDING'"#,
-        ids,
+        ids as &[StoredCommandId],
         why,
         now,
     )
@@ -145,9 +148,9 @@ pub(crate) async fn note(
 /// the number is lower than that of `ids`, the caller rolls the whole envelope back.
 pub(crate) async fn submit(
     conn: &mut PgConnection,
-    ids: &[String],
+    ids: &[StoredCommandId],
     after: &[i64],
-    tx_id: &str,
+    tx_id: &TxId,
     now: OffsetDateTime,
 ) -> Result<usize, sqlx::Error> {
     let done = query!(
@@ -157,12 +160,13 @@ pub(crate) async fn submit(
            FROM unnest($1::text[], $2::bigint[]) AS named (id, after)
            WHERE c."commandId" = named.id AND c.status = 'PENDING'
              AND (SELECT true FROM "OutboxCommand" h
-                  WHERE h."aggregateKey" = c."aggregateKey" AND h.number > named.after
-                    AND h.number < c.number AND h."settledAt" IS NULL
+                  WHERE (h."aggregateKey", h.number) > (c."aggregateKey", named.after)
+                    AND (h."aggregateKey", h.number) < (c."aggregateKey", c.number)
+                    AND h."settledAt" IS NULL
                   LIMIT 1) IS NULL"#,
-        ids,
+        ids as &[StoredCommandId],
         after,
-        tx_id,
+        tx_id.as_str(),
         now,
     )
     .execute(conn)
@@ -173,8 +177,8 @@ pub(crate) async fn submit(
 /// Locks the commands whose try failed and returns them, ordered by number.
 pub(crate) async fn failing(
     conn: &mut PgConnection,
-    ids: &[String],
-    from_status: &str,
+    ids: &[StoredCommandId],
+    from_status: CommandStatus,
 ) -> Result<Vec<FailingRow>, sqlx::Error> {
     query_as!(
         FailingRow,
@@ -185,8 +189,8 @@ pub(crate) async fn failing(
            JOIN "OutboxCommand" c ON c."commandId" = named.id AND c.status = $2
            ORDER BY number
            FOR UPDATE OF c"#,
-        ids,
-        from_status,
+        ids as &[StoredCommandId],
+        from_status.name(),
     )
     .fetch_all(conn)
     .await
@@ -197,13 +201,13 @@ pub(crate) async fn failing(
 pub(crate) async fn requeue_failed(
     conn: &mut PgConnection,
     changes: &[Change],
-    from_status: &str,
+    from_status: CommandStatus,
     message: Option<&str>,
     tries: i32,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let ids: Vec<&str> = changes.iter().map(|one| one.command_id.as_str()).collect();
-    let statuses: Vec<&str> = changes.iter().map(|one| one.status).collect();
+    let statuses: Vec<&str> = changes.iter().map(|one| one.status.name()).collect();
     let failures: Vec<&Value> = changes.iter().map(|one| &one.failures).collect();
     let suspicions: Vec<Option<&Value>> =
         changes.iter().map(|one| one.suspicion.as_ref()).collect();
@@ -228,7 +232,7 @@ pub(crate) async fn requeue_failed(
         &together as &[Option<&str>],
         &give_ups as &[Option<&Value>],
         &next,
-        from_status,
+        from_status.name(),
         message,
         tries,
         now,

@@ -1,12 +1,12 @@
 //! SQL that releases held commands, for [`crate::held`].
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, StoredCommandId};
 use sqlx::{query, query_as};
 use time::OffsetDateTime;
 
 /// A held command.
 pub(crate) struct HeldRow {
-    pub(crate) command_id: String,
+    pub(crate) command_id: StoredCommandId,
     pub(crate) aggregate_key: String,
     pub(crate) number: i64,
 }
@@ -25,8 +25,10 @@ pub(crate) async fn behind(
            FROM unnest($1::text[], $2::bigint[]) AS ended (key, number)
            CROSS JOIN LATERAL (
                SELECT "commandId", "aggregateKey", number FROM "OutboxCommand"
-               WHERE "aggregateKey" = ended.key AND number > ended.number AND status = 'HELD'
-               ORDER BY number LIMIT $3) AS w"#,
+               WHERE ("aggregateKey", number) > (ended.key, ended.number)
+                 AND ("aggregateKey", number) <= (ended.key, 9223372036854775807)
+                 AND status = 'HELD'
+               ORDER BY "aggregateKey", number LIMIT $3) AS w"#,
         keys as &[&str],
         numbers,
         limit,
@@ -74,8 +76,10 @@ pub(crate) async fn free_until(
                                 h.status <> 'HELD' AND (h.status <> 'PENDING'
                                                         OR h."nextAttemptAt" > $3) AS waits
                          FROM "OutboxCommand" h
-                         WHERE h."aggregateKey" = k.key AND h."settledAt" IS NULL
-                         ORDER BY h.number LIMIT $2) AS w) AS until
+                         WHERE (h."aggregateKey", h.number) > (k.key, 0)
+                           AND (h."aggregateKey", h.number) <= (k.key, 9223372036854775807)
+                           AND h."settledAt" IS NULL
+                         ORDER BY h."aggregateKey", h.number LIMIT $2) AS w) AS until
            FROM unnest($1::text[]) AS k (key)"#,
         keys as &[&str],
         window,
@@ -90,14 +94,14 @@ pub(crate) async fn free_until(
 /// starting with all held commands.
 pub(crate) async fn release(
     conn: &mut PgConnection,
-    ids: &[&str],
+    ids: &[&StoredCommandId],
     now: OffsetDateTime,
 ) -> Result<u64, sqlx::Error> {
     let done = query!(
         r#"UPDATE "OutboxCommand" c SET status = 'PENDING', "updatedAt" = $2
            FROM unnest($1::text[]) AS named (id)
            WHERE c."commandId" = named.id AND c.status || '' = 'HELD'"#,
-        ids as &[&str],
+        ids as &[&StoredCommandId],
         now,
     )
     .execute(conn)

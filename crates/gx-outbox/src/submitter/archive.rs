@@ -62,7 +62,7 @@ impl Archiver {
             Some(upto) => archive::move_commands(&mut tx, self.after, upto, before).await?,
             None => 0,
         };
-        let tx_ids: Vec<String> = ended.into_iter().map(|(tx_id, _)| tx_id).collect();
+        let tx_ids: Vec<_> = ended.into_iter().map(|(tx_id, _)| tx_id).collect();
         let attempts = archive::move_attempts(&mut tx, &tx_ids).await?;
         tx.commit().await?;
         let all_commands = window.too_new;

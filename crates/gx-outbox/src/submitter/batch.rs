@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use gx_db::StoredCommandId;
 use gx_model::SignerRole;
 
 use super::due::Due;
@@ -49,7 +50,7 @@ impl Batch {
     }
 
     /// Returns the ids of the commands, in order.
-    pub fn ids(&self) -> Vec<String> {
+    pub fn ids(&self) -> Vec<StoredCommandId> {
         self.commands.iter().map(|command| command.command_id.clone()).collect()
     }
 
@@ -131,7 +132,7 @@ mod tests {
         Due {
             number,
             lane: 0,
-            command_id: format!("c{number}"),
+            command_id: format!("c{number}").into(),
             kind: "TRANSFER".to_owned(),
             payload: serde_json::Value::Null,
             signer,
@@ -146,9 +147,13 @@ mod tests {
         }
     }
 
+    fn ids_of(batch: &Batch) -> Vec<String> {
+        batch.ids().iter().map(ToString::to_string).collect()
+    }
+
     fn ids(due: Vec<Due>, busy: &[&str], limits: BatchLimits) -> Vec<String> {
         let busy = busy.iter().map(|key| (*key).to_owned()).collect();
-        form_batches(due, &busy, limits, 1).first().map(Batch::ids).unwrap_or_default()
+        form_batches(due, &busy, limits, 1).first().map(ids_of).unwrap_or_default()
     }
 
     #[test]
@@ -200,7 +205,7 @@ mod tests {
         ];
         let limits = BatchLimits { max_commands: 2, max_bytes: 10_000 };
         let batches = form_batches(due.to_vec(), &HashSet::new(), limits, 3);
-        let ids: Vec<_> = batches.iter().map(Batch::ids).collect();
+        let ids: Vec<_> = batches.iter().map(ids_of).collect();
         // 3 shares B with the first batch, and 4 must not overtake 3.
         assert_eq!(ids, [vec!["c1", "c2"], vec!["c5"], vec!["c6"]]);
     }
@@ -221,7 +226,7 @@ mod tests {
             tagged(6, "E", None),
         ];
         let batches = form_batches(due, &HashSet::new(), BatchLimits::default(), 4);
-        let ids: Vec<_> = batches.iter().map(Batch::ids).collect();
+        let ids: Vec<_> = batches.iter().map(ids_of).collect();
         assert_eq!(ids, [vec!["c1", "c4"], vec!["c2", "c6"], vec!["c3"]]);
     }
 

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, StoredCommandId};
 use gx_model::{Clock, SignerRole};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -44,7 +44,7 @@ pub struct Due {
     /// Its lane.
     pub lane: i16,
     /// Its id.
-    pub command_id: String,
+    pub command_id: StoredCommandId,
     /// Name of its kind.
     pub kind: String,
     /// Its payload.
@@ -214,7 +214,7 @@ pub async fn due_commands(
 /// sent in any case.
 async fn hold(
     conn: &mut PgConnection,
-    ids: &[String],
+    ids: &[StoredCommandId],
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let mut savepoint = sqlx::Connection::begin(&mut *conn).await?;
@@ -222,7 +222,7 @@ async fn hold(
         Ok(_) => savepoint.commit().await,
         Err(error) if DbErrorCause::of(&error) == DbErrorCause::Data => {
             tracing::error!(commands = ids.len(), command_ids = ?ids, error = %error,
-                "{} commands cannot be held", ids.len());
+                "{} commands cannot be held; remove the cause that `error` names", ids.len());
             savepoint.rollback().await
         }
         Err(error) => Err(error),
@@ -304,7 +304,7 @@ mod tests {
         DueRow {
             number,
             lane: 0,
-            command_id: number.to_string(),
+            command_id: number.to_string().into(),
             kind: "TRANSFER".to_owned(),
             payload: Value::Null,
             signer_role: "ADMIN".to_owned(),

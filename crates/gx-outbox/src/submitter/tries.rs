@@ -6,7 +6,8 @@
 //! still there when its lanes are leased again belongs to a try that was interrupted. A process
 //! that keeps running withdraws its own tries after the database failed.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, StoredCommandId};
+use gx_model::CommandStatus;
 use rand::Rng;
 use time::OffsetDateTime;
 
@@ -22,7 +23,7 @@ use crate::store::commands;
 pub struct Try {
     number: i64,
     pub(crate) lanes: Vec<i16>,
-    remaining: Vec<String>,
+    remaining: Vec<StoredCommandId>,
 }
 
 /// Counts a try of a batch and returns it. Call this before the batch is endorsed.
@@ -47,7 +48,7 @@ pub async fn start_try(
 pub async fn withdraw_try(
     conn: &mut PgConnection,
     tried: &mut Try,
-    ids: &[String],
+    ids: &[StoredCommandId],
     why: Option<&str>,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
@@ -83,7 +84,7 @@ pub struct TryFailure<'a> {
 pub async fn fail_try(
     conn: &mut PgConnection,
     tried: &mut Try,
-    ids: &[String],
+    ids: &[StoredCommandId],
     failure: TryFailure<'_>,
     policy: &RetryPolicy,
     rng: &mut impl Rng,
@@ -93,7 +94,7 @@ pub async fn fail_try(
     let remaining = tried.without(ids);
     if tried.end_in(&mut tx, &remaining).await? {
         let TryFailure { class, message, blame } = failure;
-        let failed = FailedTry { class, message, from_status: "PENDING", blame };
+        let failed = FailedTry { class, message, from_status: CommandStatus::Pending, blame };
         requeue_failed(&mut tx, ids, failed, policy, rng, now).await?;
     }
     tx.commit().await?;
@@ -131,7 +132,7 @@ pub async fn charge_interrupted(
         let failed = FailedTry {
             class: FailureClass::Interrupted,
             message: "the submitter stopped while it was sending this command",
-            from_status: "PENDING",
+            from_status: CommandStatus::Pending,
             blame: if ids.len() == 1 { Blame::Command } else { Blame::Nobody },
         };
         let mut savepoint = sqlx::Connection::begin(&mut *conn).await?;
@@ -140,7 +141,9 @@ pub async fn charge_interrupted(
             // One row that cannot be written must not keep all lanes from being leased.
             Err(error) if DbErrorCause::of(&error) == DbErrorCause::Data => {
                 tracing::error!(commands = ids.len(), command_ids = ?ids, error = %error,
-                    "the interrupted tries of {} commands cannot be charged", ids.len());
+                    "the interrupted tries of {} commands cannot be charged; remove the cause that \
+                     `error` names",
+                    ids.len());
                 savepoint.rollback().await?;
             }
             Err(error) => return Err(error),
@@ -166,8 +169,8 @@ impl Try {
     }
 
     /// Returns the commands that remain after these have ended.
-    pub(crate) fn without(&self, ids: &[String]) -> Vec<String> {
-        let ended: std::collections::HashSet<&String> = ids.iter().collect();
+    pub(crate) fn without(&self, ids: &[StoredCommandId]) -> Vec<StoredCommandId> {
+        let ended: std::collections::HashSet<&StoredCommandId> = ids.iter().collect();
         self.remaining.iter().filter(|id| !ended.contains(id)).cloned().collect()
     }
 
@@ -176,7 +179,7 @@ impl Try {
     pub(crate) async fn end_in(
         &self,
         conn: &mut PgConnection,
-        remaining: &[String],
+        remaining: &[StoredCommandId],
     ) -> Result<bool, sqlx::Error> {
         match remaining {
             [] => tries::delete(conn, self.number).await,
@@ -185,7 +188,7 @@ impl Try {
     }
 
     /// Takes over what [`Try::end_in`] wrote, after its transaction has committed.
-    pub(crate) fn ended(&mut self, remaining: Vec<String>) {
+    pub(crate) fn ended(&mut self, remaining: Vec<StoredCommandId>) {
         self.remaining = remaining;
     }
 }

@@ -4,8 +4,8 @@
 
 mod store;
 
-use gx_db::PgConnection;
-use gx_model::FabricUserId;
+use gx_db::{Named, PgConnection};
+use gx_model::{FabricUserId, TaskState};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -63,8 +63,8 @@ pub struct TaskRow {
     /// When it was requested.
     #[serde(with = "time::serde::rfc3339")]
     pub requested_at: OffsetDateTime,
-    /// WAITING, DONE, FAILED (it stopped its projector too often) or CANCELLED.
-    pub state: String,
+    /// The state of the task.
+    pub state: Named<TaskState>,
     /// Number of times that a projector has begun the current part without ending it.
     pub attempts: i32,
     /// Progress, if the task is carried out in parts.
@@ -94,7 +94,7 @@ impl TaskRow {
             arguments: tagged["arguments"].take(),
             requested_by: requested_by.to_owned(),
             requested_at: now,
-            state: "WAITING".to_owned(),
+            state: Named::Known(TaskState::Waiting),
             attempts: 0,
             progress: None,
             report: None,
@@ -112,7 +112,7 @@ impl TaskRow {
 
     /// Returns whether the task is no longer waiting or in progress.
     pub fn is_ended(&self) -> bool {
-        self.state != "WAITING"
+        self.state != TaskState::Waiting
     }
 }
 
@@ -168,11 +168,12 @@ pub async fn begin(
             task_id = task.task_id,
             kind = task.kind,
             error,
-            "task {} has failed",
+            "task {} has failed; find the cause in the projector's log, and ask for the task \
+             again",
             task.task_id
         );
         let report = json!({ "error": error, "progress": task.progress });
-        store::end(conn, &task.task_id, "FAILED", &report, now).await?;
+        store::end(conn, &task.task_id, TaskState::Failed, &report, now).await?;
     }
     Ok(None)
 }
@@ -218,7 +219,7 @@ pub async fn finish(
     report: Value,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
-    store::end(conn, task_id, "DONE", &storable_json(report), now).await
+    store::end(conn, task_id, TaskState::Done, &storable_json(report), now).await
 }
 
 /// Cancels a task that is waiting or in progress, in the caller's transaction. Returns `false` if
@@ -233,7 +234,7 @@ pub async fn cancel(
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
     let report = storable_json(json!({ "cancelledBy": by }));
-    store::end(conn, task_id, "CANCELLED", &report, now).await
+    store::end(conn, task_id, TaskState::Cancelled, &report, now).await
 }
 
 /// Locks the oldest waiting tasks of these kinds in the caller's transaction, which carries all of

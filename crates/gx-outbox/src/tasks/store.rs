@@ -1,6 +1,7 @@
 //! SQL of `ProjectorTask`, for the parent module.
 
-use gx_db::PgConnection;
+use gx_db::{Named, PgConnection};
+use gx_model::TaskState;
 use serde_json::Value;
 use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
@@ -33,8 +34,8 @@ pub(crate) async fn get(
     query_as!(
         TaskRow,
         r#"SELECT "taskId" AS task_id, channel, kind, arguments, "requestedBy" AS requested_by,
-                  "requestedAt" AS requested_at, state, attempts, progress, report,
-                  "finishedAt" AS finished_at
+                  "requestedAt" AS requested_at, state AS "state: Named<TaskState>", attempts,
+                  progress, report, "finishedAt" AS finished_at
            FROM "ProjectorTask" WHERE "taskId" = $1"#,
         task_id,
     )
@@ -51,8 +52,8 @@ pub(crate) async fn list(
     query_as!(
         TaskRow,
         r#"SELECT "taskId" AS task_id, channel, kind, arguments, "requestedBy" AS requested_by,
-                  "requestedAt" AS requested_at, state, attempts, progress, report,
-                  "finishedAt" AS finished_at
+                  "requestedAt" AS requested_at, state AS "state: Named<TaskState>", attempts,
+                  progress, report, "finishedAt" AS finished_at
            FROM "ProjectorTask" WHERE channel = $1
            ORDER BY "requestedAt" DESC, "taskId" DESC LIMIT $2"#,
         channel,
@@ -78,8 +79,9 @@ pub(crate) async fn count_attempt(
                ORDER BY "requestedAt", "taskId" LIMIT 1 FOR UPDATE SKIP LOCKED)
              AND state = 'WAITING'
            RETURNING "taskId" AS task_id, channel, kind, arguments,
-                     "requestedBy" AS requested_by, "requestedAt" AS requested_at, state,
-                     attempts, progress, report, "finishedAt" AS finished_at"#,
+                     "requestedBy" AS requested_by, "requestedAt" AS requested_at,
+                     state AS "state: Named<TaskState>", attempts, progress, report,
+                     "finishedAt" AS finished_at"#,
         channel,
         kinds,
     )
@@ -133,7 +135,7 @@ pub(crate) async fn advance(
 pub(crate) async fn end(
     conn: &mut PgConnection,
     task_id: &str,
-    state: &str,
+    state: TaskState,
     report: &Value,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
@@ -141,7 +143,7 @@ pub(crate) async fn end(
         r#"UPDATE "ProjectorTask" SET state = $2, report = $3, "finishedAt" = $4
            WHERE "taskId" = $1 AND state = 'WAITING'"#,
         task_id,
-        state,
+        state.name(),
         report,
         now,
     )

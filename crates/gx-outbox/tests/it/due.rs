@@ -3,8 +3,8 @@
 
 use std::collections::HashSet;
 
-use gx_db::PgConnection;
 use gx_db::testing::TestDatabase;
+use gx_db::{PgConnection, StoredCommandId};
 use gx_model::{Clock, EntryOutcome, SignerRole};
 use gx_outbox::failure::RetryPolicy;
 use gx_outbox::projector::{BlockResults, CommandResult, EnvelopeResult};
@@ -29,8 +29,12 @@ async fn pending(conn: &mut PgConnection, count: i64, lanes: i64) {
 /// Makes a database in which everything is settled and the statistics say so.
 async fn quiet_hour(conn: &mut PgConnection) {
     pending(conn, 1_000, i64::from(LANES)).await;
-    let settle = r#"UPDATE "OutboxCommand" SET status = 'REFUSED', "settledAt" = "createdAt";
-                    ANALYZE"#;
+    settle_all(conn).await;
+    sqlx::raw_sql("ANALYZE").execute(conn).await.unwrap();
+}
+
+async fn settle_all(conn: &mut PgConnection) {
+    let settle = r#"UPDATE "OutboxCommand" SET status = 'REFUSED', "settledAt" = "createdAt""#;
     sqlx::raw_sql(settle).execute(conn).await.unwrap();
 }
 
@@ -62,6 +66,71 @@ async fn after_a_quiet_hour_a_scan_reads_at_most_8_rows_for_each_command_found()
     }
 }
 
+/// Statements that were prepared, and planned, while the outbox was nearly empty read as few rows
+/// after it has grown.
+#[tokio::test]
+async fn plans_of_an_empty_outbox_do_not_outlive_it() {
+    let db = TestDatabase::create().await;
+    let mut conn = db.connection().await;
+    let mut outbox = Sender::new(&mut conn).await;
+    for _ in 0..10 {
+        pending(&mut conn, 1, 1).await;
+        outbox.send(&mut conn, 1).await;
+        settle_all(&mut conn).await;
+    }
+    pending(&mut conn, 20_000, i64::from(LANES)).await;
+    let mut tx = conn.begin().await.unwrap();
+    let before = rows_read(&mut tx).await;
+    let sent = outbox.send(&mut tx, LIMIT).await;
+    let read = rows_read(&mut tx).await - before;
+    assert!(sent > 0, "nothing was sent");
+    assert!(read <= 16 * LIMIT, "{read} rows were read to send {sent} commands");
+}
+
+/// Sends due commands as the submitter does, with one connection.
+struct Sender {
+    lease: gx_outbox::submitter::Lease,
+    marks: Marks,
+    clock: Clock,
+    sent: u32,
+}
+
+impl Sender {
+    async fn new(conn: &mut PgConnection) -> Self {
+        let until = NOW + std::time::Duration::from_secs(60);
+        let lease = gx_outbox::submitter::lease(conn, "one", LANES.into(), NOW, until);
+        let lease = lease.await.unwrap();
+        Self { lease, marks: Marks::default(), clock: Clock::manual(NOW), sent: 0 }
+    }
+
+    /// Stores an envelope with due commands and returns their number.
+    async fn send(&mut self, conn: &mut PgConnection, limit: i64) -> usize {
+        let (lease, marks) = (&self.lease, &mut self.marks);
+        let due = gx_outbox::submitter::due_commands(conn, lease, marks, &self.clock, limit);
+        let due = due.await.unwrap();
+        let batches =
+            gx_outbox::submitter::form_batches(due, &Default::default(), Default::default(), 1);
+        let batch = &batches[0];
+        let mut tried = gx_outbox::submitter::start_try(conn, batch, NOW).await.unwrap();
+        self.sent += 1;
+        let attempt = NewAttempt {
+            tx_id: &format!("tx {}", self.sent).into(),
+            purpose: Purpose::Execute,
+            signer: SignerRole::Admin,
+            genesis_hash: b"genesis",
+            envelope: b"envelope",
+            command_ids: &batch.ids(),
+            after: &batch.after(),
+            touches: &[],
+        };
+        gx_outbox::submitter::store_attempt(conn, lease, &mut tried, attempt, NOW, NOW)
+            .await
+            .unwrap()
+            .unwrap();
+        batch.ids().len()
+    }
+}
+
 #[tokio::test]
 async fn after_a_quiet_hour_a_change_reads_at_most_5_rows_for_each_command() {
     let db = TestDatabase::create().await;
@@ -82,7 +151,7 @@ async fn after_a_quiet_hour_a_change_reads_at_most_5_rows_for_each_command() {
     let ids = batches[0].ids();
     let mut tried = gx_outbox::submitter::start_try(&mut conn, &batches[0], NOW).await.unwrap();
     let attempt = NewAttempt {
-        tx_id: "tx",
+        tx_id: &"tx".to_owned().into(),
         purpose: Purpose::Execute,
         signer: SignerRole::Admin,
         genesis_hash: b"genesis",
@@ -97,7 +166,7 @@ async fn after_a_quiet_hour_a_change_reads_at_most_5_rows_for_each_command() {
         .await
         .unwrap()
         .unwrap();
-    let entry = |id: &String| CommandResult {
+    let entry = |id: &StoredCommandId| CommandResult {
         command_id: id.parse().unwrap(),
         outcome: &EntryOutcome::Applied {},
         tx_id: "tx",

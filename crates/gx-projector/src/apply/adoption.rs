@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId, StoredCommandId};
 use gx_model::{EntryOutcome, FabricUserId};
 use gx_outbox::enqueue::{EnqueueError, enqueue_adopted_grant};
 use gx_outbox::projector::{BlockResults, Settled, note_created};
@@ -32,9 +32,9 @@ pub(crate) async fn find_effective(
     if ids.is_empty() {
         return Ok(());
     }
-    let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let texts: Vec<StoredCommandId> = ids.iter().map(|id| (*id).into()).collect();
     let created = store::created_by(conn, &texts).await?;
-    let created: BTreeSet<String> = created.into_iter().map(|one| one.command_id).collect();
+    let created: BTreeSet<_> = created.into_iter().map(|one| one.command_id).collect();
     let effective = ids.into_iter().zip(&texts).filter(|(_, text)| created.contains(*text));
     results.took_effect.extend(effective.map(|(id, _)| id));
     Ok(())
@@ -49,11 +49,11 @@ pub(crate) async fn after_settlement(
 ) -> Result<(), sqlx::Error> {
     let created = &settled.users_created;
     if !created.is_empty() {
-        let command_ids: Vec<&str> = created.iter().map(|one| one.command_id.as_str()).collect();
+        let command_ids: Vec<_> = created.iter().map(|one| &one.command_id).collect();
         let requested_ids: Vec<&str> =
             created.iter().map(|one| one.requested_id.as_str()).collect();
-        let profiles: Vec<Option<&str>> =
-            created.iter().map(|one| one.profile_id.as_deref()).collect();
+        let profiles: Vec<Option<&ProfileId>> =
+            created.iter().map(|one| one.profile_id.as_ref()).collect();
         let open = store::not_owned(conn, &command_ids, &requested_ids, &profiles).await?;
         if !open.is_empty() {
             let made = store::created_by(conn, &open).await?;
@@ -82,10 +82,10 @@ pub(crate) async fn assign_owners(
 ) -> Result<(), sqlx::Error> {
     let mut taken = BTreeSet::new();
     // An account has at most one person: if it has a right to two, the one created first.
-    let (ids, profiles): (Vec<&str>, Vec<&str>) = claims
+    let (ids, profiles): (Vec<&str>, Vec<&ProfileId>) = claims
         .iter()
-        .filter(|claim| taken.insert(claim.profile_id.as_str()))
-        .map(|claim| (claim.fabric_user_id.as_str(), claim.profile_id.as_str()))
+        .filter(|claim| taken.insert(&claim.profile_id))
+        .map(|claim| (claim.fabric_user_id.as_str(), &claim.profile_id))
         .unzip();
     if ids.is_empty() {
         return Ok(());
@@ -101,7 +101,7 @@ pub(crate) async fn assign_owners(
 /// for an id that the ledger does not have. A grant that cannot be enqueued is logged and left out.
 async fn enqueue_missing_grants(
     conn: &mut PgConnection,
-    profile_ids: &[String],
+    profile_ids: &[ProfileId],
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     for OwnershipClaim { fabric_user_id, profile_id } in store::ungranted(conn, profile_ids).await?
@@ -111,8 +111,9 @@ async fn enqueue_missing_grants(
             Ok(_) => {}
             Err(EnqueueError::Database(error)) => return Err(error),
             Err(mismatch @ EnqueueError::Mismatch(_)) => {
-                tracing::error!(person = profile_id, error = %mismatch,
-                    "the grant of the adopted person {profile_id} cannot be enqueued");
+                tracing::error!(person = profile_id.as_str(), error = %mismatch,
+                    "the grant of the adopted person {profile_id} cannot be enqueued; compare the \
+                     command that `error` names with the person");
             }
         }
     }

@@ -270,7 +270,7 @@ impl<'a> BlockWriter<'a, '_> {
         adoption::after_settlement(self.conn, &settled, self.now).await?;
         self.applied.refused.extend(settled.refused);
         for UserNotCreated { command_id, profile_id } in settled.users_not_created {
-            let profile_id = profile_id.as_deref();
+            let profile_id = profile_id.as_ref();
             people::return_to_review(self.conn, profile_id, &command_id, self.now).await?;
         }
         Ok(())

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 
 use super::read::{Content, ReadEvent};
 use super::store::people::{self, NewPersonFacts};
@@ -34,7 +34,7 @@ impl NewPeople {
         }
         let mut known: HashMap<String, NewPersonFacts> =
             people::new_person_facts(conn, &ids, &command_ids).await?.into_iter().collect();
-        let mut taken: HashSet<String> = HashSet::new();
+        let mut taken: HashSet<ProfileId> = HashSet::new();
         for id in ids {
             let Some(facts) = known.get_mut(id) else { continue };
             if let Some(owner) = facts.profile_id.take()

@@ -167,7 +167,7 @@ fn registration<'a>(new: &'a people::NewPerson<'_>) -> Option<people::Registrati
     let created_at = new.place.ledger_at;
     let freeze = new.facts.freeze;
     Some(people::Registration {
-        profile_id: new.facts.profile_id.as_deref()?,
+        profile_id: new.facts.profile_id.as_ref()?,
         fabric_user_id: &new.person.fabric_user_id,
         created_at,
         seen_at: freeze.map_or(created_at, |freeze| freeze.seen_at.max(created_at)),

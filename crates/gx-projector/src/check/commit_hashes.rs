@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::context::ProjectorContext;
 
 /// Compares commit hashes and reports the result as the check `commitHash`.
+#[derive(Clone)]
 pub(crate) struct CommitHashCheck {
     context: ProjectorContext,
     check: CheckHandle,
@@ -22,7 +23,7 @@ pub(crate) struct CommitHashCheck {
 
 /// Peers with a different state, by endpoint: their organisation and the block of the last
 /// comparison that differed. An entry stays until the same peer agrees.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Disputes(BTreeMap<String, (String, u64)>);
 
 impl CommitHashCheck {

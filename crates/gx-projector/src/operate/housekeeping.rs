@@ -88,7 +88,7 @@ async fn check_results(
             Ok(ResultCheck::Missing(what)) => Some(what),
             Ok(ResultCheck::TooEarly) => break,
             Err(error) => {
-                tracing::debug!(error = %error, command_id = command.command_id,
+                tracing::debug!(error = %error, command_id = command.command_id.as_str(),
                     "the result of command {} cannot be checked; it is checked again later",
                     command.command_id);
                 break;
@@ -100,10 +100,11 @@ async fn check_results(
             metrics::counter!("gx_commands_unverified_total", "kind" => command.kind.clone())
                 .increment(1);
             tracing::error!(
-                command_id = id,
+                command_id = id.as_str(),
                 kind = command.kind,
                 missing = what,
-                "command {id} has committed without its declared result"
+                "command {id} has committed without its declared result; look at it with \
+                 `gx outbox show`, and rely on nothing that depends on it"
             );
         }
     }

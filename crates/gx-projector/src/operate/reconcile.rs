@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use gx_auth::audit::Actor;
-use gx_db::PgPool;
+use gx_db::{AdminId, PgPool};
 use gx_outbox::tasks::{self, Task, TaskRow};
 use gx_serve::telemetry::as_gauge;
 use gx_serve::{CheckHandle, CheckResult, HealthBoard};
@@ -158,7 +158,8 @@ impl Reconciler {
                 self.rebuild(Correction::ReportOnly).await
             }
             Ok(Task::RebuildProjection { switch: true }) => {
-                self.rebuild(Correction::Apply(Actor::Admin(&row.requested_by))).await
+                let administrator = AdminId::from(row.requested_by.clone());
+                self.rebuild(Correction::Apply(Actor::Admin(&administrator))).await
             }
             Ok(Task::ReplayDeadEvents { .. } | Task::AdoptPerson { .. }) => {
                 json!({ "error": "this kind is carried out between blocks" })
@@ -239,7 +240,11 @@ fn check_result(found: &Result<Verification, VerifyError>, named: &[Disagreement
                 return CheckResult::healthy().with_value(value);
             }
             for one in named {
-                tracing::error!(subject = %one.subject, "read model differs from the chain: {one}");
+                tracing::error!(
+                    subject = %one.subject,
+                    "read model differs from the chain: {one}; correct it with \
+                     `gx projection rebuild`"
+                );
             }
             let message = format!(
                 "{} subjects differ from the chain; `gx projection verify` lists them",

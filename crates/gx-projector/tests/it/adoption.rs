@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gx_auth::audit::Actor;
+use gx_db::ProfileId;
 use gx_model::{BatchCommand, Clock, Command, CommandId, FabricUserId};
 use gx_outbox::failure::RetryPolicy;
 use gx_outbox::tasks::{self, Task, TaskRow};
@@ -39,7 +40,7 @@ async fn forgotten(chain: &Chain, n: u32) -> (Person, Person) {
 }
 
 /// Reserves an id for an account.
-async fn reserve(chain: &Chain, id: &FabricUserId, profile_id: &str, command_id: &str) {
+async fn reserve(chain: &Chain, id: &FabricUserId, profile_id: &ProfileId, command_id: &str) {
     chain
         .sql(&format!(
             r#"INSERT INTO "FabricIdReservation"
@@ -244,7 +245,7 @@ async fn an_adoption_that_cannot_be_carried_out_says_why() {
     chain.catch_up(&mut projector).await;
     reserve(&chain, &second.id, &owned.profile_id, "second").await;
     reserve(&chain, &adopted.id, &adopted.profile_id, "adopted").await;
-    reserve(&chain, &elsewhere(9), "profile-3", "not there").await;
+    reserve(&chain, &elsewhere(9), &"profile-3".to_owned().into(), "not there").await;
     for (id, why) in [
         (&unreserved.id, "no account here has reserved this id".to_owned()),
         (&second.id, format!("profile-1 owns another person of the ledger, {}", owned.id)),
@@ -255,7 +256,7 @@ async fn an_adoption_that_cannot_be_carried_out_says_why() {
         let told = report(&chain, &mut projector, &task_id).await;
         assert!(told["error"].as_str().is_some_and(|error| error.contains(&why)), "{told}");
         let told = report(&chain, &mut projector, &after).await;
-        assert_eq!(told["profileId"], adopted.profile_id);
+        assert_eq!(told["profileId"], adopted.profile_id.as_str());
     }
 }
 

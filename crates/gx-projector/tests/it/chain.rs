@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gx_db::ProfileId;
 use gx_db::testing::TestDatabase;
 use gx_devnet::{BlockCutting, Devnet, DevnetOptions, NodeFaults};
 use gx_fabric_client::{Identity, Ledger, LedgerConfig, LedgerLimits, PeerConfig};
@@ -56,7 +57,7 @@ pub(crate) struct Chain {
 }
 
 pub(crate) struct Person {
-    pub(crate) profile_id: String,
+    pub(crate) profile_id: ProfileId,
     pub(crate) id: FabricUserId,
 }
 
@@ -272,7 +273,7 @@ impl Chain {
     }
 
     pub(crate) async fn account(&self, n: u32, id: FabricUserId) -> Person {
-        let profile_id = format!("profile-{n}");
+        let profile_id = ProfileId::from(format!("profile-{n}"));
         sqlx::query(
             r#"INSERT INTO "UserProfile" ("profileId", "firstName", "lastName", email,
                    "passwordHash", "dateOfBirth", gender, "nationalityCountryCode", status,

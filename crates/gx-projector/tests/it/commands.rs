@@ -67,7 +67,7 @@ pub(crate) async fn send_due(chain: &Chain, projector: &mut Projector) -> String
     let (tx_id, envelope) = chain.endorse(&batch).await;
     let touches: Vec<String> = due.iter().flat_map(|one| one.touches.clone()).collect();
     let attempt = NewAttempt {
-        tx_id: &tx_id,
+        tx_id: &tx_id.clone().into(),
         purpose: Purpose::Execute,
         signer: SignerRole::Admin,
         genesis_hash: &chain.ledger.genesis().await.unwrap().hash,

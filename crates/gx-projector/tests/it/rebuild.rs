@@ -109,7 +109,7 @@ async fn a_rebuild_reports_and_corrects_any_damage_to_the_rows() {
         .await;
     assert_same(&before, &read_model(&mut chain.db.connection().await).await);
     assert!(rebuild(&chain, Correction::ReportOnly).await.unwrap().is_equal());
-    let audited = r#"SELECT count(*) FROM "AuditLog" WHERE action LIKE 'projection.%'"#;
+    let audited = r#"SELECT count(*) FROM "AuditEntry" WHERE action LIKE 'projection.%'"#;
     assert_eq!(chain.one(audited).await, (report.rows.len() + 1).to_string());
 }
 
@@ -130,7 +130,7 @@ async fn three_divergences_are_reported_repaired_and_audited() {
     assert_eq!(named, ["LedgerCountry", "UserProfile", "Wallet"]);
     assert!(verifier.run(|_| {}).await.unwrap().is_clean());
     assert!(rebuild(&chain, Correction::ReportOnly).await.unwrap().is_equal());
-    let audited = r#"SELECT string_agg("targetType", ' ' ORDER BY seq) FROM "AuditLog"
+    let audited = r#"SELECT string_agg("targetType", ' ' ORDER BY seq) FROM "AuditEntry"
                      WHERE action = 'projection.row_repaired'"#;
     assert_eq!(chain.one(audited).await, "LedgerCountry UserProfile Wallet");
 }

@@ -68,7 +68,7 @@ async fn the_job_reports_repairs_and_reports_nothing_more() {
     let repaired = ask(&chain, "third", Task::RebuildProjection { switch: true }).await;
     assert_eq!(repaired["switched"], true, "{repaired}");
     let audited = r#"SELECT string_agg(DISTINCT "actorType" || ' ' || "actorId", ', ')
-                     FROM "AuditLog" WHERE action LIKE 'projection.%'"#;
+                     FROM "AuditEntry" WHERE action LIKE 'projection.%'"#;
     assert_eq!(chain.one(audited).await, "ADMIN admin-1");
     let after = ask(&chain, "fourth", Task::VerifyProjection {}).await;
     assert_eq!(after["differences"], 0, "{after}");

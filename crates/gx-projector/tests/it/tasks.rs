@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use gx_db::PgConnection;
+use gx_model::TaskState;
 use gx_outbox::sync_points::SyncPoints;
 use gx_outbox::tasks::{self, MAX_ATTEMPTS, Task, TaskRow};
 use gx_projector::{ProjectorSettings, run};
@@ -68,11 +69,11 @@ async fn a_task_that_stops_its_projector_is_given_up() {
         assert!(tokio::time::Instant::now() < deadline);
     }
     let given_up = task(&mut conn, "deadly").await;
-    assert_eq!(given_up.state, "FAILED");
+    assert_eq!(given_up.state, TaskState::Failed);
     let why = given_up.report.unwrap()["error"].as_str().unwrap().to_owned();
     assert!(why.contains("stopped 3 times"), "{why}");
     let fine = task(&mut conn, "fine").await;
-    assert_eq!((fine.state.as_str(), fine.attempts), ("DONE", 1));
+    assert_eq!((fine.state.known(), fine.attempts), (Some(TaskState::Done), 1));
 }
 
 /// PRJ-14: a database that fails is not the task's fault: no attempt is counted, and the task is
@@ -96,10 +97,10 @@ async fn a_database_that_fails_costs_a_task_nothing() {
         projector.step(Duration::from_millis(1)).await.unwrap_err();
     }
     let row = task(&mut conn, "unlucky").await;
-    assert_eq!((row.state.as_str(), row.attempts), ("WAITING", 0));
+    assert_eq!((row.state.known(), row.attempts), (Some(TaskState::Waiting), 0));
     chain.sql(r#"DROP TRIGGER not_now ON "ProjectorTask""#).await;
     projector.step(Duration::from_millis(1)).await.unwrap();
-    assert_eq!(task(&mut conn, "unlucky").await.state, "DONE");
+    assert_eq!(task(&mut conn, "unlucky").await.state, TaskState::Done);
 }
 
 /// An operator cancels a task that waits, and one of which parts are done: these stay done, and no
@@ -129,7 +130,7 @@ async fn a_task_is_cancelled_before_and_between_its_parts() {
         assert!(tasks::cancel(&mut conn, task_id, "admin-2", chain.clock.now()).await.unwrap());
         assert!(!tasks::cancel(&mut conn, task_id, "admin-2", chain.clock.now()).await.unwrap());
         let cancelled = task(&mut conn, task_id).await;
-        assert_eq!(cancelled.state, "CANCELLED");
+        assert_eq!(cancelled.state, TaskState::Cancelled);
         assert_eq!(cancelled.report, Some(json!({ "cancelledBy": "admin-2" })));
     }
     for _ in 0..3 {
@@ -172,7 +173,7 @@ async fn a_task_cancelled_as_it_begins_does_nothing() {
         projector.step(Duration::from_millis(1)).await.unwrap();
         assert!(tokio::time::Instant::now() < deadline);
     }
-    assert_eq!(task(&mut conn, "late").await.state, "CANCELLED");
+    assert_eq!(task(&mut conn, "late").await.state, TaskState::Cancelled);
     let held = r#"SELECT count(*) FROM "EventDLQ" WHERE state = 'HELD'"#;
     assert_eq!(chain.one(held).await, "1");
 }

@@ -172,7 +172,10 @@ async fn a_failure_is_logged_with_the_id_of_its_request() {
             break;
         }
     }
-    assert_eq!(line["message"], "a handler panicked");
+    let message = "the handler of GET /panic panicked; report the text in `error`";
+    assert_eq!(line["message"], message);
+    assert_eq!(line["method"], "GET");
+    assert_eq!(line["route"], "/panic");
     assert_eq!(line["span"]["request_id"], json["requestId"]);
 }
 

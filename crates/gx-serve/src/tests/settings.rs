@@ -87,7 +87,7 @@ fn one_report_lists_everything_that_is_wrong() {
     assert_eq!(lines[0], "8 settings are wrong:");
     for (line, expected) in lines[1..].iter().zip([
         "DATABASE_TEST_URL: is required and not set (URL of the database)",
-        "GX_SOMETHING_ELSE: is unknown; remove it, or see --help for the names",
+        "GX_SOMETHING_ELSE: is unknown; remove it, or see `--help` for the names",
         "GX_TEST_FORMAT: must be one of json, human (Format of log lines)",
         "GX_TEST_PORT: 0 is not in 1..=65535 (Port of the listener)",
         "GX_TEST_STRICT: must be one of true, false (Whether to be strict)",

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use gx_model::{AccountId, Command, CommandKind, DomainEvent, EntryOutcome, FabricUserId, Qirat};
+use gx_db::Parsed;
+use gx_model::{
+    AccountId, Command, CommandKind, CommandStatus, DomainEvent, EntryOutcome, FabricUserId, Qirat,
+};
 use serde_json::Value;
 use sqlx::PgPool;
 
@@ -124,7 +127,7 @@ struct CommandRow {
     aggregate_key: String,
     kind: String,
     payload: Value,
-    status: String,
+    status: CommandStatus,
     tx_id: Option<String>,
     outcome: Option<Value>,
 }
@@ -132,7 +135,8 @@ struct CommandRow {
 type Commands = BTreeMap<String, CommandRow>;
 
 async fn commands(pool: &PgPool) -> Commands {
-    type Row = (i64, String, String, String, Value, String, Option<String>, Option<Value>);
+    type Row =
+        (i64, String, String, String, Value, Parsed<CommandStatus>, Option<String>, Option<Value>);
     let rows: Vec<Row> = sqlx::query_as(
         r#"SELECT number, "aggregateKey", "commandId", kind, payload, status, "txId", outcome FROM "OutboxCommand""#,
     )
@@ -140,7 +144,7 @@ async fn commands(pool: &PgPool) -> Commands {
     .await
     .unwrap();
     rows.into_iter()
-        .map(|(number, aggregate_key, id, kind, payload, status, tx_id, outcome)| {
+        .map(|(number, aggregate_key, id, kind, payload, Parsed(status), tx_id, outcome)| {
             (id, CommandRow { number, aggregate_key, kind, payload, status, tx_id, outcome })
         })
         .collect()
@@ -208,9 +212,11 @@ fn check_command(
     owners: &Owners,
 ) -> Result<(), String> {
     let outcome = end.map(|end| &end.outcome);
-    let agrees = match row.status.as_str() {
-        "COMMITTED" | "COMMITTED_UNVERIFIED" => matches!(outcome, Some(EntryOutcome::Applied {})),
-        "REFUSED" => {
+    let agrees = match row.status {
+        CommandStatus::Committed | CommandStatus::CommittedUnverified => {
+            matches!(outcome, Some(EntryOutcome::Applied {}))
+        }
+        CommandStatus::Refused => {
             let because = row.outcome.as_ref().and_then(|outcome| outcome.get("because"));
             match outcome {
                 Some(EntryOutcome::Refused { .. }) => true,
@@ -219,13 +225,13 @@ fn check_command(
                 _ => is_mismatched || because.is_some(),
             }
         }
-        "DISCARDED" => matches!(outcome, Some(EntryOutcome::Cancelled {})),
+        CommandStatus::Discarded => matches!(outcome, Some(EntryOutcome::Cancelled {})),
         _ => false,
     };
     if !agrees {
         return Err(format!("the chain says {outcome:?}"));
     }
-    let Some(end) = end.filter(|_| row.status == "COMMITTED") else { return Ok(()) };
+    let Some(end) = end.filter(|_| row.status == CommandStatus::Committed) else { return Ok(()) };
     if row.tx_id.as_deref() != Some(&end.tx_id) {
         return Err(format!("it took effect in {}", end.tx_id));
     }

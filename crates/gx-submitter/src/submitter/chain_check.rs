@@ -96,6 +96,7 @@ impl Submitter {
         };
         let tx_ids = gx_outbox::submitter::foreign_attempts(conn, &genesis.hash).await?;
         if !tx_ids.is_empty() {
+            let tx_ids = tx_ids.iter().map(ToString::to_string).collect();
             return Err(Halt::ForeignAttempts { tx_ids }.into());
         }
         self.genesis_hash = genesis.hash;

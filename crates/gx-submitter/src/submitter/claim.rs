@@ -236,8 +236,8 @@ impl Submitter {
         now: OffsetDateTime,
     ) -> (Vec<Due>, Option<SignerRole>) {
         let (mut rest, mut undecided) = (Vec::with_capacity(due.len()), None);
-        let charged: HashSet<String> =
-            claim.reviews.iter().map(|review| review.command_id().to_owned()).collect();
+        let charged: HashSet<_> =
+            claim.reviews.iter().map(|review| review.command_id().clone()).collect();
         let mut shared = self.shared();
         for command in due {
             let id = &command.command_id;

@@ -2,6 +2,7 @@
 //! written holds back no other command. The claim finds the commands; the step calls `carry_out`
 //! after it has sent the batches.
 
+use gx_db::StoredCommandId;
 use gx_outbox::failure::DbErrorCause;
 use gx_outbox::submitter::{ChargeResult, Due, LoneFailure};
 
@@ -11,7 +12,7 @@ use crate::evidence::{Cause, Evidence};
 /// A command whose earlier failure must be dealt with before it is tried again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FailureReview {
-    command_id: String,
+    command_id: StoredCommandId,
     action: FailureAction,
 }
 
@@ -27,7 +28,7 @@ enum FailureAction {
 }
 
 impl FailureReview {
-    pub(crate) fn command_id(&self) -> &str {
+    pub(crate) fn command_id(&self) -> &StoredCommandId {
         &self.command_id
     }
 
@@ -65,8 +66,9 @@ impl Submitter {
         for review in reviews {
             match self.carry_out_one(&review).await {
                 Err(error) if DbErrorCause::of(&error) == DbErrorCause::Data => {
-                    tracing::error!(command_id = review.command_id, error = %error,
-                        "the row of command {} cannot be changed; the command is skipped for 60 s", review.command_id);
+                    tracing::warn!(command_id = review.command_id.as_str(), error = %error,
+                        "the row of command {} cannot be changed; the command is skipped for 60 s",
+                        review.command_id);
                     let now = self.now();
                     self.shared().skip(&review.command_id, now);
                 }

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use gx_db::TxId;
 use gx_fabric_client::{LedgerError, OutcomeClass, Phase};
 use gx_outbox::submitter::Reply;
 use rand::RngExt;
@@ -34,7 +35,7 @@ impl Submitter {
         let count = due.len();
         for attempt in due {
             let (tx_id, sends) = (&attempt.tx_id, attempt.sends);
-            tracing::info!(tx_id, sends, "sending transaction {tx_id} again");
+            tracing::info!(tx_id = tx_id.as_str(), sends, "sending transaction {tx_id} again");
             metrics::counter!("gx_submitter_resends_total").increment(1);
             let refused_at = attempt.refused_at_height;
             self.submit(&attempt.tx_id, &attempt.envelope, attempt.sends, refused_at).await?;
@@ -50,12 +51,12 @@ impl Submitter {
     /// unless the orderer has refused it for good and no block can have it.
     pub(crate) async fn submit(
         &self,
-        tx_id: &str,
+        tx_id: &TxId,
         envelope: &[u8],
         sends: u32,
         refused_at: Option<i64>,
     ) -> Result<(), SubmitterError> {
-        let submitted = self.context.ledger.submit(tx_id, envelope).await;
+        let submitted = self.context.ledger.submit(tx_id.as_str(), envelope).await;
         self.sync_points.reach("submitted").await;
         let error = match submitted {
             Ok(()) => {
@@ -70,7 +71,8 @@ impl Submitter {
             Err(error) => error,
         };
         self.ledger_failed(Phase::Submit, &error);
-        tracing::warn!(tx_id, error = %error, "transaction {tx_id} was not acknowledged");
+        tracing::warn!(tx_id = tx_id.as_str(), error = %error,
+            "transaction {tx_id} was not acknowledged");
         if error.orderer_refused {
             return self.refused(tx_id, &error, refused_at).await;
         }
@@ -87,7 +89,7 @@ impl Submitter {
     /// orderer refuses it again.
     async fn refused(
         &self,
-        tx_id: &str,
+        tx_id: &TxId,
         error: &LedgerError,
         refused_at: Option<i64>,
     ) -> Result<(), SubmitterError> {
@@ -108,8 +110,9 @@ impl Submitter {
         if gx_outbox::submitter::abandon_attempt(&mut conn, tx_id, why, retry, &mut rng, now)
             .await?
         {
-            tracing::error!(tx_id, error = %error,
-                "transaction {tx_id} is abandoned: the orderer refuses its envelope for good");
+            tracing::error!(tx_id = tx_id.as_str(), error = %error,
+                "transaction {tx_id} is abandoned, because the orderer refuses its envelope for \
+                 good; check the signer and the channel");
             metrics::counter!("gx_submitter_abandoned_total").increment(1);
         }
         Ok(())
@@ -118,7 +121,7 @@ impl Submitter {
     /// Records the reply and when the envelope is sent again.
     async fn record(
         &self,
-        tx_id: &str,
+        tx_id: &TxId,
         after: Duration,
         error: Option<&LedgerError>,
         refused_at_height: Option<i64>,

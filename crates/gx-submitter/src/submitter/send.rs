@@ -3,6 +3,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use gx_db::{StoredCommandId, TxId};
 use gx_fabric_client::{LedgerError, Phase};
 use gx_model::SignerRole;
 use gx_outbox::failure::{DbErrorCause, FailureClass};
@@ -44,7 +45,25 @@ pub(crate) struct BatchInFlight<'a> {
     pub(crate) rng: StdRng,
 }
 
+/// A signed envelope that is not stored yet.
+pub(crate) struct SignedEnvelope {
+    pub(crate) tx_id: TxId,
+    pub(crate) bytes: Vec<u8>,
+}
+
 impl Submitter {
+    /// Has a call endorsed and returns the signed envelope.
+    pub(crate) async fn endorse(
+        &self,
+        signer: SignerRole,
+        function: &str,
+        args: &[String],
+    ) -> Result<SignedEnvelope, LedgerError> {
+        let signer = self.context.signers.of(signer);
+        let endorsed = self.context.ledger.endorse(signer, function, args).await?;
+        Ok(SignedEnvelope { tx_id: endorsed.tx_id.into(), bytes: endorsed.envelope })
+    }
+
     /// Sends a batch whose try was counted. Commands that cannot be sent now stay PENDING. If the
     /// database does not record the end of the try, the next claim withdraws it: this process is
     /// still running, so no command stopped it.
@@ -140,13 +159,12 @@ impl Submitter {
                 return Ok(Sent::Done);
             }
         };
-        let signer = self.context.signers.of(piece.signer);
-        match self.context.ledger.endorse(signer, call.function, &call.args).await {
-            Ok(endorsed) => {
+        match self.endorse(piece.signer, call.function, &call.args).await {
+            Ok(envelope) => {
                 self.ledger_answered(Phase::Endorse);
-                self.shared().passed(Step::Endorse, piece.signer, &endorsed.tx_id);
+                self.shared().passed(Step::Endorse, piece.signer, &envelope.tx_id);
                 self.sync_points.reach("endorsed").await;
-                self.store_and_submit(piece, in_flight, &endorsed).await
+                self.store_and_submit(piece, in_flight, &envelope).await
             }
             Err(error) => self.not_endorsed(piece, in_flight, &error).await,
         }
@@ -188,7 +206,7 @@ impl Submitter {
     pub(crate) fn endorsing_failed(
         &self,
         failure: EndorseFailure,
-        (alone, signer): (Option<&str>, SignerRole),
+        (alone, signer): (Option<&StoredCommandId>, SignerRole),
         error: &LedgerError,
     ) -> bool {
         let Some(max_wait) = failure.max_wait() else {
@@ -219,14 +237,14 @@ impl Submitter {
         pieces: VecDeque<Batch>,
         in_flight: &mut BatchInFlight<'_>,
     ) -> Result<(), SubmitterError> {
-        let rest: Vec<String> = pieces.iter().flat_map(Batch::ids).collect();
+        let rest: Vec<_> = pieces.iter().flat_map(Batch::ids).collect();
         if rest.is_empty() { Ok(()) } else { self.withdraw(&rest, in_flight, None).await }
     }
 
     /// Ends the try of these commands without a charge.
     pub(crate) async fn withdraw(
         &self,
-        ids: &[String],
+        ids: &[StoredCommandId],
         in_flight: &mut BatchInFlight<'_>,
         why: Option<&str>,
     ) -> Result<(), SubmitterError> {
@@ -240,7 +258,7 @@ impl Submitter {
     /// for a while.
     pub(crate) async fn fail(
         &self,
-        ids: &[String],
+        ids: &[StoredCommandId],
         in_flight: &mut BatchInFlight<'_>,
         class: FailureClass,
         message: &str,
@@ -253,7 +271,7 @@ impl Submitter {
         match gx_outbox::submitter::fail_try(&mut conn, tried, ids, failure, policy, rng, now).await
         {
             Err(error) if DbErrorCause::of(&error) == DbErrorCause::Data => {
-                tracing::error!(commands = ids.len(), command_ids = ?ids, error = %error,
+                tracing::warn!(commands = ids.len(), command_ids = ?ids, error = %error,
                     "the rows of {} commands cannot be changed; the commands are skipped for 60 s",
                     ids.len());
                 ids.iter().for_each(|id| self.shared().skip(id, now));
@@ -266,7 +284,7 @@ impl Submitter {
 }
 
 /// Returns the only one of these ids, or `None` if there are several.
-pub(crate) fn lone(ids: &[String]) -> Option<&str> {
+pub(crate) fn lone(ids: &[StoredCommandId]) -> Option<&StoredCommandId> {
     match ids {
         [id] => Some(id),
         _ => None,

@@ -1,12 +1,12 @@
 //! Stores signed envelopes, and finds out whether one was stored. Called by `send` for each batch
 //! that was endorsed. An envelope that was not stored is never sent.
 
-use gx_fabric_client::Endorsed;
+use gx_db::StoredCommandId;
 use gx_outbox::failure::{DbErrorCause, FailureClass};
 use gx_outbox::submitter::{Batch, Blame, NewAttempt, StoreOutcome, StoreRefusal};
 
 use super::Submitter;
-use super::send::{BatchInFlight, Sent, lone};
+use super::send::{BatchInFlight, Sent, SignedEnvelope, lone};
 use crate::error::SubmitterError;
 use crate::outage::{MAX_PROBE_WAIT, SeenFailure};
 use crate::suspects::Step;
@@ -17,25 +17,31 @@ impl Submitter {
         &self,
         piece: &Batch,
         in_flight: &mut BatchInFlight<'_>,
-        endorsed: &Endorsed,
+        envelope: &SignedEnvelope,
     ) -> Result<Sent, SubmitterError> {
         let ids = piece.ids();
-        let stored = self.store(piece, &ids, in_flight, endorsed).await;
+        let stored = self.store(piece, &ids, in_flight, envelope).await;
         if !matches!(stored, Ok(Ok(()))) {
-            self.shared().suspects.not_stored(&endorsed.tx_id);
+            self.shared().suspects.not_stored(&envelope.tx_id);
         }
         if let Err(not_stored) = stored? {
             return Ok(not_stored);
         }
         self.shared().record_stored(&ids);
-        self.shared().passed(Step::Store, piece.signer, &endorsed.tx_id);
-        tracing::info!(tx_id = endorsed.tx_id, commands = ids.len(), purpose = ?piece.purpose,
-            "sending a batch of {} commands as transaction {}", ids.len(), endorsed.tx_id);
+        self.shared().passed(Step::Store, piece.signer, &envelope.tx_id);
+        tracing::info!(
+            tx_id = envelope.tx_id.as_str(),
+            commands = ids.len(),
+            purpose = piece.purpose.name(),
+            "sending a batch of {} commands as transaction {}",
+            ids.len(),
+            envelope.tx_id
+        );
         metrics::counter!("gx_submitter_batches_total").increment(1);
         metrics::counter!("gx_submitter_commands_total")
             .increment(u64::try_from(ids.len()).unwrap_or(u64::MAX));
         self.sync_points.reach("stored").await;
-        self.submit(&endorsed.tx_id, &endorsed.envelope, 1, None).await?;
+        self.submit(&envelope.tx_id, &envelope.bytes, 1, None).await?;
         self.sync_points.reach("recorded").await;
         Ok(Sent::Done)
     }
@@ -45,16 +51,16 @@ impl Submitter {
     async fn store(
         &self,
         piece: &Batch,
-        ids: &[String],
+        ids: &[StoredCommandId],
         in_flight: &mut BatchInFlight<'_>,
-        endorsed: &Endorsed,
+        envelope: &SignedEnvelope,
     ) -> Result<Result<(), Sent>, SubmitterError> {
         let attempt = NewAttempt {
-            tx_id: &endorsed.tx_id,
+            tx_id: &envelope.tx_id,
             purpose: piece.purpose,
             signer: piece.signer,
             genesis_hash: &self.genesis_hash,
-            envelope: &endorsed.envelope,
+            envelope: &envelope.bytes,
             command_ids: ids,
             after: &piece.after(),
             touches: &piece.touches(),
@@ -78,9 +84,9 @@ impl Submitter {
             Ok(Err(refusal)) => {
                 tracing::debug!(
                     ?refusal,
-                    tx_id = endorsed.tx_id,
+                    tx_id = envelope.tx_id.as_str(),
                     "transaction {} was not stored: {refusal:?}",
-                    endorsed.tx_id
+                    envelope.tx_id
                 );
                 self.withdraw(ids, in_flight, None).await?;
                 Ok(Err(match refusal {
@@ -94,7 +100,7 @@ impl Submitter {
             Err(error) => {
                 // The answer to COMMIT may have been lost.
                 let mut conn = self.context.pool.acquire().await?;
-                let (tried, tx_id) = (&mut in_flight.tried, &endorsed.tx_id);
+                let (tried, tx_id) = (&mut in_flight.tried, &envelope.tx_id);
                 match gx_outbox::submitter::resolve_lost_commit(&mut conn, tried, tx_id, ids)
                     .await?
                 {
@@ -118,8 +124,9 @@ impl Submitter {
             return Ok(Sent::Split);
         }
         let message = format!("the envelope cannot be stored: {error}");
-        tracing::warn!(command_ids = ?ids, error = %error,
-            "the envelope of commands {ids:?} cannot be stored");
+        let command_id = ids.first().map_or("none", StoredCommandId::as_str);
+        tracing::warn!(command_id, error = %error,
+            "the envelope of command {command_id} cannot be stored");
         let (alone, signer) = (lone(ids), piece.signer);
         let (code, why, max_wait) = ("STORAGE", &message, MAX_PROBE_WAIT);
         let is_over =

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use gx_model::{AttemptState, CommandStatus};
 use gx_outbox::enqueue::{EnqueueError, Enqueued, NewCommand, enqueue};
 use gx_outbox::submitter::Archiver;
 use sqlx::Connection;
@@ -47,12 +48,12 @@ async fn archived_commands_are_still_known() {
     let error = enqueue(&mut conn, other, now).await.unwrap_err();
     assert!(matches!(error, EnqueueError::Mismatch(_)), "{error}");
     let row = gx_outbox::operator::command(&mut conn, id).await.unwrap().unwrap();
-    assert_eq!(row.status, "COMMITTED");
+    assert_eq!(row.status, CommandStatus::Committed);
     let listed = gx_outbox::operator::list(&mut conn, &Default::default(), 10).await.unwrap();
-    let listed: Vec<_> = listed.iter().map(|row| row.command_id.clone()).collect();
+    let listed: Vec<_> = listed.iter().map(|row| row.command_id.to_string()).collect();
     assert_eq!(listed, [waiting.to_string(), id.to_string()]);
     let envelopes = gx_outbox::operator::attempts(&mut conn, id).await.unwrap();
-    assert_eq!(envelopes[0].state, "VALID");
+    assert_eq!(envelopes[0].state, AttemptState::Valid);
     // The partitions of the months exist now, and nothing is moved twice.
     let rest = archiver.step(&mut conn, now + DAY * 2).await.unwrap();
     assert_eq!((rest.commands, rest.attempts), (0, 0));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 use gx_devnet::{BlockCutting, IdentityRequest};
 use gx_fabric_client::Identity;
 use gx_model::{Clock, Command, CommandId};
@@ -89,7 +89,7 @@ pub(crate) async fn crowd(chain: &Chain, after: usize, count: usize) -> Vec<Pers
         ))
         .await;
     let person = |n| Person {
-        profile_id: format!("crowd-{n}"),
+        profile_id: format!("crowd-{n}").into(),
         id: format!("MY 463 AUN834 0QKCB {n:04}").parse().unwrap(),
     };
     numbers.map(person).collect()
@@ -250,7 +250,7 @@ impl Desk {
         &self,
         command_id: CommandId,
         command: &Command,
-        profile_id: Option<&str>,
+        profile_id: Option<&ProfileId>,
     ) {
         let new = NewCommand {
             command_id,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gx_db::TxId;
 use gx_model::SignerRole;
 use gx_outbox::submitter::{
     BatchLimits, Marks, NewAttempt, Purpose, StoreRefusal, due_commands, form_batches, lease,
@@ -100,6 +101,7 @@ async fn a_stale_owner_cannot_complete_a_command() {
     let batches = form_batches(due, &Default::default(), BatchLimits::default(), 1);
     let batch = &batches[0];
     let (ids, after, touches) = (batch.ids(), batch.after(), batch.touches());
+    let [tx1, tx2, tx3, tx4] = ["tx1", "tx2", "tx3", "tx4"].map(|id| TxId::from(id.to_owned()));
     let attempt = |tx_id| NewAttempt {
         tx_id,
         purpose: Purpose::Execute,
@@ -112,16 +114,16 @@ async fn a_stale_owner_cannot_complete_a_command() {
     };
     let mut late = start_try(&mut conn, batch, soon).await.unwrap();
     assert!(!renew(&mut conn, &mut stale, soon + BOUND).await.unwrap());
-    let stored = store_attempt(&mut conn, &stale, &mut late, attempt("tx1"), soon, soon);
+    let stored = store_attempt(&mut conn, &stale, &mut late, attempt(&tx1), soon, soon);
     assert_eq!(stored.await.unwrap(), Err(StoreRefusal::LeaseLost));
     let mut tried = start_try(&mut conn, batch, soon).await.unwrap();
-    let stored = store_attempt(&mut conn, &fresh, &mut tried, attempt("tx2"), soon, soon);
+    let stored = store_attempt(&mut conn, &fresh, &mut tried, attempt(&tx2), soon, soon);
     assert_eq!(stored.await.unwrap(), Ok(()));
     // The try ended with the envelope, and no other command can be sent while that is open.
-    let ended = store_attempt(&mut conn, &fresh, &mut tried, attempt("tx3"), soon, soon);
+    let ended = store_attempt(&mut conn, &fresh, &mut tried, attempt(&tx3), soon, soon);
     assert_eq!(ended.await.unwrap(), Err(StoreRefusal::LeaseLost));
     let mut again = start_try(&mut conn, batch, soon).await.unwrap();
-    let stored = store_attempt(&mut conn, &fresh, &mut again, attempt("tx4"), soon, soon);
+    let stored = store_attempt(&mut conn, &fresh, &mut again, attempt(&tx4), soon, soon);
     assert_eq!(stored.await.unwrap(), Err(StoreRefusal::Overlap));
 }
 

@@ -21,7 +21,7 @@ async fn a_dead_command_can_be_retried() {
     let dead_ones = CommandFilter { status: Some(CommandStatus::Dead), ..CommandFilter::default() };
     let dead = gx_outbox::operator::list(&mut conn, &dead_ones, 10).await.unwrap();
     assert_eq!(dead.len(), 1);
-    assert_eq!(dead[0].command_id, id.to_string());
+    assert_eq!(dead[0].command_id.to_string(), id.to_string());
     desk.drain().await;
     let waiting = desk.status(follower).await;
     assert!(["HELD", "DEAD"].contains(&waiting.as_str()), "{waiting}");

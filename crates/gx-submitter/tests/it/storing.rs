@@ -241,7 +241,7 @@ async fn the_end_of_a_running_commit_is_waited_for() {
         let mut tried = gx_outbox::submitter::start_try(&mut conn, &batches[0], now).await.unwrap();
         let ids = batches[0].ids();
         let new = NewAttempt {
-            tx_id: "tx1",
+            tx_id: &"tx1".to_owned().into(),
             purpose: Purpose::Execute,
             signer: SignerRole::Admin,
             genesis_hash: b"genesis",
@@ -258,7 +258,8 @@ async fn the_end_of_a_running_commit_is_waited_for() {
 
         let mut other = desk.conn().await;
         let asking = tokio::spawn(async move {
-            gx_outbox::submitter::resolve_lost_commit(&mut other, &mut tried, "tx1", &ids).await
+            let tx_id = "tx1".to_owned().into();
+            gx_outbox::submitter::resolve_lost_commit(&mut other, &mut tried, &tx_id, &ids).await
         });
         let waits = "SELECT count(*) FROM pg_stat_activity
                      WHERE datname = current_database() AND wait_event_type = 'Lock'";

@@ -14,7 +14,7 @@ const BOUND: Duration = Duration::from_secs(60);
 /// The locks that a stopped session may hold.
 const HELD: [(&str, &str); 6] = [
     ("everybody's row", r#"SELECT FROM "UserProfile" FOR UPDATE"#),
-    ("the audit log", "SELECT pg_advisory_xact_lock(hashtextextended('AuditLog', 0))"),
+    ("an entry of the audit log", r#"INSERT INTO "AuditUnsealed" (seq, at) VALUES (-1, now())"#),
     ("the checkpoint", r#"SELECT FROM "ProjectorState" FOR UPDATE"#),
     ("every lane", r#"SELECT FROM "OutboxLane" FOR UPDATE"#),
     ("every command", r#"SELECT FROM "OutboxCommand" FOR UPDATE"#),

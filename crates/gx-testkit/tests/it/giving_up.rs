@@ -62,5 +62,5 @@ async fn a_payment_that_is_given_up_fails_and_releases_its_debit() {
     world.settle().await;
     let again = world.gx.follow(&payer, again.str("/commandId")).await.expect(200);
     assert_eq!(again.str("/status"), "CONFIRMED", "{}", again.text);
-    assert_eq!(world.gx.wallet(&payer).await.unwrap().str("/balance"), "489.995");
+    assert_eq!(world.gx.balance(&payer).await, "489.995");
 }

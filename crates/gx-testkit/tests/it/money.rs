@@ -54,6 +54,6 @@ async fn an_amount_is_the_same_on_the_ledger_in_the_database_and_for_people() {
 
     for (qirat, text) in [(0, "0"), (1, "0.000001"), (Qirat::SUPPLY.get(), "1250000000000")] {
         world.falsify_balance(&person, qirat).await;
-        assert_eq!(world.gx.wallet(&person).await.unwrap().str("/balance"), text);
+        assert_eq!(world.gx.balance(&person).await, text);
     }
 }

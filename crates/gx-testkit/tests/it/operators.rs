@@ -276,8 +276,8 @@ async fn dead_events_are_listed_and_replayed_by_an_administrator() {
     set_country(&world, &lost, true).await;
     let other = world.participant(2).await;
     // The grant of the first person is missing, and the next one of the country is there.
-    assert_eq!(world.gx.wallet(&other).await.unwrap().str("/balance"), "500");
-    assert_eq!(world.gx.wallet(&lost).await.unwrap().str("/balance"), "0");
+    assert_eq!(world.gx.balance(&other).await, "500");
+    assert_eq!(world.gx.balance(&lost).await, "0");
 
     let held = get(&world.gx.admin, &token, "dead-events?state=HELD").await;
     let names: Vec<_> = held["items"].as_array().unwrap().iter().map(|e| &e["eventName"]).collect();

@@ -17,7 +17,7 @@ async fn people_are_served_while_the_ledger_is_down() {
     world.gx.log_in(2).await;
     world.gx.submit(&late).await;
     world.gx.identity.get("/api/v1/users/me", &late.token).await.expect(200);
-    assert_eq!(world.gx.wallet(&early).await.unwrap().str("/balance"), "500");
+    assert_eq!(world.gx.balance(&early).await, "500");
     world.gx.approve(&world.admin_token().await, &late).await.expect(200);
     for endpoint in [&world.gx.identity, &world.gx.tokenomics, &world.gx.admin] {
         let ready = endpoint.send(request(Method::GET, "/readyz", None, None)).await.expect(200);
@@ -26,7 +26,7 @@ async fn people_are_served_while_the_ledger_is_down() {
 
     world.devnet.faults().refuse_connections(false);
     recover(&mut world).await;
-    assert_eq!(world.gx.wallet(&late).await.unwrap().str("/balance"), "500");
+    assert_eq!(world.gx.balance(&late).await, "500");
 }
 
 /// Waits until the ledger answers again, and settles everything.

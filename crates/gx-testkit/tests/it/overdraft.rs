@@ -80,5 +80,5 @@ async fn the_ledger_itself_refuses_an_overdraft() {
     // 300 GX and the fee of 0.3 GX leave 199.7 GX, which covers neither of the others.
     assert_eq!(statuses, ["COMMITTED", "REFUSED", "REFUSED"]);
     assert_eq!(world.balance_on_chain(&from).await, 199_700_000);
-    assert_eq!(world.gx.wallet(&payer).await.unwrap().str("/balance"), "199.7");
+    assert_eq!(world.gx.balance(&payer).await, "199.7");
 }

@@ -35,7 +35,7 @@ async fn a_pause_stops_every_route_that_changes_the_ledger() {
         assert_eq!((answer.status.as_u16(), answer.str("/code")), (503, "system_paused"));
     }
     assert_eq!(command_count(&world).await, before);
-    assert_eq!(world.gx.wallet(&payer).await.unwrap().str("/balance"), "500");
+    assert_eq!(world.gx.balance(&payer).await, "500");
 
     world.enqueue(&Command::ResumeSystem {}).await;
     world.settle().await;
@@ -43,9 +43,9 @@ async fn a_pause_stops_every_route_that_changes_the_ledger() {
         assert!(answer.status.is_success(), "{}", answer.text);
     }
     world.settle().await;
-    assert_eq!(world.gx.wallet(&payer).await.unwrap().str("/balance"), "499");
-    assert_eq!(world.gx.wallet(&late).await.unwrap().str("/balance"), "500");
-    assert_eq!(world.gx.wallet(&later).await.unwrap().str("/balance"), "500");
+    assert_eq!(world.gx.balance(&payer).await, "499");
+    assert_eq!(world.gx.balance(&late).await, "500");
+    assert_eq!(world.gx.balance(&later).await, "500");
 }
 
 async fn command_count(world: &World) -> i64 {

@@ -2,20 +2,27 @@
 
 use gx_testkit::World;
 
+/// The shortest journey: who is approved gets the genesis grant.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_who_is_approved_has_500_gx() {
+    let mut world = World::start().await;
+    let sarah = world.participant(1).await;
+    assert_eq!(world.gx.balance(&sarah).await, "500");
+}
+
 /// OUT-09: a person is approved while the ledger is empty: the command is BLOCKED with the missing
 /// prerequisite and without a counted try; once supply and countries exist, it commits by itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_approved_too_early_waits_and_is_then_created() {
     let mut world = World::start_empty().await;
     let person = world.participant(1).await;
-    let path = "/api/v1/admin/outbox?kind=CREATE_USER";
-    let waiting = world.gx.admin.get(path, &world.admin_token().await).await.expect(200);
-    assert_eq!(waiting.str("/items/0/status"), "BLOCKED");
-    assert_eq!(waiting.json["items"][0]["attempts"], 0);
-    assert_eq!(waiting.str("/items/0/prerequisite/kind"), "SYSTEM_BOOTSTRAPPED");
+    let waiting = world.command("CREATE_USER").await;
+    assert_eq!(waiting["status"], "BLOCKED");
+    assert_eq!(waiting["attempts"], 0);
+    assert_eq!(waiting["prerequisite"]["kind"], "SYSTEM_BOOTSTRAPPED");
     assert!(world.gx.wallet(&person).await.is_none());
 
     world.bootstrap().await;
     world.settle().await;
-    assert_eq!(world.gx.wallet(&person).await.unwrap().str("/balance"), "500");
+    assert_eq!(world.gx.balance(&person).await, "500");
 }

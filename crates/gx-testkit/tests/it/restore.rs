@@ -231,11 +231,11 @@ async fn others_go_on_while_a_person_has_no_owner() {
     let mut story = Box::pin(Restored::approve_and_restore(Carried::Both, Since::Nothing)).await;
     story.world.settle().await;
     let third = story.world.participant(3).await;
-    assert_eq!(story.world.gx.wallet(&third).await.unwrap().str("/balance"), "500");
+    assert_eq!(story.world.gx.balance(&third).await, "500");
     story.world.gx.pay(&third, "to no owner", &story.id, "20").await.expect(202);
     story.world.settle().await;
     // 20 GX and a fee of five basis points.
-    assert_eq!(story.world.gx.wallet(&third).await.unwrap().str("/balance"), "479.99");
+    assert_eq!(story.world.gx.balance(&third).await, "479.99");
     story.is_what_the_chain_makes_it().await;
 }
 
@@ -270,5 +270,5 @@ async fn a_refused_creation_that_is_repeated_goes_back_to_review() {
     world.gx.approve(&admin, &person).await.expect(200);
     world.settle().await;
     assert_eq!(status(&world).await, "ACTIVE");
-    assert_eq!(world.gx.wallet(&person).await.unwrap().str("/balance"), "500");
+    assert_eq!(world.gx.balance(&person).await, "500");
 }

@@ -128,7 +128,8 @@ impl From<TransferRequest> for Order {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AcceptedBody {
-    command_id: String,
+    #[schema(value_type = String)]
+    command_id: CommandId,
     status: TransferState,
     /// Path at which the transfer can be followed.
     #[schema(example = "/api/v1/transfers/7f3e0c1a-6c3c-5b1e-9a61-0d2f3b5c7e91")]
@@ -138,7 +139,7 @@ pub(crate) struct AcceptedBody {
 impl AcceptedBody {
     pub(super) fn new(command_id: CommandId, status: TransferState) -> Self {
         let location = format!("{TRANSFERS}/{command_id}");
-        Self { command_id: command_id.to_string(), status, location }
+        Self { command_id, status, location }
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gx_auth::Foundation;
+use gx_db::StoredCommandId;
 use gx_serve::{HealthBoard, Problem};
 use tokio::sync::watch;
 
@@ -21,7 +22,7 @@ const MAX_FOLLOWED: usize = 10_000;
 const MAX_STREAMS_PER_TRANSFER: usize = 16;
 
 /// The last state of each followed transfer. Empty exactly while the task does not run.
-type Followed = HashMap<String, watch::Sender<TransferProgress>>;
+type Followed = HashMap<StoredCommandId, watch::Sender<TransferProgress>>;
 
 /// The followed transfers. Clones share them.
 #[derive(Clone)]
@@ -62,7 +63,7 @@ impl FollowedTransfers {
     async fn update_until_nobody_follows(self) {
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
-            let ids: Vec<String> = {
+            let ids: Vec<_> = {
                 let mut followed = self.lock();
                 let is_draining = self.health.is_draining();
                 followed.retain(|_, sender| !is_draining && sender.receiver_count() > 0);
@@ -79,7 +80,7 @@ impl FollowedTransfers {
     }
 
     /// Reads these transfers and tells their followers what changed.
-    async fn update(&self, ids: &[String]) -> Result<(), Problem> {
+    async fn update(&self, ids: &[StoredCommandId]) -> Result<(), Problem> {
         let mut conn = self.base.connection().await?;
         let rows = store::transfers(&mut conn, ids).await?;
         let followed = self.lock();

@@ -15,7 +15,7 @@ use ::http::StatusCode;
 use axum::response::Response;
 use gx_auth::{Person, not_enqueued};
 use gx_db::PgConnection;
-use gx_model::economics::{self, Fee};
+use gx_model::economics::{self, Fee, NoTxType};
 use gx_model::{AccountId, AccountStatus, Command, CommandId, FabricUserId, Gx, Qirat};
 use gx_outbox::enqueue::NewCommand;
 use gx_serve::idempotency::{self, BeginResult, IdempotencyKey};
@@ -94,11 +94,11 @@ pub(crate) async fn order(
     request_id: &RequestId,
 ) -> Result<Response, Problem> {
     let now = state.base.clock.now();
-    let _ticket = state.base.row_ticket(&person.profile_id).await?;
+    let _ticket = state.base.row_ticket(person.profile_id.as_str()).await?;
     let tx = state.base.begin().await?;
     let (to, amount) = (order.to.as_str(), order.amount.to_string());
     let request = idempotency::KeyedRequest {
-        principal: &person.profile_id,
+        principal: person.profile_id.as_str(),
         route: http::TRANSFERS,
         key,
         fingerprint: idempotency::fingerprint(&[
@@ -112,7 +112,8 @@ pub(crate) async fn order(
         BeginResult::Answered(response) => return Ok(*response),
         BeginResult::First(first) => first,
     };
-    let command_id = CommandId::derive(&[&person.profile_id, "TRANSFER", key.as_str()]);
+    let parts = [person.profile_id.as_str(), "TRANSFER", key.as_str()];
+    let command_id = CommandId::derive(&parts);
     let worked = enqueue(state, first.transaction(), person, order, command_id, request_id).await;
     let response = first.finish(worked).await?;
     state.waker.wake();
@@ -130,12 +131,12 @@ async fn enqueue(
 ) -> Result<Reply<AcceptedBody>, Problem> {
     let status = store::lock_payer(conn, &person.profile_id).await?;
     // The answer to the key is deleted after 24 hours, its command never.
-    if let Some(row) = store::transfer(conn, &command_id.to_string()).await? {
+    if let Some(row) = store::transfer(conn, command_id).await? {
         return repeated_answer(order, &row, command_id);
     }
     state.base.require_running(conn).await?;
     let wallet = wallets::wallet(conn, &person.profile_id).await?;
-    if status.as_deref() != Some(AccountStatus::Active.name()) || wallet.row.is_frozen {
+    if status != Some(AccountStatus::Active) || wallet.row.is_frozen {
         let detail = "Transfers from this wallet are not allowed. Ask support for the reason.";
         return Err(Problem::new(&WALLET_FROZEN, detail));
     }
@@ -152,12 +153,12 @@ async fn enqueue(
         command_id,
         command: &command,
         profile_id: Some(&person.profile_id),
-        requested_by: &person.profile_id,
+        requested_by: person.profile_id.as_str(),
         request_id: Some(&request_id.0),
     };
     gx_outbox::enqueue::enqueue(conn, new, state.base.clock.now()).await.map_err(not_enqueued)?;
     if let Some(remark) = &order.remark {
-        store::add_remark(conn, &command_id.to_string(), remark).await?;
+        store::add_remark(conn, command_id, remark).await?;
     }
     Ok(accepted(command_id, TransferState::Pending))
 }
@@ -189,10 +190,10 @@ pub(crate) async fn progress(
     command_id: CommandId,
 ) -> Result<TransferProgress, Problem> {
     let mut conn = state.base.connection().await?;
-    let row = store::transfer(&mut conn, &command_id.to_string()).await?;
+    let row = store::transfer(&mut conn, command_id).await?;
     let row =
         row.ok_or_else(|| Problem::new(&NO_TRANSFER, "Take the id from the answer to the order."))?;
-    if row.profile_id.as_deref() != Some(&person.profile_id) {
+    if row.profile_id.as_ref() != Some(&person.profile_id) {
         return Err(Problem::new(&NOT_YOURS, "Only the payer of a transfer may follow it."));
     }
     Ok(TransferProgress::of(&row))
@@ -217,7 +218,7 @@ async fn price(
         return Err(Problem::new(&UNKNOWN_RECEIVER, "Check the Fabric User ID."));
     }
     let fee = economics::fee(from, &receiver, amount)
-        .map_err(|why| Problem::new(&NOT_POSSIBLE, format!("Choose another receiver: {why}.")))?;
+        .map_err(|NoTxType { .. }| Problem::new(&NOT_POSSIBLE, "Choose another receiver."))?;
     let total = amount.checked_add(fee.fee).ok_or_else(|| {
         Problem::new(&INSUFFICIENT_BALANCE, "Amount and fee are more than the whole supply.")
     })?;

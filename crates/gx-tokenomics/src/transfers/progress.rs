@@ -1,6 +1,7 @@
 //! The state of a transfer that its payer sees, from the status of its command. Called when a
 //! transfer is ordered again, shown or followed.
 
+use gx_db::{StoredCommandId, TxId};
 use gx_model::{CommandStatus, EntryOutcome};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -42,7 +43,8 @@ impl TransferState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TransferProgress {
-    pub(crate) command_id: String,
+    #[schema(value_type = String)]
+    pub(crate) command_id: StoredCommandId,
     pub(crate) status: TransferState,
     /// Code of the rule that refused the transfer, or of the event that it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +52,8 @@ pub(crate) struct TransferProgress {
     pub(crate) reason: Option<String>,
     /// Id of the transaction that contains the transfer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) tx_id: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub(crate) tx_id: Option<TxId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) block_number: Option<i64>,
 }
@@ -70,7 +73,7 @@ impl TransferProgress {
 
 /// Returns the state, and the reason if the transfer failed or waits.
 fn state(row: &TransferRow) -> (TransferState, Option<String>) {
-    match CommandStatus::from_name(&row.status) {
+    match row.status.known() {
         Some(CommandStatus::Submitted) => (TransferState::Submitted, None),
         Some(CommandStatus::Committed | CommandStatus::CommittedUnverified) => {
             (TransferState::Confirmed, None)

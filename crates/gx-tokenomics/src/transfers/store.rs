@@ -1,18 +1,18 @@
 //! SQL of transfers. Called by the parent module and `live`.
 
-use gx_db::PgConnection;
-use gx_model::{Command, CommandKind};
+use gx_db::{Named, Parsed, PgConnection, ProfileId, StoredCommandId, TxId};
+use gx_model::{AccountStatus, Command, CommandId, CommandKind, CommandStatus};
 use serde_json::Value;
 
 /// A transfer with the status of its command.
 pub(crate) struct TransferRow {
-    pub(super) command_id: String,
-    pub(super) profile_id: Option<String>,
+    pub(super) command_id: StoredCommandId,
+    pub(super) profile_id: Option<ProfileId>,
     pub(super) payload: Value,
-    pub(super) status: String,
+    pub(super) status: Named<CommandStatus>,
     pub(super) outcome: Option<Value>,
     pub(super) prerequisite: Option<Value>,
-    pub(super) tx_id: Option<String>,
+    pub(super) tx_id: Option<TxId>,
     pub(super) block_number: Option<i64>,
     pub(super) remark: Option<String>,
 }
@@ -28,16 +28,15 @@ impl TransferRow {
 /// status. Returns `None` if the account is locked or deleted.
 pub(super) async fn lock_payer(
     conn: &mut PgConnection,
-    profile_id: &str,
-) -> Result<Option<String>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT status FROM "UserProfile"
+    profile_id: &ProfileId,
+) -> Result<Option<AccountStatus>, sqlx::Error> {
+    let status = sqlx::query_scalar!(
+        r#"SELECT status AS "status: Parsed<AccountStatus>" FROM "UserProfile"
            WHERE "profileId" = $1 AND NOT "isLocked" AND "deletedAt" IS NULL
            FOR NO KEY UPDATE"#,
-        profile_id,
-    )
-    .fetch_optional(conn)
-    .await
+        profile_id.as_str(),
+    );
+    Ok(status.fetch_optional(conn).await?.map(|Parsed(status)| status))
 }
 
 /// Returns whether the person is on the ledger and the owner's account, if there is one, is not
@@ -62,12 +61,12 @@ pub(super) async fn can_receive(
 /// Stores the remark of a transfer.
 pub(super) async fn add_remark(
     conn: &mut PgConnection,
-    command_id: &str,
+    command_id: CommandId,
     remark: &str,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"INSERT INTO "TransferRemark" ("commandId", remark) VALUES ($1, $2)"#,
-        command_id,
+        command_id.to_string(),
         remark,
     )
     .execute(conn)
@@ -78,25 +77,26 @@ pub(super) async fn add_remark(
 /// Returns a transfer, or `None` if it does not exist.
 pub(super) async fn transfer(
     conn: &mut PgConnection,
-    command_id: &str,
+    command_id: CommandId,
 ) -> Result<Option<TransferRow>, sqlx::Error> {
-    let found = transfers(conn, &[command_id.to_owned()]).await?;
+    let found = transfers(conn, &[command_id.into()]).await?;
     Ok(found.into_iter().next())
 }
 
 /// Returns the transfers that exist, settled and archived ones included.
 pub(super) async fn transfers(
     conn: &mut PgConnection,
-    command_ids: &[String],
+    command_ids: &[StoredCommandId],
 ) -> Result<Vec<TransferRow>, sqlx::Error> {
     sqlx::query_as!(
         TransferRow,
-        r#"SELECT "commandId" AS "command_id!", "profileId" AS profile_id,
-                  payload AS "payload!", status AS "status!", outcome, prerequisite,
-                  "txId" AS tx_id, "blockNumber" AS block_number, r.remark AS "remark?"
+        r#"SELECT "commandId" AS "command_id!", "profileId" AS "profile_id: ProfileId",
+                  payload AS "payload!", status AS "status!: Named<CommandStatus>", outcome,
+                  prerequisite, "txId" AS "tx_id: TxId", "blockNumber" AS block_number,
+                  r.remark AS "remark?"
            FROM "OutboxHistory" LEFT JOIN "TransferRemark" r USING ("commandId")
            WHERE "commandId" = ANY($1) AND kind = 'TRANSFER'"#,
-        command_ids,
+        command_ids as &[StoredCommandId],
     )
     .fetch_all(conn)
     .await

@@ -3,6 +3,7 @@
 
 use axum::extract::State;
 use gx_auth::Person;
+use gx_db::TxId;
 use gx_model::Gx;
 use gx_serve::page::{Page, PageQuery};
 use gx_serve::{Problem, Query, Reply};
@@ -39,7 +40,8 @@ pub(crate) struct WalletBody {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TransactionBody {
     id: String,
-    on_chain_tx_id: String,
+    #[schema(value_type = String)]
+    on_chain_tx_id: TxId,
     block_number: i64,
     /// `GENESIS` or `TRANSFER`.
     #[serde(rename = "type")]

@@ -5,7 +5,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 use gx_model::{Command, CommandKind, Qirat, economics};
 use gx_serve::{Problem, ProblemKind};
 use serde_json::Value;
@@ -25,7 +25,10 @@ pub(crate) struct Wallet {
 }
 
 /// Returns the person's wallet, or the problem `no_wallet` if the person is not on the ledger yet.
-pub(crate) async fn wallet(conn: &mut PgConnection, profile_id: &str) -> Result<Wallet, Problem> {
+pub(crate) async fn wallet(
+    conn: &mut PgConnection,
+    profile_id: &ProfileId,
+) -> Result<Wallet, Problem> {
     let row = store::wallet(conn, profile_id).await?.ok_or_else(no_wallet)?;
     let balance = Qirat::new(row.balance).map_err(|why| Problem::internal(&why))?;
     let pending = row.pending_transfers.as_array().map_or(&[][..], Vec::as_slice);

@@ -1,6 +1,6 @@
 //! SQL of wallets. Called by the parent module and its routes.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId, TxId};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -20,7 +20,7 @@ pub(crate) struct WalletRow {
 /// One movement in a wallet's history.
 pub(crate) struct TransactionRow {
     pub(crate) id: String,
-    pub(crate) on_chain_tx_id: String,
+    pub(crate) on_chain_tx_id: TxId,
     pub(crate) event_index: i32,
     pub(crate) block_number: i64,
     pub(crate) kind: String,
@@ -36,7 +36,7 @@ pub(crate) struct TransactionRow {
 /// counted both in the balance and as pending. `None` if the person is not on the ledger yet.
 pub(crate) async fn wallet(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Option<WalletRow>, sqlx::Error> {
     sqlx::query_as!(
         WalletRow,
@@ -53,7 +53,7 @@ pub(crate) async fn wallet(
                     WHERE u."fabricUserId" = w."accountId" AND u."isFrozen")
                   ) AS "is_frozen!"
            FROM "Wallet" w WHERE w."profileId" = $1"#,
-        profile_id,
+        profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await
@@ -62,11 +62,14 @@ pub(crate) async fn wallet(
 /// Returns the ledger account of the person, or `None` if the person is not on the ledger yet.
 pub(crate) async fn account(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
 ) -> Result<Option<String>, sqlx::Error> {
-    sqlx::query_scalar!(r#"SELECT "accountId" FROM "Wallet" WHERE "profileId" = $1"#, profile_id)
-        .fetch_optional(conn)
-        .await
+    sqlx::query_scalar!(
+        r#"SELECT "accountId" FROM "Wallet" WHERE "profileId" = $1"#,
+        profile_id.as_str(),
+    )
+    .fetch_optional(conn)
+    .await
 }
 
 /// Returns movements of an account before the key `below`, the newest first.

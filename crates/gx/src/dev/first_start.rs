@@ -61,7 +61,7 @@ pub(crate) async fn administrator(base: &Foundation, password: &str) -> Result<(
         return Ok(());
     }
     let password = NewPassword::new(password)
-        .map_err(|wrong| CliError::message(format!("{ADMIN_PASSWORD_FILE} {}", wrong.message)))?;
+        .map_err(|wrong| CliError::message(format!("`{ADMIN_PASSWORD_FILE}` {}", wrong.message)))?;
     let new = NewAdministrator {
         email: ADMIN_EMAIL.to_owned(),
         display_name: "First administrator".to_owned(),
@@ -91,7 +91,7 @@ pub(crate) async fn enqueue_first_commands(pool: &PgPool, clock: &Clock) -> Resu
             Err(EnqueueError::Mismatch(_)) => {
                 return Err(CliError::message(
                     "the ledger in this folder has other countries than this release: delete all data \
-                    with --fresh, or give another folder with --data-dir DIR",
+                    with `--fresh`, or give another folder with `--data-dir DIR`",
                 ));
             }
             other => other?,

@@ -76,7 +76,9 @@ impl Stack {
         let rest = ServicesAndWorkers::start(dir, ports, settings, &cluster, &ledger);
         let started = tokio::select! {
             started = rest => started,
-            _ = signal => Err(CliError::message("gx dev was stopped before it was ready")),
+            _ = signal => Err(CliError::message(
+                "`gx dev` was stopped before it was ready; start it again",
+            )),
         };
         match started {
             Ok(ServicesAndWorkers { process, database }) => {
@@ -175,7 +177,7 @@ async fn migrate_and_connect(
     }
     let differences = report.differences.join("; ");
     let wrong = format!("the schema differs from this release ({differences})");
-    Err(CliError::message(format!("{wrong}: undo the changes, or delete all data with --fresh")))
+    Err(CliError::message(format!("{wrong}: undo the changes, or delete all data with `--fresh`")))
 }
 
 /// Starts services and workers in one process.

@@ -91,7 +91,7 @@ fn by_name<T>(option: &str, said: Vec<(String, T)>) -> Result<BTreeMap<String, T
     for (name, value) in said {
         if by_name.insert(name.clone(), value).is_some() {
             return Err(CliError::message(format!(
-                "{option} is given twice for {name}; give it once"
+                "`{option}` is given twice for {name}; give it once"
             )));
         }
     }
@@ -112,8 +112,8 @@ where
 /// Parses `NAME=FILE` and reads the file.
 fn parse_collections(text: &str) -> Result<(String, Collections), String> {
     let (name, path) = parse_named::<String>(text)?;
-    let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-    let read = Collections::from_json(&text).map_err(|error| format!("{path}: {error}"))?;
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("`{path}`: {error}"))?;
+    let read = Collections::from_json(&text).map_err(|error| format!("`{path}`: {error}"))?;
     Ok((name, read))
 }
 
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(read.services[0].name, "basic");
         assert!(read.policies.contains_key("basic"));
         for (wrong, named) in [
-            ([policy, policy].concat(), "--policy is given twice for basic"),
+            ([policy, policy].concat(), "`--policy` is given twice for basic"),
             (vec!["--chaincode", "basic"], "NAME=HOST:PORT"),
             (vec!["--policy", "gxtv3=OR("], "--policy"),
             (vec!["--cut", "sometimes"], "by-hand"),

@@ -143,9 +143,12 @@ impl LedgerConnection {
         let mut findings = self.offline_findings(clock);
         let asking = ledger.preflight_into(&self.signers, HARMLESS_QUERY, &mut findings);
         if tokio::time::timeout(START_TIMEOUT, asking).await.is_err() {
+            let peers = self.config.peers.iter().map(|peer| peer.endpoint.as_str());
+            let peer = peers.collect::<Vec<_>>().join(", ");
             tracing::warn!(
                 waited_s = START_TIMEOUT.as_secs(),
-                "a peer has not answered the check of the signers; the check is repeated"
+                peer,
+                "the check of the signers was not answered in full by {peer}; the check is repeated"
             );
         }
         fail_if_refused(&findings)
@@ -222,12 +225,14 @@ fn refused_error(findings: &[Finding]) -> CliError {
             setting = finding.setting,
             identity = finding.identity,
             peer = finding.peer,
-            "{}",
+            "{}; correct the settings of the ledger, and start again",
             finding.message
         );
         lines.push(finding.to_string());
     }
     SettingsReport::of(lines).map_or_else(CliError::new, |()| {
-        CliError::message("the settings of the ledger are refused")
+        CliError::message(
+            "the settings of the ledger are refused; correct what `gx fabric check` finds",
+        )
     })
 }

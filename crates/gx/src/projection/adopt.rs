@@ -4,7 +4,7 @@
 use clap::Args;
 use gx_admin::{AdoptError, AuditedDecision};
 use gx_auth::audit::Actor;
-use gx_db::DatabaseSettings;
+use gx_db::{DatabaseSettings, ProfileId};
 use gx_model::{Clock, FabricUserId};
 use gx_serve::Entropy;
 use serde_json::json;
@@ -28,7 +28,7 @@ pub(crate) struct Adopt {
     #[arg(value_parser = FabricUserId::from_pasted)]
     fabric_user_id: FabricUserId,
     /// profileId of the account that gets the person
-    profile_id: String,
+    profile_id: ProfileId,
     /// Reason for the audit log
     #[arg(long)]
     reason: String,
@@ -42,7 +42,7 @@ pub(crate) struct Adopt {
 /// time, or if it could not set the owner.
 pub(super) async fn run(adopt: Adopt, format: Format) -> Result<(), CliError> {
     if adopt.reason.trim().is_empty() {
-        return Err(CliError::message("--reason is empty; give a reason for the audit log"));
+        return Err(CliError::message("`--reason` is empty; give a reason for the audit log"));
     }
     let database = gx_db::connect(&adopt.database).await?;
     let decision =
@@ -50,7 +50,7 @@ pub(super) async fn run(adopt: Adopt, format: Format) -> Result<(), CliError> {
     let now = Clock::system().now();
     let task_id = Entropy::system().id(now).to_string();
     let (channel, whom) =
-        (adopt.fabric_channel_name.as_str(), (&adopt.fabric_user_id, adopt.profile_id.as_str()));
+        (adopt.fabric_channel_name.as_str(), (&adopt.fabric_user_id, &adopt.profile_id));
     let mut conn = database.connection().await?;
     let asked = gx_admin::ask_adoption(&mut conn, channel, whom, &task_id, &decision, now).await;
     let grant = asked.map_err(refused)?.grant;

@@ -102,7 +102,7 @@ async fn list(which: List, format: Format) -> Result<(), CliError> {
 /// events still cannot be applied.
 async fn replay(what: ReplayArgs, format: Format) -> Result<(), CliError> {
     if what.reason.trim().is_empty() {
-        return Err(CliError::message("--reason is empty; give a reason for the audit log"))?;
+        return Err(CliError::message("`--reason` is empty; give a reason for the audit log"))?;
     }
     let database = gx_db::connect(&what.database.named("command")).await?;
     let decision = AuditedDecision {
@@ -123,8 +123,11 @@ async fn replay(what: ReplayArgs, format: Format) -> Result<(), CliError> {
     match still_held {
         Some(0) => Ok(()),
         Some(count) => Err(CliError::message(format!(
-            "{count} events still cannot be applied; `stillHeld` in the report has the reasons"
+            "{count} events still cannot be applied; remove the reasons in `stillHeld` of the report, \
+             and replay again"
         ))),
-        None => Err(CliError::message("the replay failed; `report` has the error")),
+        None => Err(CliError::message(
+            "the replay failed; remove the error in `report`, and replay again",
+        )),
     }
 }

@@ -73,7 +73,7 @@ pub(super) async fn run(rebuild: Rebuild, format: Format) -> Result<(), CliError
     }
     Err(CliError::message(
         "the read model differs from the chain, and nothing was changed; run the command without \
-         --dry-run to correct it",
+         `--dry-run` to correct it",
     ))
 }
 

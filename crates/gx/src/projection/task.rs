@@ -66,7 +66,7 @@ async fn list(which: List, format: Format) -> Result<(), CliError> {
 
 async fn cancel(which: Cancel, format: Format) -> Result<(), CliError> {
     if which.reason.trim().is_empty() {
-        return Err(CliError::message("--reason is empty; give a reason for the audit log"))?;
+        return Err(CliError::message("`--reason` is empty; give a reason for the audit log"))?;
     }
     let database = gx_db::connect(&which.database).await?;
     let decision = AuditedDecision {

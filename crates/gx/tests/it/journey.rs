@@ -30,7 +30,7 @@ async fn a_person_becomes_a_participant_and_the_next_start_continues() {
 
     stop_without_warnings(&mut stack).await;
     stack.run().await;
-    assert_eq!(stack.gx().wallet(&first).await.unwrap().str("/balance"), "500");
+    assert_eq!(stack.gx().balance(&first).await, "500");
     become_participant(&stack, 3).await;
     assert_eq!(treasury_balance(&stack).await, "150");
 }

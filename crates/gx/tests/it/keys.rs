@@ -80,7 +80,7 @@ async fn cry_02_the_command_rotates_and_says_that_the_old_version_is_unused() {
         json!({ "values": 0, "keys": [key(1, false, 0), key(2, true, 1)], "failed": [] });
     assert_eq!(serde_json::from_slice::<Value>(&again.stdout).unwrap(), expected);
     let after: Value =
-        sqlx::query_scalar(r#"SELECT after FROM "AuditLog" WHERE action = 'keys.rotated'"#)
+        sqlx::query_scalar(r#"SELECT after FROM "AuditEntry" WHERE action = 'keys.rotated'"#)
             .fetch_one(&mut sql)
             .await
             .unwrap();

@@ -141,7 +141,7 @@ async fn fab_15_a_certificate_file_with_a_key_is_named_by_every_command() {
         let packed = gx(&[&package[..], &tls[..]].concat(), &[], &[]);
         let said = String::from_utf8(packed.stderr).unwrap();
         assert!(!packed.status.success(), "{said}");
-        assert!(said.contains(&format!("{both}: ")) && said.contains("private key"), "{said}");
+        assert!(said.contains(&format!("`{both}`: ")) && said.contains("private key"), "{said}");
         assert!(!std::path::Path::new(&output).exists(), "nothing was written");
     }
 }

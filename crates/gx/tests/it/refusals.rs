@@ -48,7 +48,7 @@ fn missing_postgresql_binaries_are_named_with_the_package() {
 async fn a_second_stack_in_the_same_folder_is_refused() {
     let mut stack = Stack::start().await;
     let said = refusal(&stack, |_| {});
-    assert!(said.contains("another gx dev is running"), "{said}");
+    assert!(said.contains("another `gx dev` is running"), "{said}");
     assert!(stack.interrupt().await.success());
 }
 

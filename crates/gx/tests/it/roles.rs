@@ -219,47 +219,52 @@ async fn wait_for_role(projector: &Role, role: &str, bound: Duration) {
     .await;
 }
 
-/// DB-08: a svc-identity is stopped inside a transaction that locks the audit log. Other requests
-/// that need the lock are asked to come back and are served soon; health names the session; the
+/// DB-08: a svc-identity is stopped inside a transaction that locks a person's row. An administrator
+/// who locks the account is asked to come back and is served soon; health names the session; the
 /// process serves again when it is continued.
 #[tokio::test(flavor = "multi_thread")]
 async fn db_08_a_service_stopped_inside_a_transaction_does_not_block_others() {
     let server = migrated_server().await;
     let password = create_administrator(&server);
     let idle = ("DATABASE_IDLE_TRANSACTION_TIMEOUT_MS".to_owned(), "8000".to_owned());
-    // On a slow machine, too, the registration must still wait when the process is stopped.
+    // On a slow machine, too, the change must still wait when the process is stopped.
     let patient = ("DATABASE_LOCK_TIMEOUT_MS".to_owned(), "120000".to_owned());
     let frozen = Role::start("svc-identity", &server.url(), &[idle, patient]);
     let admin = Role::start("svc-admin", &server.url(), &[]);
     frozen.wait_for_readyz(200).await;
     admin.wait_for_readyz(200).await;
+    let people = ServiceEndpoint::Tcp(frozen.address);
+    let registered = people.post("/api/v1/auth/register", None, &registration(1)).await;
+    let administrators = ServiceEndpoint::Tcp(admin.address);
+    let credentials = serde_json::json!({ "email": "ada@gx.example", "password": password });
+    let ada = administrators.post("/api/v1/admin/auth/login", None, &credentials).await;
+
     let mut holder = PgConnection::connect(&server.url()).await.unwrap();
-    let lock = "SELECT pg_advisory_lock(hashtextextended('AuditLog', 0))";
-    sqlx::query(lock).execute(&mut holder).await.unwrap();
-    let registering = {
-        let endpoint = ServiceEndpoint::Tcp(frozen.address);
-        let registration = registration(1);
+    let mut holds = holder.begin().await.unwrap();
+    sqlx::query(r#"SELECT FROM "UserProfile" FOR UPDATE"#).execute(&mut *holds).await.unwrap();
+    let changing = {
+        let token = registered.str("/accessToken").to_owned();
+        let change = serde_json::json!({ "firstName": "Sara" });
         tokio::spawn(async move {
-            let path = "/api/v1/auth/register";
-            let post = request(http::Method::POST, path, None, Some(&registration));
-            endpoint.try_send(post).await.map(|reply| reply.status.as_u16())
+            let path = "/api/v1/users/me";
+            let patch = request(http::Method::PATCH, path, Some(&token), Some(&change));
+            people.try_send(patch).await.map(|reply| reply.status.as_u16())
         })
     };
     wait_until_blocked(&server).await;
     frozen.signal("STOP");
-    drop(holder);
-    let mut sql = PgConnection::connect(&server.url()).await.unwrap();
+    holds.rollback().await.unwrap();
     let stands_still = "SELECT EXISTS (SELECT FROM pg_stat_activity
         WHERE application_name = 'gx svc-identity' AND state = 'idle in transaction')";
-    wait_until_true(&mut sql, stands_still).await;
+    wait_until_true(&mut holder, stands_still).await;
 
-    let endpoint = ServiceEndpoint::Tcp(admin.address);
-    let credentials = serde_json::json!({ "email": "ada@gx.example", "password": password });
-    eventually("the administrator is let in", BOUND, async || {
-        let reply = endpoint.post("/api/v1/admin/auth/login", None, &credentials).await;
+    let lock = format!("/api/v1/admin/users/{}/lock", registered.str("/user/profileId"));
+    let reason = serde_json::json!({ "reason": "a drill" });
+    eventually("the account is locked", BOUND, async || {
+        let reply = administrators.post(&lock, Some(ada.str("/accessToken")), &reason).await;
         let code = reply.json["code"].as_str().unwrap_or("no problem").to_owned();
         assert!(["no problem", "temporarily_locked"].contains(&&*code), "{}", reply.text);
-        (reply.status == 200).then_some(())
+        (reply.status.is_success()).then_some(())
     })
     .await;
     let health = get(admin.internal, "/health").await.json["checks"]["databaseLocks"].clone();
@@ -267,7 +272,7 @@ async fn db_08_a_service_stopped_inside_a_transaction_does_not_block_others() {
     assert!(names.contains("(gx svc-identity, "), "{health}");
 
     frozen.signal("CONT");
-    let answer = registering.await.unwrap();
+    let answer = changing.await.unwrap();
     assert!(answer.as_ref().is_ok_and(|status| [503, 504].contains(status)), "{answer:?}");
     frozen.wait_for_readyz(200).await;
 }

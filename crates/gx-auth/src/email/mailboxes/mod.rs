@@ -10,7 +10,7 @@
 
 mod store;
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 
 use super::Email;
 
@@ -24,18 +24,17 @@ pub struct FillReport {
     pub added: u64,
     /// Accounts whose mailbox another account owns, each with the owner.
     pub shared: Vec<SharedMailbox>,
-    /// Profile ids of the accounts whose address is invalid: mail cannot reach it, and registration
-    /// rejects it today.
-    pub unmailable: Vec<String>,
+    /// Accounts whose address is invalid: mail cannot reach it, and registration rejects it today.
+    pub unmailable: Vec<ProfileId>,
 }
 
 /// Two accounts with the same mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedMailbox {
     /// The account that signs in only with its stored spelling.
-    pub profile_id: String,
+    pub profile_id: ProfileId,
     /// The account that every other spelling signs in to.
-    pub owner: String,
+    pub owner: ProfileId,
 }
 
 /// Stores the normalised address of each account that has another spelling, in the order of the
@@ -51,7 +50,7 @@ pub async fn fill(conn: &mut PgConnection) -> Result<FillReport, sqlx::Error> {
     loop {
         let rows = store::unnormalised(conn, &after, BATCH).await?;
         let Some(last) = rows.last() else { return Ok(report) };
-        after.clone_from(&last.profile_id);
+        after = last.profile_id.to_string();
         for store::Row { profile_id, email } in rows {
             let Ok(form) = Email::parse(&email) else {
                 report.unmailable.push(profile_id);
@@ -63,8 +62,9 @@ pub async fn fill(conn: &mut PgConnection) -> Result<FillReport, sqlx::Error> {
             match store::set(conn, &profile_id, &email, form.as_str()).await {
                 Ok(rows) => report.added += rows,
                 Err(error) if is_taken(&error) => {
-                    let owner = store::owner(conn, form.as_str()).await?.unwrap_or_default();
-                    report.shared.push(SharedMailbox { profile_id, owner });
+                    let owner = store::owner(conn, form.as_str()).await?;
+                    let shared = owner.map(|owner| SharedMailbox { profile_id, owner });
+                    report.shared.extend(shared);
                 }
                 Err(error) => return Err(error),
             }

@@ -1,10 +1,10 @@
 //! SQL of mailboxes, for the parent module.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 
 /// An account whose address may not be normalised.
 pub(super) struct Row {
-    pub(super) profile_id: String,
+    pub(super) profile_id: ProfileId,
     pub(super) email: String,
 }
 
@@ -33,14 +33,14 @@ pub(super) async fn unnormalised(
 /// Fails with the unique index `UserProfile_mailbox_key` if another account owns the mailbox.
 pub(super) async fn set(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
     email: &str,
     mailbox: &str,
 ) -> Result<u64, sqlx::Error> {
     sqlx::query!(
         r#"UPDATE "UserProfile" SET mailbox = $3
            WHERE "profileId" = $1 AND email = $2 AND mailbox IS NULL"#,
-        profile_id,
+        profile_id.as_str(),
         email,
         mailbox,
     )
@@ -53,9 +53,10 @@ pub(super) async fn set(
 pub(super) async fn owner(
     conn: &mut PgConnection,
     mailbox: &str,
-) -> Result<Option<String>, sqlx::Error> {
+) -> Result<Option<ProfileId>, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"SELECT "profileId" FROM "UserProfile" WHERE coalesce(mailbox, email) = $1"#,
+        r#"SELECT "profileId" AS "id: ProfileId" FROM "UserProfile"
+           WHERE coalesce(mailbox, email) = $1"#,
         mailbox,
     )
     .fetch_optional(conn)

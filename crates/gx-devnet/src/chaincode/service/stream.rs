@@ -185,7 +185,8 @@ impl Stream {
         };
         if !is_answer && call.is_busy.swap(true, Ordering::SeqCst) {
             tracing::error!(chaincode = %self.id, tx_id = %message.txid,
-                "another request of transaction {} is pending; the second one is dropped",
+                "another request of transaction {} is pending, so the second one is dropped; correct \
+                 the chaincode",
                 message.txid);
             return Ok(());
         }

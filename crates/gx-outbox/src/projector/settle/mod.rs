@@ -6,8 +6,8 @@ mod store;
 
 use std::collections::{BTreeMap, HashSet};
 
-use gx_db::PgConnection;
-use gx_model::{CommandId, EntryOutcome, Prerequisite, RejectionCode};
+use gx_db::{PgConnection, ProfileId, StoredCommandId};
+use gx_model::{CommandId, CommandStatus, EntryOutcome, Prerequisite, RejectionCode};
 use rand::Rng;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -75,18 +75,18 @@ pub struct Settled {
     pub users_not_created: Vec<UserNotCreated>,
     /// Each CREATE_USER that took effect.
     pub users_created: Vec<UserCreated>,
-    /// The profile ids of people whose DISTRIBUTE_GENESIS was refused, unless they already had the
+    /// The accounts of people whose DISTRIBUTE_GENESIS was refused, unless they already had the
     /// grant.
-    pub grants_refused: Vec<String>,
+    pub grants_refused: Vec<ProfileId>,
 }
 
 /// A CREATE_USER that took effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserCreated {
     /// The command id.
-    pub command_id: String,
+    pub command_id: StoredCommandId,
     /// The account for which the person was created.
-    pub profile_id: Option<String>,
+    pub profile_id: Option<ProfileId>,
     /// The Fabric User ID that the command asked for, which is also its aggregate key. The ledger
     /// has a different one if the command was sent before with other content.
     pub requested_id: String,
@@ -96,9 +96,9 @@ pub struct UserCreated {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserNotCreated {
     /// The command id.
-    pub command_id: String,
+    pub command_id: StoredCommandId,
     /// The account that has no person now.
-    pub profile_id: Option<String>,
+    pub profile_id: Option<ProfileId>,
 }
 
 /// Settles commands by their outcomes, whether or not this database has the attempt, and then the
@@ -168,7 +168,7 @@ impl<'a> Group<'a> {
     fn add(&mut self, result: &CommandResult<'a>, took_effect: &HashSet<CommandId>) {
         self.commands.insert(result.command_id);
         let (outcome, decided_in) = first(result);
-        let command_id = result.command_id.to_string();
+        let command_id = result.command_id.into();
         let status = match outcome {
             EntryOutcome::Deferred { prerequisite } => {
                 let prerequisite = to_json(prerequisite);
@@ -176,14 +176,14 @@ impl<'a> Group<'a> {
                 self.deferred.push(store::Deferred { command_id, prerequisite, tx_id });
                 return;
             }
-            EntryOutcome::Applied {} => "COMMITTED",
+            EntryOutcome::Applied {} => CommandStatus::Committed,
             EntryOutcome::Mismatch { .. } if took_effect.contains(&result.command_id) => {
-                "COMMITTED"
+                CommandStatus::Committed
             }
-            EntryOutcome::Cancelled {} => "DISCARDED",
+            EntryOutcome::Cancelled {} => CommandStatus::Discarded,
             EntryOutcome::Refused { .. }
             | EntryOutcome::Mismatch { .. }
-            | EntryOutcome::Replay { .. } => "REFUSED",
+            | EntryOutcome::Replay { .. } => CommandStatus::Refused,
         };
         self.ended.push(store::Ended {
             command_id,
@@ -212,7 +212,7 @@ impl<'a> Group<'a> {
             settled.add(1);
             settled.note(&row);
             // A command that ends as DEAD here was cancelled, so its id can never take effect.
-            if row.kind == "CREATE_USER" && row.status != "COMMITTED" {
+            if row.kind == "CREATE_USER" && row.status != CommandStatus::Committed {
                 refuse_successors(conn, &row, now).await?;
                 let store::SettledRow { command_id, profile_id, .. } = row;
                 settled.users_not_created.push(UserNotCreated { command_id, profile_id });
@@ -231,16 +231,16 @@ impl<'a> Group<'a> {
 
 impl Settled {
     fn note(&mut self, row: &store::SettledRow) {
-        if row.status == "REFUSED" {
+        if row.status == CommandStatus::Refused {
             self.refused.push(row.kind.clone());
         }
-        match (row.kind.as_str(), row.status.as_str()) {
-            ("CREATE_USER", "COMMITTED") => self.users_created.push(UserCreated {
+        match (row.kind.as_str(), row.status) {
+            ("CREATE_USER", CommandStatus::Committed) => self.users_created.push(UserCreated {
                 command_id: row.command_id.clone(),
                 profile_id: row.profile_id.clone(),
                 requested_id: row.aggregate_key.clone(),
             }),
-            ("DISTRIBUTE_GENESIS", "REFUSED") => {
+            ("DISTRIBUTE_GENESIS", CommandStatus::Refused) => {
                 let rejection = row.outcome.as_ref().and_then(|outcome| outcome.get("rejection"));
                 let code = rejection.and_then(|rejection| rejection["code"].as_str());
                 if code != Some(RejectionCode::GenesisDone.name()) {
@@ -281,7 +281,7 @@ async fn refuse_successors(
 /// `sqlx::Error` if a statement fails.
 pub async fn note_created(
     conn: &mut PgConnection,
-    command_id: &str,
+    command_id: &StoredCommandId,
     fabric_user_id: &str,
 ) -> Result<(), sqlx::Error> {
     store::note_created(conn, command_id, fabric_user_id).await
@@ -305,7 +305,7 @@ async fn settle_envelopes(
     let tx_ids: Vec<&str> = envelopes.iter().map(|one| one.tx_id).collect();
     let mut unnamed: BTreeMap<String, Vec<commands::CarriedRow>> = BTreeMap::new();
     for row in commands::submitted_in(conn, &tx_ids).await? {
-        unnamed.entry(row.tx_id.clone()).or_default().push(row);
+        unnamed.entry(row.tx_id.to_string()).or_default().push(row);
     }
     for EnvelopeResult { tx_id, block_number, invalid } in envelopes {
         let Some(rows) = unnamed.remove(*tx_id) else { continue };
@@ -324,8 +324,9 @@ async fn settle_envelopes(
         let is_single = rows.iter().all(|row| row.beside == 1);
         let block = Some(*block_number);
         let blame = if is_single { Blame::LoneCommand { block } } else { Blame::Nobody };
-        let ids: Vec<String> = rows.into_iter().map(|row| row.command_id).collect();
-        let failed = FailedTry { class, message: &message, from_status: "SUBMITTED", blame };
+        let ids: Vec<_> = rows.into_iter().map(|row| row.command_id).collect();
+        let from_status = CommandStatus::Submitted;
+        let failed = FailedTry { class, message: &message, from_status, blame };
         requeue_failed(conn, &ids, failed, policy, rng, now).await?;
     }
     Ok(())

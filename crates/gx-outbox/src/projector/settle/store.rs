@@ -1,6 +1,7 @@
 //! SQL that ends commands or blocks them, for the parent module.
 
-use gx_db::PgConnection;
+use gx_db::{Parsed, PgConnection, ProfileId, StoredCommandId};
+use gx_model::{AttemptState, CommandStatus};
 use serde_json::Value;
 use sqlx::{query, query_as};
 use time::OffsetDateTime;
@@ -9,8 +10,8 @@ use super::EnvelopeResult;
 
 /// A command that ends.
 pub(crate) struct Ended<'a> {
-    pub(crate) command_id: String,
-    pub(crate) status: &'static str,
+    pub(crate) command_id: StoredCommandId,
+    pub(crate) status: CommandStatus,
     /// Id of the transaction that decided its outcome.
     pub(crate) decided_in: &'a str,
     pub(crate) outcome: Value,
@@ -19,19 +20,19 @@ pub(crate) struct Ended<'a> {
 
 /// A command whose prerequisite is missing.
 pub(crate) struct Deferred<'a> {
-    pub(crate) command_id: String,
+    pub(crate) command_id: StoredCommandId,
     pub(crate) prerequisite: Value,
     pub(crate) tx_id: &'a str,
 }
 
 /// A command that was just settled.
 pub(crate) struct SettledRow {
-    pub(crate) command_id: String,
+    pub(crate) command_id: StoredCommandId,
     pub(crate) number: i64,
     pub(crate) kind: String,
-    pub(crate) status: String,
+    pub(crate) status: CommandStatus,
     pub(crate) aggregate_key: String,
-    pub(crate) profile_id: Option<String>,
+    pub(crate) profile_id: Option<ProfileId>,
     pub(crate) outcome: Option<Value>,
 }
 
@@ -48,7 +49,7 @@ pub(crate) async fn settle(
     now: OffsetDateTime,
 ) -> Result<Vec<SettledRow>, sqlx::Error> {
     let ids: Vec<&str> = ended.iter().map(|one| one.command_id.as_str()).collect();
-    let statuses: Vec<&str> = ended.iter().map(|one| one.status).collect();
+    let statuses: Vec<&str> = ended.iter().map(|one| one.status.name()).collect();
     let decided_in: Vec<&str> = ended.iter().map(|one| one.decided_in).collect();
     let outcomes: Vec<&Value> = ended.iter().map(|one| &one.outcome).collect();
     let blocks: Vec<i64> = ended.iter().map(|one| one.block_number).collect();
@@ -71,8 +72,9 @@ pub(crate) async fn settle(
              AND c.status IN ('PENDING', 'HELD', 'SUBMITTED', 'BLOCKED', 'DEAD')
              AND NOT (c.status = 'DEAD' AND new.status = 'DISCARDED' AND c.kind <> 'TRANSFER'
                       AND coalesce(c."giveUp" ->> 'to' = 'DEAD', false))
-           RETURNING c."commandId" AS command_id, c.number, c.kind, c.status,
-                     c."aggregateKey" AS aggregate_key, c."profileId" AS profile_id,
+           RETURNING c."commandId" AS command_id, c.number, c.kind,
+                     c.status AS "status: Parsed<CommandStatus>",
+                     c."aggregateKey" AS aggregate_key, c."profileId" AS "profile_id: ProfileId",
                      CASE WHEN new.status <> 'COMMITTED' THEN c.outcome END AS outcome"#,
         &ids as &[&str],
         &statuses as &[&str],
@@ -89,14 +91,14 @@ pub(crate) async fn settle(
 /// Stores in the outcome of a settled command which person it created.
 pub(crate) async fn note_created(
     conn: &mut PgConnection,
-    command_id: &str,
+    command_id: &StoredCommandId,
     fabric_user_id: &str,
 ) -> Result<(), sqlx::Error> {
     query!(
         r#"UPDATE "OutboxCommand"
            SET outcome = outcome || jsonb_build_object('fabricUserId', $2::text)
            WHERE "commandId" = $1"#,
-        command_id,
+        command_id.as_str(),
         fabric_user_id,
     )
     .execute(conn)
@@ -145,7 +147,10 @@ pub(crate) async fn settle_attempts(
     let blocks: Vec<i64> = envelopes.iter().map(|one| one.block_number).collect();
     let (states, codes): (Vec<&str>, Vec<&str>) = envelopes
         .iter()
-        .map(|one| one.invalid.map_or(("VALID", "VALID"), |why| ("INVALID", why.code)))
+        .map(|one| match one.invalid {
+            None => (AttemptState::Valid.name(), "VALID"),
+            Some(why) => (AttemptState::Invalid.name(), why.code),
+        })
         .unzip();
     query!(
         r#"UPDATE "LedgerAttempt" a
@@ -198,7 +203,8 @@ pub(crate) async fn refuse_successors(
         r#"UPDATE "OutboxCommand"
            SET status = 'REFUSED', outcome = $3, prerequisite = NULL, "settledAt" = $4,
                "updatedAt" = $4
-           WHERE "aggregateKey" = $1 AND number > $2
+           WHERE ("aggregateKey", number) > ($1, $2)
+             AND ("aggregateKey", number) <= ($1, 9223372036854775807)
              AND "settledAt" IS NULL AND status <> 'SUBMITTED'"#,
         aggregate_key,
         number,

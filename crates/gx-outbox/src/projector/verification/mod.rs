@@ -4,8 +4,8 @@
 
 mod store;
 
-use gx_db::PgConnection;
-use gx_model::CommandKind;
+use gx_db::{PgConnection, StoredCommandId};
+use gx_model::{CommandKind, CommandStatus};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -16,7 +16,7 @@ use crate::held::release_held;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unverified {
     /// The command id.
-    pub command_id: String,
+    pub command_id: StoredCommandId,
     /// Name of its kind.
     pub kind: String,
     /// Its payload.
@@ -52,11 +52,14 @@ pub async fn unverified(
 /// `sqlx::Error` if a statement fails.
 pub async fn verified(
     conn: &mut PgConnection,
-    command_id: &str,
+    command_id: &StoredCommandId,
     unmet: Option<&str>,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
-    let status = if unmet.is_some() { "COMMITTED_UNVERIFIED" } else { "COMMITTED" };
+    let status = match unmet {
+        Some(_) => CommandStatus::CommittedUnverified,
+        None => CommandStatus::Committed,
+    };
     let unmet = unmet.map(storable);
     let ended = store::end(conn, command_id, status, unmet.as_deref(), now).await?;
     let Some(aggregate_key) = ended else { return Ok(false) };

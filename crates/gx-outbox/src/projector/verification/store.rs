@@ -1,6 +1,7 @@
 //! SQL of commands whose declared result must be checked on the ledger, for the parent module.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, StoredCommandId};
+use gx_model::CommandStatus;
 use sqlx::{query_as, query_scalar};
 use time::OffsetDateTime;
 
@@ -26,8 +27,8 @@ pub(crate) async fn waiting(
 /// Ends such a command. Returns its aggregate key, or `None` if it was ended before.
 pub(crate) async fn end(
     conn: &mut PgConnection,
-    command_id: &str,
-    status: &str,
+    command_id: &StoredCommandId,
+    status: CommandStatus,
     unmet: Option<&str>,
     now: OffsetDateTime,
 ) -> Result<Option<String>, sqlx::Error> {
@@ -37,8 +38,8 @@ pub(crate) async fn end(
                "updatedAt" = $4
            WHERE "commandId" = $1 AND status = 'SUBMITTED' AND outcome IS NOT NULL
            RETURNING "aggregateKey""#,
-        command_id,
-        status,
+        command_id.as_str(),
+        status.name(),
         unmet,
         now,
     )

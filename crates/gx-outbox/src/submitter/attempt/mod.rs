@@ -5,8 +5,8 @@ mod store;
 
 use std::collections::HashSet;
 
-use gx_db::PgConnection;
-use gx_model::SignerRole;
+use gx_db::{PgConnection, StoredCommandId, TxId};
+use gx_model::{CommandStatus, SignerRole};
 use time::OffsetDateTime;
 
 use super::lease::Lease;
@@ -21,7 +21,7 @@ use crate::store::commands;
 #[derive(Clone, Copy, Debug)]
 pub struct NewAttempt<'a> {
     /// The ledger's transaction id.
-    pub tx_id: &'a str,
+    pub tx_id: &'a TxId,
     /// Whether the envelope executes or cancels its commands.
     pub purpose: Purpose,
     /// The role whose key signed it.
@@ -31,7 +31,7 @@ pub struct NewAttempt<'a> {
     /// The signed envelope, as it is sent.
     pub envelope: &'a [u8],
     /// The ids of its commands, in order.
-    pub command_ids: &'a [String],
+    pub command_ids: &'a [StoredCommandId],
     /// For each command, the number of the previous command of the same aggregate in this envelope,
     /// or 0. No command of the aggregate between the two may be unsettled. [`super::Batch::after`]
     /// returns the numbers.
@@ -44,7 +44,7 @@ pub struct NewAttempt<'a> {
 #[derive(Clone, Debug)]
 pub struct OpenAttempt {
     /// The ledger's transaction id.
-    pub tx_id: String,
+    pub tx_id: TxId,
     /// The signed envelope, as it was stored.
     pub envelope: Vec<u8>,
     /// Number of sends, including the one that is about to happen.
@@ -124,7 +124,7 @@ pub async fn store_attempt(
 /// `sqlx::Error` if a statement fails; the envelope must not be sent then.
 pub async fn store_witness(
     conn: &mut PgConnection,
-    tx_id: &str,
+    tx_id: &TxId,
     signer: SignerRole,
     genesis_hash: &[u8],
     envelope: &[u8],
@@ -163,8 +163,8 @@ pub enum StoreOutcome {
 pub async fn resolve_lost_commit(
     conn: &mut PgConnection,
     tried: &mut Try,
-    tx_id: &str,
-    command_ids: &[String],
+    tx_id: &TxId,
+    command_ids: &[StoredCommandId],
 ) -> Result<StoreOutcome, sqlx::Error> {
     let mut tx = sqlx::Connection::begin(conn).await?;
     tried.lock(&mut tx).await?;
@@ -184,7 +184,7 @@ pub async fn resolve_lost_commit(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JudgedAttempt {
     /// The ledger's transaction id.
-    pub tx_id: String,
+    pub tx_id: TxId,
     /// Number of the block that has it, or of the last block that existed when it was abandoned.
     pub block: i64,
     /// The validation code; `None` if the attempt was abandoned.
@@ -194,7 +194,7 @@ pub struct JudgedAttempt {
     /// The role whose key signed it; `None` if an earlier release stored it.
     pub signer: Option<SignerRole>,
     /// The ids of its commands; empty if it is valid.
-    pub commands: Vec<String>,
+    pub commands: Vec<StoredCommandId>,
     /// When this database recorded the end of the attempt.
     pub settled_at: OffsetDateTime,
 }
@@ -206,7 +206,7 @@ impl JudgedAttempt {
     }
 
     /// Returns whether the envelope failed and carries this command and no other.
-    pub fn carries_only(&self, command_id: &str) -> bool {
+    pub fn carries_only(&self, command_id: &StoredCommandId) -> bool {
         matches!(self.commands.as_slice(), [id] if id == command_id)
     }
 }
@@ -264,7 +264,7 @@ pub async fn make_open_attempts_due(
 /// `sqlx::Error` if a statement fails.
 pub async fn record_reply(
     conn: &mut PgConnection,
-    tx_id: &str,
+    tx_id: &TxId,
     reply: Reply<'_>,
 ) -> Result<(), sqlx::Error> {
     let (class, detail) = reply.error.unzip();
@@ -281,7 +281,7 @@ pub async fn record_reply(
 /// `sqlx::Error` if a statement fails; nothing is written then.
 pub async fn abandon_attempt(
     conn: &mut PgConnection,
-    tx_id: &str,
+    tx_id: &TxId,
     (why, height): (&str, i64),
     policy: &RetryPolicy,
     rng: &mut impl rand::Rng,
@@ -289,17 +289,16 @@ pub async fn abandon_attempt(
 ) -> Result<bool, sqlx::Error> {
     let mut tx = sqlx::Connection::begin(conn).await?;
     // Locks commands before their attempt, in the same order as settlement does.
-    let carried = commands::submitted_in(&mut tx, &[tx_id]).await?;
+    let carried = commands::submitted_in(&mut tx, &[tx_id.as_str()]).await?;
     let is_single = carried.iter().all(|row| row.beside == 1);
-    let ids: Vec<String> = carried.into_iter().map(|row| row.command_id).collect();
-    if store::settle(&mut tx, tx_id, "ABANDONED", None, None, Some(&storable(why)), now).await? == 0
-    {
+    let ids: Vec<_> = carried.into_iter().map(|row| row.command_id).collect();
+    if store::abandon(&mut tx, tx_id, &storable(why), now).await? == 0 {
         tx.rollback().await?;
         return Ok(false);
     }
     let block = Some(height.saturating_sub(1));
     let blame = if is_single { Blame::LoneCommand { block } } else { Blame::Nobody };
-    let (class, from_status) = (FailureClass::Unknown, "SUBMITTED");
+    let (class, from_status) = (FailureClass::Unknown, CommandStatus::Submitted);
     let failed = FailedTry { class, message: why, from_status, blame };
     requeue_failed(&mut tx, &ids, failed, policy, rng, now).await?;
     tx.commit().await?;
@@ -335,6 +334,6 @@ pub async fn next_due(
 pub async fn foreign_attempts(
     conn: &mut PgConnection,
     genesis_hash: &[u8],
-) -> Result<Vec<String>, sqlx::Error> {
+) -> Result<Vec<TxId>, sqlx::Error> {
     store::foreign(conn, genesis_hash).await
 }

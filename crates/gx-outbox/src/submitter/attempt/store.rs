@@ -1,6 +1,6 @@
 //! SQL of `LedgerAttempt`, for the parent module.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, StoredCommandId, TxId};
 use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
 
@@ -8,7 +8,7 @@ use super::{JudgedAttempt, NewAttempt};
 
 /// An open attempt.
 pub(crate) struct OpenRow {
-    pub(crate) tx_id: String,
+    pub(crate) tx_id: TxId,
     pub(crate) envelope: Vec<u8>,
     pub(crate) sends: i32,
     pub(crate) refused_at_height: Option<i64>,
@@ -50,10 +50,10 @@ pub(crate) async fn open_touches(conn: &mut PgConnection) -> Result<Vec<String>,
 }
 
 /// Returns whether an attempt with this id was stored, in any state.
-pub(crate) async fn exists(conn: &mut PgConnection, tx_id: &str) -> Result<bool, sqlx::Error> {
+pub(crate) async fn exists(conn: &mut PgConnection, tx_id: &TxId) -> Result<bool, sqlx::Error> {
     query_scalar!(
         r#"SELECT EXISTS (SELECT FROM "LedgerAttemptHistory" WHERE "txId" = $1) AS "exists!""#,
-        tx_id,
+        tx_id.as_str(),
     )
     .fetch_one(conn)
     .await
@@ -67,7 +67,8 @@ pub(crate) async fn judged_last(
     let rows = query!(
         r#"SELECT "txId" AS tx_id, coalesce("blockNumber", "refusedAtHeight" - 1) AS "block!",
                   "validationCode" AS code, state = 'VALID' AS "is_valid!", "signerRole" AS signer,
-                  CASE WHEN state = 'VALID' THEN '{}' ELSE "commandIds" END AS "commands!",
+                  CASE WHEN state = 'VALID' THEN '{}' ELSE "commandIds" END
+                      AS "commands!: Vec<StoredCommandId>",
                   "settledAt" AS "settled_at!"
            FROM "LedgerAttempt"
            WHERE "settledAt" IS NOT NULL
@@ -80,7 +81,7 @@ pub(crate) async fn judged_last(
     Ok(rows
         .into_iter()
         .map(|row| JudgedAttempt {
-            tx_id: row.tx_id,
+            tx_id: row.tx_id.into(),
             block: row.block,
             code: row.code,
             is_valid: row.is_valid,
@@ -109,11 +110,11 @@ pub(crate) async fn insert(
         r#"INSERT INTO "LedgerAttempt" ("txId", purpose, "genesisHash", envelope, "commandIds",
                                         touches, sends, "nextSendAt", "createdAt", "signerRole")
            VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9)"#,
-        new.tx_id,
+        new.tx_id.as_str(),
         new.purpose.name(),
         new.genesis_hash,
         new.envelope,
-        new.command_ids,
+        new.command_ids as &[StoredCommandId],
         new.touches,
         next_send_at,
         now,
@@ -169,7 +170,7 @@ pub(crate) async fn make_open_attempts_due(
 /// Records the result of sending an open attempt.
 pub(crate) async fn replied(
     conn: &mut PgConnection,
-    tx_id: &str,
+    tx_id: &TxId,
     next_send_at: OffsetDateTime,
     error_class: Option<&str>,
     error_detail: Option<&str>,
@@ -180,7 +181,7 @@ pub(crate) async fn replied(
            SET "nextSendAt" = $2, "errorClass" = $3, "errorDetail" = $4,
                "refusedAtHeight" = $5
            WHERE "txId" = $1 AND state = 'OPEN'"#,
-        tx_id,
+        tx_id.as_str(),
         next_send_at,
         error_class,
         error_detail,
@@ -191,26 +192,19 @@ pub(crate) async fn replied(
     Ok(())
 }
 
-/// Ends an open attempt and returns the number of rows that changed. An ended attempt never
+/// Abandons an open attempt and returns the number of rows that changed. An ended attempt never
 /// changes.
-pub(crate) async fn settle(
+pub(crate) async fn abandon(
     conn: &mut PgConnection,
-    tx_id: &str,
-    state: &str,
-    validation_code: Option<&str>,
-    block_number: Option<i64>,
-    error_detail: Option<&str>,
+    tx_id: &TxId,
+    error_detail: &str,
     now: OffsetDateTime,
 ) -> Result<u64, sqlx::Error> {
     let done = query!(
         r#"UPDATE "LedgerAttempt"
-           SET state = $2, "validationCode" = $3, "blockNumber" = $4,
-               "errorDetail" = coalesce($5, "errorDetail"), "settledAt" = $6
+           SET state = 'ABANDONED', "errorDetail" = $2, "settledAt" = $3
            WHERE "txId" = $1 AND state = 'OPEN'"#,
-        tx_id,
-        state,
-        validation_code,
-        block_number,
+        tx_id.as_str(),
         error_detail,
         now,
     )
@@ -223,9 +217,9 @@ pub(crate) async fn settle(
 pub(crate) async fn foreign(
     conn: &mut PgConnection,
     genesis_hash: &[u8],
-) -> Result<Vec<String>, sqlx::Error> {
+) -> Result<Vec<TxId>, sqlx::Error> {
     query_scalar!(
-        r#"SELECT "txId" FROM "LedgerAttempt"
+        r#"SELECT "txId" AS "id: TxId" FROM "LedgerAttempt"
            WHERE "settledAt" IS NULL AND "genesisHash" <> $1 ORDER BY "createdAt" LIMIT 10"#,
         genesis_hash,
     )

@@ -1,7 +1,7 @@
 //! SQL that moves settled commands and ended attempts into the archive, for
 //! [`super::super::archive`].
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, TxId};
 use sqlx::{query, query_as};
 use time::OffsetDateTime;
 
@@ -74,7 +74,7 @@ pub(crate) async fn ended_attempts(
     conn: &mut PgConnection,
     limit: i64,
     before: OffsetDateTime,
-) -> Result<Vec<(String, OffsetDateTime)>, sqlx::Error> {
+) -> Result<Vec<(TxId, OffsetDateTime)>, sqlx::Error> {
     let rows = query!(
         r#"SELECT "txId" AS tx_id, "settledAt" AS "settled_at!" FROM "LedgerAttempt"
            WHERE "createdAt" < $2 AND "settledAt" < $2 AND state <> 'OPEN'
@@ -84,13 +84,13 @@ pub(crate) async fn ended_attempts(
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.tx_id, row.settled_at)).collect())
+    Ok(rows.into_iter().map(|row| (row.tx_id.into(), row.settled_at)).collect())
 }
 
 /// Moves ended attempts and returns their number.
 pub(crate) async fn move_attempts(
     conn: &mut PgConnection,
-    tx_ids: &[String],
+    tx_ids: &[TxId],
 ) -> Result<u64, sqlx::Error> {
     let done = query!(
         r#"WITH gone AS (
@@ -101,7 +101,7 @@ pub(crate) async fn move_attempts(
            SELECT "txId", purpose, "commandIds", state, sends, "nextSendAt", "errorClass",
                   "errorDetail", "validationCode", "blockNumber", "createdAt", "settledAt"
            FROM gone"#,
-        tx_ids,
+        tx_ids as &[TxId],
     )
     .execute(conn)
     .await?;

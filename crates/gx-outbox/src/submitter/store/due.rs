@@ -1,6 +1,6 @@
 //! SQL with which the submitter finds due commands, for [`super::super::due`].
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, StoredCommandId};
 use serde_json::Value;
 use sqlx::{query, query_as};
 use time::OffsetDateTime;
@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 pub(crate) struct DueRow {
     pub(crate) number: i64,
     pub(crate) lane: i16,
-    pub(crate) command_id: String,
+    pub(crate) command_id: StoredCommandId,
     pub(crate) kind: String,
     pub(crate) payload: Value,
     pub(crate) signer_role: String,
@@ -25,7 +25,9 @@ pub(crate) struct DueRow {
 }
 
 /// Returns the first due commands of each lane in the order of their numbers: new ones from the
-/// lane's mark on, and all that are PENDING again.
+/// lane's mark on, and all that are PENDING again. Pairs are compared and ordered, here and in the
+/// other statements of the outbox, so that no index but that of the pair can serve: by the number
+/// alone, the whole outbox would be read.
 pub(crate) async fn due(
     conn: &mut PgConnection,
     lanes: &[i16],
@@ -43,21 +45,22 @@ pub(crate) async fn due(
                   (SELECT CASE WHEN h.status <> 'PENDING' OR h."nextAttemptAt" > $5
                                THEN - h.number ELSE h.number END
                    FROM "OutboxCommand" h
-                   WHERE h."aggregateKey" = c."aggregateKey" AND h.number < c.number
+                   WHERE (h."aggregateKey", h.number) > (c."aggregateKey", 0)
+                     AND (h."aggregateKey", h.number) < (c."aggregateKey", c.number)
                      AND h."settledAt" IS NULL
-                   ORDER BY h.number DESC LIMIT 1) AS previous
+                   ORDER BY h."aggregateKey" DESC, h.number DESC LIMIT 1) AS previous
            FROM unnest($1::smallint[], $2::bigint[]) AS l (lane, mark)
            CROSS JOIN LATERAL (
                SELECT * FROM (
                    (SELECT * FROM "OutboxCommand"
-                    WHERE lane = l.lane AND number >= l.mark AND status = 'PENDING'
-                      AND NOT returned AND "nextAttemptAt" <= $5
-                    ORDER BY number LIMIT $3)
+                    WHERE (lane, number) >= (l.lane, l.mark) AND (lane, number) < (l.lane + 1, 0)
+                      AND status = 'PENDING' AND NOT returned AND "nextAttemptAt" <= $5
+                    ORDER BY lane, number LIMIT $3)
                    UNION ALL
                    (SELECT * FROM "OutboxCommand"
-                    WHERE lane = l.lane AND status = 'PENDING' AND returned
-                      AND "nextAttemptAt" <= $5
-                    ORDER BY number LIMIT $3)) AS pending
+                    WHERE (lane, number) > (l.lane, 0) AND (lane, number) < (l.lane + 1, 0)
+                      AND status = 'PENDING' AND returned AND "nextAttemptAt" <= $5
+                    ORDER BY lane, number LIMIT $3)) AS pending
                ORDER BY number LIMIT $3) AS c
            ORDER BY c.number
            LIMIT $4"#,
@@ -74,14 +77,14 @@ pub(crate) async fn due(
 /// Sets pending commands HELD that wait for an earlier command of their aggregate.
 pub(crate) async fn hold(
     conn: &mut PgConnection,
-    ids: &[String],
+    ids: &[StoredCommandId],
     now: OffsetDateTime,
 ) -> Result<u64, sqlx::Error> {
     let done = query!(
         r#"UPDATE "OutboxCommand" c SET status = 'HELD', "updatedAt" = $2
            FROM unnest($1::text[]) AS named (id)
            WHERE c."commandId" = named.id AND c.status = 'PENDING' AND c."giveUp" IS NULL"#,
-        ids,
+        ids as &[StoredCommandId],
         now,
     )
     .execute(conn)

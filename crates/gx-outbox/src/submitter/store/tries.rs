@@ -1,6 +1,6 @@
 //! SQL of `OutboxTry`, for [`super::super::tries`].
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, StoredCommandId};
 use sqlx::{query, query_scalar};
 use time::OffsetDateTime;
 
@@ -8,14 +8,14 @@ use time::OffsetDateTime;
 pub(crate) async fn insert(
     conn: &mut PgConnection,
     lanes: &[i16],
-    command_ids: &[String],
+    command_ids: &[StoredCommandId],
     now: OffsetDateTime,
 ) -> Result<i64, sqlx::Error> {
     query_scalar!(
         r#"INSERT INTO "OutboxTry" (lanes, "commandIds", "startedAt") VALUES ($1, $2, $3)
            RETURNING number"#,
         lanes,
-        command_ids,
+        command_ids as &[StoredCommandId],
         now,
     )
     .fetch_one(conn)
@@ -26,12 +26,12 @@ pub(crate) async fn insert(
 pub(crate) async fn keep(
     conn: &mut PgConnection,
     number: i64,
-    command_ids: &[String],
+    command_ids: &[StoredCommandId],
 ) -> Result<bool, sqlx::Error> {
     let done = query!(
         r#"UPDATE "OutboxTry" SET "commandIds" = $2 WHERE number = $1"#,
         number,
-        command_ids,
+        command_ids as &[StoredCommandId],
     )
     .execute(conn)
     .await?;
@@ -65,8 +65,12 @@ pub(crate) async fn delete_all(
 pub(crate) async fn take(
     conn: &mut PgConnection,
     lanes: &[i16],
-) -> Result<Vec<Vec<String>>, sqlx::Error> {
-    query_scalar!(r#"DELETE FROM "OutboxTry" WHERE lanes && $1 RETURNING "commandIds""#, lanes)
-        .fetch_all(conn)
-        .await
+) -> Result<Vec<Vec<StoredCommandId>>, sqlx::Error> {
+    query_scalar!(
+        r#"DELETE FROM "OutboxTry" WHERE lanes && $1
+           RETURNING "commandIds" AS "ids: Vec<StoredCommandId>""#,
+        lanes,
+    )
+    .fetch_all(conn)
+    .await
 }

@@ -4,7 +4,8 @@
 //! reserved another id for the command that created the person. A rebuild uses the same rule.
 //! Called by `apply::adoption`, `operate::adoption` and the rebuild.
 
-use gx_db::PgConnection;
+use gx_db::{Named, PgConnection, ProfileId, StoredCommandId};
+use gx_model::AccountStatus;
 use sqlx::{query, query_as, query_scalar};
 use time::OffsetDateTime;
 
@@ -12,13 +13,13 @@ use time::OffsetDateTime;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OwnershipClaim {
     pub(crate) fabric_user_id: String,
-    pub(crate) profile_id: String,
+    pub(crate) profile_id: ProfileId,
 }
 
 /// A person that a command created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Creation {
-    pub(crate) command_id: String,
+    pub(crate) command_id: StoredCommandId,
     /// `None` if a dead letter does not contain the id.
     pub(crate) fabric_user_id: Option<String>,
 }
@@ -29,18 +30,18 @@ pub(crate) struct Creation {
 pub(crate) struct AdoptionState {
     pub(crate) fabric_user_id: String,
     pub(crate) is_created: bool,
-    pub(crate) owner: Option<String>,
-    pub(crate) claimant: Option<String>,
+    pub(crate) owner: Option<ProfileId>,
+    pub(crate) claimant: Option<ProfileId>,
     /// Id of another person that the claimant owns.
     pub(crate) other_id: Option<String>,
-    pub(crate) status: Option<String>,
+    pub(crate) status: Option<Named<AccountStatus>>,
 }
 
 /// Returns the people that some commands created, including those whose creation is a dead letter.
 /// A person that another account owns is left out.
 pub(crate) async fn created_by(
     conn: &mut PgConnection,
-    command_ids: &[String],
+    command_ids: &[StoredCommandId],
 ) -> Result<Vec<Creation>, sqlx::Error> {
     query_as!(
         Creation,
@@ -54,7 +55,7 @@ pub(crate) async fn created_by(
            LEFT JOIN "LedgerUser" u ON u."fabricUserId" = made.id
            LEFT JOIN "OutboxCommand" c ON c."commandId" = made."commandId"
            WHERE u."profileId" IS NULL OR u."profileId" = c."profileId""#,
-        command_ids,
+        command_ids as &[StoredCommandId],
     )
     .fetch_all(conn)
     .await
@@ -63,19 +64,19 @@ pub(crate) async fn created_by(
 /// Returns those of some commands whose account does not own the person that the command asked for.
 pub(crate) async fn not_owned(
     conn: &mut PgConnection,
-    command_ids: &[&str],
+    command_ids: &[&StoredCommandId],
     wanted: &[&str],
-    profile_ids: &[Option<&str>],
-) -> Result<Vec<String>, sqlx::Error> {
+    profile_ids: &[Option<&ProfileId>],
+) -> Result<Vec<StoredCommandId>, sqlx::Error> {
     query_scalar!(
-        r#"SELECT new."commandId" AS "command_id!"
+        r#"SELECT new."commandId" AS "command_id!: StoredCommandId"
            FROM unnest($1::text[], $2::text[], $3::text[]) AS new ("commandId", id, "profileId")
            WHERE NOT EXISTS (SELECT FROM "LedgerUser" u
                              WHERE u."fabricUserId" = new.id
                                AND u."profileId" = new."profileId")"#,
-        command_ids as &[&str],
+        command_ids as &[&StoredCommandId],
         wanted as &[&str],
-        profile_ids as &[Option<&str>],
+        profile_ids as &[Option<&ProfileId>],
     )
     .fetch_all(conn)
     .await
@@ -126,7 +127,7 @@ pub(crate) async fn open_claims(
 pub(crate) async fn set_owner(
     conn: &mut PgConnection,
     ids: &[&str],
-    profile_ids: &[&str],
+    profile_ids: &[&ProfileId],
 ) -> Result<(), sqlx::Error> {
     query!(
         r#"UPDATE "LedgerUser" u SET "profileId" = new."profileId"
@@ -135,7 +136,7 @@ pub(crate) async fn set_owner(
              AND u."createdTxId" IS NOT NULL
              AND NOT EXISTS (SELECT FROM "LedgerUser" o WHERE o."profileId" = new."profileId")"#,
         ids as &[&str],
-        profile_ids as &[&str],
+        profile_ids as &[&ProfileId],
     )
     .execute(conn)
     .await?;
@@ -214,8 +215,9 @@ pub(crate) async fn adoption_states(
     query_as!(
         AdoptionState,
         r#"SELECT asked.id AS "fabric_user_id!", u."createdTxId" IS NOT NULL AS "is_created!",
-                  u."profileId" AS "owner?", claim."profileId" AS "claimant?",
-                  o."fabricUserId" AS "other_id?", p.status AS "status?"
+                  u."profileId" AS "owner?: ProfileId",
+                  claim."profileId" AS "claimant?: ProfileId",
+                  o."fabricUserId" AS "other_id?", p.status AS "status?: Named<AccountStatus>"
            FROM unnest($1::text[]) AS asked (id)
            LEFT JOIN "LedgerUser" u ON u."fabricUserId" = asked.id
            LEFT JOIN LATERAL (
@@ -236,13 +238,13 @@ pub(crate) async fn adoption_states(
 /// Returns the people of some accounts that have no grant.
 pub(crate) async fn ungranted(
     conn: &mut PgConnection,
-    profile_ids: &[String],
+    profile_ids: &[ProfileId],
 ) -> Result<Vec<OwnershipClaim>, sqlx::Error> {
     query_as!(
         OwnershipClaim,
         r#"SELECT "fabricUserId" AS fabric_user_id, "profileId" AS "profile_id!"
            FROM "LedgerUser" WHERE "profileId" = ANY($1) AND "genesisTxId" IS NULL"#,
-        profile_ids,
+        profile_ids as &[ProfileId],
     )
     .fetch_all(conn)
     .await

@@ -1,6 +1,6 @@
 //! SQL of freezes. Called by `single_events` for each freeze and unfreeze.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId};
 use sqlx::{query, query_scalar};
 use time::OffsetDateTime;
 
@@ -51,11 +51,11 @@ pub(crate) async fn see_freeze(
     conn: &mut PgConnection,
     fabric_user_id: &str,
     at: OffsetDateTime,
-) -> Result<Option<String>, sqlx::Error> {
+) -> Result<Option<ProfileId>, sqlx::Error> {
     query_scalar!(
         r#"UPDATE "LedgerUser" SET "freezeSeenAt" = greatest("freezeSeenAt", $2)
            WHERE "fabricUserId" = $1
-           RETURNING "profileId""#,
+           RETURNING "profileId" AS "id: ProfileId""#,
         fabric_user_id,
         at,
     )
@@ -67,7 +67,7 @@ pub(crate) async fn see_freeze(
 /// other status stays.
 pub(crate) async fn follow_freeze(
     conn: &mut PgConnection,
-    profile_id: &str,
+    profile_id: &ProfileId,
     is_frozen: bool,
     is_newest: bool,
     at: OffsetDateTime,
@@ -80,7 +80,7 @@ pub(crate) async fn follow_freeze(
                              WHEN $3 AND NOT $2 AND status = 'FROZEN' THEN 'ACTIVE'
                              ELSE status END
            WHERE "profileId" = $1"#,
-        profile_id,
+        profile_id.as_str(),
         is_frozen,
         is_newest,
         at,

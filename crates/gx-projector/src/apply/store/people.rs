@@ -1,7 +1,7 @@
 //! SQL of people: their rows in `LedgerUser`, grants, wallets, and the projector's columns in
 //! `UserProfile`. Called by `row_plan`, `new_people` and `block`.
 
-use gx_db::PgConnection;
+use gx_db::{PgConnection, ProfileId, StoredCommandId};
 use sqlx::{query, query_scalar};
 use time::OffsetDateTime;
 
@@ -23,7 +23,7 @@ pub(crate) struct NewPerson<'a> {
 pub(crate) struct NewPersonFacts {
     /// The owner: the account that has reserved the id, or else the account whose command creates
     /// the person. `None` if there is neither, or if the account already has a person.
-    pub(crate) profile_id: Option<String>,
+    pub(crate) profile_id: Option<ProfileId>,
     /// A freeze that was applied before the creation, because the creation was a dead letter.
     pub(crate) freeze: Option<EarlyFreeze>,
 }
@@ -44,7 +44,7 @@ pub(crate) async fn new_person_facts(
     // Nearly all people are found by their id. People with only a known freeze have their own
     // index.
     let rows = query!(
-        r#"SELECT new.id AS "id!", owner.id AS "profile_id?",
+        r#"SELECT new.id AS "id!", owner.id AS "profile_id?: ProfileId",
                   early."isFrozen" AS "is_frozen?", early."freezeSeenAt" AS "freeze_seen_at?"
            FROM unnest($1::text[], $2::text[]) AS new (id, "commandId")
            LEFT JOIN "FabricIdReservation" named ON named."fabricUserId" = new.id
@@ -95,7 +95,7 @@ pub(crate) async fn create_users(
         let (block, tx_index, event_index) =
             new.grant.map_or(BEFORE_ALL, |(_, place)| place.order());
         row.text(&new.person.fabric_user_id)
-            .option(new.facts.profile_id.as_deref(), Row::text)
+            .option(new.facts.profile_id.as_ref().map(ProfileId::as_str), Row::text)
             .text(&new.person.country_code)
             .text(&new.place.tx_id)
             .text(&new.place.command_id)
@@ -122,7 +122,7 @@ pub(crate) async fn complete_user(
                "createdAt" = $6
            WHERE "fabricUserId" = $1 AND "createdTxId" IS NULL"#,
         new.person.fabric_user_id,
-        new.facts.profile_id,
+        new.facts.profile_id.as_ref().map(ProfileId::as_str),
         new.person.country_code,
         &*new.place.tx_id,
         &*new.place.command_id,
@@ -188,7 +188,7 @@ pub(crate) async fn created(
 /// An account whose person was created.
 #[derive(Debug)]
 pub(crate) struct Registration<'a> {
-    pub(crate) profile_id: &'a str,
+    pub(crate) profile_id: &'a ProfileId,
     pub(crate) fabric_user_id: &'a str,
     /// The ledger's time of the creation.
     pub(crate) created_at: OffsetDateTime,
@@ -203,7 +203,7 @@ pub(crate) async fn register(
     conn: &mut PgConnection,
     registrations: &[Registration<'_>],
 ) -> Result<(), sqlx::Error> {
-    let profiles: Vec<&str> = registrations.iter().map(|new| new.profile_id).collect();
+    let profiles: Vec<&str> = registrations.iter().map(|new| new.profile_id.as_str()).collect();
     let ids: Vec<&str> = registrations.iter().map(|new| new.fabric_user_id).collect();
     let created: Vec<OffsetDateTime> = registrations.iter().map(|new| new.created_at).collect();
     let seen: Vec<OffsetDateTime> = registrations.iter().map(|new| new.seen_at).collect();
@@ -227,7 +227,7 @@ pub(crate) async fn register(
     .await?;
     // An account must be ACTIVE before it can become FROZEN.
     let frozen = registrations.iter().filter(|new| new.is_frozen);
-    let frozen: Vec<&str> = frozen.map(|new| new.profile_id).collect();
+    let frozen: Vec<&str> = frozen.map(|new| new.profile_id.as_str()).collect();
     if frozen.is_empty() {
         return Ok(());
     }
@@ -269,7 +269,7 @@ pub(crate) async fn create_wallets(
         row.text(&new.person.wallet_id)
             .text(&new.person.fabric_user_id)
             .text("USER")
-            .option(new.facts.profile_id.as_deref(), Row::text)
+            .option(new.facts.profile_id.as_ref().map(ProfileId::as_str), Row::text)
             .text(&new.person.fabric_user_id)
             .bigint(new.balance.map_or(0, |(balance, _)| balance.balance))
             .text(&last.tx_id)
@@ -287,8 +287,8 @@ pub(crate) async fn create_wallets(
 /// number of accounts that changed: 0 if no account is waiting for this command.
 pub(crate) async fn return_to_review(
     conn: &mut PgConnection,
-    profile_id: Option<&str>,
-    command_id: &str,
+    profile_id: Option<&ProfileId>,
+    command_id: &StoredCommandId,
     now: OffsetDateTime,
 ) -> Result<u64, sqlx::Error> {
     let done = query!(
@@ -300,8 +300,8 @@ pub(crate) async fn return_to_review(
            WHERE "profileId" = coalesce($1, (SELECT "profileId" FROM "FabricIdReservation"
                                              WHERE "commandId" = $2))
              AND "onchainStatus" = 'PENDING'"#,
-        profile_id,
-        command_id,
+        profile_id.map(ProfileId::as_str),
+        command_id.as_str(),
         now,
     )
     .execute(conn)

@@ -7,7 +7,9 @@ use gx_fabric_client::{ChainError, LedgerError, StreamError};
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// No block was ever applied.
-    #[error("the read model is empty: no block was ever applied")]
+    #[error(
+        "the read model is empty: start the projector, and verify again when it has applied blocks"
+    )]
     NothingProjected,
     /// The read model was made from another chain.
     #[error("this database belongs to another ledger; check the connection profile")]
@@ -15,7 +17,7 @@ pub enum VerifyError {
     /// The projector did not reach the ledger's tip in time.
     #[error(
         "the read model is at block {checkpoint} and the ledger at block {tip}: \
-         there is nothing to compare before the projector has caught up"
+         verify again when the projector has caught up"
     )]
     Behind {
         /// Number of the last block that was applied.
@@ -24,10 +26,13 @@ pub enum VerifyError {
         tip: u64,
     },
     /// The ledger cannot be reached.
-    #[error("the ledger cannot be reached")]
+    #[error("the ledger cannot be reached: check the peers with `gx fabric check`")]
     Ledger(#[from] LedgerError),
     /// An answer of a contract has an unknown form.
-    #[error("the ledger's answer to {function} cannot be read")]
+    #[error(
+        "the ledger's answer to {function} cannot be read: run the release that the chaincode \
+         belongs to"
+    )]
     Unreadable {
         /// The query.
         function: &'static str,

@@ -48,7 +48,7 @@ pub enum RebuildError {
     #[error("a block cannot be applied")]
     Block(#[source] ProjectorError),
     /// The ledger cannot be reached.
-    #[error("the ledger cannot be reached")]
+    #[error("the ledger cannot be reached: check the peers with `gx fabric check`")]
     Ledger(#[from] LedgerError),
     /// The database failed; the source says why.
     #[error("the read model cannot be read or written: check the database and its log")]

@@ -14,6 +14,8 @@ use crate::service;
 
 const SARAH: &str = "MY 463 AUN834 0QKZB 5821";
 const WEI: &str = "SG 463 ABH834 0QKZB 5822";
+/// An account of the type System, which people cannot pay.
+const SYSTEM: &str = "MY 666 BNS641 FSYST 0006";
 
 /// Sarah in Malaysia with a balance, and Wei in Singapore with an empty wallet.
 struct Payers {
@@ -102,6 +104,11 @@ async fn a_quote_says_what_a_transfer_costs() {
     assert_eq!(refusal(&answer), (422, "self_transfer"));
     let answer = quote(json!({ "to": "MY 463 AUN834 0QKZB 5829", "amount": "5" })).await;
     assert_eq!(refusal(&answer), (422, "unknown_receiver"));
+    let system = payers.host.add_person("system@gxtest.com", AccountStatus::Active).await;
+    add_wallet(&payers.host, &system, SYSTEM, 0).await;
+    let answer = quote(json!({ "to": SYSTEM, "amount": "5" })).await;
+    assert_eq!(refusal(&answer), (422, "transfer_not_possible"));
+    assert_eq!(answer.json["detail"], "Choose another receiver.");
     let answer = quote(json!({ "to": "treasury_MY", "amount": "0", "fee": "0" })).await;
     assert_eq!((answer.code(), answer.pointers()), (400, vec!["/to", "/amount", "/fee"]));
     for wrong in ["-1", "1.0000001", "1e3", "", "1250000000001"] {

@@ -1,0 +1,181 @@
+//! Checks the whole audit log. Called by `gx audit verify`.
+
+use gx_db::PgConnection;
+use serde::Serialize;
+use sqlx::Connection as _;
+use time::OffsetDateTime;
+
+use super::chain::{self, ChainEnd, GENESIS};
+use super::merkle::{self, Hash};
+use super::seal::Batch;
+use super::store;
+
+/// Number of batches that are read at a time.
+const BATCHES_AT_A_TIME: i64 = 1_000;
+
+/// The first fault of the audit log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuditLogFault {
+    /// A row of the chain is missing.
+    #[error("row {0} of the audit log is missing; compare the log with a backup")]
+    MissingRow(i64),
+    /// A row of the chain was changed after it was written.
+    #[error("row {0} of the audit log was changed; compare the row with a backup")]
+    ChangedRow(i64),
+    /// A batch is missing.
+    #[error("batch {0} of the audit log is missing; compare the log with a backup")]
+    MissingBatch(i64),
+    /// A batch, or the list of its entries, was changed after it was sealed.
+    #[error("batch {0} of the audit log was changed; compare the batch with a backup")]
+    ChangedBatch(i64),
+    /// A sealed entry is missing.
+    #[error("entry {0} of the audit log is missing; compare the log with a backup")]
+    MissingEntry(i64),
+    /// An entry was changed after it was sealed.
+    #[error("entry {0} of the audit log was changed; compare the entry with a backup")]
+    ChangedEntry(i64),
+    /// An entry is in no batch and does not wait to be sealed.
+    #[error(
+        "entry {0} of the audit log neither is sealed nor waits: it was added by hand, or taken \
+         from the queue; compare the log with a backup"
+    )]
+    AddedEntry(i64),
+}
+
+/// Why the audit log could not be confirmed.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The log has a fault.
+    #[error(transparent)]
+    Fault(#[from] AuditLogFault),
+    /// A row could not be read.
+    #[error("the audit log cannot be read: check the database and its log")]
+    Database(#[from] sqlx::Error),
+}
+
+/// How far the audit log is confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Verified {
+    /// Number of rows of the chain that earlier releases wrote.
+    pub chain_rows: i64,
+    /// Number of sealed entries.
+    pub sealed: i64,
+    /// Number of entries that wait to be sealed; a change of these is not found.
+    pub unsealed: i64,
+    /// The last batch, or `None` before the first one.
+    pub last_batch: Option<SealedPosition>,
+}
+
+/// The position up to which the log is sealed. An operator who keeps it elsewhere can prove later
+/// that no batch up to it was replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SealedPosition {
+    /// Number of the batch.
+    pub number: i64,
+    /// Hash of the batch, in hexadecimal.
+    pub hash: String,
+    /// When it was sealed.
+    #[serde(with = "gx_serve::moment")]
+    pub sealed_at: OffsetDateTime,
+}
+
+/// Confirms the chain, every batch and every entry.
+///
+/// # Errors
+/// [`VerifyError`] with the first fault, or if a row cannot be read.
+pub async fn verify(conn: &mut PgConnection) -> Result<Verified, VerifyError> {
+    // One snapshot: an entry that is sealed meanwhile neither waits twice nor is missing.
+    let mut snapshot = conn.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
+    let verified = verify_snapshot(&mut snapshot).await;
+    snapshot.rollback().await?;
+    verified
+}
+
+async fn verify_snapshot(conn: &mut PgConnection) -> Result<Verified, VerifyError> {
+    let (mut last, mut sealed, mut ends) = (None, 0, Vec::new());
+    loop {
+        let after = last.as_ref().map_or(-1, |batch: &Batch| batch.number);
+        let batches = store::batches(conn, after, BATCHES_AT_A_TIME).await?;
+        if batches.is_empty() {
+            break;
+        }
+        for batch in batches {
+            check_batch(&batch, last.as_ref())?;
+            if batch.number > 0 {
+                check_entries(conn, &batch).await?;
+                sealed += batch.entries;
+            }
+            ends.push(batch.chain.clone());
+            ends.dedup();
+            last = Some(batch);
+        }
+    }
+    let chain_rows = chain::verify(conn, &ends).await?.seq;
+    if let Some(seq) = store::first_added(conn).await? {
+        return Err(AuditLogFault::AddedEntry(seq).into());
+    }
+    let last_batch = last.map(|batch| SealedPosition {
+        number: batch.number,
+        hash: hex::encode(batch.hash),
+        sealed_at: batch.sealed_at,
+    });
+    Ok(Verified { chain_rows, sealed, unsealed: store::count_unsealed(conn).await?, last_batch })
+}
+
+/// Checks the number of a batch, its hash, and that it follows the batch before it.
+fn check_batch(batch: &Batch, last: Option<&Batch>) -> Result<(), AuditLogFault> {
+    let expected = last.map_or(0, |last| last.number + 1);
+    if batch.number != expected {
+        return Err(AuditLogFault::MissingBatch(expected));
+    }
+    let (previous, chain_seq) = match last {
+        Some(last) => (&last.hash[..], last.chain.seq),
+        None => (&GENESIS[..], ChainEnd::empty().seq),
+    };
+    let follows = batch.previous_hash == previous && batch.chain.seq >= chain_seq;
+    if !follows || batch.hash != batch.expected_hash() {
+        return Err(AuditLogFault::ChangedBatch(batch.number));
+    }
+    Ok(())
+}
+
+/// Checks that the entries of a batch are those that were sealed.
+async fn check_entries(conn: &mut PgConnection, batch: &Batch) -> Result<(), VerifyError> {
+    let mut leaves: Vec<Hash> = Vec::new();
+    for (position, sealed) in (0..).zip(store::sealed_entries(conn, batch.number).await?) {
+        let leaf = sealed.leaf()?;
+        if sealed.position != position {
+            return Err(AuditLogFault::ChangedBatch(batch.number).into());
+        }
+        leaves.push(leaf);
+    }
+    let count = i64::try_from(leaves.len()).unwrap_or(i64::MAX);
+    if count != batch.entries || merkle::root(&leaves)[..] != batch.root {
+        return Err(AuditLogFault::ChangedBatch(batch.number).into());
+    }
+    Ok(())
+}
+
+/// An entry of a batch, as it was sealed and as it is now.
+pub(super) struct SealedEntry {
+    pub(super) seq: i64,
+    pub(super) position: i32,
+    pub(super) leaf_hash: Vec<u8>,
+    /// `None` if the entry is missing.
+    pub(super) bytes: Option<Vec<u8>>,
+}
+
+impl SealedEntry {
+    /// Returns the hash of the entry, which must be the one that was sealed.
+    pub(super) fn leaf(&self) -> Result<Hash, AuditLogFault> {
+        let bytes = self.bytes.as_ref().ok_or(AuditLogFault::MissingEntry(self.seq))?;
+        let leaf = merkle::leaf(bytes);
+        if leaf[..] == self.leaf_hash {
+            Ok(leaf)
+        } else {
+            Err(AuditLogFault::ChangedEntry(self.seq))
+        }
+    }
+}
