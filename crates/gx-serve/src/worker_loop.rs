@@ -115,11 +115,12 @@ impl Tasks {
         let check = self.check.clone();
         self.tasks.spawn(async move {
             while AssertUnwindSafe(start()).catch_unwind().await.is_err() {
-                let message = format!(
-                    "the background task `{name}` panicked and was started again: report the \
-                     panic in the log"
+                tracing::error!(
+                    task = name,
+                    "the background task `{name}` panicked and is started again; report the panic \
+                     in the log"
                 );
-                tracing::error!(task = name, "{message}");
+                let message = format!("the background task `{name}` panicked; see the log");
                 check.set(CheckResult::unhealthy(message));
                 sleep(RESTART_PAUSE).await;
             }

@@ -46,13 +46,13 @@ async fn open(settings: &DatabaseSettings) -> Result<Database, CliError> {
 }
 
 fn sentence(verified: &Verified) -> String {
-    let Verified { chain_rows, sealed, unsealed, last_batch } = verified;
+    let Verified { rows, chain_rows, sealed, unsealed, last_batch } = verified;
     let position = last_batch.as_ref().map_or_else(
         || "nothing is sealed yet".to_owned(),
         |batch| format!("sealed up to batch {}, hash {}", batch.number, batch.hash),
     );
     format!(
-        "the audit log is unchanged: {chain_rows} rows of earlier releases, {sealed} sealed \
-         entries; {position}; {unsealed} entries wait to be sealed"
+        "the audit log is unchanged: {rows} rows, {chain_rows} of them of earlier releases, {sealed} \
+         sealed and {unsealed} waiting to be sealed; {position}"
     )
 }

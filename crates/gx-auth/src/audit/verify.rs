@@ -57,6 +57,8 @@ pub enum VerifyError {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verified {
+    /// Number of all rows and entries.
+    pub rows: i64,
     /// Number of rows of the chain that earlier releases wrote.
     pub chain_rows: i64,
     /// Number of sealed entries.
@@ -121,7 +123,9 @@ async fn verify_snapshot(conn: &mut PgConnection) -> Result<Verified, VerifyErro
         hash: hex::encode(batch.hash),
         sealed_at: batch.sealed_at,
     });
-    Ok(Verified { chain_rows, sealed, unsealed: store::count_unsealed(conn).await?, last_batch })
+    let unsealed = store::count_unsealed(conn).await?;
+    let rows = chain_rows + sealed + unsealed;
+    Ok(Verified { rows, chain_rows, sealed, unsealed, last_batch })
 }
 
 /// Checks the number of a batch, its hash, and that it follows the batch before it.

@@ -97,11 +97,7 @@ async fn an_operator_sees_commands_projection_and_schema() {
         .fetch_one(&mut stack.sql().await)
         .await
         .unwrap();
-    let entries = |verified: &Value| {
-        let count = |name: &str| verified[name].as_i64().unwrap();
-        (count("sealed") + count("unsealed"), count("chainRows"))
-    };
-    assert_eq!(entries(&ask(&["audit", "verify"])), (rows, 0));
+    assert_eq!(ask(&["audit", "verify"])["rows"], rows);
     assert_eq!(ask(&["db", "migrate"])["applied"], serde_json::json!([]), "nothing is pending");
 }
 
