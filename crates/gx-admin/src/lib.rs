@@ -8,6 +8,7 @@ mod adoption;
 mod audit_reason;
 mod commands;
 mod dead_events;
+mod factor_resets;
 mod freezes;
 mod operations;
 mod projection;
@@ -19,10 +20,11 @@ mod users;
 
 use std::sync::Arc;
 
-use gx_auth::AdminRole::{Admin, Auditor, Reviewer};
+use gx_auth::AdminRole::{Admin, Auditor, Reviewer, SuperAdmin};
 use gx_auth::{
-    Api, Foundation, INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, NO_SESSION, Realm, SYSTEM_PAUSED,
-    WRONG_PASSWORD, change_password_route, end_session_route, refresh_route, sessions_route,
+    Api, Foundation, INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, NO_SESSION, Realm,
+    SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED, SYSTEM_PAUSED, SecondFactors, WRONG_PASSWORD,
+    change_password_route, end_session_route, refresh_route, sessions_route, totp_routes,
 };
 use gx_outbox::enqueue::Waker;
 use gx_serve::Service;
@@ -31,9 +33,11 @@ use secrecy::SecretString;
 use utoipa_axum::routes;
 
 use account_locks::ALREADY_SO;
+use administrators::SECOND_FACTOR_ENROLMENT_REQUIRED;
 use adoption::http::{NO_LEDGER_PERSON, NOT_ADOPTABLE, OTHER_PERSON};
 use commands::{COMMAND_NOT_OPEN, NO_COMMAND};
 use dead_events::{NO_DEAD_EVENT, NO_TASK, NOT_HELD};
+use factor_resets::NO_ADMINISTRATOR;
 use freezes::{FREEZE_IN_PROGRESS, NOT_ON_LEDGER};
 use review::{HELD_ON_LEDGER, INCOMPLETE, LOCKED, NOT_UNDER_REVIEW, OTHER_OWNER};
 use users::NO_USER;
@@ -77,14 +81,23 @@ fn parse_key(text: &str) -> Result<SecretString, String> {
 #[derive(Clone)]
 struct ServiceState {
     base: Foundation,
+    factors: SecondFactors,
     biometric_key: Arc<SecretString>,
     waker: Waker,
 }
 
 /// Builds the service. Must be called in a tokio runtime, because it starts the task that wakes the
-/// submitter.
+/// submitter. Panics if the foundation has no key ring.
 pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
     let parts = base.parts(SERVICE);
+    let factors = SecondFactors::new(&base);
+    let signing_in = &[
+        &INVALID_CREDENTIALS,
+        &SECOND_FACTOR_REQUIRED,
+        &SECOND_FACTOR_ENROLMENT_REQUIRED,
+        &SECOND_FACTOR_DELAYED,
+        &QUOTA_EXCEEDED,
+    ];
     let freezing = &[&NO_USER, &NOT_ON_LEDGER, &ALREADY_SO, &FREEZE_IN_PROGRESS, &SYSTEM_PAUSED];
     let approving = &[
         &NO_USER,
@@ -96,8 +109,8 @@ pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
         &SYSTEM_PAUSED,
     ];
     let adopting = &[&NO_USER, &NO_LEDGER_PERSON, &NOT_ADOPTABLE, &OTHER_PERSON];
-    let api = Api::new(SERVICE, base.auth.clone())
-        .public(routes!(administrators::http::login), &[&INVALID_CREDENTIALS, &QUOTA_EXCEEDED])
+    let mut api = Api::new(SERVICE, base.auth.clone())
+        .public(routes!(administrators::http::login), signing_in)
         .public(
             refresh_route(Realm::Admin, "/api/v1/admin/auth/refresh", &base),
             &[&INVALID_REFRESH_TOKEN],
@@ -124,6 +137,8 @@ pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
         .admin(Reviewer, routes!(review::batch::approve_batch), &[])
         .admin(Admin, routes!(account_locks::http::lock), &[&NO_USER, &ALREADY_SO])
         .admin(Admin, routes!(account_locks::http::unlock), &[&NO_USER, &ALREADY_SO])
+        .admin(Admin, routes!(factor_resets::http::reset_user), &[&NO_USER])
+        .admin(SuperAdmin, routes!(factor_resets::http::reset_administrator), &[&NO_ADMINISTRATOR])
         .admin(Admin, routes!(freezes::http::freeze), freezing)
         .admin(Admin, routes!(freezes::http::unfreeze), freezing)
         .admin(Auditor, routes!(commands::http::list), &[])
@@ -143,7 +158,10 @@ pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
         .admin(Auditor, routes!(operations::http::projection), &[])
         .admin(Auditor, routes!(operations::http::system), &[])
         .admin(Auditor, routes!(operations::http::audit_log), &[]);
+    for (routes, problems) in totp_routes(&factors, "/api/v1/admin/me/totp") {
+        api = api.admin_enrolling(routes, problems);
+    }
     let waker = Waker::new(base.database.pool().clone());
     let biometric_key = Arc::new(settings.biometric_key.clone());
-    api.into_service(ServiceState { base, biometric_key, waker }, parts)
+    api.into_service(ServiceState { base, factors, biometric_key, waker }, parts)
 }

@@ -2,8 +2,10 @@
 
 use gx_auth::testing::{PASSWORD, TestHost};
 use gx_auth::{AdminRole, NewPassword};
+use gx_db::AdminId;
 use gx_model::AccountStatus;
 use gx_serve::{RouteAccess, RouteInfo};
+use secrecy::ExposeSecret;
 use serde_json::json;
 
 use crate::{AdminSettings, CreateError, NewAdministrator, create_administrator, service};
@@ -17,7 +19,8 @@ pub(crate) async fn host() -> TestHost {
 }
 
 /// API-01, SEC-API-06: every route needs a token with its role. Without a token or with a person's
-/// token it answers 401, with each lower role 403; only sign-in and refresh are public.
+/// token it answers 401, with each lower role 403; only sign-in and refresh are public, and a token
+/// that enrols a second factor opens nothing else.
 #[tokio::test]
 async fn every_route_needs_its_role() {
     let host = host().await;
@@ -27,7 +30,8 @@ async fn every_route_needs_its_role() {
     for role in AdminRole::ALL {
         tokens.push((role, host.add_administrator(role).await.access_token));
     }
-    let mut public = Vec::new();
+    let enrolling = host.base.auth.sessions.enrolment_token(&admin_id(&host).await).unwrap();
+    let (mut public, mut enrols) = (Vec::new(), Vec::new());
     for RouteInfo { method, path, access, .. } in &host.service.routes {
         let segments = path.split('/');
         let named = segments.map(|part| if part.starts_with('{') { "nobody" } else { part });
@@ -37,6 +41,10 @@ async fn every_route_needs_its_role() {
             RouteAccess::Public => {
                 public.push(path.as_str());
                 continue;
+            }
+            RouteAccess::AdminEnrolling => {
+                enrols.push(format!("{method} {path}"));
+                AdminRole::Auditor
             }
             RouteAccess::Admin(role) => AdminRole::from_name(role).unwrap(),
             other => panic!("{path} is open to {other:?}"),
@@ -49,12 +57,30 @@ async fn every_route_needs_its_role() {
             }
             assert_eq!(ask(token).await, 403, "{method} {path} for {}", role.name());
         }
+        let refused = [401, 403].contains(&ask(enrolling.expose_secret()).await);
+        assert_eq!(refused, *access != RouteAccess::AdminEnrolling, "{method} {path} enrolling");
         let (_, super_admin) = &tokens[3];
         if path != "/api/v1/admin/auth/logout" {
             assert!(![401, 403].contains(&ask(super_admin).await), "{method} {path}");
         }
     }
     assert_eq!(public, ["/api/v1/admin/auth/login", "/api/v1/admin/auth/refresh"]);
+    assert_eq!(
+        enrols,
+        [
+            "GET /api/v1/admin/me/totp",
+            "POST /api/v1/admin/me/totp",
+            "POST /api/v1/admin/me/totp/confirm",
+            "POST /api/v1/admin/me/totp/recovery-codes",
+            "POST /api/v1/admin/me/totp/disable",
+        ]
+    );
+}
+
+async fn admin_id(host: &TestHost) -> AdminId {
+    let sql = r#"SELECT "adminId" FROM "AdminUser" LIMIT 1"#;
+    let id: String = sqlx::query_scalar(sql).fetch_one(host.database.pool()).await.unwrap();
+    id.into()
 }
 
 /// SEC-API-08: a method that is not declared, TRACE included, is answered with 405 and the declared

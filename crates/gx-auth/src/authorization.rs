@@ -156,18 +156,38 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
     /// Adds a route for administrators with at least this role.
     #[must_use]
     pub fn admin(
-        mut self,
+        self,
         least: AdminRole,
         methods: UtoipaMethodRouter<S>,
         problems: &[&'static ProblemKind],
     ) -> Self {
-        let (schemas, paths, router) = methods;
+        self.admin_with(RouteAccess::Admin(least.name()), least, methods, problems)
+    }
+
+    /// Adds a route for all administrators, including those who must enrol a second factor before
+    /// they can sign in.
+    #[must_use]
+    pub fn admin_enrolling(
+        self,
+        methods: UtoipaMethodRouter<S>,
+        problems: &[&'static ProblemKind],
+    ) -> Self {
+        self.admin_with(RouteAccess::AdminEnrolling, AdminRole::Auditor, methods, problems)
+    }
+
+    fn admin_with(
+        mut self,
+        access: RouteAccess,
+        least: AdminRole,
+        (schemas, paths, router): UtoipaMethodRouter<S>,
+        problems: &[&'static ProblemKind],
+    ) -> Self {
         let auth = self.auth.clone();
+        let needed = AdminAccess { least, may_enrol: access == RouteAccess::AdminEnrolling };
         let router = router.route_layer(from_fn(move |request, next| {
             let auth = auth.clone();
-            async move { authorize_administrator(&auth, least, request, next).await }
+            async move { authorize_administrator(&auth, needed, request, next).await }
         }));
-        let access = RouteAccess::Admin(least.name());
         self.routes = self.routes.add(access, (schemas, paths, router), problems);
         self
     }
@@ -198,15 +218,23 @@ async fn authorize_person(
     response
 }
 
+/// What a route for administrators demands.
+#[derive(Clone, Copy)]
+struct AdminAccess {
+    least: AdminRole,
+    /// Whether a token that enrols a second factor is accepted, too.
+    may_enrol: bool,
+}
+
 /// Handles a request of an administrator in the same way.
 async fn authorize_administrator(
     auth: &Auth,
-    least: AdminRole,
+    needed: AdminAccess,
     mut request: Request,
     next: Next,
 ) -> Response {
     let administrator =
-        match administrator(auth, least, request_id(&request), request.headers()).await {
+        match administrator(auth, needed, request_id(&request), request.headers()).await {
             Ok(administrator) => administrator,
             Err(problem) => return rejected(problem),
         };
@@ -235,7 +263,7 @@ async fn person(
     request_id: String,
     headers: &HeaderMap,
 ) -> Result<Person, Problem> {
-    let claims = claims(auth, headers, Audience::User)?;
+    let (_, claims) = claims(auth, headers, Audience::User, false)?;
     let mut conn = connection(&auth.database).await?;
     let (profile_id, session_id) = (claims.sub.into(), claims.sid);
     let row = store::person(&mut conn, &session_id, &profile_id).await?;
@@ -254,19 +282,26 @@ async fn person(
 /// Returns the administrator whose token, session and role permit a route.
 async fn administrator(
     auth: &Auth,
-    least: AdminRole,
+    AdminAccess { least, may_enrol }: AdminAccess,
     request_id: String,
     headers: &HeaderMap,
 ) -> Result<Administrator, Problem> {
-    let claims = claims(auth, headers, Audience::Admin)?;
+    let (token_use, claims) = claims(auth, headers, Audience::Admin, may_enrol)?;
     let mut conn = connection(&auth.database).await?;
-    let (admin_id, session_id) = (claims.sub.into(), claims.sid);
-    let row = store::administrator(&mut conn, &session_id, &admin_id).await?;
-    let row = row
-        .filter(|row| !row.is_revoked && !row.is_locked && row.expires_at > auth.clock.now())
-        .ok_or_else(session_ended)?;
-    let role = AdminRole::from_name(&row.role).ok_or_else(session_ended)?;
-    note_use(&mut conn, Realm::Admin, &session_id, row.last_used_at, auth.clock.now()).await;
+    let (admin_id, session_id) = (AdminId::from(claims.sub), claims.sid);
+    let role = if token_use == TokenUse::Enrolment {
+        store::enrolling_administrator(&mut conn, &admin_id).await?
+    } else {
+        let row = store::administrator(&mut conn, &session_id, &admin_id).await?;
+        let is_valid = |row: &store::AdministratorRow| {
+            !row.is_revoked && !row.is_locked && row.expires_at > auth.clock.now()
+        };
+        let row = row.filter(is_valid).ok_or_else(session_ended)?;
+        let (last, now) = (row.last_used_at, auth.clock.now());
+        note_use(&mut conn, Realm::Admin, &session_id, last, now).await;
+        Some(row.role)
+    };
+    let role = role.and_then(|role| AdminRole::from_name(&role)).ok_or_else(session_ended)?;
     if !role.includes(least) {
         let detail = format!("This route needs the role {} or a higher one.", least.name());
         return Err(Problem::forbidden(detail));
@@ -296,8 +331,14 @@ fn session_ended() -> Problem {
     Problem::unauthenticated("The session has ended. Sign in again.", true)
 }
 
-/// Verifies the token in the field `Authorization`. The reason of a rejection is only logged.
-fn claims(auth: &Auth, headers: &HeaderMap, audience: Audience) -> Result<Claims, Problem> {
+/// Verifies the token in the field `Authorization` and returns its use and claims. The reason of a
+/// rejection is only logged.
+fn claims(
+    auth: &Auth,
+    headers: &HeaderMap,
+    audience: Audience,
+    may_enrol: bool,
+) -> Result<(TokenUse, Claims), Problem> {
     let Some(value) = headers.get(AUTHORIZATION) else {
         return Err(Problem::unauthenticated("Send a token as Authorization: Bearer.", false));
     };
@@ -306,7 +347,15 @@ fn claims(auth: &Auth, headers: &HeaderMap, audience: Audience) -> Result<Claims
     let Some((_, token)) = token else {
         return Err(Problem::unauthenticated("Send a token as Authorization: Bearer.", false));
     };
-    auth.sessions.tokens().verify(token.trim(), TokenUse::Access, audience).map_err(|error| {
+    let tokens = auth.sessions.tokens();
+    let verify = |token_use| {
+        tokens.verify(token.trim(), token_use, audience).map(|claims| (token_use, claims))
+    };
+    let verified = match verify(TokenUse::Access) {
+        Err(_) if may_enrol => verify(TokenUse::Enrolment),
+        verified => verified,
+    };
+    verified.map_err(|error| {
         tracing::info!(%error, "a token was rejected");
         Problem::unauthenticated("The token is not valid. Sign in again.", true)
     })

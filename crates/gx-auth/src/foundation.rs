@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 
 use crate::authorization::Auth;
 use crate::hashing::{Hasher, HashingSettings, InvalidHashParameters};
+use crate::key_ring::KeyRing;
 use crate::realm::Realm;
 use crate::row_queues::{RowQueueTicket, RowQueues};
 use crate::sessions::{Sessions, TokenPair};
@@ -66,6 +67,10 @@ pub struct Foundation {
     pub clock: Clock,
     /// Random source for ids and salts.
     pub entropy: Entropy,
+    /// The key ring, of services that encrypt values. The role that builds the service sets it.
+    pub key_ring: Option<KeyRing>,
+    /// Whether administrators may sign in without a second factor. The role sets it.
+    pub is_development: bool,
     lag: LagSettings,
     channel: String,
     row_queues: RowQueues,
@@ -73,7 +78,8 @@ pub struct Foundation {
 }
 
 impl Foundation {
-    /// Creates the resources; `channel` names the ledger whose lag is reported.
+    /// Creates the resources of a service in production, without a key ring; `channel` names the
+    /// ledger whose lag is reported.
     ///
     /// # Errors
     /// [`FoundationError`] if no key is usable or hash parameters contradict each other.
@@ -95,7 +101,19 @@ impl Foundation {
         };
         let (lag, channel) = (settings.lag.clone(), channel.to_owned());
         let row_queues = RowQueues::new(database.max_connections(), database.lock_timeout());
-        Ok(Self { database, auth, clock, entropy, lag, channel, row_queues, throttle })
+        let (key_ring, is_development) = (None, false);
+        Ok(Self {
+            database,
+            auth,
+            clock,
+            entropy,
+            key_ring,
+            is_development,
+            lag,
+            channel,
+            row_queues,
+            throttle,
+        })
     }
 
     /// Returns the name of the ledger's channel.

@@ -10,6 +10,7 @@ mod authorization;
 pub mod email;
 mod foundation;
 mod hashing;
+pub mod key_ring;
 mod own_sessions;
 mod password;
 mod password_change;
@@ -17,6 +18,7 @@ mod realm;
 pub mod retention;
 mod role;
 mod row_queues;
+mod second_factor;
 mod session_owner;
 mod session_routes;
 mod sessions;
@@ -34,6 +36,7 @@ pub use foundation::{
     Foundation, FoundationError, FoundationSettings, SYSTEM_PAUSED, not_enqueued,
 };
 pub use hashing::{Hasher, HashingSettings, InvalidHashParameters, PasswordComparison};
+pub use key_ring::{KeyRing, KeyRingError, KeyRingSettings};
 pub use own_sessions::{
     NO_SESSION, SessionItem, end_session_route, list_sessions, require_session, sessions_route,
 };
@@ -42,7 +45,11 @@ pub use password_change::{WRONG_PASSWORD, change_password_route};
 pub use realm::{Realm, Subject};
 pub use role::AdminRole;
 pub use row_queues::RowQueueTicket;
-pub use session_routes::{Credentials, INVALID_CREDENTIALS, refresh_route};
+pub use second_factor::{
+    FactorCode, PassedFactor, SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED, SecondFactors,
+    TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE, totp_routes,
+};
+pub use session_routes::{Credentials, INVALID_CREDENTIALS, invalid_credentials, refresh_route};
 pub use sessions::{INVALID_REFRESH_TOKEN, Sessions, TokenPair};
 pub use sign_in_throttle::{FAILURES_KEPT_FOR, SignInAccount};
 pub use tokens::{

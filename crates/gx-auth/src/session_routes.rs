@@ -13,13 +13,20 @@ use crate::email::GivenEmail;
 use crate::foundation::Foundation;
 use crate::password::GivenPassword;
 use crate::realm::Realm;
+use crate::second_factor::FactorCode;
 use crate::sessions::TokenPair;
 
 /// The address, the password or the account is refused; the answer does not tell which.
 pub const INVALID_CREDENTIALS: ProblemKind =
     ProblemKind::new("invalid_credentials", 401, "E-mail address and password are not accepted");
 
-/// An e-mail address and a password.
+/// Returns the one answer to a wrong password, a wrong code, an unknown address and a refused
+/// account.
+pub fn invalid_credentials() -> Problem {
+    Problem::new(&INVALID_CREDENTIALS, "Check what you sent and try again.")
+}
+
+/// An e-mail address and a password, and the code of a second factor.
 #[derive(ToSchema)]
 pub struct Credentials {
     /// E-mail address in any spelling of the same mailbox.
@@ -28,9 +35,9 @@ pub struct Credentials {
     /// The password.
     #[schema(value_type = String, max_length = 256, format = "password")]
     pub password: GivenPassword,
-    /// Code of the second factor; ignored, because no account has a second factor yet.
-    #[schema(value_type = Option<String>, max_length = 16)]
-    pub totp: Option<Text<16>>,
+    /// Code of the authenticator, or a recovery code; ignored if the account has no second factor.
+    #[schema(value_type = Option<String>, max_length = 64)]
+    pub totp: Option<FactorCode>,
 }
 
 impl FromFields for Credentials {
@@ -66,20 +73,19 @@ pub fn refresh_route<S>(realm: Realm, path: &str, base: &Foundation) -> UtoipaMe
 where
     S: Clone + Send + Sync + 'static,
 {
-    placed(routes!(refresh), path, (realm, base.clone()))
+    at(routes!(refresh), path, (realm, base.clone()))
 }
 
-/// Returns the route of both realms at the path that it has in one of them.
-pub(crate) fn placed<S>(
-    methods: UtoipaMethodRouter<(Realm, Foundation)>,
+/// Returns the handlers of one path at another path, with their own state.
+pub(crate) fn at<S, T>(
+    (schemas, mut paths, router): UtoipaMethodRouter<T>,
     path: &str,
-    state: (Realm, Foundation),
+    state: T,
 ) -> UtoipaMethodRouter<S>
 where
-    S: Clone + Send + Sync + 'static,
+    T: Clone + Send + Sync + 'static,
 {
-    let (schemas, mut paths, router) = methods;
-    let (_, item) = paths.paths.pop_first().expect("the route has one path");
+    let (_, item) = paths.paths.pop_first().expect("handlers that are moved have one path");
     paths.paths.insert(path.to_owned(), item);
     (schemas, paths, router.with_state(state))
 }

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use gx_db::{PgConnection, SessionId};
+use gx_db::{AdminId, PgConnection, SessionId};
 use gx_model::Clock;
 use gx_serve::{Client, Entropy, Problem, ProblemKind};
+use secrecy::SecretString;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sqlx::Acquire;
@@ -20,6 +21,9 @@ use crate::tokens::{Claims, ClaimsContent, TokenSettings, TokenUse, Tokens};
 
 /// A client that repeats a refresh within this time gets the same tokens again.
 const GRACE_TIME: time::Duration = time::Duration::seconds(10);
+
+/// Lifetime of a token that enrols a second factor.
+const ENROLMENT_LIFE: Duration = Duration::from_mins(10);
 
 /// The tokens of a session.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -117,6 +121,27 @@ impl Sessions {
         };
         store::insert_session(conn, &new).await?;
         Ok(pair)
+    }
+
+    /// Returns a token with which an administrator who has no second factor enrols one. The caller
+    /// has checked the password. No session belongs to the token.
+    ///
+    /// # Errors
+    /// The problem of a token that cannot be signed.
+    pub fn enrolment_token(&self, admin_id: &AdminId) -> Result<SecretString, Problem> {
+        let now = self.clock.now();
+        let token_id = self.entropy.id(now).to_string();
+        let claims = self.tokens.claims(ClaimsContent {
+            subject: admin_id.as_str(),
+            session_id: &SessionId::from(token_id.clone()),
+            audience: Realm::Admin.audience(),
+            role: None,
+            token_id,
+            issued: now,
+            until: now + ENROLMENT_LIFE,
+        });
+        let token = self.tokens.sign(TokenUse::Enrolment, &claims);
+        token.map(SecretString::from).map_err(|why| Problem::internal(&why))
     }
 
     /// Returns the session of a refresh token. Fails with [`INVALID_REFRESH_TOKEN`] if the token is

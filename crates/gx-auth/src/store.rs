@@ -280,3 +280,19 @@ pub(crate) async fn set_last_used(
         }
     }
 }
+
+/// Returns the role of an administrator who may enrol a second factor without a session: who is not
+/// locked and has none in force.
+pub(crate) async fn enrolling_administrator(
+    conn: &mut PgConnection,
+    admin_id: &AdminId,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT role FROM "AdminUser" a WHERE "adminId" = $1 AND NOT "isLocked"
+             AND NOT EXISTS (SELECT FROM "TotpFactor" f
+                             WHERE f."adminId" = a."adminId" AND f."confirmedAt" IS NOT NULL)"#,
+        admin_id.as_str(),
+    )
+    .fetch_optional(conn)
+    .await
+}

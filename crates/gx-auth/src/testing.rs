@@ -17,11 +17,13 @@ use http_body_util::BodyExt;
 use secrecy::SecretString;
 use serde_json::Value;
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 use time::macros::datetime;
 use tower::ServiceExt;
 
 use crate::foundation::{Foundation, FoundationSettings};
 use crate::hashing::HashingSettings;
+use crate::key_ring::{self, KeyRing};
 use crate::realm::Subject;
 use crate::role::AdminRole;
 use crate::sessions::TokenPair;
@@ -73,6 +75,11 @@ pub fn token_settings() -> TokenSettings {
     }
 }
 
+/// Returns a key ring with one key, which draws nonces from this random source.
+pub fn key_ring(entropy: Entropy) -> KeyRing {
+    KeyRing::parse(&key_ring::new_line(1, &Entropy::seeded(0)), entropy).unwrap()
+}
+
 impl TestHost {
     /// Builds the service with its own database.
     pub async fn new(build: impl FnOnce(Foundation) -> Service) -> Self {
@@ -107,7 +114,10 @@ impl TestHost {
             lag: gx_serve::LagSettings::default(),
         };
         let pool = gx_db::connect(reached).await.unwrap();
-        let base = Foundation::new(&settings, CHANNEL, pool, clock.clone(), entropy).unwrap();
+        let ring = key_ring(entropy.clone());
+        let mut base = Foundation::new(&settings, CHANNEL, pool, clock.clone(), entropy).unwrap();
+        base.key_ring = Some(ring);
+        base.is_development = true;
         if let Some(folder) = key.as_ref().and_then(|key| key.parent()) {
             std::fs::remove_dir_all(folder).unwrap();
         }
@@ -210,7 +220,9 @@ impl TestHost {
                     continue;
                 }
                 RouteAccess::User | RouteAccess::UserRetrying => {}
-                RouteAccess::Admin(_) => panic!("{path} is open to administrators"),
+                RouteAccess::Admin(_) | RouteAccess::AdminEnrolling => {
+                    panic!("{path} is open to administrators")
+                }
             }
             let segments = path.split('/');
             let named = segments.map(|part| if part.starts_with('{') { "nobody" } else { part });
@@ -402,6 +414,13 @@ impl Answer {
     pub fn has_null_at(&self, pointer: &str) -> bool {
         self.json.pointer(pointer) == Some(&Value::Null)
     }
+}
+
+/// Returns the code that an authenticator with this secret, in base32, shows at a time.
+pub fn totp_code(secret: &str, at: OffsetDateTime) -> String {
+    let secret = totp_rs::Secret::try_from_base32(secret).unwrap();
+    let totp = totp_rs::Builder::new().with_secret(secret).build().unwrap();
+    totp.generate(u64::try_from(at.unix_timestamp()).unwrap()).to_string()
 }
 
 /// Returns [`PASSWORD`] as a secret.

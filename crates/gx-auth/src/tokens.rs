@@ -99,6 +99,8 @@ pub enum TokenUse {
     Access,
     /// Getting new tokens.
     Refresh,
+    /// Enrolling the second factor without which an administrator cannot sign in.
+    Enrolment,
 }
 
 impl Audience {
@@ -116,6 +118,7 @@ impl TokenUse {
         match self {
             Self::Access => "at+jwt",
             Self::Refresh => "rt+jwt",
+            Self::Enrolment => "enrolment+jwt",
         }
     }
 }

@@ -15,8 +15,9 @@ mod tests;
 use std::sync::Arc;
 
 use gx_auth::{
-    Api, Foundation, INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, NO_SESSION, Realm, WRONG_PASSWORD,
-    change_password_route, end_session_route, refresh_route, sessions_route,
+    Api, Foundation, INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, NO_SESSION, Realm,
+    SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED, SecondFactors, WRONG_PASSWORD,
+    change_password_route, end_session_route, refresh_route, sessions_route, totp_routes,
 };
 use gx_serve::Service;
 use gx_serve::problem::kind::QUOTA_EXCEEDED;
@@ -42,18 +43,22 @@ pub struct IdentitySettings {
 #[derive(Clone)]
 struct ServiceState {
     base: Foundation,
+    factors: SecondFactors,
     required_documents: Arc<[String]>,
 }
 
-/// Builds the service.
+/// Builds the service. Panics if the foundation has no key ring.
 pub fn service(settings: &IdentitySettings, base: Foundation) -> Service {
     let parts = base.parts(SERVICE);
-    let api = Api::new(SERVICE, base.auth.clone())
+    let factors = SecondFactors::new(&base);
+    let signing_in =
+        &[&INVALID_CREDENTIALS, &SECOND_FACTOR_REQUIRED, &SECOND_FACTOR_DELAYED, &QUOTA_EXCEEDED];
+    let mut api = Api::new(SERVICE, base.auth.clone())
         .public(
             routes!(registration::http::register),
             &[&EMAIL_TAKEN, &PHONE_TAKEN, &INVALID_CREDENTIALS, &QUOTA_EXCEEDED],
         )
-        .public(routes!(login::http::login), &[&INVALID_CREDENTIALS, &QUOTA_EXCEEDED])
+        .public(routes!(login::http::login), signing_in)
         .public(
             refresh_route(Realm::User, "/api/v1/auth/refresh", &base),
             &[&INVALID_REFRESH_TOKEN],
@@ -75,6 +80,9 @@ pub fn service(settings: &IdentitySettings, base: Foundation) -> Service {
         .user(routes!(profile::http::onchain), &[])
         .user_retrying(routes!(kyc::http::get_kyc), &[])
         .user_retrying(routes!(kyc::http::submit), &[&KYC_NOT_OPEN, &KYC_INCOMPLETE]);
+    for (routes, problems) in totp_routes(&factors, "/api/v1/users/me/totp") {
+        api = api.user(routes, problems);
+    }
     let required_documents = settings.kyc_required_documents.clone().into();
-    api.into_service(ServiceState { base, required_documents }, parts)
+    api.into_service(ServiceState { base, factors, required_documents }, parts)
 }

@@ -115,6 +115,9 @@ fn complete(operation: &mut Operation, access: RouteAccess) {
         RouteAccess::UserRetrying => {
             "a person who is signed in, or was denied with a retry".to_owned()
         }
+        RouteAccess::AdminEnrolling => {
+            "an administrator who is signed in, or must enrol a second factor".to_owned()
+        }
         RouteAccess::Admin(role) => format!("an administrator of at least {role}"),
     };
     operation.extensions.get_or_insert_default().insert("x-access".to_owned(), who.into());

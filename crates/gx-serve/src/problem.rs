@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use gx_db::DatabaseFailure;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -144,6 +145,7 @@ pub struct Problem {
     errors: Vec<InvalidField>,
     violated_policies: &'static [&'static str],
     headers: Vec<(HeaderName, HeaderValue)>,
+    enrolment_token: Option<SecretString>,
     failure: Option<DatabaseFailure>,
 }
 
@@ -175,6 +177,10 @@ pub struct ProblemBody<'a> {
     #[serde(rename = "violated-policies", skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
     violated_policies: &'a [&'static str],
+    /// Token with which to enrol a second factor, in problems that demand one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    enrolment_token: Option<&'a str>,
 }
 
 impl Problem {
@@ -186,6 +192,7 @@ impl Problem {
             errors: Vec::new(),
             violated_policies: &[],
             headers: Vec::new(),
+            enrolment_token: None,
             failure: None,
         }
     }
@@ -272,6 +279,13 @@ impl Problem {
         self
     }
 
+    /// Adds the token with which the client enrols a second factor.
+    #[must_use]
+    pub fn with_enrolment_token(mut self, token: SecretString) -> Self {
+        self.enrolment_token = Some(token);
+        self
+    }
+
     /// Returns the kind of problem.
     pub fn kind(&self) -> &'static ProblemKind {
         self.kind
@@ -304,6 +318,7 @@ impl Problem {
             request_id,
             errors: &self.errors,
             violated_policies: self.violated_policies,
+            enrolment_token: self.enrolment_token.as_ref().map(ExposeSecret::expose_secret),
         };
         let json = serde_json::to_vec(&body).expect("a problem has only text keys");
         let mut response = Response::new(Body::from(json));

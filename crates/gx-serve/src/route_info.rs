@@ -10,6 +10,8 @@ pub enum RouteAccess {
     User,
     /// People who are signed in, including those who were denied and may submit again.
     UserRetrying,
+    /// All administrators, including those who must enrol a second factor before they can sign in.
+    AdminEnrolling,
     /// Administrators with at least this role.
     Admin(&'static str),
 }

@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use clap::Parser;
-use gx_auth::{Foundation, FoundationSettings};
+use gx_auth::key_ring::new_line;
+use gx_auth::{Foundation, FoundationSettings, KeyRing};
 use gx_db::testing::TestDatabase;
 use gx_devnet::{BlockCutting, Devnet, DevnetOptions, LedgerSnapshot};
 use gx_fabric_client::{Ledger, LedgerLimits};
@@ -75,7 +76,12 @@ fn foundation(
 ) -> Foundation {
     let secret = format!("--jwt-secret={}", "s".repeat(48));
     let settings = CommandLine::parse_from([&["sim", &secret], LONG_SESSIONS].concat()).foundation;
-    Foundation::new(&settings, channel, pools, clock.clone(), entropy.clone()).unwrap()
+    let ring = KeyRing::parse(&new_line(1, &Entropy::seeded(0)), entropy.clone()).unwrap();
+    let mut base =
+        Foundation::new(&settings, channel, pools, clock.clone(), entropy.clone()).unwrap();
+    base.key_ring = Some(ring);
+    base.is_development = true;
+    base
 }
 
 /// Services, ledger and database, with the people of every seed.

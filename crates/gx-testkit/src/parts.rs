@@ -3,7 +3,8 @@
 
 use clap::Parser as _;
 use gx_admin::NewAdministrator;
-use gx_auth::{AdminRole, Foundation, FoundationSettings, NewPassword};
+use gx_auth::key_ring::new_line;
+use gx_auth::{AdminRole, Foundation, FoundationSettings, KeyRing, NewPassword};
 use gx_devnet::Devnet;
 use gx_fabric_client::{Identity, Ledger, LedgerConfig, LedgerLimits, PeerConfig};
 use gx_model::{Clock, SignerRole};
@@ -101,5 +102,9 @@ pub fn foundation(
 ) -> Foundation {
     let secret = format!("--jwt-secret={}", "s".repeat(48));
     let settings = CommandLine::parse_from(["story", &secret]).foundation;
-    Foundation::new(&settings, channel, database, clock.clone(), entropy).unwrap()
+    let ring = KeyRing::parse(&new_line(1, &Entropy::seeded(0)), entropy.clone()).unwrap();
+    let mut base = Foundation::new(&settings, channel, database, clock.clone(), entropy).unwrap();
+    base.key_ring = Some(ring);
+    base.is_development = true;
+    base
 }

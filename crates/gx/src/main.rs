@@ -21,6 +21,7 @@ mod fabric;
 #[cfg(all(test, feature = "dev"))]
 mod golden;
 mod id;
+mod keys;
 mod outbox;
 mod print;
 mod process;
@@ -41,7 +42,7 @@ use gx_projector::ProjectorSettings;
 
 pub(crate) use cli_error::CliError;
 use print::Format;
-use roles::{NoSettings, ServiceRole, SubmitterRoleSettings, WorkerRole};
+use roles::{NoSettings, ServiceRole, SubmitterRoleSettings, WithKeyRing, WorkerRole};
 
 /// Turns a person into a participant of a permissioned ledger.
 #[derive(Debug, Parser)]
@@ -63,11 +64,11 @@ enum Command {
     #[cfg(feature = "dev")]
     Devnet(Box<devnet::DevnetRole>),
     /// Run the service for registration, sessions and profiles
-    SvcIdentity(Box<ServiceRole<IdentitySettings>>),
+    SvcIdentity(Box<ServiceRole<WithKeyRing<IdentitySettings>>>),
     /// Run the service for wallets, transfers and supply
     SvcTokenomics(Box<ServiceRole<NoSettings>>),
     /// Run the service for administrators
-    SvcAdmin(Box<ServiceRole<AdminSettings>>),
+    SvcAdmin(Box<ServiceRole<WithKeyRing<AdminSettings>>>),
     /// Run the worker that sends the commands of the outbox to the ledger
     OutboxSubmitter(Box<WorkerRole<SubmitterRoleSettings>>),
     /// Run the worker that writes the blocks of the ledger into the read model
@@ -83,6 +84,9 @@ enum Command {
     /// Check the audit log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Encrypt stored secrets with the current master key
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Generate, decode and verify Fabric User IDs
     #[command(subcommand)]
     Id(id::IdCommand),
@@ -155,14 +159,14 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         #[cfg(feature = "dev")]
         Command::Devnet(role) => devnet::run(*role, format).await,
         Command::SvcIdentity(role) => {
-            roles::service(*role, ("svc-identity", 3001), gx_identity::service).await
+            roles::service_with_keys(*role, ("svc-identity", 3001), gx_identity::service).await
         }
         Command::SvcTokenomics(role) => {
             roles::service(*role, ("svc-tokenomics", 3002), |_, base| gx_tokenomics::service(base))
                 .await
         }
         Command::SvcAdmin(role) => {
-            roles::service(*role, ("svc-admin", 3006), gx_admin::service).await
+            roles::service_with_keys(*role, ("svc-admin", 3006), gx_admin::service).await
         }
         Command::OutboxSubmitter(role) => roles::outbox_submitter(*role).await,
         Command::Projector(role) => roles::projector(*role).await,
@@ -170,6 +174,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Fabric(command) => fabric::run(command, format).await,
         Command::Admin(command) => administrator::run(command, format).await,
         Command::Audit(command) => audit::run(command, format).await,
+        Command::Keys(command) => keys::run(command, format).await,
         Command::Id(command) => id::run(command, format),
         Command::Db(command) => database::run(command, format).await,
         Command::Outbox(command) => outbox::run(command, format).await,

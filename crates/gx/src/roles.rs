@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use gx_auth::retention::RetentionSettings;
-use gx_auth::{Foundation, FoundationSettings};
+use gx_auth::{Foundation, FoundationSettings, KeyRing, KeyRingSettings};
 use gx_db::{Database, DatabaseSettings};
 use gx_fabric_client::SignerUse;
 use gx_model::Clock;
@@ -82,9 +82,32 @@ pub(crate) struct SubmitterRoleSettings {
     retention: RetentionSettings,
 }
 
+/// The settings of a service that encrypts values.
+#[derive(Debug, Args)]
+pub(crate) struct WithKeyRing<S: Args> {
+    #[command(flatten)]
+    keys: KeyRingSettings,
+    #[command(flatten)]
+    service: S,
+}
+
 /// The settings of a service that has none of its own.
 #[derive(Debug, Args)]
 pub(crate) struct NoSettings {}
+
+/// Runs a service that encrypts values until SIGTERM or SIGINT.
+pub(crate) async fn service_with_keys<S: Args>(
+    settings: ServiceRole<WithKeyRing<S>>,
+    listener: (&str, u16),
+    build: impl FnOnce(&S, Foundation) -> Service,
+) -> Result<(), CliError> {
+    let ring = KeyRing::read(&settings.service.keys, Entropy::system())?;
+    service(settings, listener, |own, mut base| {
+        base.key_ring = Some(ring);
+        build(&own.service, base)
+    })
+    .await
+}
 
 /// Runs a service until SIGTERM or SIGINT.
 pub(crate) async fn service<S: Args>(
@@ -94,13 +117,14 @@ pub(crate) async fn service<S: Args>(
 ) -> Result<(), CliError> {
     let role = &settings.role;
     let database = role.begin(&role.database.named(name)).await?;
-    let foundation = Foundation::new(
+    let mut foundation = Foundation::new(
         &settings.foundation,
         &settings.fabric_channel_name,
         database,
         Clock::system(),
         Entropy::system(),
     )?;
+    foundation.is_development = role.environment == Environment::Development;
     let service = build(&settings.service, foundation);
     let public = role.address(port);
     let internal = role.internal_listen.unwrap_or_else(|| {

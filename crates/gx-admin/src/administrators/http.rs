@@ -39,8 +39,8 @@ impl From<AdministratorRow> for AdminSummary {
     }
 }
 
-/// Signs an administrator in. The answer is the same whether the address, the password or the
-/// account is refused.
+/// Signs an administrator in. The answer is the same whether the address, the password, the code of
+/// the second factor or the account is refused. A production service demands a second factor.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/auth/login",
@@ -53,8 +53,7 @@ pub(crate) async fn login(
     RequestId(request_id): RequestId,
     Json(given): Json<Credentials>,
 ) -> Result<Reply<AdminSignedIn>, Problem> {
-    let (tokens, row) =
-        super::log_in(&state, &given.email, &given.password.0, &client, &request_id).await?;
+    let (tokens, row) = super::log_in(&state, &given, &client, &request_id).await?;
     Ok(Reply::ok(AdminSignedIn { tokens, admin: row.into() }))
 }
 

@@ -3,14 +3,17 @@
 
 pub(crate) mod http;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use gx_auth::{
-    AdminRole, Administrator, Email, GivenEmail, Hasher, INVALID_CREDENTIALS, NewPassword,
-    PasswordOwner, PasswordRefusal, Realm, SignInAccount, Subject, TokenPair, audit,
+    AdminRole, Administrator, Credentials, Email, Hasher, NewPassword, PassedFactor, PasswordOwner,
+    PasswordRefusal, Realm, SECOND_FACTOR_REQUIRED, SignInAccount, Subject, TokenPair, audit,
+    invalid_credentials,
 };
 use gx_db::{AdminId, PgConnection};
 use gx_serve::fields::FieldError;
-use gx_serve::{Client, Entropy, Problem};
+use gx_serve::{Client, Entropy, Problem, ProblemKind};
 use secrecy::SecretString;
 use serde_json::json;
 use sqlx::Acquire;
@@ -18,6 +21,13 @@ use time::OffsetDateTime;
 
 use crate::ServiceState;
 pub(crate) use store::AdministratorRow;
+
+/// The password is right, and a second factor must be enrolled before the sign-in.
+pub(crate) const SECOND_FACTOR_ENROLMENT_REQUIRED: ProblemKind = ProblemKind::new(
+    "second_factor_enrolment_required",
+    403,
+    "An administrator needs a second factor",
+);
 
 /// An administrator to add.
 #[derive(Clone, Debug)]
@@ -101,26 +111,27 @@ pub async fn create_administrator(
     Ok(admin_id)
 }
 
-/// Opens a session for an administrator whose password matches, and writes the audit row. Returns
-/// the problem `invalid_credentials` for any other login, whatever the reason.
+/// Opens a session for an administrator whose password matches and who passes the second factor,
+/// and writes the audit rows. Outside development, an administrator without a second factor gets a
+/// token to enrol one instead. Any other
+/// refusal is `invalid_credentials`, whatever the reason.
 pub(crate) async fn log_in(
     state: &ServiceState,
-    email: &GivenEmail,
-    password: &SecretString,
+    given: &Credentials,
     client: &Client,
     request_id: &str,
 ) -> Result<(TokenPair, AdministratorRow), Problem> {
     let base = &state.base;
-    let account = store::by_email(&mut *base.connection().await?, email).await?;
+    let account = store::by_email(&mut *base.connection().await?, &given.email).await?;
     let stored = account.as_ref().map(|account| SignInAccount {
         password_hash: account.password_hash.clone(),
         may_sign_in: !account.is_locked,
     });
-    let verified = base.compare_password(Realm::Admin, email, password, stored).await?;
+    let verified =
+        base.compare_password(Realm::Admin, &given.email, &given.password.0, stored).await?;
     let Some(account) = account.filter(|_| verified.matches) else {
-        metrics::counter!("gx_admin_logins_total", "outcome" => "refused").increment(1);
-        tracing::info!(request_id, "an administrator's login was refused");
-        return Err(Problem::new(&INVALID_CREDENTIALS, "Check both and try again."));
+        log_refusal(request_id);
+        return Err(invalid_credentials());
     };
     let (hash, account) = (account.password_hash, account.row);
     let now = base.clock.now();
@@ -129,18 +140,40 @@ pub(crate) async fn log_in(
     if let Some(upgraded) = verified.upgrade {
         store::replace_hash(&mut tx, &account.admin_id, &hash, &upgraded).await?;
     }
-    let sessions = &base.auth.sessions;
     let (id, role) = (account.admin_id.as_str(), Some(account.role.as_str()));
     let subject = Subject::Admin(account.admin_id.clone());
+    let passed = state.factors.pass(tx, &subject, given.totp.as_ref()).await;
+    let (mut tx, factor) = passed.inspect_err(|problem| {
+        if *problem.kind() != SECOND_FACTOR_REQUIRED {
+            log_refusal(request_id);
+        }
+    })?;
+    let sessions = &base.auth.sessions;
+    if factor == PassedFactor::NotEnrolled && !base.is_development {
+        return Err(enrolment_required(sessions.enrolment_token(&account.admin_id)?));
+    }
     let pair = sessions.open(&mut tx, &subject, role, client).await?;
     let actor = audit::Actor::Admin(&account.admin_id);
     let entry =
         audit::Entry::new(actor, "admin.signed_in", "AdminUser", Some(id), Some(request_id));
     audit::append(&mut tx, entry, now).await?;
+    if factor == PassedFactor::RecoveryCode {
+        state.factors.append_used_recovery_code(&mut tx, &subject, request_id).await?;
+    }
     tx.commit().await?;
     metrics::counter!("gx_admin_logins_total", "outcome" => "success").increment(1);
     tracing::info!(admin = id, request_id, "administrator {id} signed in");
     Ok((pair, account))
+}
+
+fn log_refusal(request_id: &str) {
+    metrics::counter!("gx_admin_logins_total", "outcome" => "refused").increment(1);
+    tracing::info!(request_id, "an administrator's login was refused");
+}
+
+fn enrolment_required(token: SecretString) -> Problem {
+    let detail = "Enrol one at /api/v1/admin/me/totp with the enrolmentToken, then sign in again.";
+    Problem::new(&SECOND_FACTOR_ENROLMENT_REQUIRED, detail).with_enrolment_token(token)
 }
 
 /// Ends the session of the request, and writes the audit row.

@@ -11,14 +11,14 @@ use super::{NO_SESSION, SessionItem};
 use crate::foundation::Foundation;
 use crate::realm::Realm;
 use crate::session_owner::SessionOwner;
-use crate::session_routes::placed;
+use crate::session_routes::at;
 
 /// Returns the route at `path` that lists the caller's sessions.
 pub fn sessions_route<S>(realm: Realm, path: &str, base: &Foundation) -> UtoipaMethodRouter<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    placed(routes!(list), path, (realm, base.clone()))
+    at(routes!(list), path, (realm, base.clone()))
 }
 
 /// Returns the route at `path`, which ends with `{id}`, that ends one of the caller's sessions. It
@@ -27,7 +27,7 @@ pub fn end_session_route<S>(realm: Realm, path: &str, base: &Foundation) -> Utoi
 where
     S: Clone + Send + Sync + 'static,
 {
-    placed(routes!(end), path, (realm, base.clone()))
+    at(routes!(end), path, (realm, base.clone()))
 }
 
 /// Lists your sessions that can still be used, the newest first.

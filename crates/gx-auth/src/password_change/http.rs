@@ -13,7 +13,7 @@ use crate::foundation::Foundation;
 use crate::password::{GivenPassword, NewPassword};
 use crate::realm::Realm;
 use crate::session_owner::SessionOwner;
-use crate::session_routes::placed;
+use crate::session_routes::at;
 
 /// The current password and the new one.
 #[derive(ToSchema)]
@@ -47,7 +47,7 @@ pub fn change_password_route<S>(
 where
     S: Clone + Send + Sync + 'static,
 {
-    placed(routes!(change_password), path, (realm, base.clone()))
+    at(routes!(change_password), path, (realm, base.clone()))
 }
 
 /// Changes your password and ends all of your sessions, with the one of this request.

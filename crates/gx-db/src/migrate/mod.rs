@@ -70,6 +70,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(8, "0008_people", additive: true, in_steps: true),
     migration!(9, "0009_audit_batches", additive: true),
     migration!(10, "0010_sign_in", additive: true, in_steps: true),
+    migration!(11, "0011_factors", additive: true),
 ];
 
 impl Migration {

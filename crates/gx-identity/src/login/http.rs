@@ -46,8 +46,8 @@ impl FromFields for LogoutRequest {
     }
 }
 
-/// Signs a person in. The answer is the same whether the address, the password or the account is
-/// refused.
+/// Signs a person in. The answer is the same whether the address, the password, the code of the
+/// second factor or the account is refused.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/login",
@@ -60,8 +60,7 @@ pub(crate) async fn login(
     RequestId(request_id): RequestId,
     Json(given): Json<Credentials>,
 ) -> Result<Reply<SignedIn>, Problem> {
-    let (pair, user) =
-        super::log_in(&state, &given.email, &given.password.0, &client, &request_id).await?;
+    let (pair, user) = super::log_in(&state, &given, &client, &request_id).await?;
     Ok(Reply::ok(SignedIn::new(pair, user)))
 }
 

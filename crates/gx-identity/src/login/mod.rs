@@ -7,47 +7,60 @@ mod store;
 mod tests;
 
 use gx_auth::{
-    GivenEmail, INVALID_CREDENTIALS, Person, Realm, SignInAccount, Subject, TokenPair, audit,
+    Credentials, GivenEmail, PassedFactor, Person, Realm, SECOND_FACTOR_REQUIRED, SecondFactors,
+    SignInAccount, Subject, TokenPair, audit, invalid_credentials,
 };
 use gx_db::{Named, SessionId};
 use gx_serve::{Client, Problem};
-use secrecy::SecretString;
 
 use crate::ServiceState;
 use crate::profile::UserSummary;
 
-/// Opens a session if the password matches and the account may sign in. A password is always
-/// compared, with a dummy hash if there is no account, so that neither the answer nor its time
-/// tells whether the account exists (API-04). `invalid_credentials` if the login is refused for any
-/// reason.
+/// Opens a session if the password matches, the account may sign in, and the second factor passes.
+/// A password is always compared, with a dummy hash if there is no account, so that neither the
+/// answer nor its time tells whether the account exists (API-04). A refusal is
+/// `invalid_credentials`, whatever the reason.
 pub(crate) async fn log_in(
     state: &ServiceState,
-    email: &GivenEmail,
-    password: &SecretString,
+    given: &Credentials,
     client: &Client,
     request_id: &str,
 ) -> Result<(TokenPair, UserSummary), Problem> {
     let base = &state.base;
-    let account = store::by_email(&mut *base.connection().await?, email).await?;
+    let account = store::by_email(&mut *base.connection().await?, &given.email).await?;
     let stored = account.as_ref().map(|account| SignInAccount {
         password_hash: account.password_hash.clone(),
         may_sign_in: may_sign_in(account),
     });
-    let verified = base.compare_password(Realm::User, email, password, stored).await?;
+    let verified =
+        base.compare_password(Realm::User, &given.email, &given.password.0, stored).await?;
     let account = account.filter(|_| verified.matches);
     let Some(account) = account else {
         log_refusal(request_id);
-        return Err(Problem::new(&INVALID_CREDENTIALS, "Check both and try again."));
+        return Err(invalid_credentials());
     };
     let profile_id = account.user.profile_id.clone();
     // A new session references the person's row, and waits for a request that locks it.
-    let _ticket = base.row_ticket(profile_id.as_str()).await?;
+    let code = given.totp.as_ref();
+    let _ticket = match SecondFactors::may_be_audited(code) {
+        true => base.audit_ticket(Some(profile_id.as_str())).await?,
+        false => base.row_ticket(profile_id.as_str()).await?,
+    };
     let mut tx = base.begin().await?;
     if let Some(upgraded) = verified.upgrade {
         store::replace_hash(&mut tx, &profile_id, &account.password_hash, &upgraded).await?;
     }
     let subject = Subject::User(profile_id.clone());
+    let passed = state.factors.pass(tx, &subject, code).await;
+    let (mut tx, factor) = passed.inspect_err(|problem| {
+        if *problem.kind() != SECOND_FACTOR_REQUIRED {
+            log_refusal(request_id);
+        }
+    })?;
     let pair = base.auth.sessions.open(&mut tx, &subject, None, client).await?;
+    if factor == PassedFactor::RecoveryCode {
+        state.factors.append_used_recovery_code(&mut tx, &subject, request_id).await?;
+    }
     tx.commit().await?;
     metrics::counter!("gx_logins_total", "outcome" => "success").increment(1);
     tracing::info!(person = profile_id.as_str(), request_id, "person {profile_id} signed in");

@@ -3,6 +3,7 @@
 
 mod keys;
 mod locked;
+mod second_factors;
 mod sessions;
 mod throttle;
 

@@ -1,6 +1,8 @@
 //! The texts with which a started development stack tells its addresses and passwords: the `env`
 //! file, and the lines on standard output. Called by `stack` when all parts are ready.
 
+use std::path::Path;
+
 use gx_db::cluster::PrivateCluster;
 
 use super::first_start::{ADMIN_EMAIL, ADMIN_PASSWORD_FILE};
@@ -10,10 +12,17 @@ use crate::print::out;
 /// File with shell exports.
 pub(crate) const ENV_FILE: &str = "env";
 
-/// Returns the content of the `env` file: shell exports.
-pub(super) fn environment(cluster: &PrivateCluster, ports: Ports, password: &str) -> String {
+/// Returns the content of the `env` file: shell exports of the settings by which commands of `gx`
+/// act on this stack, of its addresses and of the first administrator.
+pub(super) fn environment(
+    cluster: &PrivateCluster,
+    ports: Ports,
+    password: &str,
+    master_keys: &Path,
+) -> String {
     let exports = [
         ("DATABASE_URL", cluster.url()),
+        ("GX_MASTER_KEY_FILE", master_keys.display().to_string()),
         ("GX_IDENTITY_URL", format!("http://{}", ports.identity())),
         ("GX_TOKENOMICS_URL", format!("http://{}", ports.tokenomics())),
         ("GX_ADMIN_URL", format!("http://{}", ports.admin())),

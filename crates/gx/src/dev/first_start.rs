@@ -3,6 +3,7 @@
 //! error ends the start, and the next start creates what is missing.
 
 use std::fs;
+use std::path::PathBuf;
 
 use gx_admin::NewAdministrator;
 use gx_auth::{AdminRole, Foundation, NewPassword};
@@ -20,6 +21,8 @@ pub(crate) const ADMIN_EMAIL: &str = "admin@gx.localhost";
 pub(crate) const ADMIN_PASSWORD_FILE: &str = "admin-password";
 /// The file with the key of the biometric hashes.
 pub(crate) const BIOMETRIC_KEY_FILE: &str = "biometric-key";
+/// The file with the master keys of the key ring.
+pub(crate) const MASTER_KEY_FILE: &str = "master-keys";
 /// The file with the key that signs tokens.
 pub(crate) const TOKEN_KEY_FILE: &str = "token-key.pem";
 
@@ -31,6 +34,12 @@ pub(crate) fn admin_password(dir: &DataDir, entropy: &Entropy) -> Result<String,
 /// Returns the key of the biometric hashes: 256 random bits, drawn at the first start.
 pub(crate) fn biometric_key(dir: &DataDir, entropy: &Entropy) -> Result<String, DevError> {
     dir.secret(BIOMETRIC_KEY_FILE, || hex::encode(entropy.bytes::<32>()))
+}
+
+/// Returns the path of the master keys. The first start draws a key.
+pub(crate) fn master_keys(dir: &DataDir, entropy: &Entropy) -> Result<PathBuf, DevError> {
+    dir.secret(MASTER_KEY_FILE, || gx_auth::key_ring::new_line(1, entropy))?;
+    Ok(dir.join(MASTER_KEY_FILE))
 }
 
 /// Creates the key that signs tokens if it is missing; writes the file whole or not at all.

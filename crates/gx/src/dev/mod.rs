@@ -26,7 +26,7 @@ use gx_serve::telemetry::{self, LogFormat, LogSettings};
 use crate::CliError;
 use data_dir::DataDir;
 use error::DevError;
-use first_start::{ADMIN_PASSWORD_FILE, BIOMETRIC_KEY_FILE, TOKEN_KEY_FILE};
+use first_start::{ADMIN_PASSWORD_FILE, BIOMETRIC_KEY_FILE, MASTER_KEY_FILE, TOKEN_KEY_FILE};
 use ports::Ports;
 use stack::Stack;
 
@@ -70,7 +70,13 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), CliError> {
 /// Deletes everything in the folder except the lock.
 async fn start_over(dir: &DataDir) -> Result<(), CliError> {
     PrivateCluster::delete(dir.join(stack::POSTGRES_DIR)).await?;
-    let secrets = [ADMIN_PASSWORD_FILE, BIOMETRIC_KEY_FILE, TOKEN_KEY_FILE, edge::CERTIFICATE_FILE];
+    let secrets = [
+        ADMIN_PASSWORD_FILE,
+        BIOMETRIC_KEY_FILE,
+        MASTER_KEY_FILE,
+        TOKEN_KEY_FILE,
+        edge::CERTIFICATE_FILE,
+    ];
     for part in [ledger::LEDGER_DIR, announcement::ENV_FILE].into_iter().chain(secrets) {
         dir.remove(part)?;
     }

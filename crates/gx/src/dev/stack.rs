@@ -2,12 +2,13 @@
 //! by `gx dev`. If a part does not start, the started ones are stopped and the error is returned.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use gx_admin::AdminSettings;
 use gx_auth::retention::RetentionSettings;
-use gx_auth::{Foundation, FoundationSettings};
+use gx_auth::{Foundation, FoundationSettings, KeyRing, KeyRingSettings};
 use gx_db::cluster::{ClusterOptions, PrivateCluster};
 use gx_db::{Database, DatabaseSettings};
 use gx_fabric_client::SignerUse;
@@ -41,6 +42,9 @@ pub(crate) struct Settings {
     admission: AdmissionSettings,
     #[command(flatten)]
     foundation: FoundationSettings,
+    /// File with the master keys [default: master-keys in the data folder]
+    #[arg(long, env = "GX_MASTER_KEY_FILE")]
+    master_key_file: Option<PathBuf>,
     #[command(flatten)]
     identity: IdentitySettings,
     #[command(flatten)]
@@ -120,13 +124,20 @@ impl ServicesAndWorkers {
         let database = migrate_and_connect(cluster, &clock).await?;
         first_start::token_key(dir)?;
         settings.foundation.tokens.token_key_file.get_or_insert(dir.join(TOKEN_KEY_FILE));
+        let master_keys = match settings.master_key_file.take() {
+            Some(path) => std::path::absolute(path)?,
+            None => first_start::master_keys(dir, &entropy)?,
+        };
+        let keys = KeyRingSettings { master_key_file: master_keys.clone() };
+        let key_ring = KeyRing::read(&keys, entropy.clone())?;
         let process = Process::new(settings.admission.clone());
-        let mut builder = Builder { dir, ports, settings, ledger, clock, entropy, process };
+        let mut builder =
+            Builder { dir, ports, settings, ledger, clock, entropy, key_ring, process };
         let password = builder.first_start(&database).await?;
         let mut boards = builder.services(&database).await?;
         boards.extend(builder.workers(&database).await?);
         let degraded = wait_until_ready(&boards, &database).await?;
-        dir.write_private(ENV_FILE, &environment(cluster, ports, &password))?;
+        dir.write_private(ENV_FILE, &environment(cluster, ports, &password, &master_keys))?;
         announce(dir, ports, &ledger.addresses(), &degraded);
         Ok(Self { process: builder.process, database })
     }
@@ -180,6 +191,7 @@ struct Builder<'a> {
     ledger: &'a StackLedger,
     clock: Clock,
     entropy: Entropy,
+    key_ring: KeyRing,
     process: Process,
 }
 
@@ -198,7 +210,10 @@ impl Builder<'_> {
         let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
         let channel = &self.ledger.profile().channel;
         let settings = &self.settings.foundation;
-        Ok(Foundation::new(settings, channel, database.clone(), clock, entropy)?)
+        let mut base = Foundation::new(settings, channel, database.clone(), clock, entropy)?;
+        base.key_ring = Some(self.key_ring.clone());
+        base.is_development = true;
+        Ok(base)
     }
 
     /// Starts the three services, each on its two ports, and the listener of the public routes over

@@ -4,6 +4,7 @@
 mod chaincode;
 mod disk;
 mod journey;
+mod keys;
 mod kill;
 mod ledger;
 mod network;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 
 use gx_devnet::{Devnet, DevnetOptions, Faults};
 use gx_model::{Clock, SignerRole};
@@ -90,6 +91,7 @@ impl Role {
             command
                 .env("GX_INTERNAL_LISTEN", internal.to_string())
                 .env("JWT_SECRET", "a secret of this test alone, long enough")
+                .env("GX_MASTER_KEY_FILE", master_keys())
                 .env("GX_BIOMETRIC_KEY", "5a".repeat(32));
         }
         let child = command.spawn().unwrap();
@@ -144,6 +146,17 @@ impl Role {
         self.restart();
         self.wait_for_readyz(200).await;
     }
+}
+
+/// Returns a file with a master key, which all tests of this process share.
+fn master_keys() -> PathBuf {
+    static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let name = format!("master-keys-{}", std::process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::write(&path, format!("1:{}=\n", "A".repeat(43))).unwrap();
+        path
+    });
+    FILE.clone()
 }
 
 /// Ends all processes that the test has started.

@@ -1,0 +1,76 @@
+//! SQL of the rotation: for each encrypted column one count, one selection and one replacement.
+
+use gx_db::PgConnection;
+
+use super::{EncryptedColumn, EncryptedValue, OldValue};
+
+pub(super) async fn count_by_version(
+    conn: &mut PgConnection,
+    column: EncryptedColumn,
+) -> Result<Vec<(i32, u64)>, sqlx::Error> {
+    let rows = match column {
+        EncryptedColumn::TotpSecret => {
+            sqlx::query!(
+                r#"SELECT "secretKeyVersion" AS version, count(*) AS "values!"
+                   FROM "TotpFactor" GROUP BY "secretKeyVersion""#
+            )
+            .fetch_all(conn)
+            .await?
+        }
+    };
+    let count = |values: i64| u64::try_from(values).expect("a count is not negative");
+    Ok(rows.into_iter().map(|row| (row.version, count(row.values))).collect())
+}
+
+/// Returns values of other keys than the current one, of the rows after `after`.
+pub(super) async fn old_values(
+    conn: &mut PgConnection,
+    column: EncryptedColumn,
+    current: i32,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<OldValue>, sqlx::Error> {
+    let rows = match column {
+        EncryptedColumn::TotpSecret => {
+            sqlx::query!(
+                r#"SELECT "factorId" AS row, secret AS bytes, "secretKeyVersion" AS key_version
+                   FROM "TotpFactor" WHERE "secretKeyVersion" <> $1 AND "factorId" > $2
+                   ORDER BY "factorId" LIMIT $3"#,
+                current,
+                after,
+                limit,
+            )
+            .fetch_all(conn)
+            .await?
+        }
+    };
+    let old = rows.into_iter().map(|row| OldValue {
+        row: row.row,
+        value: EncryptedValue { key_version: row.key_version, bytes: row.bytes },
+    });
+    Ok(old.collect())
+}
+
+/// Replaces a value unless it has changed, and returns the number of rows.
+pub(super) async fn replace(
+    conn: &mut PgConnection,
+    column: EncryptedColumn,
+    old: &OldValue,
+    new: &EncryptedValue,
+) -> Result<u64, sqlx::Error> {
+    let done = match column {
+        EncryptedColumn::TotpSecret => {
+            sqlx::query!(
+                r#"UPDATE "TotpFactor" SET secret = $3, "secretKeyVersion" = $4
+                   WHERE "factorId" = $1 AND secret = $2"#,
+                old.row,
+                old.value.bytes,
+                new.bytes,
+                new.key_version,
+            )
+            .execute(conn)
+            .await?
+        }
+    };
+    Ok(done.rows_affected())
+}

@@ -1,0 +1,211 @@
+//! Changes of an account's own factor: enrolment, confirmation, new recovery codes, end. Called by
+//! the routes in `http`, and [`SecondFactors::reset`] by svc-admin.
+
+use gx_db::{PgConnection, Postgres, Transaction};
+use gx_serve::Problem;
+use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::code::{self, Enrolment, FactorCode, RECOVERY_CODES, SECRET_BYTES};
+use super::store::Owner;
+use super::{PassedFactor, SecondFactors, TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE, store};
+use crate::key_ring::rotation::EncryptedColumn;
+use crate::realm::Subject;
+use crate::row_queues::RowQueueTicket;
+use crate::session_routes::invalid_credentials;
+
+/// The TOTP factor of an account.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TotpState {
+    /// Whether a sign-in needs a code.
+    pub(super) enabled: bool,
+    /// Number of recovery codes that are not used.
+    pub(super) recovery_codes_left: i64,
+}
+
+/// Who changes the factor, and in which request.
+pub(super) struct SignedIn {
+    pub(super) subject: Subject,
+    pub(super) request_id: String,
+}
+
+impl SecondFactors {
+    pub(super) async fn state(&self, who: &SignedIn) -> Result<TotpState, Problem> {
+        let mut conn = self.base.connection().await?;
+        Ok(store::state(&mut conn, Owner::of(&who.subject)).await?)
+    }
+
+    /// Draws a secret, which replaces one that was not confirmed. It is not in force yet.
+    pub(super) async fn enrol(
+        &self,
+        who: &SignedIn,
+        password: &SecretString,
+    ) -> Result<Enrolment, Problem> {
+        let email = self.check_password(who, password).await?;
+        let (now, owner) = (self.base.clock.now(), Owner::of(&who.subject));
+        let (_ticket, mut tx) = self.begin(who).await?;
+        if let Some(factor) = store::lock(&mut tx, owner).await? {
+            if factor.is_confirmed {
+                return Err(already_enabled());
+            }
+            store::delete(&mut tx, owner).await?;
+        }
+        let secret: [u8; SECRET_BYTES] = self.base.entropy.bytes();
+        let factor_id = self.base.entropy.id(now).to_string();
+        let place = EncryptedColumn::TotpSecret.place(&factor_id);
+        let encrypted = self.ring.encrypt(place, &secret);
+        store::insert(&mut tx, owner, &factor_id, &encrypted, now).await?;
+        tx.commit().await?;
+        Ok(code::enrolment(&secret, &email))
+    }
+
+    /// Puts the factor in force if the code belongs to its secret, and returns recovery codes.
+    pub(super) async fn confirm(
+        &self,
+        who: &SignedIn,
+        code: &FactorCode,
+    ) -> Result<Vec<String>, Problem> {
+        let now = self.base.clock.now();
+        let (_ticket, mut tx) = self.begin(who).await?;
+        let factor =
+            store::lock(&mut tx, Owner::of(&who.subject)).await?.ok_or_else(not_enabled)?;
+        if factor.is_confirmed {
+            return Err(already_enabled());
+        }
+        let wrong = || Problem::new(&WRONG_CODE, "Send the code that the authenticator shows now.");
+        let step = self.step_of(&factor, code, now)?.ok_or_else(wrong)?;
+        if !store::confirm(&mut tx, &factor.factor_id, step, now).await? {
+            return Err(wrong());
+        }
+        let codes = self.draw_recovery_codes(&mut tx, &factor.factor_id).await?;
+        let action = match who.subject {
+            Subject::User(_) => "user.totp_enabled",
+            Subject::Admin(_) => "admin.totp_enabled",
+        };
+        self.append(&mut tx, &who.subject, &who.request_id, action, None).await?;
+        tx.commit().await?;
+        Ok(codes)
+    }
+
+    /// Replaces all recovery codes and returns the new ones.
+    pub(super) async fn renew_recovery_codes(
+        &self,
+        who: &SignedIn,
+        password: &SecretString,
+        code: &FactorCode,
+    ) -> Result<Vec<String>, Problem> {
+        let (_ticket, mut tx) = self.begin_authenticated(who, password, code).await?;
+        let factor =
+            store::lock(&mut tx, Owner::of(&who.subject)).await?.ok_or_else(not_enabled)?;
+        let codes = self.draw_recovery_codes(&mut tx, &factor.factor_id).await?;
+        let action = match who.subject {
+            Subject::User(_) => "user.recovery_codes_renewed",
+            Subject::Admin(_) => "admin.recovery_codes_renewed",
+        };
+        self.append(&mut tx, &who.subject, &who.request_id, action, None).await?;
+        tx.commit().await?;
+        Ok(codes)
+    }
+
+    /// Ends the factor, with its recovery codes.
+    pub(super) async fn disable(
+        &self,
+        who: &SignedIn,
+        password: &SecretString,
+        code: &FactorCode,
+    ) -> Result<(), Problem> {
+        let (_ticket, mut tx) = self.begin_authenticated(who, password, code).await?;
+        store::delete(&mut tx, Owner::of(&who.subject)).await?;
+        let action = match who.subject {
+            Subject::User(_) => "user.totp_disabled",
+            Subject::Admin(_) => "admin.totp_disabled",
+        };
+        self.append(&mut tx, &who.subject, &who.request_id, action, None).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Deletes an account's factor and ends its sessions, for somebody who has lost the factor.
+    /// Returns the values of the audit entry, which the caller appends.
+    ///
+    /// # Errors
+    /// `sqlx::Error` if a statement fails.
+    pub async fn reset(
+        &self,
+        conn: &mut PgConnection,
+        subject: &Subject,
+    ) -> Result<serde_json::Value, sqlx::Error> {
+        let owner = Owner::of(subject);
+        store::lock_account(conn, owner).await?;
+        let was_enabled = store::delete(conn, owner).await?.unwrap_or(false);
+        let sessions = &self.base.auth.sessions;
+        let ended = sessions.end(conn, subject, None, "second factors reset").await?;
+        Ok(json!({ "totpWasEnabled": was_enabled, "ended": ended }))
+    }
+
+    /// Begins a change: waits for the account's turn and locks its row.
+    async fn begin(
+        &self,
+        who: &SignedIn,
+    ) -> Result<(RowQueueTicket, Transaction<'static, Postgres>), Problem> {
+        let ticket = self.base.audit_ticket(Some(who.subject.as_str())).await?;
+        let mut tx = self.base.begin().await?;
+        store::lock_account(&mut tx, Owner::of(&who.subject)).await?;
+        Ok((ticket, tx))
+    }
+
+    /// Begins a change of a factor that is in force, after password and code.
+    async fn begin_authenticated(
+        &self,
+        who: &SignedIn,
+        password: &SecretString,
+        code: &FactorCode,
+    ) -> Result<(RowQueueTicket, Transaction<'static, Postgres>), Problem> {
+        self.check_password(who, password).await?;
+        let (ticket, tx) = self.begin(who).await?;
+        match self.pass(tx, &who.subject, Some(code)).await? {
+            (_, PassedFactor::NotEnrolled) => Err(not_enabled()),
+            (tx, PassedFactor::Totp | PassedFactor::RecoveryCode) => Ok((ticket, tx)),
+        }
+    }
+
+    /// Checks the password of the account and returns the e-mail address.
+    async fn check_password(
+        &self,
+        who: &SignedIn,
+        password: &SecretString,
+    ) -> Result<String, Problem> {
+        let owner = Owner::of(&who.subject);
+        let account = store::account(&mut *self.base.connection().await?, owner).await?;
+        let account = account.ok_or_else(invalid_credentials)?;
+        let verified = self.base.auth.hasher.verify(password, Some(account.password_hash)).await?;
+        if verified.matches {
+            return Ok(account.email);
+        }
+        tracing::info!(request_id = who.request_id, "a change of a second factor was refused");
+        Err(invalid_credentials())
+    }
+
+    async fn draw_recovery_codes(
+        &self,
+        conn: &mut PgConnection,
+        factor_id: &str,
+    ) -> Result<Vec<String>, sqlx::Error> {
+        let draw = |_| code::recovery_code(&self.base.entropy);
+        let codes: Vec<String> = (0..RECOVERY_CODES).map(draw).collect();
+        let hash = |code: &String| FactorCode::new(code).recovery_hash(factor_id).to_vec();
+        let hashes: Vec<Vec<u8>> = codes.iter().map(hash).collect();
+        store::replace_recovery_codes(conn, factor_id, &hashes).await?;
+        Ok(codes)
+    }
+}
+
+fn already_enabled() -> Problem {
+    Problem::new(&TOTP_ENABLED, "Disable it before you enrol another one.")
+}
+
+fn not_enabled() -> Problem {
+    Problem::new(&TOTP_NOT_ENABLED, "Enrol one first.")
+}

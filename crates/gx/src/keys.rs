@@ -1,0 +1,93 @@
+//! `gx keys`: encrypts stored secrets with the current master key.
+
+use clap::{Args, Subcommand};
+use gx_auth::audit::{self, Actor};
+use gx_auth::key_ring::rotation::{self, KeyUse, RotationProgress, RotationReport};
+use gx_auth::{KeyRing, KeyRingSettings};
+use gx_db::DatabaseSettings;
+use gx_model::Clock;
+use gx_serve::Entropy;
+use serde_json::{Value, json};
+
+use crate::CliError;
+use crate::print::{Format, note, out};
+
+/// Name of the actor in the audit log.
+const ACTOR: &str = "gx keys rotate";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Encrypt every stored secret with the first key of the key file; may be repeated at any time
+    Rotate(#[command(flatten)] Rotate),
+}
+
+/// The arguments of `gx keys rotate`.
+#[derive(Debug, Args)]
+pub(crate) struct Rotate {
+    #[command(flatten)]
+    database: DatabaseSettings,
+    #[command(flatten)]
+    keys: KeyRingSettings,
+}
+
+/// Re-wraps all values of older keys. Prints the progress to standard error, and the use of each key.
+pub(crate) async fn run(command: KeysCommand, format: Format) -> Result<(), CliError> {
+    let KeysCommand::Rotate(Rotate { database, keys }) = command;
+    let ring = KeyRing::read(&keys, Entropy::system())?;
+    let database = gx_db::connect(&database.named("command")).await?;
+    let mut conn = database.connection().await?;
+    let say = |RotationProgress { rewrapped, of }| note(&format!("{rewrapped} of {of} values"));
+    let report = rotation::rotate(&mut conn, &ring, say).await?;
+    if report.rewrapped > 0 {
+        let entry = audit::Entry {
+            after: Some(json!({ "version": ring.current_version(), "values": report.rewrapped })),
+            ..audit::Entry::new(Actor::System(ACTOR), "keys.rotated", "KeyRing", None, None)
+        };
+        let mut tx = database.pool().begin().await?;
+        audit::append(&mut tx, entry, Clock::system().now()).await?;
+        tx.commit().await?;
+    }
+    print(&report, format)
+}
+
+fn print(report: &RotationReport, format: Format) -> Result<(), CliError> {
+    match format {
+        Format::Json => {
+            let keys: Vec<Value> = report.keys.iter().map(key_record).collect();
+            let (values, failed) = (report.rewrapped, &report.failed);
+            out(&json!({ "values": values, "keys": keys, "failed": failed }).to_string())?;
+        }
+        Format::Text => {
+            out(&format!("{} values are encrypted again", report.rewrapped))?;
+            report.keys.iter().try_for_each(|key| out(&key_line(key)))?;
+        }
+    }
+    if report.failures == 0 {
+        return Ok(());
+    }
+    Err(CliError::message(format!(
+        "{} values cannot be decrypted and are unchanged: {}",
+        report.failures,
+        report.failed.join("; ")
+    )))
+}
+
+fn key_record(key: &KeyUse) -> Value {
+    json!({ "version": key.version, "isCurrent": key.is_current, "values": key.values,
+            "isUnused": key.is_unused() })
+}
+
+fn key_line(key: &KeyUse) -> String {
+    let KeyUse { version, values, .. } = *key;
+    if key.is_unused() {
+        return format!(
+            "version {version} is unused: once every process reads the new key file, remove its line"
+        );
+    }
+    let role = match (key.is_current, key.is_present) {
+        (true, _) => "is current",
+        (false, true) => "is old",
+        (false, false) => "is missing in the key file",
+    };
+    format!("version {version} {role}: {values} values")
+}
