@@ -1,8 +1,9 @@
 //! Changes of an account's own factor: enrolment, confirmation, new recovery codes, end. Called by
 //! the routes in `http`, and [`SecondFactors::reset`] by svc-admin.
 
-use gx_db::{PgConnection, Postgres, Transaction};
+use gx_db::PgConnection;
 use gx_serve::Problem;
+use gx_serve::idempotency::RequestTransaction;
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::json;
@@ -146,10 +147,7 @@ impl SecondFactors {
     }
 
     /// Begins a change: waits for the account's turn and locks its row.
-    async fn begin(
-        &self,
-        who: &SignedIn,
-    ) -> Result<(RowQueueTicket, Transaction<'static, Postgres>), Problem> {
+    async fn begin(&self, who: &SignedIn) -> Result<(RowQueueTicket, RequestTransaction), Problem> {
         let ticket = self.base.audit_ticket(Some(who.subject.as_str())).await?;
         let mut tx = self.base.begin().await?;
         store::lock_account(&mut tx, Owner::of(&who.subject)).await?;
@@ -162,7 +160,7 @@ impl SecondFactors {
         who: &SignedIn,
         password: &SecretString,
         code: &FactorCode,
-    ) -> Result<(RowQueueTicket, Transaction<'static, Postgres>), Problem> {
+    ) -> Result<(RowQueueTicket, RequestTransaction), Problem> {
         self.check_password(who, password).await?;
         let (ticket, tx) = self.begin(who).await?;
         match self.pass(tx, &who.subject, Some(code)).await? {

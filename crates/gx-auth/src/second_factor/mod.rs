@@ -11,7 +11,8 @@ mod manage;
 mod store;
 
 use ::http::header::RETRY_AFTER;
-use gx_db::{PgConnection, Postgres, Transaction};
+use gx_db::PgConnection;
+use gx_serve::idempotency::RequestTransaction;
 use gx_serve::{Problem, ProblemKind};
 use secrecy::ExposeSecret;
 use time::OffsetDateTime;
@@ -101,10 +102,10 @@ impl SecondFactors {
     /// [`INVALID_CREDENTIALS`](crate::INVALID_CREDENTIALS), or the problem of a database failure.
     pub async fn pass(
         &self,
-        mut tx: Transaction<'static, Postgres>,
+        mut tx: RequestTransaction,
         subject: &Subject,
         code: Option<&FactorCode>,
-    ) -> Result<(Transaction<'static, Postgres>, PassedFactor), Problem> {
+    ) -> Result<(RequestTransaction, PassedFactor), Problem> {
         let judgement = self.judge(&mut tx, Owner::of(subject), code).await?;
         let outcome = match judgement {
             Judgement::Passed(PassedFactor::NotEnrolled) => None,

@@ -7,8 +7,8 @@ mod store;
 mod tests;
 
 use gx_auth::{
-    Credentials, GivenEmail, PassedFactor, Person, Realm, SECOND_FACTOR_REQUIRED, SecondFactors,
-    SignInAccount, Subject, TokenPair, audit, invalid_credentials,
+    Credentials, PassedFactor, Person, Realm, SECOND_FACTOR_REQUIRED, SecondFactors, SignInAccount,
+    Subject, TokenPair, audit, invalid_credentials,
 };
 use gx_db::{Named, SessionId};
 use gx_serve::{Client, Problem};

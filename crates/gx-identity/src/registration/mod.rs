@@ -5,7 +5,7 @@ pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 
-use gx_auth::{GivenEmail, Subject, TokenPair, audit};
+use gx_auth::{Credentials, GivenEmail, GivenPassword, Subject, TokenPair, audit};
 use gx_db::ProfileId;
 use gx_serve::idempotency::is_repeated;
 use gx_serve::{Client, Problem};
@@ -27,8 +27,12 @@ pub(crate) async fn register(
     request_id: &str,
 ) -> Result<(TokenPair, UserSummary), Problem> {
     if is_repeated() {
-        let email = GivenEmail::new(wanted.email.as_str());
-        return log_in(state, &email, wanted.password.secret(), client, request_id).await;
+        let given = Credentials {
+            email: GivenEmail::new(wanted.email.as_str()),
+            password: GivenPassword(wanted.password.secret().clone()),
+            totp: None,
+        };
+        return log_in(state, &given, client, request_id).await;
     }
     let base = &state.base;
     let password_hash = base.auth.hasher.hash(wanted.password.secret()).await?;
