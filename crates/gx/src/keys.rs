@@ -30,7 +30,8 @@ pub(crate) struct Rotate {
     keys: KeyRingSettings,
 }
 
-/// Re-wraps all values of older keys. Prints the progress to standard error, and the use of each key.
+/// Re-wraps all values of older keys. Prints the progress to standard error, and the use of each
+/// key.
 pub(crate) async fn run(command: KeysCommand, format: Format) -> Result<(), CliError> {
     let KeysCommand::Rotate(Rotate { database, keys }) = command;
     let ring = KeyRing::read(&keys, Entropy::system())?;

@@ -47,8 +47,8 @@ fn cry_01_a_changed_or_moved_value_is_not_decrypted() {
     }
 }
 
-/// CRY-02: values of older versions stay readable; a missing version is named, and another key under
-/// the same version is noticed.
+/// CRY-02: values of older versions stay readable; a missing version is named, and another key
+/// under the same version is noticed.
 #[test]
 fn cry_02_old_versions_decrypt_and_a_missing_one_is_named() {
     let old = ring(&[1]).encrypt(PLACE, SAMPLE);

@@ -92,8 +92,8 @@ fn unix_s(now: OffsetDateTime) -> u64 {
     u64::try_from(now.unix_timestamp()).expect("the clock is after 1970")
 }
 
-/// Returns the time step of a TOTP code: the present one, the one before or the one after. `None` if
-/// the code is of none of them.
+/// Returns the time step of a TOTP code: the present one, the one before or the one after. `None`
+/// if the code is of none of them.
 pub(super) fn step(secret: &[u8], code: &FactorCode, now: OffsetDateTime) -> Option<i64> {
     let code = code.0.expose_secret();
     if code.len() != TOTP_DIGITS {
@@ -146,8 +146,8 @@ mod tests {
 
     const SECRET: &[u8] = b"12345678901234567890";
 
-    /// AUTHN-13: codes are those of RFC 6238 with a step of 30 s, at the time that is passed in; the
-    /// step before and the step after are accepted.
+    /// AUTHN-13: codes are those of RFC 6238 with a step of 30 s, at the time that is passed in;
+    /// the step before and the step after are accepted.
     #[test]
     fn authn_13_codes_have_steps_of_30_seconds() {
         // RFC 6238, appendix B: the last six digits of 94287082 (59 s) and 14050471 (1111111111 s).

@@ -1,5 +1,5 @@
-//! The routes with which an account changes its own TOTP factor. Both services have them, each under
-//! its own path.
+//! The routes with which an account changes its own TOTP factor. Both services have them, each
+//! under its own path.
 
 use ::http::StatusCode;
 use ::http::request::Parts;

@@ -2,8 +2,8 @@
 //!
 //! A sign-in calls [`SecondFactors::pass`] in its transaction, after the password. The factor's row
 //! is locked until that transaction ends, so that concurrent sign-ins of one account are judged one
-//! after the other: a code is accepted once, and failures are counted exactly. The routes with which
-//! an account changes its own factor are in `http`.
+//! after the other: a code is accepted once, and failures are counted exactly. The routes with
+//! which an account changes its own factor are in `http`.
 
 mod code;
 mod http;

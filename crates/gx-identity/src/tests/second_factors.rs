@@ -136,7 +136,8 @@ async fn authn_13_a_confirmed_factor_is_asked_for() {
     let (secret, uri) = (new.text_at("/secret"), new.text_at("/uri"));
     assert_eq!(secret.len(), 32, "160 bits in base32");
     assert!(uri.starts_with("otpauth://totp/GX:sarah%40gxtest.com?secret="), "{uri}");
-    assert!(uri.contains(secret) && new.text_at("/qr").contains("<svg"));
+    assert!(uri.contains(secret), "{uri}");
+    assert!(new.text_at("/qr").contains("<svg"));
     assert_ne!(abandoned.text_at("/secret"), secret);
 
     assert_eq!(sarah.state().await, json!({ "enabled": false, "recoveryCodesLeft": 0 }));

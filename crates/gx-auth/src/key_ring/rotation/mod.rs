@@ -1,8 +1,8 @@
-//! Re-wraps encrypted values: decrypts those of older master keys and encrypts them with the current
-//! one. Called by `gx keys rotate`.
+//! Re-wraps encrypted values: decrypts those of older master keys and encrypts them with the
+//! current one. Called by `gx keys rotate`.
 //!
-//! Each value is replaced by a statement of its own that checks that the value has not changed. So a
-//! rotation may run while services write, may be stopped at any time, and continues where it was,
+//! Each value is replaced by a statement of its own that checks that the value has not changed. So
+//! a rotation may run while services write, may be stopped at any time, and continues where it was,
 //! because values of the current key are not selected.
 
 mod store;
