@@ -17,6 +17,7 @@ mod password_change;
 mod realm;
 pub mod retention;
 mod role;
+mod route_parts;
 mod row_queues;
 mod second_factor;
 mod session_owner;
@@ -44,12 +45,13 @@ pub use password::{GivenPassword, NewPassword, PasswordOwner, PasswordRefusal};
 pub use password_change::{WRONG_PASSWORD, change_password_route};
 pub use realm::{Realm, Subject};
 pub use role::AdminRole;
+pub use route_parts::{INVALID_CREDENTIALS, invalid_credentials};
 pub use row_queues::RowQueueTicket;
 pub use second_factor::{
     FactorCode, PassedFactor, SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED, SecondFactors,
     TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE, totp_routes,
 };
-pub use session_routes::{Credentials, INVALID_CREDENTIALS, invalid_credentials, refresh_route};
+pub use session_routes::{Credentials, refresh_route};
 pub use sessions::{INVALID_REFRESH_TOKEN, Sessions, TokenPair};
 pub use sign_in_throttle::{FAILURES_KEPT_FOR, SignInAccount};
 pub use tokens::{

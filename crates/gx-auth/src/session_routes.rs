@@ -1,10 +1,10 @@
-//! Requests, problems and the refresh route that the sessions of both realms share. gx-identity
+//! Requests and the refresh route that the sessions of both realms share. gx-identity
 //! uses them for people, gx-admin for administrators.
 
 use axum::extract::State;
 use gx_serve::fields::{Fields, FromFields, Text};
 use gx_serve::limits::PUBLIC_BODY_LIMIT_BYTES;
-use gx_serve::{Json, Problem, ProblemKind, Reply, RequestId};
+use gx_serve::{Json, Problem, Reply, RequestId};
 use utoipa::ToSchema;
 use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
@@ -13,18 +13,9 @@ use crate::email::GivenEmail;
 use crate::foundation::Foundation;
 use crate::password::GivenPassword;
 use crate::realm::Realm;
+use crate::route_parts::at;
 use crate::second_factor::FactorCode;
 use crate::sessions::TokenPair;
-
-/// The address, the password or the account is refused; the answer does not tell which.
-pub const INVALID_CREDENTIALS: ProblemKind =
-    ProblemKind::new("invalid_credentials", 401, "E-mail address and password are not accepted");
-
-/// Returns the one answer to a wrong password, a wrong code, an unknown address and a refused
-/// account.
-pub fn invalid_credentials() -> Problem {
-    Problem::new(&INVALID_CREDENTIALS, "Check what you sent and try again.")
-}
 
 /// An e-mail address and a password, and the code of a second factor.
 #[derive(ToSchema)]
@@ -74,20 +65,6 @@ where
     S: Clone + Send + Sync + 'static,
 {
     at(routes!(refresh), path, (realm, base.clone()))
-}
-
-/// Returns the handlers of one path at another path, with their own state.
-pub(crate) fn at<S, T>(
-    (schemas, mut paths, router): UtoipaMethodRouter<T>,
-    path: &str,
-    state: T,
-) -> UtoipaMethodRouter<S>
-where
-    T: Clone + Send + Sync + 'static,
-{
-    let (_, item) = paths.paths.pop_first().expect("handlers that are moved have one path");
-    paths.paths.insert(path.to_owned(), item);
-    (schemas, paths, router.with_state(state))
 }
 
 /// Exchanges a refresh token for new tokens. Each refresh token can be used once.

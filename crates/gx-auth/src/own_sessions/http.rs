@@ -10,8 +10,8 @@ use utoipa_axum::routes;
 use super::{NO_SESSION, SessionItem};
 use crate::foundation::Foundation;
 use crate::realm::Realm;
+use crate::route_parts::at;
 use crate::session_owner::SessionOwner;
-use crate::session_routes::at;
 
 /// Returns the route at `path` that lists the caller's sessions.
 pub fn sessions_route<S>(realm: Realm, path: &str, base: &Foundation) -> UtoipaMethodRouter<S>

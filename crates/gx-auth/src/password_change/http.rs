@@ -12,8 +12,8 @@ use utoipa_axum::routes;
 use crate::foundation::Foundation;
 use crate::password::{GivenPassword, NewPassword};
 use crate::realm::Realm;
+use crate::route_parts::at;
 use crate::session_owner::SessionOwner;
-use crate::session_routes::at;
 
 /// The current password and the new one.
 #[derive(ToSchema)]

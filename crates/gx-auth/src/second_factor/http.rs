@@ -12,12 +12,13 @@ use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
 use super::code::FactorCode;
-use super::manage::{SignedIn, TotpState};
+use super::manage::SignedIn;
+use super::store::TotpState;
 use super::{SECOND_FACTOR_DELAYED, SecondFactors, TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE};
 use crate::authorization::{Administrator, Person};
 use crate::password::GivenPassword;
 use crate::realm::Subject;
-use crate::session_routes::{INVALID_CREDENTIALS, at};
+use crate::route_parts::{INVALID_CREDENTIALS, at};
 
 /// Returns the routes below `prefix`, such as `/api/v1/users/me/totp`, each with its problems. The
 /// caller adds the authorization.

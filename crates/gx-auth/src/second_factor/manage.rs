@@ -5,27 +5,15 @@ use gx_db::PgConnection;
 use gx_serve::Problem;
 use gx_serve::idempotency::RequestTransaction;
 use secrecy::SecretString;
-use serde::Serialize;
 use serde_json::json;
-use utoipa::ToSchema;
 
 use super::code::{self, Enrolment, FactorCode, RECOVERY_CODES, SECRET_BYTES};
-use super::store::Owner;
+use super::store::{Owner, TotpState};
 use super::{PassedFactor, SecondFactors, TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE, store};
 use crate::key_ring::rotation::EncryptedColumn;
 use crate::realm::Subject;
+use crate::route_parts::invalid_credentials;
 use crate::row_queues::RowQueueTicket;
-use crate::session_routes::invalid_credentials;
-
-/// The TOTP factor of an account.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct TotpState {
-    /// Whether a sign-in needs a code.
-    pub(super) enabled: bool,
-    /// Number of recovery codes that are not used.
-    pub(super) recovery_codes_left: i64,
-}
 
 /// Who changes the factor, and in which request.
 pub(super) struct SignedIn {

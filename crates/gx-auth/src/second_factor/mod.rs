@@ -23,7 +23,7 @@ use crate::foundation::Foundation;
 use crate::key_ring::KeyRing;
 use crate::key_ring::rotation::EncryptedColumn;
 use crate::realm::Subject;
-use crate::session_routes::invalid_credentials;
+use crate::route_parts::invalid_credentials;
 use code::CodeKind;
 pub use code::FactorCode;
 use store::{Factor, Owner};

@@ -2,11 +2,22 @@
 //! gets the owner as two ids, of which one is NULL.
 
 use gx_db::PgConnection;
+use serde::Serialize;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
-use super::manage::TotpState;
 use crate::key_ring::EncryptedValue;
 use crate::realm::Subject;
+
+/// The TOTP factor of an account.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TotpState {
+    /// Whether a sign-in needs a code.
+    pub(super) enabled: bool,
+    /// Number of recovery codes that are not used.
+    pub(super) recovery_codes_left: i64,
+}
 
 /// The account that a factor belongs to: one of the two ids.
 #[derive(Clone, Copy)]
