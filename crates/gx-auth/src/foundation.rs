@@ -14,13 +14,13 @@ use http::header::RETRY_AFTER;
 use sqlx::pool::PoolConnection;
 use time::OffsetDateTime;
 
+use crate::address_hasher::AddressHasher;
 use crate::authorization::Auth;
 use crate::hashing::{Hasher, HashingSettings, InvalidHashParameters};
 use crate::key_ring::KeyRing;
 use crate::realm::Realm;
 use crate::row_queues::{RowQueueTicket, RowQueues};
 use crate::sessions::{Sessions, TokenPair};
-use crate::sign_in_throttle::SignInThrottle;
 use crate::tokens::{TokenKeyError, TokenSettings, Tokens};
 
 /// The ledger refuses every change except the resume. The status is 5xx, so that the response is
@@ -74,7 +74,7 @@ pub struct Foundation {
     lag: LagSettings,
     channel: String,
     row_queues: RowQueues,
-    pub(crate) throttle: SignInThrottle,
+    pub(crate) address_hasher: AddressHasher,
 }
 
 impl Foundation {
@@ -91,7 +91,7 @@ impl Foundation {
         entropy: Entropy,
     ) -> Result<Self, FoundationError> {
         let tokens = Tokens::new(&settings.tokens, clock.clone())?;
-        let throttle = SignInThrottle::new(tokens.fingerprint_key("addresses of sign-ins"));
+        let address_hasher = AddressHasher::new(tokens.fingerprint_key("addresses of sign-ins"));
         let sessions = Sessions::new(&settings.tokens, tokens, clock.clone(), entropy.clone());
         let auth = Auth {
             sessions,
@@ -112,7 +112,7 @@ impl Foundation {
             lag,
             channel,
             row_queues,
-            throttle,
+            address_hasher,
         })
     }
 

@@ -5,6 +5,7 @@
 //! routes in an [`Api`], which adds the authorization that each route declares.
 
 mod account_access;
+mod address_hasher;
 pub mod audit;
 mod authorization;
 pub mod email;

@@ -399,8 +399,8 @@ fn key_pair(path: &Path, settings: &TokenSettings, clock: Clock) -> Result<Keys,
     })
 }
 
-/// Reads a key file and returns the private key, its public key, whose id is its thumbprint, and the
-/// file's text.
+/// Reads a key file and returns the private key, its public key, whose id is its thumbprint, and
+/// the file's text.
 fn read_key(path: &Path) -> Result<(EncodingKey, Jwk, SecretString), TokenKeyError> {
     let pem = std::fs::read_to_string(path)
         .map_err(|source| TokenKeyError::File { path: path.to_owned(), source })?;

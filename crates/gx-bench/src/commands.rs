@@ -55,8 +55,8 @@ impl CommandPattern {
         value.get_name().to_owned()
     }
 
-    /// Returns the number of the person of a [`CommandPattern::OneCountry`] command, who is not on the
-    /// chain.
+    /// Returns the number of the person of a [`CommandPattern::OneCountry`] command, who is not on
+    /// the chain.
     pub(crate) fn newcomer(n: u64, people: u64) -> u64 {
         people::resident(people + n / 2)
     }

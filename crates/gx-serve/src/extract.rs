@@ -6,13 +6,11 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use http_body_util::BodyExt;
-use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -184,18 +182,6 @@ impl<T: FromFields, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// The id under which a request is logged and answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestId(pub String);
-
-impl<S: Send + Sync> FromRequestParts<S> for RequestId {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self(String::new())))
-    }
-}
-
 /// The sender of a request, as far as the connection tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Client {
@@ -221,26 +207,5 @@ impl<S: Send + Sync> FromRequestParts<S> for Client {
                 .and_then(|value| value.to_str().ok())
                 .map(|text| text.chars().take(Self::AGENT_LIMIT).collect()),
         })
-    }
-}
-
-/// A JSON response.
-pub struct Reply<T>(pub StatusCode, pub T);
-
-impl<T> Reply<T> {
-    /// Creates a response with status 200.
-    pub fn ok(body: T) -> Self {
-        Self(StatusCode::OK, body)
-    }
-}
-
-impl<T: Serialize> IntoResponse for Reply<T> {
-    fn into_response(self) -> Response {
-        match serde_json::to_vec(&self.1) {
-            Ok(json) => {
-                (self.0, [(CONTENT_TYPE, "application/json")], Body::from(json)).into_response()
-            }
-            Err(error) => Problem::internal(&error).into_response(),
-        }
     }
 }

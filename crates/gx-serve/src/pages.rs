@@ -12,11 +12,11 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use utoipa::openapi::OpenApi;
 
-use crate::extract::Reply;
 use crate::health::{HealthBoard, Readiness};
 use crate::idempotency::PROBLEMS;
 use crate::problem::{ProblemKind, kind};
-use crate::request_layer::KeepBody;
+use crate::reply::KeepBody;
+use crate::reply::Reply;
 use crate::telemetry;
 
 /// Returns the routes `/livez`, `/readyz` and `/health`.

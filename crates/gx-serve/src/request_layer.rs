@@ -8,7 +8,6 @@ use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
-use gx_db::{AdminId, ProfileId};
 use gx_model::Clock;
 use http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -16,9 +15,11 @@ use tracing::Instrument as _;
 
 use crate::build_info::BUILD;
 use crate::entropy::Entropy;
-use crate::extract::{ArrivedAt, BodyTimeLimit, RequestId, too_large};
+use crate::extract::{ArrivedAt, BodyTimeLimit, too_large};
 use crate::limits::{self, BODY_LIMIT_BYTES, BODY_TIME_LIMIT, REQUEST_TIME_LIMIT};
 use crate::problem::{Problem, ProblemKind, kind};
+use crate::reply::{KeepBody, LoggedActor};
+use crate::request_id::RequestId;
 
 /// Header field with the id of the request, in requests and responses.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -54,10 +55,6 @@ impl RequestLayer {
 /// Extension of a request that the listener rejects: the layer answers with the problem.
 #[derive(Clone)]
 pub(crate) struct Refused(pub(crate) Problem);
-
-/// Marks a response of 4xx or 5xx whose body is meant to be no problem, such as a health report.
-#[derive(Clone, Copy)]
-pub(crate) struct KeepBody;
 
 /// Handles one request inside the layer.
 pub(crate) async fn around(layer: RequestLayer, mut request: Request, next: Next) -> Response {
@@ -115,16 +112,6 @@ pub(crate) async fn around(layer: RequestLayer, mut request: Request, next: Next
         log!(info);
     }
     response
-}
-
-/// The caller that a request's log line names. The layer that authorizes the request adds it to the
-/// response.
-#[derive(Clone, Debug)]
-pub enum LoggedActor {
-    /// A person.
-    Person(ProfileId),
-    /// An administrator.
-    Admin(AdminId),
 }
 
 /// Returns the method for metrics and logs, or `other`: clients can send any number of method

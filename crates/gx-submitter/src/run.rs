@@ -1,4 +1,5 @@
-//! The loop of the submitter. `gx outbox-submitter` and `gx dev` call [`run`]. A failed step is reported by a check and repeated after a short pause.
+//! The loop of the submitter. `gx outbox-submitter` and `gx dev` call [`run`]. A failed step is
+//! reported by a check and repeated after a short pause.
 
 use std::time::Duration;
 

@@ -3,35 +3,12 @@
 use gx_db::PgConnection;
 use sha2::{Digest, Sha256};
 
-use super::content::StoredEntry;
+use super::content::{ChainEnd, ChainRow};
+use super::fault::{AuditLogFault, VerifyError};
 use super::store;
-use super::verify::{AuditLogFault, VerifyError};
 
-/// Hash before the first row, and before the first batch.
-pub(super) const GENESIS: [u8; 32] = [0; 32];
 /// Number of rows that are read at a time.
 const ROWS_AT_A_TIME: i64 = 1_000;
-
-/// A row of the chain.
-pub(super) struct ChainRow {
-    pub(super) entry: StoredEntry,
-    pub(super) previous_hash: Vec<u8>,
-    pub(super) hash: Vec<u8>,
-}
-
-/// The end of the chain: number and hash of its last row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ChainEnd {
-    pub(super) seq: i64,
-    pub(super) hash: Vec<u8>,
-}
-
-impl ChainEnd {
-    /// Returns the end of a chain without rows.
-    pub(super) fn empty() -> Self {
-        Self { seq: 0, hash: GENESIS.to_vec() }
-    }
-}
 
 /// Checks every row of the chain and returns its end. Each of `sealed`, the ends that the batches
 /// contain in ascending order, must be in the chain.

@@ -1,5 +1,5 @@
-//! Merkle trees as certificate logs have them (RFC 9162, section 2.1): root, proof of inclusion, and
-//! its check. Called by the sealer, by `verify` and by `prove`.
+//! Merkle trees as certificate logs have them (RFC 9162, section 2.1): root, proof of inclusion,
+//! and its check. Called by the sealer, by `verify` and by `prove`.
 
 use sha2::{Digest as _, Sha256};
 
@@ -51,8 +51,8 @@ fn left_size(leaves: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// The test vectors of certificate logs: eight leaves and the roots of the first `n` of them.
-    /// <https://github.com/google/certificate-transparency/blob/master/cpp/merkletree/merkle_tree_test.cc>
+    /// The test vectors of Certificate Transparency (its `merkle_tree_test.cc`): eight leaves, and
+    /// the roots of the first `n` of them.
     const LEAVES: [&str; 8] = [
         "",
         "00",

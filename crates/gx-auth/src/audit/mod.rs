@@ -8,6 +8,7 @@
 
 mod chain;
 mod content;
+mod fault;
 mod merkle;
 mod proof;
 mod seal;
@@ -20,9 +21,10 @@ use gx_db::{AdminId, PgConnection, ProfileId};
 use serde_json::Value;
 use time::OffsetDateTime;
 
+pub use fault::{AuditLogFault, VerifyError};
 pub use proof::{Proof, ProofError, Side, prove};
 pub use seal::Sealer;
-pub use verify::{AuditLogFault, Verified, VerifyError, verify};
+pub use verify::{SealedPosition, Verified, verify};
 
 /// Who performed an action.
 #[derive(Clone, Copy, Debug)]

@@ -3,9 +3,9 @@
 use gx_db::PgConnection;
 use serde::Serialize;
 
+use super::fault::AuditLogFault;
 use super::merkle;
 use super::store;
-use super::verify::AuditLogFault;
 
 /// A proof of inclusion (RFC 9162, section 2.1.3). Whoever knows the hash of the batch, or of a
 /// later one, can check it without the database.

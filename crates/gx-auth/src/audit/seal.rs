@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use gx_db::{PgConnection, PgPool};
 use gx_model::Clock;
-use sha2::{Digest as _, Sha256};
 use sqlx::Connection as _;
 use time::OffsetDateTime;
 
-use super::chain::{ChainEnd, GENESIS};
-use super::content::in_milliseconds;
+use super::content::{Batch, ChainEnd, GENESIS};
 use super::merkle::{self, Hash};
 use super::store;
 
@@ -18,43 +16,6 @@ use super::store;
 const MAX_ENTRIES: i64 = 1_000;
 /// Pause between two attempts when nothing waits.
 const INTERVAL: Duration = Duration::from_secs(5);
-
-/// A batch: its number from 0, the Merkle root of its entries, and everything else that its hash
-/// covers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Batch {
-    pub(super) number: i64,
-    pub(super) sealed_at: OffsetDateTime,
-    /// Number of its entries; of batch 0 the rows of the chain.
-    pub(super) entries: i64,
-    pub(super) root: Vec<u8>,
-    /// The end of the chain when the batch was sealed.
-    pub(super) chain: ChainEnd,
-    pub(super) previous_hash: Vec<u8>,
-    pub(super) hash: Vec<u8>,
-}
-
-impl Batch {
-    /// Returns the batch with its hash.
-    fn hashed(self) -> Self {
-        Self { hash: self.expected_hash().to_vec(), ..self }
-    }
-
-    /// Returns the hash that the batch must have.
-    pub(super) fn expected_hash(&self) -> Hash {
-        Sha256::new()
-            .chain_update(b"gx audit batch 1\n")
-            .chain_update(self.number.to_be_bytes())
-            .chain_update(in_milliseconds(self.sealed_at).to_be_bytes())
-            .chain_update(self.entries.to_be_bytes())
-            .chain_update(&self.root)
-            .chain_update(self.chain.seq.to_be_bytes())
-            .chain_update(&self.chain.hash)
-            .chain_update(&self.previous_hash)
-            .finalize()
-            .into()
-    }
-}
 
 /// Seals entries again and again.
 pub struct Sealer {

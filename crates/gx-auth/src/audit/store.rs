@@ -3,10 +3,7 @@
 use gx_db::PgConnection;
 use time::OffsetDateTime;
 
-use super::chain::{ChainEnd, ChainRow};
-use super::content::StoredEntry;
-use super::seal::Batch;
-use super::verify::SealedEntry;
+use super::content::{Batch, ChainEnd, ChainRow, SealedEntry, StoredEntry};
 use super::{Actor, Entry};
 
 /// Inserts an entry, which then waits to be sealed.

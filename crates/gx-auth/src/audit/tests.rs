@@ -7,8 +7,8 @@ use serde_json::json;
 use sqlx::AssertSqlSafe;
 use time::macros::datetime;
 
-use super::chain::{self, ChainRow};
-use super::content::StoredEntry;
+use super::chain;
+use super::content::{ChainRow, GENESIS, StoredEntry};
 use super::*;
 
 /// A log in a database of its own.
@@ -79,8 +79,8 @@ async fn log_03_the_audit_log_is_only_added_to() {
     }
 }
 
-/// LOG-03: an entry that was edited, removed, added or moved after it was sealed is named, and so is
-/// a batch that was edited or removed.
+/// LOG-03: an entry that was edited, removed, added or moved after it was sealed is named, and so
+/// is a batch that was edited or removed.
 #[tokio::test]
 async fn log_03_what_was_changed_after_sealing_is_named() {
     let log = Log::new().await;
@@ -155,7 +155,7 @@ async fn log_03_what_was_changed_after_sealing_is_named() {
 #[tokio::test]
 async fn log_03_the_chain_of_earlier_releases_stays_verified() {
     let log = Log::new().await;
-    let mut previous = chain::GENESIS.to_vec();
+    let mut previous = GENESIS.to_vec();
     for seq in 1..=3 {
         previous = add_chain_row(&log, seq, previous).await;
     }

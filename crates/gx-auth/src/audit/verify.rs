@@ -5,53 +5,14 @@ use serde::Serialize;
 use sqlx::Connection as _;
 use time::OffsetDateTime;
 
-use super::chain::{self, ChainEnd, GENESIS};
+use super::chain;
+use super::content::{Batch, ChainEnd, GENESIS};
+use super::fault::{AuditLogFault, VerifyError};
 use super::merkle::{self, Hash};
-use super::seal::Batch;
 use super::store;
 
 /// Number of batches that are read at a time.
 const BATCHES_AT_A_TIME: i64 = 1_000;
-
-/// The first fault of the audit log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AuditLogFault {
-    /// A row of the chain is missing.
-    #[error("row {0} of the audit log is missing; compare the log with a backup")]
-    MissingRow(i64),
-    /// A row of the chain was changed after it was written.
-    #[error("row {0} of the audit log was changed; compare the row with a backup")]
-    ChangedRow(i64),
-    /// A batch is missing.
-    #[error("batch {0} of the audit log is missing; compare the log with a backup")]
-    MissingBatch(i64),
-    /// A batch, or the list of its entries, was changed after it was sealed.
-    #[error("batch {0} of the audit log was changed; compare the batch with a backup")]
-    ChangedBatch(i64),
-    /// A sealed entry is missing.
-    #[error("entry {0} of the audit log is missing; compare the log with a backup")]
-    MissingEntry(i64),
-    /// An entry was changed after it was sealed.
-    #[error("entry {0} of the audit log was changed; compare the entry with a backup")]
-    ChangedEntry(i64),
-    /// An entry is in no batch and does not wait to be sealed.
-    #[error(
-        "entry {0} of the audit log neither is sealed nor waits: it was added by hand, or taken \
-         from the queue; compare the log with a backup"
-    )]
-    AddedEntry(i64),
-}
-
-/// Why the audit log could not be confirmed.
-#[derive(Debug, thiserror::Error)]
-pub enum VerifyError {
-    /// The log has a fault.
-    #[error(transparent)]
-    Fault(#[from] AuditLogFault),
-    /// A row could not be read.
-    #[error("the audit log cannot be read: check the database and its log")]
-    Database(#[from] sqlx::Error),
-}
 
 /// How far the audit log is confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -160,26 +121,4 @@ async fn check_entries(conn: &mut PgConnection, batch: &Batch) -> Result<(), Ver
         return Err(AuditLogFault::ChangedBatch(batch.number).into());
     }
     Ok(())
-}
-
-/// An entry of a batch, as it was sealed and as it is now.
-pub(super) struct SealedEntry {
-    pub(super) seq: i64,
-    pub(super) position: i32,
-    pub(super) leaf_hash: Vec<u8>,
-    /// `None` if the entry is missing.
-    pub(super) bytes: Option<Vec<u8>>,
-}
-
-impl SealedEntry {
-    /// Returns the hash of the entry, which must be the one that was sealed.
-    pub(super) fn leaf(&self) -> Result<Hash, AuditLogFault> {
-        let bytes = self.bytes.as_ref().ok_or(AuditLogFault::MissingEntry(self.seq))?;
-        let leaf = merkle::leaf(bytes);
-        if leaf[..] == self.leaf_hash {
-            Ok(leaf)
-        } else {
-            Err(AuditLogFault::ChangedEntry(self.seq))
-        }
-    }
 }

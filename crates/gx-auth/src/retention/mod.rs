@@ -1,5 +1,5 @@
-//! Removes rows that have expired, in small batches and never in a request (DB-09). One process at a
-//! time does it; called by the process of the outbox submitter and by `gx retention run`.
+//! Removes rows that have expired, in small batches and never in a request (DB-09). One process at
+//! a time does it; called by the process of the outbox submitter and by `gx retention run`.
 
 mod store;
 #[cfg(test)]
@@ -20,7 +20,8 @@ use crate::sign_in_throttle::FAILURES_KEPT_FOR;
 const BATCH_ROWS: i64 = 200;
 /// Pause after a step that found nothing left, or failed.
 const PASS_PAUSE: Duration = Duration::from_secs(60);
-/// Pause between two steps of a pass, so that the sweeper takes a small part of the database's time.
+/// Pause between two steps of a pass, so that the sweeper takes a small part of the database's
+/// time.
 const STEP_PAUSE: Duration = Duration::from_millis(100);
 /// Time after which the cursors begin at the oldest row again, because a locked row is passed over.
 const CURSOR_LIFE: time::Duration = time::Duration::hours(24);

@@ -9,8 +9,8 @@ mod store;
 
 use std::time::Duration;
 
+use gx_serve::Problem;
 use gx_serve::problem::kind::QUOTA_EXCEEDED;
-use gx_serve::{FingerprintKey, Problem};
 use http::header::RETRY_AFTER;
 use time::OffsetDateTime;
 
@@ -27,25 +27,10 @@ pub const FAILURES_KEPT_FOR: Duration = Duration::from_hours(24);
 /// Name of the policy in `violated-policies`.
 const POLICY: &str = "sign-in-failures";
 
-/// Counts failed sign-ins. Clones share the key.
-#[derive(Clone)]
-pub(crate) struct SignInThrottle(FingerprintKey);
-
 /// A sign-in that is counted as a failure until its password turns out to be right.
 pub(crate) struct SignInAttempt<'a> {
     base: &'a Foundation,
     address_hash: [u8; 32],
-}
-
-impl SignInThrottle {
-    pub(crate) fn new(key: FingerprintKey) -> Self {
-        Self(key)
-    }
-
-    /// Returns the key of an address in the table of failures.
-    fn hash(&self, realm: Realm, email: &GivenEmail) -> [u8; 32] {
-        self.0.hash(&[realm.session_table().as_bytes(), email.form().as_bytes()])
-    }
 }
 
 impl Foundation {
@@ -85,7 +70,7 @@ impl Foundation {
         realm: Realm,
         email: &GivenEmail,
     ) -> Result<SignInAttempt<'_>, Problem> {
-        let address_hash = self.throttle.hash(realm, email);
+        let address_hash = self.address_hasher.hash(realm, email);
         let now = self.clock.now();
         let attempt = SignInAttempt { base: self, address_hash };
         let _ticket = attempt.ticket().await?;
@@ -111,7 +96,7 @@ impl Foundation {
         realm: Realm,
         email: &GivenEmail,
     ) -> Result<bool, sqlx::Error> {
-        store::forget(conn, &self.throttle.hash(realm, email)).await
+        store::forget(conn, &self.address_hasher.hash(realm, email)).await
     }
 }
 

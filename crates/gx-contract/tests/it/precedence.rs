@@ -104,8 +104,8 @@ fn a_transfer_is_refused_by_its_first_broken_rule() {
     );
 }
 
-/// A call is refused as a whole for the chaincode, the function, a malformed command id, the role, or
-/// an id that was used with other content. Only then the rules of the command follow, the pause
+/// A call is refused as a whole for the chaincode, the function, a malformed command id, the role,
+/// or an id that was used with other content. Only then the rules of the command follow, the pause
 /// first. A batch is parsed, and a cancellation needs its role, before anything else.
 #[test]
 fn a_call_is_refused_by_its_first_broken_rule() {

@@ -18,10 +18,10 @@ use serde_json::Value;
 use super::store::{self, StoredResponse};
 use super::{IN_PROGRESS, IdempotencyKey, KEPT_FOR, KEY_REUSED, KeyedRequest, reused};
 use crate::database::connection;
-use crate::extract::RequestId;
 use crate::fingerprint_key::FingerprintKey;
 use crate::problem::{ErrorChain, Problem};
-use crate::request_layer::LoggedActor;
+use crate::reply::LoggedActor;
+use crate::request_id::RequestId;
 
 tokio::task_local! {
     static CURRENT: Keyed;

@@ -9,7 +9,7 @@ use http::Method;
 
 use super::IdempotencyKey;
 use super::keyed::{KeySettings, Keyed, Progress, Shared};
-use crate::extract::RequestId;
+use crate::request_id::RequestId;
 
 /// Handles one request inside the layer.
 pub(crate) async fn around(settings: KeySettings, request: Request, next: Next) -> Response {

@@ -2,8 +2,8 @@
 //! (draft-ietf-httpapi-idempotency-key-header).
 //!
 //! A layer handles the key of every POST, PUT, PATCH and DELETE: it stores the response in the
-//! [`RequestTransaction`] of the handler's work, so that a crash keeps both or neither. A route that
-//! takes the [`IdempotencyKey`] itself calls [`begin`] and [`FirstRequest::finish`] instead. A
+//! [`RequestTransaction`] of the handler's work, so that a crash keeps both or neither. A route
+//! that takes the [`IdempotencyKey`] itself calls [`begin`] and [`FirstRequest::finish`] instead. A
 //! failure that a repetition may cure (5xx) is not stored.
 
 mod keyed;
@@ -28,8 +28,9 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use crate::problem::{Problem, ProblemKind};
-use crate::request_layer::KeepBody;
-use crate::{Reply, RequestId};
+use crate::reply::KeepBody;
+use crate::reply::Reply;
+use crate::request_id::RequestId;
 use store::StoredResponse;
 
 pub(crate) use keyed::{KeySettings, body_arrived};

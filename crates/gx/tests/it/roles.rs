@@ -219,9 +219,9 @@ async fn wait_for_role(projector: &Role, role: &str, bound: Duration) {
     .await;
 }
 
-/// DB-08: a svc-identity is stopped inside a transaction that locks a person's row. An administrator
-/// who locks the account is asked to come back and is served soon; health names the session; the
-/// process serves again when it is continued.
+/// DB-08: a svc-identity is stopped inside a transaction that locks a person's row. An
+/// administrator who locks the account is asked to come back and is served soon; health names the
+/// session; the process serves again when it is continued.
 #[tokio::test(flavor = "multi_thread")]
 async fn db_08_a_service_stopped_inside_a_transaction_does_not_block_others() {
     let server = migrated_server().await;
