@@ -54,10 +54,13 @@ pub(crate) async fn set_lock(
         store::unlock_account(&mut tx, profile_id, now).await?;
     }
     let action = if lock { "user.locked" } else { "user.unlocked" };
+    let mut after = json!({ "isLocked": lock, "reason": reason.reason, "notes": reason.notes });
+    if forgotten {
+        after["failuresForgotten"] = forgotten.into();
+    }
     let entry = audit::Entry {
         before: Some(json!({ "isLocked": is_locked })),
-        after: Some(json!({ "isLocked": lock, "failuresForgotten": forgotten,
-                            "reason": reason.reason, "notes": reason.notes })),
+        after: Some(after),
         ..who.audit_entry(action, "UserProfile", Some(profile_id.as_str()))
     };
     audit::append(&mut tx, entry, now).await?;

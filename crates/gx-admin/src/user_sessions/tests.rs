@@ -27,6 +27,8 @@ async fn an_administrator_ends_one_or_all_sessions_of_a_person() {
     let other = host.add_person("eve@gxtest.com", AccountStatus::Active).await;
     let other = host.session_of(&other).await.access_token;
     let one = host.session_of(&sarah).await.access_token;
+    // Ids sort by their milliseconds.
+    host.clock.advance(std::time::Duration::from_millis(1));
     let two = host.session_of(&sarah).await.access_token;
     let path = format!("/api/v1/admin/users/{sarah}/sessions");
 
@@ -74,6 +76,8 @@ async fn an_administrator_ends_own_sessions_and_changes_the_password() {
         host.post("/api/v1/admin/auth/login", "", &body).await
     };
     let here = log_in(PASSWORD).await.text_at("/accessToken").to_owned();
+    // Ids sort by their milliseconds.
+    host.clock.advance(std::time::Duration::from_millis(1));
     let there = log_in(PASSWORD).await.text_at("/accessToken").to_owned();
     let sessions = "/api/v1/admin/me/sessions";
     let listed = host.get(sessions, &there).await;

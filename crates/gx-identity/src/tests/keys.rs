@@ -165,6 +165,8 @@ async fn a_repeated_deletion_gets_the_first_answer() {
     let host = host().await;
     let id = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
     let token = host.session_of(&id).await.access_token;
+    // Ids sort by their milliseconds.
+    host.clock.advance(Duration::from_millis(1));
     host.session_of(&id).await;
     let listed = host.get("/api/v1/users/me/sessions", &token).await;
     let of = |at: &str| format!("/api/v1/users/me/sessions/{}", listed.text_at(at));
