@@ -91,13 +91,6 @@ struct ServiceState {
 pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
     let parts = base.parts(SERVICE);
     let factors = SecondFactors::new(&base);
-    let signing_in = &[
-        &INVALID_CREDENTIALS,
-        &SECOND_FACTOR_REQUIRED,
-        &SECOND_FACTOR_ENROLMENT_REQUIRED,
-        &SECOND_FACTOR_DELAYED,
-        &QUOTA_EXCEEDED,
-    ];
     let freezing = &[&NO_USER, &NOT_ON_LEDGER, &ALREADY_SO, &FREEZE_IN_PROGRESS, &SYSTEM_PAUSED];
     let approving = &[
         &NO_USER,
@@ -109,24 +102,7 @@ pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
         &SYSTEM_PAUSED,
     ];
     let adopting = &[&NO_USER, &NO_LEDGER_PERSON, &NOT_ADOPTABLE, &OTHER_PERSON];
-    let mut api = Api::new(SERVICE, base.auth.clone())
-        .public(routes!(administrators::http::login), signing_in)
-        .public(
-            refresh_route(Realm::Admin, "/api/v1/admin/auth/refresh", &base),
-            &[&INVALID_REFRESH_TOKEN],
-        )
-        .admin(Auditor, routes!(administrators::http::logout), &[])
-        .admin(
-            Auditor,
-            change_password_route(Realm::Admin, "/api/v1/admin/auth/password/change", &base),
-            &[&WRONG_PASSWORD, &QUOTA_EXCEEDED],
-        )
-        .admin(Auditor, sessions_route(Realm::Admin, "/api/v1/admin/me/sessions", &base), &[])
-        .admin(
-            Auditor,
-            end_session_route(Realm::Admin, "/api/v1/admin/me/sessions/{id}", &base),
-            &[&NO_SESSION],
-        )
+    let api = own_account_routes(&base, &factors)
         .admin(Auditor, routes!(user_sessions::http::list), &[&NO_USER])
         .admin(Admin, routes!(user_sessions::http::end_all), &[&NO_USER])
         .admin(Admin, routes!(user_sessions::http::end_one), &[&NO_USER, &NO_SESSION])
@@ -158,10 +134,40 @@ pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
         .admin(Auditor, routes!(operations::http::projection), &[])
         .admin(Auditor, routes!(operations::http::system), &[])
         .admin(Auditor, routes!(operations::http::audit_log), &[]);
-    for (routes, problems) in totp_routes(&factors, "/api/v1/admin/me/totp") {
-        api = api.admin_enrolling(routes, problems);
-    }
     let waker = Waker::new(base.database.pool().clone());
     let biometric_key = Arc::new(settings.biometric_key.clone());
     api.into_service(ServiceState { base, factors, biometric_key, waker }, parts)
+}
+
+/// Returns the routes with which administrators sign in and change their own account.
+fn own_account_routes(base: &Foundation, factors: &SecondFactors) -> Api<ServiceState> {
+    let signing_in = &[
+        &INVALID_CREDENTIALS,
+        &SECOND_FACTOR_REQUIRED,
+        &SECOND_FACTOR_ENROLMENT_REQUIRED,
+        &SECOND_FACTOR_DELAYED,
+        &QUOTA_EXCEEDED,
+    ];
+    let mut api = Api::new(SERVICE, base.auth.clone())
+        .public(routes!(administrators::http::login), signing_in)
+        .public(
+            refresh_route(Realm::Admin, "/api/v1/admin/auth/refresh", base),
+            &[&INVALID_REFRESH_TOKEN],
+        )
+        .admin(Auditor, routes!(administrators::http::logout), &[])
+        .admin(
+            Auditor,
+            change_password_route(Realm::Admin, "/api/v1/admin/auth/password/change", base),
+            &[&WRONG_PASSWORD, &QUOTA_EXCEEDED],
+        )
+        .admin(Auditor, sessions_route(Realm::Admin, "/api/v1/admin/me/sessions", base), &[])
+        .admin(
+            Auditor,
+            end_session_route(Realm::Admin, "/api/v1/admin/me/sessions/{id}", base),
+            &[&NO_SESSION],
+        );
+    for (routes, problems) in totp_routes(factors, "/api/v1/admin/me/totp") {
+        api = api.admin_enrolling(routes, problems);
+    }
+    api
 }

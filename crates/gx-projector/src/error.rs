@@ -152,7 +152,6 @@ pub(crate) fn no_account(account: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
     use gx_db::testing::TestDatabase;
     use sqlx::AssertSqlSafe;

@@ -143,10 +143,17 @@ pub struct Problem {
     kind: &'static ProblemKind,
     detail: String,
     errors: Vec<InvalidField>,
-    violated_policies: &'static [&'static str],
     headers: Vec<(HeaderName, HeaderValue)>,
-    enrolment_token: Option<SecretString>,
+    /// `None` in most problems, so that results with a problem stay small.
+    rare: Option<Box<RareMembers>>,
     failure: Option<DatabaseFailure>,
+}
+
+/// Members that few problems have.
+#[derive(Clone, Debug, Default)]
+struct RareMembers {
+    violated_policies: &'static [&'static str],
+    enrolment_token: Option<SecretString>,
 }
 
 /// The JSON body of a [`Problem`].
@@ -190,9 +197,8 @@ impl Problem {
             kind,
             detail: detail.into(),
             errors: Vec::new(),
-            violated_policies: &[],
             headers: Vec::new(),
-            enrolment_token: None,
+            rare: None,
             failure: None,
         }
     }
@@ -275,14 +281,14 @@ impl Problem {
     /// Adds the names of the quotas that are used up.
     #[must_use]
     pub fn with_violated_policies(mut self, policies: &'static [&'static str]) -> Self {
-        self.violated_policies = policies;
+        self.rare.get_or_insert_default().violated_policies = policies;
         self
     }
 
     /// Adds the token with which the client enrols a second factor.
     #[must_use]
     pub fn with_enrolment_token(mut self, token: SecretString) -> Self {
-        self.enrolment_token = Some(token);
+        self.rare.get_or_insert_default().enrolment_token = Some(token);
         self
     }
 
@@ -308,6 +314,7 @@ impl Problem {
 
     /// Returns the response to the request `request_id` for the path `instance`.
     pub fn respond(&self, request_id: &str, instance: &str) -> Response {
+        let rare = self.rare.as_deref();
         let body = ProblemBody {
             kind: self.kind.uri(),
             title: self.kind.title,
@@ -317,8 +324,10 @@ impl Problem {
             code: self.kind.code,
             request_id,
             errors: &self.errors,
-            violated_policies: self.violated_policies,
-            enrolment_token: self.enrolment_token.as_ref().map(ExposeSecret::expose_secret),
+            violated_policies: rare.map_or(&[], |rare| rare.violated_policies),
+            enrolment_token: rare
+                .and_then(|rare| rare.enrolment_token.as_ref())
+                .map(ExposeSecret::expose_secret),
         };
         let json = serde_json::to_vec(&body).expect("a problem has only text keys");
         let mut response = Response::new(Body::from(json));

@@ -212,7 +212,7 @@ mod tests {
             async move {
                 assert!(starts.fetch_add(1, Ordering::SeqCst) > 0, "the first start panics");
                 again.notify_one();
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         });
         restarted.notified().await;

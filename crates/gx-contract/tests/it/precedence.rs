@@ -112,7 +112,7 @@ fn a_call_is_refused_by_its_first_broken_rule() {
     let mut ledger = populated();
     let (used, fresh) = (ledger.fresh_id().to_string(), "018f6a3e-0000-7000-8000-000000000000");
     let pay = command(&["transfer", "sarah", "ali", "5", "-"]).call();
-    let args = [&pay.args[..], &[used.clone()]].concat();
+    let args = [&pay.args[..], std::slice::from_ref(&used)].concat();
     let paid = ledger.call(Some(SignerRole::PartnerApi), &pay.function, &args);
     assert_eq!(paid.status, Response::OK, "{}", paid.message);
     check(&mut ledger, "pause INCIDENT => applied");

@@ -1,5 +1,4 @@
 //! Tests of the ledger over the wire, as its clients use it.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
 
 mod access;
 mod chain;

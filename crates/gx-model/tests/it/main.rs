@@ -1,6 +1,6 @@
 //! Tests of the shared model through its public API.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod commands;
 mod countries;

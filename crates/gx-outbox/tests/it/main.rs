@@ -1,6 +1,6 @@
 //! The outbox with a real PostgreSQL and without a ledger.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod due;
 mod enqueue;

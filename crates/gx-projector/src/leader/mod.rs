@@ -185,7 +185,6 @@ fn lost(why: &str) -> sqlx::Error {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
     use gx_db::testing::TestDatabase;
 

@@ -1,5 +1,4 @@
 //! Plays some seeds of the simulation, and checks that a seed always gives the same run.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is a failed test")]
 
 use gx_sim::{Environment, run_seed};
 

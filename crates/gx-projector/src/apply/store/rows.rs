@@ -236,7 +236,6 @@ impl Row<'_> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
     use gx_db::testing::TestDatabase;
 
