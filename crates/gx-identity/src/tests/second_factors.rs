@@ -115,7 +115,10 @@ async fn sessions_of_one_code(sarah: &Arc<Sarah>, code: &str) -> usize {
     let answers = uses.join_all().await;
     assert_eq!(answers.len(), USES);
     for refused in answers.iter().filter(|answer| answer.code() != 200) {
-        assert_eq!((refused.code(), refused.problem()), (401, "invalid_credentials"));
+        // More than a few sign-ins of one address at once are delayed (AUTHN-11).
+        let refused = (refused.code(), refused.problem());
+        let expected = [(401, "invalid_credentials"), (429, "quota_exceeded")];
+        assert!(expected.contains(&refused), "{refused:?}");
     }
     answers.iter().filter(|answer| answer.code() == 200).count()
 }
