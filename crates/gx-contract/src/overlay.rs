@@ -45,7 +45,7 @@ impl Effect {
 }
 
 impl Overlay {
-    /// Reads the values of these keys in one request, except those that are known already.
+    /// Reads the values of these keys in one request, without those that were read before.
     pub(crate) fn read_ahead(
         &mut self,
         state: &mut dyn State,

@@ -1,4 +1,4 @@
-//! The members of a crowd, the many people whom a storm registers without requests. Called by
+//! The members of a crowd: many people. A storm registers them without requests. Called by
 //! `environment` and `run::population`.
 
 use gx_testkit::story::Person;
