@@ -10,7 +10,7 @@ use gx_fabric_client::{ChainError, LedgerError, StreamError};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Halt {
     /// The ledger is not the one that the read model was made from, or its chain is broken.
-    #[error("this database belongs to another ledger: {0}; check the connection profile")]
+    #[error("the chain of the peers does not fit this database: {0}; check the connection profile")]
     Chain(#[from] ChainError),
     /// The first block for an empty read model is not block 0.
     #[error(

@@ -6,11 +6,11 @@
 
 use gx_fabric_client::{ChainError, LedgerError, StreamError};
 
-/// A reason that only a person can remove. Until then nothing is sent.
+/// A reason why nothing is sent, which only a person can remove.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Halt {
     /// The ledger is not the one that the read model was made from, or its chain is broken.
-    #[error("this database belongs to another ledger: {0}; check the connection profile")]
+    #[error("the chain of the peers does not fit this database: {0}; check the connection profile")]
     Chain(#[from] ChainError),
     /// Open attempts were signed for another chain.
     #[error(
@@ -29,10 +29,10 @@ pub enum SubmitterError {
     /// Only a person can remove the cause.
     #[error("submission is halted")]
     Halted(#[from] Halt),
-    /// The ledger cannot be reached now.
+    /// A call to the ledger failed.
     #[error("the ledger cannot be reached")]
     Ledger(#[from] LedgerError),
-    /// The database failed; the next step tries again.
+    /// The database failed.
     #[error("the outbox cannot be read or written: check the database and its log")]
     Database(#[from] sqlx::Error),
 }

@@ -74,7 +74,11 @@ impl Worker for SubmitterLoop {
         match self.submitter.step().await {
             Ok(progress) => {
                 self.health.progress(&self.submitter, &progress);
-                Ok(pause_after(&self.submitter, &progress).await)
+                let pause = pause_after(&self.submitter, &progress).await;
+                if progress == Progress::Idle {
+                    self.submitter.sync_points.reach("idle").await;
+                }
+                Ok(pause)
             }
             Err(SubmitterError::Halted(halt)) if is_for_good(&halt) => {
                 tracing::error!(

@@ -1,5 +1,5 @@
-//! `gx admin`: adds administrators. `main` calls [`run`], and prints an error and exits with code
-//! 1; no administrator is added then.
+//! `gx admin`: adds administrators. `main` calls [`run`] and prints an error. An error before the
+//! result is printed adds nobody.
 
 use std::io::BufRead as _;
 
@@ -20,7 +20,7 @@ pub(crate) enum AdminCommand {
     Create(#[command(flatten)] Create),
 }
 
-/// The administrator to add.
+/// The arguments of `gx admin create`.
 #[derive(Debug, Args)]
 pub(crate) struct Create {
     #[command(flatten)]

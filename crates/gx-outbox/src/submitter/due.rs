@@ -155,8 +155,19 @@ impl Marks {
     }
 }
 
+/// Begins a transaction for [`due_commands`], whose lookups follow indexes however old the
+/// statistics of the tables are.
+///
+/// # Errors
+/// `sqlx::Error` if a statement fails.
+pub async fn begin(
+    conn: &mut PgConnection,
+) -> Result<sqlx::Transaction<'_, sqlx::Postgres>, sqlx::Error> {
+    commands::begin_with_index_lookups(conn).await
+}
+
 /// Returns the first due commands of the leased lanes in the order of their numbers, at most
-/// `limit`.
+/// `limit`. Call it in a transaction of [`begin`].
 ///
 /// Commands that wait for an earlier command of their aggregate, because that one is in flight,
 /// delayed, blocked or dead, become HELD, so that later scans do not find them. Commands that wait
@@ -173,7 +184,6 @@ pub async fn due_commands(
     clock: &Clock,
     limit: i64,
 ) -> Result<Vec<Due>, sqlx::Error> {
-    commands::follow_indexes(conn).await?;
     let now = clock.now();
     let is_full = marks.is_full_scan_due(now);
     let from = if is_full { vec![0; lease.lanes.len()] } else { marks.of(&lease.lanes) };

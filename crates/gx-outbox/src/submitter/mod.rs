@@ -17,7 +17,7 @@ pub use self::attempt::{
     resolve_lost_commit, store_attempt, store_witness, take_due_attempts,
 };
 pub use self::batch::{Batch, BatchLimits, form_batches};
-pub use self::due::{Due, GiveUp, Marks, due_commands};
+pub use self::due::{Due, GiveUp, Marks, begin, due_commands};
 pub use self::lease::{Lease, lease, release, release_owner, renew};
 pub use self::purpose::Purpose;
 pub use self::tries::{

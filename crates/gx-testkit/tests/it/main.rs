@@ -3,6 +3,7 @@
 
 mod exactly_once;
 mod fees;
+mod first;
 mod following;
 mod freezes;
 mod frozen;

@@ -1,5 +1,8 @@
-//! `gx projection task`: lists and cancels tasks of the projector. Called by `gx projection`;
-//! `main` prints an error, also that of a task which has ended.
+//! `gx projection task`: lists and cancels tasks of the projector: the verifications, rebuilds,
+//! replays and adoptions that operators asked for.
+//!
+//! Called by `gx projection`; `main` prints an error. A task that is unknown or has ended cannot be
+//! cancelled: that is an error, and nothing is changed.
 
 use clap::{Args, Subcommand};
 use gx_admin::AuditedDecision;
@@ -58,7 +61,7 @@ pub(crate) async fn run(command: TaskCommand, format: Format) -> Result<(), CliE
 }
 
 async fn list(which: List, format: Format) -> Result<(), CliError> {
-    let database = gx_db::connect(&which.database).await?;
+    let database = gx_db::connect(&which.database.named("command")).await?;
     let mut conn = database.connection().await?;
     let rows = tasks::list(&mut conn, &which.fabric_channel_name, which.limit).await?;
     format.table(&with_columns(serde_json::to_value(rows)?, &COLUMNS, format))
@@ -68,7 +71,7 @@ async fn cancel(which: Cancel, format: Format) -> Result<(), CliError> {
     if which.reason.trim().is_empty() {
         return Err(CliError::message("`--reason` is empty; give a reason for the audit log"))?;
     }
-    let database = gx_db::connect(&which.database).await?;
+    let database = gx_db::connect(&which.database.named("command")).await?;
     let decision = AuditedDecision {
         actor: Actor::System("gx projection task cancel"),
         reason: &which.reason,

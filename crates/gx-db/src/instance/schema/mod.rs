@@ -98,7 +98,7 @@ async fn is_on_the_way(
 ) -> sqlx::Result<bool> {
     let all_add = applied.iter().filter(|row| row.version > own.version).all(|row| row.is_additive);
     let begun = store::progress(conn).await?;
-    Ok(all_add && begun.is_some_and(|begun| begun.is_additive && begun.explains(catalogue)))
+    Ok(all_add && begun.is_some_and(|begun| begun.is_additive && begun.allows(catalogue)))
 }
 
 /// Returns the differences of a newer schema: none if all later versions only add and the schema is
