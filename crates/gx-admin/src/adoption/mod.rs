@@ -178,23 +178,59 @@ pub(crate) fn approval_of(
     i32::try_from(at).ok().map(|at| at + 1)
 }
 
+/// The result of [`adopt`].
+#[derive(Debug)]
+#[must_use]
+pub(crate) enum AdoptResult {
+    /// The id is reserved for the account, and the task is stored.
+    Adopted,
+    /// This account has reserved the person, and nothing is stored.
+    ReservedBy(ProfileId),
+}
+
 /// Reserves a person's id for an account and stores the task that sets the owner, in the caller's
-/// transaction. The caller has checked that no other account owns or has reserved the person.
+/// transaction. The caller has checked that no other account owns the person.
+///
+/// Of two transactions that adopt the same person, the second one waits here until the first one
+/// has ended.
 pub(crate) async fn adopt(
     conn: &mut PgConnection,
     person: &LedgerPerson,
     profile_id: &ProfileId,
     task: &TaskRow,
     now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    let (id, created) = (person.fabric_user_id.as_str(), person.created_command_id.as_ref());
-    if person.owner.is_none() && store::reserving_account(conn, id, created).await?.is_none() {
-        // Only rows of old releases have no command, and all of those have an owner.
-        let no_command = || format!("adoption of {id}").into();
-        let command = created.cloned().unwrap_or_else(no_command);
-        store::reserve(conn, id, profile_id, &command, now).await?;
+) -> Result<AdoptResult, sqlx::Error> {
+    if person.owner.is_none() {
+        let holder = reserve(conn, person, profile_id, now).await?;
+        if holder != *profile_id {
+            return Ok(AdoptResult::ReservedBy(holder));
+        }
     }
-    tasks::ask(conn, task).await
+    tasks::ask(conn, task).await?;
+    Ok(AdoptResult::Adopted)
+}
+
+/// Reserves the id of a person without an owner for the account unless it is reserved, and returns
+/// the account that has the reservation.
+async fn reserve(
+    conn: &mut PgConnection,
+    person: &LedgerPerson,
+    profile_id: &ProfileId,
+    now: OffsetDateTime,
+) -> Result<ProfileId, sqlx::Error> {
+    let (id, created) = (person.fabric_user_id.as_str(), person.created_command_id.as_ref());
+    if let Some(holder) = store::reserving_account(conn, id, created).await? {
+        return Ok(holder);
+    }
+    // Only rows of old releases have no command, and all of those have an owner.
+    let no_command = || format!("adoption of {id}").into();
+    let command = created.cloned().unwrap_or_else(no_command);
+    if store::reserve(conn, id, profile_id, &command, now).await? {
+        return Ok(profile_id.clone());
+    }
+    // Another transaction has reserved the person after this one had looked.
+    let holder = store::reserving_account(conn, id, Some(&command)).await?;
+    holder.ok_or(sqlx::Error::RowNotFound)
 }
 
 /// Lets an account adopt a person of the ledger, and writes the audit row in the same transaction.
@@ -224,7 +260,11 @@ pub async fn ask_adoption(
     }
     let asked = Task::AdoptPerson { fabric_user_id: id.clone() };
     let task = TaskRow::new(task_id, channel, asked, decision.by(), now);
-    adopt(&mut tx, &person, profile_id, &task, now).await?;
+    if let AdoptResult::ReservedBy(profile_id) =
+        adopt(&mut tx, &person, profile_id, &task, now).await?
+    {
+        return Err(AdoptError::BelongsToAnother { id: id.clone(), profile_id });
+    }
     let mut grant = None;
     if may_have_grant {
         enqueue_adopted_grant(&mut tx, id, profile_id, decision.by(), decision.request_id, now)
