@@ -45,14 +45,17 @@ pub struct AdoptionResult {
     pub grant: Option<CommandId>,
 }
 
-/// The reason that a person was not adopted. The callers add what to do, where that differs.
+/// The reason that a person was not adopted.
 #[derive(Debug, thiserror::Error)]
 pub enum AdoptError {
     /// The account does not exist.
-    #[error("there is no profile {0}")]
+    #[error("there is no profile {0}; check the profileId")]
     UnknownProfile(ProfileId),
     /// No applied block created a person with this id.
-    #[error("the read model has no person with the id {0}")]
+    #[error(
+        "the read model has no person with the id {0}; check the id, and with \
+         `gx projection status` that every block is applied"
+    )]
     UnknownPerson(FabricUserId),
     /// The account already owns the person.
     #[error("profile {profile_id} already owns {id}; nothing is left to do")]
@@ -83,7 +86,7 @@ pub enum AdoptError {
     /// The ledger created a person for the account, and the event could not be applied.
     #[error(
         "the ledger has a person for profile {profile_id}, but dead event {dead_event_id} could \
-         not be applied"
+         not be applied; replay it first with `gx projection dead replay`"
     )]
     DeadLetter {
         /// Id of the account.
@@ -92,7 +95,10 @@ pub enum AdoptError {
         dead_event_id: i64,
     },
     /// An approval of the account may still create another person.
-    #[error("an approval of profile {profile_id} is in progress: command {command_id} is {status}")]
+    #[error(
+        "an approval of profile {profile_id} is in progress: command {command_id} is {status}; \
+         wait until the command ends, or discard it with `gx outbox discard`"
+    )]
     ApprovalUnderWay {
         /// Id of the account.
         profile_id: ProfileId,
@@ -107,7 +113,7 @@ pub enum AdoptError {
     )]
     Incomplete(ProfileId),
     /// A fact in the id is not that of the account.
-    #[error("{id} does not match profile {profile_id}: {why}")]
+    #[error("{id} does not match profile {profile_id}: {why}; check both ids")]
     OtherFacts {
         /// Id of the person on the ledger.
         id: FabricUserId,
@@ -117,16 +123,16 @@ pub enum AdoptError {
         why: String,
     },
     /// The grant could not be enqueued.
-    #[error("the missing grant cannot be enqueued: check the database and its log")]
+    #[error("the missing grant cannot be enqueued; check the database and its log")]
     Grant(#[from] EnqueueError),
     /// The database failed.
-    #[error("the adoption cannot be stored: check the database and its log")]
+    #[error("the adoption cannot be stored; check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 
 /// An id in the read model that is not a Fabric User ID.
 #[derive(Debug, thiserror::Error)]
-#[error("the read model has a malformed Fabric User ID")]
+#[error("the read model has a malformed Fabric User ID; correct it with `gx projection rebuild`")]
 pub(crate) struct MalformedId(#[from] InvalidFabricUserId);
 
 impl LedgerPerson {

@@ -230,7 +230,7 @@ fn refused_error(findings: &[Finding]) -> CliError {
         );
         lines.push(finding.to_string());
     }
-    SettingsReport::of(lines).map_or_else(CliError::new, |()| {
+    SettingsReport::of(lines).map_or_else(CliError::from, |()| {
         CliError::message(
             "the settings of the ledger are refused; correct what `gx fabric check` finds",
         )
