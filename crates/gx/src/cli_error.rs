@@ -84,13 +84,15 @@ impl fmt::Display for Failure<'_> {
 macro_rules! printed {
     ($($(#[$attribute:meta])* $error:ty,)+) => {$(
         $(#[$attribute])*
-        impl From<$error> for CliError {
+        impl From<$error> for $crate::CliError {
             fn from(error: $error) -> Self {
                 Self::new(&error)
             }
         }
     )+};
 }
+#[cfg(feature = "dev")]
+pub(crate) use printed;
 
 printed! {
     gx_admin::AdoptError,
@@ -115,8 +117,6 @@ printed! {
     gx_serve::telemetry::TelemetryError,
     gx_submitter::Halt,
     gx_submitter::SettingsError,
-    #[cfg(feature = "dev")]
-    crate::dev::DevError,
     #[cfg(feature = "dev")]
     gx_auth::TokenKeyError,
     #[cfg(feature = "dev")]

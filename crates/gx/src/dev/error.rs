@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use crate::cli_error::printed;
+
 /// The reason that the development stack cannot start, with the remedy.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DevError {
@@ -24,3 +26,5 @@ pub(crate) enum DevError {
     #[error("`{}` is damaged; restore it, or delete all data with `--fresh`", path.display())]
     Damaged { path: PathBuf },
 }
+
+printed! { DevError, }

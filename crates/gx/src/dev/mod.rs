@@ -25,7 +25,7 @@ use gx_serve::telemetry::{self, LogFormat, LogSettings};
 
 use crate::CliError;
 use data_dir::DataDir;
-pub(crate) use error::DevError;
+use error::DevError;
 use first_start::{ADMIN_PASSWORD_FILE, BIOMETRIC_KEY_FILE, MASTER_KEY_FILE, TOKEN_KEY_FILE};
 use ports::Ports;
 use stack::Stack;

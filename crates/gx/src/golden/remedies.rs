@@ -1,5 +1,5 @@
-//! What an operator reads about a failure ends with a remedy: lines of level `error`, and the errors
-//! of commands. The texts are read from the tokens of the sources.
+//! What an operator reads about a failure ends with a remedy: lines of level `error`, and the
+//! errors of commands. The texts are read from the tokens of the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -118,28 +118,34 @@ fn messages(sources: &[(String, TokenStream)]) -> Vec<String> {
     found
 }
 
-/// Returns the crate and name of each type in the list of `cli_error::printed!`.
+/// Returns the crate and name of each type in the lists of `cli_error::printed!`.
 fn printed_types(sources: &[(String, TokenStream)]) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    let (_, tokens) = sources.iter().find(|(path, _)| path.ends_with("/cli_error.rs")).unwrap();
-    each_run(tokens, &mut |trees| {
-        if let [TokenTree::Ident(name), mark, TokenTree::Group(list), ..] = trees
-            && name == "printed"
-            && is_punct(mark, '!')
-        {
-            let list: Vec<TokenTree> = list.stream().into_iter().collect();
-            for path in list.split(|tree| is_punct(tree, ',')) {
-                let mut names = path.iter().filter_map(|tree| match tree {
-                    TokenTree::Ident(name) => Some(name.to_string()),
-                    _ => None,
-                });
-                let (Some(first), Some(last)) = (names.next(), names.next_back()) else { continue };
-                let of = if first == "crate" { "gx".to_owned() } else { first.replace('_', "-") };
-                found.push((of, last));
+    for (_, tokens) in sources.iter().filter(|(path, _)| crate_of(path) == "gx") {
+        each_run(tokens, &mut |trees| {
+            if let [TokenTree::Ident(name), mark, TokenTree::Group(list), ..] = trees
+                && name == "printed"
+                && is_punct(mark, '!')
+            {
+                let list: Vec<TokenTree> = list.stream().into_iter().collect();
+                found.extend(list.split(|tree| is_punct(tree, ',')).filter_map(printed_type));
             }
-        }
-    });
+        });
+    }
     found
+}
+
+/// Returns the crate and name in the path of a type. A single name is a type of `gx`.
+fn printed_type(path: &[TokenTree]) -> Option<(String, String)> {
+    let names = path.iter().filter_map(|tree| match tree {
+        TokenTree::Ident(name) => Some(name.to_string()),
+        _ => None,
+    });
+    match &names.collect::<Vec<_>>()[..] {
+        [] => None,
+        [name] => Some(("gx".to_owned(), name.clone())),
+        [of, .., name] => Some((of.replace('_', "-"), name.clone())),
+    }
 }
 
 /// Returns the crate of a source file.
