@@ -57,7 +57,9 @@ impl Default for HashingSettings {
 
 /// Invalid parameters of password hashes.
 #[derive(Debug, thiserror::Error)]
-#[error("GX_PASSWORD_MEMORY_KIB and GX_PASSWORD_PASSES cannot be used together: {0}")]
+#[error(
+    "GX_PASSWORD_MEMORY_KIB and GX_PASSWORD_PASSES cannot be used together: {0}; change one of them"
+)]
 pub struct InvalidHashParameters(String);
 
 /// Pool that computes password hashes. Clones share it.

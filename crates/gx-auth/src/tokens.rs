@@ -153,7 +153,7 @@ pub struct Claims {
 #[derive(Debug, thiserror::Error)]
 pub enum TokenKeyError {
     /// No secret and no key file is set.
-    #[error("no key signs tokens: set GX_TOKEN_KEY_FILE, or JWT_SECRET with at least 32 bytes")]
+    #[error("no key signs tokens; set GX_TOKEN_KEY_FILE, or JWT_SECRET with at least 32 bytes")]
     None,
     /// A secret and a key file are set.
     #[error("JWT_SECRET and GX_TOKEN_KEY_FILE are both set; set only one")]
@@ -168,7 +168,7 @@ pub enum TokenKeyError {
     },
     /// The file contains no usable key.
     #[error(
-        "`{path}` contains no Ed25519 private key in PKCS#8 PEM: replace the file, or set \
+        "`{path}` contains no Ed25519 private key in PKCS#8 PEM; replace the file, or set \
          GX_TOKEN_KEY_FILE to another one"
     )]
     Key {
@@ -178,7 +178,7 @@ pub enum TokenKeyError {
         source: jsonwebtoken::errors::Error,
     },
     /// The library could not create a key.
-    #[error("an Ed25519 key cannot be created: try again, or create one with `openssl genpkey`")]
+    #[error("an Ed25519 key cannot be created; try again, or create one with `openssl genpkey`")]
     Create,
 }
 

@@ -393,17 +393,24 @@ fn is_unavailable(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Displays an error and its causes on one line.
+/// Displays an error and its causes on one line: what failed, the causes after colons, and the
+/// remedy, which is the text of the error after its last semicolon.
 pub struct ErrorChain<'a>(pub &'a dyn std::error::Error);
 
 impl std::fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
+        let text = self.0.to_string();
+        let (what, remedy) = text.rfind("; ").map_or((&*text, ""), |at| text.split_at(at));
+        let mut chain = what.to_owned();
         let mut cause = self.0.source();
         while let Some(next) = cause {
-            write!(f, ": {next}")?;
+            let text = next.to_string();
+            let text = text.strip_suffix(remedy).unwrap_or(&text);
+            if !chain.contains(text) {
+                chain = format!("{chain}: {text}");
+            }
             cause = next.source();
         }
-        Ok(())
+        write!(f, "{chain}{remedy}")
     }
 }

@@ -167,7 +167,7 @@ pub fn edge(services: &[&Service], request_layer: RequestLayer) -> Result<Router
 
 /// A path that two services have.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path} is claimed by {one} and by {other}; a path has one owner")]
+#[error("{path} is claimed by {one} and by {other}; remove one of the routes")]
 pub struct RouteConflict {
     path: String,
     one: &'static str,

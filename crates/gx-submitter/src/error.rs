@@ -14,7 +14,7 @@ pub enum Halt {
     Chain(#[from] ChainError),
     /// Open attempts were signed for another chain.
     #[error(
-        "open transactions were signed for another chain, {} among them: \
+        "open transactions were signed for another chain, {} among them; \
          connect to that ledger", tx_ids.join(", ")
     )]
     ForeignAttempts {
@@ -33,7 +33,7 @@ pub enum SubmitterError {
     #[error("the ledger cannot be reached")]
     Ledger(#[from] LedgerError),
     /// The database failed.
-    #[error("the outbox cannot be read or written: check the database and its log")]
+    #[error("the outbox cannot be read or written; check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 

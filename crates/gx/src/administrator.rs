@@ -47,9 +47,12 @@ fn parse_role(text: &str) -> Result<AdminRole, String> {
 pub(crate) async fn run(command: AdminCommand, format: Format) -> Result<(), CliError> {
     let AdminCommand::Create(Create { database, hashing, email, name, role }) = command;
     let mut password = String::new();
-    std::io::stdin().lock().read_line(&mut password)?;
-    let password = NewPassword::new(password.trim_end_matches(['\r', '\n']))
-        .map_err(|wrong| CliError::message(format!("the password {}", wrong.message)))?;
+    std::io::stdin().lock().read_line(&mut password).map_err(|why| {
+        CliError::caused_by("the password cannot be read; give it on standard input", &why)
+    })?;
+    let password = NewPassword::new(password.trim_end_matches(['\r', '\n'])).map_err(|wrong| {
+        CliError::message(format!("the password {}; choose another one", wrong.message))
+    })?;
     let entropy = Entropy::system();
     let hasher = Hasher::new(&hashing, entropy.clone())?;
     let database = gx_db::connect(&database.named("command")).await?;

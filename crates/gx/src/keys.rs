@@ -67,7 +67,8 @@ fn print(report: &RotationReport, format: Format) -> Result<(), CliError> {
         return Ok(());
     }
     Err(CliError::message(format!(
-        "{} values cannot be decrypted and are unchanged: {}",
+        "{} values cannot be decrypted and are unchanged: {}; restore them, or the keys that are \
+         missing in the key file",
         report.failures,
         report.failed.join("; ")
     )))

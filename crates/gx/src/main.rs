@@ -131,7 +131,13 @@ fn main() -> ExitCode {
     };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&error),
+        Err(error) => {
+            let error = CliError::caused_by(
+                "the threads of the process cannot be started; allow this user more threads",
+                &error,
+            );
+            return fail(&error);
+        }
     };
     match runtime.block_on(run(cli)) {
         Ok(()) => ExitCode::SUCCESS,

@@ -214,10 +214,10 @@ async fn decide_many(
         ));
     }
     if !action.takes(status) {
-        let hint = "a retry allows DEAD; a discard allows DEAD, PENDING, HELD and BLOCKED";
         return Err(CliError::message(format!(
-            "`--status {}` is not allowed: {hint}",
-            status.name()
+            "`--status {}` is not allowed; give {}",
+            status.name(),
+            action.allowed_statuses()
         )));
     }
     let filter = BulkFilter { status, class, kind, since, until };

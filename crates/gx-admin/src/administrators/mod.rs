@@ -49,16 +49,16 @@ pub enum CreateError {
     #[error("{0} is already an administrator; give another e-mail address")]
     Exists(String),
     /// The text is not an e-mail address.
-    #[error("the e-mail address {}", .0.message)]
+    #[error("the e-mail address {}; correct `--email`", .0.message)]
     Email(FieldError),
     /// The password breaks a rule.
-    #[error("the password {}", .0.field_error().message)]
+    #[error("the password {}; choose another one", .0.field_error().message)]
     Password(PasswordRefusal),
     /// The hash could not be computed.
-    #[error("the password could not be hashed")]
+    #[error("the password cannot be hashed; report this with the log")]
     Hashing,
     /// The database failed.
-    #[error("the administrator cannot be stored: check the database and its log")]
+    #[error("the administrator cannot be stored; check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 

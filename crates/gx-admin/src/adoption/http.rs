@@ -89,17 +89,24 @@ pub(crate) async fn adopt(
     Ok(Reply(StatusCode::ACCEPTED, adoption.task.into()))
 }
 
-/// Returns the problem for an adoption that is not possible, with the remedy.
+/// Returns the problem for an adoption that is not possible. The text of the error has the remedy;
+/// a command in it is replaced by the route that does the same.
 fn refused(error: AdoptError) -> Problem {
-    let remedy = match &error {
-        AdoptError::UnknownPerson(_) => {
-            "; check the id, and at `/api/v1/admin/projection` that every block is applied"
-        }
-        AdoptError::DeadLetter { .. } => "; replay it first at `/api/v1/admin/dead-events`",
-        AdoptError::ApprovalUnderWay { .. } => "; wait until the command ends, or discard it",
-        _ => "",
+    let detail = match &error {
+        AdoptError::UnknownPerson(id) => format!(
+            "The read model has no person with the id {id}; check the id, and at \
+             `/api/v1/admin/projection` that every block is applied."
+        ),
+        AdoptError::DeadLetter { profile_id, dead_event_id } => format!(
+            "The ledger has a person for profile {profile_id}, but dead event {dead_event_id} \
+             could not be applied; replay it first at `/api/v1/admin/dead-events`."
+        ),
+        AdoptError::ApprovalUnderWay { profile_id, command_id, status } => format!(
+            "An approval of profile {profile_id} is in progress: command {command_id} is \
+             {status}; wait until the command ends, or discard it."
+        ),
+        _ => sentence(&error.to_string()),
     };
-    let detail = sentence(&format!("{error}{remedy}"));
     match error {
         AdoptError::UnknownProfile(_) => no_user(),
         AdoptError::UnknownPerson(_) => Problem::new(&NO_LEDGER_PERSON, detail),

@@ -26,7 +26,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::ServiceState;
-use crate::adoption::{self, KnownPerson, LedgerPerson};
+use crate::adoption::{self, AdoptResult, KnownPerson, LedgerPerson};
 use crate::users::no_user;
 use store::Candidate;
 
@@ -182,7 +182,12 @@ impl Approval<'_> {
         let task_id = state.base.entropy.id(now).to_string();
         let who = self.who.admin_id.as_str();
         let task = TaskRow::new(&task_id, state.base.channel(), asked, who, now);
-        adoption::adopt(conn, person, profile_id, &task, now).await?;
+        if let AdoptResult::ReservedBy(other) =
+            adoption::adopt(conn, person, profile_id, &task, now).await?
+        {
+            let detail = format!("{fabric_user_id} was created for it and is reserved for {other}.");
+            return Err(Problem::new(&OTHER_OWNER, detail));
+        }
         let mut command_ids = vec![];
         if !person.has_grant {
             let request_id = Some(&*self.who.request_id);

@@ -36,6 +36,6 @@ pub enum VerifyError {
     #[error(transparent)]
     Fault(#[from] AuditLogFault),
     /// A row could not be read.
-    #[error("the audit log cannot be read: check the database and its log")]
+    #[error("the audit log cannot be read; check the database and its log")]
     Database(#[from] sqlx::Error),
 }

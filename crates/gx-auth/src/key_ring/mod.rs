@@ -74,7 +74,10 @@ pub enum DecryptError {
     #[error("GX_MASTER_KEY_FILE has no key of version {0}; add the line with that version again")]
     UnknownVersion(i32),
     /// The value was changed, belongs to another row or was encrypted with another key.
-    #[error("an encrypted value is damaged, was moved, or has another key under the same version")]
+    #[error(
+        "an encrypted value is damaged, was moved, or has another key under the same version; \
+         restore the value or the key"
+    )]
     Damaged,
 }
 

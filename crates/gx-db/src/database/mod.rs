@@ -32,13 +32,13 @@ use crate::{DatabaseFailure, DatabaseSettings, SettingsError};
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
     /// Settings are wrong.
-    #[error(transparent)]
+    #[error("settings of the database are wrong: {0}; correct them")]
     Settings(#[from] SettingsError),
     /// No instance is usable at the moment.
-    #[error("{0}")]
+    #[error("{0}; {remedy}", remedy = .0.remedy())]
     Unusable(Health),
-    /// A statement or connection failed.
-    #[error(transparent)]
+    /// A statement or connection failed; the source says why.
+    #[error("the database cannot be read or written; check the database and its log")]
     Driver(#[from] sqlx::Error),
 }
 

@@ -19,6 +19,7 @@ use super::purpose::Purpose;
 use super::store::due::{self, DueRow};
 use crate::failure::DbErrorCause;
 use crate::lane::LANES;
+use crate::logged_ids::logged_ids;
 use crate::requeue::{LoneFailure, Suspicion, is_the_submitters};
 use crate::store::commands;
 
@@ -231,7 +232,7 @@ async fn hold(
     match due::hold(&mut savepoint, ids, now).await {
         Ok(_) => savepoint.commit().await,
         Err(error) if DbErrorCause::of(&error) == DbErrorCause::Data => {
-            tracing::error!(commands = ids.len(), command_ids = ?ids, error = %error,
+            tracing::error!(commands = ids.len(), command_ids = ?logged_ids(ids), error = %error,
                 "{} commands cannot be held; remove the cause that `error` names", ids.len());
             savepoint.rollback().await
         }

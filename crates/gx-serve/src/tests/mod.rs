@@ -293,7 +293,10 @@ fn a_path_with_two_owners_is_refused() {
     let own = [route("a", "/x/{id}"), route("a", "/x/{id}/y"), route("b", "/z")];
     assert!(crate::check_owners(&own).is_ok());
     let conflict = crate::check_owners(own.iter().chain(&[route("b", "/x/{name}")])).unwrap_err();
-    assert_eq!(conflict.to_string(), "/x/{name} is claimed by a and by b; a path has one owner");
+    assert_eq!(
+        conflict.to_string(),
+        "/x/{name} is claimed by a and by b; remove one of the routes"
+    );
 }
 
 #[test]

@@ -6,9 +6,11 @@
 //! lanes with others releases them after each step. Leasing and releasing all lanes with each batch
 //! would leave more dead rows than anything else here.
 
+use std::collections::BTreeSet;
+
 use gx_db::PgConnection;
 use gx_model::SignerRole;
-use gx_outbox::submitter::{Batch, Lease, Marks, Try};
+use gx_outbox::submitter::{Batch, Lease, Marks, Try, logged_ids};
 use time::OffsetDateTime;
 
 use super::Submitter;
@@ -145,7 +147,11 @@ impl Submitter {
             {
                 return Ok(lease);
             }
-            tracing::warn!("another submitter has leased lanes of this one");
+            let lost = gx_outbox::submitter::lost_lanes(conn, &lease).await?;
+            let lanes: Vec<i16> = lost.iter().map(|lost| lost.lane).collect();
+            let owners: BTreeSet<&str> =
+                lost.iter().filter_map(|lost| lost.owner.as_deref()).collect();
+            tracing::warn!(?lanes, ?owners, "another submitter has leased lanes of this one");
             gx_outbox::submitter::release(conn, &lease, now).await?;
         }
         let (owner, lanes) = (&self.settings.instance, i64::from(self.settings.lanes));
@@ -153,11 +159,9 @@ impl Submitter {
         let (policy, mut rng) = (&self.context.retry, self.rng());
         let charged =
             gx_outbox::submitter::charge_interrupted(conn, &lease, policy, &mut rng, now).await?;
-        if charged > 0 {
-            tracing::warn!(
-                commands = charged,
-                "tries of {charged} commands were interrupted earlier"
-            );
+        if !charged.is_empty() {
+            tracing::warn!(commands = charged.len(), command_ids = ?logged_ids(&charged),
+                "tries of {} commands were interrupted earlier", charged.len());
         }
         Ok(lease)
     }
