@@ -14,7 +14,6 @@ use http::header::RETRY_AFTER;
 use sqlx::pool::PoolConnection;
 use time::OffsetDateTime;
 
-use crate::address_hasher::AddressHasher;
 use crate::authorization::Auth;
 use crate::hashing::{Hasher, HashingSettings, InvalidHashParameters};
 use crate::key_ring::KeyRing;
@@ -28,6 +27,8 @@ use crate::tokens::{TokenKeyError, TokenSettings, Tokens};
 pub const SYSTEM_PAUSED: ProblemKind =
     ProblemKind::new("system_paused", 503, "The system is paused");
 
+/// Purpose of the keys with which requests that have an idempotency key are hashed.
+const REQUESTS: &str = "idempotent requests";
 /// Seconds after which a client may ask again while the system is paused.
 const PAUSED_RETRY_AFTER_S: &str = "60";
 
@@ -67,19 +68,18 @@ pub struct Foundation {
     pub clock: Clock,
     /// Random source for ids and salts.
     pub entropy: Entropy,
-    /// The key ring, of services that encrypt values. The role that builds the service sets it.
-    pub key_ring: Option<KeyRing>,
+    /// The master keys, from which all keys but those of tokens are derived.
+    pub key_ring: KeyRing,
     /// Whether administrators may sign in without a second factor. The role sets it.
     pub is_development: bool,
     lag: LagSettings,
     channel: String,
     row_queues: RowQueues,
-    pub(crate) address_hasher: AddressHasher,
 }
 
 impl Foundation {
-    /// Creates the resources of a service in production, without a key ring; `channel` names the
-    /// ledger whose lag is reported.
+    /// Creates the resources of a service in production; `channel` names the ledger whose lag is
+    /// reported.
     ///
     /// # Errors
     /// [`FoundationError`] if no key is usable or hash parameters contradict each other.
@@ -87,11 +87,11 @@ impl Foundation {
         settings: &FoundationSettings,
         channel: &str,
         database: Database,
+        key_ring: KeyRing,
         clock: Clock,
         entropy: Entropy,
     ) -> Result<Self, FoundationError> {
         let tokens = Tokens::new(&settings.tokens, clock.clone())?;
-        let address_hasher = AddressHasher::new(tokens.fingerprint_key("addresses of sign-ins"));
         let sessions = Sessions::new(&settings.tokens, tokens, clock.clone(), entropy.clone());
         let auth = Auth {
             sessions,
@@ -101,18 +101,16 @@ impl Foundation {
         };
         let (lag, channel) = (settings.lag.clone(), channel.to_owned());
         let row_queues = RowQueues::new(database.max_connections(), database.lock_timeout());
-        let (key_ring, is_development) = (None, false);
         Ok(Self {
             database,
             auth,
             clock,
             entropy,
             key_ring,
-            is_development,
+            is_development: false,
             lag,
             channel,
             row_queues,
-            address_hasher,
         })
     }
 
@@ -228,10 +226,9 @@ impl Foundation {
             Box::pin(async move { read_lag(&database, &channel, contact_limit, now).await })
         });
         let request_layer = RequestLayer::new(service, self.clock.clone(), self.entropy.clone());
-        // The secret that signs tokens, until a service has a ring of keys.
-        let fingerprint_key = self.auth.sessions.tokens().fingerprint_key("idempotent requests");
+        let fingerprint_keys = self.key_ring.fingerprint_keys(REQUESTS);
         let database = Some(self.database.clone());
-        ServiceParts { health, database, request_layer, fingerprint_key }
+        ServiceParts { health, database, request_layer, fingerprint_keys }
     }
 }
 

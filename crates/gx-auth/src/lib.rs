@@ -5,7 +5,6 @@
 //! routes in an [`Api`], which adds the authorization that each route declares.
 
 mod account_access;
-mod address_hasher;
 pub mod audit;
 mod authorization;
 pub mod email;

@@ -10,7 +10,6 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use gx_db::SessionId;
 use gx_model::Clock;
-use gx_serve::FingerprintKey;
 use gx_serve::settings::duration;
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -200,8 +199,6 @@ struct Keys {
     issuer: String,
     leeway_s: i64,
     clock: Clock,
-    /// The secret that signs, as it is in the settings or in the file.
-    secret: SecretString,
 }
 
 /// Creates a key file that only its owner can read, unless the file exists.
@@ -246,12 +243,6 @@ impl Tokens {
     /// signs.
     pub fn public_keys(&self) -> &JwkSet {
         &self.0.public
-    }
-
-    /// Derives the key of hashes of one purpose from the secret that signs. It is the same in all
-    /// replicas, and another one after the signing key is replaced.
-    pub(crate) fn fingerprint_key(&self, purpose: &str) -> FingerprintKey {
-        FingerprintKey::derive(self.0.secret.expose_secret().as_bytes(), purpose)
     }
 
     /// Returns the issuer that tokens name.
@@ -369,13 +360,12 @@ fn shared_secret(secret: &SecretString, settings: &TokenSettings, clock: Clock) 
         issuer: settings.token_issuer.clone(),
         leeway_s: settings.leeway_s(),
         clock,
-        secret: secret.clone(),
     }
 }
 
 /// Returns the keys of a deployment that signs with a key file, and accepts older files.
 fn key_pair(path: &Path, settings: &TokenSettings, clock: Clock) -> Result<Keys, TokenKeyError> {
-    let (signing, newest, secret) = read_key(path)?;
+    let (signing, newest) = read_key(path)?;
     let kid = newest.common.key_id.clone();
     let mut public = vec![newest];
     for old in &settings.token_old_key_files {
@@ -395,13 +385,11 @@ fn key_pair(path: &Path, settings: &TokenSettings, clock: Clock) -> Result<Keys,
         issuer: settings.token_issuer.clone(),
         leeway_s: settings.leeway_s(),
         clock,
-        secret,
     })
 }
 
-/// Reads a key file and returns the private key, its public key, whose id is its thumbprint, and
-/// the file's text.
-fn read_key(path: &Path) -> Result<(EncodingKey, Jwk, SecretString), TokenKeyError> {
+/// Reads a key file and returns the private key and its public key, whose id is its thumbprint.
+fn read_key(path: &Path) -> Result<(EncodingKey, Jwk), TokenKeyError> {
     let pem = std::fs::read_to_string(path)
         .map_err(|source| TokenKeyError::File { path: path.to_owned(), source })?;
     let parse = || {
@@ -411,8 +399,5 @@ fn read_key(path: &Path) -> Result<(EncodingKey, Jwk, SecretString), TokenKeyErr
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
         Ok((key, jwk))
     };
-    match parse() {
-        Ok((key, jwk)) => Ok((key, jwk, pem.into())),
-        Err(source) => Err(TokenKeyError::Key { path: path.to_owned(), source }),
-    }
+    parse().map_err(|source| TokenKeyError::Key { path: path.to_owned(), source })
 }

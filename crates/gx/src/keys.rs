@@ -75,11 +75,11 @@ fn print(report: &RotationReport, format: Format) -> Result<(), CliError> {
 
 fn key_record(key: &KeyUse) -> Value {
     json!({ "version": key.version, "isCurrent": key.is_current, "values": key.values,
-            "isUnused": key.is_unused() })
+            "answers": key.answers, "isUnused": key.is_unused() })
 }
 
 fn key_line(key: &KeyUse) -> String {
-    let KeyUse { version, values, .. } = *key;
+    let KeyUse { version, values, answers, .. } = *key;
     if key.is_unused() {
         return format!(
             "version {version} is unused: once every process reads the new key file, remove its line"
@@ -90,5 +90,9 @@ fn key_line(key: &KeyUse) -> String {
         (false, true) => "is old",
         (false, false) => "is missing in the key file",
     };
-    format!("version {version} {role}: {values} values")
+    let hashed = match answers {
+        0 => String::new(),
+        _ => format!(", and {answers} hashes of requests, which expire within a day"),
+    };
+    format!("version {version} {role}: {values} values{hashed}")
 }

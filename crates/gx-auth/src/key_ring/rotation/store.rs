@@ -1,4 +1,5 @@
-//! SQL of the rotation: for each encrypted column one count, one selection and one replacement.
+//! SQL of the rotation: for each encrypted column one count, one selection and one replacement; and
+//! the count of hashes, which are not replaced.
 
 use gx_db::PgConnection;
 
@@ -20,6 +21,21 @@ pub(super) async fn count_by_version(
     };
     let count = |values: i64| u64::try_from(values).expect("a count is not negative");
     Ok(rows.into_iter().map(|row| (row.version, count(row.values))).collect())
+}
+
+/// Returns the number of stored answers for each key that their requests were hashed with.
+pub(super) async fn count_answers_by_version(
+    conn: &mut PgConnection,
+) -> Result<Vec<(i32, u64)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT "fingerprintKeyVersion" AS "version!", count(*) AS "answers!"
+           FROM "HttpIdempotency" WHERE "fingerprintKeyVersion" IS NOT NULL
+           GROUP BY "fingerprintKeyVersion""#
+    )
+    .fetch_all(conn)
+    .await?;
+    let count = |answers: i64| u64::try_from(answers).expect("a count is not negative");
+    Ok(rows.into_iter().map(|row| (row.version, count(row.answers))).collect())
 }
 
 /// Returns values of other keys than the current one, of the rows after `after`.
