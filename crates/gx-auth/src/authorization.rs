@@ -23,7 +23,7 @@ use crate::audit;
 use crate::hashing::Hasher;
 use crate::realm::Realm;
 use crate::role::AdminRole;
-use crate::sessions::Sessions;
+use crate::sessions::{Sessions, password_version};
 use crate::store;
 use crate::tokens::{Audience, Claims, TokenUse};
 
@@ -290,7 +290,12 @@ async fn administrator(
     let mut conn = connection(&auth.database).await?;
     let (admin_id, session_id) = (AdminId::from(claims.sub), claims.sid);
     let role = if token_use == TokenUse::Enrolment {
-        store::enrolling_administrator(&mut conn, &admin_id).await?
+        let row = store::enrolling_administrator(&mut conn, &admin_id).await?;
+        let version = claims.password_version;
+        let is_unchanged = |row: &store::EnrollingAdministratorRow| {
+            version == Some(password_version(&row.password_hash))
+        };
+        row.filter(is_unchanged).map(|row| row.role)
     } else {
         let row = store::administrator(&mut conn, &session_id, &admin_id).await?;
         let is_valid = |row: &store::AdministratorRow| {

@@ -22,6 +22,8 @@ use crate::tokens::{Claims, ClaimsContent, TokenSettings, TokenUse, Tokens};
 /// A client that repeats a refresh within this time gets the same tokens again.
 const GRACE_TIME: time::Duration = time::Duration::seconds(10);
 
+/// Bytes of the version of a password.
+const PASSWORD_VERSION_BYTES: usize = 16;
 /// Lifetime of a token that enrols a second factor.
 const ENROLMENT_LIFE: Duration = Duration::from_mins(10);
 
@@ -124,11 +126,16 @@ impl Sessions {
     }
 
     /// Returns a token with which an administrator who has no second factor enrols one. The caller
-    /// has checked the password. No session belongs to the token.
+    /// has compared the password with the stored hash. No session belongs to the token; it ends
+    /// when the hash is replaced.
     ///
     /// # Errors
     /// The problem of a token that cannot be signed.
-    pub fn enrolment_token(&self, admin_id: &AdminId) -> Result<SecretString, Problem> {
+    pub fn enrolment_token(
+        &self,
+        admin_id: &AdminId,
+        password_hash: &str,
+    ) -> Result<SecretString, Problem> {
         let now = self.clock.now();
         let token_id = self.entropy.id(now).to_string();
         let claims = self.tokens.claims(ClaimsContent {
@@ -136,6 +143,7 @@ impl Sessions {
             session_id: &SessionId::from(token_id.clone()),
             audience: Realm::Admin.audience(),
             role: None,
+            password_version: Some(password_version(password_hash)),
             token_id,
             issued: now,
             until: now + ENROLMENT_LIFE,
@@ -268,6 +276,7 @@ impl Sessions {
                 session_id: owner.session_id,
                 audience: owner.subject.realm().audience(),
                 role: owner.role,
+                password_version: None,
                 token_id,
                 issued,
                 until: owner.ends.min(issued + life),
@@ -312,6 +321,12 @@ async fn lock_valid_session(
     let session = session.filter(|_| is_valid);
     let session = session.filter(|session| !session.is_revoked && session.expires_at > now);
     Ok(session.map(|session| (session, role)))
+}
+
+/// Returns what a token says of the stored hash of a password. The hash has a salt, so that nothing
+/// about the password can be found out from it.
+pub(crate) fn password_version(password_hash: &str) -> String {
+    hex::encode(&Sha256::digest(password_hash)[..PASSWORD_VERSION_BYTES])
 }
 
 fn fingerprint(token: &str) -> [u8; 32] {

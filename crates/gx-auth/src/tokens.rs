@@ -146,6 +146,10 @@ pub struct Claims {
     /// The administrator's role when the token was issued. The current role is in the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+    /// The version of the password with which a token without a session was obtained. Another
+    /// password ends the token.
+    #[serde(rename = "pwv", skip_serializing_if = "Option::is_none")]
+    pub password_version: Option<String>,
 }
 
 /// Why the settings give no usable keys.
@@ -317,6 +321,7 @@ impl Tokens {
             sid: of.session_id.clone(),
             tenant: "default".to_owned(),
             role: of.role.map(str::to_owned),
+            password_version: of.password_version,
         }
     }
 }
@@ -327,6 +332,7 @@ pub(crate) struct ClaimsContent<'a> {
     pub(crate) session_id: &'a SessionId,
     pub(crate) audience: Audience,
     pub(crate) role: Option<&'a str>,
+    pub(crate) password_version: Option<String>,
     pub(crate) token_id: String,
     pub(crate) issued: OffsetDateTime,
     pub(crate) until: OffsetDateTime,

@@ -150,7 +150,7 @@ pub(crate) async fn log_in(
     })?;
     let sessions = &base.auth.sessions;
     if factor == PassedFactor::NotEnrolled && !base.is_development {
-        return Err(enrolment_required(sessions.enrolment_token(&account.admin_id)?));
+        return Err(enrolment_required(sessions.enrolment_token(&account.admin_id, &hash)?));
     }
     let pair = sessions.open(&mut tx, &subject, role, client).await?;
     let actor = audit::Actor::Admin(&account.admin_id);

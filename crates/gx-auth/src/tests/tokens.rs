@@ -32,6 +32,7 @@ fn claims(tokens: &Tokens, clock: &Clock) -> Claims {
         session_id: &"session".to_owned().into(),
         audience: Audience::User,
         role: None,
+        password_version: None,
         token_id: "token".to_owned(),
         issued: now,
         until: now + Duration::from_secs(60),
