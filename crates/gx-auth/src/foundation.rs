@@ -9,7 +9,9 @@ use gx_outbox::tip::{self, Capability, Lag};
 use gx_serve::database::{connection, unusable};
 use gx_serve::idempotency::RequestTransaction;
 use gx_serve::lag::{self, LagReading, LagSettings};
-use gx_serve::{Entropy, HealthBoard, Problem, ProblemKind, RequestLayer, ServiceParts};
+use gx_serve::{
+    CheckResult, Entropy, HealthBoard, Problem, ProblemKind, RequestLayer, ServiceParts,
+};
 use http::header::RETRY_AFTER;
 use sqlx::pool::PoolConnection;
 use time::OffsetDateTime;
@@ -19,8 +21,9 @@ use crate::hashing::{Hasher, HashingSettings, InvalidHashParameters};
 use crate::key_ring::KeyRing;
 use crate::realm::Realm;
 use crate::row_queues::{RowQueueTicket, RowQueues};
-use crate::sessions::{Sessions, TokenPair};
-use crate::tokens::{TokenKeyError, TokenSettings, Tokens};
+use crate::sessions::{Sessions, TokenPair, invalid_refresh_token};
+use crate::token_keys::TokenKeyError;
+use crate::tokens::{TokenSettings, TokenUse, Tokens};
 
 /// The ledger refuses every change except the resume. The status is 5xx, so that the response is
 /// not kept for repetition: the same request succeeds later.
@@ -91,7 +94,7 @@ impl Foundation {
         clock: Clock,
         entropy: Entropy,
     ) -> Result<Self, FoundationError> {
-        let tokens = Tokens::new(&settings.tokens, clock.clone())?;
+        let tokens = Tokens::new(&settings.tokens, key_ring.clone(), clock.clone())?;
         let sessions = Sessions::new(&settings.tokens, tokens, clock.clone(), entropy.clone());
         let auth = Auth {
             sessions,
@@ -184,8 +187,9 @@ impl Foundation {
         request_id: &str,
     ) -> Result<TokenPair, Problem> {
         let sessions = &self.auth.sessions;
-        let session_id = sessions.session_of(realm, refresh_token)?;
-        let _ticket = self.row_ticket(session_id.as_str()).await?;
+        let verified = self.auth.verify(refresh_token, &[TokenUse::Refresh], realm.audience());
+        let (_, claims) = verified.await?.map_err(|_| invalid_refresh_token())?;
+        let _ticket = self.row_ticket(claims.sid.as_str()).await?;
         let mut conn = self.connection().await?;
         sessions.refresh(&mut conn, realm, refresh_token, request_id).await
     }
@@ -224,6 +228,14 @@ impl Foundation {
         lag::watch(&health, &self.lag, self.clock.clone(), move |now| {
             let (database, channel) = (database.clone(), channel.clone());
             Box::pin(async move { read_lag(&database, &channel, contact_limit, now).await })
+        });
+        let tokens = self.auth.sessions.tokens().clone();
+        health.check_with("tokenKeys", false, move || {
+            let result = match tokens.unusable_key() {
+                None => CheckResult::healthy(),
+                Some(error) => CheckResult::unhealthy(error),
+            };
+            Box::pin(async move { result })
         });
         let request_layer = RequestLayer::new(service, self.clock.clone(), self.entropy.clone());
         let fingerprint_keys = self.key_ring.fingerprint_keys(REQUESTS);

@@ -17,15 +17,15 @@ use crate::account_access::access_of;
 use crate::audit;
 use crate::realm::{Realm, Subject};
 use crate::store::{self, NewSession, SessionRow};
-use crate::tokens::{Claims, ClaimsContent, TokenSettings, TokenUse, Tokens};
+use crate::tokens::{
+    Claims, ClaimsContent, ENROLMENT_LIFE, KEYS_MAX_AGE, TokenSettings, TokenUse, Tokens,
+};
 
 /// A client that repeats a refresh within this time gets the same tokens again.
 const GRACE_TIME: time::Duration = time::Duration::seconds(10);
 
 /// Bytes of the version of a password.
 const PASSWORD_VERSION_BYTES: usize = 16;
-/// Lifetime of a token that enrols a second factor.
-const ENROLMENT_LIFE: Duration = Duration::from_mins(10);
 
 /// The tokens of a session.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -41,7 +41,7 @@ pub struct TokenPair {
 pub const INVALID_REFRESH_TOKEN: ProblemKind =
     ProblemKind::new("invalid_refresh_token", 401, "The refresh token is not valid");
 
-fn invalid_refresh_token() -> Problem {
+pub(crate) fn invalid_refresh_token() -> Problem {
     Problem::new(&INVALID_REFRESH_TOKEN, "Sign in again.")
 }
 
@@ -102,6 +102,7 @@ impl Sessions {
         role: Option<&str>,
         client: &Client,
     ) -> Result<TokenPair, Problem> {
+        self.learn_keys(conn).await?;
         let now = self.clock.now();
         let life = match subject {
             Subject::User(_) => self.user_life,
@@ -130,12 +131,14 @@ impl Sessions {
     /// when the hash is replaced.
     ///
     /// # Errors
-    /// The problem of a token that cannot be signed.
-    pub fn enrolment_token(
+    /// The problem of a database failure or of a token that cannot be signed.
+    pub async fn enrolment_token(
         &self,
+        conn: &mut PgConnection,
         admin_id: &AdminId,
         password_hash: &str,
     ) -> Result<SecretString, Problem> {
+        self.learn_keys(conn).await?;
         let now = self.clock.now();
         let token_id = self.entropy.id(now).to_string();
         let claims = self.tokens.claims(ClaimsContent {
@@ -152,14 +155,9 @@ impl Sessions {
         token.map(SecretString::from).map_err(|why| Problem::internal(&why))
     }
 
-    /// Returns the session of a refresh token. Fails with [`INVALID_REFRESH_TOKEN`] if the token is
-    /// not valid.
-    pub(crate) fn session_of(
-        &self,
-        realm: Realm,
-        refresh_token: &str,
-    ) -> Result<SessionId, Problem> {
-        Ok(self.claims_of(realm, refresh_token)?.sid)
+    /// Learns of keys that were added to the database, before a token is signed.
+    async fn learn_keys(&self, conn: &mut PgConnection) -> Result<(), Problem> {
+        self.tokens.learn_keys(KEYS_MAX_AGE, std::future::ready(Ok(conn))).await
     }
 
     fn claims_of(&self, realm: Realm, refresh_token: &str) -> Result<Claims, Problem> {
@@ -182,6 +180,7 @@ impl Sessions {
     ) -> Result<TokenPair, Problem> {
         let Claims { sub, sid, .. } = self.claims_of(realm, refresh_token)?;
         let subject = realm.subject(sub);
+        self.learn_keys(conn).await?;
         let mut tx = conn.begin().await?;
         let result = self.rotate(&mut tx, &subject, &sid, refresh_token).await?;
         if matches!(result, RefreshResult::Reused) {
@@ -261,8 +260,8 @@ impl Sessions {
         store::revoke_sessions(conn, subject, session_id, because, now).await
     }
 
-    /// Returns both tokens. The refresh token depends only on the session, its id and its time, so
-    /// that it can be issued again.
+    /// Returns both tokens. The refresh token depends only on the session, its id and its time, from
+    /// which the key that signs follows, too. So it can be issued again.
     fn pair(
         &self,
         owner: &SessionOwner<'_>,

@@ -27,7 +27,8 @@ use crate::key_ring::{self, KeyRing};
 use crate::realm::Subject;
 use crate::role::AdminRole;
 use crate::sessions::TokenPair;
-use crate::tokens::{TokenSettings, create_key_file};
+use crate::token_keys::create_key_file;
+use crate::tokens::TokenSettings;
 
 /// A password that the rules accept.
 pub const PASSWORD: &str = "SecurePassword123!";

@@ -1,3 +1,6 @@
 INSERT INTO "HttpIdempotency" (principal, route, key, fingerprint, status, "contentType", body,
     "createdAt", "expiresAt", "fingerprintKeyVersion")
 VALUES ('participant', '/sample', 'keyed', '\x00', 200, 'application/json', '{}', now(), now(), 1);
+INSERT INTO "TokenKey" ("keyId", secret, "secretKeyVersion", "createdAt", "signsFrom", "retiredAt")
+VALUES ('signing', '\x00', 1, now(), now(), NULL),
+       ('retired', NULL, 1, now(), now() - interval '1 day', now());

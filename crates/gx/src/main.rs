@@ -28,6 +28,7 @@ mod process;
 mod projection;
 mod retention;
 mod roles;
+mod signing_keys;
 mod workers;
 
 use std::collections::BTreeMap;
@@ -84,7 +85,7 @@ enum Command {
     /// Check the audit log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Encrypt stored secrets with the current master key
+    /// Replace master keys and the keys that sign tokens
     #[command(subcommand)]
     Keys(keys::KeysCommand),
     /// Generate, decode and verify Fabric User IDs

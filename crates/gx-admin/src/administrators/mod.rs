@@ -150,7 +150,8 @@ pub(crate) async fn log_in(
     })?;
     let sessions = &base.auth.sessions;
     if factor == PassedFactor::NotEnrolled && !base.is_development {
-        return Err(enrolment_required(sessions.enrolment_token(&account.admin_id, &hash)?));
+        let token = sessions.enrolment_token(&mut tx, &account.admin_id, &hash).await?;
+        return Err(enrolment_required(token));
     }
     let pair = sessions.open(&mut tx, &subject, role, client).await?;
     let actor = audit::Actor::Admin(&account.admin_id);

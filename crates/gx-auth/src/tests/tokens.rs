@@ -5,16 +5,21 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use gx_model::Clock;
+use gx_serve::Entropy;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use time::macros::datetime;
 
-use crate::testing::token_settings;
+use crate::testing::{key_ring, token_settings};
 use crate::tokens::ClaimsContent;
-use crate::{Audience, Claims, TokenKeyError, TokenSettings, TokenUse, Tokens};
+use crate::{Audience, Claims, KeyRing, TokenKeyError, TokenSettings, TokenUse, Tokens};
 
 fn clock() -> Clock {
     Clock::manual(datetime!(2026-03-01 12:00:00 UTC))
+}
+
+fn ring() -> KeyRing {
+    key_ring(Entropy::seeded(1))
 }
 
 fn shared_secret() -> TokenSettings {
@@ -45,7 +50,7 @@ fn claims(tokens: &Tokens, clock: &Clock) -> Claims {
 fn everything_a_token_says_is_checked() {
     for settings in [token_settings(), shared_secret()] {
         let clock = clock();
-        let tokens = Tokens::new(&settings, clock.clone()).unwrap();
+        let tokens = Tokens::new(&settings, ring(), clock.clone()).unwrap();
         let good = claims(&tokens, &clock);
         let sign = |claims: &Claims| tokens.sign(TokenUse::Access, claims).unwrap();
         let accepted = |token: &str| tokens.verify(token, TokenUse::Access, Audience::User).is_ok();
@@ -102,7 +107,7 @@ fn the_leeway_of_clocks_is_a_setting() {
         let settings =
             TokenSettings { token_leeway: Duration::from_secs(leeway_s), ..keys.clone() };
         let clock = clock();
-        let tokens = Tokens::new(&settings, clock.clone()).unwrap();
+        let tokens = Tokens::new(&settings, ring(), clock.clone()).unwrap();
         let leeway = i64::try_from(leeway_s).unwrap();
         let now = clock.now().unix_timestamp();
         let good = claims(&tokens, &clock);
@@ -121,7 +126,7 @@ fn the_leeway_of_clocks_is_a_setting() {
 /// Signs any claims and header with the deployment's own key.
 fn resigned(settings: &TokenSettings, claims: &Value, change: impl FnOnce(&mut Header)) -> String {
     use secrecy::ExposeSecret;
-    let tokens = Tokens::new(settings, clock()).unwrap();
+    let tokens = Tokens::new(settings, ring(), clock()).unwrap();
     let (mut header, key) = match (&settings.jwt_secret, &settings.token_key_file) {
         (Some(secret), _) => (
             Header::new(Algorithm::HS256),
@@ -144,7 +149,7 @@ fn resigned(settings: &TokenSettings, claims: &Value, change: impl FnOnce(&mut H
 #[test]
 fn no_token_brings_its_own_rules() {
     let (settings, clock) = (token_settings(), clock());
-    let tokens = Tokens::new(&settings, clock.clone()).unwrap();
+    let tokens = Tokens::new(&settings, ring(), clock.clone()).unwrap();
     let good = claims(&tokens, &clock);
     let accepted = |token: &str| tokens.verify(token, TokenUse::Access, Audience::User).is_ok();
     let encode = |json: Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
@@ -184,25 +189,25 @@ fn no_token_brings_its_own_rules() {
     assert!(!accepted(&format!("{body}.A{signature}")));
 }
 
-/// TOK-03: keys rotate with overlap and are published with their ids; secrets below 256 bits are
-/// rejected; one deployment signs in one way.
+/// TOK-03: keys of files rotate with overlap and are published with their ids; secrets below 256
+/// bits are rejected; one deployment signs in one way.
 #[test]
-fn keys_rotate_with_overlap() {
+fn keys_of_files_rotate_with_overlap() {
     use clap::{Args, Command, FromArgMatches};
     let (old, clock) = (token_settings(), clock());
-    let before = Tokens::new(&old, clock.clone()).unwrap();
+    let before = Tokens::new(&old, ring(), clock.clone()).unwrap();
     let good = claims(&before, &clock);
     let token = before.sign(TokenUse::Access, &good).unwrap();
     let mut new = token_settings();
     let accepts = |settings: &TokenSettings| {
-        let tokens = Tokens::new(settings, clock.clone()).unwrap();
+        let tokens = Tokens::new(settings, ring(), clock.clone()).unwrap();
         tokens.verify(&token, TokenUse::Access, Audience::User).is_ok()
     };
     assert!(!accepts(&new));
     new.token_old_key_files.push(old.token_key_file.clone().unwrap());
     assert!(accepts(&new));
-    let published = Tokens::new(&new, clock.clone()).unwrap();
-    let ids: Vec<_> = published.public_keys().keys.iter().map(|key| &key.common.key_id).collect();
+    let published = Tokens::new(&new, ring(), clock.clone()).unwrap().public_keys();
+    let ids: Vec<_> = published.keys.iter().map(|key| &key.common.key_id).collect();
     assert_eq!(ids.len(), 2);
     assert!(ids[0] != ids[1]);
     assert!(ids.iter().all(|id| id.is_some()));
@@ -216,9 +221,9 @@ fn keys_rotate_with_overlap() {
     assert!(parse(&"x".repeat(31)).unwrap_err().to_string().contains("at least 32 bytes"));
     assert!(parse(&"x".repeat(32)).is_ok());
     let none = TokenSettings { token_key_file: None, ..token_settings() };
-    assert!(matches!(Tokens::new(&none, clock.clone()), Err(TokenKeyError::None)));
+    assert!(matches!(Tokens::new(&none, ring(), clock.clone()), Err(TokenKeyError::None)));
     let both = TokenSettings { token_key_file: old.token_key_file, ..shared_secret() };
-    assert!(matches!(Tokens::new(&both, clock), Err(TokenKeyError::Both)));
+    assert!(matches!(Tokens::new(&both, ring(), clock), Err(TokenKeyError::Both)));
 }
 
 #[test]

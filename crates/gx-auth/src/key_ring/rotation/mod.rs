@@ -24,16 +24,19 @@ const MAX_NAMED: usize = 20;
 pub enum EncryptedColumn {
     /// The secret of a TOTP factor.
     TotpSecret,
+    /// A private key that signs tokens.
+    TokenKeySecret,
 }
 
 impl EncryptedColumn {
     /// All columns with encrypted values.
-    pub const ALL: [Self; 1] = [Self::TotpSecret];
+    pub const ALL: [Self; 2] = [Self::TotpSecret, Self::TokenKeySecret];
 
     /// Returns the place of a row's value.
     pub const fn place(self, row: &str) -> Place<'_> {
         match self {
             Self::TotpSecret => Place { table: "TotpFactor", row, field: "secret" },
+            Self::TokenKeySecret => Place { table: "TokenKey", row, field: "secret" },
         }
     }
 }
