@@ -73,8 +73,8 @@ impl Auth {
     /// read again.
     ///
     /// # Errors
-    /// The problem of a database failure if the keys must be read. The result itself says whether
-    /// the token is valid.
+    /// The problem with status 503 if the keys must be read and cannot be. The result itself says
+    /// whether the token is valid.
     pub(crate) async fn verify(
         &self,
         token: &str,
@@ -88,7 +88,12 @@ impl Auth {
             return Ok(verified);
         }
         tokens.learn_keys(KEYS_MIN_AGE, connection(&self.database)).await?;
-        Ok(tokens.verify_any(token, uses, audience))
+        let verified = tokens.verify_any(token, uses, audience);
+        if verified == Err(InvalidToken::UNKNOWN_KEY) && tokens.unusable_key().is_some() {
+            // Another process accepts the token.
+            return Err(Problem::unavailable("The token cannot be verified at the moment.", 2));
+        }
+        Ok(verified)
     }
 
     /// Learns of keys that were added to the database or retired. If the database fails, the known

@@ -237,7 +237,8 @@ async fn tok_03_a_retired_key_is_refused_and_destroyed() {
 }
 
 /// TOK-03, G9: a process whose key ring lacks the version of a key continues with the keys that it
-/// knows and says so in its health; one that has not read any does not sign at all.
+/// knows, says so in its health, and does not call a token of that key invalid; one that has not
+/// read any key does not sign at all.
 #[tokio::test]
 async fn tok_03_a_process_that_cannot_decrypt_a_key_says_so() {
     let line = |version| new_line(version, &Entropy::seeded(7));
@@ -252,6 +253,10 @@ async fn tok_03_a_process_that_cannot_decrypt_a_key_says_so() {
     let unusable = deployment.processes[1].sessions.tokens().unusable_key().unwrap();
     assert!(unusable.contains("GX_MASTER_KEY_FILE has no key of version 2"), "{unusable}");
     assert_eq!(deployment.processes[0].sessions.tokens().unusable_key(), None);
+    deployment.wait_s(60);
+    let token = deployment.sign(0).await;
+    let verified = deployment.processes[1].verify(&token, &[TokenUse::Access], Audience::User);
+    assert_eq!(verified.await.unwrap_err().kind().status, 503);
 
     let fresh = Tokens::new(&token_settings(), ring(&line(1)), deployment.clock.clone()).unwrap();
     let conn = std::future::ready(Ok(&mut deployment.conn));
