@@ -103,7 +103,7 @@ impl Foundation {
             clock: clock.clone(),
         };
         let (lag, channel) = (settings.lag.clone(), channel.to_owned());
-        let row_queues = RowQueues::new(database.max_connections(), database.lock_timeout());
+        let row_queues = RowQueues::new(database.lock_timeout());
         Ok(Self {
             database,
             auth,
@@ -164,16 +164,7 @@ impl Foundation {
     /// # Errors
     /// The problem with status 503 if other requests hold the row too long.
     pub async fn row_ticket(&self, row: &str) -> Result<RowQueueTicket, Problem> {
-        self.row_queues.wait(Some(row), false).await
-    }
-
-    /// Waits like [`Self::row_ticket`] for a request that writes the audit log; `row` is the row
-    /// that it locks, too.
-    ///
-    /// # Errors
-    /// The problem with status 503 if other requests hold the row or the audit log too long.
-    pub async fn audit_ticket(&self, row: Option<&str>) -> Result<RowQueueTicket, Problem> {
-        self.row_queues.wait(row, true).await
+        self.row_queues.wait(row).await
     }
 
     /// Exchanges a refresh token for new tokens, once. Repetitions wait for each other.

@@ -36,7 +36,7 @@ pub(crate) async fn set_lock(
 ) -> Result<(), Problem> {
     let base = &state.base;
     let now = base.clock.now();
-    let _ticket = base.audit_ticket(Some(profile_id.as_str())).await?;
+    let _ticket = base.row_ticket(profile_id.as_str()).await?;
     let mut tx = base.begin().await?;
     let account = store::lock_row(&mut tx, profile_id).await?.ok_or_else(no_user)?;
     let is_locked = account.is_locked;

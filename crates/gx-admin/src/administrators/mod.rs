@@ -135,7 +135,7 @@ pub(crate) async fn log_in(
     };
     let (hash, account) = (account.password_hash, account.row);
     let now = base.clock.now();
-    let _ticket = base.audit_ticket(None).await?;
+    let _ticket = base.row_ticket(account.admin_id.as_str()).await?;
     let mut tx = base.begin().await?;
     if let Some(upgraded) = verified.upgrade {
         store::replace_hash(&mut tx, &account.admin_id, &hash, &upgraded).await?;
@@ -180,7 +180,7 @@ fn enrolment_required(token: SecretString) -> Problem {
 /// Ends the session of the request, and writes the audit row.
 pub(crate) async fn log_out(state: &ServiceState, who: &Administrator) -> Result<(), Problem> {
     let base = &state.base;
-    let _ticket = base.audit_ticket(None).await?;
+    let _ticket = base.row_ticket(who.admin_id.as_str()).await?;
     let mut tx = base.begin().await?;
     let (subject, session) = (Subject::Admin(who.admin_id.clone()), Some(&who.session_id));
     base.auth.sessions.end(&mut tx, &subject, session, "signed out").await?;

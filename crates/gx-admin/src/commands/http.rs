@@ -120,7 +120,7 @@ pub(crate) async fn retry(
     Json(body): Json<ReasonBody>,
 ) -> Result<Reply<CommandItem>, Problem> {
     let decision = AuditedDecision::of(&who, &body.reason);
-    let _ticket = state.base.audit_ticket(Some(&id.to_string())).await?;
+    let _ticket = state.base.row_ticket(&id.to_string()).await?;
     let mut tx = state.base.begin().await?;
     let now = state.base.clock.now();
     let retried_id = super::retry_command(&mut tx, id, &decision, now).await.map_err(refused)?;
@@ -147,7 +147,7 @@ pub(crate) async fn discard(
     Json(body): Json<ReasonBody>,
 ) -> Result<Reply<CommandItem>, Problem> {
     let decision = AuditedDecision::of(&who, &body.reason);
-    let _ticket = state.base.audit_ticket(Some(&id.to_string())).await?;
+    let _ticket = state.base.row_ticket(&id.to_string()).await?;
     let mut tx = state.base.begin().await?;
     let now = state.base.clock.now();
     super::discard_command(&mut tx, id, &decision, now).await.map_err(refused)?;

@@ -45,7 +45,7 @@ pub(crate) async fn reset_user(
     reason: &str,
 ) -> Result<(), Problem> {
     let base = &state.base;
-    let _ticket = base.audit_ticket(Some(profile_id.as_str())).await?;
+    let _ticket = base.row_ticket(profile_id.as_str()).await?;
     let mut tx = base.begin().await?;
     if !store::person_exists(&mut tx, profile_id).await? {
         return Err(no_user());
@@ -75,7 +75,7 @@ pub(crate) async fn reset_administrator(
         ));
     }
     let base = &state.base;
-    let _ticket = base.audit_ticket(Some(admin_id.as_str())).await?;
+    let _ticket = base.row_ticket(admin_id.as_str()).await?;
     let mut tx = base.begin().await?;
     if !store::administrator_exists(&mut tx, admin_id).await? {
         return Err(no_administrator());

@@ -74,7 +74,7 @@ pub(crate) async fn send(
 ) -> Result<CommandId, Problem> {
     let base = &state.base;
     let now = base.clock.now();
-    let _ticket = base.audit_ticket(Some(profile_id.as_str())).await?;
+    let _ticket = base.row_ticket(profile_id.as_str()).await?;
     let mut tx = base.begin().await?;
     store::lock_account_row(&mut tx, profile_id).await?.ok_or_else(no_user)?;
     let current = store::freeze_state(&mut tx, profile_id).await?.ok_or_else(|| {

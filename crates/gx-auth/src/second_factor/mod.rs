@@ -84,12 +84,6 @@ impl SecondFactors {
         Self { base: base.clone(), ring: base.key_ring.clone() }
     }
 
-    /// Returns whether the code may be a recovery code. Its use is audited, so that the request
-    /// needs the ticket of the audit log.
-    pub fn may_be_audited(code: Option<&FactorCode>) -> bool {
-        code.is_some_and(|code| code.kind() == CodeKind::Recovery)
-    }
-
     /// Judges the code of a sign-in whose password is right. If the code is wrong, commits the
     /// transaction with the counted failure and fails like a wrong password.
     ///
