@@ -114,10 +114,8 @@ async fn retire(arguments: &Retire, format: Format) -> Result<(), CliError> {
     let mut tx = database.pool().begin().await?;
     rotation::retire(&mut tx, id, now).await?;
     let actor = Actor::System("gx keys signing retire");
-    let entry = audit::Entry {
-        after: Some(json!({ "reason": arguments.reason })),
-        ..audit::Entry::new(actor, "keys.signing_retired", "TokenKey", Some(id), None)
-    };
+    let entry = audit::Entry::new(actor, "keys.signing_retired", "TokenKey", Some(id), None);
+    let entry = entry.with_text("reason", Some(&arguments.reason), &Entropy::system());
     audit::append(&mut tx, entry, now).await?;
     tx.commit().await?;
     let text = format!("key {id} is destroyed; within 30 s no service accepts its tokens");

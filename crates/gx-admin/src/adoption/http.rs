@@ -73,7 +73,7 @@ pub(crate) async fn adopt(
     who: Administrator,
     Json(body): Json<AdoptBody>,
 ) -> Result<Reply<TaskBody>, Problem> {
-    let decision = AuditedDecision::of(&who, &body.reason);
+    let decision = AuditedDecision::of(&who, &body.reason, &state.base.entropy);
     let (now, channel) = (state.base.clock.now(), state.base.channel());
     let task_id = state.base.entropy.id(now).to_string();
     let profile_id = ProfileId::from(body.profile_id.0);

@@ -148,7 +148,7 @@ async fn run(
     if !action.takes(filter.status) {
         return Ok(Reply::ok(answer));
     }
-    let decision = AuditedDecision::of(who, &body.reason);
+    let decision = AuditedDecision::of(who, &body.reason, &state.base.entropy);
     let mut after = body.after.unwrap_or(0);
     for _ in 0..MAX_STEPS {
         let now = state.base.clock.now();

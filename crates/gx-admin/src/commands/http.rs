@@ -119,7 +119,7 @@ pub(crate) async fn retry(
     who: Administrator,
     Json(body): Json<ReasonBody>,
 ) -> Result<Reply<CommandItem>, Problem> {
-    let decision = AuditedDecision::of(&who, &body.reason);
+    let decision = AuditedDecision::of(&who, &body.reason, &state.base.entropy);
     let _ticket = state.base.row_ticket(&id.to_string()).await?;
     let mut tx = state.base.begin().await?;
     let now = state.base.clock.now();
@@ -146,7 +146,7 @@ pub(crate) async fn discard(
     who: Administrator,
     Json(body): Json<ReasonBody>,
 ) -> Result<Reply<CommandItem>, Problem> {
-    let decision = AuditedDecision::of(&who, &body.reason);
+    let decision = AuditedDecision::of(&who, &body.reason, &state.base.entropy);
     let _ticket = state.base.row_ticket(&id.to_string()).await?;
     let mut tx = state.base.begin().await?;
     let now = state.base.clock.now();

@@ -219,7 +219,7 @@ async fn ask(
     who: &Administrator,
     body: &ReasonBody,
 ) -> Result<Reply<TaskBody>, Problem> {
-    let decision = AuditedDecision::of(who, &body.reason);
+    let decision = AuditedDecision::of(who, &body.reason, &state.base.entropy);
     let now = state.base.clock.now();
     let task_id = state.base.entropy.id(now).to_string();
     let mut tx = state.base.begin().await?;

@@ -51,12 +51,12 @@ pub(crate) async fn reset_user(
         return Err(no_user());
     }
     let subject = Subject::User(profile_id.clone());
-    let mut after = state.factors.reset(&mut tx, &subject).await?;
-    after["reason"] = reason.into();
+    let after = state.factors.reset(&mut tx, &subject).await?;
     let entry = audit::Entry {
         after: Some(after),
         ..who.audit_entry("user.factors_reset", "UserProfile", Some(profile_id.as_str()))
     };
+    let entry = entry.with_text("reason", Some(reason), &base.entropy);
     audit::append(&mut tx, entry, base.clock.now()).await?;
     Ok(tx.commit().await?)
 }
@@ -81,12 +81,12 @@ pub(crate) async fn reset_administrator(
         return Err(no_administrator());
     }
     let subject = Subject::Admin(admin_id.clone());
-    let mut after = state.factors.reset(&mut tx, &subject).await?;
-    after["reason"] = reason.into();
+    let after = state.factors.reset(&mut tx, &subject).await?;
     let entry = audit::Entry {
         after: Some(after),
         ..who.audit_entry("admin.factors_reset", "AdminUser", Some(admin_id.as_str()))
     };
+    let entry = entry.with_text("reason", Some(reason), &base.entropy);
     audit::append(&mut tx, entry, base.clock.now()).await?;
     Ok(tx.commit().await?)
 }

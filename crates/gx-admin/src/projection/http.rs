@@ -73,7 +73,7 @@ async fn ask(
     who: &Administrator,
     reason: &AuditReason,
 ) -> Result<Reply<TaskBody>, Problem> {
-    let decision = AuditedDecision::of(who, reason);
+    let decision = AuditedDecision::of(who, reason, &state.base.entropy);
     let (now, channel) = (state.base.clock.now(), state.base.channel());
     let task_id = state.base.entropy.id(now).to_string();
     let mut tx = state.base.begin().await?;
