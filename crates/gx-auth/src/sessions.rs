@@ -24,6 +24,8 @@ use crate::tokens::{
 /// A client that repeats a refresh within this time gets the same tokens again.
 const GRACE_TIME: time::Duration = time::Duration::seconds(10);
 
+/// Random bytes of a session's id, besides those of the UUID in it (SESS-01).
+const SESSION_RANDOM_BYTES: usize = 16;
 /// Bytes of the version of a password.
 const PASSWORD_VERSION_BYTES: usize = 16;
 
@@ -108,7 +110,7 @@ impl Sessions {
             Subject::User(_) => self.user_life,
             Subject::Admin(_) => self.admin_life,
         };
-        let session_id = SessionId::from(self.entropy.id(now).to_string());
+        let session_id = self.new_session_id(now);
         let refresh_id = self.entropy.id(now).to_string();
         let owner = SessionOwner { subject, role, session_id: &session_id, ends: now + life };
         let pair = self.pair(&owner, refresh_id.clone(), now, now)?;
@@ -124,6 +126,12 @@ impl Sessions {
         };
         store::insert_session(conn, &new).await?;
         Ok(pair)
+    }
+
+    /// Returns an id that sorts by its time and has [`SESSION_RANDOM_BYTES`] more random bytes.
+    fn new_session_id(&self, now: OffsetDateTime) -> SessionId {
+        let random: [u8; SESSION_RANDOM_BYTES] = self.entropy.bytes();
+        format!("{}-{}", self.entropy.id(now), hex::encode(random)).into()
     }
 
     /// Returns a token with which an administrator who has no second factor enrols one. The caller

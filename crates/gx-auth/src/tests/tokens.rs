@@ -87,6 +87,25 @@ fn everything_a_token_says_is_checked() {
     }
 }
 
+/// TOK-04, TOK-06: lives of tokens and sessions are settings; an access token lives for 24 hours by
+/// default, and may live for minutes.
+#[test]
+fn tok_04_the_lives_of_tokens_are_settings() {
+    use clap::{Args, Command, FromArgMatches};
+    let command = TokenSettings::augment_args(Command::new("test").no_binary_name(true));
+    let parse = |line: &[&str]| {
+        let matches = command.clone().try_get_matches_from(line)?;
+        TokenSettings::from_arg_matches(&matches).map(|settings| {
+            let TokenSettings { jwt_expiry, jwt_refresh_expiry, session_lifetime, .. } = settings;
+            [jwt_expiry, jwt_refresh_expiry, session_lifetime].map(|life| life.as_secs() / 60)
+        })
+    };
+    assert_eq!(parse(&[]).unwrap(), [24 * 60, 7 * 24 * 60, 30 * 24 * 60]);
+    let short = ["--jwt-expiry=5m", "--jwt-refresh-expiry=1h", "--session-lifetime=12h"];
+    assert_eq!(parse(&short).unwrap(), [5, 60, 720]);
+    assert!(parse(&["--jwt-expiry=0"]).is_err());
+}
+
 /// TOK-02: the leeway of clocks is a setting; it applies before and after a token's time.
 #[test]
 fn the_leeway_of_clocks_is_a_setting() {
