@@ -145,7 +145,7 @@ async fn check_erasures(
     for (seq, after) in store::values_after(conn, erase::ACTION, &by).await? {
         recorded.extend(erase::recorded(after).map(|place| (seq, place)));
     }
-    match erased.iter().find(|erasure| !recorded.contains(erasure)) {
+    match erased.iter().find(|erasure| !recorded.contains(*erasure)) {
         None => Ok(()),
         Some((_, place)) => Err(AuditLogFault::UnrecordedErasure(place.seq).into()),
     }
