@@ -1,7 +1,7 @@
 //! Rules for all routes of the service, and the sessions of administrators.
 
 use gx_auth::testing::{PASSWORD, TestHost};
-use gx_auth::{AdminRole, NewPassword};
+use gx_auth::{AdminRole, NewPassword, audit};
 use gx_db::AdminId;
 use gx_model::AccountStatus;
 use gx_serve::{RouteAccess, RouteInfo};
@@ -18,6 +18,53 @@ pub(crate) async fn host() -> TestHost {
     TestHost::new(|base| service(&settings(), base)).await
 }
 
+/// LOG-03: entries of the audit log have ids and codes, and nothing that an administrator has
+/// written about a person: reasons and notes are apart, and are shown until they are erased.
+#[tokio::test]
+async fn log_03_what_administrators_write_is_not_in_the_entries() {
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::SuperAdmin).await.access_token;
+    let id = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
+    let written = json!({ "reason": "seen in the tavern", "notes": "asked her neighbour" });
+    let reason = json!({ "reason": written["reason"] });
+    let dry = json!({ "reason": written["reason"], "dryRun": true });
+    for (path, body) in [
+        (format!("users/{id}/lock"), &written),
+        (format!("users/{id}/unlock"), &written),
+        (format!("users/{id}/factors/reset"), &reason),
+        ("projection/verify".to_owned(), &reason),
+        ("projection/rebuild".to_owned(), &dry),
+        ("dead-events/replay".to_owned(), &reason),
+    ] {
+        let answer = host.post(&format!("/api/v1/admin/{path}"), &token, body).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.text);
+    }
+    let entries: String = sqlx::query_scalar(r#"SELECT string_agg(e::text, '') FROM "AuditEntry" e"#)
+        .fetch_one(host.database.pool())
+        .await
+        .unwrap();
+    assert!(!entries.contains("tavern") && !entries.contains("neighbour"), "{entries}");
+    let texts: i64 = sqlx::query_scalar(r#"SELECT count(*) FROM "AuditText""#)
+        .fetch_one(host.database.pool())
+        .await
+        .unwrap();
+    assert_eq!(texts, 8);
+
+    let by = (audit::Actor::System("a test"), "asked for");
+    let (about, now) = (audit::TextSelection::About(&id), host.clock.now());
+    let mut conn = host.base.connection().await.unwrap();
+    audit::erase(&mut conn, about, by, &host.base.entropy, now).await.unwrap();
+    drop(conn);
+    let log = host.get("/api/v1/admin/audit", &token).await;
+    assert!(log.text.contains("tavern") && !log.text.contains("neighbour"), "{}", log.text);
+    let unlocked = &log.json["items"][5];
+    assert_eq!(unlocked["action"], "user.unlocked");
+    assert_eq!(unlocked["after"], json!({ "isLocked": false, "reason": null, "notes": null }));
+    assert_eq!(unlocked["erasedTexts"], json!(["notes", "reason"]));
+    assert_eq!(log.json["items"][0]["after"]["reason"], "asked for");
+    assert_eq!(log.json["items"][0]["erasedTexts"], json!([]));
+}
+
 /// API-01, SEC-API-06: every route needs a token with its role. Without a token or with a person's
 /// token it answers 401, with each lower role 403; only sign-in and refresh are public, and a token
 /// that enrols a second factor opens nothing else.
@@ -30,7 +77,10 @@ async fn every_route_needs_its_role() {
     for role in AdminRole::ALL {
         tokens.push((role, host.add_administrator(role).await.access_token));
     }
-    let enrolling = host.base.auth.sessions.enrolment_token(&admin_id(&host).await).unwrap();
+    let mut conn = host.base.connection().await.unwrap();
+    let (sessions, enrolling) = (&host.base.auth.sessions, admin_id(&host).await);
+    let enrolling = sessions.enrolment_token(&mut conn, &enrolling, "none").await.unwrap();
+    drop(conn);
     let (mut public, mut enrols) = (Vec::new(), Vec::new());
     for RouteInfo { method, path, access, .. } in &host.service.routes {
         let segments = path.split('/');

@@ -15,6 +15,7 @@ use gx_serve::{Problem, ProblemKind, RequestId, RouteAccess, Routes, Service, Se
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use jsonwebtoken::jwk::JwkSet;
 use time::OffsetDateTime;
 use utoipa_axum::router::UtoipaMethodRouter;
 
@@ -23,9 +24,9 @@ use crate::audit;
 use crate::hashing::Hasher;
 use crate::realm::Realm;
 use crate::role::AdminRole;
-use crate::sessions::Sessions;
+use crate::sessions::{Sessions, password_version};
 use crate::store;
-use crate::tokens::{Audience, Claims, TokenUse};
+use crate::tokens::{Audience, Claims, InvalidToken, KEYS_MAX_AGE, KEYS_MIN_AGE, TokenUse};
 
 /// Time between two writes of the last use of a session.
 const LAST_USED_STEP: time::Duration = time::Duration::minutes(5);
@@ -56,6 +57,54 @@ pub struct Person {
     pub access: gx_model::AccountAccess,
     /// Id of the request.
     pub request_id: String,
+}
+
+impl Auth {
+    /// Returns the public keys with which tokens can be verified.
+    ///
+    /// # Errors
+    /// The problem of a database failure if the keys of the database were never read.
+    pub async fn public_keys(&self) -> Result<JwkSet, Problem> {
+        self.learn_keys().await?;
+        Ok(self.sessions.tokens().public_keys())
+    }
+
+    /// Verifies a token of one of these uses. If its key is not known, the keys of the database are
+    /// read again.
+    ///
+    /// # Errors
+    /// The problem with status 503 if the keys must be read and cannot be. The result itself says
+    /// whether the token is valid.
+    pub(crate) async fn verify(
+        &self,
+        token: &str,
+        uses: &[TokenUse],
+        audience: Audience,
+    ) -> Result<Result<(TokenUse, Claims), InvalidToken>, Problem> {
+        self.learn_keys().await?;
+        let tokens = self.sessions.tokens();
+        let verified = tokens.verify_any(token, uses, audience);
+        if verified != Err(InvalidToken::UNKNOWN_KEY) {
+            return Ok(verified);
+        }
+        tokens.learn_keys(KEYS_MIN_AGE, connection(&self.database)).await?;
+        let verified = tokens.verify_any(token, uses, audience);
+        if verified == Err(InvalidToken::UNKNOWN_KEY) && tokens.unusable_key().is_some() {
+            // Another process accepts the token.
+            return Err(Problem::unavailable("The token cannot be verified at the moment.", 2));
+        }
+        Ok(verified)
+    }
+
+    /// Learns of keys that were added to the database or retired. If the database fails, the known
+    /// keys stay: the session behind a token is read from the database in any case.
+    async fn learn_keys(&self) -> Result<(), Problem> {
+        let tokens = self.sessions.tokens();
+        match tokens.learn_keys(KEYS_MAX_AGE, connection(&self.database)).await {
+            Err(_) if tokens.has_learned_keys() => Ok(()),
+            learned => learned,
+        }
+    }
 }
 
 impl Person {
@@ -263,7 +312,7 @@ async fn person(
     request_id: String,
     headers: &HeaderMap,
 ) -> Result<Person, Problem> {
-    let (_, claims) = claims(auth, headers, Audience::User, false)?;
+    let (_, claims) = claims(auth, headers, Audience::User, &[TokenUse::Access]).await?;
     let mut conn = connection(&auth.database).await?;
     let (profile_id, session_id) = (claims.sub.into(), claims.sid);
     let row = store::person(&mut conn, &session_id, &profile_id).await?;
@@ -286,11 +335,20 @@ async fn administrator(
     request_id: String,
     headers: &HeaderMap,
 ) -> Result<Administrator, Problem> {
-    let (token_use, claims) = claims(auth, headers, Audience::Admin, may_enrol)?;
+    let uses: &[TokenUse] = match may_enrol {
+        true => &[TokenUse::Access, TokenUse::Enrolment],
+        false => &[TokenUse::Access],
+    };
+    let (token_use, claims) = claims(auth, headers, Audience::Admin, uses).await?;
     let mut conn = connection(&auth.database).await?;
     let (admin_id, session_id) = (AdminId::from(claims.sub), claims.sid);
     let role = if token_use == TokenUse::Enrolment {
-        store::enrolling_administrator(&mut conn, &admin_id).await?
+        let row = store::enrolling_administrator(&mut conn, &admin_id).await?;
+        let version = claims.password_version;
+        let is_unchanged = |row: &store::EnrollingAdministratorRow| {
+            version == Some(password_version(&row.password_hash))
+        };
+        row.filter(is_unchanged).map(|row| row.role)
     } else {
         let row = store::administrator(&mut conn, &session_id, &admin_id).await?;
         let is_valid = |row: &store::AdministratorRow| {
@@ -333,11 +391,11 @@ fn session_ended() -> Problem {
 
 /// Verifies the token in the field `Authorization` and returns its use and claims. The reason of a
 /// rejection is only logged.
-fn claims(
+async fn claims(
     auth: &Auth,
     headers: &HeaderMap,
     audience: Audience,
-    may_enrol: bool,
+    uses: &[TokenUse],
 ) -> Result<(TokenUse, Claims), Problem> {
     let Some(value) = headers.get(AUTHORIZATION) else {
         return Err(Problem::unauthenticated("Send a token as Authorization: Bearer.", false));
@@ -347,15 +405,7 @@ fn claims(
     let Some((_, token)) = token else {
         return Err(Problem::unauthenticated("Send a token as Authorization: Bearer.", false));
     };
-    let tokens = auth.sessions.tokens();
-    let verify = |token_use| {
-        tokens.verify(token.trim(), token_use, audience).map(|claims| (token_use, claims))
-    };
-    let verified = match verify(TokenUse::Access) {
-        Err(_) if may_enrol => verify(TokenUse::Enrolment),
-        verified => verified,
-    };
-    verified.map_err(|error| {
+    auth.verify(token.trim(), uses, audience).await?.map_err(|error| {
         tracing::info!(%error, "a token was rejected");
         Problem::unauthenticated("The token is not valid. Sign in again.", true)
     })

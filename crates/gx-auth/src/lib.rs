@@ -5,7 +5,6 @@
 //! routes in an [`Api`], which adds the authorization that each route declares.
 
 mod account_access;
-mod address_hasher;
 pub mod audit;
 mod authorization;
 pub mod email;
@@ -30,6 +29,7 @@ mod store;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+pub mod token_keys;
 mod tokens;
 
 pub use authorization::{Administrator, Api, Auth, Person};
@@ -55,6 +55,5 @@ pub use second_factor::{
 pub use session_routes::{Credentials, refresh_route};
 pub use sessions::{INVALID_REFRESH_TOKEN, Sessions, TokenPair};
 pub use sign_in_throttle::{FAILURES_KEPT_FOR, SignInAccount};
-pub use tokens::{
-    Audience, Claims, InvalidToken, TokenKeyError, TokenSettings, TokenUse, Tokens, create_key_file,
-};
+pub use token_keys::{TokenKeyError, create_key_file};
+pub use tokens::{Audience, Claims, InvalidToken, TokenSettings, TokenUse, Tokens};

@@ -27,7 +27,8 @@ use crate::key_ring::{self, KeyRing};
 use crate::realm::Subject;
 use crate::role::AdminRole;
 use crate::sessions::TokenPair;
-use crate::tokens::{TokenSettings, create_key_file};
+use crate::token_keys::create_key_file;
+use crate::tokens::TokenSettings;
 
 /// A password that the rules accept.
 pub const PASSWORD: &str = "SecurePassword123!";
@@ -115,8 +116,8 @@ impl TestHost {
         };
         let pool = gx_db::connect(reached).await.unwrap();
         let ring = key_ring(entropy.clone());
-        let mut base = Foundation::new(&settings, CHANNEL, pool, clock.clone(), entropy).unwrap();
-        base.key_ring = Some(ring);
+        let base = Foundation::new(&settings, CHANNEL, pool, ring, clock.clone(), entropy);
+        let mut base = base.unwrap();
         base.is_development = true;
         if let Some(folder) = key.as_ref().and_then(|key| key.parent()) {
             std::fs::remove_dir_all(folder).unwrap();

@@ -42,7 +42,7 @@ pub mod worker_loop;
 pub use admission::{Admission, AdmissionSettings};
 pub use entropy::Entropy;
 pub use extract::{Client, Json, Query};
-pub use fingerprint_key::FingerprintKey;
+pub use fingerprint_key::{FingerprintKeys, KeyedHashes};
 pub use health::{CheckHandle, CheckResult, HealthBoard, Heart};
 pub use lag::{LagReading, LagSettings};
 pub use problem::{Problem, ProblemKind};

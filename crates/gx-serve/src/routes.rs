@@ -9,7 +9,7 @@ use gx_db::Database;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use crate::fingerprint_key::FingerprintKey;
+use crate::fingerprint_key::FingerprintKeys;
 use crate::health::HealthBoard;
 use crate::idempotency::{self, KeySettings};
 use crate::problem::ProblemKind;
@@ -64,7 +64,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
                 let keys = KeySettings {
                     database: database.clone(),
                     clock: parts.request_layer.clock.clone(),
-                    fingerprint_key: parts.fingerprint_key,
+                    fingerprint_keys: parts.fingerprint_keys,
                 };
                 let router = router.layer(from_fn(move |request, next| {
                     idempotency::layer::around(keys.clone(), request, next)
@@ -97,8 +97,8 @@ pub struct ServiceParts {
     pub database: Option<Database>,
     /// Layer around the requests.
     pub request_layer: RequestLayer,
-    /// Key of the fingerprints of requests with an idempotency key.
-    pub fingerprint_key: FingerprintKey,
+    /// Keys of the fingerprints of requests with an idempotency key.
+    pub fingerprint_keys: FingerprintKeys,
 }
 
 /// An HTTP service, usable in process (as a router) or behind listeners.

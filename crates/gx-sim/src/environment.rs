@@ -77,9 +77,8 @@ fn foundation(
     let secret = format!("--jwt-secret={}", "s".repeat(48));
     let settings = CommandLine::parse_from([&["sim", &secret], LONG_SESSIONS].concat()).foundation;
     let ring = KeyRing::parse(&new_line(1, &Entropy::seeded(0)), entropy.clone()).unwrap();
-    let mut base =
-        Foundation::new(&settings, channel, pools, clock.clone(), entropy.clone()).unwrap();
-    base.key_ring = Some(ring);
+    let base = Foundation::new(&settings, channel, pools, ring, clock.clone(), entropy.clone());
+    let mut base = base.unwrap();
     base.is_development = true;
     base
 }

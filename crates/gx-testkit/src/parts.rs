@@ -103,8 +103,8 @@ pub fn foundation(
     let secret = format!("--jwt-secret={}", "s".repeat(48));
     let settings = CommandLine::parse_from(["story", &secret]).foundation;
     let ring = KeyRing::parse(&new_line(1, &Entropy::seeded(0)), entropy.clone()).unwrap();
-    let mut base = Foundation::new(&settings, channel, database, clock.clone(), entropy).unwrap();
-    base.key_ring = Some(ring);
+    let base = Foundation::new(&settings, channel, database, ring, clock.clone(), entropy);
+    let mut base = base.unwrap();
     base.is_development = true;
     base
 }

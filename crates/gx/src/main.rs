@@ -28,6 +28,7 @@ mod process;
 mod projection;
 mod retention;
 mod roles;
+mod signing_keys;
 mod workers;
 
 use std::collections::BTreeMap;
@@ -42,7 +43,7 @@ use gx_projector::ProjectorSettings;
 
 pub(crate) use cli_error::CliError;
 use print::Format;
-use roles::{NoSettings, ServiceRole, SubmitterRoleSettings, WithKeyRing, WorkerRole};
+use roles::{NoSettings, ServiceRole, SubmitterRoleSettings, WorkerRole};
 
 /// Turns a person into a participant of a permissioned ledger.
 #[derive(Debug, Parser)]
@@ -64,11 +65,11 @@ enum Command {
     #[cfg(feature = "dev")]
     Devnet(Box<devnet::DevnetRole>),
     /// Run the service for registration, sessions and profiles
-    SvcIdentity(Box<ServiceRole<WithKeyRing<IdentitySettings>>>),
+    SvcIdentity(Box<ServiceRole<IdentitySettings>>),
     /// Run the service for wallets, transfers and supply
     SvcTokenomics(Box<ServiceRole<NoSettings>>),
     /// Run the service for administrators
-    SvcAdmin(Box<ServiceRole<WithKeyRing<AdminSettings>>>),
+    SvcAdmin(Box<ServiceRole<AdminSettings>>),
     /// Run the worker that sends the commands of the outbox to the ledger
     OutboxSubmitter(Box<WorkerRole<SubmitterRoleSettings>>),
     /// Run the worker that writes the blocks of the ledger into the read model
@@ -84,7 +85,7 @@ enum Command {
     /// Check the audit log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Encrypt stored secrets with the current master key
+    /// Replace master keys and the keys that sign tokens
     #[command(subcommand)]
     Keys(keys::KeysCommand),
     /// Generate, decode and verify Fabric User IDs
@@ -165,14 +166,14 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         #[cfg(feature = "dev")]
         Command::Devnet(role) => devnet::run(*role, format).await,
         Command::SvcIdentity(role) => {
-            roles::service_with_keys(*role, ("svc-identity", 3001), gx_identity::service).await
+            roles::service(*role, ("svc-identity", 3001), gx_identity::service).await
         }
         Command::SvcTokenomics(role) => {
             roles::service(*role, ("svc-tokenomics", 3002), |_, base| gx_tokenomics::service(base))
                 .await
         }
         Command::SvcAdmin(role) => {
-            roles::service_with_keys(*role, ("svc-admin", 3006), gx_admin::service).await
+            roles::service(*role, ("svc-admin", 3006), gx_admin::service).await
         }
         Command::OutboxSubmitter(role) => roles::outbox_submitter(*role).await,
         Command::Projector(role) => roles::projector(*role).await,

@@ -135,7 +135,7 @@ pub(crate) async fn log_in(
     };
     let (hash, account) = (account.password_hash, account.row);
     let now = base.clock.now();
-    let _ticket = base.audit_ticket(None).await?;
+    let _ticket = base.row_ticket(account.admin_id.as_str()).await?;
     let mut tx = base.begin().await?;
     if let Some(upgraded) = verified.upgrade {
         store::replace_hash(&mut tx, &account.admin_id, &hash, &upgraded).await?;
@@ -150,7 +150,8 @@ pub(crate) async fn log_in(
     })?;
     let sessions = &base.auth.sessions;
     if factor == PassedFactor::NotEnrolled && !base.is_development {
-        return Err(enrolment_required(sessions.enrolment_token(&account.admin_id)?));
+        let token = sessions.enrolment_token(&mut tx, &account.admin_id, &hash).await?;
+        return Err(enrolment_required(token));
     }
     let pair = sessions.open(&mut tx, &subject, role, client).await?;
     let actor = audit::Actor::Admin(&account.admin_id);
@@ -179,7 +180,7 @@ fn enrolment_required(token: SecretString) -> Problem {
 /// Ends the session of the request, and writes the audit row.
 pub(crate) async fn log_out(state: &ServiceState, who: &Administrator) -> Result<(), Problem> {
     let base = &state.base;
-    let _ticket = base.audit_ticket(None).await?;
+    let _ticket = base.row_ticket(who.admin_id.as_str()).await?;
     let mut tx = base.begin().await?;
     let (subject, session) = (Subject::Admin(who.admin_id.clone()), Some(&who.session_id));
     base.auth.sessions.end(&mut tx, &subject, session, "signed out").await?;

@@ -73,11 +73,11 @@ pub(crate) async fn adopt(
     who: Administrator,
     Json(body): Json<AdoptBody>,
 ) -> Result<Reply<TaskBody>, Problem> {
-    let decision = AuditedDecision::of(&who, &body.reason);
+    let decision = AuditedDecision::of(&who, &body.reason, &state.base.entropy);
     let (now, channel) = (state.base.clock.now(), state.base.channel());
     let task_id = state.base.entropy.id(now).to_string();
     let profile_id = ProfileId::from(body.profile_id.0);
-    let _ticket = state.base.audit_ticket(Some(profile_id.as_str())).await?;
+    let _ticket = state.base.row_ticket(profile_id.as_str()).await?;
     let mut tx = state.base.begin().await?;
     let whom = (&body.fabric_user_id.0, &profile_id);
     let asked = super::ask_adoption(&mut tx, channel, whom, &task_id, &decision, now).await;

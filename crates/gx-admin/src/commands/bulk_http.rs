@@ -150,7 +150,7 @@ async fn run(
             report: BulkReport::default(),
         }));
     }
-    let decision = AuditedDecision::of(who, &body.reason);
+    let decision = AuditedDecision::of(who, &body.reason, &state.base.entropy);
     let stepped = take_steps(state, &mut conn, action, &filter, body.after, &decision).await;
     // Also after an error: the steps before it may have made commands due.
     state.waker.wake();

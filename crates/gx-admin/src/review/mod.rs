@@ -82,7 +82,7 @@ pub(crate) async fn approve(
 ) -> Result<ApprovalResult, Problem> {
     let base = &state.base;
     let now = base.clock.now();
-    let _ticket = base.audit_ticket(Some(profile_id.as_str())).await?;
+    let _ticket = base.row_ticket(profile_id.as_str()).await?;
     let mut tx = base.begin().await?;
     let candidate = under_review(&mut tx, profile_id).await?;
     if candidate.is_locked {
@@ -213,7 +213,7 @@ pub(crate) async fn deny(
 ) -> Result<(), Problem> {
     let base = &state.base;
     let now = base.clock.now();
-    let _ticket = base.audit_ticket(Some(profile_id.as_str())).await?;
+    let _ticket = base.row_ticket(profile_id.as_str()).await?;
     let mut tx = base.begin().await?;
     under_review(&mut tx, profile_id).await?;
     store::set_denied(&mut tx, profile_id, &who.admin_id, denial, now).await?;

@@ -59,7 +59,7 @@ async fn store_change(
 ) -> Result<(), Problem> {
     let subject = &owner.subject;
     let now = base.clock.now();
-    let _ticket = base.audit_ticket(Some(subject.as_str())).await?;
+    let _ticket = base.row_ticket(subject.as_str()).await?;
     let mut tx = base.begin().await?;
     if !store::replace(&mut tx, subject, old_hash, new_hash, now).await? {
         // Another request has changed the password since it was compared.

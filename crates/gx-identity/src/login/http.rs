@@ -112,7 +112,7 @@ pub(crate) struct KeySet {
     responses((status = 200, description = "The keys (RFC 7517).", body = KeySet))
 )]
 pub(crate) async fn jwks(State(state): State<ServiceState>) -> Result<Reply<KeySet>, Problem> {
-    let keys = &state.base.auth.sessions.tokens().public_keys().keys;
+    let keys = &state.base.auth.public_keys().await?.keys;
     let keys = serde_json::to_value(keys).map_err(|why| Problem::internal(&why))?;
     Ok(Reply::ok(KeySet { keys }))
 }

@@ -10,6 +10,7 @@ mod settings;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -26,7 +27,8 @@ use utoipa_axum::routes;
 use crate::fields::{Fields, FromFields, Text};
 use crate::telemetry::{self, LogFormat, LogSettings};
 use crate::{
-    Entropy, HealthBoard, Json, Problem, Reply, RequestLayer, RouteAccess, Routes, ServiceParts,
+    Entropy, FingerprintKeys, HealthBoard, Json, Problem, Reply, RequestLayer, RouteAccess, Routes,
+    ServiceParts,
 };
 use crate::{RouteInfo, Service};
 
@@ -105,8 +107,8 @@ fn a_service_with_limits(slow_route: SlowRoute, change: impl FnOnce(&mut Request
     let mut request_layer = RequestLayer::new("svc-test", clock.clone(), Entropy::system());
     change(&mut request_layer);
     let health = HealthBoard::new("svc-test", clock);
-    let fingerprint_key = crate::FingerprintKey::derive(b"secret", "tests");
-    let parts = ServiceParts { health, database: None, request_layer, fingerprint_key };
+    let fingerprint_keys = fingerprint_keys();
+    let parts = ServiceParts { health, database: None, request_layer, fingerprint_keys };
     Routes::new("svc-test")
         .add(RouteAccess::Public, routes!(echo), &[])
         .add(RouteAccess::Public, routes!(panics), &[])
@@ -114,6 +116,12 @@ fn a_service_with_limits(slow_route: SlowRoute, change: impl FnOnce(&mut Request
         .add(RouteAccess::Public, routes!(never), &[])
         .add(RouteAccess::Public, routes!(large), &[])
         .into_service(slow_route, parts)
+}
+
+/// Returns a key of fingerprints with one version.
+fn fingerprint_keys() -> FingerprintKeys {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, b"secret");
+    FingerprintKeys::new(1, [(1, key)].into())
 }
 
 async fn ask(router: &Router, request: Request<Body>) -> (StatusCode, http::HeaderMap, Value) {

@@ -214,8 +214,8 @@ impl Builder<'_> {
         let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
         let channel = &self.ledger.profile().channel;
         let settings = &self.settings.foundation;
-        let mut base = Foundation::new(settings, channel, database.clone(), clock, entropy)?;
-        base.key_ring = Some(self.key_ring.clone());
+        let ring = self.key_ring.clone();
+        let mut base = Foundation::new(settings, channel, database.clone(), ring, clock, entropy)?;
         base.is_development = true;
         Ok(base)
     }

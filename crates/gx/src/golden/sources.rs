@@ -71,6 +71,43 @@ fn every_problem_code_is_in_a_test() {
     assert!(missing.is_empty(), "no test has a client that is answered {missing:?}");
 }
 
+/// Each row of the tables in security.md has a state, and what is met names a test that exists, or a
+/// page.
+#[test]
+fn tests_of_the_security_page_exist() {
+    let page = page("security.md");
+    let (_, tables) = page.split_once("\n## OWASP ASVS 5.0\n").unwrap();
+    let mut wrong = Vec::new();
+    for row in tables.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| Id ")) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [id, _, state, proof] = cells[..] else { panic!("{row} has not four cells") };
+        let named: Vec<(&str, &str)> =
+            proof.split('`').filter_map(|quoted| quoted.split_once(": ")).collect();
+        let tests = named.iter().filter(|(package, _)| crates().join(package).is_dir());
+        let missing = tests.clone().any(|(package, name)| !has_function(package, name));
+        let is_shown = tests.count() > 0 || proof.contains("](");
+        if missing || !["met", "not met", "n/a"].contains(&state) || (state == "met" && !is_shown) {
+            wrong.push(id.to_owned());
+        }
+    }
+    assert!(wrong.is_empty(), "docs/security.md: no state, no proof or no such test: {wrong:?}");
+}
+
+/// Returns whether a crate has a function with this name.
+fn has_function(package: &str, name: &str) -> bool {
+    fn search(folder: &Path, function: &str) -> bool {
+        std::fs::read_dir(folder).unwrap().any(|entry| {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                return search(&path, function);
+            }
+            path.extension().is_some_and(|ending| ending == "rs")
+                && std::fs::read_to_string(&path).unwrap().contains(function)
+        })
+    }
+    search(&crates().join(package), &format!("fn {name}("))
+}
+
 /// Returns the codes of all services.
 fn problem_codes() -> BTreeSet<String> {
     let mut codes = BTreeSet::new();

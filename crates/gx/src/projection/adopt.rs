@@ -45,10 +45,11 @@ pub(super) async fn run(adopt: Adopt, format: Format) -> Result<(), CliError> {
         return Err(CliError::message("`--reason` is empty; give a reason for the audit log"));
     }
     let database = gx_db::connect(&adopt.database).await?;
+    let (actor, entropy) = (Actor::System(ACTOR), Entropy::system());
     let decision =
-        AuditedDecision { actor: Actor::System(ACTOR), reason: &adopt.reason, request_id: None };
+        AuditedDecision { actor, reason: &adopt.reason, request_id: None, entropy: &entropy };
     let now = Clock::system().now();
-    let task_id = Entropy::system().id(now).to_string();
+    let task_id = entropy.id(now).to_string();
     let (channel, whom) =
         (adopt.fabric_channel_name.as_str(), (&adopt.fabric_user_id, &adopt.profile_id));
     let mut conn = database.connection().await?;

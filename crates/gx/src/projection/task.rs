@@ -10,6 +10,7 @@ use gx_auth::audit::Actor;
 use gx_db::DatabaseSettings;
 use gx_model::Clock;
 use gx_outbox::tasks;
+use gx_serve::Entropy;
 
 use crate::CliError;
 use crate::outbox::with_columns;
@@ -72,10 +73,12 @@ async fn cancel(which: Cancel, format: Format) -> Result<(), CliError> {
         return Err(CliError::message("`--reason` is empty; give a reason for the audit log"))?;
     }
     let database = gx_db::connect(&which.database.named("command")).await?;
+    let entropy = Entropy::system();
     let decision = AuditedDecision {
         actor: Actor::System("gx projection task cancel"),
         reason: &which.reason,
         request_id: None,
+        entropy: &entropy,
     };
     let mut conn = database.connection().await?;
     let now = Clock::system().now();

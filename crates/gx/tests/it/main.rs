@@ -14,6 +14,7 @@ mod pipes;
 mod poolers;
 mod readme;
 mod refusals;
+mod replicas;
 mod role;
 mod roles;
 mod stack;

@@ -90,9 +90,11 @@ impl Role {
         if !["outbox-submitter", "projector"].contains(&name) {
             command
                 .env("GX_INTERNAL_LISTEN", internal.to_string())
-                .env("JWT_SECRET", "a secret of this test alone, long enough")
                 .env("GX_MASTER_KEY_FILE", master_keys())
                 .env("GX_BIOMETRIC_KEY", "5a".repeat(32));
+            if !settings.iter().any(|(name, _)| name == "GX_TOKEN_KEY_FILE") {
+                command.env("JWT_SECRET", "a secret of this test alone, long enough");
+            }
         }
         let child = command.spawn().unwrap();
         Self { name, address, internal, command, child }
@@ -149,7 +151,7 @@ impl Role {
 }
 
 /// Returns a file with a master key, which all tests of this process share.
-fn master_keys() -> PathBuf {
+pub(crate) fn master_keys() -> PathBuf {
     static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
         let name = format!("master-keys-{}", std::process::id());
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);

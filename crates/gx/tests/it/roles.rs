@@ -348,7 +348,7 @@ pub(crate) async fn bootstrap(server: &TestServer) {
 }
 
 /// Creates the administrator Ada and returns her password.
-fn create_administrator(server: &TestServer) -> &'static str {
+pub(crate) fn create_administrator(server: &TestServer) -> &'static str {
     use std::io::Write as _;
     const PASSWORD: &str = "seven green lanterns float";
     let mut create = std::process::Command::new(env!("CARGO_BIN_EXE_gx"))
