@@ -39,10 +39,11 @@ async fn log_03_what_administrators_write_is_not_in_the_entries() {
         let answer = host.post(&format!("/api/v1/admin/{path}"), &token, body).await;
         assert!(answer.status.is_success(), "{path}: {}", answer.text);
     }
-    let entries: String = sqlx::query_scalar(r#"SELECT string_agg(e::text, '') FROM "AuditEntry" e"#)
-        .fetch_one(host.database.pool())
-        .await
-        .unwrap();
+    let entries: String =
+        sqlx::query_scalar(r#"SELECT string_agg(e::text, '') FROM "AuditEntry" e"#)
+            .fetch_one(host.database.pool())
+            .await
+            .unwrap();
     assert!(!entries.contains("tavern") && !entries.contains("neighbour"), "{entries}");
     let texts: i64 = sqlx::query_scalar(r#"SELECT count(*) FROM "AuditText""#)
         .fetch_one(host.database.pool())

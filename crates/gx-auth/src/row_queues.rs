@@ -140,12 +140,8 @@ mod tests {
     #[tokio::test]
     async fn db_08_a_line_has_an_end() {
         let queues = RowQueues::new(TIMEOUT);
-        let _two = [
-            queues.wait("a").await.unwrap(),
-            queues.wait("a").await.unwrap(),
-        ];
-        let mut queue: Vec<_> =
-            (0..WAITING_LIMIT).map(|_| Box::pin(queues.wait("a"))).collect();
+        let _two = [queues.wait("a").await.unwrap(), queues.wait("a").await.unwrap()];
+        let mut queue: Vec<_> = (0..WAITING_LIMIT).map(|_| Box::pin(queues.wait("a"))).collect();
         for slot in &mut queue {
             assert!(waits(slot).await);
         }

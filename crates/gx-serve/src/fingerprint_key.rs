@@ -67,11 +67,8 @@ impl KeyedHashes {
     /// Returns whether a stored hash is one of this content. A hash of a version that the key ring
     /// lacks is not.
     pub fn has_hash(&self, version: i32, stored: &[u8]) -> bool {
-        let hash = if version == self.version {
-            Some(&self.current)
-        } else {
-            self.older.get(&version)
-        };
+        let hash =
+            if version == self.version { Some(&self.current) } else { self.older.get(&version) };
         hash.is_some_and(|hash| hash[..] == *stored)
     }
 }

@@ -313,8 +313,12 @@ async fn of_two_accounts_that_adopt_a_person_at_once_one_gets_the_person() {
         // An approval of the other account created the person, so that both accounts may adopt it.
         let id = sarahs();
         add(&host, &id, &creation_id(&other, 1), None).await;
-        let decision =
-            AuditedDecision { actor: Actor::System("test"), reason: "ticket 7", request_id: None };
+        let decision = AuditedDecision {
+            actor: Actor::System("test"),
+            reason: "ticket 7",
+            request_id: None,
+            entropy: &gx_serve::Entropy::system(),
+        };
         let mut conn = host.database.connection().await;
         let mut first = conn.begin().await.unwrap();
         let whom = (&id, &ProfileId::from(sarah.clone()));

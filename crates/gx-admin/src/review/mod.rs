@@ -185,7 +185,8 @@ impl Approval<'_> {
         if let AdoptResult::ReservedBy(other) =
             adoption::adopt(conn, person, profile_id, &task, now).await?
         {
-            let detail = format!("{fabric_user_id} was created for it and is reserved for {other}.");
+            let detail =
+                format!("{fabric_user_id} was created for it and is reserved for {other}.");
             return Err(Problem::new(&OTHER_OWNER, detail));
         }
         let mut command_ids = vec![];

@@ -48,11 +48,11 @@ pub enum EraseError {
     /// No entry that was named has a text.
     #[error(
         "there is no text to erase: the entries have none, were written by a release that kept \
-         texts in the entries, or their texts are erased already"
+         texts in the entries, or their texts are erased already; check the ids"
     )]
     Nothing,
     /// The database failed.
-    #[error("the texts cannot be erased: check the database and its log")]
+    #[error("the texts cannot be erased; check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 

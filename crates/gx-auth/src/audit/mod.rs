@@ -98,12 +98,7 @@ impl<'a> Entry<'a> {
     /// # Panics
     /// If the values after the action are not an object.
     #[must_use]
-    pub fn with_text(
-        mut self,
-        field: &'a str,
-        text: Option<&'a str>,
-        entropy: &Entropy,
-    ) -> Self {
+    pub fn with_text(mut self, field: &'a str, text: Option<&'a str>, entropy: &Entropy) -> Self {
         let text = text.map(|text| Text::new(field, text, entropy));
         let after = self.after.get_or_insert_with(|| json!({}));
         after[field] = text.as_ref().map_or(Value::Null, Text::reference);

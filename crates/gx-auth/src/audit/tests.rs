@@ -290,10 +290,11 @@ async fn log_03_texts_are_erased_and_the_log_stays_verified() {
     log.append_with_texts("p1", "seen in the tavern", Some("asked her neighbour")).await;
     log.append_with_texts("p2", "seen in the tavern", None).await;
     log.append(1).await;
-    let sealed: String = sqlx::query_scalar(r#"SELECT string_agg(e::text, '') FROM "AuditEntry" e"#)
-        .fetch_one(log.database.pool())
-        .await
-        .unwrap();
+    let sealed: String =
+        sqlx::query_scalar(r#"SELECT string_agg(e::text, '') FROM "AuditEntry" e"#)
+            .fetch_one(log.database.pool())
+            .await
+            .unwrap();
     assert!(!sealed.contains("tavern") && !sealed.contains("neighbour"), "{sealed}");
     assert_eq!(log.sealer.step().await.unwrap(), 3);
     let mut conn = log.database.connection().await;

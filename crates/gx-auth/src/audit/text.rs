@@ -62,7 +62,8 @@ impl TextHashes {
     pub(super) fn add(&mut self, seq: i64, after: Option<&Value>) {
         for (field, value) in after.and_then(Value::as_object).into_iter().flatten() {
             let members = value.as_object().filter(|members| members.len() == 1);
-            if let Some(Value::String(hash)) = members.and_then(|members| members.get(HASH_MEMBER)) {
+            if let Some(Value::String(hash)) = members.and_then(|members| members.get(HASH_MEMBER))
+            {
                 self.0.insert(TextPlace { seq, field: field.clone() }, hash.clone());
             }
         }

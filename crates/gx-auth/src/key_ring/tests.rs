@@ -67,7 +67,8 @@ fn cry_02_old_versions_decrypt_and_a_missing_one_is_named() {
 #[test]
 fn keys_of_fingerprints_differ_by_purpose_and_version() {
     let parts = [&b"one"[..], b"two"];
-    let hashes = |versions: &[i32], purpose| ring(versions).fingerprint_keys(purpose).hashes(&parts);
+    let hashes =
+        |versions: &[i32], purpose| ring(versions).fingerprint_keys(purpose).hashes(&parts);
     let old = hashes(&[1], "a");
     assert_ne!(old.current(), hashes(&[1], "b").current());
     let new = hashes(&[2, 1], "a");
@@ -239,9 +240,13 @@ async fn cry_02_a_key_is_in_use_while_stored_answers_were_hashed_with_it() {
     .unwrap();
     let both = ring(&[2, 1]);
     let uses = rotate(&mut conn, &both, |_| ()).await.unwrap().keys;
-    let found: Vec<_> = uses.iter().map(|key| (key.version, key.answers, key.is_unused())).collect();
+    let found: Vec<_> =
+        uses.iter().map(|key| (key.version, key.answers, key.is_unused())).collect();
     assert_eq!(found, [(1, 1, false), (2, 1, false)]);
-    sqlx::query(r#"DELETE FROM "HttpIdempotency" WHERE key = '1'"#).execute(&mut conn).await.unwrap();
+    sqlx::query(r#"DELETE FROM "HttpIdempotency" WHERE key = '1'"#)
+        .execute(&mut conn)
+        .await
+        .unwrap();
     assert!(rotate(&mut conn, &both, |_| ()).await.unwrap().keys[0].is_unused());
 }
 

@@ -86,7 +86,9 @@ impl KeySet {
     /// so that a token that is issued again is the same.
     pub(crate) fn signer(&self, issued: OffsetDateTime) -> &SigningKey {
         let mut begun = self.turns.iter().rev().filter(|turn| turn.from <= issued);
-        begun.find_map(|turn| turn.key.as_deref()).expect("the key of the settings always has begun")
+        begun
+            .find_map(|turn| turn.key.as_deref())
+            .expect("the key of the settings always has begun")
     }
 
     /// Returns the keys with which tokens are accepted at this time, among them those that will
@@ -138,16 +140,10 @@ pub(crate) enum ReadError {
     Database(#[from] sqlx::Error),
     /// The key ring does not decrypt a key.
     #[error("signing key {id} cannot be decrypted")]
-    Decrypt {
-        id: String,
-        source: DecryptError,
-    },
+    Decrypt { id: String, source: DecryptError },
     /// The content is no key.
     #[error("signing key {id} is no Ed25519 key; retire it with `gx keys signing retire {id}`")]
-    Key {
-        id: String,
-        source: jsonwebtoken::errors::Error,
-    },
+    Key { id: String, source: jsonwebtoken::errors::Error },
 }
 
 fn decrypt(

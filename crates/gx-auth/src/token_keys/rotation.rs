@@ -96,7 +96,8 @@ pub async fn rotate(
     now: OffsetDateTime,
 ) -> Result<TokenKeyItem, RotateError> {
     store::lock(conn).await?;
-    let waiting = list(conn, now).await?.into_iter().find(|key| key.state == TokenKeyState::Waiting);
+    let waiting =
+        list(conn, now).await?.into_iter().find(|key| key.state == TokenKeyState::Waiting);
     if let Some(waiting) = waiting {
         return Err(RotateError::Waiting(waiting.key_id));
     }

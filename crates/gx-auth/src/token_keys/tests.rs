@@ -130,7 +130,10 @@ async fn tok_03_a_key_is_published_before_it_signs_and_accepted_until_its_tokens
     let first = deployment.published(0).await;
     assert_eq!((first.len(), &deployment.published(1).await), (1, &first));
     let new = deployment.rotate(3_600).await.unwrap();
-    assert_eq!((new.state, new.signs_from), (TokenKeyState::Waiting, datetime!(2026-03-01 13:00 UTC)));
+    assert_eq!(
+        (new.state, new.signs_from),
+        (TokenKeyState::Waiting, datetime!(2026-03-01 13:00 UTC))
+    );
     let refused = deployment.rotate(3_600).await.unwrap_err();
     assert!(matches!(&refused, RotateError::Waiting(id) if *id == new.key_id), "{refused}");
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use gx_auth::testing::{Answer, Ask, PASSWORD, TestHost};
 use gx_model::AccountStatus;
-use gx_serve::idempotency::Fingerprint;
 use gx_serve::Service;
+use gx_serve::idempotency::Fingerprint;
 use serde_json::{Value, json};
 
 use super::{host, person, service_with_keys};
@@ -96,12 +96,11 @@ async fn a_rotation_of_the_key_ring_forgets_no_key() {
     let first = ask(&new, "k2", &newer).await;
     let again = ask(&knowing, "k2", &newer).await;
     assert_eq!((first.code(), &again.json["user"]), (200, &first.json["user"]));
-    let versions: Vec<Option<i32>> = sqlx::query_scalar(
-        r#"SELECT "fingerprintKeyVersion" FROM "HttpIdempotency" ORDER BY key"#,
-    )
-    .fetch_all(host.database.pool())
-    .await
-    .unwrap();
+    let versions: Vec<Option<i32>> =
+        sqlx::query_scalar(r#"SELECT "fingerprintKeyVersion" FROM "HttpIdempotency" ORDER BY key"#)
+            .fetch_all(host.database.pool())
+            .await
+            .unwrap();
     assert_eq!(versions, [Some(1), Some(2)]);
 }
 

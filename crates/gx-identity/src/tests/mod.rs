@@ -14,8 +14,8 @@ use gx_auth::KeyRing;
 use gx_auth::key_ring::new_line;
 use gx_auth::testing::{Answer, CHANNEL, TestHost};
 use gx_db::testing::TestDatabase;
-use gx_serve::{Entropy, Service};
 use gx_serve::telemetry::{self, LogFormat, LogSettings};
+use gx_serve::{Entropy, Service};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -28,9 +28,8 @@ async fn host() -> TestHost {
 /// Returns the service of the host with master keys of these versions, the first of which is
 /// current. Version 1 is the key of the host.
 fn service_with_keys(host: &TestHost, versions: &[i32]) -> Service {
-    let line = |version: &i32| {
-        new_line(*version, &Entropy::seeded(u64::from(version.unsigned_abs()) - 1))
-    };
+    let line =
+        |version: &i32| new_line(*version, &Entropy::seeded(u64::from(version.unsigned_abs()) - 1));
     let lines: Vec<String> = versions.iter().map(line).collect();
     let mut base = host.base.clone();
     base.key_ring = KeyRing::parse(&lines.join("\n"), Entropy::seeded(1)).unwrap();

@@ -111,11 +111,7 @@ impl Keyed {
         Fingerprint::Keyed(keys.hashes(&[self.0.target.as_bytes(), body]))
     }
 
-    fn request<'a>(
-        &'a self,
-        principal: &'a str,
-        fingerprint: &'a Fingerprint,
-    ) -> KeyedRequest<'a> {
+    fn request<'a>(&'a self, principal: &'a str, fingerprint: &'a Fingerprint) -> KeyedRequest<'a> {
         KeyedRequest {
             principal,
             route: &self.0.route,

@@ -219,12 +219,11 @@ async fn an_operator_decides_on_dead_commands_and_events() {
     assert_eq!(again.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&again.stderr).contains("there is no text to erase"));
     json(&run(&["audit", "verify"]));
-    let left: Vec<String> = sqlx::query_scalar(
-        r#"SELECT text FROM "AuditText" WHERE text IS NOT NULL ORDER BY seq"#,
-    )
-    .fetch_all(&mut conn)
-    .await
-    .unwrap();
+    let left: Vec<String> =
+        sqlx::query_scalar(r#"SELECT text FROM "AuditText" WHERE text IS NOT NULL ORDER BY seq"#)
+            .fetch_all(&mut conn)
+            .await
+            .unwrap();
     assert_eq!(left, ["the peer is back", "to see why", "asked for"]);
 }
 
