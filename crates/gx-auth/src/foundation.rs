@@ -2,14 +2,17 @@
 //! health checks of all services. `gx` creates one for each service; handlers ask it for
 //! connections and tickets.
 
-use gx_db::{Database, PgConnection, Postgres, Transaction};
+use gx_db::{Database, PgConnection, Postgres, SessionId, Transaction};
 use gx_model::Clock;
 use gx_outbox::enqueue::EnqueueError;
 use gx_outbox::tip::{self, Capability, Lag};
 use gx_serve::database::{connection, unusable};
 use gx_serve::idempotency::RequestTransaction;
 use gx_serve::lag::{self, LagReading, LagSettings};
-use gx_serve::{Entropy, HealthBoard, Problem, ProblemKind, RequestLayer, ServiceParts};
+use gx_serve::{
+    Entropy, HealthBoard, Problem, ProblemKind, RateLimitSettings, RateLimiter, RequestLayer,
+    RequestLimits, ServiceParts,
+};
 use http::header::RETRY_AFTER;
 use sqlx::pool::PoolConnection;
 use time::OffsetDateTime;
@@ -43,6 +46,9 @@ pub struct FoundationSettings {
     /// Limits above which the read model counts as too far behind.
     #[command(flatten)]
     pub lag: LagSettings,
+    /// Rate limits.
+    #[command(flatten)]
+    pub limits: RateLimitSettings,
 }
 
 /// Why a service cannot be built.
@@ -74,6 +80,7 @@ pub struct Foundation {
     lag: LagSettings,
     channel: String,
     row_queues: RowQueues,
+    limits: RateLimiter,
     pub(crate) address_hasher: AddressHasher,
 }
 
@@ -92,6 +99,8 @@ impl Foundation {
     ) -> Result<Self, FoundationError> {
         let tokens = Tokens::new(&settings.tokens, clock.clone())?;
         let address_hasher = AddressHasher::new(tokens.fingerprint_key("addresses of sign-ins"));
+        let limits_key = tokens.fingerprint_key("rate limits");
+        let limits = RateLimiter::new(&settings.limits, clock.clone(), limits_key);
         let sessions = Sessions::new(&settings.tokens, tokens, clock.clone(), entropy.clone());
         let auth = Auth {
             sessions,
@@ -112,6 +121,7 @@ impl Foundation {
             lag,
             channel,
             row_queues,
+            limits,
             address_hasher,
         })
     }
@@ -178,15 +188,18 @@ impl Foundation {
     /// Exchanges a refresh token for new tokens, once. Repetitions wait for each other.
     ///
     /// # Errors
-    /// The problem `invalid_refresh_token`, or that of a database failure.
+    /// The problem `invalid_refresh_token`, `quota_exceeded`, or that of a database failure.
     pub(crate) async fn refresh(
         &self,
         realm: Realm,
         refresh_token: &str,
+        limits: &RequestLimits,
         request_id: &str,
     ) -> Result<TokenPair, Problem> {
         let sessions = &self.auth.sessions;
-        let session_id = sessions.session_of(realm, refresh_token)?;
+        let session_id = sessions.session_of(realm, refresh_token);
+        limits.admit_session(session_id.as_ref().ok().map(SessionId::as_str)).await?;
+        let session_id = session_id?;
         let _ticket = self.row_ticket(session_id.as_str()).await?;
         let mut conn = self.connection().await?;
         sessions.refresh(&mut conn, realm, refresh_token, request_id).await
@@ -230,8 +243,8 @@ impl Foundation {
         let request_layer = RequestLayer::new(service, self.clock.clone(), self.entropy.clone());
         // The secret that signs tokens, until a service has a ring of keys.
         let fingerprint_key = self.auth.sessions.tokens().fingerprint_key("idempotent requests");
-        let database = Some(self.database.clone());
-        ServiceParts { health, database, request_layer, fingerprint_key }
+        let (database, limits) = (Some(self.database.clone()), self.limits.clone());
+        ServiceParts { health, database, request_layer, limits, fingerprint_key }
     }
 }
 

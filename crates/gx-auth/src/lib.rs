@@ -12,6 +12,8 @@ pub mod email;
 mod foundation;
 mod hashing;
 pub mod key_ring;
+#[cfg(feature = "testing")]
+mod limit_walk;
 mod own_sessions;
 mod password;
 mod password_change;

@@ -3,6 +3,7 @@
 mod connections;
 mod listeners;
 mod manners;
+mod rate_limits;
 mod repeats;
 mod reports;
 mod settings;
@@ -28,7 +29,7 @@ use crate::telemetry::{self, LogFormat, LogSettings};
 use crate::{
     Entropy, HealthBoard, Json, Problem, Reply, RequestLayer, RouteAccess, Routes, ServiceParts,
 };
-use crate::{RouteInfo, Service};
+use crate::{RateLimitSettings, RateLimiter, RouteInfo, RouteLimit, Service};
 
 /// Limit of every wait; longer means that a test hangs.
 const BOUND: Duration = Duration::from_secs(120);
@@ -106,14 +107,26 @@ fn a_service_with_limits(slow_route: SlowRoute, change: impl FnOnce(&mut Request
     change(&mut request_layer);
     let health = HealthBoard::new("svc-test", clock);
     let fingerprint_key = crate::FingerprintKey::derive(b"secret", "tests");
-    let parts = ServiceParts { health, database: None, request_layer, fingerprint_key };
+    let limits = generous_limits(&request_layer.clock);
+    let parts = ServiceParts { health, database: None, request_layer, limits, fingerprint_key };
     Routes::new("svc-test")
         .add(RouteAccess::Public, routes!(echo), &[])
+        .limited(RouteLimit::General)
         .add(RouteAccess::Public, routes!(panics), &[])
+        .limited(RouteLimit::General)
         .add(RouteAccess::Public, routes!(slow), &[])
+        .limited(RouteLimit::General)
         .add(RouteAccess::Public, routes!(never), &[])
+        .limited(RouteLimit::General)
         .add(RouteAccess::Public, routes!(large), &[])
+        .limited(RouteLimit::General)
         .into_service(slow_route, parts)
+}
+
+/// Returns limits that tests about other things do not reach.
+fn generous_limits(clock: &Clock) -> RateLimiter {
+    let key = crate::FingerprintKey::derive(b"secret", "limits");
+    RateLimiter::new(&RateLimitSettings::generous(), clock.clone(), key)
 }
 
 async fn ask(router: &Router, request: Request<Body>) -> (StatusCode, http::HeaderMap, Value) {
@@ -289,6 +302,7 @@ fn a_path_with_two_owners_is_refused() {
         path: path.to_owned(),
         service,
         access: RouteAccess::Public,
+        limit: None,
     };
     let own = [route("a", "/x/{id}"), route("a", "/x/{id}/y"), route("b", "/z")];
     assert!(crate::check_owners(&own).is_ok());
