@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 
 use crate::address_hasher::AddressHasher;
 use crate::authorization::Auth;
-use crate::hashing::{Hasher, HashingSettings, InvalidHashParameters};
+use crate::hashing::{Hasher, HasherError, HashingSettings};
 use crate::key_ring::KeyRing;
 use crate::realm::Realm;
 use crate::row_queues::{RowQueueTicket, RowQueues};
@@ -57,9 +57,9 @@ pub enum FoundationError {
     /// The keys of tokens are not usable.
     #[error(transparent)]
     Tokens(#[from] TokenKeyError),
-    /// The parameters of password hashes are not valid.
+    /// The parameters of password hashes are not valid, or the filter file cannot be used.
     #[error(transparent)]
-    Hashing(#[from] InvalidHashParameters),
+    Hashing(#[from] HasherError),
 }
 
 /// Shared resources of a service. Clones share everything.
