@@ -4,7 +4,7 @@ use gx_auth::testing::{PASSWORD, TestHost};
 use gx_auth::{AdminRole, NewPassword, audit};
 use gx_db::AdminId;
 use gx_model::AccountStatus;
-use gx_serve::{RouteAccess, RouteInfo};
+use gx_serve::{RateLimitSettings, RouteAccess, RouteInfo, RouteLimit};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -177,6 +177,7 @@ async fn each_path_has_one_owner_over_all_services() {
         path: "/api/v1/treasury/{country}".to_owned(),
         service: gx_identity::SERVICE,
         access: RouteAccess::Public,
+        limit: None,
     });
     let conflict = gx_serve::edge(&[&stolen, &tokenomics], request_layer()).unwrap_err();
     assert!(conflict.to_string().contains("is claimed by svc-identity and by svc-tokenomics"));
@@ -215,6 +216,35 @@ async fn an_administrator_is_created_signs_in_and_signs_out() {
     let answer = host.post("/api/v1/admin/auth/logout", token, &json!({})).await;
     assert_eq!(answer.code(), 204);
     assert_eq!(host.get("/api/v1/admin/users", token).await.code(), 401);
+}
+
+/// SEC-API-03, API-05: every route has the fields of its limit. A new route is in this list, or is
+/// limited by its session.
+#[tokio::test]
+async fn every_route_is_limited() {
+    let limits = RateLimitSettings::default();
+    let host = TestHost::limited(limits.clone(), |base| service(&settings(), base)).await;
+    let expected = [
+        ("POST /api/v1/admin/auth/login", RouteLimit::Login),
+        ("POST /api/v1/admin/auth/refresh", RouteLimit::Refresh),
+    ];
+    let expected = expected.map(|(route, limit)| (route.to_owned(), limit));
+    assert_eq!(host.check_limits(&limits).await, expected);
+}
+
+/// API-05: an administrator's sign-ins are limited by client and address.
+#[tokio::test]
+async fn sign_ins_of_administrators_are_limited() {
+    let limits = RateLimitSettings::default();
+    let host = TestHost::limited(limits, |base| service(&settings(), base)).await;
+    let body = json!({ "email": "admin@gxtest.com", "password": "WrongPassword123!" });
+    let ask = || host.ask("POST", "/api/v1/admin/auth/login").client("192.0.2.1").json(&body);
+    for code in [401, 401, 401, 401, 401, 429, 429, 429, 429, 429] {
+        assert_eq!(ask().send().await.code(), code, "failures delay the sixth and later ones");
+    }
+    let refused = ask().send().await;
+    assert_eq!((refused.code(), refused.problem()), (429, "quota_exceeded"));
+    assert_eq!(refused.json["violated-policies"], json!(["login"]));
 }
 
 /// SEC-API-02: every POST, PUT, PATCH and DELETE of the three services takes an idempotency key.

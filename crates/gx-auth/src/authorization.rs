@@ -11,7 +11,10 @@ use gx_serve::LoggedActor;
 use gx_serve::database::connection;
 use gx_serve::idempotency::set_principal;
 use gx_serve::problem::ErrorChain;
-use gx_serve::{Problem, ProblemKind, RequestId, RouteAccess, Routes, Service, ServiceParts};
+use gx_serve::{
+    Problem, ProblemKind, RequestId, RequestLimits, RouteAccess, RouteLimit, Routes, Service,
+    ServiceParts,
+};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -241,7 +244,18 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
         self
     }
 
+    /// Sets the rate limit of the routes that were added last. A public route needs one; others are
+    /// limited by their session unless they say otherwise.
+    #[must_use]
+    pub fn limited(mut self, limit: RouteLimit) -> Self {
+        self.routes = self.routes.limited(limit);
+        self
+    }
+
     /// Builds the service from these routes.
+    ///
+    /// # Panics
+    /// If a public route has no rate limit; the message names the route.
     pub fn into_service(self, state: S, parts: ServiceParts) -> Service {
         self.routes.into_service(state, parts)
     }
@@ -255,7 +269,11 @@ async fn authorize_person(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let person = match person(auth, needed, request_id(&request), request.headers()).await {
+    let found = match Sender::of(&request) {
+        Ok(sender) => person(auth, needed, sender).await,
+        Err(problem) => Err(problem),
+    };
+    let person = match found {
         Ok(person) => person,
         Err(problem) => return rejected(problem),
     };
@@ -282,11 +300,14 @@ async fn authorize_administrator(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let administrator =
-        match administrator(auth, needed, request_id(&request), request.headers()).await {
-            Ok(administrator) => administrator,
-            Err(problem) => return rejected(problem),
-        };
+    let found = match Sender::of(&request) {
+        Ok(sender) => administrator(auth, needed, sender).await,
+        Err(problem) => Err(problem),
+    };
+    let administrator = match found {
+        Ok(administrator) => administrator,
+        Err(problem) => return rejected(problem),
+    };
     set_principal(administrator.admin_id.as_str());
     let actor = LoggedActor::Admin(administrator.admin_id.clone());
     request.extensions_mut().insert(administrator);
@@ -295,8 +316,22 @@ async fn authorize_administrator(
     response
 }
 
-fn request_id(request: &Request) -> String {
-    request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
+/// What the authorization reads of a request.
+struct Sender<'a> {
+    headers: &'a HeaderMap,
+    limits: RequestLimits,
+    request_id: String,
+}
+
+impl<'a> Sender<'a> {
+    fn of(request: &'a Request) -> Result<Self, Problem> {
+        let id = request.extensions().get::<RequestId>();
+        Ok(Self {
+            headers: request.headers(),
+            limits: RequestLimits::of(request)?,
+            request_id: id.map(|id| id.0.clone()).unwrap_or_default(),
+        })
+    }
 }
 
 fn rejected(problem: Problem) -> Response {
@@ -309,10 +344,9 @@ fn rejected(problem: Problem) -> Response {
 async fn person(
     auth: &Auth,
     needed: RouteAccess,
-    request_id: String,
-    headers: &HeaderMap,
+    sender: Sender<'_>,
 ) -> Result<Person, Problem> {
-    let (_, claims) = claims(auth, headers, Audience::User, &[TokenUse::Access]).await?;
+    let (_, claims) = limited_claims(auth, &sender, Audience::User, &[TokenUse::Access]).await?;
     let mut conn = connection(&auth.database).await?;
     let (profile_id, session_id) = (claims.sub.into(), claims.sid);
     let row = store::person(&mut conn, &session_id, &profile_id).await?;
@@ -325,21 +359,20 @@ async fn person(
     if access == gx_model::AccountAccess::KycOnly && needed != RouteAccess::UserRetrying {
         return Err(Problem::forbidden("Only the KYC routes are open until you submit again."));
     }
-    Ok(Person { profile_id, session_id, status, access, request_id })
+    Ok(Person { profile_id, session_id, status, access, request_id: sender.request_id })
 }
 
 /// Returns the administrator whose token, session and role permit a route.
 async fn administrator(
     auth: &Auth,
     AdminAccess { least, may_enrol }: AdminAccess,
-    request_id: String,
-    headers: &HeaderMap,
+    sender: Sender<'_>,
 ) -> Result<Administrator, Problem> {
     let uses: &[TokenUse] = match may_enrol {
         true => &[TokenUse::Access, TokenUse::Enrolment],
         false => &[TokenUse::Access],
     };
-    let (token_use, claims) = claims(auth, headers, Audience::Admin, uses).await?;
+    let (token_use, claims) = limited_claims(auth, &sender, Audience::Admin, uses).await?;
     let mut conn = connection(&auth.database).await?;
     let (admin_id, session_id) = (AdminId::from(claims.sub), claims.sid);
     let role = if token_use == TokenUse::Enrolment {
@@ -364,7 +397,7 @@ async fn administrator(
         let detail = format!("This route needs the role {} or a higher one.", least.name());
         return Err(Problem::forbidden(detail));
     }
-    Ok(Administrator { admin_id, session_id, role, request_id })
+    Ok(Administrator { admin_id, session_id, role, request_id: sender.request_id })
 }
 
 /// Stores that a session is used, unless an earlier use within [`LAST_USED_STEP`] is stored. A
@@ -387,6 +420,21 @@ async fn note_use(
 
 fn session_ended() -> Problem {
     Problem::unauthenticated("The session has ended. Sign in again.", true)
+}
+
+/// Verifies the token of a request, counts the request by its session, and returns the token's use
+/// and claims. A request without a valid token is counted by its client. Nothing is read from the
+/// database for a request above its quota.
+async fn limited_claims(
+    auth: &Auth,
+    sender: &Sender<'_>,
+    audience: Audience,
+    uses: &[TokenUse],
+) -> Result<(TokenUse, Claims), Problem> {
+    let verified = claims(auth, sender.headers, audience, uses).await;
+    let session_id = verified.as_ref().ok().map(|(_, claims)| claims.sid.as_str());
+    sender.limits.admit_session(session_id).await?;
+    verified
 }
 
 /// Verifies the token in the field `Authorization` and returns its use and claims. The reason of a

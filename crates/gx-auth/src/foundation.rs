@@ -2,7 +2,7 @@
 //! health checks of all services. `gx` creates one for each service; handlers ask it for
 //! connections and tickets.
 
-use gx_db::{Database, PgConnection, Postgres, Transaction};
+use gx_db::{Database, PgConnection, Postgres, SessionId, Transaction};
 use gx_model::Clock;
 use gx_outbox::enqueue::EnqueueError;
 use gx_outbox::tip::{self, Capability, Lag};
@@ -10,14 +10,15 @@ use gx_serve::database::{connection, unusable};
 use gx_serve::idempotency::RequestTransaction;
 use gx_serve::lag::{self, LagReading, LagSettings};
 use gx_serve::{
-    CheckResult, Entropy, HealthBoard, Problem, ProblemKind, RequestLayer, ServiceParts,
+    CheckResult, Entropy, HealthBoard, Problem, ProblemKind, RateLimitSettings, RateLimiter,
+    RequestLayer, RequestLimits, ServiceParts,
 };
 use http::header::RETRY_AFTER;
 use sqlx::pool::PoolConnection;
 use time::OffsetDateTime;
 
 use crate::authorization::Auth;
-use crate::hashing::{Hasher, HashingSettings, InvalidHashParameters};
+use crate::hashing::{Hasher, HasherError, HashingSettings};
 use crate::key_ring::KeyRing;
 use crate::realm::Realm;
 use crate::row_queues::{RowQueueTicket, RowQueues};
@@ -32,6 +33,8 @@ pub const SYSTEM_PAUSED: ProblemKind =
 
 /// Purpose of the keys with which requests that have an idempotency key are hashed.
 const REQUESTS: &str = "idempotent requests";
+/// Purpose of the keys of what rate limits count.
+const LIMITED: &str = "rate limits";
 /// Seconds after which a client may ask again while the system is paused.
 const PAUSED_RETRY_AFTER_S: &str = "60";
 
@@ -47,6 +50,9 @@ pub struct FoundationSettings {
     /// Limits above which the read model counts as too far behind.
     #[command(flatten)]
     pub lag: LagSettings,
+    /// Rate limits.
+    #[command(flatten)]
+    pub limits: RateLimitSettings,
 }
 
 /// Why a service cannot be built.
@@ -55,9 +61,9 @@ pub enum FoundationError {
     /// The keys of tokens are not usable.
     #[error(transparent)]
     Tokens(#[from] TokenKeyError),
-    /// The parameters of password hashes are not valid.
+    /// The parameters of password hashes are not valid, or the filter file cannot be used.
     #[error(transparent)]
-    Hashing(#[from] InvalidHashParameters),
+    Hashing(#[from] HasherError),
 }
 
 /// Shared resources of a service. Clones share everything.
@@ -78,6 +84,7 @@ pub struct Foundation {
     lag: LagSettings,
     channel: String,
     row_queues: RowQueues,
+    limits: RateLimiter,
 }
 
 impl Foundation {
@@ -95,6 +102,8 @@ impl Foundation {
         entropy: Entropy,
     ) -> Result<Self, FoundationError> {
         let tokens = Tokens::new(&settings.tokens, key_ring.clone(), clock.clone())?;
+        let limits_keys = key_ring.fingerprint_keys(LIMITED);
+        let limits = RateLimiter::new(&settings.limits, clock.clone(), limits_keys);
         let sessions = Sessions::new(&settings.tokens, tokens, clock.clone(), entropy.clone());
         let auth = Auth {
             sessions,
@@ -114,6 +123,7 @@ impl Foundation {
             lag,
             channel,
             row_queues,
+            limits,
         })
     }
 
@@ -170,16 +180,19 @@ impl Foundation {
     /// Exchanges a refresh token for new tokens, once. Repetitions wait for each other.
     ///
     /// # Errors
-    /// The problem `invalid_refresh_token`, or that of a database failure.
+    /// The problem `invalid_refresh_token`, `quota_exceeded`, or that of a database failure.
     pub(crate) async fn refresh(
         &self,
         realm: Realm,
         refresh_token: &str,
+        limits: &RequestLimits,
         request_id: &str,
     ) -> Result<TokenPair, Problem> {
         let sessions = &self.auth.sessions;
         let verified = self.auth.verify(refresh_token, &[TokenUse::Refresh], realm.audience());
-        let (_, claims) = verified.await?.map_err(|_| invalid_refresh_token())?;
+        let verified = verified.await?;
+        limits.admit_session(verified.as_ref().ok().map(|(_, claims)| claims.sid.as_str())).await?;
+        let (_, claims) = verified.map_err(|_| invalid_refresh_token())?;
         let _ticket = self.row_ticket(claims.sid.as_str()).await?;
         let mut conn = self.connection().await?;
         sessions.refresh(&mut conn, realm, refresh_token, request_id).await
@@ -230,8 +243,8 @@ impl Foundation {
         });
         let request_layer = RequestLayer::new(service, self.clock.clone(), self.entropy.clone());
         let fingerprint_keys = self.key_ring.fingerprint_keys(REQUESTS);
-        let database = Some(self.database.clone());
-        ServiceParts { health, database, request_layer, fingerprint_keys }
+        let (database, limits) = (Some(self.database.clone()), self.limits.clone());
+        ServiceParts { health, database, request_layer, limits, fingerprint_keys }
     }
 }
 

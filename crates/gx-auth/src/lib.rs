@@ -7,13 +7,17 @@
 mod account_access;
 pub mod audit;
 mod authorization;
+mod common_passwords;
 pub mod email;
 mod foundation;
 mod hashing;
 pub mod key_ring;
+#[cfg(feature = "testing")]
+mod limit_walk;
 mod own_sessions;
 mod password;
 mod password_change;
+mod password_filter;
 mod realm;
 pub mod retention;
 mod role;
@@ -37,13 +41,16 @@ pub use email::{Email, GivenEmail};
 pub use foundation::{
     Foundation, FoundationError, FoundationSettings, SYSTEM_PAUSED, not_enqueued,
 };
-pub use hashing::{Hasher, HashingSettings, InvalidHashParameters, PasswordComparison};
+pub use hashing::{
+    Hasher, HasherError, HashingSettings, InvalidHashParameters, PasswordComparison,
+};
 pub use key_ring::{KeyRing, KeyRingError, KeyRingSettings};
 pub use own_sessions::{
     NO_SESSION, SessionItem, end_session_route, list_sessions, require_session, sessions_route,
 };
 pub use password::{GivenPassword, NewPassword, PasswordOwner, PasswordRefusal};
 pub use password_change::{WRONG_PASSWORD, change_password_route};
+pub use password_filter::{BuildError, BuildReport, FilterError, build_password_filter};
 pub use realm::{Realm, Subject};
 pub use role::AdminRole;
 pub use route_parts::{INVALID_CREDENTIALS, invalid_credentials};

@@ -25,6 +25,7 @@ pub mod page;
 mod pages;
 mod peer_address;
 pub mod problem;
+pub mod rate_limit;
 mod repeat;
 mod reply;
 mod request_id;
@@ -45,7 +46,10 @@ pub use extract::{Client, Json, Query};
 pub use fingerprint_key::{FingerprintKeys, KeyedHashes};
 pub use health::{CheckHandle, CheckResult, HealthBoard, Heart};
 pub use lag::{LagReading, LagSettings};
+#[cfg(feature = "testing")]
+pub use peer_address::set_client_address;
 pub use problem::{Problem, ProblemKind};
+pub use rate_limit::{RateLimitSettings, RateLimiter, RequestLimits, RouteLimit};
 pub use reply::{LoggedActor, Reply};
 pub use request_id::RequestId;
 pub use request_layer::RequestLayer;

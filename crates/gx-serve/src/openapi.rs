@@ -13,6 +13,7 @@ use utoipa::openapi::{
 
 use crate::build_info::BUILD;
 use crate::problem::{InvalidField, ProblemBody, ProblemKind};
+use crate::rate_limit::RouteLimit;
 use crate::route_info::{RouteAccess, RouteInfo};
 
 /// Returns the methods that a path declares.
@@ -58,7 +59,7 @@ pub(crate) fn finish(mut document: OpenApi, service: &str, routes: &[RouteInfo])
     for route in routes {
         let Some(item) = document.paths.paths.get_mut(&route.path) else { continue };
         if let Some(operation) = operation_mut(item, &route.method) {
-            complete(operation, route.access);
+            complete(operation, route.access, route.limit);
             if route.method != "GET" {
                 add_key(operation);
             }
@@ -108,7 +109,7 @@ fn describe(operation: &mut Operation, status: &str, description: &str) {
     }
 }
 
-fn complete(operation: &mut Operation, access: RouteAccess) {
+fn complete(operation: &mut Operation, access: RouteAccess, limit: Option<RouteLimit>) {
     let who = match access {
         RouteAccess::Public => "anybody".to_owned(),
         RouteAccess::User => "a person who is signed in".to_owned(),
@@ -120,11 +121,20 @@ fn complete(operation: &mut Operation, access: RouteAccess) {
         }
         RouteAccess::Admin(role) => format!("an administrator of at least {role}"),
     };
-    operation.extensions.get_or_insert_default().insert("x-access".to_owned(), who.into());
+    let extensions = operation.extensions.get_or_insert_default();
+    extensions.insert("x-access".to_owned(), who.into());
+    let policies = limit.map(RouteLimit::policies).unwrap_or_default().iter();
+    let policies: Vec<&str> = policies.map(|policy| policy.name()).collect();
+    extensions.insert("x-rate-limits".to_owned(), policies.into());
     let mut general = vec![
         ("408", "The request took too long to arrive."),
         ("413", "The body is too large."),
         ("414", "The address is too long."),
+        (
+            "429",
+            "`quota_exceeded`: see `Retry-After`, `RateLimit` and `RateLimit-Policy`; \
+             `x-rate-limits` names the policies.",
+        ),
         ("431", "The header fields are too large."),
         ("500", "A failure on our side."),
         ("503", "Not available at the moment; see Retry-After."),

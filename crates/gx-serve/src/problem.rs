@@ -97,12 +97,12 @@ pub mod kind {
     /// The response took too long.
     pub const TIMEOUT: ProblemKind = ProblemKind::new("timeout", 504, "The response took too long");
 
-    /// The caller has used up a quota; `violated-policies` names it. Only limited routes answer so.
+    /// The caller has used up a quota; `violated-policies` names it.
     pub const QUOTA_EXCEEDED: ProblemKind =
         ProblemKind::new("quota_exceeded", 429, "Too many requests");
 
     /// The kinds of this module that any route may answer with, as the page `/problems` lists them.
-    pub const ALL: [&ProblemKind; 16] = [
+    pub const ALL: [&ProblemKind; 17] = [
         &VALIDATION_FAILED,
         &MALFORMED_JSON,
         &BAD_REQUEST,
@@ -114,6 +114,7 @@ pub mod kind {
         &BODY_TOO_LARGE,
         &URI_TOO_LONG,
         &UNSUPPORTED_MEDIA_TYPE,
+        &QUOTA_EXCEEDED,
         &HEADERS_TOO_LARGE,
         &INTERNAL,
         &UNAVAILABLE,

@@ -2,6 +2,7 @@
 //! builds one at its start; `gx` serves its routers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn;
@@ -13,6 +14,7 @@ use crate::fingerprint_key::FingerprintKeys;
 use crate::health::HealthBoard;
 use crate::idempotency::{self, KeySettings};
 use crate::problem::ProblemKind;
+use crate::rate_limit::{LimitedRoute, LimitedRoutes, RateLimiter, RouteLimit};
 use crate::request_layer::{self, RequestLayer};
 use crate::route_info::{RouteAccess, RouteInfo};
 use crate::{openapi, pages, repeat};
@@ -22,13 +24,16 @@ pub struct Routes<S> {
     service: &'static str,
     router: OpenApiRouter<S>,
     table: Vec<RouteInfo>,
+    /// Number of routes in the table before the ones that were added last.
+    before_last: usize,
     problems: Vec<&'static ProblemKind>,
 }
 
 impl<S: Clone + Send + Sync + 'static> Routes<S> {
     /// Creates an empty set of routes.
     pub fn new(service: &'static str) -> Self {
-        Self { service, router: OpenApiRouter::new(), table: Vec::new(), problems: Vec::new() }
+        let (router, table, problems) = (OpenApiRouter::new(), Vec::new(), Vec::new());
+        Self { service, router, table, before_last: 0, problems }
     }
 
     /// Adds the handlers of one path, and documents the problems that only they answer with. The
@@ -41,6 +46,9 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         problems: &[&'static ProblemKind],
     ) -> Self {
         self.problems.extend(problems);
+        self.before_last = self.table.len();
+        // A public route has no session by which it could be counted, and must say what it does.
+        let limit = (access != RouteAccess::Public).then_some(RouteLimit::General);
         for (path, item) in &mut methods.1.paths {
             for method in openapi::methods(item) {
                 openapi::add_problems(item, method, problems);
@@ -49,6 +57,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
                     path: path.clone(),
                     service: self.service,
                     access,
+                    limit,
                 });
             }
         }
@@ -56,8 +65,22 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self
     }
 
+    /// Sets the rate limit of the routes that were added last. A public route needs one.
+    #[must_use]
+    pub fn limited(mut self, limit: RouteLimit) -> Self {
+        for route in &mut self.table[self.before_last..] {
+            route.limit = Some(limit);
+        }
+        self
+    }
+
     /// Builds the service from these routes.
+    ///
+    /// # Panics
+    /// If a public route has no rate limit; the message names the route.
     pub fn into_service(self, state: S, parts: ServiceParts) -> Service {
+        let limits = Arc::new(LimitedRoutes::new(parts.limits.clone(), limited(&self.table)));
+        parts.limits.watch(&parts.health);
         let (router, document) = self.router.with_state(state).split_for_parts();
         let router = match parts.database {
             Some(database) => {
@@ -75,6 +98,10 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             }
             None => router,
         };
+        let router = router.layer(from_fn(move |request, next| {
+            let limits = Arc::clone(&limits);
+            async move { limits.around(request, next).await }
+        }));
         let document = openapi::finish(document, self.service, &self.table);
         Service {
             name: self.service,
@@ -88,6 +115,24 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 }
 
+/// Returns the routes with their limits.
+fn limited(table: &[RouteInfo]) -> Vec<LimitedRoute> {
+    let of_route = |route: &RouteInfo| {
+        let RouteInfo { method, path, access, limit, .. } = route;
+        assert!(
+            limit.is_some(),
+            "{method} {path} has no rate limit; add `.limited(RouteLimit::…)` after the route"
+        );
+        LimitedRoute {
+            method: method.clone(),
+            path: path.clone(),
+            limit: limit.unwrap_or(RouteLimit::General),
+            is_public: *access == RouteAccess::Public,
+        }
+    };
+    table.iter().map(of_route).collect()
+}
+
 /// Parts of a service other than its routes.
 pub struct ServiceParts {
     /// Health checks of the service.
@@ -97,6 +142,8 @@ pub struct ServiceParts {
     pub database: Option<Database>,
     /// Layer around the requests.
     pub request_layer: RequestLayer,
+    /// Counts requests, and refuses those above the limit of their route.
+    pub limits: RateLimiter,
     /// Keys of the fingerprints of requests with an idempotency key.
     pub fingerprint_keys: FingerprintKeys,
 }

@@ -1,6 +1,7 @@
 //! Rules for all routes of the service.
 
 use gx_auth::testing::TestHost;
+use gx_serve::RateLimitSettings;
 
 use crate::service;
 
@@ -13,4 +14,12 @@ async fn every_route_that_is_not_public_needs_a_person() {
         host.check_access_of_people().await,
         ["/api/v1/transfers/fees", "/api/v1/supply", "/api/v1/treasury/{cc}", "/api/v1/ledger"]
     );
+}
+
+/// SEC-API-03, API-05: every route has the fields of its limit, which is the general one.
+#[tokio::test]
+async fn every_route_is_limited() {
+    let settings = RateLimitSettings::default();
+    let host = TestHost::limited(settings.clone(), service).await;
+    assert_eq!(host.check_limits(&settings).await, []);
 }

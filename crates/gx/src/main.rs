@@ -23,6 +23,7 @@ mod golden;
 mod id;
 mod keys;
 mod outbox;
+mod passwords;
 mod print;
 mod process;
 mod projection;
@@ -88,6 +89,9 @@ enum Command {
     /// Replace master keys and the keys that sign tokens
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Build the file with the passwords of data breaches
+    #[command(subcommand)]
+    Passwords(passwords::PasswordsCommand),
     /// Generate, decode and verify Fabric User IDs
     #[command(subcommand)]
     Id(id::IdCommand),
@@ -182,6 +186,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Admin(command) => administrator::run(command, format).await,
         Command::Audit(command) => audit::run(command, format).await,
         Command::Keys(command) => keys::run(command, format).await,
+        Command::Passwords(command) => passwords::run(command, format).await,
         Command::Id(command) => id::run(command, format),
         Command::Db(command) => database::run(command, format).await,
         Command::Outbox(command) => outbox::run(command, format).await,

@@ -86,7 +86,8 @@ pub async fn create_administrator(
     let email = Email::parse(&new.email).map_err(CreateError::Email)?.as_str().to_owned();
     let subject = PasswordOwner { names: &[&new.display_name], email: &email };
     new.password.check(subject).map_err(CreateError::Password)?;
-    let hash = hasher.hash(new.password.secret()).await.map_err(|_| CreateError::Hashing)?;
+    let hashed = hasher.hash_new(&new.password).await.map_err(|_| CreateError::Hashing)?;
+    let hash = hashed.map_err(CreateError::Password)?;
     let admin_id = AdminId::from(entropy.id(now).to_string());
     let row = AdministratorRow {
         admin_id: admin_id.clone(),

@@ -409,3 +409,32 @@ async fn hashes_are_upgraded_on_login() {
         assert!(hash.starts_with("$argon2id$v=19$m=12288,t=3,p=1$"), "{hash}");
     }
 }
+
+/// AUTHN-07: an imported account signs in with its password's hash of bcrypt, which is replaced by
+/// one of argon2id.
+#[tokio::test]
+async fn hashes_of_imported_accounts_are_replaced_on_login() {
+    // A published vector of bcrypt with cost 10.
+    const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz";
+    const IMPORTED: &str = "$2a$10$fVH8e28OQRj9tqiDXs1e1uxpsjN0c7II7YPKXua2NAKYvM6iQk7dq";
+    let host = host().await;
+    let id = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
+    sqlx::query(r#"UPDATE "UserProfile" SET "passwordHash" = $2 WHERE "profileId" = $1"#)
+        .bind(&id)
+        .bind(IMPORTED)
+        .execute(host.database.pool())
+        .await
+        .unwrap();
+    let stored = async || -> String {
+        let query = sqlx::query_scalar(r#"SELECT "passwordHash" FROM "UserProfile""#);
+        query.fetch_one(host.database.pool()).await.unwrap()
+    };
+    assert_eq!(log_in(&host, "sarah@gxtest.com", PASSWORD).await.code(), 401);
+    assert_eq!(stored().await, IMPORTED);
+    for _ in 0..2 {
+        assert_eq!(log_in(&host, "sarah@gxtest.com", LETTERS).await.code(), 200);
+        let hash = stored().await;
+        assert!(hash.starts_with("$argon2id$v=19$m=12288,t=3,p=1$"), "{hash}");
+    }
+    assert_eq!(log_in(&host, "sarah@gxtest.com", PASSWORD).await.code(), 401);
+}

@@ -2,6 +2,7 @@
 //! the database is down.
 
 mod keys;
+mod limits;
 mod locked;
 mod second_factors;
 mod sessions;

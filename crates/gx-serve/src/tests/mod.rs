@@ -3,6 +3,7 @@
 mod connections;
 mod listeners;
 mod manners;
+mod rate_limits;
 mod repeats;
 mod reports;
 mod settings;
@@ -30,7 +31,7 @@ use crate::{
     Entropy, FingerprintKeys, HealthBoard, Json, Problem, Reply, RequestLayer, RouteAccess, Routes,
     ServiceParts,
 };
-use crate::{RouteInfo, Service};
+use crate::{RateLimitSettings, RateLimiter, RouteInfo, RouteLimit, Service};
 
 /// Limit of every wait; longer means that a test hangs.
 const BOUND: Duration = Duration::from_secs(120);
@@ -107,21 +108,31 @@ fn a_service_with_limits(slow_route: SlowRoute, change: impl FnOnce(&mut Request
     let mut request_layer = RequestLayer::new("svc-test", clock.clone(), Entropy::system());
     change(&mut request_layer);
     let health = HealthBoard::new("svc-test", clock);
-    let fingerprint_keys = fingerprint_keys();
-    let parts = ServiceParts { health, database: None, request_layer, fingerprint_keys };
+    let (fingerprint_keys, limits) = (fingerprint_keys(), generous_limits(&request_layer.clock));
+    let parts = ServiceParts { health, database: None, request_layer, limits, fingerprint_keys };
     Routes::new("svc-test")
         .add(RouteAccess::Public, routes!(echo), &[])
+        .limited(RouteLimit::General)
         .add(RouteAccess::Public, routes!(panics), &[])
+        .limited(RouteLimit::General)
         .add(RouteAccess::Public, routes!(slow), &[])
+        .limited(RouteLimit::General)
         .add(RouteAccess::Public, routes!(never), &[])
+        .limited(RouteLimit::General)
         .add(RouteAccess::Public, routes!(large), &[])
+        .limited(RouteLimit::General)
         .into_service(slow_route, parts)
 }
 
 /// Returns a key of fingerprints with one version.
-fn fingerprint_keys() -> FingerprintKeys {
+pub(crate) fn fingerprint_keys() -> FingerprintKeys {
     let key = hmac::Key::new(hmac::HMAC_SHA256, b"secret");
     FingerprintKeys::new(1, [(1, key)].into())
+}
+
+/// Returns limits that tests about other things do not reach.
+fn generous_limits(clock: &Clock) -> RateLimiter {
+    RateLimiter::new(&RateLimitSettings::generous(), clock.clone(), fingerprint_keys())
 }
 
 async fn ask(router: &Router, request: Request<Body>) -> (StatusCode, http::HeaderMap, Value) {
@@ -297,6 +308,7 @@ fn a_path_with_two_owners_is_refused() {
         path: path.to_owned(),
         service,
         access: RouteAccess::Public,
+        limit: None,
     };
     let own = [route("a", "/x/{id}"), route("a", "/x/{id}/y"), route("b", "/z")];
     assert!(crate::check_owners(&own).is_ok());

@@ -41,11 +41,19 @@ async fn a_service_on(test: &TestDatabase) -> Service {
     database::watch(&health, database.clone());
     let fingerprint_keys = fingerprint_keys();
     let database_of_routes = Some(database.clone());
-    let parts =
-        ServiceParts { health, database: database_of_routes, request_layer, fingerprint_keys };
+    let limits = generous_limits(&request_layer.clock);
+    let parts = ServiceParts {
+        health,
+        database: database_of_routes,
+        request_layer,
+        limits,
+        fingerprint_keys,
+    };
     Routes::new("svc-test")
         .add(RouteAccess::Public, routes!(keep), &[])
+        .limited(RouteLimit::General)
         .add(RouteAccess::Public, routes!(full), &[])
+        .limited(RouteLimit::General)
         .into_service(database, parts)
 }
 

@@ -3,10 +3,12 @@
 
 mod chaincode;
 mod disk;
+mod flood;
 mod journey;
 mod keys;
 mod kill;
 mod ledger;
+mod limits;
 mod network;
 mod operator;
 mod people;
