@@ -2,7 +2,7 @@
 //! health checks of all services. `gx` creates one for each service; handlers ask it for
 //! connections and tickets.
 
-use gx_db::{Database, PgConnection, Postgres, SessionId, Transaction};
+use gx_db::{Database, PgConnection, Postgres, Transaction};
 use gx_model::Clock;
 use gx_outbox::enqueue::EnqueueError;
 use gx_outbox::tip::{self, Capability, Lag};

@@ -28,7 +28,10 @@ pub(crate) struct BuildFilter {
 pub(crate) async fn run(command: PasswordsCommand, format: Format) -> Result<(), CliError> {
     let PasswordsCommand::BuildFilter(BuildFilter { list, filter }) = command;
     let work = move || build_password_filter(&list, &filter);
-    let BuildReport { hashes, bytes } = tokio::task::spawn_blocking(work).await??;
+    let built = tokio::task::spawn_blocking(work).await;
+    let BuildReport { hashes, bytes } = built.map_err(|panicked| {
+        CliError::caused_by("the filter was not built; report this defect", &panicked)
+    })??;
     let text = format!("{hashes} passwords in {bytes} bytes");
     format.line(&text, &json!({ "hashes": hashes, "bytes": bytes }))
 }

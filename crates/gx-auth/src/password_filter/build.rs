@@ -18,7 +18,7 @@ const MAX_LINE_BYTES: u64 = 256;
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// A file cannot be read or written.
-    #[error("`{}` cannot be {what}: {source}", path.display())]
+    #[error("`{}` cannot be {what}; check the path and its permissions", path.display())]
     File {
         /// The file.
         path: PathBuf,
