@@ -341,11 +341,7 @@ fn rejected(problem: Problem) -> Response {
 }
 
 /// Returns the person whose token and session permit a route.
-async fn person(
-    auth: &Auth,
-    needed: RouteAccess,
-    sender: Sender<'_>,
-) -> Result<Person, Problem> {
+async fn person(auth: &Auth, needed: RouteAccess, sender: Sender<'_>) -> Result<Person, Problem> {
     let (_, claims) = limited_claims(auth, &sender, Audience::User, &[TokenUse::Access]).await?;
     let mut conn = connection(&auth.database).await?;
     let (profile_id, session_id) = (claims.sub.into(), claims.sid);

@@ -1,6 +1,6 @@
 //! Password hashes with argon2id in a bounded pool, so that a flood of logins fills the queue and
-//! not the machine. Called at registration and sign-in. Hashes of imported accounts may be bcrypt's,
-//! which are replaced at the next sign-in.
+//! not the machine. Called at registration and sign-in. Hashes of imported accounts may be
+//! bcrypt's, which are replaced at the next sign-in.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,8 +53,8 @@ pub struct HashingSettings {
     #[arg(long, env = "GX_PASSWORD_HASH_QUEUE", default_value_t = 64,
           value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub password_hash_queue: u16,
-    /// File with the passwords of data breaches, made with `gx passwords build-filter`; new passwords
-    /// that it has are refused.
+    /// File with the passwords of data breaches, made with `gx passwords build-filter`; new
+    /// passwords that it has are refused.
     #[arg(long, env = "GX_PASSWORD_FILTER")]
     pub password_filter: Option<PathBuf>,
 }
@@ -338,8 +338,8 @@ mod tests {
         assert!(kept.iter().all(|blocks| *blocks == 12 * 1024), "{kept:?}");
     }
 
-    /// AUTHN-07: a hash of bcrypt matches its password and is replaced by one of argon2id. One of too
-    /// low a cost, of a faulty implementation, or of a longer password matches nothing.
+    /// AUTHN-07: a hash of bcrypt matches its password and is replaced by one of argon2id. One of
+    /// too low a cost, of a faulty implementation, or of a longer password matches nothing.
     #[tokio::test]
     async fn hashes_of_bcrypt_are_verified_and_replaced() {
         let hasher = Hasher::new(&HashingSettings::default(), Entropy::system()).unwrap();

@@ -12,10 +12,7 @@ impl TestHost {
     /// Asks every route without a token, and checks that its answer names the quotas of the route's
     /// limit with the numbers of the settings, and what is left of those that are counted before
     /// the handler. Returns the routes whose limit is not the general one, each with its limit.
-    pub async fn check_limits(
-        &self,
-        settings: &RateLimitSettings,
-    ) -> Vec<(String, RouteLimit)> {
+    pub async fn check_limits(&self, settings: &RateLimitSettings) -> Vec<(String, RouteLimit)> {
         let mut own = Vec::new();
         for RouteInfo { method, path, limit, .. } in &self.service.routes {
             let Some(limit) = *limit else { panic!("{method} {path} has no limit") };

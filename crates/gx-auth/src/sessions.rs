@@ -268,8 +268,8 @@ impl Sessions {
         store::revoke_sessions(conn, subject, session_id, because, now).await
     }
 
-    /// Returns both tokens. The refresh token depends only on the session, its id and its time, from
-    /// which the key that signs follows, too. So it can be issued again.
+    /// Returns both tokens. The refresh token depends only on the session, its id and its time,
+    /// from which the key that signs follows, too. So it can be issued again.
     fn pair(
         &self,
         owner: &SessionOwner<'_>,

@@ -248,8 +248,8 @@ impl Tokens {
         })))
     }
 
-    /// Returns the public keys with which other programs verify tokens, also those of keys that will
-    /// sign later. Empty if a shared secret signs.
+    /// Returns the public keys with which other programs verify tokens, also those of keys that
+    /// will sign later. Empty if a shared secret signs.
     pub fn public_keys(&self) -> JwkSet {
         let keys = self.keys();
         let accepted = keys.accepted(self.0.clock.now());
@@ -264,8 +264,8 @@ impl Tokens {
         self.0.look.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns whether the caller must look for keys, because the last look was `max_age` ago or none
-    /// has succeeded. If one caller looks again, others use the known keys meanwhile.
+    /// Returns whether the caller must look for keys, because the last look was `max_age` ago or
+    /// none has succeeded. If one caller looks again, others use the known keys meanwhile.
     fn begin_look(&self, max_age: time::Duration) -> bool {
         if self.0.ring.is_none() {
             return false;

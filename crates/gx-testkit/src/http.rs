@@ -1,5 +1,5 @@
-//! A small HTTP client for tests: one connection for each request, or a connection that is kept, and
-//! the whole reply. Called by `story`, and by tests that send requests of their own.
+//! A small HTTP client for tests: one connection for each request, or a connection that is kept,
+//! and the whole reply. Called by `story`, and by tests that send requests of their own.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

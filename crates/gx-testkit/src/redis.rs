@@ -16,8 +16,8 @@ use crate::eventually;
 
 /// Limit for the server to start or to end.
 const BOUND: Duration = Duration::from_secs(60);
-/// Ports of the servers: below those of outgoing connections, one of which could take the port while
-/// the server is dead.
+/// Ports of the servers: below those of outgoing connections, one of which could take the port
+/// while the server is dead.
 const PORTS: std::ops::Range<u16> = 10_500..12_500;
 
 /// A Redis without persistence. It ends when it is dropped, and with the test process.

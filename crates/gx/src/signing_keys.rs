@@ -23,8 +23,8 @@ const MAX_PUBLISHED: Duration = Duration::from_hours(30 * 24);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SigningCommand {
-    /// Add a key, publish it now and sign with it later; the key before is accepted until its tokens
-    /// have expired
+    /// Add a key, publish it now and sign with it later; the key before is accepted until its
+    /// tokens have expired
     Rotate(#[command(flatten)] Rotate),
     /// List the keys that were added
     List(#[command(flatten)] DatabaseSettings),

@@ -3,8 +3,8 @@
 //! batches; each batch has the Merkle root of its entries and the hash of the batch before it.
 //! `gx audit verify` calls [`verify()`], and `gx audit prove` calls [`prove`].
 //!
-//! Texts of people (reasons, notes) are stored apart from their entries, which contain salted hashes
-//! of them. `gx audit erase` calls [`erase()`].
+//! Texts of people (reasons, notes) are stored apart from their entries, which contain salted
+//! hashes of them. `gx audit erase` calls [`erase()`].
 //!
 //! Releases before migration 9 wrote a chain of rows, each with the hash of the row before it. That
 //! chain is batch 0; every later batch contains the chain's last hash, too.

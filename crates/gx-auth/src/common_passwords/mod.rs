@@ -1,7 +1,7 @@
 //! The list of common passwords, which attackers try first. The rules for new passwords ask it.
 //!
-//! `list.txt` has passwords of 15 characters or more, in lower case and in the order of their bytes.
-//! Decision 0511 says where they come from.
+//! `list.txt` has passwords of 15 characters or more, in lower case and in the order of their
+//! bytes. Decision 0511 says where they come from.
 
 use std::sync::LazyLock;
 
@@ -47,7 +47,9 @@ mod tests {
 
     #[test]
     fn a_short_part_again_and_again_is_common() {
-        for common in ["aaaaaaaaaaaaaaa", "abcabcabcabcabca", "pass1234pass1234pass", "ééééééééééééééé"] {
+        for common in
+            ["aaaaaaaaaaaaaaa", "abcabcabcabcabca", "pass1234pass1234pass", "ééééééééééééééé"]
+        {
             assert!(is_common(common), "{common}");
         }
         for rare in ["xk2-9fq zzxk2-9fq zz", "abcdefghabcdefgx", "four rare words: quince, gable"] {

@@ -50,8 +50,8 @@ pub struct BuildReport {
     pub bytes: u64,
 }
 
-/// Builds the filter file of a list. The file appears when it is whole; until then its content is in
-/// a file with `.new` after its name.
+/// Builds the filter file of a list. The file appears when it is whole; until then its content is
+/// in a file with `.new` after its name.
 ///
 /// # Errors
 /// [`BuildError`] names the line that is wrong, or the file that cannot be read or written.
@@ -142,7 +142,8 @@ impl Builder {
         let mut descriptor = [0; BinaryFuse16::DESCRIPTOR_LEN];
         part.dma_copy_descriptor_to(&mut descriptor);
         let fingerprints = part.dma_fingerprints();
-        let done = self.file.write_all(&descriptor).and_then(|()| self.file.write_all(fingerprints));
+        let done =
+            self.file.write_all(&descriptor).and_then(|()| self.file.write_all(fingerprints));
         done.map_err(written)?;
         self.end += (descriptor.len() + fingerprints.len()) as u64;
         self.keys.clear();

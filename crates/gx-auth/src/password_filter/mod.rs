@@ -103,10 +103,9 @@ impl PasswordFilter {
         let mut buffer = vec![0; length + 1];
         let even = buffer.as_ptr().align_offset(FINGERPRINT_BYTES);
         let part = buffer.get_mut(even..even + length).ok_or_else(damaged)?;
-        self.file.read_exact_at(part, start).map_err(|source| FilterError::Unreadable {
-            path: self.path.clone(),
-            source,
-        })?;
+        self.file
+            .read_exact_at(part, start)
+            .map_err(|source| FilterError::Unreadable { path: self.path.clone(), source })?;
         let split = part.split_at_checked(BinaryFuse16::DESCRIPTOR_LEN);
         let (descriptor, fingerprints) = split.ok_or_else(damaged)?;
         if !is_consistent(descriptor, fingerprints.len()) {

@@ -80,7 +80,9 @@ fn a_wrong_list_is_refused_by_its_line() {
     let (low, high) = ("0".repeat(40), "F".repeat(40));
     let message = |list: &str| files.build(list).unwrap_err().to_string();
     assert!(message(&format!("{high}\n{low}\n")).starts_with("line 2 belongs before"));
-    for wrong in ["123".to_owned(), "g".repeat(40), format!("{low}:x"), format!("{low}0"), "x".repeat(999)] {
+    for wrong in
+        ["123".to_owned(), "g".repeat(40), format!("{low}:x"), format!("{low}0"), "x".repeat(999)]
+    {
         let error = message(&format!("{low}\n{wrong}\n"));
         assert!(error.starts_with("line 2 is not a SHA-1"), "{error}");
     }

@@ -61,8 +61,8 @@ async fn each_status_signs_in_or_gets_the_same_refusal() {
     }
 }
 
-/// API-04, AUTHN-09: an unknown address needs the same hash as a wrong password, and so takes as long to
-/// refuse: while no hash can be computed, neither is answered.
+/// API-04, AUTHN-09: an unknown address needs the same hash as a wrong password, and so takes as
+/// long to refuse: while no hash can be computed, neither is answered.
 #[tokio::test]
 async fn an_unknown_address_costs_a_hash_as_a_known_one_does() {
     let narrow = gx_auth::HashingSettings {
@@ -244,8 +244,8 @@ async fn a_person_denied_with_a_retry_reaches_the_kyc_routes_only() {
     assert_eq!(log_in(&host, "retry@gxtest.com", PASSWORD).await.code(), 401);
 }
 
-/// G6, TOK-04, SESS-02: a lock, a denial, a closure and a logout end access and refresh with the next request, also
-/// for tokens that are still valid.
+/// G6, TOK-04, SESS-02: a lock, a denial, a closure and a logout end access and refresh with the
+/// next request, also for tokens that are still valid.
 #[tokio::test]
 async fn access_ends_with_the_next_request() {
     let host = host().await;

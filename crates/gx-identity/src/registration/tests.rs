@@ -421,7 +421,10 @@ async fn common_and_leaked_passwords_are_refused() {
         let answer = register(&host, &with("password", password)).await;
         assert_eq!((answer.code(), answer.problem()), (400, "validation_failed"), "{password}");
         let error = &answer.json["errors"][0];
-        assert_eq!((error["pointer"].as_str(), error["code"].as_str()), (Some("/password"), Some(code)));
+        assert_eq!(
+            (error["pointer"].as_str(), error["code"].as_str()),
+            (Some("/password"), Some(code))
+        );
         let message = error["message"].as_str().unwrap();
         assert!(message.contains(reason), "{message}");
     }

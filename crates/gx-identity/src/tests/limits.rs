@@ -35,8 +35,9 @@ async fn every_route_is_limited() {
     assert_eq!(own, expected.map(|(route, limit)| (route.to_owned(), limit)));
 }
 
-/// SEC-API-03, API-05: a client may try ten sign-ins with an address in a minute, in any spelling of
-/// the address, also with the right password. Another client and another address are not affected.
+/// SEC-API-03, API-05: a client may try ten sign-ins with an address in a minute, in any spelling
+/// of the address, also with the right password. Another client and another address are not
+/// affected.
 #[tokio::test]
 async fn sign_ins_are_limited_by_client_and_address() {
     let host = host().await;
@@ -68,8 +69,8 @@ async fn sign_ins_are_limited_by_client_and_address() {
     assert!(metrics.contains("gx_rate_limited_total{policy=\"login\"}"), "{metrics}");
 }
 
-/// API-05: a client that tries many addresses is stopped after a hundred sign-ins, before a password
-/// is compared.
+/// API-05: a client that tries many addresses is stopped after a hundred sign-ins, before a
+/// password is compared.
 #[tokio::test]
 async fn sign_ins_are_limited_by_client() {
     let host = host().await;

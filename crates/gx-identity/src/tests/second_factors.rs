@@ -123,9 +123,9 @@ async fn sessions_of_one_code(sarah: &Arc<Sarah>, code: &str) -> usize {
     answers.iter().filter(|answer| answer.code() == 200).count()
 }
 
-/// AUTHN-13: a factor is in force once a code has confirmed it. A wrong code uses nothing up, so that
-/// the right one of the same 30 seconds confirms. Then a sign-in needs a code, and a wrong code is
-/// answered like a wrong password.
+/// AUTHN-13: a factor is in force once a code has confirmed it. A wrong code uses nothing up, so
+/// that the right one of the same 30 seconds confirms. Then a sign-in needs a code, and a wrong
+/// code is answered like a wrong password.
 #[tokio::test]
 async fn authn_13_a_confirmed_factor_is_asked_for() {
     let sarah = Sarah::new().await;

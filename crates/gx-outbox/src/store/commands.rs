@@ -59,8 +59,8 @@ pub(crate) struct CarriedRow {
 }
 
 /// Settings that make the rest of a transaction use index lookups only. The statistics may be from
-/// a quiet hour; then the planner takes a scan of the whole history for cheap, or the right plan for
-/// so expensive that it is compiled first. A plan is made for each statement: one that was made
+/// a quiet hour; then the planner takes a scan of the whole history for cheap, or the right plan
+/// for so expensive that it is compiled first. A plan is made for each statement: one that was made
 /// while the outbox was nearly empty may use any index, and would be kept while the outbox grows.
 macro_rules! index_lookups {
     () => {

@@ -2,8 +2,8 @@
 //! fill a process's memory.
 //!
 //! A key that finds no free place takes over the one that is free soonest, with its count. So a
-//! full table may refuse too early, but no key is ever admitted more often than its quota says: what
-//! a place has is never less than what each of its keys has used.
+//! full table may refuse too early, but no key is ever admitted more often than its quota says:
+//! what a place has is never less than what each of its keys has used.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -17,8 +17,8 @@ const SETS: usize = 8 * 1_024;
 /// Places of a set.
 const PLACES: usize = 8;
 
-/// A key, and the time in nanoseconds at which its whole quota is free again. Arrays of integers are
-/// allocated as pages of zeros, which take memory only when they are written.
+/// A key, and the time in nanoseconds at which its whole quota is free again. Arrays of integers
+/// are allocated as pages of zeros, which take memory only when they are written.
 type Place = (u128, u64);
 
 /// The table: 65 536 places of 32 bytes.

@@ -56,10 +56,7 @@ impl LimitFields {
 }
 
 impl LimitedRoutes {
-    pub(crate) fn new(
-        limiter: RateLimiter,
-        table: impl IntoIterator<Item = LimitedRoute>,
-    ) -> Self {
+    pub(crate) fn new(limiter: RateLimiter, table: impl IntoIterator<Item = LimitedRoute>) -> Self {
         let mut routes: HashMap<String, Vec<LimitedRoute>> = HashMap::new();
         for route in table {
             routes.entry(route.path.clone()).or_default().push(route);

@@ -36,8 +36,8 @@ async fn admitted(limiter: &RateLimiter, policy: LimitPolicy, who: &str, request
     admitted
 }
 
-/// SEC-API-04: of a flood, each policy admits exactly its quota at once, and exactly its quota again
-/// in each window after that, evenly spread. Others are counted for themselves.
+/// SEC-API-04: of a flood, each policy admits exactly its quota at once, and exactly its quota
+/// again in each window after that, evenly spread. Others are counted for themselves.
 #[tokio::test]
 async fn each_policy_admits_its_burst_and_its_rate() {
     let (settings, clock) = (RateLimitSettings::default(), clock());
@@ -77,12 +77,8 @@ async fn a_verdict_says_what_is_left_and_when_there_is_more() {
     }
     clock.advance(secs(2));
     let refused = ask().await;
-    let expected = Verdict {
-        is_admitted: false,
-        remaining: 0,
-        retry_after: secs(4),
-        free_after: secs(58),
-    };
+    let expected =
+        Verdict { is_admitted: false, remaining: 0, retry_after: secs(4), free_after: secs(58) };
     assert_eq!(refused, expected);
     clock.advance(secs(4));
     assert!(ask().await.is_admitted);

@@ -176,8 +176,8 @@ impl Submitter {
         left < whole.saturating_sub(spare) || left > whole
     }
 
-    /// Forms batches of due commands and counts a try for each. Commands that must be reviewed first
-    /// are left out, and so are commands that touch the same accounts.
+    /// Forms batches of due commands and counts a try for each. Commands that must be reviewed
+    /// first are left out, and so are commands that touch the same accounts.
     async fn form(
         &mut self,
         conn: &mut PgConnection,

@@ -126,9 +126,9 @@ async fn two_processes_share_one_allowance() {
     }
 }
 
-/// SEC-API-04, G8, G9: while Redis is dead, requests are answered and each process counts alone, for
-/// sign-ins to a third; health and a metric say so. When Redis is back with nothing counted, the
-/// processes share again, and neither admits more than it would alone.
+/// SEC-API-04, G8, G9: while Redis is dead, requests are answered and each process counts alone,
+/// for sign-ins to a third; health and a metric say so. When Redis is back with nothing counted,
+/// the processes share again, and neither admits more than it would alone.
 #[tokio::test]
 async fn a_dead_redis_stops_no_request_and_opens_no_door() {
     let mut redis = RedisServer::start().await;

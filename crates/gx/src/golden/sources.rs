@@ -71,8 +71,8 @@ fn every_problem_code_is_in_a_test() {
     assert!(missing.is_empty(), "no test has a client that is answered {missing:?}");
 }
 
-/// Each row of the tables in security.md has a state, and what is met names a test that exists, or a
-/// page.
+/// Each row of the tables in security.md has a state, and what is met names a test that exists, or
+/// a page.
 #[test]
 fn tests_of_the_security_page_exist() {
     let page = page("security.md");

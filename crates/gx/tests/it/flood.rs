@@ -117,8 +117,8 @@ async fn sum(flood: JoinSet<Counts>) -> Counts {
     all
 }
 
-/// Returns how many requests of all addresses are admitted by this number of bursts, and by the rate
-/// in these seconds.
+/// Returns how many requests of all addresses are admitted by this number of bursts, and by the
+/// rate in these seconds.
 fn stated(bursts: u32, seconds: u32) -> u32 {
     let addresses = u32::from(CONNECTIONS) * u32::from(ADDRESSES_OF_ONE);
     addresses * QUOTA * (60 * bursts + seconds) / 60
