@@ -35,7 +35,7 @@ const FINGERPRINT_BYTES: usize = size_of::<u16>();
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
     /// The file cannot be read.
-    #[error("GX_PASSWORD_FILTER: `{}` cannot be read: {source}", path.display())]
+    #[error("GX_PASSWORD_FILTER: `{}` cannot be read; check its permissions", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

@@ -8,11 +8,11 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use super::sources::{each_run, is_punct, literals, shipped_sources, text};
 
 /// Words with which a remedy begins.
-const REMEDY_WORDS: [&str; 40] = [
+const REMEDY_WORDS: [&str; 41] = [
     "add", "allow", "change", "check", "choose", "compare", "complete", "connect", "correct",
     "create", "delete", "end", "find", "finish", "fix", "free", "give", "look", "make", "nothing",
     "rebuild", "remove", "replace", "replay", "report", "restart", "restore", "retry", "run",
-    "see", "set", "start", "stop", "take", "try", "undo", "use", "verify", "wait", "write",
+    "see", "set", "sort", "start", "stop", "take", "try", "undo", "use", "verify", "wait", "write",
 ];
 /// Values in a text that are a remedy.
 const REMEDY_VALUES: [&str; 2] = ["{hint}", "{remedy}"];
