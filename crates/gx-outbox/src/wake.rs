@@ -2,6 +2,7 @@
 //! commands calls [`Waker::wake`]; the submitter has a [`Listener`]. A lost notification costs only
 //! time.
 
+use std::io;
 use std::time::Duration;
 
 use gx_db::PgPool;
@@ -59,8 +60,7 @@ impl Listener {
     /// `sqlx::Error` if a statement fails.
     pub async fn register(pool: &PgPool) -> Result<Self, sqlx::Error> {
         let mut listener = PgListener::connect_with(pool).await?;
-        // A lost connection must be returned as an error instead of being waited for in the
-        // listener.
+        // The caller opens a new connection, and looks for work after that.
         listener.eager_reconnect(false);
         listener.listen(CHANNEL).await?;
         Ok(Self(listener))
@@ -71,6 +71,10 @@ impl Listener {
     /// # Errors
     /// `sqlx::Error` if the database fails; register again then.
     pub async fn heard(&mut self) -> Result<(), sqlx::Error> {
-        self.0.try_recv().await.map(drop)
+        match self.0.try_recv().await? {
+            Some(_) => Ok(()),
+            // The connection was closed without a message of the server.
+            None => Err(sqlx::Error::Io(io::ErrorKind::ConnectionAborted.into())),
+        }
     }
 }
