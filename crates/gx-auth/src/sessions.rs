@@ -30,8 +30,10 @@ const ENROLMENT_LIFE: Duration = Duration::from_mins(10);
 #[serde(rename_all = "camelCase")]
 pub struct TokenPair {
     /// Send it as `Authorization: Bearer`.
+    #[schema(example = "eyJ…")]
     pub access_token: String,
     /// Exchange it for new tokens, once.
+    #[schema(example = "eyJ…")]
     pub refresh_token: String,
 }
 

@@ -19,8 +19,8 @@ use gx_auth::{
     SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED, SecondFactors, WRONG_PASSWORD,
     change_password_route, end_session_route, refresh_route, sessions_route, totp_routes,
 };
-use gx_serve::Service;
 use gx_serve::problem::kind::QUOTA_EXCEEDED;
+use gx_serve::{Service, TagText};
 use utoipa_axum::routes;
 
 use kyc::{KYC_INCOMPLETE, KYC_NOT_OPEN};
@@ -29,6 +29,15 @@ use taken::{EMAIL_TAKEN, PHONE_TAKEN};
 
 /// Name of the role.
 pub const SERVICE: &str = "svc-identity";
+
+/// The groups of the routes.
+const TAGS: [TagText; 5] = [
+    ("registration", "Registering a person."),
+    ("sessions", "Signing in and out, refreshing tokens, changing the password."),
+    ("second factors", "Codes of an authenticator, and recovery codes."),
+    ("profile", "The signed-in person's profile, and its place on the ledger."),
+    ("review", "Submitting an account for review, and the decision."),
+];
 
 /// Settings that only this service has.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -54,6 +63,7 @@ pub fn service(settings: &IdentitySettings, base: Foundation) -> Service {
     let signing_in =
         &[&INVALID_CREDENTIALS, &SECOND_FACTOR_REQUIRED, &SECOND_FACTOR_DELAYED, &QUOTA_EXCEEDED];
     let mut api = Api::new(SERVICE, base.auth.clone())
+        .with_tags(&TAGS)
         .public(
             routes!(registration::http::register),
             &[&EMAIL_TAKEN, &PHONE_TAKEN, &INVALID_CREDENTIALS, &QUOTA_EXCEEDED],

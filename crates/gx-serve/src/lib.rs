@@ -45,6 +45,7 @@ pub use extract::{Client, Json, Query};
 pub use fingerprint_key::FingerprintKey;
 pub use health::{CheckHandle, CheckResult, HealthBoard, Heart};
 pub use lag::{LagReading, LagSettings};
+pub use openapi::TagText;
 pub use problem::{Problem, ProblemKind};
 pub use reply::{LoggedActor, Reply};
 pub use request_id::RequestId;

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use axum::Router;
 use axum::middleware::from_fn;
 use gx_db::Database;
-use utoipa::openapi::OpenApi;
+use serde_json::Value;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::fingerprint_key::FingerprintKey;
 use crate::health::HealthBoard;
 use crate::idempotency::{self, KeySettings};
+use crate::openapi::{DocumentedRoute, TagText};
 use crate::problem::ProblemKind;
 use crate::request_layer::{self, RequestLayer};
 use crate::route_info::{RouteAccess, RouteInfo};
@@ -21,14 +22,21 @@ use crate::{openapi, pages, repeat};
 pub struct Routes<S> {
     service: &'static str,
     router: OpenApiRouter<S>,
-    table: Vec<RouteInfo>,
-    problems: Vec<&'static ProblemKind>,
+    table: Vec<DocumentedRoute>,
+    tags: &'static [TagText],
 }
 
 impl<S: Clone + Send + Sync + 'static> Routes<S> {
     /// Creates an empty set of routes.
     pub fn new(service: &'static str) -> Self {
-        Self { service, router: OpenApiRouter::new(), table: Vec::new(), problems: Vec::new() }
+        Self { service, router: OpenApiRouter::new(), table: Vec::new(), tags: &[] }
+    }
+
+    /// Sets the groups of the routes, in the order in which the document shows them.
+    #[must_use]
+    pub fn with_tags(mut self, tags: &'static [TagText]) -> Self {
+        self.tags = tags;
+        self
     }
 
     /// Adds the handlers of one path, and documents the problems that only they answer with. The
@@ -37,19 +45,18 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     pub fn add(
         mut self,
         access: RouteAccess,
-        mut methods: UtoipaMethodRouter<S>,
+        methods: UtoipaMethodRouter<S>,
         problems: &[&'static ProblemKind],
     ) -> Self {
-        self.problems.extend(problems);
-        for (path, item) in &mut methods.1.paths {
+        for (path, item) in &methods.1.paths {
             for method in openapi::methods(item) {
-                openapi::add_problems(item, method, problems);
-                self.table.push(RouteInfo {
+                let route = RouteInfo {
                     method: method.to_owned(),
                     path: path.clone(),
                     service: self.service,
                     access,
-                });
+                };
+                self.table.push((route, problems.to_vec()));
             }
         }
         self.router = self.router.routes(methods);
@@ -75,15 +82,16 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             }
             None => router,
         };
-        let document = openapi::finish(document, self.service, &self.table);
+        let openapi = openapi::finish(&document, self.service, self.tags, &self.table);
+        let (routes, problems): (Vec<_>, Vec<_>) = self.table.into_iter().unzip();
         Service {
             name: self.service,
             router,
-            openapi: document,
-            routes: self.table,
+            openapi,
+            routes,
             health: parts.health,
             request_layer: parts.request_layer,
-            problems: self.problems,
+            problems: problems.into_iter().flatten().collect(),
         }
     }
 }
@@ -107,7 +115,7 @@ pub struct Service {
     /// Name of the role.
     pub name: &'static str,
     /// OpenAPI document of the service.
-    pub openapi: OpenApi,
+    pub openapi: Value,
     /// Routes of the service.
     pub routes: Vec<RouteInfo>,
     /// Health checks of the service.
@@ -135,8 +143,8 @@ impl Service {
     /// Returns the router of the internal listener: `/metrics`, `/docs`, `/openapi.json` and
     /// health.
     pub fn internal(&self) -> Router {
-        let router =
-            pages::documents(&self.openapi, &self.health).merge(pages::health(self.health.clone()));
+        let router = pages::documents(&self.openapi, &self.health)
+            .merge(pages::health(self.health.clone()));
         with_request_layer(router, self.request_layer.clone())
     }
 }
