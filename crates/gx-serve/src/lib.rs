@@ -10,6 +10,7 @@ pub mod characters;
 #[cfg(feature = "testing")]
 pub mod conformity;
 pub mod database;
+mod docs_page;
 pub mod entropy;
 pub mod extract;
 mod field_error;

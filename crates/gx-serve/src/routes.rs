@@ -127,7 +127,7 @@ pub struct Service {
 
 impl Service {
     /// Returns the router of the public listener: routes, health and the list of problems.
-    /// `documents` adds the pages of [`Service::internal`].
+    /// `documents` adds the pages of [`Service::internal`], and `/docs` can send requests.
     pub fn public(&self, documents: bool) -> Router {
         let mut router = self
             .router
@@ -135,7 +135,7 @@ impl Service {
             .merge(pages::health(self.health.clone()))
             .merge(pages::problems(&self.problems));
         if documents {
-            router = router.merge(pages::documents(&self.openapi, &self.health));
+            router = router.merge(pages::documents(&self.openapi, &self.health, true));
         }
         with_request_layer(router, self.request_layer.clone())
     }
@@ -143,7 +143,7 @@ impl Service {
     /// Returns the router of the internal listener: `/metrics`, `/docs`, `/openapi.json` and
     /// health.
     pub fn internal(&self) -> Router {
-        let router = pages::documents(&self.openapi, &self.health)
+        let router = pages::documents(&self.openapi, &self.health, false)
             .merge(pages::health(self.health.clone()));
         with_request_layer(router, self.request_layer.clone())
     }
