@@ -1,7 +1,7 @@
 # Everything a person types here, in two words.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-stress test-kill test-fabric test-official test-contract bench bench-fabric lint
+.PHONY: help run test test-stress test-kill test-flood test-fabric test-official test-contract bench bench-fabric lint
 
 help:
 	@echo 'make run    build gx and start the whole system on this machine (Ctrl-C stops it)'
@@ -13,6 +13,8 @@ help:
 	@echo 'make test-stress   the suite three times while every core is busy twice over; RUNS=1 says how'
 	@echo '            often, ARGS="-p gx-outbox" which tests'
 	@echo 'make test-kill   kills and freezes processes under load; ROUNDS=100 says how often'
+	@echo 'make test-flood   floods three processes for a minute, and once more around an outage of Redis;'
+	@echo '            prints how many requests were admitted next to what the limits state'
 	@echo 'make test-fabric   the scenarios of ledger and workers on a real Fabric network; FABRIC_BIN'
 	@echo '            names the folder with its programs, FABRIC_LAB the one with its scripts'
 	@echo 'make test-official   only those that run Fabric'"'"'s own Node software; ARGS=--lab: against'
@@ -39,6 +41,9 @@ test-kill:
 	@. scripts/environment && ROUNDS=$${ROUNDS:-100} cargo test --locked --package gx \
 	  --test it -- --ignored --exact --nocapture \
 	  kill::rounds::money_moves_once_whatever_is_killed_or_frozen_many_times
+
+test-flood:
+	@exec scripts/test-flood
 
 test-fabric:
 	@exec scripts/test-fabric

@@ -14,6 +14,10 @@ const WALLET_MS = 60_000;
 const POLL_MS = 100;
 /** The ports of `gx dev` without an offset. */
 const PORTS = [3001, 3002, 3006, 7051, 8443, 9090, 9091, 13001, 13002, 13006];
+/** Rate limits out of reach: generated requests are more than a client may send. */
+const LIMITS = Object.fromEntries(
+  ['LOGIN', 'LOGIN_CLIENT', 'REGISTER', 'MAIL', 'MAIL_CLIENT', 'REFRESH', 'GENERAL'].map((policy) => [`GX_LIMIT_${policy}`, '1000000/1s']),
+);
 const PASSWORD = 'correct horse battery staple';
 
 /** A running stack. */
@@ -26,8 +30,8 @@ export class Stack {
     stack.folder = await mkdtemp(join(tmpdir(), 'gx-contract-'));
     const [data, logFile] = [join(stack.folder, 'gx'), join(stack.folder, 'gx.log')];
     const args = ['dev', '--data-dir', data, '--port-offset', String(await freeOffset())];
-    const { DATABASE_URL: _unused, ...env } = process.env;
-    stack.#service = new Service('gx dev', gx, args, { env, logFile });
+    const { DATABASE_URL: _own, REDIS_URL: _none, ...env } = process.env;
+    stack.#service = new Service('gx dev', gx, args, { env: { ...env, ...LIMITS }, logFile });
     const isReady = async () => (await readFile(logFile, 'utf8')).includes('GX is ready.');
     await stack.#service.until('is ready', isReady, START_MS);
     const lines = (await readFile(join(data, 'env'), 'utf8')).matchAll(/^export (\w+)='(.*)'$/gm);

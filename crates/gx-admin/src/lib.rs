@@ -27,8 +27,7 @@ use gx_auth::{
     change_password_route, end_session_route, refresh_route, sessions_route, totp_routes,
 };
 use gx_outbox::enqueue::Waker;
-use gx_serve::problem::kind::QUOTA_EXCEEDED;
-use gx_serve::{Service, TagText};
+use gx_serve::{RouteLimit, Service, TagText};
 use secrecy::SecretString;
 use utoipa_axum::routes;
 
@@ -157,20 +156,21 @@ fn own_account_routes(base: &Foundation, factors: &SecondFactors) -> Api<Service
         &SECOND_FACTOR_REQUIRED,
         &SECOND_FACTOR_ENROLMENT_REQUIRED,
         &SECOND_FACTOR_DELAYED,
-        &QUOTA_EXCEEDED,
     ];
     let mut api = Api::new(SERVICE, base.auth.clone())
         .with_tags(&TAGS)
         .public(routes!(administrators::http::login), signing_in)
+        .limited(RouteLimit::Login)
         .public(
             refresh_route(Realm::Admin, "/api/v1/admin/auth/refresh", base),
             &[&INVALID_REFRESH_TOKEN],
         )
+        .limited(RouteLimit::Refresh)
         .admin(Auditor, routes!(administrators::http::logout), &[])
         .admin(
             Auditor,
             change_password_route(Realm::Admin, "/api/v1/admin/auth/password/change", base),
-            &[&WRONG_PASSWORD, &QUOTA_EXCEEDED],
+            &[&WRONG_PASSWORD],
         )
         .admin(Auditor, sessions_route(Realm::Admin, "/api/v1/admin/me/sessions", base), &[])
         .admin(

@@ -1,11 +1,11 @@
 //! Rules for all routes of the service, and the sessions of administrators.
 
 use gx_auth::testing::{EXAMPLE_ID, PASSWORD, TestHost};
-use gx_auth::{AdminRole, NewPassword};
+use gx_auth::{AdminRole, NewPassword, audit};
 use gx_db::AdminId;
 use gx_model::AccountStatus;
 use gx_serve::conformity::check_document;
-use gx_serve::{RouteAccess, RouteInfo};
+use gx_serve::{RateLimitSettings, RouteAccess, RouteInfo, RouteLimit};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -17,6 +17,54 @@ pub(crate) fn settings() -> AdminSettings {
 
 pub(crate) async fn host() -> TestHost {
     TestHost::new(|base| service(&settings(), base)).await
+}
+
+/// LOG-03: entries of the audit log have ids and codes, and nothing that an administrator has
+/// written about a person: reasons and notes are apart, and are shown until they are erased.
+#[tokio::test]
+async fn log_03_what_administrators_write_is_not_in_the_entries() {
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::SuperAdmin).await.access_token;
+    let id = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
+    let written = json!({ "reason": "seen in the tavern", "notes": "asked her neighbour" });
+    let reason = json!({ "reason": written["reason"] });
+    let dry = json!({ "reason": written["reason"], "dryRun": true });
+    for (path, body) in [
+        (format!("users/{id}/lock"), &written),
+        (format!("users/{id}/unlock"), &written),
+        (format!("users/{id}/factors/reset"), &reason),
+        ("projection/verify".to_owned(), &reason),
+        ("projection/rebuild".to_owned(), &dry),
+        ("dead-events/replay".to_owned(), &reason),
+    ] {
+        let answer = host.post(&format!("/api/v1/admin/{path}"), &token, body).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.text);
+    }
+    let entries: String =
+        sqlx::query_scalar(r#"SELECT string_agg(e::text, '') FROM "AuditEntry" e"#)
+            .fetch_one(host.database.pool())
+            .await
+            .unwrap();
+    assert!(!entries.contains("tavern") && !entries.contains("neighbour"), "{entries}");
+    let texts: i64 = sqlx::query_scalar(r#"SELECT count(*) FROM "AuditText""#)
+        .fetch_one(host.database.pool())
+        .await
+        .unwrap();
+    assert_eq!(texts, 8);
+
+    let by = (audit::Actor::System("a test"), "asked for");
+    let (about, now) = (audit::TextSelection::About(&id), host.clock.now());
+    let mut conn = host.base.connection().await.unwrap();
+    audit::erase(&mut conn, about, by, &host.base.entropy, now).await.unwrap();
+    drop(conn);
+    let log = host.get("/api/v1/admin/audit", &token).await;
+    assert!(log.text.contains("tavern") && !log.text.contains("neighbour"), "{}", log.text);
+    let unlocked = &log.json["items"][5];
+    assert_eq!(unlocked["action"], "user.unlocked");
+    assert_eq!(unlocked["after"], json!({ "isLocked": false, "reason": null, "notes": null }));
+    assert_eq!(unlocked["erasedTexts"], json!(["notes", "reason"]));
+    assert_eq!(log.json["items"][0]["after"]["reason"], "asked for");
+    assert_eq!(log.json["items"][0]["erasedTexts"], json!([]));
 }
 
 /// API-01, SEC-API-06: every route needs a token with its role. Without a token or with a person's
@@ -31,7 +79,10 @@ async fn every_route_needs_its_role() {
     for role in AdminRole::ALL {
         tokens.push((role, host.add_administrator(role).await.access_token));
     }
-    let enrolling = host.base.auth.sessions.enrolment_token(&admin_id(&host).await).unwrap();
+    let mut conn = host.base.connection().await.unwrap();
+    let (sessions, enrolling) = (&host.base.auth.sessions, admin_id(&host).await);
+    let enrolling = sessions.enrolment_token(&mut conn, &enrolling, "none").await.unwrap();
+    drop(conn);
     let (mut public, mut enrols) = (Vec::new(), Vec::new());
     for RouteInfo { method, path, access, .. } in &host.service.routes {
         let segments = path.split('/');
@@ -127,6 +178,7 @@ async fn each_path_has_one_owner_over_all_services() {
         path: "/api/v1/treasury/{country}".to_owned(),
         service: gx_identity::SERVICE,
         access: RouteAccess::Public,
+        limit: None,
     });
     let conflict = gx_serve::edge(&[&stolen, &tokenomics], request_layer()).unwrap_err();
     assert!(conflict.to_string().contains("is claimed by svc-identity and by svc-tokenomics"));
@@ -165,6 +217,35 @@ async fn an_administrator_is_created_signs_in_and_signs_out() {
     let answer = host.post("/api/v1/admin/auth/logout", token, &json!({})).await;
     assert_eq!(answer.code(), 204);
     assert_eq!(host.get("/api/v1/admin/users", token).await.code(), 401);
+}
+
+/// SEC-API-03, API-05: every route has the fields of its limit. A new route is in this list, or is
+/// limited by its session.
+#[tokio::test]
+async fn every_route_is_limited() {
+    let limits = RateLimitSettings::default();
+    let host = TestHost::limited(limits.clone(), |base| service(&settings(), base)).await;
+    let expected = [
+        ("POST /api/v1/admin/auth/login", RouteLimit::Login),
+        ("POST /api/v1/admin/auth/refresh", RouteLimit::Refresh),
+    ];
+    let expected = expected.map(|(route, limit)| (route.to_owned(), limit));
+    assert_eq!(host.check_limits(&limits).await, expected);
+}
+
+/// API-05: an administrator's sign-ins are limited by client and address.
+#[tokio::test]
+async fn sign_ins_of_administrators_are_limited() {
+    let limits = RateLimitSettings::default();
+    let host = TestHost::limited(limits, |base| service(&settings(), base)).await;
+    let body = json!({ "email": "admin@gxtest.com", "password": "WrongPassword123!" });
+    let ask = || host.ask("POST", "/api/v1/admin/auth/login").client("192.0.2.1").json(&body);
+    for code in [401, 401, 401, 401, 401, 429, 429, 429, 429, 429] {
+        assert_eq!(ask().send().await.code(), code, "failures delay the sixth and later ones");
+    }
+    let refused = ask().send().await;
+    assert_eq!((refused.code(), refused.problem()), (429, "quota_exceeded"));
+    assert_eq!(refused.json["violated-policies"], json!(["login"]));
 }
 
 /// SEC-API-02: every POST, PUT, PATCH and DELETE of the three services takes an idempotency key.

@@ -12,11 +12,13 @@ use gx_serve::database::connection;
 use gx_serve::idempotency::set_principal;
 use gx_serve::problem::ErrorChain;
 use gx_serve::{
-    Problem, ProblemKind, RequestId, RouteAccess, Routes, Service, ServiceParts, TagText,
+    Problem, ProblemKind, RequestId, RequestLimits, RouteAccess, RouteLimit, Routes, Service,
+    ServiceParts, TagText,
 };
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use jsonwebtoken::jwk::JwkSet;
 use time::OffsetDateTime;
 use utoipa_axum::router::UtoipaMethodRouter;
 
@@ -25,9 +27,9 @@ use crate::audit;
 use crate::hashing::Hasher;
 use crate::realm::Realm;
 use crate::role::AdminRole;
-use crate::sessions::Sessions;
+use crate::sessions::{Sessions, password_version};
 use crate::store;
-use crate::tokens::{Audience, Claims, TokenUse};
+use crate::tokens::{Audience, Claims, InvalidToken, KEYS_MAX_AGE, KEYS_MIN_AGE, TokenUse};
 
 /// Time between two writes of the last use of a session.
 const LAST_USED_STEP: time::Duration = time::Duration::minutes(5);
@@ -58,6 +60,54 @@ pub struct Person {
     pub access: gx_model::AccountAccess,
     /// Id of the request.
     pub request_id: String,
+}
+
+impl Auth {
+    /// Returns the public keys with which tokens can be verified.
+    ///
+    /// # Errors
+    /// The problem of a database failure if the keys of the database were never read.
+    pub async fn public_keys(&self) -> Result<JwkSet, Problem> {
+        self.learn_keys().await?;
+        Ok(self.sessions.tokens().public_keys())
+    }
+
+    /// Verifies a token of one of these uses. If its key is not known, the keys of the database are
+    /// read again.
+    ///
+    /// # Errors
+    /// The problem with status 503 if the keys must be read and cannot be. The result itself says
+    /// whether the token is valid.
+    pub(crate) async fn verify(
+        &self,
+        token: &str,
+        uses: &[TokenUse],
+        audience: Audience,
+    ) -> Result<Result<(TokenUse, Claims), InvalidToken>, Problem> {
+        self.learn_keys().await?;
+        let tokens = self.sessions.tokens();
+        let verified = tokens.verify_any(token, uses, audience);
+        if verified != Err(InvalidToken::UNKNOWN_KEY) {
+            return Ok(verified);
+        }
+        tokens.learn_keys(KEYS_MIN_AGE, connection(&self.database)).await?;
+        let verified = tokens.verify_any(token, uses, audience);
+        if verified == Err(InvalidToken::UNKNOWN_KEY) && tokens.unusable_key().is_some() {
+            // Another process accepts the token.
+            return Err(Problem::unavailable("The token cannot be verified at the moment.", 2));
+        }
+        Ok(verified)
+    }
+
+    /// Learns of keys that were added to the database or retired. If the database fails, the known
+    /// keys stay: the session behind a token is read from the database in any case.
+    async fn learn_keys(&self) -> Result<(), Problem> {
+        let tokens = self.sessions.tokens();
+        match tokens.learn_keys(KEYS_MAX_AGE, connection(&self.database)).await {
+            Err(_) if tokens.has_learned_keys() => Ok(()),
+            learned => learned,
+        }
+    }
 }
 
 impl Person {
@@ -201,7 +251,18 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
         self
     }
 
+    /// Sets the rate limit of the routes that were added last. A public route needs one; others are
+    /// limited by their session unless they say otherwise.
+    #[must_use]
+    pub fn limited(mut self, limit: RouteLimit) -> Self {
+        self.routes = self.routes.limited(limit);
+        self
+    }
+
     /// Builds the service from these routes.
+    ///
+    /// # Panics
+    /// If a public route has no rate limit; the message names the route.
     pub fn into_service(self, state: S, parts: ServiceParts) -> Service {
         self.routes.into_service(state, parts)
     }
@@ -215,7 +276,11 @@ async fn authorize_person(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let person = match person(auth, needed, request_id(&request), request.headers()).await {
+    let found = match Sender::of(&request) {
+        Ok(sender) => person(auth, needed, sender).await,
+        Err(problem) => Err(problem),
+    };
+    let person = match found {
         Ok(person) => person,
         Err(problem) => return rejected(problem),
     };
@@ -242,11 +307,14 @@ async fn authorize_administrator(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let administrator =
-        match administrator(auth, needed, request_id(&request), request.headers()).await {
-            Ok(administrator) => administrator,
-            Err(problem) => return rejected(problem),
-        };
+    let found = match Sender::of(&request) {
+        Ok(sender) => administrator(auth, needed, sender).await,
+        Err(problem) => Err(problem),
+    };
+    let administrator = match found {
+        Ok(administrator) => administrator,
+        Err(problem) => return rejected(problem),
+    };
     set_principal(administrator.admin_id.as_str());
     let actor = LoggedActor::Admin(administrator.admin_id.clone());
     request.extensions_mut().insert(administrator);
@@ -255,8 +323,22 @@ async fn authorize_administrator(
     response
 }
 
-fn request_id(request: &Request) -> String {
-    request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
+/// What the authorization reads of a request.
+struct Sender<'a> {
+    headers: &'a HeaderMap,
+    limits: RequestLimits,
+    request_id: String,
+}
+
+impl<'a> Sender<'a> {
+    fn of(request: &'a Request) -> Result<Self, Problem> {
+        let id = request.extensions().get::<RequestId>();
+        Ok(Self {
+            headers: request.headers(),
+            limits: RequestLimits::of(request)?,
+            request_id: id.map(|id| id.0.clone()).unwrap_or_default(),
+        })
+    }
 }
 
 fn rejected(problem: Problem) -> Response {
@@ -266,13 +348,8 @@ fn rejected(problem: Problem) -> Response {
 }
 
 /// Returns the person whose token and session permit a route.
-async fn person(
-    auth: &Auth,
-    needed: RouteAccess,
-    request_id: String,
-    headers: &HeaderMap,
-) -> Result<Person, Problem> {
-    let (_, claims) = claims(auth, headers, Audience::User, false)?;
+async fn person(auth: &Auth, needed: RouteAccess, sender: Sender<'_>) -> Result<Person, Problem> {
+    let (_, claims) = limited_claims(auth, &sender, Audience::User, &[TokenUse::Access]).await?;
     let mut conn = connection(&auth.database).await?;
     let (profile_id, session_id) = (claims.sub.into(), claims.sid);
     let row = store::person(&mut conn, &session_id, &profile_id).await?;
@@ -285,21 +362,29 @@ async fn person(
     if access == gx_model::AccountAccess::KycOnly && needed != RouteAccess::UserRetrying {
         return Err(Problem::forbidden("Only the KYC routes are open until you submit again."));
     }
-    Ok(Person { profile_id, session_id, status, access, request_id })
+    Ok(Person { profile_id, session_id, status, access, request_id: sender.request_id })
 }
 
 /// Returns the administrator whose token, session and role permit a route.
 async fn administrator(
     auth: &Auth,
     AdminAccess { least, may_enrol }: AdminAccess,
-    request_id: String,
-    headers: &HeaderMap,
+    sender: Sender<'_>,
 ) -> Result<Administrator, Problem> {
-    let (token_use, claims) = claims(auth, headers, Audience::Admin, may_enrol)?;
+    let uses: &[TokenUse] = match may_enrol {
+        true => &[TokenUse::Access, TokenUse::Enrolment],
+        false => &[TokenUse::Access],
+    };
+    let (token_use, claims) = limited_claims(auth, &sender, Audience::Admin, uses).await?;
     let mut conn = connection(&auth.database).await?;
     let (admin_id, session_id) = (AdminId::from(claims.sub), claims.sid);
     let role = if token_use == TokenUse::Enrolment {
-        store::enrolling_administrator(&mut conn, &admin_id).await?
+        let row = store::enrolling_administrator(&mut conn, &admin_id).await?;
+        let version = claims.password_version;
+        let is_unchanged = |row: &store::EnrollingAdministratorRow| {
+            version == Some(password_version(&row.password_hash))
+        };
+        row.filter(is_unchanged).map(|row| row.role)
     } else {
         let row = store::administrator(&mut conn, &session_id, &admin_id).await?;
         let is_valid = |row: &store::AdministratorRow| {
@@ -315,7 +400,7 @@ async fn administrator(
         let detail = format!("This route needs the role {} or a higher one.", least.name());
         return Err(Problem::forbidden(detail));
     }
-    Ok(Administrator { admin_id, session_id, role, request_id })
+    Ok(Administrator { admin_id, session_id, role, request_id: sender.request_id })
 }
 
 /// Stores that a session is used, unless an earlier use within [`LAST_USED_STEP`] is stored. A
@@ -340,13 +425,28 @@ fn session_ended() -> Problem {
     Problem::unauthenticated("The session has ended. Sign in again.", true)
 }
 
+/// Verifies the token of a request, counts the request by its session, and returns the token's use
+/// and claims. A request without a valid token is counted by its client. Nothing is read from the
+/// database for a request above its quota.
+async fn limited_claims(
+    auth: &Auth,
+    sender: &Sender<'_>,
+    audience: Audience,
+    uses: &[TokenUse],
+) -> Result<(TokenUse, Claims), Problem> {
+    let verified = claims(auth, sender.headers, audience, uses).await;
+    let session_id = verified.as_ref().ok().map(|(_, claims)| claims.sid.as_str());
+    sender.limits.admit_session(session_id).await?;
+    verified
+}
+
 /// Verifies the token in the field `Authorization` and returns its use and claims. The reason of a
 /// rejection is only logged.
-fn claims(
+async fn claims(
     auth: &Auth,
     headers: &HeaderMap,
     audience: Audience,
-    may_enrol: bool,
+    uses: &[TokenUse],
 ) -> Result<(TokenUse, Claims), Problem> {
     let Some(value) = headers.get(AUTHORIZATION) else {
         return Err(Problem::unauthenticated("Send a token as Authorization: Bearer.", false));
@@ -356,15 +456,7 @@ fn claims(
     let Some((_, token)) = token else {
         return Err(Problem::unauthenticated("Send a token as Authorization: Bearer.", false));
     };
-    let tokens = auth.sessions.tokens();
-    let verify = |token_use| {
-        tokens.verify(token.trim(), token_use, audience).map(|claims| (token_use, claims))
-    };
-    let verified = match verify(TokenUse::Access) {
-        Err(_) if may_enrol => verify(TokenUse::Enrolment),
-        verified => verified,
-    };
-    verified.map_err(|error| {
+    auth.verify(token.trim(), uses, audience).await?.map_err(|error| {
         tracing::info!(%error, "a token was rejected");
         Problem::unauthenticated("The token is not valid. Sign in again.", true)
     })

@@ -9,25 +9,32 @@ use gx_outbox::tip::{self, Capability, Lag};
 use gx_serve::database::{connection, unusable};
 use gx_serve::idempotency::RequestTransaction;
 use gx_serve::lag::{self, LagReading, LagSettings};
-use gx_serve::{Entropy, HealthBoard, Problem, ProblemKind, RequestLayer, ServiceParts};
+use gx_serve::{
+    CheckResult, Entropy, HealthBoard, Problem, ProblemKind, RateLimitSettings, RateLimiter,
+    RequestLayer, RequestLimits, ServiceParts,
+};
 use http::header::RETRY_AFTER;
 use sqlx::pool::PoolConnection;
 use time::OffsetDateTime;
 
-use crate::address_hasher::AddressHasher;
 use crate::authorization::Auth;
-use crate::hashing::{Hasher, HashingSettings, InvalidHashParameters};
+use crate::hashing::{Hasher, HasherError, HashingSettings};
 use crate::key_ring::KeyRing;
 use crate::realm::Realm;
 use crate::row_queues::{RowQueueTicket, RowQueues};
-use crate::sessions::{Sessions, TokenPair};
-use crate::tokens::{TokenKeyError, TokenSettings, Tokens};
+use crate::sessions::{Sessions, TokenPair, invalid_refresh_token};
+use crate::token_keys::TokenKeyError;
+use crate::tokens::{TokenSettings, TokenUse, Tokens};
 
 /// The ledger refuses every change except the resume. The status is 5xx, so that the response is
 /// not kept for repetition: the same request succeeds later.
 pub const SYSTEM_PAUSED: ProblemKind =
     ProblemKind::new("system_paused", 503, "The system is paused");
 
+/// Purpose of the keys with which requests that have an idempotency key are hashed.
+const REQUESTS: &str = "idempotent requests";
+/// Purpose of the keys of what rate limits count.
+const LIMITED: &str = "rate limits";
 /// Seconds after which a client may ask again while the system is paused.
 const PAUSED_RETRY_AFTER_S: &str = "60";
 
@@ -43,6 +50,9 @@ pub struct FoundationSettings {
     /// Limits above which the read model counts as too far behind.
     #[command(flatten)]
     pub lag: LagSettings,
+    /// Rate limits.
+    #[command(flatten)]
+    pub limits: RateLimitSettings,
 }
 
 /// Why a service cannot be built.
@@ -51,9 +61,9 @@ pub enum FoundationError {
     /// The keys of tokens are not usable.
     #[error(transparent)]
     Tokens(#[from] TokenKeyError),
-    /// The parameters of password hashes are not valid.
+    /// The parameters of password hashes are not valid, or the filter file cannot be used.
     #[error(transparent)]
-    Hashing(#[from] InvalidHashParameters),
+    Hashing(#[from] HasherError),
 }
 
 /// Shared resources of a service. Clones share everything.
@@ -67,19 +77,19 @@ pub struct Foundation {
     pub clock: Clock,
     /// Random source for ids and salts.
     pub entropy: Entropy,
-    /// The key ring, of services that encrypt values. The role that builds the service sets it.
-    pub key_ring: Option<KeyRing>,
+    /// The master keys, from which all keys but those of tokens are derived.
+    pub key_ring: KeyRing,
     /// Whether administrators may sign in without a second factor. The role sets it.
     pub is_development: bool,
     lag: LagSettings,
     channel: String,
     row_queues: RowQueues,
-    pub(crate) address_hasher: AddressHasher,
+    limits: RateLimiter,
 }
 
 impl Foundation {
-    /// Creates the resources of a service in production, without a key ring; `channel` names the
-    /// ledger whose lag is reported.
+    /// Creates the resources of a service in production; `channel` names the ledger whose lag is
+    /// reported.
     ///
     /// # Errors
     /// [`FoundationError`] if no key is usable or hash parameters contradict each other.
@@ -87,11 +97,13 @@ impl Foundation {
         settings: &FoundationSettings,
         channel: &str,
         database: Database,
+        key_ring: KeyRing,
         clock: Clock,
         entropy: Entropy,
     ) -> Result<Self, FoundationError> {
-        let tokens = Tokens::new(&settings.tokens, clock.clone())?;
-        let address_hasher = AddressHasher::new(tokens.fingerprint_key("addresses of sign-ins"));
+        let tokens = Tokens::new(&settings.tokens, key_ring.clone(), clock.clone())?;
+        let limits_keys = key_ring.fingerprint_keys(LIMITED);
+        let limits = RateLimiter::new(&settings.limits, clock.clone(), limits_keys);
         let sessions = Sessions::new(&settings.tokens, tokens, clock.clone(), entropy.clone());
         let auth = Auth {
             sessions,
@@ -100,19 +112,18 @@ impl Foundation {
             clock: clock.clone(),
         };
         let (lag, channel) = (settings.lag.clone(), channel.to_owned());
-        let row_queues = RowQueues::new(database.max_connections(), database.lock_timeout());
-        let (key_ring, is_development) = (None, false);
+        let row_queues = RowQueues::new(database.lock_timeout());
         Ok(Self {
             database,
             auth,
             clock,
             entropy,
             key_ring,
-            is_development,
+            is_development: false,
             lag,
             channel,
             row_queues,
-            address_hasher,
+            limits,
         })
     }
 
@@ -163,31 +174,26 @@ impl Foundation {
     /// # Errors
     /// The problem with status 503 if other requests hold the row too long.
     pub async fn row_ticket(&self, row: &str) -> Result<RowQueueTicket, Problem> {
-        self.row_queues.wait(Some(row), false).await
-    }
-
-    /// Waits like [`Self::row_ticket`] for a request that writes the audit log; `row` is the row
-    /// that it locks, too.
-    ///
-    /// # Errors
-    /// The problem with status 503 if other requests hold the row or the audit log too long.
-    pub async fn audit_ticket(&self, row: Option<&str>) -> Result<RowQueueTicket, Problem> {
-        self.row_queues.wait(row, true).await
+        self.row_queues.wait(row).await
     }
 
     /// Exchanges a refresh token for new tokens, once. Repetitions wait for each other.
     ///
     /// # Errors
-    /// The problem `invalid_refresh_token`, or that of a database failure.
+    /// The problem `invalid_refresh_token`, `quota_exceeded`, or that of a database failure.
     pub(crate) async fn refresh(
         &self,
         realm: Realm,
         refresh_token: &str,
+        limits: &RequestLimits,
         request_id: &str,
     ) -> Result<TokenPair, Problem> {
         let sessions = &self.auth.sessions;
-        let session_id = sessions.session_of(realm, refresh_token)?;
-        let _ticket = self.row_ticket(session_id.as_str()).await?;
+        let verified = self.auth.verify(refresh_token, &[TokenUse::Refresh], realm.audience());
+        let verified = verified.await?;
+        limits.admit_session(verified.as_ref().ok().map(|(_, claims)| claims.sid.as_str())).await?;
+        let (_, claims) = verified.map_err(|_| invalid_refresh_token())?;
+        let _ticket = self.row_ticket(claims.sid.as_str()).await?;
         let mut conn = self.connection().await?;
         sessions.refresh(&mut conn, realm, refresh_token, request_id).await
     }
@@ -227,11 +233,18 @@ impl Foundation {
             let (database, channel) = (database.clone(), channel.clone());
             Box::pin(async move { read_lag(&database, &channel, contact_limit, now).await })
         });
+        let tokens = self.auth.sessions.tokens().clone();
+        health.check_with("tokenKeys", false, move || {
+            let result = match tokens.unusable_key() {
+                None => CheckResult::healthy(),
+                Some(error) => CheckResult::unhealthy(error),
+            };
+            Box::pin(async move { result })
+        });
         let request_layer = RequestLayer::new(service, self.clock.clone(), self.entropy.clone());
-        // The secret that signs tokens, until a service has a ring of keys.
-        let fingerprint_key = self.auth.sessions.tokens().fingerprint_key("idempotent requests");
-        let database = Some(self.database.clone());
-        ServiceParts { health, database, request_layer, fingerprint_key }
+        let fingerprint_keys = self.key_ring.fingerprint_keys(REQUESTS);
+        let (database, limits) = (Some(self.database.clone()), self.limits.clone());
+        ServiceParts { health, database, request_layer, limits, fingerprint_keys }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Password hashes with argon2id in a bounded pool, so that a flood of logins fills the queue and
-//! not the machine. Called at registration and sign-in.
+//! not the machine. Called at registration and sign-in. Hashes of imported accounts may be
+//! bcrypt's, which are replaced at the next sign-in.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +11,9 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use gx_serve::{Entropy, Problem};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::password::{NewPassword, PasswordRefusal};
+use crate::password_filter::{FilterError, PasswordFilter};
 
 /// Limit of the wait for a free slot; after it the request fails with 503.
 const QUEUE_TIME_LIMIT: Duration = Duration::from_secs(5);
@@ -22,6 +27,12 @@ const MAX_PASSES: u32 = 10;
 const MAX_LANES: u32 = 4;
 /// Limit of a password; a longer one matches no hash.
 const MAX_PASSWORD_BYTES: usize = 256 * 4;
+/// Beginnings of bcrypt's hashes. `$2x$` is that of a faulty implementation.
+const BCRYPT_PREFIXES: [&str; 3] = ["$2a$", "$2b$", "$2y$"];
+/// The costs that a stored hash of bcrypt may have: less is guessed too fast, more takes too long.
+const BCRYPT_COSTS: std::ops::RangeInclusive<u32> = 10..=14;
+/// Bytes of a password that bcrypt hashes. It ignores the rest, so a longer one is refused.
+const MAX_BCRYPT_BYTES: usize = 72;
 
 /// Cost of a password hash, and the size of the pool.
 #[derive(Clone, Debug, clap::Args)]
@@ -42,6 +53,10 @@ pub struct HashingSettings {
     #[arg(long, env = "GX_PASSWORD_HASH_QUEUE", default_value_t = 64,
           value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub password_hash_queue: u16,
+    /// File with the passwords of data breaches, made with `gx passwords build-filter`; new
+    /// passwords that it has are refused.
+    #[arg(long, env = "GX_PASSWORD_FILTER")]
+    pub password_filter: Option<PathBuf>,
 }
 
 impl Default for HashingSettings {
@@ -51,13 +66,27 @@ impl Default for HashingSettings {
             password_passes: 3,
             password_hash_concurrency: None,
             password_hash_queue: 64,
+            password_filter: None,
         }
     }
 }
 
+/// Why passwords cannot be hashed or checked.
+#[derive(Debug, thiserror::Error)]
+pub enum HasherError {
+    /// The parameters of hashes contradict each other.
+    #[error(transparent)]
+    Parameters(#[from] InvalidHashParameters),
+    /// The filter file cannot be used.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+}
+
 /// Invalid parameters of password hashes.
 #[derive(Debug, thiserror::Error)]
-#[error("GX_PASSWORD_MEMORY_KIB and GX_PASSWORD_PASSES cannot be used together: {0}")]
+#[error(
+    "GX_PASSWORD_MEMORY_KIB and GX_PASSWORD_PASSES cannot be used together: {0}; change one of them"
+)]
 pub struct InvalidHashParameters(String);
 
 /// Pool that computes password hashes. Clones share it.
@@ -74,6 +103,7 @@ struct Pool {
     /// new allocation would come from the heap of whichever thread computes it, and each heap keeps
     /// what it once had.
     memory: Mutex<Vec<Vec<Block>>>,
+    filter: Option<PasswordFilter>,
     entropy: Entropy,
 }
 
@@ -90,11 +120,8 @@ impl Hasher {
     /// Creates a pool.
     ///
     /// # Errors
-    /// [`InvalidHashParameters`] if the parameters contradict each other.
-    pub fn new(
-        settings: &HashingSettings,
-        entropy: Entropy,
-    ) -> Result<Self, InvalidHashParameters> {
+    /// [`HasherError`] if the parameters contradict each other, or the filter file cannot be used.
+    pub fn new(settings: &HashingSettings, entropy: Entropy) -> Result<Self, HasherError> {
         let HashingSettings { password_memory_kib, password_passes, .. } = *settings;
         let params = Params::new(password_memory_kib, password_passes, 1, None)
             .map_err(|why| InvalidHashParameters(why.to_string()))?;
@@ -107,6 +134,7 @@ impl Hasher {
             queue: Arc::new(Semaphore::new(queue)),
             slots: Arc::new(Semaphore::new(slots)),
             memory: Mutex::default(),
+            filter: settings.password_filter.as_deref().map(PasswordFilter::open).transpose()?,
             entropy,
         };
         let nobody = pool.hash(&pool.entropy.bytes::<32>());
@@ -114,7 +142,29 @@ impl Hasher {
         Ok(Self(Arc::new(pool)))
     }
 
-    /// Hashes a password without changing it.
+    /// Hashes a new password that has passed [`NewPassword::check`], unless the filter file has it.
+    ///
+    /// # Errors
+    /// The problem with status 503 if the queue is full, and 500 if the filter file is damaged.
+    pub async fn hash_new(
+        &self,
+        password: &NewPassword,
+    ) -> Result<Result<String, PasswordRefusal>, Problem> {
+        let (pool, password) = (Arc::clone(&self.0), password.secret().clone());
+        self.run(move || {
+            let password = password.expose_secret().as_bytes();
+            match pool.filter.as_ref().map(|filter| filter.contains(password)) {
+                Some(Err(error)) => Err(Problem::internal(&error)),
+                Some(Ok(true)) => Ok(Err(PasswordRefusal::Leaked)),
+                Some(Ok(false)) | None => {
+                    pool.hash(password).map(Ok).map_err(|why| Problem::internal(&why))
+                }
+            }
+        })
+        .await?
+    }
+
+    /// Hashes a password without changing it. A new password needs [`Hasher::hash_new`].
     ///
     /// # Errors
     /// The problem with status 503 if the queue is full.
@@ -196,6 +246,9 @@ impl Pool {
     }
 
     fn verify(&self, password: &[u8], stored: Option<&str>) -> HashResult<PasswordComparison> {
+        if let Some(stored) = stored.filter(|hash| hash.starts_with("$2")) {
+            return self.verify_bcrypt(password, stored);
+        }
         let parsed = PasswordHash::new(stored.unwrap_or(&self.dummy))?;
         let params = Params::try_from(&parsed)?;
         let is_bounded = params.m_cost() <= MAX_MEMORY_KIB
@@ -210,6 +263,21 @@ impl Pool {
             || params.t_cost() != self.params.t_cost()
             || params.p_cost() != self.params.p_cost();
         let upgrade = if matches && is_outdated { Some(self.hash(password)?) } else { None };
+        Ok(PasswordComparison { matches, upgrade })
+    }
+
+    /// Compares a password with a hash of bcrypt. A hash that costs too little or too much, and a
+    /// password of which bcrypt would ignore a part, do not match, in the time of another hash.
+    fn verify_bcrypt(&self, password: &[u8], stored: &str) -> HashResult<PasswordComparison> {
+        let parsed = stored.parse::<bcrypt::HashParts>().ok();
+        let is_bounded = parsed.is_some_and(|parts| BCRYPT_COSTS.contains(&parts.get_cost()))
+            && BCRYPT_PREFIXES.iter().any(|prefix| stored.starts_with(prefix))
+            && password.len() <= MAX_BCRYPT_BYTES;
+        if !is_bounded {
+            return self.verify(password, None);
+        }
+        let matches = bcrypt::verify(password, stored).unwrap_or(false);
+        let upgrade = if matches { Some(self.hash(password)?) } else { None };
         Ok(PasswordComparison { matches, upgrade })
     }
 
@@ -268,5 +336,65 @@ mod tests {
         let kept: Vec<usize> = hasher.0.memory.lock().unwrap().iter().map(Vec::capacity).collect();
         assert!(kept.len() <= 2, "{kept:?}");
         assert!(kept.iter().all(|blocks| *blocks == 12 * 1024), "{kept:?}");
+    }
+
+    /// AUTHN-07: a hash of bcrypt matches its password and is replaced by one of argon2id. One of
+    /// too low a cost, of a faulty implementation, or of a longer password matches nothing.
+    #[tokio::test]
+    async fn hashes_of_bcrypt_are_verified_and_replaced() {
+        let hasher = Hasher::new(&HashingSettings::default(), Entropy::system()).unwrap();
+        let compare = async |password: &str, stored: &str| {
+            let password = SecretString::from(password);
+            hasher.verify(&password, Some(stored.to_owned())).await.unwrap()
+        };
+        let nothing = PasswordComparison { matches: false, upgrade: None };
+        // A published vector, and the same under the other names of the algorithm.
+        let letters = "abcdefghijklmnopqrstuvwxyz";
+        let rest = "10$fVH8e28OQRj9tqiDXs1e1uxpsjN0c7II7YPKXua2NAKYvM6iQk7dq";
+        for version in ["2a", "2b", "2y"] {
+            let stored = format!("${version}${rest}");
+            let compared = compare(letters, &stored).await;
+            assert!(compared.matches, "{stored}");
+            let upgraded = compared.upgrade.unwrap();
+            assert!(upgraded.starts_with("$argon2id$"), "{upgraded}");
+            let again = compare(letters, &upgraded).await;
+            assert_eq!(again, PasswordComparison { matches: true, upgrade: None });
+            assert_eq!(compare("another password", &stored).await, nothing);
+        }
+        assert_eq!(compare(letters, &format!("$2x${rest}")).await, nothing);
+        for unreadable in ["$2b$", "$2b$10$short", "$2b$99$fVH8e28OQRj9tqiDXs1e1u"] {
+            assert_eq!(compare(letters, unreadable).await, nothing);
+        }
+        let cheap = bcrypt::hash(letters, 9).unwrap();
+        assert_eq!(compare(letters, &cheap).await, nothing);
+
+        let longest = "x".repeat(MAX_BCRYPT_BYTES);
+        let stored = bcrypt::hash(&longest, 10).unwrap();
+        assert!(compare(&longest, &stored).await.matches);
+        assert_eq!(compare(&format!("{longest}y"), &stored).await, nothing);
+    }
+
+    /// AUTHN-03: a new password that the filter file has is refused, and a damaged file refuses
+    /// every start.
+    #[tokio::test]
+    async fn a_new_password_of_the_filter_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (list, filter) = (folder.path().join("list"), folder.path().join("filter"));
+        // The SHA-1 of "correct horse battery staple".
+        std::fs::write(&list, "ABF7AAD6438836DBE526AA231ABDE2D0EEF74D42:5\r\n").unwrap();
+        crate::build_password_filter(&list, &filter).unwrap();
+        let settings =
+            HashingSettings { password_filter: Some(filter.clone()), ..HashingSettings::default() };
+        let hasher = Hasher::new(&settings, Entropy::system()).unwrap();
+        let hash = async |password: &str| {
+            hasher.hash_new(&NewPassword::new(password).unwrap()).await.unwrap()
+        };
+        let leaked = hash("correct horse battery staple").await;
+        assert_eq!(leaked, Err(PasswordRefusal::Leaked));
+        assert!(hash("four rare words: quince, gable").await.is_ok());
+
+        std::fs::write(&filter, "no filter").unwrap();
+        let refused = Hasher::new(&settings, Entropy::system()).err().unwrap().to_string();
+        assert!(refused.contains("GX_PASSWORD_FILTER"), "{refused}");
     }
 }

@@ -5,16 +5,19 @@
 //! routes in an [`Api`], which adds the authorization that each route declares.
 
 mod account_access;
-mod address_hasher;
 pub mod audit;
 mod authorization;
+mod common_passwords;
 pub mod email;
 mod foundation;
 mod hashing;
 pub mod key_ring;
+#[cfg(feature = "testing")]
+mod limit_walk;
 mod own_sessions;
 mod password;
 mod password_change;
+mod password_filter;
 mod realm;
 pub mod retention;
 mod role;
@@ -30,6 +33,7 @@ mod store;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+pub mod token_keys;
 mod tokens;
 
 pub use authorization::{Administrator, Api, Auth, Person};
@@ -37,13 +41,16 @@ pub use email::{Email, GivenEmail};
 pub use foundation::{
     Foundation, FoundationError, FoundationSettings, SYSTEM_PAUSED, not_enqueued,
 };
-pub use hashing::{Hasher, HashingSettings, InvalidHashParameters, PasswordComparison};
+pub use hashing::{
+    Hasher, HasherError, HashingSettings, InvalidHashParameters, PasswordComparison,
+};
 pub use key_ring::{KeyRing, KeyRingError, KeyRingSettings};
 pub use own_sessions::{
     NO_SESSION, SessionItem, end_session_route, list_sessions, require_session, sessions_route,
 };
 pub use password::{GivenPassword, NewPassword, PasswordOwner, PasswordRefusal};
 pub use password_change::{WRONG_PASSWORD, change_password_route};
+pub use password_filter::{BuildError, BuildReport, FilterError, build_password_filter};
 pub use realm::{Realm, Subject};
 pub use role::AdminRole;
 pub use route_parts::{INVALID_CREDENTIALS, invalid_credentials};
@@ -55,6 +62,5 @@ pub use second_factor::{
 pub use session_routes::{Credentials, refresh_route};
 pub use sessions::{INVALID_REFRESH_TOKEN, Sessions, TokenPair};
 pub use sign_in_throttle::{FAILURES_KEPT_FOR, SignInAccount};
-pub use tokens::{
-    Audience, Claims, InvalidToken, TokenKeyError, TokenSettings, TokenUse, Tokens, create_key_file,
-};
+pub use token_keys::{TokenKeyError, create_key_file};
+pub use tokens::{Audience, Claims, InvalidToken, TokenSettings, TokenUse, Tokens};

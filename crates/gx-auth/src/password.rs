@@ -1,19 +1,21 @@
 //! The rules for new passwords, checked at registration and when an administrator gets a password.
 //!
-//! Length and guessability count; composition does not. A password is hashed exactly as it was
-//! sent: nothing is trimmed, folded or normalised, so that every keyboard that sends the same bytes
-//! can repeat it.
+//! Length and rarity count; composition does not. A password is hashed exactly as it was sent:
+//! nothing is trimmed, folded or normalised, so that every keyboard that sends the same bytes can
+//! repeat it.
 
+use gx_serve::Problem;
 use gx_serve::fields::{Field, FieldError, text};
+use gx_serve::problem::InvalidField;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+
+use crate::common_passwords::is_common;
 
 /// Fewest characters of a password that is the only factor.
 const MIN_CHARACTERS: usize = 15;
 /// Limit of characters.
 const MAX_CHARACTERS: usize = 256;
-/// A password that a guesser finds within this many tries is too common.
-const MIN_GUESSES: u64 = 100_000_000;
 /// Shortest part of the person's own name or address that a password must not contain.
 const MIN_CONTEXT_WORD: usize = 4;
 /// Names of the product, which an attacker tries first.
@@ -58,6 +60,8 @@ pub enum PasswordRefusal {
     ProductName,
     /// Is one of the passwords that an attacker tries first.
     Common,
+    /// Is one of the passwords of the filter file, which come from data breaches.
+    Leaked,
 }
 
 impl PasswordRefusal {
@@ -77,7 +81,18 @@ impl PasswordRefusal {
                 "is one of the passwords that attackers try first; use a rare one, such as four \
                  random words",
             ),
+            Self::Leaked => FieldError::new(
+                "password_leaked",
+                "has appeared in a data breach of another service; use one that you use nowhere \
+                 else",
+            ),
         }
+    }
+
+    /// Returns the problem of a request whose field at this JSON Pointer is the password.
+    pub fn problem(self, pointer: &str) -> Problem {
+        let FieldError { code, message } = self.field_error();
+        Problem::invalid(vec![InvalidField { pointer: pointer.to_owned(), code, message }])
     }
 }
 
@@ -105,8 +120,8 @@ impl NewPassword {
         &self.0
     }
 
-    /// Checks the password against the person and against common passwords. Takes milliseconds of
-    /// CPU.
+    /// Checks the password against the person and against common passwords.
+    /// [`Hasher::hash_new`](crate::Hasher::hash_new) asks the filter file.
     ///
     /// # Errors
     /// [`PasswordRefusal`] with the first rule that is broken.
@@ -126,17 +141,6 @@ impl NewPassword {
         }
         Ok(())
     }
-}
-
-/// Returns whether every part of the password is easy to guess. A long password is checked in
-/// parts, because the time of the estimate grows faster than the length.
-fn is_common(password: &str) -> bool {
-    const PART: usize = 40;
-    let characters: Vec<char> = password.chars().collect();
-    characters.chunks(PART).all(|part| {
-        let part: String = part.iter().collect();
-        zxcvbn::zxcvbn(&part, &PRODUCT_WORDS).guesses() < MIN_GUESSES
-    })
 }
 
 impl Field for NewPassword {

@@ -18,7 +18,6 @@ const WAITING_LIMIT: usize = 64;
 #[derive(Clone, Debug)]
 pub(crate) struct RowQueues {
     queues: Arc<Mutex<HashMap<String, RowQueue>>>,
-    audit: Arc<Semaphore>,
     timeout: Duration,
 }
 
@@ -30,13 +29,12 @@ struct RowQueue {
     here: usize,
 }
 
-/// The right to use a connection for a row or for the audit log. Keep it until the transaction has
-/// ended.
+/// The right to use a connection for a row. Keep it until the transaction has ended.
 #[derive(Debug)]
 #[must_use = "the right ends when the ticket is dropped"]
 pub struct RowQueueTicket {
-    _row: Option<(OwnedSemaphorePermit, QueueSlot)>,
-    _audit: Option<OwnedSemaphorePermit>,
+    _permit: OwnedSemaphorePermit,
+    _slot: QueueSlot,
 }
 
 /// A request's slot in the queue of a row.
@@ -47,40 +45,21 @@ struct QueueSlot {
 }
 
 impl RowQueues {
-    /// Creates the queues for a pool of `max_connections`. A request that waits longer than
-    /// `timeout` fails.
-    pub(crate) fn new(max_connections: u32, timeout: Duration) -> Self {
-        // All writers of the audit log wait for the one that has appended and not committed, so
-        // they may use half of the pool. The other half is for readers.
-        let audit = usize::try_from((max_connections / 2).max(1)).unwrap_or(Semaphore::MAX_PERMITS);
-        Self { queues: Arc::default(), audit: Arc::new(Semaphore::new(audit)), timeout }
+    /// Creates the queues. A request that waits longer than `timeout` fails.
+    pub(crate) fn new(timeout: Duration) -> Self {
+        Self { queues: Arc::default(), timeout }
     }
 
-    /// Waits in the queue of the row, and in that of the audit log if `audited`. Fails with 503 if
-    /// the queue of the row is full or the time limit has passed.
-    pub(crate) async fn wait(
-        &self,
-        row: Option<&str>,
-        audited: bool,
-    ) -> Result<RowQueueTicket, Problem> {
-        let waiting = async {
-            let row = match row {
-                Some(key) => Some(self.wait_for_row(key).await?),
-                None => None,
-            };
-            let audit = match audited {
-                true => Some(acquire(&self.audit).await),
-                false => None,
-            };
-            Ok(RowQueueTicket { _row: row, _audit: audit })
-        };
-        match timeout(self.timeout, waiting).await {
+    /// Waits in the queue of the row. Fails with 503 if the queue is full or the time limit has
+    /// passed.
+    pub(crate) async fn wait(&self, key: &str) -> Result<RowQueueTicket, Problem> {
+        match timeout(self.timeout, self.wait_for_row(key)).await {
             Ok(ticket) => ticket,
             Err(_) => Err(row_locked("the time limit of the queue has passed")),
         }
     }
 
-    async fn wait_for_row(&self, key: &str) -> Result<(OwnedSemaphorePermit, QueueSlot), Problem> {
+    async fn wait_for_row(&self, key: &str) -> Result<RowQueueTicket, Problem> {
         let (slot, permits) = {
             let mut queues = self.queues();
             let queue = queues.entry(key.to_owned()).or_insert_with(|| RowQueue {
@@ -93,16 +72,14 @@ impl RowQueues {
             queue.here += 1;
             (QueueSlot { queues: self.clone(), key: key.to_owned() }, Arc::clone(&queue.permits))
         };
-        Ok((acquire(&permits).await, slot))
+        let permit = permits.acquire_owned().await;
+        let permit = permit.expect("nothing closes the semaphore of a queue");
+        Ok(RowQueueTicket { _permit: permit, _slot: slot })
     }
 
     fn queues(&self) -> MutexGuard<'_, HashMap<String, RowQueue>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-async fn acquire(permits: &Arc<Semaphore>) -> OwnedSemaphorePermit {
-    Arc::clone(permits).acquire_owned().await.expect("nothing closes the semaphore of a queue")
 }
 
 impl Drop for QueueSlot {
@@ -146,12 +123,12 @@ mod tests {
     /// other, and an empty queue is removed.
     #[tokio::test]
     async fn db_08_two_are_about_one_row_at_a_time_and_others_wait() {
-        let queues = RowQueues::new(10, TIMEOUT);
-        let first = queues.wait(Some("ann"), false).await.unwrap();
-        let _second = queues.wait(Some("ann"), false).await.unwrap();
-        let mut third = pin!(queues.wait(Some("ann"), false));
+        let queues = RowQueues::new(TIMEOUT);
+        let first = queues.wait("ann").await.unwrap();
+        let _second = queues.wait("ann").await.unwrap();
+        let mut third = pin!(queues.wait("ann"));
         assert!(waits(&mut third).await);
-        let _other = queues.wait(Some("ben"), false).await.unwrap();
+        let _other = queues.wait("ben").await.unwrap();
         drop(first);
         let _third = third.await.unwrap();
         assert_eq!(queues.queues().len(), 2);
@@ -162,36 +139,31 @@ mod tests {
     /// DB-08: a request that finds the queue full fails at once.
     #[tokio::test]
     async fn db_08_a_line_has_an_end() {
-        let queues = RowQueues::new(10, TIMEOUT);
-        let _two = [
-            queues.wait(Some("a"), false).await.unwrap(),
-            queues.wait(Some("a"), false).await.unwrap(),
-        ];
-        let mut queue: Vec<_> =
-            (0..WAITING_LIMIT).map(|_| Box::pin(queues.wait(Some("a"), false))).collect();
+        let queues = RowQueues::new(TIMEOUT);
+        let _two = [queues.wait("a").await.unwrap(), queues.wait("a").await.unwrap()];
+        let mut queue: Vec<_> = (0..WAITING_LIMIT).map(|_| Box::pin(queues.wait("a"))).collect();
         for slot in &mut queue {
             assert!(waits(slot).await);
         }
-        let mut one_too_many = pin!(queues.wait(Some("a"), false));
+        let mut one_too_many = pin!(queues.wait("a"));
         // The result is there without a wait; when the time limit has passed is too late.
         let answer = poll_fn(|context| Poll::Ready(one_too_many.as_mut().poll(context))).await;
         let Poll::Ready(Err(refused)) = answer else { panic!("it waits: {answer:?}") };
         assert_eq!(*refused.kind(), kind::LOCKED);
         queue.pop();
-        let mut last = Box::pin(queues.wait(Some("a"), false));
+        let mut last = Box::pin(queues.wait("a"));
         assert!(waits(&mut last).await);
     }
 
-    /// DB-08: writers of the audit log use half of the pool at most, and a request that waits too
-    /// long fails.
+    /// DB-08: a request that waits too long fails, and others about the row are served.
     #[tokio::test]
-    async fn db_08_writers_of_the_audit_log_use_half_of_the_pool() {
-        let queues = RowQueues::new(4, Duration::from_millis(1));
-        let _two =
-            [queues.wait(None, true).await.unwrap(), queues.wait(Some("a"), true).await.unwrap()];
-        let refused = queues.wait(Some("b"), true).await.unwrap_err();
+    async fn db_08_a_request_that_waits_too_long_fails() {
+        let queues = RowQueues::new(Duration::from_millis(1));
+        let first = queues.wait("a").await.unwrap();
+        let _second = queues.wait("a").await.unwrap();
+        let refused = queues.wait("a").await.unwrap_err();
         assert_eq!(*refused.kind(), kind::LOCKED);
-        let _reader = queues.wait(Some("b"), false).await.unwrap();
-        assert!(RowQueues::new(1, TIMEOUT).wait(None, true).await.is_ok());
+        drop(first);
+        let _next = queues.wait("a").await.unwrap();
     }
 }

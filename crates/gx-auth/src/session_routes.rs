@@ -4,7 +4,7 @@
 use axum::extract::State;
 use gx_serve::fields::{Fields, FromFields, Text};
 use gx_serve::limits::PUBLIC_BODY_LIMIT_BYTES;
-use gx_serve::{Json, Problem, Reply, RequestId};
+use gx_serve::{Json, Problem, Reply, RequestId, RequestLimits};
 use utoipa::ToSchema;
 use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
@@ -78,8 +78,9 @@ where
 )]
 async fn refresh(
     State((realm, base)): State<(Realm, Foundation)>,
+    limits: RequestLimits,
     RequestId(request_id): RequestId,
     Json(given): Json<RefreshRequest>,
 ) -> Result<Reply<TokenPair>, Problem> {
-    Ok(Reply::ok(base.refresh(realm, &given.refresh_token.0, &request_id).await?))
+    Ok(Reply::ok(base.refresh(realm, &given.refresh_token.0, &limits, &request_id).await?))
 }

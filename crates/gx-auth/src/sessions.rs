@@ -17,13 +17,17 @@ use crate::account_access::access_of;
 use crate::audit;
 use crate::realm::{Realm, Subject};
 use crate::store::{self, NewSession, SessionRow};
-use crate::tokens::{Claims, ClaimsContent, TokenSettings, TokenUse, Tokens};
+use crate::tokens::{
+    Claims, ClaimsContent, ENROLMENT_LIFE, KEYS_MAX_AGE, TokenSettings, TokenUse, Tokens,
+};
 
 /// A client that repeats a refresh within this time gets the same tokens again.
 const GRACE_TIME: time::Duration = time::Duration::seconds(10);
 
-/// Lifetime of a token that enrols a second factor.
-const ENROLMENT_LIFE: Duration = Duration::from_mins(10);
+/// Random bytes of a session's id, besides those of the UUID in it (SESS-01).
+const SESSION_RANDOM_BYTES: usize = 16;
+/// Bytes of the version of a password.
+const PASSWORD_VERSION_BYTES: usize = 16;
 
 /// The tokens of a session.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -41,7 +45,7 @@ pub struct TokenPair {
 pub const INVALID_REFRESH_TOKEN: ProblemKind =
     ProblemKind::new("invalid_refresh_token", 401, "The refresh token is not valid");
 
-fn invalid_refresh_token() -> Problem {
+pub(crate) fn invalid_refresh_token() -> Problem {
     Problem::new(&INVALID_REFRESH_TOKEN, "Sign in again.")
 }
 
@@ -102,12 +106,13 @@ impl Sessions {
         role: Option<&str>,
         client: &Client,
     ) -> Result<TokenPair, Problem> {
+        self.learn_keys(conn).await?;
         let now = self.clock.now();
         let life = match subject {
             Subject::User(_) => self.user_life,
             Subject::Admin(_) => self.admin_life,
         };
-        let session_id = SessionId::from(self.entropy.id(now).to_string());
+        let session_id = self.new_session_id(now);
         let refresh_id = self.entropy.id(now).to_string();
         let owner = SessionOwner { subject, role, session_id: &session_id, ends: now + life };
         let pair = self.pair(&owner, refresh_id.clone(), now, now)?;
@@ -125,12 +130,25 @@ impl Sessions {
         Ok(pair)
     }
 
+    /// Returns an id that sorts by its time and has [`SESSION_RANDOM_BYTES`] more random bytes.
+    fn new_session_id(&self, now: OffsetDateTime) -> SessionId {
+        let random: [u8; SESSION_RANDOM_BYTES] = self.entropy.bytes();
+        format!("{}-{}", self.entropy.id(now), hex::encode(random)).into()
+    }
+
     /// Returns a token with which an administrator who has no second factor enrols one. The caller
-    /// has checked the password. No session belongs to the token.
+    /// has compared the password with the stored hash. No session belongs to the token; it ends
+    /// when the hash is replaced.
     ///
     /// # Errors
-    /// The problem of a token that cannot be signed.
-    pub fn enrolment_token(&self, admin_id: &AdminId) -> Result<SecretString, Problem> {
+    /// The problem of a database failure or of a token that cannot be signed.
+    pub async fn enrolment_token(
+        &self,
+        conn: &mut PgConnection,
+        admin_id: &AdminId,
+        password_hash: &str,
+    ) -> Result<SecretString, Problem> {
+        self.learn_keys(conn).await?;
         let now = self.clock.now();
         let token_id = self.entropy.id(now).to_string();
         let claims = self.tokens.claims(ClaimsContent {
@@ -138,6 +156,7 @@ impl Sessions {
             session_id: &SessionId::from(token_id.clone()),
             audience: Realm::Admin.audience(),
             role: None,
+            password_version: Some(password_version(password_hash)),
             token_id,
             issued: now,
             until: now + ENROLMENT_LIFE,
@@ -146,14 +165,9 @@ impl Sessions {
         token.map(SecretString::from).map_err(|why| Problem::internal(&why))
     }
 
-    /// Returns the session of a refresh token. Fails with [`INVALID_REFRESH_TOKEN`] if the token is
-    /// not valid.
-    pub(crate) fn session_of(
-        &self,
-        realm: Realm,
-        refresh_token: &str,
-    ) -> Result<SessionId, Problem> {
-        Ok(self.claims_of(realm, refresh_token)?.sid)
+    /// Learns of keys that were added to the database, before a token is signed.
+    async fn learn_keys(&self, conn: &mut PgConnection) -> Result<(), Problem> {
+        self.tokens.learn_keys(KEYS_MAX_AGE, std::future::ready(Ok(conn))).await
     }
 
     fn claims_of(&self, realm: Realm, refresh_token: &str) -> Result<Claims, Problem> {
@@ -176,6 +190,7 @@ impl Sessions {
     ) -> Result<TokenPair, Problem> {
         let Claims { sub, sid, .. } = self.claims_of(realm, refresh_token)?;
         let subject = realm.subject(sub);
+        self.learn_keys(conn).await?;
         let mut tx = conn.begin().await?;
         let result = self.rotate(&mut tx, &subject, &sid, refresh_token).await?;
         if matches!(result, RefreshResult::Reused) {
@@ -255,8 +270,8 @@ impl Sessions {
         store::revoke_sessions(conn, subject, session_id, because, now).await
     }
 
-    /// Returns both tokens. The refresh token depends only on the session, its id and its time, so
-    /// that it can be issued again.
+    /// Returns both tokens. The refresh token depends only on the session, its id and its time,
+    /// from which the key that signs follows, too. So it can be issued again.
     fn pair(
         &self,
         owner: &SessionOwner<'_>,
@@ -270,6 +285,7 @@ impl Sessions {
                 session_id: owner.session_id,
                 audience: owner.subject.realm().audience(),
                 role: owner.role,
+                password_version: None,
                 token_id,
                 issued,
                 until: owner.ends.min(issued + life),
@@ -314,6 +330,12 @@ async fn lock_valid_session(
     let session = session.filter(|_| is_valid);
     let session = session.filter(|session| !session.is_revoked && session.expires_at > now);
     Ok(session.map(|session| (session, role)))
+}
+
+/// Returns what a token says of the stored hash of a password. The hash has a salt, so that nothing
+/// about the password can be found out from it.
+pub(crate) fn password_version(password_hash: &str) -> String {
+    hex::encode(&Sha256::digest(password_hash)[..PASSWORD_VERSION_BYTES])
 }
 
 fn fingerprint(token: &str) -> [u8; 32] {

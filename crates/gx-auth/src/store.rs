@@ -49,6 +49,12 @@ pub(crate) struct AdministratorRow {
     pub(crate) is_locked: bool,
 }
 
+/// The columns of an administrator who enrols a second factor.
+pub(crate) struct EnrollingAdministratorRow {
+    pub(crate) role: String,
+    pub(crate) password_hash: String,
+}
+
 pub(crate) async fn insert_session(
     conn: &mut PgConnection,
     new: &NewSession<'_>,
@@ -281,14 +287,15 @@ pub(crate) async fn set_last_used(
     }
 }
 
-/// Returns the role of an administrator who may enrol a second factor without a session: who is not
-/// locked and has none in force.
+/// Returns an administrator who may enrol a second factor without a session: who is not locked and
+/// has none in force.
 pub(crate) async fn enrolling_administrator(
     conn: &mut PgConnection,
     admin_id: &AdminId,
-) -> Result<Option<String>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT role FROM "AdminUser" a WHERE "adminId" = $1 AND NOT "isLocked"
+) -> Result<Option<EnrollingAdministratorRow>, sqlx::Error> {
+    sqlx::query_as!(
+        EnrollingAdministratorRow,
+        r#"SELECT role, "passwordHash" AS password_hash FROM "AdminUser" a WHERE "adminId" = $1 AND NOT "isLocked"
              AND NOT EXISTS (SELECT FROM "TotpFactor" f
                              WHERE f."adminId" = a."adminId" AND f."confirmedAt" IS NOT NULL)"#,
         admin_id.as_str(),

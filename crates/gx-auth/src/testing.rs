@@ -10,7 +10,10 @@ use axum::body::Body;
 use gx_db::DatabaseSettings;
 use gx_db::testing::TestDatabase;
 use gx_model::{AccountStatus, Clock, DenialFinality};
-use gx_serve::{Client, Entropy, RouteAccess, RouteInfo, Service, conformity};
+use gx_serve::{
+    Client, Entropy, RateLimitSettings, RouteAccess, RouteInfo, Service, conformity,
+    set_client_address,
+};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -27,7 +30,8 @@ use crate::key_ring::{self, KeyRing};
 use crate::realm::Subject;
 use crate::role::AdminRole;
 use crate::sessions::TokenPair;
-use crate::tokens::{TokenSettings, create_key_file};
+use crate::token_keys::create_key_file;
+use crate::tokens::TokenSettings;
 
 /// A password that the rules accept.
 pub const PASSWORD: &str = "SecurePassword123!";
@@ -82,6 +86,16 @@ pub fn key_ring(entropy: Entropy) -> KeyRing {
 }
 
 impl TestHost {
+    /// Builds the service with these rate limits, which are out of reach in other hosts.
+    pub async fn limited(
+        limits: RateLimitSettings,
+        build: impl FnOnce(Foundation) -> Service,
+    ) -> Self {
+        let database = TestDatabase::create().await;
+        let settings = database.settings();
+        Self::start(&settings, database, limits, Entropy::system(), build).await
+    }
+
     /// Builds the service with its own database.
     pub async fn new(build: impl FnOnce(Foundation) -> Service) -> Self {
         Self::with(TestDatabase::create().await, Entropy::system(), build).await
@@ -106,6 +120,16 @@ impl TestHost {
         entropy: Entropy,
         build: impl FnOnce(Foundation) -> Service,
     ) -> Self {
+        Self::start(reached, database, RateLimitSettings::generous(), entropy, build).await
+    }
+
+    async fn start(
+        reached: &DatabaseSettings,
+        database: TestDatabase,
+        limits: RateLimitSettings,
+        entropy: Entropy,
+        build: impl FnOnce(Foundation) -> Service,
+    ) -> Self {
         let clock = Clock::manual(datetime!(2026-03-01 12:00:00.123 UTC));
         let tokens = token_settings();
         let key = tokens.token_key_file.clone();
@@ -113,11 +137,12 @@ impl TestHost {
             tokens,
             hashing: HashingSettings::default(),
             lag: gx_serve::LagSettings::default(),
+            limits,
         };
         let pool = gx_db::connect(reached).await.unwrap();
         let ring = key_ring(entropy.clone());
-        let mut base = Foundation::new(&settings, CHANNEL, pool, clock.clone(), entropy).unwrap();
-        base.key_ring = Some(ring);
+        let base = Foundation::new(&settings, CHANNEL, pool, ring, clock.clone(), entropy);
+        let mut base = base.unwrap();
         base.is_development = true;
         if let Some(folder) = key.as_ref().and_then(|key| key.parent()) {
             std::fs::remove_dir_all(folder).unwrap();
@@ -356,6 +381,15 @@ impl Ask<'_> {
         self
     }
 
+    /// Sets the client's address, as a listener does.
+    #[must_use]
+    pub fn client(mut self, address: &str) -> Self {
+        if let Some(extensions) = self.request.extensions_mut() {
+            set_client_address(extensions, address.parse().unwrap());
+        }
+        self
+    }
+
     /// Adds a JSON body.
     #[must_use]
     pub fn json(self, body: &Value) -> Self {
@@ -384,6 +418,7 @@ impl Ask<'_> {
     async fn exchange(self, router: Router, document: &Value) -> Answer {
         let request = self.request.body(Body::from(self.body)).unwrap();
         let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
+        let has_key = request.headers().contains_key(gx_serve::idempotency::HEADER);
         let response = router.oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
@@ -394,10 +429,16 @@ impl Ask<'_> {
         }
         let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
         let text = String::from_utf8_lossy(&body).into_owned();
+        let answer = Answer { status, headers, json, text };
+        // A stored answer is repeated before the handler.
+        if answer.status.is_success() && !has_key {
+            answer.check_counted(&format!("{method} {path}"));
+        }
         for secret in SECRETS.iter().filter(|_| !DOCUMENTS.contains(&path.as_str())) {
+            let text = &answer.text;
             assert!(!text.contains(secret), "{method} {path} shows {secret}: {text}");
         }
-        Answer { status, headers, json, text }
+        answer
     }
 }
 
@@ -418,6 +459,21 @@ impl Answer {
     /// Returns the status as a number.
     pub fn code(&self) -> u16 {
         self.status.as_u16()
+    }
+
+    /// Returns a header field, or an empty text if there is none.
+    pub fn field(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Checks that a request which succeeded was counted by every policy of its route: a handler of
+    /// a route about e-mail addresses must count the address.
+    fn check_counted(&self, route: &str) {
+        let counted = self.field("ratelimit");
+        for item in self.field("ratelimit-policy").split(", ").filter(|item| !item.is_empty()) {
+            let (name, _) = item.split_once(';').unwrap();
+            assert!(counted.contains(name), "{route} was not counted by {name}: {counted}");
+        }
     }
 
     /// Returns the problem's stable code.

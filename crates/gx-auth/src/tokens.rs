@@ -2,21 +2,24 @@
 //! them; the authorization of each request and each refresh verify them. Each claim and header is
 //! checked by name.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::ops::DerefMut;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use gx_db::SessionId;
+use gx_db::{PgConnection, SessionId};
 use gx_model::Clock;
-use gx_serve::FingerprintKey;
+use gx_serve::Problem;
+use gx_serve::problem::ErrorChain;
 use gx_serve::settings::duration;
-use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{Algorithm, Header, Validation};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+
+use crate::key_ring::KeyRing;
+use crate::token_keys::{KeySet, ReadError, SigningKey, TokenKeyError, read_key};
 
 /// Shortest HMAC secret: 256 bits.
 const MIN_SECRET_BYTES: usize = 32;
@@ -56,6 +59,16 @@ pub struct TokenSettings {
     pub token_leeway: Duration,
 }
 
+/// Lifetime of a token that enrols a second factor.
+pub(crate) const ENROLMENT_LIFE: Duration = Duration::from_mins(10);
+/// Time after which the keys of the database are read again.
+pub(crate) const KEYS_MAX_AGE: time::Duration = time::Duration::seconds(30);
+/// Time after which the keys are read again for a token of an unknown key.
+pub(crate) const KEYS_MIN_AGE: time::Duration = time::Duration::seconds(1);
+/// Time for which a process may still sign with a key after the next one has begun: many times
+/// [`KEYS_MAX_AGE`].
+const LATE_LOOK: Duration = Duration::from_mins(10);
+
 /// Limit of the leeway, so that expired tokens are rejected.
 const MAX_LEEWAY: Duration = Duration::from_mins(5);
 
@@ -80,6 +93,13 @@ fn strong_secret(text: &str) -> Result<SecretString, String> {
 impl TokenSettings {
     fn leeway_s(&self) -> i64 {
         i64::try_from(self.token_leeway.min(MAX_LEEWAY).as_secs()).expect("minutes fit")
+    }
+
+    /// Returns the time after the last signature of a key for which a token of it may be valid.
+    fn accepted_for(&self) -> time::Duration {
+        let life = self.jwt_expiry.max(self.jwt_refresh_expiry).max(ENROLMENT_LIFE);
+        let longest = life.saturating_add(self.token_leeway).saturating_add(LATE_LOOK);
+        time::Duration::try_from(longest).unwrap_or(time::Duration::MAX)
     }
 }
 
@@ -147,39 +167,10 @@ pub struct Claims {
     /// The administrator's role when the token was issued. The current role is in the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-}
-
-/// Why the settings give no usable keys.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenKeyError {
-    /// No secret and no key file is set.
-    #[error("no key signs tokens: set GX_TOKEN_KEY_FILE, or JWT_SECRET with at least 32 bytes")]
-    None,
-    /// A secret and a key file are set.
-    #[error("JWT_SECRET and GX_TOKEN_KEY_FILE are both set; set only one")]
-    Both,
-    /// The file cannot be read or written.
-    #[error("the token key `{path}` cannot be read or written; check the path and its permissions")]
-    File {
-        /// Path of the file.
-        path: PathBuf,
-        /// Error of the operating system.
-        source: std::io::Error,
-    },
-    /// The file contains no usable key.
-    #[error(
-        "`{path}` contains no Ed25519 private key in PKCS#8 PEM: replace the file, or set \
-         GX_TOKEN_KEY_FILE to another one"
-    )]
-    Key {
-        /// Path of the file.
-        path: PathBuf,
-        /// Error of the key.
-        source: jsonwebtoken::errors::Error,
-    },
-    /// The library could not create a key.
-    #[error("an Ed25519 key cannot be created: try again, or create one with `openssl genpkey`")]
-    Create,
+    /// The version of the password with which a token without a session was obtained. Another
+    /// password ends the token.
+    #[serde(rename = "pwv", skip_serializing_if = "Option::is_none")]
+    pub password_version: Option<String>,
 }
 
 /// A token that is rejected, with the reason for the log. Clients do not see the reason.
@@ -187,71 +178,150 @@ pub enum TokenKeyError {
 #[error("the token is rejected: {0}")]
 pub struct InvalidToken(pub &'static str);
 
+impl InvalidToken {
+    /// The key that signed is not known. It may have been added since the last look.
+    pub(crate) const UNKNOWN_KEY: Self = Self("signed by an unknown key");
+    /// The type in the header is that of another use.
+    const OTHER_USE: Self = Self("issued for another use");
+}
+
 /// Signs and verifies tokens. Clones share the keys.
 #[derive(Clone)]
-pub struct Tokens(Arc<Keys>);
+pub struct Tokens(Arc<Shared>);
 
-struct Keys {
+struct Shared {
     algorithm: Algorithm,
-    signing: EncodingKey,
-    kid: Option<String>,
-    verifying: Vec<(Option<String>, DecodingKey)>,
-    public: JwkSet,
+    keys: RwLock<Arc<KeySet>>,
+    /// Decrypts the keys of the database. `None` if a shared secret signs, which is not replaced by
+    /// them.
+    ring: Option<KeyRing>,
+    look: Mutex<Look>,
     issuer: String,
     leeway_s: i64,
     clock: Clock,
-    /// The secret that signs, as it is in the settings or in the file.
-    secret: SecretString,
 }
 
-/// Creates a key file that only its owner can read, unless the file exists.
-///
-/// # Errors
-/// [`TokenKeyError`] if the file cannot be written.
-pub fn create_key_file(path: &Path) -> Result<(), TokenKeyError> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let file_error = |source| TokenKeyError::File { path: path.to_owned(), source };
-    let random = aws_lc_rs::rand::SystemRandom::new();
-    let der = aws_lc_rs::signature::Ed25519KeyPair::generate_pkcs8v1(&random)
-        .map_err(|_| TokenKeyError::Create)?;
-    let body = BASE64_STANDARD.encode(der.as_ref());
-    let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
-    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()).map_err(file_error)
-        }
-        Err(exists) if exists.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(other) => Err(file_error(other)),
-    }
+/// The last look at the keys of the database.
+#[derive(Default)]
+struct Look {
+    at: Option<OffsetDateTime>,
+    /// Whether any look has succeeded.
+    has_succeeded: bool,
+    /// The key that this process cannot use, and why.
+    unusable: Option<String>,
 }
 
 impl Tokens {
-    /// Reads the keys that the settings name.
+    /// Reads the keys that the settings name. Those of the database are read before the first token
+    /// is signed or verified.
     ///
     /// # Errors
     /// [`TokenKeyError`] if no key is set, if a secret and a key file are set, or if a file cannot
     /// be read.
-    pub fn new(settings: &TokenSettings, clock: Clock) -> Result<Self, TokenKeyError> {
-        let keys = match (&settings.jwt_secret, &settings.token_key_file) {
+    pub fn new(
+        settings: &TokenSettings,
+        ring: KeyRing,
+        clock: Clock,
+    ) -> Result<Self, TokenKeyError> {
+        let (algorithm, ring, first, old) = match (&settings.jwt_secret, &settings.token_key_file) {
             (Some(_), Some(_)) => return Err(TokenKeyError::Both),
             (None, None) => return Err(TokenKeyError::None),
-            (Some(secret), None) => shared_secret(secret, settings, clock),
-            (None, Some(path)) => key_pair(path, settings, clock)?,
+            (Some(secret), None) => {
+                let key = SigningKey::shared_secret(secret.expose_secret().as_bytes());
+                (Algorithm::HS256, None, key, Vec::new())
+            }
+            (None, Some(path)) => {
+                let old = settings.token_old_key_files.iter().map(|path| read_key(path));
+                let old = old.collect::<Result<Vec<_>, _>>()?;
+                (Algorithm::EdDSA, Some(ring), read_key(path)?, old)
+            }
         };
-        Ok(Self(Arc::new(keys)))
+        let keys = KeySet::new(first, old, settings.accepted_for());
+        Ok(Self(Arc::new(Shared {
+            algorithm,
+            keys: RwLock::new(Arc::new(keys)),
+            ring,
+            look: Mutex::default(),
+            issuer: settings.token_issuer.clone(),
+            leeway_s: settings.leeway_s(),
+            clock,
+        })))
     }
 
-    /// Returns the public keys, with which other programs verify tokens. Empty if a shared secret
-    /// signs.
-    pub fn public_keys(&self) -> &JwkSet {
-        &self.0.public
+    /// Returns the public keys with which other programs verify tokens, also those of keys that
+    /// will sign later. Empty if a shared secret signs.
+    pub fn public_keys(&self) -> JwkSet {
+        let keys = self.keys();
+        let accepted = keys.accepted(self.0.clock.now());
+        JwkSet { keys: accepted.filter_map(|key| key.public.clone()).collect() }
     }
 
-    /// Derives the key of hashes of one purpose from the secret that signs. It is the same in all
-    /// replicas, and another one after the signing key is replaced.
-    pub(crate) fn fingerprint_key(&self, purpose: &str) -> FingerprintKey {
-        FingerprintKey::derive(self.0.secret.expose_secret().as_bytes(), purpose)
+    fn keys(&self) -> Arc<KeySet> {
+        Arc::clone(&self.0.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn look(&self) -> MutexGuard<'_, Look> {
+        self.0.look.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether the caller must look for keys, because the last look was `max_age` ago or
+    /// none has succeeded. If one caller looks again, others use the known keys meanwhile.
+    fn begin_look(&self, max_age: time::Duration) -> bool {
+        if self.0.ring.is_none() {
+            return false;
+        }
+        let now = self.0.clock.now();
+        let mut look = self.look();
+        let is_old = look.at.is_none_or(|at| now - at >= max_age || now < at);
+        if is_old {
+            look.at = Some(now);
+        }
+        is_old || !look.has_succeeded
+    }
+
+    /// Reads the keys of the database if the last look was `max_age` ago. `conn` is asked for a
+    /// connection then. If a key cannot be used, an error is logged and the known keys stay.
+    ///
+    /// # Errors
+    /// The problem of a database failure, or of a key that cannot be used if no look has succeeded.
+    pub(crate) async fn learn_keys<C>(
+        &self,
+        max_age: time::Duration,
+        conn: impl Future<Output = Result<C, Problem>>,
+    ) -> Result<(), Problem>
+    where
+        C: DerefMut<Target = PgConnection>,
+    {
+        let Some(ring) = self.0.ring.as_ref().filter(|_| self.begin_look(max_age)) else {
+            return Ok(());
+        };
+        let read = self.keys().read(&mut *conn.await?, ring).await;
+        match read {
+            Ok(keys) => {
+                *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+                let mut look = self.look();
+                (look.has_succeeded, look.unusable) = (true, None);
+                Ok(())
+            }
+            Err(ReadError::Database(error)) => Err(error.into()),
+            Err(error) if self.has_learned_keys() => {
+                tracing::error!(error = %ErrorChain(&error),
+                    "a key that signs tokens cannot be used here; check GX_MASTER_KEY_FILE");
+                self.look().unusable = Some(ErrorChain(&error).to_string());
+                Ok(())
+            }
+            Err(error) => Err(Problem::internal(&error)),
+        }
+    }
+
+    /// Returns whether the keys of the database were read once, or are not used.
+    pub(crate) fn has_learned_keys(&self) -> bool {
+        self.0.ring.is_none() || self.look().has_succeeded
+    }
+
+    /// Returns why this process cannot use a key that others use, for the health report.
+    pub(crate) fn unusable_key(&self) -> Option<String> {
+        self.look().unusable.clone()
     }
 
     /// Returns the issuer that tokens name.
@@ -268,10 +338,32 @@ impl Tokens {
         token_use: TokenUse,
         claims: &Claims,
     ) -> Result<String, jsonwebtoken::errors::Error> {
+        let keys = self.keys();
+        let issued = OffsetDateTime::from_unix_timestamp(claims.iat);
+        let key = keys.signer(issued.unwrap_or_else(|_| self.0.clock.now()));
         let mut header = Header::new(self.0.algorithm);
         header.typ = Some(token_use.typ().to_owned());
-        header.kid.clone_from(&self.0.kid);
-        jsonwebtoken::encode(&header, claims, &self.0.signing)
+        header.kid.clone_from(&key.id);
+        jsonwebtoken::encode(&header, claims, &key.signing)
+    }
+
+    /// Verifies a token of one of these uses and returns its use and its claims.
+    ///
+    /// # Errors
+    /// [`InvalidToken`] with the reason.
+    pub(crate) fn verify_any(
+        &self,
+        token: &str,
+        uses: &[TokenUse],
+        audience: Audience,
+    ) -> Result<(TokenUse, Claims), InvalidToken> {
+        for token_use in uses {
+            match self.verify(token, *token_use, audience) {
+                Err(InvalidToken::OTHER_USE) => {}
+                verified => return verified.map(|claims| (*token_use, claims)),
+            }
+        }
+        Err(InvalidToken::OTHER_USE)
     }
 
     /// Verifies a token and returns its claims.
@@ -289,19 +381,19 @@ impl Tokens {
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| InvalidToken("not a JWT"))?;
         check_header(&header, token_use)?;
-        let same = |(kid, _): &&(Option<String>, DecodingKey)| *kid == header.kid;
-        let (_, key) =
-            self.0.verifying.iter().find(same).ok_or(InvalidToken("signed by an unknown key"))?;
+        let (keys, now) = (self.keys(), self.0.clock.now());
+        let mut accepted = keys.accepted(now);
+        let key = accepted.find(|key| key.id == header.kid).ok_or(InvalidToken::UNKNOWN_KEY)?;
         let mut validation = Validation::new(self.0.algorithm);
         validation.set_audience(&[audience.name()]);
         validation.set_issuer(&[&self.0.issuer]);
         validation.set_required_spec_claims(&["iss", "sub", "aud", "exp", "nbf"]);
         // Times are compared below, with the clock that was passed in.
         validation.validate_exp = false;
-        let claims = jsonwebtoken::decode::<Claims>(token, key, &validation)
+        let claims = jsonwebtoken::decode::<Claims>(token, &key.verifying, &validation)
             .map_err(|_| InvalidToken("wrong signature, issuer, audience or claims"))?
             .claims;
-        let now = self.0.clock.now().unix_timestamp();
+        let now = now.unix_timestamp();
         let leeway_s = self.0.leeway_s;
         if claims.exp <= now - leeway_s {
             return Err(InvalidToken("expired"));
@@ -326,6 +418,7 @@ impl Tokens {
             sid: of.session_id.clone(),
             tenant: "default".to_owned(),
             role: of.role.map(str::to_owned),
+            password_version: of.password_version,
         }
     }
 }
@@ -336,6 +429,7 @@ pub(crate) struct ClaimsContent<'a> {
     pub(crate) session_id: &'a SessionId,
     pub(crate) audience: Audience,
     pub(crate) role: Option<&'a str>,
+    pub(crate) password_version: Option<String>,
     pub(crate) token_id: String,
     pub(crate) issued: OffsetDateTime,
     pub(crate) until: OffsetDateTime,
@@ -352,67 +446,7 @@ fn check_header(header: &Header, token_use: TokenUse) -> Result<(), InvalidToken
         return Err(InvalidToken("the header contains a key or an extension"));
     }
     if header.typ.as_deref() != Some(token_use.typ()) {
-        return Err(InvalidToken("issued for another use"));
+        return Err(InvalidToken::OTHER_USE);
     }
     Ok(())
-}
-
-/// Returns the keys of a deployment that signs with a secret.
-fn shared_secret(secret: &SecretString, settings: &TokenSettings, clock: Clock) -> Keys {
-    let bytes = secret.expose_secret().as_bytes();
-    Keys {
-        algorithm: Algorithm::HS256,
-        signing: EncodingKey::from_secret(bytes),
-        kid: None,
-        verifying: vec![(None, DecodingKey::from_secret(bytes))],
-        public: JwkSet { keys: Vec::new() },
-        issuer: settings.token_issuer.clone(),
-        leeway_s: settings.leeway_s(),
-        clock,
-        secret: secret.clone(),
-    }
-}
-
-/// Returns the keys of a deployment that signs with a key file, and accepts older files.
-fn key_pair(path: &Path, settings: &TokenSettings, clock: Clock) -> Result<Keys, TokenKeyError> {
-    let (signing, newest, secret) = read_key(path)?;
-    let kid = newest.common.key_id.clone();
-    let mut public = vec![newest];
-    for old in &settings.token_old_key_files {
-        public.push(read_key(old)?.1);
-    }
-    let verifying = public
-        .iter()
-        .map(|jwk| Ok((jwk.common.key_id.clone(), DecodingKey::from_jwk(jwk)?)))
-        .collect::<Result<_, _>>()
-        .map_err(|source| TokenKeyError::Key { path: path.to_owned(), source })?;
-    Ok(Keys {
-        algorithm: Algorithm::EdDSA,
-        signing,
-        kid,
-        verifying,
-        public: JwkSet { keys: public },
-        issuer: settings.token_issuer.clone(),
-        leeway_s: settings.leeway_s(),
-        clock,
-        secret,
-    })
-}
-
-/// Reads a key file and returns the private key, its public key, whose id is its thumbprint, and
-/// the file's text.
-fn read_key(path: &Path) -> Result<(EncodingKey, Jwk, SecretString), TokenKeyError> {
-    let pem = std::fs::read_to_string(path)
-        .map_err(|source| TokenKeyError::File { path: path.to_owned(), source })?;
-    let parse = || {
-        let key = EncodingKey::from_ed_pem(pem.as_bytes())?;
-        let mut jwk = Jwk::from_encoding_key(&key, Algorithm::EdDSA)?;
-        jwk.common.key_id = Some(jwk.thumbprint(ThumbprintHash::SHA256)?);
-        jwk.common.public_key_use = Some(PublicKeyUse::Signature);
-        Ok((key, jwk))
-    };
-    match parse() {
-        Ok((key, jwk)) => Ok((key, jwk, pem.into())),
-        Err(source) => Err(TokenKeyError::Key { path: path.to_owned(), source }),
-    }
 }

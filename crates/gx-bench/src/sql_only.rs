@@ -106,7 +106,8 @@ async fn claim(
 ) -> Result<Vec<(Batch, Try)>, BenchError> {
     let limits = BatchLimits::default();
     let wanted = i64::try_from(limits.max_commands * BATCHES).unwrap_or(i64::MAX);
-    let (mut tx, now) = (pool.begin().await?, clock.now());
+    let (mut conn, now) = (pool.acquire().await?, clock.now());
+    let mut tx = gx_outbox::submitter::begin(&mut conn).await?;
     let due = gx_outbox::submitter::due_commands(&mut tx, lease, marks, clock, wanted).await?;
     let busy = gx_outbox::submitter::open_touches(&mut tx).await?;
     let mut claimed = Vec::new();

@@ -43,17 +43,22 @@ pub enum PackageError {
     /// The label is not valid for a peer.
     #[error(
         "a label starts with a letter or digit, goes on with those and . + - _, and has at most \
-         {MAX_LABEL_BYTES} characters"
+         {MAX_LABEL_BYTES} characters; correct `--label`"
     )]
     Label,
     /// The roots of the service's certificate cannot be used.
-    #[error("the roots of the service's certificate: {0}")]
+    #[error("the roots of the service's certificate cannot be used: {0}; correct `--root-cert`")]
     Roots(PemError),
     /// The certificate or key that peers present cannot be used.
-    #[error("the certificate that peers present: {0}")]
+    #[error(
+        "the certificate that peers present cannot be used: {0}; correct `--client-cert` and \
+         `--client-key`"
+    )]
     Client(PemError),
     /// A client certificate is given without TLS.
-    #[error("a client certificate needs the roots of the service's certificate too")]
+    #[error(
+        "a client certificate needs the roots of the service's certificate, too; add `--root-cert`"
+    )]
     ClientWithoutTls,
 }
 

@@ -66,7 +66,7 @@ pub struct TlsFiles {
 pub enum ChaincodeError {
     /// The address is in use, is not of this machine, or cannot be resolved.
     #[error(
-        "cannot listen on {address}: free the port, or set CHAINCODE_SERVER_ADDRESS to another \
+        "cannot listen on {address}; free the port, or set CHAINCODE_SERVER_ADDRESS to another \
          address of this machine"
     )]
     Listen {
@@ -76,7 +76,7 @@ pub enum ChaincodeError {
         source: io::Error,
     },
     /// A file cannot be read.
-    #[error("`{}` cannot be read: check the path and its permissions", path.display())]
+    #[error("`{}` cannot be read; check the path and its permissions", path.display())]
     File {
         /// The path of the file.
         path: PathBuf,
@@ -85,7 +85,7 @@ pub enum ChaincodeError {
     },
     /// Certificate or key is malformed, or they do not match.
     #[error(
-        "certificate `{}` and key `{}` are not a pair in PEM: replace the file that is wrong",
+        "certificate `{}` and key `{}` are not a pair in PEM; replace the file that is wrong",
         certificate.display(), key.display()
     )]
     Pair {
@@ -98,7 +98,7 @@ pub enum ChaincodeError {
     },
     /// The roots of the client certificates are malformed.
     #[error(
-        "the roots of client certificates in `{}` cannot be used: replace the file with \
+        "the roots of client certificates in `{}` cannot be used; replace the file with \
          certificates in PEM",
         path.display()
     )]
@@ -110,7 +110,7 @@ pub enum ChaincodeError {
     },
     /// The TLS library does not accept the certificate or the key.
     #[error(
-        "the TLS library rejects certificate `{}` and key `{}`: replace both files",
+        "the TLS library rejects certificate `{}` and key `{}`; replace both files",
         certificate.display(), key.display()
     )]
     Tls {
@@ -122,7 +122,7 @@ pub enum ChaincodeError {
         source: tonic::transport::Error,
     },
     /// The server failed while it was running.
-    #[error("the chaincode service has ended: remove the cause, and start it again")]
+    #[error("the chaincode service has ended; remove the cause, and start it again")]
     Serve(#[from] tonic::transport::Error),
 }
 

@@ -56,7 +56,7 @@ pub(crate) fn run(
                 tx_id,
                 round_trips,
                 elapsed_ms,
-                status = response.status,
+                response_status = response.status,
                 "transaction {tx_id} completed"
             );
             completed(&peer, own_name, response)

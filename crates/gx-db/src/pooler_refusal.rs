@@ -21,13 +21,13 @@ impl fmt::Display for PoolerRefusal {
         match self {
             Self::SessionsNeeded => f.write_str(
                 "a pooler in transaction mode is in front of it, and this process needs \
-                 sessions of its own: connect to the server itself, or to a pooler in session \
+                 sessions of its own; connect to the server itself, or to a pooler in session \
                  mode",
             ),
             Self::StatementsForgotten => f.write_str(
                 "a pooler in transaction mode is in front of it that forgets prepared \
                  statements: PgBouncer before 1.21, or one with \
-                 max_prepared_statements = 0: take PgBouncer 1.21 or newer with \
+                 max_prepared_statements = 0; take PgBouncer 1.21 or newer with \
                  max_prepared_statements = 200, or session mode, or connect to the server itself",
             ),
             Self::WithoutLimits(names) => {
@@ -35,14 +35,14 @@ impl fmt::Display for PoolerRefusal {
                 write!(
                     f,
                     "a pooler in transaction mode is in front of it, and its sessions are \
-                     without {names}: set each for the role, as in ALTER ROLE gx SET \
+                     without {names}; set each for the role, as in ALTER ROLE gx SET \
                      lock_timeout = '5s', and then RECONNECT the pooler"
                 )
             }
             Self::OptionsRefused(said) => write!(
                 f,
                 "a pooler is in front of it that refuses `schema` and `options` of DATABASE_URL \
-                 ({said}): leave them out, and set the role's search_path at the server"
+                 ({said}); leave them out, and set the role's search_path at the server"
             ),
         }
     }

@@ -56,7 +56,7 @@ pub enum DevnetError {
     },
     /// The control endpoint would be reachable from other machines.
     #[error(
-        "the control endpoint cannot be at {address}, because other machines would reach it: give \
+        "the control endpoint cannot be at {address}, because other machines would reach it; give \
          a loopback address with `--control`"
     )]
     ControlNotLocal {
@@ -64,10 +64,12 @@ pub enum DevnetError {
         address: SocketAddr,
     },
     /// The definition of a chaincode is invalid.
-    #[error("the chaincodes of the development ledger are misconfigured: {reason}")]
+    #[error("the chaincodes of the development ledger are misconfigured: {reason}; {remedy}")]
     Chaincode {
-        /// The chaincode, what is wrong, and what to do.
+        /// The chaincode, and what is wrong.
         reason: String,
+        /// What to do.
+        remedy: String,
     },
     /// The TLS library does not accept the certificates.
     #[error(

@@ -79,7 +79,7 @@ pub enum ChainError {
         silent: Vec<String>,
     },
     /// Our peers have different first blocks, and no known block tells which one is right.
-    #[error("our peers serve different chains; remove the wrong peer from the connection profile: {}", .0.join("; "))]
+    #[error("our peers serve different chains: {}; remove the wrong peer from the connection profile", .0.join("; "))]
     Undecided(Vec<String>),
     /// The follower's task was stopped.
     #[error("the follower was stopped")]

@@ -167,7 +167,7 @@ pub enum ConfigError {
     },
     /// The file of a certificate authority has a private key.
     #[error(
-        "the file of the TLS certificate authority of peer {endpoint} holds a private key: keep \
+        "the file of the TLS certificate authority of peer {endpoint} holds a private key; keep \
          the certificate alone in it"
     )]
     TlsRootHoldsKey {

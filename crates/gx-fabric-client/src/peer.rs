@@ -92,14 +92,16 @@ impl Peer {
     }
 
     /// Sets the peer aside for a while, because of the block that it showed instead of block
-    /// `number`.
+    /// `number`. The peer is asked again after each while; the same error is logged once.
     pub(crate) fn set_aside(&self, error: &ChainError, number: u64) {
-        tracing::error!(
-            peer = self.endpoint(), msp = self.msp_id(), block = number, error = %error,
-            "{} shows a wrong block {number} and is set aside; check this peer, or remove it from the \
-             connection profile",
-            self.endpoint()
-        );
+        if self.wrong_chain().as_ref() != Some(error) {
+            tracing::error!(
+                peer = self.endpoint(), msp = self.msp_id(), block = number, error = %error,
+                "{} shows a wrong block {number} and is set aside; check this peer, or remove it from the \
+                 connection profile",
+                self.endpoint()
+            );
+        }
         count_wrong_chain(self.endpoint(), error);
         lock(&self.record).set_aside(error.clone(), number, Instant::now());
     }

@@ -18,7 +18,7 @@ pub fn pinned_names(hosts: &str, peers: &[PeerConfig]) -> Vec<Finding> {
         });
         if let Some(address) = pinned {
             let reason = format!(
-                "{host} is pinned to {address} in this machine's hosts file: remove the entry and \
+                "{host} is pinned to {address} in this machine's hosts file; remove the entry and \
                  let a name server resolve it"
             );
             findings.push(Finding::refused("pinned_name", reason).at_peer(&peer.endpoint));

@@ -230,8 +230,8 @@ const UNKNOWN_FUNCTION: [&str; 9] = [
 /// Returns the finding that refuses the start because of another chaincode under our name.
 fn no_contracts(chaincode: &str, error: &LedgerError) -> Finding {
     let message = format!(
-        "the chaincode {chaincode} does not have the GX contracts: name the one that does, \
-         or install them under this name: {error}"
+        "the chaincode {chaincode} does not have the GX contracts: {error}; name the one \
+         that does, or install them under this name"
     );
     let finding = Finding::refused("no_contracts", message);
     Finding { peer: error.peer.clone(), ..finding }

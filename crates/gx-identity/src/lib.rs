@@ -19,8 +19,7 @@ use gx_auth::{
     SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED, SecondFactors, WRONG_PASSWORD,
     change_password_route, end_session_route, refresh_route, sessions_route, totp_routes,
 };
-use gx_serve::problem::kind::QUOTA_EXCEEDED;
-use gx_serve::{Service, TagText};
+use gx_serve::{RouteLimit, Service, TagText};
 use utoipa_axum::routes;
 
 use kyc::{KYC_INCOMPLETE, KYC_NOT_OPEN};
@@ -60,25 +59,28 @@ struct ServiceState {
 pub fn service(settings: &IdentitySettings, base: Foundation) -> Service {
     let parts = base.parts(SERVICE);
     let factors = SecondFactors::new(&base);
-    let signing_in =
-        &[&INVALID_CREDENTIALS, &SECOND_FACTOR_REQUIRED, &SECOND_FACTOR_DELAYED, &QUOTA_EXCEEDED];
+    let signing_in = &[&INVALID_CREDENTIALS, &SECOND_FACTOR_REQUIRED, &SECOND_FACTOR_DELAYED];
     let mut api = Api::new(SERVICE, base.auth.clone())
         .with_tags(&TAGS)
         .public(
             routes!(registration::http::register),
-            &[&EMAIL_TAKEN, &PHONE_TAKEN, &INVALID_CREDENTIALS, &QUOTA_EXCEEDED],
+            &[&EMAIL_TAKEN, &PHONE_TAKEN, &INVALID_CREDENTIALS],
         )
+        .limited(RouteLimit::Register)
         .public(routes!(login::http::login), signing_in)
+        .limited(RouteLimit::Login)
         .public(
             refresh_route(Realm::User, "/api/v1/auth/refresh", &base),
             &[&INVALID_REFRESH_TOKEN],
         )
+        .limited(RouteLimit::Refresh)
         .user_retrying(routes!(login::http::logout), &[])
         .user_retrying(routes!(login::http::logout_all), &[])
         .public(routes!(login::http::jwks), &[])
+        .limited(RouteLimit::General)
         .user_retrying(
             change_password_route(Realm::User, "/api/v1/auth/password/change", &base),
-            &[&WRONG_PASSWORD, &QUOTA_EXCEEDED],
+            &[&WRONG_PASSWORD],
         )
         .user_retrying(sessions_route(Realm::User, "/api/v1/users/me/sessions", &base), &[])
         .user_retrying(

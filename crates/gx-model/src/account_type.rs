@@ -1,7 +1,7 @@
-//! The type of account holder: the hex digit in the fourth block of a Fabric User ID. It decides
-//! the class, and so the fee, of a transfer.
+//! The type of account holder: the hex digit in the fourth block of a Fabric User ID. The types of
+//! payer and payee decide the [`TxType`](crate::TxType) of a transfer, and so its fee.
 
-/// The type of an account's holder. The digits B, C and D are reserved, and no id has them.
+/// The type of an account's holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "each name says what the type is for")]
 pub enum AccountType {
@@ -57,8 +57,9 @@ impl AccountType {
         }
     }
 
-    /// Returns the type with this digit, or `None` for a reserved or invalid digit.
+    /// Returns the type with this digit, or `None` for another character, such as the reserved
+    /// digits B, C and D or a small letter. A Fabric User ID with such a digit is refused.
     pub fn from_digit(digit: char) -> Option<Self> {
-        Self::ALL.into_iter().find(|class| class.digit() == digit)
+        Self::ALL.into_iter().find(|holder| holder.digit() == digit)
     }
 }

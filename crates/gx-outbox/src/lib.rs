@@ -16,6 +16,7 @@ pub mod enqueue;
 pub mod failure;
 mod held;
 mod lane;
+mod logged_ids;
 pub mod operator;
 pub mod projector;
 mod requeue;

@@ -10,12 +10,12 @@ use gx_fabric_client::{ChainError, LedgerError, StreamError};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Halt {
     /// The ledger is not the one that the read model was made from, or its chain is broken.
-    #[error("this database belongs to another ledger: {0}; check the connection profile")]
+    #[error("the chain of the peers does not fit this database: {0}; check the connection profile")]
     Chain(#[from] ChainError),
     /// The first block for an empty read model is not block 0.
     #[error(
-        "the read model is empty and block {number} was delivered: \
-         projection begins at block 0; rebuild it from there"
+        "the read model is empty and block {number} was delivered, but projection begins at \
+         block 0; rebuild it from there"
     )]
     NotFromZero {
         /// Number of the block that was delivered.
@@ -25,7 +25,7 @@ pub enum Halt {
     /// events.
     #[error(
         "the checkpoint is at block {checkpoint}, but no event of block {block} is in the \
-         read model: restore it, or delete the checkpoint and project from block 0"
+         read model; restore it, or delete the checkpoint and project from block 0"
     )]
     EmptyReadModel {
         /// Block number of the checkpoint.
@@ -35,8 +35,8 @@ pub enum Halt {
     },
     /// A block is missing.
     #[error(
-        "block {found} came where block {expected} was due, and was not applied: check the peers \
-         in the connection profile; the projector tries again by itself"
+        "block {found} came where block {expected} was due, so it was not applied and the \
+         projector tries again; check the peers in the connection profile"
     )]
     Gap {
         /// Number of the missing block.
@@ -46,8 +46,8 @@ pub enum Halt {
     },
     /// A block does not continue the last block that was applied.
     #[error(
-        "block {number} does not continue the block before it, and was not applied: check the \
-         peers in the connection profile; the projector tries again by itself"
+        "block {number} does not continue the block before it, so it was not applied and the \
+         projector tries again; check the peers in the connection profile"
     )]
     Broken {
         /// Number of the block that was delivered.
@@ -79,7 +79,7 @@ pub enum ProjectorError {
     #[error("the ledger cannot be reached")]
     Ledger(#[from] LedgerError),
     /// The database failed. The next step applies the same blocks.
-    #[error("the read model cannot be read or written: check the database and its log")]
+    #[error("the read model cannot be read or written; check the database and its log")]
     Database(#[from] sqlx::Error),
     /// Another projector has moved the checkpoint, so this one gives up the lead.
     #[error("another projector moved the checkpoint")]

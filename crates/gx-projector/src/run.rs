@@ -6,8 +6,9 @@ use std::time::Duration;
 use gx_db::PgConnection;
 use gx_fabric_client::{Ledger, LedgerError, PeerHeight};
 use gx_outbox::tip::{self, Lag};
+use gx_serve::problem::ErrorChain;
 use gx_serve::telemetry::as_gauge;
-use gx_serve::worker_loop::{self, Pause, Tasks, Worker};
+use gx_serve::worker_loop::{self, FailureLog, Pause, Tasks, Worker};
 use gx_serve::{CheckHandle, CheckResult, HealthBoard};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng as _};
@@ -72,7 +73,9 @@ pub async fn run(
     let reconciler = reconciler.run(settings.reconcile_interval(), shutdown.clone());
     let mut reconciler = tokio::spawn(reconciler);
     let (history, line) = (History::default(), ProgressLine::new());
-    let mut worker = ProjectorLoop { projector, settings, rng, health, history, line, failures: 0 };
+    let steps = FailureLog::default();
+    let mut worker =
+        ProjectorLoop { projector, settings, rng, health, history, line, failures: 0, steps };
     let ended = worker_loop::run(&mut worker, &shutdown).await;
     drop(tasks);
     if tokio::time::timeout(STOP_TIMEOUT, &mut reconciler).await.is_err() {
@@ -91,6 +94,7 @@ struct ProjectorLoop {
     line: ProgressLine,
     /// Number of steps that have failed since the last one that succeeded.
     failures: u32,
+    steps: FailureLog,
 }
 
 impl Worker for ProjectorLoop {
@@ -103,7 +107,20 @@ impl Worker for ProjectorLoop {
     async fn step(&mut self) -> Result<Pause, Halt> {
         match self.projector.step(STEP_WAIT).await {
             Ok(progress) => {
-                self.failures = 0;
+                match progress {
+                    // A projector that has only begun may halt again at the same block.
+                    Progress::Began { number } if !self.steps.is_failing() => {
+                        tracing::info!(
+                            block = number,
+                            "projecting from the checkpoint, block {number}"
+                        );
+                    }
+                    Progress::Began { .. } => {}
+                    Progress::Applied(_) | Progress::Idle | Progress::Standby => {
+                        self.failures = 0;
+                        self.steps.succeeded("the step of the projector");
+                    }
+                }
                 self.history.add(&progress, self.projector.stream());
                 self.health.progress(&progress, &self.history);
                 self.line.show(&progress, self.projector.height());
@@ -126,6 +143,9 @@ impl Worker for ProjectorLoop {
             }
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
+                if self.steps.is_new(&ErrorChain(&error)) {
+                    log_failure(&error);
+                }
                 self.health.failure(&error);
                 Ok(Pause::For(pause_after(self.failures, &mut self.rng)))
             }
@@ -187,10 +207,7 @@ impl Health {
             })));
         }
         match progress {
-            Progress::Began { number } => {
-                self.ledger.healthy();
-                tracing::info!(block = number, "projecting from the checkpoint, block {number}");
-            }
+            Progress::Began { .. } => self.ledger.healthy(),
             Progress::Applied(applied) => {
                 self.ledger.healthy();
                 metrics::counter!("gx_blocks_applied_total").increment(applied.blocks);
@@ -232,32 +249,45 @@ impl Health {
     fn failure(&self, error: &ProjectorError) {
         match error {
             ProjectorError::Halted(halt) => {
-                tracing::error!(error = %halt, "projection is halted; remove the cause that `error` names");
                 let value = json!({ "role": "halted" });
                 self.projection.unhealthy(halt.to_string(), value);
             }
-            ProjectorError::Ledger(error) => {
-                tracing::warn!(
-                    error = %error, phase = error.phase.name(), class = error.kind(),
-                    "the ledger cannot be reached: {} in {}", error.kind(), error.phase.name()
-                );
-                self.ledger.set(lost(error));
-            }
-            // The database is not at fault; the check `databaseLocks` names the session that is.
-            ProjectorError::Database(error) if gx_db::is_lock_timeout(error) => {
-                tracing::warn!(error = %error, "a database lock timed out; the step is repeated");
-            }
-            // The monitor renews the connections, and the step is repeated.
-            ProjectorError::Database(error) if gx_db::is_stale_plan(error) => {
-                tracing::warn!(error = %error, "a statement was planned before a migration; the step is repeated");
-            }
+            ProjectorError::Ledger(error) => self.ledger.set(lost(error)),
+            // The database is not at fault: the check `databaseLocks` names the session that holds
+            // the lock, and the monitor renews connections after a migration.
+            ProjectorError::Database(error)
+                if gx_db::is_lock_timeout(error) || gx_db::is_stale_plan(error) => {}
             ProjectorError::Database(error) => {
-                tracing::warn!(error = %error, "the read model cannot be read or written");
                 self.database.set(CheckResult::unhealthy(error.to_string()));
             }
-            ProjectorError::CheckpointMoved => {
-                tracing::warn!("another projector moved the checkpoint; this one steps down");
-            }
+            ProjectorError::CheckpointMoved => {}
+        }
+    }
+}
+
+/// Logs a step that failed.
+fn log_failure(error: &ProjectorError) {
+    match error {
+        ProjectorError::Halted(halt) => {
+            tracing::error!(error = %halt, "projection is halted; remove the cause that `error` names");
+        }
+        ProjectorError::Ledger(error) => {
+            tracing::warn!(
+                error = %error, phase = error.phase.name(), class = error.kind(),
+                "the ledger cannot be reached: {} in {}", error.kind(), error.phase.name()
+            );
+        }
+        ProjectorError::Database(error) if gx_db::is_lock_timeout(error) => {
+            tracing::warn!(error = %error, "a database lock timed out; the step is repeated");
+        }
+        ProjectorError::Database(error) if gx_db::is_stale_plan(error) => {
+            tracing::warn!(error = %error, "a statement was planned before a migration; the step is repeated");
+        }
+        ProjectorError::Database(error) => {
+            tracing::warn!(error = %error, "the read model cannot be read or written");
+        }
+        ProjectorError::CheckpointMoved => {
+            tracing::warn!("another projector moved the checkpoint; this one steps down");
         }
     }
 }

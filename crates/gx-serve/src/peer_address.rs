@@ -7,3 +7,9 @@ use std::net::IpAddr;
 /// client that trusted proxies name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PeerAddress(pub(crate) IpAddr);
+
+/// Gives a request a client's address, which a listener does otherwise.
+#[cfg(feature = "testing")]
+pub fn set_client_address(extensions: &mut http::Extensions, address: IpAddr) {
+    extensions.insert(PeerAddress(address));
+}

@@ -97,12 +97,12 @@ pub mod kind {
     /// The response took too long.
     pub const TIMEOUT: ProblemKind = ProblemKind::new("timeout", 504, "The response took too long");
 
-    /// The caller has used up a quota; `violated-policies` names it. Only limited routes answer so.
+    /// The caller has used up a quota; `violated-policies` names it.
     pub const QUOTA_EXCEEDED: ProblemKind =
         ProblemKind::new("quota_exceeded", 429, "Too many requests");
 
     /// The kinds of this module that any route may answer with, as the page `/problems` lists them.
-    pub const ALL: [&ProblemKind; 16] = [
+    pub const ALL: [&ProblemKind; 17] = [
         &VALIDATION_FAILED,
         &MALFORMED_JSON,
         &BAD_REQUEST,
@@ -114,6 +114,7 @@ pub mod kind {
         &BODY_TOO_LARGE,
         &URI_TOO_LONG,
         &UNSUPPORTED_MEDIA_TYPE,
+        &QUOTA_EXCEEDED,
         &HEADERS_TOO_LARGE,
         &INTERNAL,
         &UNAVAILABLE,
@@ -393,17 +394,24 @@ fn is_unavailable(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Displays an error and its causes on one line.
+/// Displays an error and its causes on one line: what failed, the causes after colons, and the
+/// remedy, which is the text of the error after its last semicolon.
 pub struct ErrorChain<'a>(pub &'a dyn std::error::Error);
 
 impl std::fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
+        let text = self.0.to_string();
+        let (what, remedy) = text.rfind("; ").map_or((&*text, ""), |at| text.split_at(at));
+        let mut chain = what.to_owned();
         let mut cause = self.0.source();
         while let Some(next) = cause {
-            write!(f, ": {next}")?;
+            let text = next.to_string();
+            let text = text.strip_suffix(remedy).unwrap_or(&text);
+            if !chain.contains(text) {
+                chain = format!("{chain}: {text}");
+            }
             cause = next.source();
         }
-        Ok(())
+        write!(f, "{chain}{remedy}")
     }
 }

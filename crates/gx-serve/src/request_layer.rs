@@ -18,6 +18,7 @@ use crate::entropy::Entropy;
 use crate::extract::{ArrivedAt, BodyTimeLimit, too_large};
 use crate::limits::{self, BODY_LIMIT_BYTES, BODY_TIME_LIMIT, REQUEST_TIME_LIMIT};
 use crate::problem::{Problem, ProblemKind, kind};
+use crate::rate_limit::LimitFields;
 use crate::reply::{KeepBody, LoggedActor};
 use crate::request_id::RequestId;
 
@@ -73,9 +74,14 @@ pub(crate) async fn around(layer: RequestLayer, mut request: Request, next: Next
     // Every log line of the request carries the id that the client can quote. The span has the
     // highest level, so that no log filter removes the id.
     let span = tracing::error_span!("request", request_id = %id);
-    let response = answer(&layer, (method, route.as_str()), request, next).instrument(span).await;
+    let answered = answer(&layer, (method, route.as_str()), request, next).instrument(span);
+    let mut response = answered.await;
+    let limits = response.extensions_mut().remove::<LimitFields>();
     let mut response = as_problem(response, &id, &path);
     label(&mut response, &id);
+    if let Some(limits) = limits {
+        limits.write(response.headers_mut());
+    }
     let (status, took) = (response.status().as_u16(), started.elapsed());
     let labels = [
         ("service", layer.service.to_owned()),

@@ -1,6 +1,8 @@
 //! A route with its owner and the callers that it accepts. Collected by [`crate::routes`]; tests
 //! and the OpenAPI document read it.
 
+use crate::rate_limit::RouteLimit;
+
 /// The callers that a route accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouteAccess {
@@ -27,4 +29,6 @@ pub struct RouteInfo {
     pub service: &'static str,
     /// The callers that the route accepts.
     pub access: RouteAccess,
+    /// The rate limit. A route that everybody may call must name one.
+    pub limit: Option<RouteLimit>,
 }

@@ -2,6 +2,7 @@
 //! builds one at its start; `gx` serves its routers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn;
@@ -9,11 +10,12 @@ use gx_db::Database;
 use serde_json::Value;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use crate::fingerprint_key::FingerprintKey;
+use crate::fingerprint_key::FingerprintKeys;
 use crate::health::HealthBoard;
 use crate::idempotency::{self, KeySettings};
 use crate::openapi::{DocumentedRoute, TagText};
 use crate::problem::ProblemKind;
+use crate::rate_limit::{LimitedRoute, LimitedRoutes, RateLimiter, RouteLimit};
 use crate::request_layer::{self, RequestLayer};
 use crate::route_info::{RouteAccess, RouteInfo};
 use crate::{openapi, pages, repeat};
@@ -23,13 +25,16 @@ pub struct Routes<S> {
     service: &'static str,
     router: OpenApiRouter<S>,
     table: Vec<DocumentedRoute>,
+    /// Number of routes in the table before the ones that were added last.
+    before_last: usize,
     tags: &'static [TagText],
 }
 
 impl<S: Clone + Send + Sync + 'static> Routes<S> {
     /// Creates an empty set of routes.
     pub fn new(service: &'static str) -> Self {
-        Self { service, router: OpenApiRouter::new(), table: Vec::new(), tags: &[] }
+        let (router, table) = (OpenApiRouter::new(), Vec::new());
+        Self { service, router, table, before_last: 0, tags: &[] }
     }
 
     /// Sets the groups of the routes, in the order in which the document shows them.
@@ -48,6 +53,9 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         methods: UtoipaMethodRouter<S>,
         problems: &[&'static ProblemKind],
     ) -> Self {
+        self.before_last = self.table.len();
+        // A public route has no session by which it could be counted, and must say what it does.
+        let limit = (access != RouteAccess::Public).then_some(RouteLimit::General);
         for (path, item) in &methods.1.paths {
             for method in openapi::methods(item) {
                 let route = RouteInfo {
@@ -55,6 +63,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
                     path: path.clone(),
                     service: self.service,
                     access,
+                    limit,
                 };
                 self.table.push((route, problems.to_vec()));
             }
@@ -63,15 +72,29 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self
     }
 
+    /// Sets the rate limit of the routes that were added last. A public route needs one.
+    #[must_use]
+    pub fn limited(mut self, limit: RouteLimit) -> Self {
+        for (route, _) in &mut self.table[self.before_last..] {
+            route.limit = Some(limit);
+        }
+        self
+    }
+
     /// Builds the service from these routes.
+    ///
+    /// # Panics
+    /// If a public route has no rate limit; the message names the route.
     pub fn into_service(self, state: S, parts: ServiceParts) -> Service {
+        let limits = Arc::new(LimitedRoutes::new(parts.limits.clone(), limited(&self.table)));
+        parts.limits.watch(&parts.health);
         let (router, document) = self.router.with_state(state).split_for_parts();
         let router = match parts.database {
             Some(database) => {
                 let keys = KeySettings {
                     database: database.clone(),
                     clock: parts.request_layer.clock.clone(),
-                    fingerprint_key: parts.fingerprint_key,
+                    fingerprint_keys: parts.fingerprint_keys,
                 };
                 let router = router.layer(from_fn(move |request, next| {
                     idempotency::layer::around(keys.clone(), request, next)
@@ -82,6 +105,10 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             }
             None => router,
         };
+        let router = router.layer(from_fn(move |request, next| {
+            let limits = Arc::clone(&limits);
+            async move { limits.around(request, next).await }
+        }));
         let openapi = openapi::finish(&document, self.service, self.tags, &self.table);
         let (routes, problems): (Vec<_>, Vec<_>) = self.table.into_iter().unzip();
         Service {
@@ -96,6 +123,24 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 }
 
+/// Returns the routes with their limits.
+fn limited(table: &[DocumentedRoute]) -> Vec<LimitedRoute> {
+    let of_route = |(route, _): &DocumentedRoute| {
+        let RouteInfo { method, path, access, limit, .. } = route;
+        assert!(
+            limit.is_some(),
+            "{method} {path} has no rate limit; add `.limited(RouteLimit::…)` after the route"
+        );
+        LimitedRoute {
+            method: method.clone(),
+            path: path.clone(),
+            limit: limit.unwrap_or(RouteLimit::General),
+            is_public: *access == RouteAccess::Public,
+        }
+    };
+    table.iter().map(of_route).collect()
+}
+
 /// Parts of a service other than its routes.
 pub struct ServiceParts {
     /// Health checks of the service.
@@ -105,8 +150,10 @@ pub struct ServiceParts {
     pub database: Option<Database>,
     /// Layer around the requests.
     pub request_layer: RequestLayer,
-    /// Key of the fingerprints of requests with an idempotency key.
-    pub fingerprint_key: FingerprintKey,
+    /// Counts requests, and refuses those above the limit of their route.
+    pub limits: RateLimiter,
+    /// Keys of the fingerprints of requests with an idempotency key.
+    pub fingerprint_keys: FingerprintKeys,
 }
 
 /// An HTTP service, usable in process (as a router) or behind listeners.
@@ -175,7 +222,7 @@ pub fn edge(services: &[&Service], request_layer: RequestLayer) -> Result<Router
 
 /// A path that two services have.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path} is claimed by {one} and by {other}; a path has one owner")]
+#[error("{path} is claimed by {one} and by {other}; remove one of the routes")]
 pub struct RouteConflict {
     path: String,
     one: &'static str,

@@ -30,7 +30,8 @@ impl std::fmt::Display for SettingsReport {
             1 => write!(f, "one setting is wrong:")?,
             n => write!(f, "{n} settings are wrong:")?,
         }
-        self.0.iter().try_for_each(|line| write!(f, "\n  {line}"))
+        self.0.iter().try_for_each(|line| write!(f, "\n  {line}"))?;
+        f.write_str("\nhint: correct each one in the list")
     }
 }
 

@@ -46,10 +46,10 @@ fn log_filter(text: &str) -> Result<String, String> {
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The filter cannot be read.
-    #[error("the log filter cannot be read")]
+    #[error("the log filter cannot be read; correct GX_LOG")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
     /// Logging has been set up before in this process.
-    #[error("logging is set up already")]
+    #[error("logging is set up already; report this defect")]
     Logging(#[from] tracing_subscriber::util::TryInitError),
 }
 

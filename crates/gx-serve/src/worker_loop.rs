@@ -1,6 +1,8 @@
 //! The loop of a worker: it acquires resources, takes steps, and releases the resources. The
 //! submitter's and the projector's `run` call it.
 
+use std::collections::VecDeque;
+use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use crate::health::{CheckHandle, CheckResult, HealthBoard};
 
 /// Pause before a task that panicked is started again.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
+/// Number of texts that a [`FailureLog`] remembers.
+const MAX_REMEMBERED: usize = 16;
 
 /// Work that is repeated in steps until the process stops.
 pub trait Worker: Send {
@@ -89,6 +93,48 @@ async fn rest(worker: &mut impl Worker, pause: Pause) {
 async fn grace_after(shutdown: &CancellationToken, grace: Duration) {
     shutdown.cancelled().await;
     sleep(grace).await;
+}
+
+/// Decides which failures of repeated work are logged: each text once until the work succeeds, and
+/// then the success. That a failure lasts is shown by the health checks.
+#[derive(Debug, Default)]
+pub struct FailureLog {
+    /// Number of failures since the last success.
+    failures: u64,
+    /// The last different texts of these failures.
+    logged: VecDeque<String>,
+}
+
+impl FailureLog {
+    /// Records a failure and returns whether it must be logged: no failure since the last success
+    /// had this text. The text must have the causes, so that another cause is logged, too.
+    pub fn is_new(&mut self, failure: &dyn Display) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        let text = failure.to_string();
+        if self.logged.contains(&text) {
+            return false;
+        }
+        if self.logged.len() == MAX_REMEMBERED {
+            self.logged.pop_front();
+        }
+        self.logged.push_back(text);
+        true
+    }
+
+    /// Returns whether the work has failed since its last success.
+    pub fn is_failing(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// Records a success, and logs it if the work had failed before. `work` is its name in the
+    /// line.
+    pub fn succeeded(&mut self, work: &str) {
+        if self.is_failing() {
+            let failures = self.failures;
+            tracing::info!(failures, "{work} succeeds again after {failures} failures");
+            *self = Self::default();
+        }
+    }
 }
 
 /// Work beside the loop that never ends by itself, such as health checks. A task that panics is
@@ -198,6 +244,34 @@ mod tests {
         let (ended, lines) = run_diary(Diary { halts: true, ..Diary::default() }).await;
         assert_eq!(ended, Err("halted"));
         assert_eq!(lines.last(), Some(&"release"));
+    }
+
+    /// While work fails in the same ways again and again, each way is logged once; after a success
+    /// it is logged again.
+    #[test]
+    fn each_failure_is_logged_once_until_a_success() {
+        let mut log = FailureLog::default();
+        let mut logged = |text: &str| log.is_new(&text);
+        assert_eq!(
+            ["lost", "lost", "slow", "lost", "slow"].map(&mut logged),
+            [true, false, true, false, false]
+        );
+        assert!(log.is_failing());
+        log.succeeded("the step");
+        assert!(!log.is_failing());
+        assert!(log.is_new(&"lost"));
+    }
+
+    /// A text that never repeats, such as one with a new number each time, fills no memory.
+    #[test]
+    fn the_oldest_text_is_forgotten_first() {
+        let mut log = FailureLog::default();
+        for number in 0..=MAX_REMEMBERED {
+            assert!(log.is_new(&number));
+        }
+        assert_eq!(log.logged.len(), MAX_REMEMBERED);
+        assert!(!log.is_new(&1));
+        assert!(log.is_new(&0), "the oldest one is forgotten");
     }
 
     /// A task that panics is started again, and the health report names it.

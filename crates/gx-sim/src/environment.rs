@@ -15,7 +15,7 @@ use gx_model::{Clock, Command, CommandId, CountryList, EventRecord, SignerRole};
 use gx_outbox::enqueue::{NewCommand, Waker};
 use gx_outbox::failure::RetryPolicy;
 use gx_projector::{ApplySettings, Decode, Projector};
-use gx_serve::Entropy;
+use gx_serve::{Entropy, RateLimitSettings};
 use gx_submitter::{Signers, Submitter, SubmitterSettings};
 use gx_testkit::parts::{add_administrator, client_of, services, signers_of};
 use gx_testkit::story::{Person, Services};
@@ -67,7 +67,8 @@ struct CommandLine {
     foundation: FoundationSettings,
 }
 
-/// Creates what the services share. Only the lifetimes of sessions differ from the defaults.
+/// Creates what the services share. Only the lifetimes of sessions and the rate limits, which no
+/// seed reaches, differ from the defaults.
 fn foundation(
     pools: gx_db::Database,
     channel: &str,
@@ -75,11 +76,12 @@ fn foundation(
     entropy: &Entropy,
 ) -> Foundation {
     let secret = format!("--jwt-secret={}", "s".repeat(48));
-    let settings = CommandLine::parse_from([&["sim", &secret], LONG_SESSIONS].concat()).foundation;
+    let arguments = [&["sim", &secret], LONG_SESSIONS].concat();
+    let mut settings = CommandLine::parse_from(arguments).foundation;
+    settings.limits = RateLimitSettings::generous();
     let ring = KeyRing::parse(&new_line(1, &Entropy::seeded(0)), entropy.clone()).unwrap();
-    let mut base =
-        Foundation::new(&settings, channel, pools, clock.clone(), entropy.clone()).unwrap();
-    base.key_ring = Some(ring);
+    let base = Foundation::new(&settings, channel, pools, ring, clock.clone(), entropy.clone());
+    let mut base = base.unwrap();
     base.is_development = true;
     base
 }

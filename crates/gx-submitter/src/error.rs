@@ -6,15 +6,15 @@
 
 use gx_fabric_client::{ChainError, LedgerError, StreamError};
 
-/// A reason that only a person can remove. Until then nothing is sent.
+/// A reason why nothing is sent, which only a person can remove.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Halt {
     /// The ledger is not the one that the read model was made from, or its chain is broken.
-    #[error("this database belongs to another ledger: {0}; check the connection profile")]
+    #[error("the chain of the peers does not fit this database: {0}; check the connection profile")]
     Chain(#[from] ChainError),
     /// Open attempts were signed for another chain.
     #[error(
-        "open transactions were signed for another chain, {} among them: \
+        "open transactions were signed for another chain, {} among them; \
          connect to that ledger", tx_ids.join(", ")
     )]
     ForeignAttempts {
@@ -29,11 +29,11 @@ pub enum SubmitterError {
     /// Only a person can remove the cause.
     #[error("submission is halted")]
     Halted(#[from] Halt),
-    /// The ledger cannot be reached now.
+    /// A call to the ledger failed.
     #[error("the ledger cannot be reached")]
     Ledger(#[from] LedgerError),
-    /// The database failed; the next step tries again.
-    #[error("the outbox cannot be read or written: check the database and its log")]
+    /// The database failed.
+    #[error("the outbox cannot be read or written; check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 

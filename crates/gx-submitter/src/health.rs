@@ -79,27 +79,35 @@ impl Health {
     pub(crate) fn failure(&self, error: &SubmitterError) {
         match error {
             SubmitterError::Halted(halt) => {
-                tracing::error!(
-                    error = %halt,
-                    "submission is halted; remove the cause that `error` names"
-                );
                 self.submission.set(CheckResult::unhealthy(halt.to_string()));
             }
-            SubmitterError::Ledger(error) => {
-                tracing::warn!(
-                    error = %error, phase = error.phase.name(), class = error.kind(),
-                    "the ledger cannot be reached: {} in {}", error.kind(), error.phase.name()
-                );
-                self.ledger.set(lost(error));
-            }
+            SubmitterError::Ledger(error) => self.ledger.set(lost(error)),
             // The monitor renews the connections, and the step is repeated.
-            SubmitterError::Database(error) if gx_db::is_stale_plan(error) => {
-                tracing::warn!(error = %error, "a statement was planned before a migration; the step is repeated");
-            }
+            SubmitterError::Database(error) if gx_db::is_stale_plan(error) => {}
             SubmitterError::Database(error) => {
-                tracing::warn!(error = %error, "the outbox cannot be read or written");
                 self.database.set(CheckResult::unhealthy(error.to_string()));
             }
+        }
+    }
+}
+
+/// Logs a step that failed.
+pub(crate) fn log_failure(error: &SubmitterError) {
+    match error {
+        SubmitterError::Halted(halt) => {
+            tracing::error!(error = %halt, "submission is halted; remove the cause that `error` names");
+        }
+        SubmitterError::Ledger(error) => {
+            tracing::warn!(
+                error = %error, phase = error.phase.name(), class = error.kind(),
+                "the ledger cannot be reached: {} in {}", error.kind(), error.phase.name()
+            );
+        }
+        SubmitterError::Database(error) if gx_db::is_stale_plan(error) => {
+            tracing::warn!(error = %error, "a statement was planned before a migration; the step is repeated");
+        }
+        SubmitterError::Database(error) => {
+            tracing::warn!(error = %error, "the outbox cannot be read or written");
         }
     }
 }

@@ -12,7 +12,7 @@
 //!
 //! | Hazard | Handled in | Test |
 //! |---|---|---|
-//! | a wake-up is lost | `run`: `acquire` registers before the step looks; the step is also repeated after a pause | `gx_serve::worker_loop::tests::a_wake_up_during_a_step_is_not_lost`, `running::an_approval_reaches_the_wallet_unpolled_and_the_loops_stop_cleanly` |
+//! | a wake-up is lost | `run`: `acquire` registers before the step looks; the step is also repeated after a pause | `running::a_command_that_commits_just_before_the_loop_waits_is_sent_unpolled`, `gx_serve::worker_loop::tests::a_wake_up_during_a_step_is_not_lost` |
 //! | two submitters take one command | `gx_outbox::submitter`: lanes with fencing tokens | `lanes::four_submitters_send_each_of_200_commands_once`, `lanes::a_stale_owner_cannot_complete_a_command` |
 //! | death before the envelope is stored | `submitter::claim`: a counted try (`OutboxTry`) that another process finds | `storing::a_try_that_another_process_finds_is_charged` |
 //! | death after the envelope is stored or sent | `submitter::resend`: open attempts are sent again, the same bytes | `crash::workers_that_die_anywhere_lose_and_double_nothing`, `once::a_lost_reply_costs_nothing` |

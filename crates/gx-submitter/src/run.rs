@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use gx_outbox::submitter::Listener;
-use gx_serve::worker_loop::{self, Pause, Tasks, Worker};
+use gx_serve::problem::ErrorChain;
+use gx_serve::worker_loop::{self, FailureLog, Pause, Tasks, Worker};
 use gx_serve::{HealthBoard, Heart};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
@@ -42,7 +43,9 @@ pub async fn run(
     let (context, keep) = (submitter.context().clone(), submitter.settings.archive_after());
     tasks.spawn("archive", move || archive(context.clone(), keep));
     let heart = board.heart("submitter", HEART_DEADLINE);
-    let mut worker = SubmitterLoop { submitter, health, heart, listener: None };
+    let (steps, registrations) = (FailureLog::default(), FailureLog::default());
+    let mut worker =
+        SubmitterLoop { submitter, health, heart, listener: None, steps, registrations };
     Box::pin(worker_loop::run(&mut worker, &shutdown)).await
 }
 
@@ -53,6 +56,9 @@ struct SubmitterLoop {
     heart: Heart,
     /// The connection for notifications; `None` until it is opened and after it was lost.
     listener: Option<Listener>,
+    steps: FailureLog,
+    /// Failures to open the connection for notifications.
+    registrations: FailureLog,
 }
 
 impl Worker for SubmitterLoop {
@@ -66,15 +72,23 @@ impl Worker for SubmitterLoop {
     /// Registers for notifications before looking for work, so that no commit in between is missed.
     async fn acquire(&mut self) {
         if self.listener.is_none() {
-            self.listener = register(self.submitter.context()).await;
+            self.listener = register(self.submitter.context(), &mut self.registrations).await;
         }
     }
 
     async fn step(&mut self) -> Result<Pause, Halt> {
         match self.submitter.step().await {
             Ok(progress) => {
+                // A step that waits for the end of a backoff has not tried anything.
+                if !matches!(progress, Progress::BackingOff { .. }) {
+                    self.steps.succeeded("the step of the submitter");
+                }
                 self.health.progress(&self.submitter, &progress);
-                Ok(pause_after(&self.submitter, &progress).await)
+                let pause = pause_after(&self.submitter, &progress).await;
+                if progress == Progress::Idle {
+                    self.submitter.sync_points.reach("idle").await;
+                }
+                Ok(pause)
             }
             Err(SubmitterError::Halted(halt)) if is_for_good(&halt) => {
                 tracing::error!(
@@ -84,6 +98,9 @@ impl Worker for SubmitterLoop {
                 Err(halt)
             }
             Err(error) => {
+                if self.steps.is_new(&ErrorChain(&error)) {
+                    health::log_failure(&error);
+                }
                 self.health.failure(&error);
                 Ok(Pause::UntilWoken(RETRY_PAUSE))
             }
@@ -119,11 +136,16 @@ fn is_for_good(halt: &Halt) -> bool {
 
 /// Opens the connection for notifications. After `None` the submitter polls, and registers again
 /// before the next step.
-async fn register(context: &SubmitterContext) -> Option<Listener> {
+async fn register(context: &SubmitterContext, failures: &mut FailureLog) -> Option<Listener> {
     match Listener::register(&context.pool).await {
-        Ok(listener) => Some(listener),
+        Ok(listener) => {
+            failures.succeeded("the registration for notifications");
+            Some(listener)
+        }
         Err(error) => {
-            tracing::warn!(error = %error, "notifications cannot be received; the submitter polls instead");
+            if failures.is_new(&error) {
+                tracing::warn!(error = %error, "notifications cannot be received; the submitter polls instead");
+            }
             None
         }
     }

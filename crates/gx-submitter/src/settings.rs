@@ -74,7 +74,7 @@ pub enum SettingsError {
     /// Another submitter could claim commands that this one is still sending.
     #[error(
         "GX_SUBMITTER_LEASE_MS is {lease_ms}, but endorsing and submitting may take {needed_ms} \
-         milliseconds: set it higher"
+         milliseconds; set it higher"
     )]
     LeaseTooShort {
         /// The configured lease.
@@ -83,7 +83,7 @@ pub enum SettingsError {
         needed_ms: u128,
     },
     /// The name of the instance is empty.
-    #[error("GX_INSTANCE is empty: set a name that no other submitter uses")]
+    #[error("GX_INSTANCE is empty; set a name that no other submitter uses")]
     NoInstance,
 }
 

@@ -1,7 +1,7 @@
-//! A small HTTP client for tests: one connection for each request, and the whole reply. Called by
-//! `story`, and by tests that send requests of their own.
+//! A small HTTP client for tests: one connection for each request, or a connection that is kept,
+//! and the whole reply. Called by `story`, and by tests that send requests of their own.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// A whole reply.
 #[derive(Clone, Debug)]
@@ -116,16 +116,52 @@ pub async fn send_tls(
 /// An error of the connection or of TLS.
 pub type HttpError = Box<dyn std::error::Error + Send + Sync>;
 
+/// A connection for several requests, one after the other.
+pub struct Connection {
+    sender: hyper::client::conn::http1::SendRequest<Body>,
+    task: tokio::task::JoinHandle<hyper::Result<()>>,
+}
+
+impl Connection {
+    /// Opens a connection from an address of this machine, such as 127.0.0.7.
+    ///
+    /// # Errors
+    /// If the connection cannot be made.
+    pub async fn open(from: IpAddr, to: SocketAddr) -> Result<Self, HttpError> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(from, 0))?;
+        Self::over(socket.connect(to).await?).await
+    }
+
+    async fn over<S>(stream: S) -> Result<Self, HttpError>
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        Ok(Self { sender, task: tokio::spawn(connection) })
+    }
+
+    /// Sends a request and returns the reply.
+    ///
+    /// # Errors
+    /// If the connection ends before the reply does.
+    pub async fn send(&mut self, request: Request<Body>) -> Result<Reply, HttpError> {
+        self.sender.ready().await?;
+        Ok(Reply::read(self.sender.send_request(request).await?).await?)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 /// Sends a request over a new connection and reads the reply.
 async fn exchange<S>(stream: S, request: Request<Body>) -> Result<Reply, HttpError>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
-    let reply = Reply::read(sender.send_request(request).await?).await?;
-    drop(sender);
-    connection.abort();
-    Ok(reply)
+    Connection::over(stream).await?.send(request).await
 }

@@ -11,10 +11,12 @@ mod backup;
 mod eventually;
 pub mod http;
 pub mod parts;
+mod redis;
 mod rows;
 pub mod story;
 mod world;
 
 pub use eventually::eventually;
 pub use parts::{ADMIN_EMAIL, ADMIN_PASSWORD};
+pub use redis::RedisServer;
 pub use world::World;

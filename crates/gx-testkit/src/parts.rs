@@ -8,7 +8,7 @@ use gx_auth::{AdminRole, Foundation, FoundationSettings, KeyRing, NewPassword};
 use gx_devnet::Devnet;
 use gx_fabric_client::{Identity, Ledger, LedgerConfig, LedgerLimits, PeerConfig};
 use gx_model::{Clock, SignerRole};
-use gx_serve::{Entropy, HealthBoard};
+use gx_serve::{Entropy, HealthBoard, RateLimitSettings};
 use gx_submitter::Signers;
 use rand::rngs::StdRng;
 
@@ -92,19 +92,31 @@ struct CommandLine {
     foundation: FoundationSettings,
 }
 
-/// Returns the state that the services share: tokens are signed with a shared secret, the other
-/// settings have their defaults.
+/// Returns the state that the services share: tokens are signed with a shared secret, rate limits
+/// are out of reach, the other settings have their defaults.
 pub fn foundation(
     database: gx_db::Database,
     channel: &str,
     clock: &Clock,
     entropy: Entropy,
 ) -> Foundation {
+    foundation_with_limits(RateLimitSettings::generous(), database, channel, clock, entropy)
+}
+
+/// Returns the same with these rate limits.
+pub fn foundation_with_limits(
+    limits: RateLimitSettings,
+    database: gx_db::Database,
+    channel: &str,
+    clock: &Clock,
+    entropy: Entropy,
+) -> Foundation {
     let secret = format!("--jwt-secret={}", "s".repeat(48));
-    let settings = CommandLine::parse_from(["story", &secret]).foundation;
+    let mut settings = CommandLine::parse_from(["story", &secret]).foundation;
+    settings.limits = limits;
     let ring = KeyRing::parse(&new_line(1, &Entropy::seeded(0)), entropy.clone()).unwrap();
-    let mut base = Foundation::new(&settings, channel, database, clock.clone(), entropy).unwrap();
-    base.key_ring = Some(ring);
+    let base = Foundation::new(&settings, channel, database, ring, clock.clone(), entropy);
+    let mut base = base.unwrap();
     base.is_development = true;
     base
 }

@@ -12,7 +12,7 @@ mod wallets;
 use gx_auth::{Api, Foundation, SYSTEM_PAUSED};
 use gx_outbox::enqueue::Waker;
 use gx_serve::idempotency::{IN_PROGRESS, KEY_REQUIRED, KEY_REUSED};
-use gx_serve::{Service, TagText};
+use gx_serve::{RouteLimit, Service, TagText};
 use utoipa_axum::routes;
 
 use supply::NO_TREASURY;
@@ -51,6 +51,7 @@ pub fn service(base: Foundation) -> Service {
         .user(routes!(wallets::http::my_wallet), &[&NO_WALLET])
         .user(routes!(wallets::http::my_transactions), &[&NO_WALLET])
         .public(routes!(transfers::http::fees), &[])
+        .limited(RouteLimit::General)
         .user(
             routes!(transfers::http::quote),
             &[&NO_WALLET, &INSUFFICIENT_BALANCE, &UNKNOWN_RECEIVER, &SELF_TRANSFER, &NOT_POSSIBLE],
@@ -73,8 +74,11 @@ pub fn service(base: Foundation) -> Service {
         )
         .user(routes!(transfers::http::follow), &[&NO_TRANSFER, &NOT_YOURS])
         .public(routes!(supply::http::supply), &[])
+        .limited(RouteLimit::General)
         .public(routes!(supply::http::treasury), &[&NO_TREASURY])
-        .public(routes!(ledger::http::ledger), &[]);
+        .limited(RouteLimit::General)
+        .public(routes!(ledger::http::ledger), &[])
+        .limited(RouteLimit::General);
     let live = transfers::live::FollowedTransfers::new(base.clone(), parts.health.clone());
     let waker = Waker::new(base.database.pool().clone());
     api.into_service(ServiceState { base, live, supply: supply::Supply::default(), waker }, parts)

@@ -1,6 +1,7 @@
 //! Rules for all routes of the service.
 
 use gx_auth::testing::TestHost;
+use gx_serve::RateLimitSettings;
 use gx_serve::conformity::check_document;
 
 use crate::service;
@@ -21,4 +22,12 @@ async fn every_route_that_is_not_public_needs_a_person() {
 async fn the_document_keeps_the_rules_for_documents() {
     let host = TestHost::new(service).await;
     assert_eq!(check_document(&host.service.openapi), Vec::<String>::new());
+}
+
+/// SEC-API-03, API-05: every route has the fields of its limit, which is the general one.
+#[tokio::test]
+async fn every_route_is_limited() {
+    let settings = RateLimitSettings::default();
+    let host = TestHost::limited(settings.clone(), service).await;
+    assert_eq!(host.check_limits(&settings).await, []);
 }

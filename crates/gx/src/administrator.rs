@@ -1,5 +1,5 @@
-//! `gx admin`: adds administrators. `main` calls [`run`], and prints an error and exits with code
-//! 1; no administrator is added then.
+//! `gx admin`: adds administrators. `main` calls [`run`] and prints an error. An error before the
+//! result is printed adds nobody.
 
 use std::io::BufRead as _;
 
@@ -20,7 +20,7 @@ pub(crate) enum AdminCommand {
     Create(#[command(flatten)] Create),
 }
 
-/// The administrator to add.
+/// The arguments of `gx admin create`.
 #[derive(Debug, Args)]
 pub(crate) struct Create {
     #[command(flatten)]
@@ -47,9 +47,12 @@ fn parse_role(text: &str) -> Result<AdminRole, String> {
 pub(crate) async fn run(command: AdminCommand, format: Format) -> Result<(), CliError> {
     let AdminCommand::Create(Create { database, hashing, email, name, role }) = command;
     let mut password = String::new();
-    std::io::stdin().lock().read_line(&mut password)?;
-    let password = NewPassword::new(password.trim_end_matches(['\r', '\n']))
-        .map_err(|wrong| CliError::message(format!("the password {}", wrong.message)))?;
+    std::io::stdin().lock().read_line(&mut password).map_err(|why| {
+        CliError::caused_by("the password cannot be read; give it on standard input", &why)
+    })?;
+    let password = NewPassword::new(password.trim_end_matches(['\r', '\n'])).map_err(|wrong| {
+        CliError::message(format!("the password {}; choose another one", wrong.message))
+    })?;
     let entropy = Entropy::system();
     let hasher = Hasher::new(&hashing, entropy.clone())?;
     let database = gx_db::connect(&database.named("command")).await?;

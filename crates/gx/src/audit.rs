@@ -1,9 +1,11 @@
-//! `gx audit`: checks the audit log, and proves what is in it. Called by `main`, which prints an
-//! error and exits with code 1.
+//! `gx audit`: checks the audit log, proves what is in it, and erases texts of people from it.
+//! Called by `main`, which prints an error and exits with code 1.
 
 use clap::{Args, Subcommand};
-use gx_auth::audit::{self, Verified};
+use gx_auth::audit::{self, Actor, TextSelection, Verified};
 use gx_db::{Database, DatabaseSettings};
+use gx_model::Clock;
+use gx_serve::Entropy;
 use serde_json::json;
 
 use crate::CliError;
@@ -15,12 +17,30 @@ pub(crate) enum AuditCommand {
     Verify(#[command(flatten)] DatabaseSettings),
     /// Print the proof that an entry is in its batch
     Prove(ProveArgs),
+    /// Erase reasons and notes; the entries stay, and another one records what was erased
+    Erase(EraseArgs),
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct ProveArgs {
     /// Number of the entry, as the audit log shows it
     id: i64,
+    #[command(flatten)]
+    database: DatabaseSettings,
+}
+
+#[derive(Args, Debug)]
+#[command(group(clap::ArgGroup::new("texts").required(true).args(["ids", "about"])))]
+pub(crate) struct EraseArgs {
+    /// Numbers of the entries, as the audit log shows them
+    #[arg(value_name = "ID")]
+    ids: Vec<i64>,
+    /// Erase the texts of all entries about this object instead, such as a profileId
+    #[arg(long, value_name = "OBJECT_ID")]
+    about: Option<String>,
+    /// Reason for the audit log
+    #[arg(long)]
+    reason: String,
     #[command(flatten)]
     database: DatabaseSettings,
 }
@@ -38,7 +58,31 @@ pub(crate) async fn run(command: AuditCommand, format: Format) -> Result<(), Cli
             let text = serde_json::to_string_pretty(&proof)?;
             format.line(&text, &json!(proof))
         }
+        AuditCommand::Erase(arguments) => erase(&arguments, format).await,
     }
+}
+
+async fn erase(arguments: &EraseArgs, format: Format) -> Result<(), CliError> {
+    let EraseArgs { ids, about, reason, database } = arguments;
+    if reason.trim().is_empty() {
+        return Err(CliError::message("`--reason` is empty; give a reason for the audit log"));
+    }
+    let selection = match about {
+        Some(id) => TextSelection::About(id),
+        None => TextSelection::Entries(ids),
+    };
+    let database = open(database).await?;
+    let (clock, entropy) = (Clock::system(), Entropy::system());
+    let by = (Actor::System("gx audit erase"), reason.as_str());
+    let mut conn = database.connection().await?;
+    let erased = audit::erase(&mut conn, selection, by, &entropy, clock.now()).await?;
+    let text = format!(
+        "{} texts are erased; entry {} records it. Copies are in backups, and in the files of the \
+         table until its next VACUUM",
+        erased.texts.len(),
+        erased.recorded_by
+    );
+    format.line(&text, &json!(erased))
 }
 
 async fn open(settings: &DatabaseSettings) -> Result<Database, CliError> {

@@ -11,12 +11,12 @@ use gx_chaincode::{
     ChaincodeOptions, ChaincodeServer, Connection, Package, PackageError, TlsFiles,
 };
 use gx_serve::CancellationToken;
-use gx_serve::shutdown::shutdown_signal;
 use gx_serve::telemetry::{self, LogSettings};
 use serde_json::json;
 
 use crate::CliError;
 use crate::print::Format;
+use crate::process::signal;
 
 /// The arguments of `gx chaincode`; without a subcommand it serves.
 #[derive(Debug, Args)]
@@ -118,7 +118,7 @@ async fn serve(settings: ServiceSettings) -> Result<(), CliError> {
     tokio::pin!(serving);
     tokio::select! {
         ended = &mut serving => return Ok(ended?),
-        signal = shutdown_signal() => {
+        signal = signal() => {
             let signal = signal?;
             tracing::info!(signal, "stopping because of {signal}");
         }
@@ -136,7 +136,7 @@ fn package(args: &PackageArgs, format: Format) -> Result<(), CliError> {
     };
     let connection = Connection { address: args.address.clone(), root_pem, client };
     let package = Package::new(&args.label, &connection)
-        .map_err(|why| CliError::message(format!("{}{why}", named_file(args, &why))))?;
+        .map_err(|why| CliError::new(&why).about(&named_file(args, &why)))?;
     write_private(&args.output, &package.bytes).map_err(|why| {
         let path = args.output.display();
         CliError::message(format!("`{path}` cannot be written: {why}; give another `--output`"))
@@ -166,7 +166,8 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn read_pem(path: &Path) -> Result<String, CliError> {
     std::fs::read_to_string(path).map_err(|why| {
         let path = path.display();
-        let remedy = "check the path and its permissions";
-        CliError::message(format!("`{path}` cannot be read: {why}; {remedy}"))
+        CliError::message(format!(
+            "`{path}` cannot be read: {why}; check the path and its permissions"
+        ))
     })
 }

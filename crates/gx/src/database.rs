@@ -3,12 +3,12 @@
 
 use clap::Subcommand;
 use gx_auth::email::mailboxes::{self, FillReport};
-use gx_db::{DatabaseSettings, InstanceReport};
+use gx_db::{DatabaseSettings, DbError, InstanceReport};
 use gx_model::Clock;
 use serde_json::{Value, json};
 
 use crate::CliError;
-use crate::print::{Format, note};
+use crate::print::{Format, note, out};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DbCommand {
@@ -44,7 +44,7 @@ async fn migrate(settings: &DatabaseSettings, format: Format) -> Result<(), CliE
     }
     let differences = report.differences.join("; ");
     Err(CliError::message(format!(
-        "the schema differs from this release ({differences}): undo the changes, or run the release \
+        "the schema differs from this release ({differences}); undo the changes, or run the release \
          that made them"
     )))
 }
@@ -75,18 +75,23 @@ fn shared_mailbox(shared: &mailboxes::SharedMailbox) -> Value {
 
 /// Compares the instances and prints them. Fails if there is a finding.
 async fn check(settings: &DatabaseSettings, format: Format) -> Result<(), CliError> {
-    let report = gx_db::check(settings).await?;
+    let report = gx_db::check(settings).await.map_err(DbError::from)?;
     let instances: Vec<Value> = report.instances.iter().map(instance_record).collect();
     match format {
         Format::Json => {
             format.record(&json!({ "instances": instances, "findings": report.findings }))?;
         }
-        Format::Text => format.table(&instances)?,
+        Format::Text => {
+            format.table(&instances)?;
+            report.findings.iter().try_for_each(|finding| out(finding))?;
+        }
     }
-    if report.findings.is_empty() {
-        return Ok(());
+    match report.findings.len() {
+        0 => Ok(()),
+        count => Err(CliError::message(format!(
+            "{count} findings about the database instances; correct each one in the list"
+        ))),
     }
-    Err(CliError::message(report.findings.join("; ")))
 }
 
 fn instance_record(report: &InstanceReport) -> Value {

@@ -65,12 +65,16 @@ pub(crate) fn run(command: IdCommand, format: Format) -> Result<(), CliError> {
         IdCommand::Generate(Subject { facts, gender, account_type }) => {
             let Facts { email, birth_date, country } = facts;
             let subject = IdSubject { email, birth_date, country, gender, account_type };
-            let id = FabricUserId::generate(&subject, &mut rand::rng()).map_err(CliError::new)?;
+            let id = FabricUserId::generate(&subject, &mut rand::rng()).map_err(|why| {
+                CliError::caused_by("no id can be generated; correct the facts", &why)
+            })?;
             format.line(&id.to_string(), &json!({ "fabricUserId": id }))
         }
         IdCommand::Decode { id } => format.record(&facts_of(&id)),
         IdCommand::Verify { id, facts } => {
-            id.verify(&facts.email, facts.birth_date, facts.country).map_err(CliError::new)?;
+            id.verify(&facts.email, facts.birth_date, facts.country).map_err(|why| {
+                CliError::caused_by("the id does not match; check the id and the facts", &why)
+            })?;
             format.line("the id matches", &json!({ "fabricUserId": id, "agrees": true }))
         }
     }

@@ -1,4 +1,5 @@
-//! `gx keys`: encrypts stored secrets with the current master key.
+//! `gx keys`: encrypts stored secrets with the current master key. `signing_keys` has the commands
+//! for the keys that sign tokens.
 
 use clap::{Args, Subcommand};
 use gx_auth::audit::{self, Actor};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::CliError;
 use crate::print::{Format, note, out};
+use crate::signing_keys::{self, SigningCommand};
 
 /// Name of the actor in the audit log.
 const ACTOR: &str = "gx keys rotate";
@@ -19,6 +21,9 @@ const ACTOR: &str = "gx keys rotate";
 pub(crate) enum KeysCommand {
     /// Encrypt every stored secret with the first key of the key file; may be repeated at any time
     Rotate(#[command(flatten)] Rotate),
+    /// Replace, list and retire the keys that sign tokens
+    #[command(subcommand)]
+    Signing(SigningCommand),
 }
 
 /// The arguments of `gx keys rotate`.
@@ -30,10 +35,16 @@ pub(crate) struct Rotate {
     keys: KeyRingSettings,
 }
 
+pub(crate) async fn run(command: KeysCommand, format: Format) -> Result<(), CliError> {
+    match command {
+        KeysCommand::Rotate(arguments) => rotate(arguments, format).await,
+        KeysCommand::Signing(command) => signing_keys::run(command, format).await,
+    }
+}
+
 /// Re-wraps all values of older keys. Prints the progress to standard error, and the use of each
 /// key.
-pub(crate) async fn run(command: KeysCommand, format: Format) -> Result<(), CliError> {
-    let KeysCommand::Rotate(Rotate { database, keys }) = command;
+async fn rotate(Rotate { database, keys }: Rotate, format: Format) -> Result<(), CliError> {
     let ring = KeyRing::read(&keys, Entropy::system())?;
     let database = gx_db::connect(&database.named("command")).await?;
     let mut conn = database.connection().await?;
@@ -67,7 +78,8 @@ fn print(report: &RotationReport, format: Format) -> Result<(), CliError> {
         return Ok(());
     }
     Err(CliError::message(format!(
-        "{} values cannot be decrypted and are unchanged: {}",
+        "{} values cannot be decrypted and are unchanged: {}; restore them, or the keys that are \
+         missing in the key file",
         report.failures,
         report.failed.join("; ")
     )))
@@ -75,11 +87,11 @@ fn print(report: &RotationReport, format: Format) -> Result<(), CliError> {
 
 fn key_record(key: &KeyUse) -> Value {
     json!({ "version": key.version, "isCurrent": key.is_current, "values": key.values,
-            "isUnused": key.is_unused() })
+            "answers": key.answers, "isUnused": key.is_unused() })
 }
 
 fn key_line(key: &KeyUse) -> String {
-    let KeyUse { version, values, .. } = *key;
+    let KeyUse { version, values, answers, .. } = *key;
     if key.is_unused() {
         return format!(
             "version {version} is unused: once every process reads the new key file, remove its line"
@@ -90,5 +102,9 @@ fn key_line(key: &KeyUse) -> String {
         (false, true) => "is old",
         (false, false) => "is missing in the key file",
     };
-    format!("version {version} {role}: {values} values")
+    let hashed = match answers {
+        0 => String::new(),
+        _ => format!(", and {answers} hashes of requests, which expire within a day"),
+    };
+    format!("version {version} {role}: {values} values{hashed}")
 }

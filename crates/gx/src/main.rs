@@ -23,11 +23,13 @@ mod golden;
 mod id;
 mod keys;
 mod outbox;
+mod passwords;
 mod print;
 mod process;
 mod projection;
 mod retention;
 mod roles;
+mod signing_keys;
 mod workers;
 
 use std::collections::BTreeMap;
@@ -42,7 +44,7 @@ use gx_projector::ProjectorSettings;
 
 pub(crate) use cli_error::CliError;
 use print::Format;
-use roles::{NoSettings, ServiceRole, SubmitterRoleSettings, WithKeyRing, WorkerRole};
+use roles::{NoSettings, ServiceRole, SubmitterRoleSettings, WorkerRole};
 
 /// Turns a person into a participant of a permissioned ledger.
 #[derive(Debug, Parser)]
@@ -64,11 +66,11 @@ enum Command {
     #[cfg(feature = "dev")]
     Devnet(Box<devnet::DevnetRole>),
     /// Run the service for registration, sessions and profiles
-    SvcIdentity(Box<ServiceRole<WithKeyRing<IdentitySettings>>>),
+    SvcIdentity(Box<ServiceRole<IdentitySettings>>),
     /// Run the service for wallets, transfers and supply
     SvcTokenomics(Box<ServiceRole<NoSettings>>),
     /// Run the service for administrators
-    SvcAdmin(Box<ServiceRole<WithKeyRing<AdminSettings>>>),
+    SvcAdmin(Box<ServiceRole<AdminSettings>>),
     /// Run the worker that sends the commands of the outbox to the ledger
     OutboxSubmitter(Box<WorkerRole<SubmitterRoleSettings>>),
     /// Run the worker that writes the blocks of the ledger into the read model
@@ -84,9 +86,12 @@ enum Command {
     /// Check the audit log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Encrypt stored secrets with the current master key
+    /// Replace master keys and the keys that sign tokens
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Build the file with the passwords of data breaches
+    #[command(subcommand)]
+    Passwords(passwords::PasswordsCommand),
     /// Generate, decode and verify Fabric User IDs
     #[command(subcommand)]
     Id(id::IdCommand),
@@ -131,7 +136,13 @@ fn main() -> ExitCode {
     };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&error),
+        Err(error) => {
+            let error = CliError::caused_by(
+                "the threads of the process cannot be started; allow this user more threads",
+                &error,
+            );
+            return fail(&error);
+        }
     };
     match runtime.block_on(run(cli)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -159,14 +170,14 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         #[cfg(feature = "dev")]
         Command::Devnet(role) => devnet::run(*role, format).await,
         Command::SvcIdentity(role) => {
-            roles::service_with_keys(*role, ("svc-identity", 3001), gx_identity::service).await
+            roles::service(*role, ("svc-identity", 3001), gx_identity::service).await
         }
         Command::SvcTokenomics(role) => {
             roles::service(*role, ("svc-tokenomics", 3002), |_, base| gx_tokenomics::service(base))
                 .await
         }
         Command::SvcAdmin(role) => {
-            roles::service_with_keys(*role, ("svc-admin", 3006), gx_admin::service).await
+            roles::service(*role, ("svc-admin", 3006), gx_admin::service).await
         }
         Command::OutboxSubmitter(role) => roles::outbox_submitter(*role).await,
         Command::Projector(role) => roles::projector(*role).await,
@@ -175,6 +186,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Admin(command) => administrator::run(command, format).await,
         Command::Audit(command) => audit::run(command, format).await,
         Command::Keys(command) => keys::run(command, format).await,
+        Command::Passwords(command) => passwords::run(command, format).await,
         Command::Id(command) => id::run(command, format),
         Command::Db(command) => database::run(command, format).await,
         Command::Outbox(command) => outbox::run(command, format).await,

@@ -8,6 +8,7 @@ use gx_db::{DatabaseSettings, ProfileId};
 use gx_model::{Clock, CommandId, CommandKind, CommandStatus};
 use gx_outbox::failure::FailureClass;
 use gx_outbox::operator::{BulkFilter, CommandFilter, Discarded, OperateError};
+use gx_serve::Entropy;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -167,7 +168,8 @@ async fn show(which: Show, format: Format) -> Result<(), CliError> {
 }
 
 async fn retry(what: DecisionArgs, format: Format) -> Result<(), CliError> {
-    let decision = decision("gx outbox retry", &what)?;
+    let entropy = Entropy::system();
+    let decision = decision("gx outbox retry", &what, &entropy)?;
     let Some(id) = what.command_id else {
         return decide_many(BulkAction::Retry, &what, &decision, format).await;
     };
@@ -183,7 +185,8 @@ async fn retry(what: DecisionArgs, format: Format) -> Result<(), CliError> {
 }
 
 async fn discard(what: DecisionArgs, format: Format) -> Result<(), CliError> {
-    let decision = decision("gx outbox discard", &what)?;
+    let entropy = Entropy::system();
+    let decision = decision("gx outbox discard", &what, &entropy)?;
     let Some(id) = what.command_id else {
         return decide_many(BulkAction::Discard, &what, &decision, format).await;
     };
@@ -214,10 +217,10 @@ async fn decide_many(
         ));
     }
     if !action.takes(status) {
-        let hint = "a retry allows DEAD; a discard allows DEAD, PENDING, HELD and BLOCKED";
         return Err(CliError::message(format!(
-            "`--status {}` is not allowed: {hint}",
-            status.name()
+            "`--status {}` is not allowed; give {}",
+            status.name(),
+            action.allowed_statuses()
         )));
     }
     let filter = BulkFilter { status, class, kind, since, until };
@@ -250,11 +253,13 @@ async fn decide_many(
 fn decision<'a>(
     command: &'static str,
     what: &'a DecisionArgs,
+    entropy: &'a Entropy,
 ) -> Result<AuditedDecision<'a>, CliError> {
     if what.reason.trim().is_empty() {
         return Err(CliError::message("`--reason` is empty; give a reason for the audit log"));
     }
-    Ok(AuditedDecision { actor: Actor::System(command), reason: &what.reason, request_id: None })
+    let (actor, reason) = (Actor::System(command), what.reason.as_str());
+    Ok(AuditedDecision { actor, reason, request_id: None, entropy })
 }
 
 /// Returns the rows of a list with all fields for JSON, and with these columns only for text.

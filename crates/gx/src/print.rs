@@ -70,7 +70,9 @@ pub(crate) fn out(lines: &str) -> Result<(), CliError> {
     let written = writeln!(stdout, "{lines}").and_then(|()| stdout.flush());
     written.map_err(|why| match why.kind() {
         ErrorKind::BrokenPipe => CliError::ClosedPipe,
-        _ => CliError::message(format!("standard output cannot be written: {why}")),
+        _ => {
+            CliError::caused_by("standard output cannot be written; check where it leads to", &why)
+        }
     })
 }
 

@@ -119,7 +119,7 @@ impl Process {
     /// after `notice`, and waits for their end (RDY-06).
     pub(crate) async fn run_until_signal(mut self, notice: Duration) -> Result<(), CliError> {
         let first = tokio::select! {
-            signal = shutdown_signal() => {
+            signal = signal() => {
                 let signal = signal?;
                 tracing::info!(signal, "stopping because of {signal}");
                 Ok(())
@@ -158,9 +158,18 @@ fn raise_open_files() -> u64 {
     current.unwrap_or(u64::MAX)
 }
 
+/// Waits for SIGTERM or SIGINT and returns its name.
+pub(crate) async fn signal() -> Result<&'static str, CliError> {
+    shutdown_signal().await.map_err(|why| {
+        CliError::caused_by("signals cannot be received; allow this user more open files", &why)
+    })
+}
+
 /// Returns the result of a part that has ended; a panic is an error.
 fn part_result(
     ended: Result<Result<(), CliError>, tokio::task::JoinError>,
 ) -> Result<(), CliError> {
-    ended.unwrap_or_else(|panic| Err(CliError::new(panic)))
+    ended.unwrap_or_else(|panic| {
+        Err(CliError::caused_by("a part of the process panicked; report this panic", &panic))
+    })
 }

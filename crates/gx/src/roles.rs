@@ -55,6 +55,8 @@ pub(crate) struct ServiceRole<S: Args> {
     admission: AdmissionSettings,
     #[command(flatten)]
     foundation: FoundationSettings,
+    #[command(flatten)]
+    keys: KeyRingSettings,
     /// Channel whose projection lag is reported
     #[arg(long, env = "FABRIC_CHANNEL_NAME", default_value = "gxchannel")]
     fabric_channel_name: String,
@@ -82,32 +84,9 @@ pub(crate) struct SubmitterRoleSettings {
     retention: RetentionSettings,
 }
 
-/// The settings of a service that encrypts values.
-#[derive(Debug, Args)]
-pub(crate) struct WithKeyRing<S: Args> {
-    #[command(flatten)]
-    keys: KeyRingSettings,
-    #[command(flatten)]
-    service: S,
-}
-
 /// The settings of a service that has none of its own.
 #[derive(Debug, Args)]
 pub(crate) struct NoSettings {}
-
-/// Runs a service that encrypts values until SIGTERM or SIGINT.
-pub(crate) async fn service_with_keys<S: Args>(
-    settings: ServiceRole<WithKeyRing<S>>,
-    listener: (&str, u16),
-    build: impl FnOnce(&S, Foundation) -> Service,
-) -> Result<(), CliError> {
-    let ring = KeyRing::read(&settings.service.keys, Entropy::system())?;
-    service(settings, listener, |own, mut base| {
-        base.key_ring = Some(ring);
-        build(&own.service, base)
-    })
-    .await
-}
 
 /// Runs a service until SIGTERM or SIGINT.
 pub(crate) async fn service<S: Args>(
@@ -116,14 +95,11 @@ pub(crate) async fn service<S: Args>(
     build: impl FnOnce(&S, Foundation) -> Service,
 ) -> Result<(), CliError> {
     let role = &settings.role;
+    let (clock, entropy) = (Clock::system(), Entropy::system());
+    let ring = KeyRing::read(&settings.keys, entropy.clone())?;
     let database = role.begin(&role.database.named(name)).await?;
-    let mut foundation = Foundation::new(
-        &settings.foundation,
-        &settings.fabric_channel_name,
-        database,
-        Clock::system(),
-        Entropy::system(),
-    )?;
+    let (own, channel) = (&settings.foundation, &settings.fabric_channel_name);
+    let mut foundation = Foundation::new(own, channel, database, ring, clock, entropy)?;
     foundation.is_development = role.environment == Environment::Development;
     let service = build(&settings.service, foundation);
     let public = role.address(port);

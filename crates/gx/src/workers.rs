@@ -87,7 +87,7 @@ impl WorkerContext {
         let signers = self.connection.submitters();
         let signers = signers.ok_or_else(|| {
             CliError::message(
-                "no signer of transactions is set: set FABRIC_CERT_PATH and FABRIC_KEY_PATH, or \
+                "no signer of transactions is set; set FABRIC_CERT_PATH and FABRIC_KEY_PATH, or \
                  `signers.admin` under `x-gx` in the connection profile",
             )
         })?;

@@ -1,4 +1,5 @@
-//! Reads the lists of requirements under `docs/requirements`. Called by the parent module.
+//! Reads the lists of requirements under `docs/requirements` for `cargo xtask promises`. A
+//! malformed row fails the command.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,8 @@ const LISTS: [(&str, &str); 3] = [
 
 /// The mark at the start of a requirement that no longer holds.
 const RETIRED: &str = "(retired)";
-/// The mark at the start of a requirement that is decided and not built yet.
+/// The mark at the start of a requirement that is decided, and not built, not in full, or not yet
+/// shown by a test.
 const PLANNED: &str = "(planned)";
 
 /// A list of requirements.
@@ -32,12 +34,13 @@ pub(crate) struct Requirement {
 }
 
 impl Requirement {
-    /// Returns whether the requirement no longer holds. Its row prevents that the id is used again.
+    /// Returns whether the requirement no longer holds. Its row keeps the id from being given to
+    /// another requirement.
     pub(crate) fn is_retired(&self) -> bool {
         self.text.starts_with(RETIRED)
     }
 
-    /// Returns whether the requirement is for a later release.
+    /// Returns whether the requirement may lack a test for now.
     pub(crate) fn is_planned(&self) -> bool {
         self.text.starts_with(PLANNED)
     }
@@ -70,8 +73,9 @@ fn parse(title: &str, file: &str, text: &str) -> Result<RequirementList, Error> 
     let wrong = |line: usize, message: String| Error::List { file: file.to_owned(), line, message };
     let mut rows: Vec<Requirement> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
-        let Some(inner) = line.strip_prefix('|').and_then(|row| row.strip_suffix('|')) else {
-            continue;
+        let Some(row) = line.strip_prefix('|') else { continue };
+        let Some(inner) = row.trim_end().strip_suffix('|') else {
+            return Err(wrong(number, "a row must end with `|`".to_owned()));
         };
         let cells: Vec<&str> = inner.split('|').map(str::trim).collect();
         if cells[0] == "id" || cells[0].starts_with("---") {
@@ -130,6 +134,7 @@ mod tests {
             message("| A-01 | x |\n| A-01 | y |"),
             "sample.md:2: A-01 is in the list twice; give each its own id"
         );
+        assert_eq!(message("| A-01 | One."), "sample.md:1: a row must end with `|`");
         assert_eq!(message("nothing"), "sample.md:1: the list has no rows");
     }
 }

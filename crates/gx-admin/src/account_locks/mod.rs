@@ -36,7 +36,7 @@ pub(crate) async fn set_lock(
 ) -> Result<(), Problem> {
     let base = &state.base;
     let now = base.clock.now();
-    let _ticket = base.audit_ticket(Some(profile_id.as_str())).await?;
+    let _ticket = base.row_ticket(profile_id.as_str()).await?;
     let mut tx = base.begin().await?;
     let account = store::lock_row(&mut tx, profile_id).await?.ok_or_else(no_user)?;
     let is_locked = account.is_locked;
@@ -54,7 +54,7 @@ pub(crate) async fn set_lock(
         store::unlock_account(&mut tx, profile_id, now).await?;
     }
     let action = if lock { "user.locked" } else { "user.unlocked" };
-    let mut after = json!({ "isLocked": lock, "reason": reason.reason, "notes": reason.notes });
+    let mut after = json!({ "isLocked": lock });
     if forgotten {
         after["failuresForgotten"] = forgotten.into();
     }
@@ -63,6 +63,8 @@ pub(crate) async fn set_lock(
         after: Some(after),
         ..who.audit_entry(action, "UserProfile", Some(profile_id.as_str()))
     };
+    let entry = entry.with_text("reason", Some(reason.reason), &base.entropy);
+    let entry = entry.with_text("notes", reason.notes, &base.entropy);
     audit::append(&mut tx, entry, now).await?;
     Ok(tx.commit().await?)
 }

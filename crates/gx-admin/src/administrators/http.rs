@@ -5,7 +5,7 @@ use axum::extract::State;
 use gx_auth::{Administrator, Credentials, TokenPair};
 use gx_db::AdminId;
 use gx_serve::fields::Nothing;
-use gx_serve::{Client, Json, Problem, Reply, RequestId};
+use gx_serve::{Client, Json, Problem, Reply, RequestId, RequestLimits};
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -53,9 +53,11 @@ impl From<AdministratorRow> for AdminSummary {
 pub(crate) async fn login(
     State(state): State<ServiceState>,
     client: Client,
+    limits: RequestLimits,
     RequestId(request_id): RequestId,
     Json(given): Json<Credentials>,
 ) -> Result<Reply<AdminSignedIn>, Problem> {
+    limits.admit_email(given.email.form()).await?;
     let (tokens, row) = super::log_in(&state, &given, &client, &request_id).await?;
     Ok(Reply::ok(AdminSignedIn { tokens, admin: row.into() }))
 }

@@ -49,16 +49,16 @@ pub enum CreateError {
     #[error("{0} is already an administrator; give another e-mail address")]
     Exists(String),
     /// The text is not an e-mail address.
-    #[error("the e-mail address {}", .0.message)]
+    #[error("the e-mail address {}; correct `--email`", .0.message)]
     Email(FieldError),
     /// The password breaks a rule.
-    #[error("the password {}", .0.field_error().message)]
+    #[error("the password {}; choose another one", .0.field_error().message)]
     Password(PasswordRefusal),
     /// The hash could not be computed.
-    #[error("the password could not be hashed")]
+    #[error("the password cannot be hashed; report this with the log")]
     Hashing,
     /// The database failed.
-    #[error("the administrator cannot be stored: check the database and its log")]
+    #[error("the administrator cannot be stored; check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 
@@ -86,7 +86,8 @@ pub async fn create_administrator(
     let email = Email::parse(&new.email).map_err(CreateError::Email)?.as_str().to_owned();
     let subject = PasswordOwner { names: &[&new.display_name], email: &email };
     new.password.check(subject).map_err(CreateError::Password)?;
-    let hash = hasher.hash(new.password.secret()).await.map_err(|_| CreateError::Hashing)?;
+    let hashed = hasher.hash_new(&new.password).await.map_err(|_| CreateError::Hashing)?;
+    let hash = hashed.map_err(CreateError::Password)?;
     let admin_id = AdminId::from(entropy.id(now).to_string());
     let row = AdministratorRow {
         admin_id: admin_id.clone(),
@@ -135,7 +136,7 @@ pub(crate) async fn log_in(
     };
     let (hash, account) = (account.password_hash, account.row);
     let now = base.clock.now();
-    let _ticket = base.audit_ticket(None).await?;
+    let _ticket = base.row_ticket(account.admin_id.as_str()).await?;
     let mut tx = base.begin().await?;
     if let Some(upgraded) = verified.upgrade {
         store::replace_hash(&mut tx, &account.admin_id, &hash, &upgraded).await?;
@@ -150,7 +151,8 @@ pub(crate) async fn log_in(
     })?;
     let sessions = &base.auth.sessions;
     if factor == PassedFactor::NotEnrolled && !base.is_development {
-        return Err(enrolment_required(sessions.enrolment_token(&account.admin_id)?));
+        let token = sessions.enrolment_token(&mut tx, &account.admin_id, &hash).await?;
+        return Err(enrolment_required(token));
     }
     let pair = sessions.open(&mut tx, &subject, role, client).await?;
     let actor = audit::Actor::Admin(&account.admin_id);
@@ -179,7 +181,7 @@ fn enrolment_required(token: SecretString) -> Problem {
 /// Ends the session of the request, and writes the audit row.
 pub(crate) async fn log_out(state: &ServiceState, who: &Administrator) -> Result<(), Problem> {
     let base = &state.base;
-    let _ticket = base.audit_ticket(None).await?;
+    let _ticket = base.row_ticket(who.admin_id.as_str()).await?;
     let mut tx = base.begin().await?;
     let (subject, session) = (Subject::Admin(who.admin_id.clone()), Some(&who.session_id));
     base.auth.sessions.end(&mut tx, &subject, session, "signed out").await?;

@@ -95,6 +95,32 @@ async fn authn_17_a_locked_administrator_enrols_nothing() {
     assert_eq!(log_in(&host, None).await.problem(), "invalid_credentials");
 }
 
+/// AUTHN-17: the token ends when the password is replaced, in whatever way; the new password gets
+/// another one.
+#[tokio::test]
+async fn authn_17_another_password_ends_the_enrolment_token() {
+    let host = host(false).await;
+    let token = log_in(&host, None).await.text_at("/enrolmentToken").to_owned();
+    assert_eq!(host.get(TOTP, &token).await.code(), 200);
+    let again = log_in(&host, None).await.text_at("/enrolmentToken").to_owned();
+    let other = host.base.auth.hasher.hash(&"another long password".into()).await.unwrap();
+    let same = host.base.auth.hasher.hash(&PASSWORD.into()).await.unwrap();
+    for hash in [other, same] {
+        sqlx::query(r#"UPDATE "AdminUser" SET "passwordHash" = $1"#)
+            .bind(hash)
+            .execute(host.database.pool())
+            .await
+            .unwrap();
+        for token in [&token, &again] {
+            assert_eq!(host.get(TOTP, token).await.code(), 401);
+            let enrol = host.post(TOTP, token, &json!({ "password": PASSWORD })).await;
+            assert_eq!(enrol.problem(), "unauthenticated");
+        }
+    }
+    let new = log_in(&host, None).await.text_at("/enrolmentToken").to_owned();
+    assert_eq!(host.get(TOTP, &new).await.code(), 200);
+}
+
 /// AUTHN-13, AUTHN-17: in development a factor is asked of an administrator who has enrolled one,
 /// its recovery codes work, and each change is audited.
 #[tokio::test]

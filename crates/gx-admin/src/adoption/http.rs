@@ -75,11 +75,11 @@ pub(crate) async fn adopt(
     who: Administrator,
     Json(body): Json<AdoptBody>,
 ) -> Result<Reply<TaskBody>, Problem> {
-    let decision = AuditedDecision::of(&who, &body.reason);
+    let decision = AuditedDecision::of(&who, &body.reason, &state.base.entropy);
     let (now, channel) = (state.base.clock.now(), state.base.channel());
     let task_id = state.base.entropy.id(now).to_string();
     let profile_id = ProfileId::from(body.profile_id.0);
-    let _ticket = state.base.audit_ticket(Some(profile_id.as_str())).await?;
+    let _ticket = state.base.row_ticket(profile_id.as_str()).await?;
     let mut tx = state.base.begin().await?;
     let whom = (&body.fabric_user_id.0, &profile_id);
     let asked = super::ask_adoption(&mut tx, channel, whom, &task_id, &decision, now).await;
@@ -91,17 +91,24 @@ pub(crate) async fn adopt(
     Ok(Reply(StatusCode::ACCEPTED, adoption.task.into()))
 }
 
-/// Returns the problem for an adoption that is not possible, with the remedy.
+/// Returns the problem for an adoption that is not possible. The text of the error has the remedy;
+/// a command in it is replaced by the route that does the same.
 fn refused(error: AdoptError) -> Problem {
-    let remedy = match &error {
-        AdoptError::UnknownPerson(_) => {
-            "; check the id, and at `/api/v1/admin/projection` that every block is applied"
-        }
-        AdoptError::DeadLetter { .. } => "; replay it first at `/api/v1/admin/dead-events`",
-        AdoptError::ApprovalUnderWay { .. } => "; wait until the command ends, or discard it",
-        _ => "",
+    let detail = match &error {
+        AdoptError::UnknownPerson(id) => format!(
+            "The read model has no person with the id {id}; check the id, and at \
+             `/api/v1/admin/projection` that every block is applied."
+        ),
+        AdoptError::DeadLetter { profile_id, dead_event_id } => format!(
+            "The ledger has a person for profile {profile_id}, but dead event {dead_event_id} \
+             could not be applied; replay it first at `/api/v1/admin/dead-events`."
+        ),
+        AdoptError::ApprovalUnderWay { profile_id, command_id, status } => format!(
+            "An approval of profile {profile_id} is in progress: command {command_id} is \
+             {status}; wait until the command ends, or discard it."
+        ),
+        _ => sentence(&error.to_string()),
     };
-    let detail = sentence(&format!("{error}{remedy}"));
     match error {
         AdoptError::UnknownProfile(_) => no_user(),
         AdoptError::UnknownPerson(_) => Problem::new(&NO_LEDGER_PERSON, detail),

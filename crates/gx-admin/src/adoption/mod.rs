@@ -45,14 +45,17 @@ pub struct AdoptionResult {
     pub grant: Option<CommandId>,
 }
 
-/// The reason that a person was not adopted. The callers add what to do, where that differs.
+/// The reason that a person was not adopted.
 #[derive(Debug, thiserror::Error)]
 pub enum AdoptError {
     /// The account does not exist.
-    #[error("there is no profile {0}")]
+    #[error("there is no profile {0}; check the profileId")]
     UnknownProfile(ProfileId),
     /// No applied block created a person with this id.
-    #[error("the read model has no person with the id {0}")]
+    #[error(
+        "the read model has no person with the id {0}; check the id, and with \
+         `gx projection status` that every block is applied"
+    )]
     UnknownPerson(FabricUserId),
     /// The account already owns the person.
     #[error("profile {profile_id} already owns {id}; nothing is left to do")]
@@ -83,7 +86,7 @@ pub enum AdoptError {
     /// The ledger created a person for the account, and the event could not be applied.
     #[error(
         "the ledger has a person for profile {profile_id}, but dead event {dead_event_id} could \
-         not be applied"
+         not be applied; replay it first with `gx projection dead replay`"
     )]
     DeadLetter {
         /// Id of the account.
@@ -92,7 +95,10 @@ pub enum AdoptError {
         dead_event_id: i64,
     },
     /// An approval of the account may still create another person.
-    #[error("an approval of profile {profile_id} is in progress: command {command_id} is {status}")]
+    #[error(
+        "an approval of profile {profile_id} is in progress: command {command_id} is {status}; \
+         wait until the command ends, or discard it with `gx outbox discard`"
+    )]
     ApprovalUnderWay {
         /// Id of the account.
         profile_id: ProfileId,
@@ -107,7 +113,7 @@ pub enum AdoptError {
     )]
     Incomplete(ProfileId),
     /// A fact in the id is not that of the account.
-    #[error("{id} does not match profile {profile_id}: {why}")]
+    #[error("{id} does not match profile {profile_id}: {why}; check both ids")]
     OtherFacts {
         /// Id of the person on the ledger.
         id: FabricUserId,
@@ -117,16 +123,16 @@ pub enum AdoptError {
         why: String,
     },
     /// The grant could not be enqueued.
-    #[error("the missing grant cannot be enqueued: check the database and its log")]
+    #[error("the missing grant cannot be enqueued; check the database and its log")]
     Grant(#[from] EnqueueError),
     /// The database failed.
-    #[error("the adoption cannot be stored: check the database and its log")]
+    #[error("the adoption cannot be stored; check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 
 /// An id in the read model that is not a Fabric User ID.
 #[derive(Debug, thiserror::Error)]
-#[error("the read model has a malformed Fabric User ID")]
+#[error("the read model has a malformed Fabric User ID; correct it with `gx projection rebuild`")]
 pub(crate) struct MalformedId(#[from] InvalidFabricUserId);
 
 impl LedgerPerson {
@@ -178,23 +184,59 @@ pub(crate) fn approval_of(
     i32::try_from(at).ok().map(|at| at + 1)
 }
 
+/// The result of [`adopt`].
+#[derive(Debug)]
+#[must_use]
+pub(crate) enum AdoptResult {
+    /// The id is reserved for the account, and the task is stored.
+    Adopted,
+    /// This account has reserved the person, and nothing is stored.
+    ReservedBy(ProfileId),
+}
+
 /// Reserves a person's id for an account and stores the task that sets the owner, in the caller's
-/// transaction. The caller has checked that no other account owns or has reserved the person.
+/// transaction. The caller has checked that no other account owns the person.
+///
+/// Of two transactions that adopt the same person, the second one waits here until the first one
+/// has ended.
 pub(crate) async fn adopt(
     conn: &mut PgConnection,
     person: &LedgerPerson,
     profile_id: &ProfileId,
     task: &TaskRow,
     now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    let (id, created) = (person.fabric_user_id.as_str(), person.created_command_id.as_ref());
-    if person.owner.is_none() && store::reserving_account(conn, id, created).await?.is_none() {
-        // Only rows of old releases have no command, and all of those have an owner.
-        let no_command = || format!("adoption of {id}").into();
-        let command = created.cloned().unwrap_or_else(no_command);
-        store::reserve(conn, id, profile_id, &command, now).await?;
+) -> Result<AdoptResult, sqlx::Error> {
+    if person.owner.is_none() {
+        let holder = reserve(conn, person, profile_id, now).await?;
+        if holder != *profile_id {
+            return Ok(AdoptResult::ReservedBy(holder));
+        }
     }
-    tasks::ask(conn, task).await
+    tasks::ask(conn, task).await?;
+    Ok(AdoptResult::Adopted)
+}
+
+/// Reserves the id of a person without an owner for the account unless it is reserved, and returns
+/// the account that has the reservation.
+async fn reserve(
+    conn: &mut PgConnection,
+    person: &LedgerPerson,
+    profile_id: &ProfileId,
+    now: OffsetDateTime,
+) -> Result<ProfileId, sqlx::Error> {
+    let (id, created) = (person.fabric_user_id.as_str(), person.created_command_id.as_ref());
+    if let Some(holder) = store::reserving_account(conn, id, created).await? {
+        return Ok(holder);
+    }
+    // Only rows of old releases have no command, and all of those have an owner.
+    let no_command = || format!("adoption of {id}").into();
+    let command = created.cloned().unwrap_or_else(no_command);
+    if store::reserve(conn, id, profile_id, &command, now).await? {
+        return Ok(profile_id.clone());
+    }
+    // Another transaction has reserved the person after this one had looked.
+    let holder = store::reserving_account(conn, id, Some(&command)).await?;
+    holder.ok_or(sqlx::Error::RowNotFound)
 }
 
 /// Lets an account adopt a person of the ledger, and writes the audit row in the same transaction.
@@ -224,7 +266,11 @@ pub async fn ask_adoption(
     }
     let asked = Task::AdoptPerson { fabric_user_id: id.clone() };
     let task = TaskRow::new(task_id, channel, asked, decision.by(), now);
-    adopt(&mut tx, &person, profile_id, &task, now).await?;
+    if let AdoptResult::ReservedBy(profile_id) =
+        adopt(&mut tx, &person, profile_id, &task, now).await?
+    {
+        return Err(AdoptError::BelongsToAnother { id: id.clone(), profile_id });
+    }
     let mut grant = None;
     if may_have_grant {
         enqueue_adopted_grant(&mut tx, id, profile_id, decision.by(), decision.request_id, now)

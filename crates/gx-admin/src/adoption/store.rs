@@ -1,5 +1,9 @@
-//! SQL of adoption: people of the ledger, and the accounts that own or have reserved them. Called
-//! by the parent module.
+//! SQL of adoption, which gives a person of the ledger who has no owner to an account: people of
+//! the ledger, and the accounts that own or have reserved them.
+//!
+//! Called by the parent module in the transaction of an approval or an adoption, and by the batch
+//! approval, which looks accounts up before it begins one. A database error goes to the caller,
+//! whose transaction rolls back.
 
 use gx_db::{Named, Parsed, PgConnection, ProfileId, StoredCommandId};
 use gx_model::{AccountStatus, CommandStatus};
@@ -49,7 +53,8 @@ pub(super) async fn person(
     .await
 }
 
-/// The person or dead letter of one account.
+/// The person that the ledger has for one account, or the dead letter of the event that created
+/// that person.
 pub(super) struct KnownRow {
     pub(super) fabric_user_id: Option<String>,
     pub(super) owner: Option<ProfileId>,
@@ -59,8 +64,10 @@ pub(super) struct KnownRow {
     pub(super) dead_event_id: Option<i64>,
 }
 
-/// Returns the person that the ledger has for an account: the person that the account owns, or else
-/// the first one that its approvals created or whose id it has reserved.
+/// Returns the person that the ledger has for an account: the person that the account owns, else
+/// one without owner, else another account's. The last two are people that the approvals of this
+/// account created or whose id it has reserved; the caller checks the owner. Without a person all
+/// its columns are `NULL`.
 pub(super) async fn known(
     conn: &mut PgConnection,
     profile_id: &ProfileId,
@@ -133,8 +140,9 @@ pub(super) async fn open_creation(
     .await
 }
 
-/// Returns the account that has reserved a person's id, or else the account that reserved another
-/// id for the command that created the person, or `None` if there is neither.
+/// Returns the account that has a claim to a person: the one that has reserved the person's id.
+/// If nobody has, it is the one whose approval created the person, under another id that it had
+/// reserved. `None` if no account has a claim.
 pub(super) async fn reserving_account(
     conn: &mut PgConnection,
     fabric_user_id: &str,

@@ -1,15 +1,20 @@
 //! Adoption, through the router and on a read model that the tests write.
 
 use gx_auth::AdminRole;
+use gx_auth::audit::Actor;
 use gx_auth::testing::{Answer, CHANNEL, TestHost};
+use gx_db::ProfileId;
 use gx_model::{AccountStatus, AccountType, CommandId, FabricUserId, Gender, IdSubject};
 use gx_outbox::tasks::{self, Task};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 use time::Date;
 use time::macros::date;
 
+use super::ask_adoption;
+use crate::commands::AuditedDecision;
 use crate::tests::host;
 
 const EMAIL: &str = "sarah@gxtest.com";
@@ -293,6 +298,54 @@ async fn an_id_verifies_in_the_spelling_with_which_it_was_made() {
         gx_auth::email::mailboxes::fill(&mut conn).await.unwrap();
         let answer = adopt(&host, &token, &id, &profile_id).await;
         assert_eq!(answer.code(), 202, "{made_of}: {}", answer.text);
+    }
+}
+
+/// PRJ-15, G2: if two administrators give the same person to two accounts at once, the second one
+/// waits for the first one and is refused; an approval that would adopt the person is refused, too.
+#[tokio::test]
+async fn of_two_accounts_that_adopt_a_person_at_once_one_gets_the_person() {
+    for (second, problem) in [("adopt", "not_adoptable"), ("approve", "other_owner")] {
+        let host = host().await;
+        let token = host.add_administrator(AdminRole::Admin).await.access_token;
+        let sarah = host.add_person(EMAIL, AccountStatus::PendingAdminApproval).await;
+        let other = host.add_person("other@gxtest.com", AccountStatus::PendingAdminApproval).await;
+        // An approval of the other account created the person, so that both accounts may adopt it.
+        let id = sarahs();
+        add(&host, &id, &creation_id(&other, 1), None).await;
+        let decision = AuditedDecision {
+            actor: Actor::System("test"),
+            reason: "ticket 7",
+            request_id: None,
+            entropy: &gx_serve::Entropy::system(),
+        };
+        let mut conn = host.database.connection().await;
+        let mut first = conn.begin().await.unwrap();
+        let whom = (&id, &ProfileId::from(sarah.clone()));
+        ask_adoption(&mut first, CHANNEL, whom, "task 1", &decision, host.clock.now())
+            .await
+            .unwrap();
+        let later = async {
+            match second {
+                "adopt" => adopt(&host, &token, &id, &other).await,
+                _ => approve(&host, &token, &other).await,
+            }
+        };
+        let end_first = async {
+            host.waiting_for_locks(1).await;
+            first.commit().await.unwrap();
+        };
+        let (answer, ()) = tokio::join!(later, end_first);
+        assert_eq!((answer.code(), answer.problem()), (409, problem), "{}", answer.text);
+        assert!(answer.text.contains(&sarah), "{}", answer.text);
+        let held = (id.to_string(), sarah, creation_id(&other, 1));
+        assert_eq!(reservations(&host).await, [held]);
+        let stored = r#"SELECT (SELECT array_agg("taskId") FROM "ProjectorTask"),
+                               (SELECT array_agg(action) FROM "AuditEntry")"#;
+        let stored: (Vec<String>, Vec<String>) =
+            sqlx::query_as(stored).fetch_one(host.database.pool()).await.unwrap();
+        let by_first = (vec!["task 1".to_owned()], vec!["projection.adoption_asked".to_owned()]);
+        assert_eq!(stored, by_first, "the second one has stored nothing");
     }
 }
 

@@ -29,13 +29,24 @@ pub enum BulkAction {
 }
 
 impl BulkAction {
-    /// Returns whether the action is allowed for commands in a status.
-    pub fn takes(self, status: CommandStatus) -> bool {
+    /// Returns the statuses of the commands that the action can change.
+    fn statuses(self) -> &'static [CommandStatus] {
         use CommandStatus::{Blocked, Dead, Held, Pending};
         match self {
-            Self::Retry => status == Dead,
-            Self::Discard => [Dead, Pending, Held, Blocked].contains(&status),
+            Self::Retry => &[Dead],
+            Self::Discard => &[Dead, Pending, Held, Blocked],
         }
+    }
+
+    /// Returns whether the action is allowed for commands in a status.
+    pub fn takes(self, status: CommandStatus) -> bool {
+        self.statuses().contains(&status)
+    }
+
+    /// Returns the names of the statuses for which the action is allowed, for messages.
+    pub fn allowed_statuses(self) -> String {
+        let names: Vec<&str> = self.statuses().iter().map(|status| status.name()).collect();
+        names.join(" or ")
     }
 
     fn audited(self) -> &'static str {

@@ -3,10 +3,12 @@
 
 use axum::extract::State;
 use gx_auth::Administrator;
+use gx_db::PgConnection;
 use gx_model::{CommandKind, CommandStatus};
 use gx_outbox::failure::FailureClass;
 use gx_outbox::operator::BulkFilter;
 use gx_serve::fields::{Field, FieldError, Fields, FromFields, one_of};
+use gx_serve::problem::InvalidField;
 use gx_serve::{Json, Problem, Reply};
 use serde::Serialize;
 use serde_json::Value;
@@ -120,8 +122,11 @@ pub(crate) async fn discard(
     run(&state, BulkAction::Discard, &who, &body).await
 }
 
-/// Takes steps until no command is left or the limit of a request is reached. An error may come
-/// after steps that are committed.
+/// Takes steps until no command is left or the limit of a request is reached, and wakes the
+/// submitter.
+///
+/// A problem of the database may come after steps that are committed. The same request can be
+/// repeated then: commands that are retried or discarded no longer match.
 async fn run(
     state: &ServiceState,
     action: BulkAction,
@@ -135,29 +140,48 @@ async fn run(
         since: body.since,
         until: body.until,
     };
-    let mut conn = state.base.connection().await?;
-    let mut answer = BulkAnswer { matching: None, report: BulkReport::default() };
-    if body.dry_run == Some(true) {
-        let matching = if action.takes(filter.status) {
-            gx_outbox::operator::count_matching(&mut conn, &filter).await?
-        } else {
-            0
-        };
-        answer.matching = Some(matching);
-        return Ok(Reply::ok(answer));
-    }
     if !action.takes(filter.status) {
-        return Ok(Reply::ok(answer));
+        return Err(status_not_allowed(action));
     }
-    let decision = AuditedDecision::of(who, &body.reason);
-    let mut after = body.after.unwrap_or(0);
+    let mut conn = state.base.connection().await?;
+    if body.dry_run == Some(true) {
+        let matching = gx_outbox::operator::count_matching(&mut conn, &filter).await?;
+        return Ok(Reply::ok(BulkAnswer {
+            matching: Some(matching),
+            report: BulkReport::default(),
+        }));
+    }
+    let decision = AuditedDecision::of(who, &body.reason, &state.base.entropy);
+    let stepped = take_steps(state, &mut conn, action, &filter, body.after, &decision).await;
+    // Also after an error: the steps before it may have made commands due.
+    state.waker.wake();
+    Ok(Reply::ok(BulkAnswer { matching: None, report: stepped? }))
+}
+
+async fn take_steps(
+    state: &ServiceState,
+    conn: &mut PgConnection,
+    action: BulkAction,
+    filter: &BulkFilter,
+    after: Option<i64>,
+    decision: &AuditedDecision<'_>,
+) -> Result<BulkReport, sqlx::Error> {
+    let (mut report, mut after) = (BulkReport::default(), after.unwrap_or(0));
     for _ in 0..MAX_STEPS {
         let now = state.base.clock.now();
-        let step = bulk_step(&mut conn, action, &filter, after, &decision, now).await?;
-        answer.report.add(&step);
+        let step = bulk_step(conn, action, filter, after, decision, now).await?;
+        report.add(&step);
         let Some(next) = step.next_after else { break };
         after = next;
     }
-    state.waker.wake();
-    Ok(Reply::ok(answer))
+    Ok(report)
+}
+
+/// Returns the problem for a status whose commands the action cannot change.
+fn status_not_allowed(action: BulkAction) -> Problem {
+    Problem::invalid(vec![InvalidField {
+        pointer: "/status".to_owned(),
+        code: "format",
+        message: format!("must be {}", action.allowed_statuses()),
+    }])
 }

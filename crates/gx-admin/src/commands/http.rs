@@ -119,8 +119,8 @@ pub(crate) async fn retry(
     who: Administrator,
     Json(body): Json<ReasonBody>,
 ) -> Result<Reply<CommandItem>, Problem> {
-    let decision = AuditedDecision::of(&who, &body.reason);
-    let _ticket = state.base.audit_ticket(Some(&id.to_string())).await?;
+    let decision = AuditedDecision::of(&who, &body.reason, &state.base.entropy);
+    let _ticket = state.base.row_ticket(&id.to_string()).await?;
     let mut tx = state.base.begin().await?;
     let now = state.base.clock.now();
     let retried_id = super::retry_command(&mut tx, id, &decision, now).await.map_err(refused)?;
@@ -146,8 +146,8 @@ pub(crate) async fn discard(
     who: Administrator,
     Json(body): Json<ReasonBody>,
 ) -> Result<Reply<CommandItem>, Problem> {
-    let decision = AuditedDecision::of(&who, &body.reason);
-    let _ticket = state.base.audit_ticket(Some(&id.to_string())).await?;
+    let decision = AuditedDecision::of(&who, &body.reason, &state.base.entropy);
+    let _ticket = state.base.row_ticket(&id.to_string()).await?;
     let mut tx = state.base.begin().await?;
     let now = state.base.clock.now();
     super::discard_command(&mut tx, id, &decision, now).await.map_err(refused)?;

@@ -14,7 +14,7 @@ use gx_auth::{Administrator, audit};
 use gx_db::PgConnection;
 use gx_model::CommandId;
 use gx_outbox::operator::{Discarded, OperateError};
-use gx_serve::{Problem, ProblemKind};
+use gx_serve::{Entropy, Problem, ProblemKind};
 use serde_json::{Value, json};
 use sqlx::Connection;
 use time::OffsetDateTime;
@@ -29,7 +29,7 @@ pub(crate) const COMMAND_NOT_OPEN: ProblemKind =
     ProblemKind::new("command_not_open", 409, "The status of the command does not allow this");
 
 /// The facts of a decision that the audit log records: actor, request and reason.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct AuditedDecision<'a> {
     /// The administrator, or the command of an operator.
     pub actor: audit::Actor<'a>,
@@ -37,12 +37,18 @@ pub struct AuditedDecision<'a> {
     pub reason: &'a str,
     /// The HTTP request, or `None` for a command of an operator.
     pub request_id: Option<&'a str>,
+    /// Random source of the salts with which reasons are hashed.
+    pub entropy: &'a Entropy,
 }
 
 impl<'a> AuditedDecision<'a> {
-    pub(crate) fn of(who: &'a Administrator, reason: &'a AuditReason) -> Self {
+    pub(crate) fn of(
+        who: &'a Administrator,
+        reason: &'a AuditReason,
+        entropy: &'a Entropy,
+    ) -> Self {
         let actor = audit::Actor::Admin(&who.admin_id);
-        Self { actor, reason: &reason.0, request_id: Some(&who.request_id) }
+        Self { actor, reason: &reason.0, request_id: Some(&who.request_id), entropy }
     }
 
     /// Returns an entry of the audit log with the reason among the values after the action.
@@ -51,11 +57,11 @@ impl<'a> AuditedDecision<'a> {
         action: &'a str,
         target_type: &'a str,
         target_id: Option<&'a str>,
-        mut after: Value,
+        after: Value,
     ) -> audit::Entry<'a> {
-        after["reason"] = self.reason.into();
         let entry = audit::Entry::new(self.actor, action, target_type, target_id, self.request_id);
-        audit::Entry { after: Some(after), ..entry }
+        let entry = audit::Entry { after: Some(after), ..entry };
+        entry.with_text("reason", Some(self.reason), self.entropy)
     }
 
     pub(crate) fn by(&self) -> &str {

@@ -1,8 +1,11 @@
 //! Commands of the outbox, through the router.
 
+use std::time::Duration;
+
 use gx_auth::AdminRole;
 use gx_auth::testing::{Answer, TestHost};
 use gx_model::CommandId;
+use gx_outbox::submitter::Listener;
 use serde_json::{Value, json};
 
 use crate::tests::host;
@@ -277,7 +280,59 @@ async fn many_commands_are_discarded_and_one_that_cannot_be_is_counted() {
     let given_up = r#"SELECT count(*) FROM "OutboxCommand" WHERE "giveUp" ->> 'to' = 'DISCARDED'"#;
     let given_up: i64 = sqlx::query_scalar(given_up).fetch_one(host.database.pool()).await.unwrap();
     assert_eq!(given_up, 4);
-    // Pending commands cannot be retried.
-    let done = host.post("/api/v1/admin/outbox/retry", &token, &body).await;
-    assert_eq!((done.code(), &done.json["lookedAt"]), (200, &json!(0)));
+    // Discarded commands stay PENDING until the ledger has cancelled them, and match no more.
+    let again = host.post("/api/v1/admin/outbox/discard", &token, &body).await;
+    assert_eq!((&again.json["lookedAt"], &again.json["failed"]), (&json!(1), &json!(1)));
+}
+
+/// OUT-16: a status whose commands cannot be retried or discarded is refused by name, also if they
+/// are only to be counted.
+#[tokio::test]
+async fn a_status_that_an_action_does_not_allow_is_refused() {
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::Admin).await.access_token;
+    let discardable = "must be DEAD or PENDING or HELD or BLOCKED";
+    for (action, status, why) in [
+        ("retry", "PENDING", "must be DEAD"),
+        ("discard", "SUBMITTED", discardable),
+        ("discard", "COMMITTED", discardable),
+    ] {
+        for dry_run in [false, true] {
+            let body = json!({ "status": status, "dryRun": dry_run, "reason": "by mistake" });
+            let answer = host.post(&format!("/api/v1/admin/outbox/{action}"), &token, &body).await;
+            assert_eq!((answer.code(), answer.problem()), (400, "validation_failed"));
+            assert_eq!(answer.pointers(), ["/status"]);
+            assert_eq!(answer.text_at("/errors/0/message"), why);
+        }
+    }
+}
+
+/// OUT-16: if the database fails after a step has committed, the submitter is woken for the
+/// commands of that step, and the same request does the rest.
+#[tokio::test]
+async fn a_retry_that_fails_midway_wakes_the_submitter_and_can_be_repeated() {
+    let host = host().await;
+    let token = host.add_administrator(AdminRole::Admin).await.access_token;
+    for n in 0..120 {
+        add(&host, &n.to_string(), "FREEZE_WALLET", "DEAD", &json!({})).await;
+    }
+    let last = r#"SELECT FROM "OutboxCommand"
+                  WHERE number = (SELECT max(number) FROM "OutboxCommand") FOR UPDATE"#;
+    let held = host.holding(last).await;
+    let mut listener = Listener::register(host.database.pool()).await.unwrap();
+    let body = json!({ "reason": "the peer is back" });
+    let ask = async || host.post("/api/v1/admin/outbox/retry", &token, &body).await;
+    let kill = async {
+        host.waiting_for_locks(1).await;
+        let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        sqlx::raw_sql(kill).execute(host.database.pool()).await.unwrap();
+    };
+    let (broken, ()) = tokio::join!(ask(), kill);
+    assert_eq!(broken.code(), 503, "{}", broken.text);
+    let heard = tokio::time::timeout(Duration::from_secs(60), listener.heard()).await;
+    heard.expect("the submitter is woken").unwrap();
+    drop(held);
+    let rest = ask().await;
+    assert_eq!((rest.code(), &rest.json["done"]), (200, &json!(20)), "{}", rest.text);
 }

@@ -224,10 +224,9 @@ async fn ask(
     who: &Administrator,
     body: &ReasonBody,
 ) -> Result<Reply<TaskBody>, Problem> {
-    let decision = AuditedDecision::of(who, &body.reason);
+    let decision = AuditedDecision::of(who, &body.reason, &state.base.entropy);
     let now = state.base.clock.now();
     let task_id = state.base.entropy.id(now).to_string();
-    let _ticket = state.base.audit_ticket(None).await?;
     let mut tx = state.base.begin().await?;
     let asked = super::ask_replay(&mut tx, replay, &task_id, &decision, now).await;
     let task = asked.map_err(refused)?;

@@ -146,7 +146,7 @@ pub enum ReplayError {
     #[error("dead event {0} has already been replayed; nothing is left to do")]
     NotHeld(i64),
     /// The database failed.
-    #[error("the dead events cannot be read or replayed: check the database and its log")]
+    #[error("the dead events cannot be read or replayed; check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 

@@ -45,18 +45,18 @@ pub(crate) async fn reset_user(
     reason: &str,
 ) -> Result<(), Problem> {
     let base = &state.base;
-    let _ticket = base.audit_ticket(Some(profile_id.as_str())).await?;
+    let _ticket = base.row_ticket(profile_id.as_str()).await?;
     let mut tx = base.begin().await?;
     if !store::person_exists(&mut tx, profile_id).await? {
         return Err(no_user());
     }
     let subject = Subject::User(profile_id.clone());
-    let mut after = state.factors.reset(&mut tx, &subject).await?;
-    after["reason"] = reason.into();
+    let after = state.factors.reset(&mut tx, &subject).await?;
     let entry = audit::Entry {
         after: Some(after),
         ..who.audit_entry("user.factors_reset", "UserProfile", Some(profile_id.as_str()))
     };
+    let entry = entry.with_text("reason", Some(reason), &base.entropy);
     audit::append(&mut tx, entry, base.clock.now()).await?;
     Ok(tx.commit().await?)
 }
@@ -75,18 +75,18 @@ pub(crate) async fn reset_administrator(
         ));
     }
     let base = &state.base;
-    let _ticket = base.audit_ticket(Some(admin_id.as_str())).await?;
+    let _ticket = base.row_ticket(admin_id.as_str()).await?;
     let mut tx = base.begin().await?;
     if !store::administrator_exists(&mut tx, admin_id).await? {
         return Err(no_administrator());
     }
     let subject = Subject::Admin(admin_id.clone());
-    let mut after = state.factors.reset(&mut tx, &subject).await?;
-    after["reason"] = reason.into();
+    let after = state.factors.reset(&mut tx, &subject).await?;
     let entry = audit::Entry {
         after: Some(after),
         ..who.audit_entry("admin.factors_reset", "AdminUser", Some(admin_id.as_str()))
     };
+    let entry = entry.with_text("reason", Some(reason), &base.entropy);
     audit::append(&mut tx, entry, base.clock.now()).await?;
     Ok(tx.commit().await?)
 }

@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 
 use crate::tests::host;
 
+/// Returns the newest entry of the audit log, with the reason instead of its hash.
 async fn audit_entry(host: &TestHost) -> (String, Option<String>, Value) {
     sqlx::query_as(
-        r#"SELECT action, "targetId", after FROM "AuditEntry" ORDER BY seq DESC LIMIT 1"#,
+        r#"SELECT action, "targetId", after || jsonb_build_object(field, text)
+           FROM "AuditEntry" JOIN "AuditText" USING (seq) ORDER BY seq DESC LIMIT 1"#,
     )
     .fetch_one(host.database.pool())
     .await

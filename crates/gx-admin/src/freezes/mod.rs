@@ -74,7 +74,7 @@ pub(crate) async fn send(
 ) -> Result<CommandId, Problem> {
     let base = &state.base;
     let now = base.clock.now();
-    let _ticket = base.audit_ticket(Some(profile_id.as_str())).await?;
+    let _ticket = base.row_ticket(profile_id.as_str()).await?;
     let mut tx = base.begin().await?;
     store::lock_account_row(&mut tx, profile_id).await?.ok_or_else(no_user)?;
     let current = store::freeze_state(&mut tx, profile_id).await?.ok_or_else(|| {
@@ -110,11 +110,10 @@ pub(crate) async fn send(
     gx_outbox::enqueue::enqueue(&mut tx, new, now).await.map_err(not_enqueued)?;
     let entry = audit::Entry {
         before: Some(json!({ "isFrozen": current.is_frozen })),
-        after: Some(json!({
-            "commandId": command_id, "reason": request.reason(), "notes": request.notes(),
-        })),
+        after: Some(json!({ "commandId": command_id, "reason": request.reason() })),
         ..who.audit_entry(action.audit_action(), "UserProfile", Some(profile_id.as_str()))
     };
+    let entry = entry.with_text("notes", request.notes(), &base.entropy);
     audit::append(&mut tx, entry, now).await?;
     tx.commit().await?;
     state.waker.wake();

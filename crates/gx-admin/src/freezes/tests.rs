@@ -117,7 +117,8 @@ async fn no_command_is_enqueued_while_the_system_is_paused() {
     assert_eq!(sent, 0);
 }
 
-/// G5: the ledger gets the reason code and never the notes.
+/// G5, LOG-03: the ledger gets the reason code and never the notes. The audit log's entry has the
+/// code, too, and the notes are apart.
 #[tokio::test]
 async fn the_ledger_gets_only_a_reason_code() {
     let host = host().await;
@@ -133,5 +134,11 @@ async fn the_ledger_gets_only_a_reason_code() {
         .await
         .unwrap();
     assert_eq!(payload, json!({ "userId": SARAH, "reasonCode": "COURT_ORDER" }));
+    let entry: Value = sqlx::query_scalar(r#"SELECT after FROM "AuditEntry""#)
+        .fetch_one(host.database.pool())
+        .await
+        .unwrap();
+    assert_eq!(entry["reason"], "COURT_ORDER");
+    assert!(entry["notes"]["textHash"].is_string(), "{entry}");
     assert_eq!(set(&host, &token, "nobody", "freeze").await.problem(), "no_user");
 }

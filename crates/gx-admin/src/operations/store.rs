@@ -65,8 +65,13 @@ pub(crate) struct AuditItem {
     pub(crate) target_id: Option<String>,
     #[schema(required, value_type = Option<Object>)]
     pub(crate) before: Option<Value>,
+    /// The values after the action, with the texts that administrators gave; `null` in the place of
+    /// a text that was erased.
     #[schema(required, value_type = Option<Object>)]
     pub(crate) after: Option<Value>,
+    /// Names of the members of `after` whose texts were erased.
+    #[schema(example = json!(["reason"]))]
+    pub(crate) erased_texts: Vec<String>,
     #[schema(required, example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     pub(crate) request_id: Option<String>,
 }
@@ -103,7 +108,8 @@ pub(crate) async fn systems(conn: &mut PgConnection) -> Result<Vec<SystemItem>, 
     .await
 }
 
-/// Returns rows of the audit log with numbers below `below`, the newest first.
+/// Returns rows of the audit log with numbers below `below`, the newest first. Texts replace the
+/// hashes that the entries contain; a text without a hash is not shown.
 pub(crate) async fn audit_rows(
     conn: &mut PgConnection,
     below: Option<i64>,
@@ -113,7 +119,16 @@ pub(crate) async fn audit_rows(
         AuditItem,
         r#"SELECT seq AS "seq!", at AS "at!", "actorType" AS "actor_type!", "actorId" AS actor_id,
                   action AS "action!", "targetType" AS "target_type!", "targetId" AS target_id,
-                  before, after, "requestId" AS request_id
+                  before,
+                  after || coalesce(
+                      (SELECT jsonb_object_agg(t.field, t.text) FROM "AuditText" AS t
+                       WHERE t.seq = rows.seq
+                         AND jsonb_typeof(rows.after -> t.field -> 'textHash') = 'string'),
+                      '{}') AS after,
+                  ARRAY(SELECT t.field FROM "AuditText" AS t
+                        WHERE t.seq = rows.seq AND t.text IS NULL ORDER BY t.field)
+                      AS "erased_texts!",
+                  "requestId" AS request_id
            FROM (SELECT * FROM (SELECT seq, at, "actorType", "actorId", action, "targetType",
                                        "targetId", before, after, "requestId"
                                 FROM "AuditEntry" WHERE $1::bigint IS NULL OR seq < $1

@@ -74,10 +74,9 @@ async fn ask(
     who: &Administrator,
     reason: &AuditReason,
 ) -> Result<Reply<TaskBody>, Problem> {
-    let decision = AuditedDecision::of(who, reason);
+    let decision = AuditedDecision::of(who, reason, &state.base.entropy);
     let (now, channel) = (state.base.clock.now(), state.base.channel());
     let task_id = state.base.entropy.id(now).to_string();
-    let _ticket = state.base.audit_ticket(None).await?;
     let mut tx = state.base.begin().await?;
     let asked = super::ask(&mut tx, channel, task, &task_id, &decision, now).await?;
     tx.commit().await?;

@@ -31,7 +31,7 @@ pub enum CancelError {
         state: Named<TaskState>,
     },
     /// The database failed.
-    #[error("the task cannot be read or cancelled: check the database and its log")]
+    #[error("the task cannot be read or cancelled; check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 

@@ -26,7 +26,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::ServiceState;
-use crate::adoption::{self, KnownPerson, LedgerPerson};
+use crate::adoption::{self, AdoptResult, KnownPerson, LedgerPerson};
 use crate::users::no_user;
 use store::Candidate;
 
@@ -82,7 +82,7 @@ pub(crate) async fn approve(
 ) -> Result<ApprovalResult, Problem> {
     let base = &state.base;
     let now = base.clock.now();
-    let _ticket = base.audit_ticket(Some(profile_id.as_str())).await?;
+    let _ticket = base.row_ticket(profile_id.as_str()).await?;
     let mut tx = base.begin().await?;
     let candidate = under_review(&mut tx, profile_id).await?;
     if candidate.is_locked {
@@ -182,7 +182,13 @@ impl Approval<'_> {
         let task_id = state.base.entropy.id(now).to_string();
         let who = self.who.admin_id.as_str();
         let task = TaskRow::new(&task_id, state.base.channel(), asked, who, now);
-        adoption::adopt(conn, person, profile_id, &task, now).await?;
+        if let AdoptResult::ReservedBy(other) =
+            adoption::adopt(conn, person, profile_id, &task, now).await?
+        {
+            let detail =
+                format!("{fabric_user_id} was created for it and is reserved for {other}.");
+            return Err(Problem::new(&OTHER_OWNER, detail));
+        }
         let mut command_ids = vec![];
         if !person.has_grant {
             let request_id = Some(&*self.who.request_id);
@@ -208,7 +214,7 @@ pub(crate) async fn deny(
 ) -> Result<(), Problem> {
     let base = &state.base;
     let now = base.clock.now();
-    let _ticket = base.audit_ticket(Some(profile_id.as_str())).await?;
+    let _ticket = base.row_ticket(profile_id.as_str()).await?;
     let mut tx = base.begin().await?;
     under_review(&mut tx, profile_id).await?;
     store::set_denied(&mut tx, profile_id, &who.admin_id, denial, now).await?;

@@ -13,7 +13,7 @@ const MAX_DRAWS: u32 = 64;
 
 /// Every drawn id belongs to another person.
 #[derive(Debug, thiserror::Error)]
-#[error("{MAX_DRAWS} drawn Fabric User IDs were all taken")]
+#[error("{MAX_DRAWS} drawn Fabric User IDs were all taken; report this defect")]
 struct AllIdsTaken;
 
 /// Draws an id that nobody has, and reserves it for this person and command (FAB-14). If all draws

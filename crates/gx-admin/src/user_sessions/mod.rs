@@ -37,7 +37,7 @@ pub(crate) async fn end(
     session_id: Option<&SessionId>,
 ) -> Result<(), Problem> {
     let base = &state.base;
-    let _ticket = base.audit_ticket(Some(profile_id.as_str())).await?;
+    let _ticket = base.row_ticket(profile_id.as_str()).await?;
     let mut tx = base.begin().await?;
     if !store::exists(&mut tx, profile_id).await? {
         return Err(no_user());

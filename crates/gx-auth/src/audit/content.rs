@@ -111,6 +111,8 @@ pub(super) struct SealedEntry {
     pub(super) leaf_hash: Vec<u8>,
     /// `None` if the entry is missing.
     pub(super) bytes: Option<Vec<u8>>,
+    /// The values after the action, with the hashes of texts.
+    pub(super) after: Option<Value>,
 }
 
 impl SealedEntry {

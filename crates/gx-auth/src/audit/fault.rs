@@ -21,6 +21,18 @@ pub enum AuditLogFault {
     /// An entry was changed after it was sealed.
     #[error("entry {0} of the audit log was changed; compare the entry with a backup")]
     ChangedEntry(i64),
+    /// A text of an entry was changed, removed or added.
+    #[error(
+        "a text of entry {0} of the audit log was changed, removed or added; compare the text with \
+         a backup"
+    )]
+    ChangedText(i64),
+    /// A text was erased, and no entry records it.
+    #[error(
+        "a text of entry {0} of the audit log was erased without a record; compare the text with a \
+         backup"
+    )]
+    UnrecordedErasure(i64),
     /// An entry is in no batch and does not wait to be sealed.
     #[error(
         "entry {0} of the audit log neither is sealed nor waits: it was added by hand, or taken \
@@ -36,6 +48,6 @@ pub enum VerifyError {
     #[error(transparent)]
     Fault(#[from] AuditLogFault),
     /// A row could not be read.
-    #[error("the audit log cannot be read: check the database and its log")]
+    #[error("the audit log cannot be read; check the database and its log")]
     Database(#[from] sqlx::Error),
 }

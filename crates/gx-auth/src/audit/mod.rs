@@ -3,11 +3,15 @@
 //! batches; each batch has the Merkle root of its entries and the hash of the batch before it.
 //! `gx audit verify` calls [`verify()`], and `gx audit prove` calls [`prove`].
 //!
+//! Texts of people (reasons, notes) are stored apart from their entries, which contain salted
+//! hashes of them. `gx audit erase` calls [`erase()`].
+//!
 //! Releases before migration 9 wrote a chain of rows, each with the hash of the row before it. That
 //! chain is batch 0; every later batch contains the chain's last hash, too.
 
 mod chain;
 mod content;
+mod erase;
 mod fault;
 mod merkle;
 mod proof;
@@ -15,15 +19,19 @@ mod seal;
 mod store;
 #[cfg(test)]
 mod tests;
+mod text;
 mod verify;
 
 use gx_db::{AdminId, PgConnection, ProfileId};
-use serde_json::Value;
+use gx_serve::Entropy;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+pub use erase::{EraseError, ErasedText, Erasure, TextSelection, erase};
 pub use fault::{AuditLogFault, VerifyError};
 pub use proof::{Proof, ProofError, Side, prove};
 pub use seal::Sealer;
+pub use text::Text;
 pub use verify::{SealedPosition, Verified, verify};
 
 /// Who performed an action.
@@ -48,7 +56,9 @@ impl<'a> Actor<'a> {
     }
 }
 
-/// An action to be recorded. `before` and `after` never contain credentials.
+/// An action to be recorded. `before` and `after` contain ids, codes, numbers and names of fields:
+/// neither credentials nor facts about a person. What a person has written is added by
+/// [`Entry::with_text`].
 #[derive(Clone, Debug)]
 pub struct Entry<'a> {
     /// Who performed the action.
@@ -65,6 +75,8 @@ pub struct Entry<'a> {
     pub after: Option<Value>,
     /// The request that performed the action.
     pub request_id: Option<&'a str>,
+    /// The texts that stand for members of `after`.
+    pub texts: Vec<Text<'a>>,
 }
 
 impl<'a> Entry<'a> {
@@ -76,8 +88,22 @@ impl<'a> Entry<'a> {
         target_id: Option<&'a str>,
         request_id: Option<&'a str>,
     ) -> Self {
-        let (before, after) = (None, None);
-        Self { actor, action, target_type, target_id, before, after, request_id }
+        let (before, after, texts) = (None, None, Vec::new());
+        Self { actor, action, target_type, target_id, before, after, request_id, texts }
+    }
+
+    /// Returns the entry with a text among the values after the action, or `null` in its place. The
+    /// text is stored apart, so that it can be erased.
+    ///
+    /// # Panics
+    /// If the values after the action are not an object.
+    #[must_use]
+    pub fn with_text(mut self, field: &'a str, text: Option<&'a str>, entropy: &Entropy) -> Self {
+        let text = text.map(|text| Text::new(field, text, entropy));
+        let after = self.after.get_or_insert_with(|| json!({}));
+        after[field] = text.as_ref().map_or(Value::Null, Text::reference);
+        self.texts.extend(text);
+        self
     }
 }
 
@@ -90,5 +116,6 @@ pub async fn append(
     entry: Entry<'_>,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    store::append(conn, &entry, now).await
+    store::append(conn, &entry, now).await?;
+    Ok(())
 }

@@ -43,14 +43,14 @@ pub enum ProofError {
     /// No batch has the entry.
     #[error(
         "entry {0} is in no batch: it does not exist, was written by a release before migration 9, \
-         or waits to be sealed (gx audit verify)"
+         or waits to be sealed; check the log with `gx audit verify`"
     )]
     NotSealed(i64),
     /// The log has a fault.
     #[error(transparent)]
     Fault(#[from] AuditLogFault),
     /// A row could not be read.
-    #[error("the audit log cannot be read: check the database and its log")]
+    #[error("the audit log cannot be read; check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use gx_db::{PgConnection, PgPool};
 use gx_model::Clock;
+use gx_serve::worker_loop::FailureLog;
 use sqlx::Connection as _;
 use time::OffsetDateTime;
 
@@ -32,15 +33,22 @@ impl Sealer {
     /// Seals entries as they come, until the future is dropped. After an error of the database it
     /// tries again.
     pub async fn run(&self) {
+        let mut failures = FailureLog::default();
         loop {
             match self.step().await {
-                Ok(sealed) if sealed == MAX_ENTRIES => {}
-                Ok(_) => tokio::time::sleep(INTERVAL).await,
+                Ok(sealed) => {
+                    failures.succeeded("the sealing of the audit log");
+                    if sealed == MAX_ENTRIES {
+                        continue;
+                    }
+                }
                 Err(error) => {
-                    tracing::warn!(error = %error, "the audit log cannot be sealed; trying again in 5 s");
-                    tokio::time::sleep(INTERVAL).await;
+                    if failures.is_new(&error) {
+                        tracing::warn!(error = %error, "the audit log cannot be sealed; trying again every 5 s");
+                    }
                 }
             }
+            tokio::time::sleep(INTERVAL).await;
         }
     }
 

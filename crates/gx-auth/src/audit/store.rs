@@ -1,28 +1,38 @@
 //! SQL of the audit log. Called by the modules of this folder only.
 
 use gx_db::PgConnection;
+use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::content::{Batch, ChainEnd, ChainRow, SealedEntry, StoredEntry};
+use super::text::{StoredText, TextPlace};
 use super::{Actor, Entry};
 
-/// Inserts an entry, which then waits to be sealed.
+/// Inserts an entry, which then waits to be sealed, and its texts. Returns its number.
 pub(super) async fn append(
     conn: &mut PgConnection,
     entry: &Entry<'_>,
     now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
+) -> Result<i64, sqlx::Error> {
     let actor_type = match entry.actor {
         Actor::User(_) => "USER",
         Actor::Admin(_) => "ADMIN",
         Actor::System(_) => "SYSTEM",
     };
-    sqlx::query!(
+    let fields: Vec<String> = entry.texts.iter().map(|text| text.field.to_owned()).collect();
+    let salts: Vec<Vec<u8>> = entry.texts.iter().map(|text| text.salt.to_vec()).collect();
+    let texts: Vec<String> = entry.texts.iter().map(|text| text.text.to_owned()).collect();
+    sqlx::query_scalar!(
         r#"WITH entry AS (
                INSERT INTO "AuditEntry" (at, "actorType", "actorId", action, "targetType",
                    "targetId", before, after, "requestId")
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING seq, at)
-           INSERT INTO "AuditUnsealed" (seq, at) SELECT seq, at FROM entry"#,
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING seq, at),
+           texts AS (
+               INSERT INTO "AuditText" (seq, field, salt, text)
+               SELECT entry.seq, given.field, given.salt, given.text
+               FROM entry, unnest($10::text[], $11::bytea[], $12::text[])
+                   AS given (field, salt, text))
+           INSERT INTO "AuditUnsealed" (seq, at) SELECT seq, at FROM entry RETURNING seq"#,
         now,
         actor_type,
         entry.actor.id(),
@@ -32,10 +42,12 @@ pub(super) async fn append(
         entry.before,
         entry.after,
         entry.request_id,
+        &fields,
+        &salts,
+        &texts,
     )
-    .execute(conn)
-    .await?;
-    Ok(())
+    .fetch_one(conn)
+    .await
 }
 
 /// Returns whether this session may seal until its transaction ends.
@@ -204,9 +216,96 @@ pub(super) async fn sealed_entries(
                 })
             };
             let (seq, position, leaf_hash) = (row.seq, row.position, row.leaf_hash);
-            SealedEntry { seq, position, leaf_hash, bytes: entry().map(|entry| entry.bytes()) }
+            let entry = entry();
+            let bytes = entry.as_ref().map(StoredEntry::bytes);
+            let after = entry.and_then(|entry| entry.after);
+            SealedEntry { seq, position, leaf_hash, bytes, after }
         })
         .collect())
+}
+
+/// Returns the texts of a batch's entries.
+pub(super) async fn texts_of_batch(
+    conn: &mut PgConnection,
+    batch: i64,
+) -> Result<Vec<StoredText>, sqlx::Error> {
+    sqlx::query_as!(
+        StoredText,
+        r#"SELECT t.seq, t.field, t.salt, t.text, t."erasedBy" AS erased_by
+           FROM "AuditSealed" AS s JOIN "AuditText" AS t USING (seq)
+           WHERE s.batch = $1 ORDER BY t.seq, t.field"#,
+        batch,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Returns the values after the action of those entries that have it.
+pub(super) async fn values_after(
+    conn: &mut PgConnection,
+    action: &str,
+    seqs: &[i64],
+) -> Result<Vec<(i64, Option<Value>)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT seq, after FROM "AuditEntry" WHERE seq = ANY($1) AND action = $2"#,
+        seqs,
+        action,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.seq, row.after)).collect())
+}
+
+/// Locks and returns the texts of these entries, and of those about this object, that are not
+/// erased.
+pub(super) async fn lock_texts(
+    conn: &mut PgConnection,
+    entries: &[i64],
+    about: Option<&str>,
+) -> Result<Vec<TextPlace>, sqlx::Error> {
+    sqlx::query_as!(
+        TextPlace,
+        r#"SELECT t.seq, t.field FROM "AuditText" AS t JOIN "AuditEntry" AS e USING (seq)
+           WHERE t.text IS NOT NULL AND (t.seq = ANY($1) OR e."targetId" = $2)
+           ORDER BY t.seq, t.field FOR UPDATE OF t"#,
+        entries,
+        about,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Erases texts. `erased_by` is the entry that records it.
+pub(super) async fn erase_texts(
+    conn: &mut PgConnection,
+    places: &[TextPlace],
+    erased_by: i64,
+) -> Result<(), sqlx::Error> {
+    let seqs: Vec<i64> = places.iter().map(|place| place.seq).collect();
+    let fields: Vec<String> = places.iter().map(|place| place.field.clone()).collect();
+    sqlx::query!(
+        r#"UPDATE "AuditText" AS t SET salt = NULL, text = NULL, "erasedBy" = $3
+           FROM unnest($1::bigint[], $2::text[]) AS given (seq, field)
+           WHERE t.seq = given.seq AND t.field = given.field"#,
+        &seqs,
+        &fields,
+        erased_by,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Returns the first text whose entry is missing. Texts of entries that are not sealed are compared
+/// with nothing else.
+pub(super) async fn first_orphan_text(conn: &mut PgConnection) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT t.seq FROM "AuditText" AS t
+           WHERE NOT EXISTS (SELECT FROM "AuditEntry" AS e WHERE e.seq = t.seq)
+           ORDER BY t.seq LIMIT 1"#
+    )
+    .fetch_optional(conn)
+    .await
 }
 
 /// Returns the first entry that is in no batch and does not wait to be sealed.

@@ -3,6 +3,7 @@
 
 use gx_db::testing::TestDatabase;
 use gx_model::Clock;
+use gx_serve::Entropy;
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 use time::macros::datetime;
@@ -15,6 +16,7 @@ use super::*;
 struct Log {
     database: TestDatabase,
     clock: Clock,
+    entropy: Entropy,
     sealer: Sealer,
 }
 
@@ -23,7 +25,7 @@ impl Log {
         let database = TestDatabase::create().await;
         let clock = Clock::manual(datetime!(2026-01-01 12:00 UTC));
         let sealer = Sealer::new(database.pool().clone(), clock.clone());
-        Self { database, clock, sealer }
+        Self { database, clock, entropy: Entropy::seeded(1), sealer }
     }
 
     /// Appends entries, each in a transaction of its own.
@@ -35,6 +37,37 @@ impl Log {
             let entry = Entry { after, ..Entry::new(actor, "sample.made", "Sample", None, None) };
             super::append(&mut conn, entry, self.clock.now()).await.unwrap();
         }
+    }
+
+    /// Appends an entry about an object, with a reason and perhaps notes.
+    async fn append_with_texts(&self, target_id: &str, reason: &str, notes: Option<&str>) {
+        let actor = Actor::System("a test");
+        let entry = Entry {
+            after: Some(json!({ "isLocked": true })),
+            ..Entry::new(actor, "user.locked", "UserProfile", Some(target_id), None)
+        };
+        let entry = entry.with_text("reason", Some(reason), &self.entropy);
+        let entry = entry.with_text("notes", notes, &self.entropy);
+        let mut conn = self.database.connection().await;
+        super::append(&mut conn, entry, self.clock.now()).await.unwrap();
+    }
+
+    async fn erase(&self, selection: TextSelection<'_>) -> Result<Erasure, EraseError> {
+        let by = (Actor::System("a test"), "asked for by the person");
+        let mut conn = self.database.connection().await;
+        super::erase(&mut conn, selection, by, &self.entropy, self.clock.now()).await
+    }
+
+    /// Returns whether any row of the log contains a text.
+    async fn contains(&self, text: &str) -> bool {
+        sqlx::query_scalar(
+            r#"SELECT EXISTS (SELECT FROM "AuditEntry" e WHERE e::text LIKE '%' || $1 || '%')
+                   OR EXISTS (SELECT FROM "AuditText" t WHERE t::text LIKE '%' || $1 || '%')"#,
+        )
+        .bind(text)
+        .fetch_one(self.database.pool())
+        .await
+        .unwrap()
     }
 
     async fn verify(&self) -> Result<Verified, String> {
@@ -60,9 +93,10 @@ impl Log {
 }
 
 fn trigger_switches(verb: &str) -> String {
-    ["AuditLog", "AuditEntry", "AuditBatch", "AuditSealed"]
+    let append_only = ["AuditLog", "AuditEntry", "AuditBatch", "AuditSealed"]
         .map(|table| format!(r#"ALTER TABLE "{table}" {verb} TRIGGER "{table}_append_only";"#))
-        .join(" ")
+        .join(" ");
+    format!(r#"{append_only} ALTER TABLE "AuditText" {verb} TRIGGER "AuditText_erase_only";"#)
 }
 
 /// LOG-03: entries, batches and their lists can only be added.
@@ -246,4 +280,90 @@ async fn log_03_rolled_back_numbers_are_no_gaps_and_entries_are_sealed_once() {
     let (one, two) = tokio::join!(log.sealer.step(), other.step());
     assert_eq!(one.unwrap() + two.unwrap(), 41);
     assert_eq!(log.verify().await.unwrap().sealed, 41);
+}
+
+/// LOG-03: what people have written is apart from the entries and can be erased, with a record. The
+/// log stays verified, before and after the entry is sealed, and so do proofs.
+#[tokio::test]
+async fn log_03_texts_are_erased_and_the_log_stays_verified() {
+    let log = Log::new().await;
+    log.append_with_texts("p1", "seen in the tavern", Some("asked her neighbour")).await;
+    log.append_with_texts("p2", "seen in the tavern", None).await;
+    log.append(1).await;
+    let sealed: String =
+        sqlx::query_scalar(r#"SELECT string_agg(e::text, '') FROM "AuditEntry" e"#)
+            .fetch_one(log.database.pool())
+            .await
+            .unwrap();
+    assert!(!sealed.contains("tavern") && !sealed.contains("neighbour"), "{sealed}");
+    assert_eq!(log.sealer.step().await.unwrap(), 3);
+    let mut conn = log.database.connection().await;
+    let proof = prove(&mut conn, 1).await.unwrap();
+
+    let erased = log.erase(TextSelection::About("p1")).await.unwrap();
+    let text = |field: &str| ErasedText { entry: 1, field: field.to_owned() };
+    assert_eq!((erased.recorded_by, &erased.texts), (4, &vec![text("notes"), text("reason")]));
+    assert!(!log.contains("neighbour").await);
+    assert!(log.contains("tavern").await, "the other person's stays");
+    // A text of an entry that is not sealed yet is erased, too: here the reason of the erasure.
+    let own = log.erase(TextSelection::Entries(&[2, 4, 4, 99])).await.unwrap();
+    assert_eq!(own.texts.iter().map(|text| text.entry).collect::<Vec<_>>(), [2, 4]);
+    assert!(!log.contains("tavern").await);
+    for nothing in [TextSelection::Entries(&[1, 2, 3]), TextSelection::About("nobody")] {
+        let refused = log.erase(nothing).await.unwrap_err();
+        assert!(matches!(refused, EraseError::Nothing), "{refused}");
+    }
+    assert_eq!(log.verify().await.unwrap().unsealed, 2);
+    assert_eq!(log.sealer.step().await.unwrap(), 2);
+    assert_eq!(log.verify().await.unwrap().sealed, 5);
+    assert_eq!(prove(&mut conn, 1).await.unwrap(), proof);
+}
+
+/// LOG-03: a text that was edited, removed, added or erased without a record is found; the table
+/// itself allows nothing but an erasure.
+#[tokio::test]
+async fn log_03_a_text_that_was_changed_is_named() {
+    let log = Log::new().await;
+    log.append_with_texts("p1", "seen in the tavern", Some("asked her neighbour")).await;
+    log.append_with_texts("p2", "seen in the tavern", None).await;
+    log.append(1).await;
+    log.erase(TextSelection::Entries(&[2])).await.unwrap();
+    assert_eq!(log.sealer.step().await.unwrap(), 4);
+    log.verify().await.unwrap();
+    for sql in [
+        r#"UPDATE "AuditText" SET text = 'seen at home' WHERE seq = 1"#,
+        r#"UPDATE "AuditText" SET salt = '\x00' WHERE seq = 1"#,
+        r#"UPDATE "AuditText" SET salt = '\x00', text = 'back', "erasedBy" = NULL WHERE seq = 2"#,
+        r#"DELETE FROM "AuditText""#,
+        r#"TRUNCATE "AuditText""#,
+    ] {
+        let refused = sqlx::raw_sql(sql).execute(log.database.pool()).await.unwrap_err();
+        let refused = refused.into_database_error().unwrap();
+        let constraint = refused.constraint().unwrap();
+        assert!(["AuditText_erase_only", "AuditLog_append_only"].contains(&constraint), "{sql}");
+    }
+
+    const CHANGED: &str = "a text of entry 1 of the audit log was changed, removed or added";
+    const UNRECORDED: &str = "a text of entry 1 of the audit log was erased without a record";
+    let kept = r#"CREATE TABLE kept AS SELECT * FROM "AuditText" WHERE seq = 1;"#;
+    let back = r#"DELETE FROM "AuditText" WHERE seq = 1;
+                  INSERT INTO "AuditText" SELECT * FROM kept; DROP TABLE kept"#;
+    let erased = r#"UPDATE "AuditText" SET salt = NULL, text = NULL, "erasedBy" = "#;
+    for (change, fault) in [
+        (r#"UPDATE "AuditText" SET text = 'seen at home' WHERE seq = 1"#.to_owned(), CHANGED),
+        (r#"UPDATE "AuditText" SET salt = '\x00' WHERE seq = 1"#.to_owned(), CHANGED),
+        (r#"DELETE FROM "AuditText" WHERE seq = 1 AND field = 'notes'"#.to_owned(), CHANGED),
+        (r#"INSERT INTO "AuditText" VALUES (1, 'isLocked', '\x00', 'no')"#.to_owned(), CHANGED),
+        // By no entry, by one with another action, and by one that records another text.
+        (format!("{erased} 99 WHERE seq = 1"), UNRECORDED),
+        (format!("{erased} 3 WHERE seq = 1"), UNRECORDED),
+        (format!("{erased} 4 WHERE seq = 1"), UNRECORDED),
+    ] {
+        log.tamper(&format!("{kept} {change}")).await;
+        assert_eq!(log.fault().await, fault, "{change}");
+        log.tamper(back).await;
+        log.verify().await.unwrap();
+    }
+    log.tamper(r#"INSERT INTO "AuditText" VALUES (77, 'reason', '\x00', 'of no entry')"#).await;
+    assert!(log.fault().await.starts_with("a text of entry 77"));
 }

@@ -1,5 +1,7 @@
 //! Checks the whole audit log. Called by `gx audit verify`.
 
+use std::collections::BTreeSet;
+
 use gx_db::PgConnection;
 use serde::Serialize;
 use sqlx::Connection as _;
@@ -9,7 +11,8 @@ use super::chain;
 use super::content::{Batch, ChainEnd, GENESIS};
 use super::fault::{AuditLogFault, VerifyError};
 use super::merkle::{self, Hash};
-use super::store;
+use super::text::{TextHashes, TextPlace};
+use super::{erase, store};
 
 /// Number of batches that are read at a time.
 const BATCHES_AT_A_TIME: i64 = 1_000;
@@ -44,7 +47,7 @@ pub struct SealedPosition {
     pub sealed_at: OffsetDateTime,
 }
 
-/// Confirms the chain, every batch and every entry.
+/// Confirms the chain, every batch, every entry and every text.
 ///
 /// # Errors
 /// [`VerifyError`] with the first fault, or if a row cannot be read.
@@ -79,6 +82,9 @@ async fn verify_snapshot(conn: &mut PgConnection) -> Result<Verified, VerifyErro
     if let Some(seq) = store::first_added(conn).await? {
         return Err(AuditLogFault::AddedEntry(seq).into());
     }
+    if let Some(seq) = store::first_orphan_text(conn).await? {
+        return Err(AuditLogFault::ChangedText(seq).into());
+    }
     let last_batch = last.map(|batch| SealedPosition {
         number: batch.number,
         hash: hex::encode(batch.hash),
@@ -106,19 +112,41 @@ fn check_batch(batch: &Batch, last: Option<&Batch>) -> Result<(), AuditLogFault>
     Ok(())
 }
 
-/// Checks that the entries of a batch are those that were sealed.
+/// Checks that the entries of a batch are those that were sealed, and that each of their texts is
+/// there or was erased with a record.
 async fn check_entries(conn: &mut PgConnection, batch: &Batch) -> Result<(), VerifyError> {
-    let mut leaves: Vec<Hash> = Vec::new();
+    let (mut leaves, mut hashes): (Vec<Hash>, _) = (Vec::new(), TextHashes::default());
     for (position, sealed) in (0..).zip(store::sealed_entries(conn, batch.number).await?) {
         let leaf = sealed.leaf()?;
         if sealed.position != position {
             return Err(AuditLogFault::ChangedBatch(batch.number).into());
         }
         leaves.push(leaf);
+        hashes.add(sealed.seq, sealed.after.as_ref());
     }
     let count = i64::try_from(leaves.len()).unwrap_or(i64::MAX);
     if count != batch.entries || merkle::root(&leaves)[..] != batch.root {
         return Err(AuditLogFault::ChangedBatch(batch.number).into());
     }
-    Ok(())
+    let erased = hashes.check(store::texts_of_batch(conn, batch.number).await?)?;
+    check_erasures(conn, &erased).await
+}
+
+/// Checks that an entry of the log records each erasure.
+async fn check_erasures(
+    conn: &mut PgConnection,
+    erased: &[(i64, TextPlace)],
+) -> Result<(), VerifyError> {
+    if erased.is_empty() {
+        return Ok(());
+    }
+    let by: Vec<i64> = erased.iter().map(|(by, _)| *by).collect();
+    let mut recorded = BTreeSet::new();
+    for (seq, after) in store::values_after(conn, erase::ACTION, &by).await? {
+        recorded.extend(erase::recorded(after).map(|place| (seq, place)));
+    }
+    match erased.iter().find(|erasure| !recorded.contains(*erasure)) {
+        None => Ok(()),
+        Some((_, place)) => Err(AuditLogFault::UnrecordedErasure(place.seq).into()),
+    }
 }

@@ -31,7 +31,7 @@ pub enum KeyRingError {
         path: PathBuf,
     },
     /// A line is not a key.
-    #[error("line {line} of {path} is not a master key: {reason}")]
+    #[error("line {line} of {path} is not a master key: {reason}; correct or remove the line")]
     Line {
         /// Path of the file.
         path: PathBuf,

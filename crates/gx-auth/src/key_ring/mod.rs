@@ -2,7 +2,8 @@
 //!
 //! A value is encrypted by AES-256-GCM and bound to its [`Place`], so that a ciphertext that is
 //! moved to another row or column cannot be decrypted. The version of the master key is stored with
-//! it. Called by [`crate::SecondFactors`] and by `gx keys`.
+//! it. Each service reads the ring at its start: [`crate::SecondFactors`] encrypts with it, and the
+//! hashes of requests and addresses have their keys from it. Called by `gx keys`, too.
 
 mod file;
 pub mod rotation;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
-use gx_serve::Entropy;
+use gx_serve::{Entropy, FingerprintKeys};
 use secrecy::SecretSlice;
 
 pub use file::{KeyRingError, new_line};
@@ -74,7 +75,10 @@ pub enum DecryptError {
     #[error("GX_MASTER_KEY_FILE has no key of version {0}; add the line with that version again")]
     UnknownVersion(i32),
     /// The value was changed, belongs to another row or was encrypted with another key.
-    #[error("an encrypted value is damaged, was moved, or has another key under the same version")]
+    #[error(
+        "an encrypted value is damaged, was moved, or has another key under the same version; \
+         restore the value or the key"
+    )]
     Damaged,
 }
 
@@ -103,10 +107,14 @@ impl MasterKey {
         Self { derivation, encryption }
     }
 
-    fn hmac(&self, purpose: &str, parts: &[&[u8]]) -> hmac::Tag {
+    fn hmac_key(&self, purpose: &str) -> hmac::Key {
         let info = [HMAC, purpose.as_bytes()];
         let derived = self.derivation.expand(&info, HMAC_SHA256).expect("32 bytes can be derived");
-        hmac::sign(&hmac::Key::from(derived), &joined(parts))
+        hmac::Key::from(derived)
+    }
+
+    fn hmac(&self, purpose: &str, parts: &[&[u8]]) -> hmac::Tag {
+        hmac::sign(&self.hmac_key(purpose), &joined(parts))
     }
 }
 
@@ -198,6 +206,13 @@ impl KeyRing {
         }
         let plain = self.decrypt(place, value)?;
         Ok(Some(self.encrypt(place, plain.expose_secret())))
+    }
+
+    /// Returns the keys of one purpose with which services hash what they look up: requests and
+    /// addresses. Keys of different purposes are unrelated.
+    pub fn fingerprint_keys(&self, purpose: &str) -> FingerprintKeys {
+        let keys = self.0.by_version.iter().map(|(version, key)| (*version, key.hmac_key(purpose)));
+        FingerprintKeys::new(self.0.current, keys.collect())
     }
 
     /// Returns the keyed hash of the parts. Hashes of different purposes are unrelated.

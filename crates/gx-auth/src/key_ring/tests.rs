@@ -63,6 +63,19 @@ fn cry_02_old_versions_decrypt_and_a_missing_one_is_named() {
     assert_eq!(other.decrypt(PLACE, &old).unwrap_err(), DecryptError::Damaged);
 }
 
+/// SEC-API-02: keys of fingerprints differ by purpose, and a ring has one of each of its versions.
+#[test]
+fn keys_of_fingerprints_differ_by_purpose_and_version() {
+    let parts = [&b"one"[..], b"two"];
+    let hashes =
+        |versions: &[i32], purpose| ring(versions).fingerprint_keys(purpose).hashes(&parts);
+    let old = hashes(&[1], "a");
+    assert_ne!(old.current(), hashes(&[1], "b").current());
+    let new = hashes(&[2, 1], "a");
+    assert_eq!((new.version(), new.others().collect::<Vec<_>>()), (2, vec![old.current()]));
+    assert!(new.has_hash(1, old.current()));
+}
+
 /// A keyed hash depends on the key, the purpose and the boundaries of the parts, and is recognised
 /// after a rotation.
 #[test]
@@ -179,8 +192,13 @@ async fn cry_02_ten_thousand_values_are_rewrapped_and_a_stopped_rotation_continu
     assert!((1..VALUES).contains(&left), "{left} values were left");
     assert_eq!(progress.last(), Some(&RotationProgress { rewrapped: left, of: left }));
     assert_eq!((report.rewrapped, report.failures), (left, 0));
-    let key =
-        |version, is_current, values| KeyUse { version, is_current, is_present: true, values };
+    let key = |version, is_current, values| KeyUse {
+        version,
+        is_current,
+        is_present: true,
+        values,
+        answers: 0,
+    };
     assert_eq!(report.keys, [key(1, false, 0), key(2, true, VALUES)]);
     assert_eq!(secret_of(&mut reader, &ring(&[2]), "f05000").await, SAMPLE);
     let again = rotate(&mut conn, &both, |_| panic!("nothing is left")).await.unwrap();
@@ -199,18 +217,47 @@ async fn cry_02_a_value_that_cannot_be_decrypted_is_named_and_kept() {
     assert_eq!((report.rewrapped, report.failures), (2, 1));
     let [failed] = &report.failed[..] else { panic!("{:?}", report.failed) };
     assert!(failed.starts_with("TotpFactor.secret of f00000: GX_MASTER_KEY_FILE has no key of"));
-    let missing = KeyUse { version: 3, is_current: false, is_present: false, values: 1 };
+    let missing =
+        KeyUse { version: 3, is_current: false, is_present: false, values: 1, answers: 0 };
     assert_eq!(report.keys.last(), Some(&missing));
     assert_eq!(secret_of(&mut conn, &ring(&[3]), "f00000").await, SAMPLE);
 }
 
-/// CRY-02: every column with encrypted values is re-wrapped.
+/// CRY-02, SEC-API-02: a key is not unused while answers of the last day were hashed with it,
+/// because a repeated request would be taken for another one without the key.
+#[tokio::test]
+async fn cry_02_a_key_is_in_use_while_stored_answers_were_hashed_with_it() {
+    let database = TestDatabase::create().await;
+    let mut conn = database.connection().await;
+    sqlx::query(
+        r#"INSERT INTO "HttpIdempotency" (principal, route, key, fingerprint, status,
+               "contentType", body, "createdAt", "expiresAt", "fingerprintKeyVersion")
+           SELECT 'a', 'r', version::text, '\x00', 200, '', '', now(), now(), nullif(version, 9)
+           FROM unnest(ARRAY[1, 2, 9]) AS version"#,
+    )
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    let both = ring(&[2, 1]);
+    let uses = rotate(&mut conn, &both, |_| ()).await.unwrap().keys;
+    let found: Vec<_> =
+        uses.iter().map(|key| (key.version, key.answers, key.is_unused())).collect();
+    assert_eq!(found, [(1, 1, false), (2, 1, false)]);
+    sqlx::query(r#"DELETE FROM "HttpIdempotency" WHERE key = '1'"#)
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    assert!(rotate(&mut conn, &both, |_| ()).await.unwrap().keys[0].is_unused());
+}
+
+/// CRY-02: every column with encrypted values is re-wrapped. A fingerprint is a hash.
 #[tokio::test]
 async fn cry_02_the_rotation_knows_every_encrypted_column_of_the_schema() {
     let database = TestDatabase::create().await;
     let found: Vec<String> = sqlx::query_scalar(
         "SELECT table_name || '.' || column_name FROM information_schema.columns
-         WHERE table_schema = 'public' AND column_name LIKE '%KeyVersion' ORDER BY 1",
+         WHERE table_schema = 'public' AND column_name LIKE '%KeyVersion'
+           AND column_name <> 'fingerprintKeyVersion' ORDER BY 1",
     )
     .fetch_all(database.pool())
     .await

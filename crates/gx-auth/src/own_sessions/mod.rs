@@ -82,7 +82,7 @@ async fn end_own(
     session_id: &SessionId,
 ) -> Result<(), Problem> {
     let subject = &owner.subject;
-    let _ticket = base.audit_ticket(Some(subject.as_str())).await?;
+    let _ticket = base.row_ticket(subject.as_str()).await?;
     let mut tx = base.begin().await?;
     let because = "ended by its owner";
     let sessions = &base.auth.sessions;

@@ -3,7 +3,6 @@
 mod http;
 mod store;
 
-use gx_serve::problem::InvalidField;
 use gx_serve::{Problem, ProblemKind};
 use secrecy::SecretString;
 use serde_json::json;
@@ -11,7 +10,7 @@ use serde_json::json;
 use crate::audit;
 use crate::email::GivenEmail;
 use crate::foundation::Foundation;
-use crate::password::{NewPassword, PasswordOwner};
+use crate::password::{NewPassword, PasswordOwner, PasswordRefusal};
 use crate::realm::Subject;
 use crate::session_owner::SessionOwner;
 use crate::sign_in_throttle::SignInAccount;
@@ -41,13 +40,9 @@ async fn change(
     }
     let names: Vec<&str> = account.names.iter().map(String::as_str).collect();
     let rules = PasswordOwner { names: &names, email: &account.email };
-    if let Err(refusal) = new.check(rules) {
-        let error = refusal.field_error();
-        let pointer = "/newPassword".to_owned();
-        let field = InvalidField { pointer, code: error.code, message: error.message };
-        return Err(Problem::invalid(vec![field]));
-    }
-    let hash = base.auth.hasher.hash(new.secret()).await?;
+    let refused = |refusal: PasswordRefusal| refusal.problem("/newPassword");
+    new.check(rules).map_err(refused)?;
+    let hash = base.auth.hasher.hash_new(new).await?.map_err(refused)?;
     store_change(base, owner, &account.password_hash, &hash).await
 }
 
@@ -59,7 +54,7 @@ async fn store_change(
 ) -> Result<(), Problem> {
     let subject = &owner.subject;
     let now = base.clock.now();
-    let _ticket = base.audit_ticket(Some(subject.as_str())).await?;
+    let _ticket = base.row_ticket(subject.as_str()).await?;
     let mut tx = base.begin().await?;
     if !store::replace(&mut tx, subject, old_hash, new_hash, now).await? {
         // Another request has changed the password since it was compared.

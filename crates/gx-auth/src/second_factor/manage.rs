@@ -136,7 +136,7 @@ impl SecondFactors {
 
     /// Begins a change: waits for the account's turn and locks its row.
     async fn begin(&self, who: &SignedIn) -> Result<(RowQueueTicket, RequestTransaction), Problem> {
-        let ticket = self.base.audit_ticket(Some(who.subject.as_str())).await?;
+        let ticket = self.base.row_ticket(who.subject.as_str()).await?;
         let mut tx = self.base.begin().await?;
         store::lock_account(&mut tx, Owner::of(&who.subject)).await?;
         Ok((ticket, tx))

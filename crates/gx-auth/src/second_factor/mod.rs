@@ -80,18 +80,8 @@ pub struct SecondFactors {
 
 impl SecondFactors {
     /// Creates the second factors of a service.
-    ///
-    /// # Panics
-    /// If the foundation has no key ring: a service must not start without it.
     pub fn new(base: &Foundation) -> Self {
-        let ring = base.key_ring.clone().expect("the role that builds the service reads the keys");
-        Self { base: base.clone(), ring }
-    }
-
-    /// Returns whether the code may be a recovery code. Its use is audited, so that the request
-    /// needs the ticket of the audit log.
-    pub fn may_be_audited(code: Option<&FactorCode>) -> bool {
-        code.is_some_and(|code| code.kind() == CodeKind::Recovery)
+        Self { base: base.clone(), ring: base.key_ring.clone() }
     }
 
     /// Judges the code of a sign-in whose password is right. If the code is wrong, commits the

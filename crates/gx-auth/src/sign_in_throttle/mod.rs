@@ -17,6 +17,7 @@ use time::OffsetDateTime;
 use crate::email::GivenEmail;
 use crate::foundation::Foundation;
 use crate::hashing::PasswordComparison;
+use crate::key_ring::KeyRing;
 use crate::realm::Realm;
 
 /// Seconds for which an address is blocked after its first, second, … consecutive failure. The last
@@ -27,10 +28,32 @@ pub const FAILURES_KEPT_FOR: Duration = Duration::from_hours(24);
 /// Name of the policy in `violated-policies`.
 const POLICY: &str = "sign-in-failures";
 
+/// Purpose of the keys with which addresses are hashed.
+const ADDRESSES: &str = "addresses of sign-ins";
+
 /// A sign-in that is counted as a failure until its password turns out to be right.
 pub(crate) struct SignInAttempt<'a> {
     base: &'a Foundation,
-    address_hash: [u8; 32],
+    address: AddressHashes,
+}
+
+/// The hashes of an address, so that the table of failures has no addresses.
+struct AddressHashes {
+    /// The hash under which failures are counted.
+    current: [u8; 32],
+    /// The hashes with all keys of the ring: failures that were counted with another key still
+    /// count.
+    all: Vec<Vec<u8>>,
+}
+
+impl AddressHashes {
+    fn new(ring: &KeyRing, realm: Realm, email: &GivenEmail) -> Self {
+        let parts = [realm.session_table().as_bytes(), email.form().as_bytes()];
+        let hashes = ring.fingerprint_keys(ADDRESSES).hashes(&parts);
+        let current = *hashes.current();
+        let all = std::iter::once(&current).chain(hashes.others());
+        Self { current, all: all.map(|hash| hash.to_vec()).collect() }
+    }
 }
 
 impl Foundation {
@@ -70,16 +93,17 @@ impl Foundation {
         realm: Realm,
         email: &GivenEmail,
     ) -> Result<SignInAttempt<'_>, Problem> {
-        let address_hash = self.address_hasher.hash(realm, email);
+        let address = AddressHashes::new(&self.key_ring, realm, email);
         let now = self.clock.now();
-        let attempt = SignInAttempt { base: self, address_hash };
+        let attempt = SignInAttempt { base: self, address };
         let _ticket = attempt.ticket().await?;
         let mut conn = self.connection().await?;
         let forgotten = now - FAILURES_KEPT_FOR;
-        if store::count(&mut conn, &address_hash, &DELAYS_S, forgotten, now).await? {
+        let AddressHashes { current, all } = &attempt.address;
+        if store::count(&mut conn, current, all, &DELAYS_S, forgotten, now).await? {
             return Ok(attempt);
         }
-        let until = store::blocked_until(&mut conn, &address_hash).await?;
+        let until = store::blocked_until(&mut conn, all).await?;
         metrics::counter!("gx_sign_ins_throttled_total", "realm" => realm.name()).increment(1);
         tracing::info!("a sign-in was refused because its address has too many failures");
         Err(blocked(until.unwrap_or(now), now))
@@ -96,7 +120,7 @@ impl Foundation {
         realm: Realm,
         email: &GivenEmail,
     ) -> Result<bool, sqlx::Error> {
-        store::forget(conn, &self.address_hasher.hash(realm, email)).await
+        store::forget(conn, &AddressHashes::new(&self.key_ring, realm, email).all).await
     }
 }
 
@@ -114,20 +138,20 @@ impl SignInAttempt<'_> {
     /// Waits in the queue of the address, so that a flood about one address does not use up the
     /// pool (DB-08).
     async fn ticket(&self) -> Result<crate::row_queues::RowQueueTicket, Problem> {
-        let hex: String = self.address_hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.base.row_ticket(&format!("sign-in {hex}")).await
+        let address = hex::encode(self.address.current);
+        self.base.row_ticket(&format!("sign-in {address}")).await
     }
 
     async fn succeeded(self) -> Result<(), Problem> {
         let _ticket = self.ticket().await?;
-        store::forget(&mut *self.base.connection().await?, &self.address_hash).await?;
+        store::forget(&mut *self.base.connection().await?, &self.address.all).await?;
         Ok(())
     }
 
     /// Takes the count back, because no password was compared.
     async fn withdraw(self) -> Result<(), Problem> {
         let _ticket = self.ticket().await?;
-        Ok(store::withdraw(&mut *self.base.connection().await?, &self.address_hash).await?)
+        Ok(store::withdraw(&mut *self.base.connection().await?, &self.address.current).await?)
     }
 }
 

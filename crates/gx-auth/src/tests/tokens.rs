@@ -5,16 +5,21 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use gx_model::Clock;
+use gx_serve::Entropy;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use time::macros::datetime;
 
-use crate::testing::token_settings;
+use crate::testing::{key_ring, token_settings};
 use crate::tokens::ClaimsContent;
-use crate::{Audience, Claims, TokenKeyError, TokenSettings, TokenUse, Tokens};
+use crate::{Audience, Claims, KeyRing, TokenKeyError, TokenSettings, TokenUse, Tokens};
 
 fn clock() -> Clock {
     Clock::manual(datetime!(2026-03-01 12:00:00 UTC))
+}
+
+fn ring() -> KeyRing {
+    key_ring(Entropy::seeded(1))
 }
 
 fn shared_secret() -> TokenSettings {
@@ -32,6 +37,7 @@ fn claims(tokens: &Tokens, clock: &Clock) -> Claims {
         session_id: &"session".to_owned().into(),
         audience: Audience::User,
         role: None,
+        password_version: None,
         token_id: "token".to_owned(),
         issued: now,
         until: now + Duration::from_secs(60),
@@ -44,7 +50,7 @@ fn claims(tokens: &Tokens, clock: &Clock) -> Claims {
 fn everything_a_token_says_is_checked() {
     for settings in [token_settings(), shared_secret()] {
         let clock = clock();
-        let tokens = Tokens::new(&settings, clock.clone()).unwrap();
+        let tokens = Tokens::new(&settings, ring(), clock.clone()).unwrap();
         let good = claims(&tokens, &clock);
         let sign = |claims: &Claims| tokens.sign(TokenUse::Access, claims).unwrap();
         let accepted = |token: &str| tokens.verify(token, TokenUse::Access, Audience::User).is_ok();
@@ -81,6 +87,25 @@ fn everything_a_token_says_is_checked() {
     }
 }
 
+/// TOK-04, TOK-06: lives of tokens and sessions are settings; an access token lives for 24 hours by
+/// default, and may live for minutes.
+#[test]
+fn tok_04_the_lives_of_tokens_are_settings() {
+    use clap::{Args, Command, FromArgMatches};
+    let command = TokenSettings::augment_args(Command::new("test").no_binary_name(true));
+    let parse = |line: &[&str]| {
+        let matches = command.clone().try_get_matches_from(line)?;
+        TokenSettings::from_arg_matches(&matches).map(|settings| {
+            let TokenSettings { jwt_expiry, jwt_refresh_expiry, session_lifetime, .. } = settings;
+            [jwt_expiry, jwt_refresh_expiry, session_lifetime].map(|life| life.as_secs() / 60)
+        })
+    };
+    assert_eq!(parse(&[]).unwrap(), [24 * 60, 7 * 24 * 60, 30 * 24 * 60]);
+    let short = ["--jwt-expiry=5m", "--jwt-refresh-expiry=1h", "--session-lifetime=12h"];
+    assert_eq!(parse(&short).unwrap(), [5, 60, 720]);
+    assert!(parse(&["--jwt-expiry=0"]).is_err());
+}
+
 /// TOK-02: the leeway of clocks is a setting; it applies before and after a token's time.
 #[test]
 fn the_leeway_of_clocks_is_a_setting() {
@@ -101,7 +126,7 @@ fn the_leeway_of_clocks_is_a_setting() {
         let settings =
             TokenSettings { token_leeway: Duration::from_secs(leeway_s), ..keys.clone() };
         let clock = clock();
-        let tokens = Tokens::new(&settings, clock.clone()).unwrap();
+        let tokens = Tokens::new(&settings, ring(), clock.clone()).unwrap();
         let leeway = i64::try_from(leeway_s).unwrap();
         let now = clock.now().unix_timestamp();
         let good = claims(&tokens, &clock);
@@ -120,7 +145,7 @@ fn the_leeway_of_clocks_is_a_setting() {
 /// Signs any claims and header with the deployment's own key.
 fn resigned(settings: &TokenSettings, claims: &Value, change: impl FnOnce(&mut Header)) -> String {
     use secrecy::ExposeSecret;
-    let tokens = Tokens::new(settings, clock()).unwrap();
+    let tokens = Tokens::new(settings, ring(), clock()).unwrap();
     let (mut header, key) = match (&settings.jwt_secret, &settings.token_key_file) {
         (Some(secret), _) => (
             Header::new(Algorithm::HS256),
@@ -143,7 +168,7 @@ fn resigned(settings: &TokenSettings, claims: &Value, change: impl FnOnce(&mut H
 #[test]
 fn no_token_brings_its_own_rules() {
     let (settings, clock) = (token_settings(), clock());
-    let tokens = Tokens::new(&settings, clock.clone()).unwrap();
+    let tokens = Tokens::new(&settings, ring(), clock.clone()).unwrap();
     let good = claims(&tokens, &clock);
     let accepted = |token: &str| tokens.verify(token, TokenUse::Access, Audience::User).is_ok();
     let encode = |json: Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
@@ -183,25 +208,25 @@ fn no_token_brings_its_own_rules() {
     assert!(!accepted(&format!("{body}.A{signature}")));
 }
 
-/// TOK-03: keys rotate with overlap and are published with their ids; secrets below 256 bits are
-/// rejected; one deployment signs in one way.
+/// TOK-03: keys of files rotate with overlap and are published with their ids; secrets below 256
+/// bits are rejected; one deployment signs in one way.
 #[test]
-fn keys_rotate_with_overlap() {
+fn keys_of_files_rotate_with_overlap() {
     use clap::{Args, Command, FromArgMatches};
     let (old, clock) = (token_settings(), clock());
-    let before = Tokens::new(&old, clock.clone()).unwrap();
+    let before = Tokens::new(&old, ring(), clock.clone()).unwrap();
     let good = claims(&before, &clock);
     let token = before.sign(TokenUse::Access, &good).unwrap();
     let mut new = token_settings();
     let accepts = |settings: &TokenSettings| {
-        let tokens = Tokens::new(settings, clock.clone()).unwrap();
+        let tokens = Tokens::new(settings, ring(), clock.clone()).unwrap();
         tokens.verify(&token, TokenUse::Access, Audience::User).is_ok()
     };
     assert!(!accepts(&new));
     new.token_old_key_files.push(old.token_key_file.clone().unwrap());
     assert!(accepts(&new));
-    let published = Tokens::new(&new, clock.clone()).unwrap();
-    let ids: Vec<_> = published.public_keys().keys.iter().map(|key| &key.common.key_id).collect();
+    let published = Tokens::new(&new, ring(), clock.clone()).unwrap().public_keys();
+    let ids: Vec<_> = published.keys.iter().map(|key| &key.common.key_id).collect();
     assert_eq!(ids.len(), 2);
     assert!(ids[0] != ids[1]);
     assert!(ids.iter().all(|id| id.is_some()));
@@ -215,9 +240,9 @@ fn keys_rotate_with_overlap() {
     assert!(parse(&"x".repeat(31)).unwrap_err().to_string().contains("at least 32 bytes"));
     assert!(parse(&"x".repeat(32)).is_ok());
     let none = TokenSettings { token_key_file: None, ..token_settings() };
-    assert!(matches!(Tokens::new(&none, clock.clone()), Err(TokenKeyError::None)));
+    assert!(matches!(Tokens::new(&none, ring(), clock.clone()), Err(TokenKeyError::None)));
     let both = TokenSettings { token_key_file: old.token_key_file, ..shared_secret() };
-    assert!(matches!(Tokens::new(&both, clock), Err(TokenKeyError::Both)));
+    assert!(matches!(Tokens::new(&both, ring(), clock), Err(TokenKeyError::Both)));
 }
 
 #[test]

@@ -37,7 +37,7 @@ async fn all_instances_are_compared_and_each_difference_is_named_with_its_instan
         format!("{}: column \"Wallet\".\"isLocked\" is missing", label(1)),
         format!("{}: column \"Wallet\".colour is not known", label(1)),
         format!("{}: country MY is missing from the database", label(2)),
-        format!("{}: the database is empty: run `gx db migrate`", label(3)),
+        format!("{}: the database is empty; run `gx db migrate`", label(3)),
     ];
     for finding in &expected {
         assert!(report.findings.contains(finding), "{finding} in {report}");

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 pub enum ClusterError {
     /// The server programs are not installed.
     #[error(
-        "no PostgreSQL {} or newer is installed: run `apt-get install postgresql`, or set GX_PG_BINDIR to the folder that holds `initdb` and `pg_ctl`",
+        "no PostgreSQL {} or newer is installed; run `apt-get install postgresql`, or set GX_PG_BINDIR to the folder that holds `initdb` and `pg_ctl`",
         super::MIN_MAJOR
     )]
     NoBinaries,
     /// The major version that created the data is not installed.
     #[error(
-        "`{}` was created by PostgreSQL {major}, which is not installed: run `apt-get install postgresql-{major}`, or start over with `--fresh`",
+        "`{}` was created by PostgreSQL {major}, which is not installed; run `apt-get install postgresql-{major}`, or start over with `--fresh`",
         data.display()
     )]
     OtherMajor {
@@ -25,11 +25,11 @@ pub enum ClusterError {
     },
     /// PostgreSQL cannot run as root, and the machine has no other user for it.
     #[error(
-        "PostgreSQL does not run as root and there is neither a user `postgres` nor `nobody`: create one, or start as another user"
+        "PostgreSQL does not run as root and there is neither a user `postgres` nor `nobody`; create one, or start as another user"
     )]
     NoUnprivilegedUser,
     /// A file or folder cannot be used.
-    #[error("cannot {action} `{}`: choose another folder with `--data-dir`, or correct its permissions", path.display())]
+    #[error("cannot {action} `{}`; choose another folder with `--data-dir`, or correct its permissions", path.display())]
     Folder {
         /// The action that failed.
         action: &'static str,
@@ -40,10 +40,10 @@ pub enum ClusterError {
         source: io::Error,
     },
     /// Another process uses the cluster.
-    #[error("`{}` is in use by another `gx`: stop it, or choose another folder with `--data-dir`", .0.display())]
+    #[error("`{}` is in use by another `gx`; stop it, or choose another folder with `--data-dir`", .0.display())]
     InUse(PathBuf),
     /// No port is free.
-    #[error("no TCP port from {first} to {last} is free on 127.0.0.1: free one of them, or write another first port into `{}`", file.display())]
+    #[error("no TCP port from {first} to {last} is free on 127.0.0.1; free one of them, or write another first port into `{}`", file.display())]
     NoPort {
         /// First port that was tried.
         first: u16,
@@ -53,7 +53,7 @@ pub enum ClusterError {
         file: PathBuf,
     },
     /// A server program failed.
-    #[error("`{program}` failed ({reason}): see `{}`", log.display())]
+    #[error("`{program}` failed ({reason}); see `{}`", log.display())]
     Program {
         /// Name of the program.
         program: &'static str,
@@ -64,7 +64,7 @@ pub enum ClusterError {
     },
     /// The server runs and cannot be used.
     #[error(
-        "PostgreSQL at 127.0.0.1:{port} gives no usable answer ({reason}): stop it, or start over with `--fresh`"
+        "PostgreSQL at 127.0.0.1:{port} gives no usable answer ({reason}); stop it, or start over with `--fresh`"
     )]
     NoAnswer {
         /// Port of the server.

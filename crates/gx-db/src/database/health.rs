@@ -48,6 +48,16 @@ impl Health {
             | Self::Unreachable(lines) => lines,
         }
     }
+
+    /// Returns what an operator can do while connections are not available.
+    pub(crate) fn remedy(&self) -> &'static str {
+        match self {
+            Self::Ok { .. } => "try again",
+            Self::Pending(_) => "run `gx db migrate`",
+            Self::Different(_) | Self::Refused(_) => "compare the instances with `gx db check`",
+            Self::Unreachable(_) => "check the server, and its address in the settings",
+        }
+    }
 }
 
 impl fmt::Display for Health {

@@ -32,13 +32,13 @@ use crate::{DatabaseFailure, DatabaseSettings, SettingsError};
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
     /// Settings are wrong.
-    #[error(transparent)]
+    #[error("settings of the database are wrong: {0}; correct them")]
     Settings(#[from] SettingsError),
     /// No instance is usable at the moment.
-    #[error("{0}")]
+    #[error("{0}; {remedy}", remedy = .0.remedy())]
     Unusable(Health),
-    /// A statement or connection failed.
-    #[error(transparent)]
+    /// A statement or connection failed; the source says why.
+    #[error("the database cannot be read or written; check the database and its log")]
     Driver(#[from] sqlx::Error),
 }
 
@@ -68,7 +68,6 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<Database, DbError> {
         lock_waits: LockWaits::default(),
         reported_after: settings.reported_after(),
         lock_timeout: Duration::from_millis(settings.session.database_lock_timeout_ms),
-        max_connections: settings.database_max_connections,
     });
     let pool = make_pool(settings, &endpoints, &shared);
     let mut monitor =
@@ -176,11 +175,6 @@ impl Database {
         self.shared.lock_timeout
     }
 
-    /// Returns the limit of connections in the pool.
-    pub fn max_connections(&self) -> u32 {
-        self.shared.max_connections
-    }
-
     /// Closes all connections and waits for those in use. The monitor ends first, so that no
     /// failure is reported when the instance stops.
     pub async fn close(&self) {
@@ -224,7 +218,6 @@ struct DatabaseState {
     /// How long a session waits for a lock until it is reported.
     reported_after: Duration,
     lock_timeout: Duration,
-    max_connections: u32,
 }
 
 impl DatabaseState {

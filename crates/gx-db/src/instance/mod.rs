@@ -33,13 +33,19 @@ pub struct InstanceFacts {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableInstance {
     /// The instance cannot be written to.
-    #[error("the instance is read-only{}", if *in_recovery { ": a standby" } else { "" })]
+    #[error(
+        "the instance is read-only{}; promote it, or add the writer to DATABASE_URL",
+        if *in_recovery { ": a standby" } else { "" }
+    )]
     ReadOnly {
         /// Whether the reason is that it is a standby.
         in_recovery: bool,
     },
     /// The instance belongs to another cluster.
-    #[error("the instance belongs to cluster {found}, not to {expected}")]
+    #[error(
+        "the instance belongs to cluster {found}, not to {expected}; correct DATABASE_URL or \
+         DATABASE_SYSTEM_ID"
+    )]
     OtherCluster {
         /// Identifier of the cluster in use.
         expected: u64,
@@ -47,7 +53,10 @@ pub enum UnusableInstance {
         found: u64,
     },
     /// The instance was the writer before a failover and has not learned of it.
-    #[error("the instance is a former writer: its timeline is {found}, and the newest is {newest}")]
+    #[error(
+        "the instance is a former writer: its timeline is {found}, and the newest is {newest}; \
+         make it a standby of the new writer"
+    )]
     FormerWriter {
         /// Newest known timeline.
         newest: u32,
@@ -55,13 +64,13 @@ pub enum UnusableInstance {
         found: u32,
     },
     /// The database is empty.
-    #[error("the database is empty")]
+    #[error("the database is empty; run `gx db migrate`")]
     Empty,
     /// Migrations are not applied yet.
-    #[error("migrations are pending: {}", .0.join(", "))]
+    #[error("migrations are pending: {}; run `gx db migrate`", .0.join(", "))]
     Pending(Vec<String>),
     /// The schema differs.
-    #[error("the schema differs: {}", .0.join("; "))]
+    #[error("the schema differs: {}; undo the changes, or run their release", .0.join(", "))]
     Different(Vec<String>),
     /// A pooler is in front of the instance with which this process cannot work.
     #[error("{0}")]

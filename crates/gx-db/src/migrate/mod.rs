@@ -71,6 +71,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(9, "0009_audit_batches", additive: true),
     migration!(10, "0010_sign_in", additive: true, in_steps: true),
     migration!(11, "0011_factors", additive: true),
+    migration!(12, "0012_keys_and_texts", additive: true),
 ];
 
 impl Migration {

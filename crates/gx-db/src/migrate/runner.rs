@@ -177,7 +177,7 @@ impl Runner<'_> {
         })?;
         let begun = store::progress(self.conn).await?;
         let done = match begun.filter(|begun| begun.version == migration.version) {
-            Some(begun) => begun.done,
+            Some(begun) => begun.finished_steps,
             None => {
                 let progress = self.new_progress(migration).await?;
                 let begin = Work::Begin { progress: &progress, at: self.clock.now() };
@@ -212,9 +212,9 @@ impl Runner<'_> {
             name: migration.name.to_owned(),
             checksum: migration.checksum().to_vec(),
             is_additive: migration.additive,
-            rest: before.fingerprint_without(&touched).to_vec(),
+            untouched_fingerprint: before.fingerprint_without(&touched).to_vec(),
             touched,
-            done: Vec::new(),
+            finished_steps: Vec::new(),
         })
     }
 

@@ -198,8 +198,8 @@ pub(crate) async fn progress(conn: &mut PgConnection) -> sqlx::Result<Option<Pro
         checksum: row.try_get("checksum")?,
         is_additive: row.try_get("isAdditive")?,
         touched: touched.into_iter().collect(),
-        rest: row.try_get("rest")?,
-        done: row.try_get("done")?,
+        untouched_fingerprint: row.try_get("rest")?,
+        finished_steps: row.try_get("done")?,
     }))
 }
 
@@ -219,7 +219,7 @@ pub(super) async fn insert_progress(
     .bind(&progress.checksum)
     .bind(progress.is_additive)
     .bind(touched)
-    .bind(&progress.rest)
+    .bind(&progress.untouched_fingerprint)
     .bind(at)
     .execute(conn)
     .await

@@ -21,6 +21,7 @@ use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tempfile::TempDir;
 
+pub use leash::Leash;
 pub use own::TestServer;
 pub use volume::Volume;
 

@@ -23,7 +23,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::Controls;
 use super::fault::Fault;
-use super::origin::local_programs_only;
+use super::local_only::local_programs_only;
 use crate::ledger::{LedgerSnapshot, OrdererGone, SnapshotError};
 
 /// Limit of pieces of a dump that wait for a slow reader.

@@ -7,7 +7,7 @@
 
 mod fault;
 mod http;
-mod origin;
+mod local_only;
 
 use std::io::Write;
 use std::net::SocketAddr;

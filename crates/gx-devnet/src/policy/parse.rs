@@ -1,5 +1,6 @@
-//! Parses the language of signature policies: `AND('Org1MSP.peer', OR('Org2MSP.member', …))`.
-//! Called for the arguments of `gx devnet` and for definitions of collections.
+//! Parses the language of signature policies: `AND('Org1MSP.peer', OR('Org2MSP.member', …))`, in
+//! which upper and lower case are the same. Called for the arguments of `gx devnet` and for
+//! definitions of collections.
 
 use std::str::FromStr;
 

@@ -1,4 +1,5 @@
-//! Policies as messages: in the channel's configuration, in collections and in metadata of keys.
+//! Policies as protobuf messages. The channel's configuration has them (`to_envelope`), and so have
+//! keys of the state whose policy a chaincode sets (`from_envelope`, in `ledger::state`).
 
 use gx_fabric_proto::common::msp_principal::Classification;
 use gx_fabric_proto::common::msp_role::MspRoleType;
@@ -18,7 +19,7 @@ impl SignaturePolicy {
     }
 
     /// Returns the policy of a message, or `None` if it is malformed or requires anything but
-    /// roles. No signatures satisfy such a policy.
+    /// roles. The caller refuses the chaincode's call or the transaction then.
     pub(crate) fn from_envelope(envelope: &SignaturePolicyEnvelope) -> Option<Self> {
         let principals: Option<Vec<_>> =
             envelope.identities.iter().map(Principal::from_message).collect();
@@ -28,12 +29,12 @@ impl SignaturePolicy {
     fn to_rule(&self, principals: &mut Vec<Principal>) -> common::SignaturePolicy {
         let rule = match self {
             Self::SignedBy(principal) => {
-                let place = principals.iter().position(|known| known == principal);
-                let place = place.unwrap_or_else(|| {
+                let index = principals.iter().position(|known| known == principal);
+                let index = index.unwrap_or_else(|| {
                     principals.push(principal.clone());
                     principals.len() - 1
                 });
-                Type::SignedBy(to_i32(place))
+                Type::SignedBy(to_i32(index))
             }
             Self::OutOf(count, rules) => Type::NOutOf(NOutOf {
                 n: to_i32(*count),
@@ -43,11 +44,11 @@ impl SignaturePolicy {
         common::SignaturePolicy { r#type: Some(rule) }
     }
 
-    /// Returns a rule of a message, or `None` if it names a principal that the message lacks.
+    /// Returns a rule of a message, or `None` if it has no type or the index of no principal.
     fn from_rule(rule: &common::SignaturePolicy, principals: &[Principal]) -> Option<Self> {
         match rule.r#type.as_ref()? {
-            Type::SignedBy(place) => {
-                let principal = principals.get(usize::try_from(*place).ok()?)?;
+            Type::SignedBy(index) => {
+                let principal = principals.get(usize::try_from(*index).ok()?)?;
                 Some(Self::SignedBy(principal.clone()))
             }
             Type::NOutOf(NOutOf { n, rules }) => {

@@ -223,7 +223,12 @@ async fn snapshots_and_dumps_are_taken_over_http() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_programs_on_this_machine_are_answered() {
     let steered = Steered::start(BlockCutting::Immediate).await;
-    for (name, value) in [("origin", "http://localhost:3000"), ("host", "devnet.example:80")] {
+    let foreign = [
+        ("origin", "http://localhost:3000"),
+        ("sec-fetch-site", "same-site"),
+        ("host", "devnet.example:80"),
+    ];
+    for (name, value) in foreign {
         let mut request = Request::post("/blocks");
         if name != "host" {
             request = request.header("host", "localhost");

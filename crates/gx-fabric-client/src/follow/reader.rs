@@ -147,12 +147,8 @@ impl Reader {
         }
     }
 
-    /// Ends the follower with an error.
+    /// Ends the follower with an error, which its receiver logs.
     async fn fail(self, failure: ChainError) {
-        tracing::error!(
-            error = %failure,
-            "none of our peers can be followed; check the peers in the connection profile"
-        );
         self.to.state.send_modify(|state| state.peer = None);
         // The receiver may already be dropped.
         let _ = self.to.blocks.send(Err(failure)).await;

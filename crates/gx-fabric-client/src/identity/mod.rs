@@ -30,14 +30,14 @@ struct Inner {
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// The MSP id is empty.
-    #[error("the MSP id is empty")]
+    #[error("the MSP id is empty; set it")]
     NoMspId,
     /// The certificate's file has a private key.
     #[error(
         "the certificate file holds a private key, and what signs goes to the ledger, where \
-         everybody reads it for ever: keep certificate and key in two files, and take the key out \
-         of this one; if anything was ever signed with this file, have the certificate revoked \
-         and enrol again with a new key"
+         everybody reads it for ever; keep certificate and key in two files, and take the key out \
+         of this one, and if anything was ever signed with this file, have the certificate \
+         revoked and enrol again with a new key"
     )]
     CertificateHoldsKey,
     /// A file cannot be used, or certificate and key do not match.

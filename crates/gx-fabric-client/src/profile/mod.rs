@@ -75,7 +75,7 @@ pub struct SignerSources {
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// The file cannot be read.
-    #[error("the connection profile `{path}` cannot be read: check the path and its permissions")]
+    #[error("the connection profile `{path}` cannot be read; check the path and its permissions")]
     Unreadable {
         /// The path of the file.
         path: String,
@@ -83,10 +83,10 @@ pub enum ProfileError {
         source: std::io::Error,
     },
     /// The file is neither YAML nor JSON, or a value has the wrong type.
-    #[error("the connection profile is malformed; write it as YAML or JSON: {0}")]
+    #[error("the connection profile is malformed: {0}; write it as YAML or JSON")]
     Malformed(String),
     /// The profile contradicts itself or lacks something.
-    #[error("the connection profile is wrong: {}", .0.join("; "))]
+    #[error("the connection profile is wrong: {}; correct it", .0.join("; "))]
     Wrong(Vec<String>),
 }
 
@@ -225,20 +225,20 @@ impl Profile {
         let mut findings = Vec::new();
         if now > facts.not_after {
             let ended = format!(
-                "the certificate of {} ended at {}: enrol it again",
+                "the certificate of {} ended at {}; enrol it again",
                 facts.subject, facts.not_after
             );
             findings.push(found(Severity::Refused, "certificate_expired", ended));
         } else if now + EXPIRY_NOTICE > facts.not_after {
             let ends = format!(
-                "the certificate of {} ends at {}: enrol it again before",
+                "the certificate of {} ends at {}; enrol it again before",
                 facts.subject, facts.not_after
             );
             findings.push(found(Severity::Warning, "certificate_expires_soon", ends));
         }
         if now < facts.not_before {
             let begins = format!(
-                "the certificate of {} begins at {}: check this machine's clock",
+                "the certificate of {} begins at {}; check this machine's clock",
                 facts.subject, facts.not_before
             );
             findings.push(found(Severity::Refused, "certificate_not_yet_valid", begins));
@@ -251,14 +251,14 @@ impl Profile {
             };
             let lacks = if facts.has_malformed_attributes {
                 format!(
-                    "the attribute gxc_role in the certificate of {} cannot be read: enrol it \
+                    "the attribute gxc_role in the certificate of {} cannot be read; enrol it \
                      again, or the contracts will refuse what it signs",
                     facts.subject
                 )
             } else {
                 format!(
                     "the certificate of {} does not carry the role {}, as gxc_role or as the unit \
-                     admin: the contracts will refuse what it signs",
+                     admin, and the contracts will refuse what it signs; enrol it with the role",
                     facts.subject,
                     role.attribute()
                 )
@@ -267,14 +267,14 @@ impl Profile {
         }
         if !development && facts.is_from_devnet {
             let reason = format!(
-                "{} is a development ledger's authority; its keys are public: use your own network's identities",
+                "{} is a development ledger's authority, whose keys are public; use your own network's identities",
                 facts.issuer
             );
             findings.push(found(Severity::Refused, "development_identity", reason));
         }
         if !development && facts.is_self_issued {
             let reason = format!(
-                "the certificate of {} is self-signed: use one that your organisation's authority issued",
+                "the certificate of {} is self-signed; use one that your organisation's authority issued",
                 facts.subject
             );
             findings.push(found(Severity::Refused, "self_signed_identity", reason));

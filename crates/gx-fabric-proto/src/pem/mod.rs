@@ -31,7 +31,7 @@ const LINE_CHARACTERS: usize = 64;
 pub enum PemError {
     /// A certificate file also holds a private key.
     #[error(
-        "the certificate file holds a private key: keep certificate and key in two files, and take \
+        "the certificate file holds a private key; keep certificate and key in two files, and take \
          the key out of this one"
     )]
     CertificateHoldsKey,
@@ -48,7 +48,7 @@ pub enum PemError {
     #[error("the private key cannot be read: {0}")]
     UnreadableKey(String),
     /// A key file has several private keys.
-    #[error("the key file holds {0} private keys: leave the one that belongs to the certificate")]
+    #[error("the key file holds {0} private keys; leave the one that belongs to the certificate")]
     SeveralKeys(usize),
     /// The key is encrypted with a passphrase.
     #[error("the private key is encrypted; give it without a passphrase")]
@@ -64,7 +64,7 @@ pub enum PemError {
     },
     /// Several different certificates belong to the key.
     #[error(
-        "the certificate file holds several certificates of the same key, {subject}: leave the \
+        "the certificate file holds several certificates of the same key, {subject}; leave the \
          one to use"
     )]
     SeveralCertificates {

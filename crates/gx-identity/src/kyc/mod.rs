@@ -31,7 +31,7 @@ pub(crate) async fn submit(
 ) -> Result<OffsetDateTime, Problem> {
     let base = &state.base;
     let now = base.clock.now();
-    let _ticket = base.audit_ticket(Some(person.profile_id.as_str())).await?;
+    let _ticket = base.row_ticket(person.profile_id.as_str()).await?;
     let mut tx = base.begin().await?;
     let applicant = store::lock_applicant(&mut tx, &person.profile_id).await?;
     let (status, next) = (applicant.status, AccountStatus::PendingAdminApproval);

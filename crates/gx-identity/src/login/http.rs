@@ -5,7 +5,7 @@ use axum::extract::State;
 use gx_auth::{Credentials, Person, TokenPair};
 use gx_serve::fields::{Fields, FromFields, Text};
 use gx_serve::limits::PUBLIC_BODY_LIMIT_BYTES;
-use gx_serve::{Client, Json, Problem, Reply, RequestId};
+use gx_serve::{Client, Json, Problem, Reply, RequestId, RequestLimits};
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -57,9 +57,11 @@ impl FromFields for LogoutRequest {
 pub(crate) async fn login(
     State(state): State<ServiceState>,
     client: Client,
+    limits: RequestLimits,
     RequestId(request_id): RequestId,
     Json(given): Json<Credentials>,
 ) -> Result<Reply<SignedIn>, Problem> {
+    limits.admit_email(given.email.form()).await?;
     let (pair, user) = super::log_in(&state, &given, &client, &request_id).await?;
     Ok(Reply::ok(SignedIn::new(pair, user)))
 }
@@ -112,7 +114,7 @@ pub(crate) struct KeySet {
     responses((status = 200, description = "The keys (RFC 7517).", body = KeySet))
 )]
 pub(crate) async fn jwks(State(state): State<ServiceState>) -> Result<Reply<KeySet>, Problem> {
-    let keys = &state.base.auth.sessions.tokens().public_keys().keys;
+    let keys = &state.base.auth.public_keys().await?.keys;
     let keys = serde_json::to_value(keys).map_err(|why| Problem::internal(&why))?;
     Ok(Reply::ok(KeySet { keys }))
 }

@@ -7,8 +7,8 @@ mod store;
 mod tests;
 
 use gx_auth::{
-    Credentials, PassedFactor, Person, Realm, SECOND_FACTOR_REQUIRED, SecondFactors, SignInAccount,
-    Subject, TokenPair, audit, invalid_credentials,
+    Credentials, PassedFactor, Person, Realm, SECOND_FACTOR_REQUIRED, SignInAccount, Subject,
+    TokenPair, audit, invalid_credentials,
 };
 use gx_db::{Named, SessionId};
 use gx_serve::{Client, Problem};
@@ -41,17 +41,13 @@ pub(crate) async fn log_in(
     };
     let profile_id = account.user.profile_id.clone();
     // A new session references the person's row, and waits for a request that locks it.
-    let code = given.totp.as_ref();
-    let _ticket = match SecondFactors::may_be_audited(code) {
-        true => base.audit_ticket(Some(profile_id.as_str())).await?,
-        false => base.row_ticket(profile_id.as_str()).await?,
-    };
+    let _ticket = base.row_ticket(profile_id.as_str()).await?;
     let mut tx = base.begin().await?;
     if let Some(upgraded) = verified.upgrade {
         store::replace_hash(&mut tx, &profile_id, &account.password_hash, &upgraded).await?;
     }
     let subject = Subject::User(profile_id.clone());
-    let passed = state.factors.pass(tx, &subject, code).await;
+    let passed = state.factors.pass(tx, &subject, given.totp.as_ref()).await;
     let (mut tx, factor) = passed.inspect_err(|problem| {
         if *problem.kind() != SECOND_FACTOR_REQUIRED {
             log_refusal(request_id);
@@ -90,7 +86,7 @@ pub(crate) async fn log_out(
 ) -> Result<(), Problem> {
     let base = &state.base;
     let session = (!everywhere).then_some(&person.session_id);
-    let _ticket = base.audit_ticket(Some(person.profile_id.as_str())).await?;
+    let _ticket = base.row_ticket(person.profile_id.as_str()).await?;
     let mut tx = base.begin().await?;
     let subject = Subject::User(person.profile_id.clone());
     let ended = base.auth.sessions.end(&mut tx, &subject, session, "signed out").await?;

@@ -59,7 +59,7 @@ pub(crate) async fn change(
     changes: &changes::ProfileChanges,
 ) -> Result<Profile, Problem> {
     let now = state.base.clock.now();
-    let _ticket = state.base.audit_ticket(Some(person.profile_id.as_str())).await?;
+    let _ticket = state.base.row_ticket(person.profile_id.as_str()).await?;
     let mut tx = state.base.begin().await?;
     let status = store::lock_status(&mut tx, &person.profile_id).await?;
     let open = [AccountStatus::Registered, AccountStatus::Denied];

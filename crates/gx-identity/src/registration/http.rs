@@ -1,5 +1,6 @@
-//! HTTP route `POST /api/v1/auth/register`, registered by [`crate::service`]. A body with wrong
-//! fields is answered with all field errors.
+//! HTTP route `POST /api/v1/auth/register`, which is public; [`crate::service`] registers it with
+//! its problems. A body with wrong fields is answered with all field errors. An address or phone
+//! number of another account is answered with 409, and nothing is stored.
 
 use axum::extract::State;
 use gx_auth::{Email, NewPassword, PasswordOwner};
@@ -16,8 +17,9 @@ use crate::person::{AnyCaseGender, BirthDate, Name, Nationality, Phone};
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct Registration {
-    /// First name: 1 to 100 letters (grapheme clusters) of any script with their marks, joined by
-    /// blanks, hyphens, apostrophes, dots, `/` and `@`. Stored in normalisation form C.
+    /// First name: letters of any script with their marks, joined by blanks, hyphens, apostrophes,
+    /// dots, `/` and `@`; 1 to 100 of what a reader counts as a letter (grapheme clusters). Stored
+    /// in normalisation form C.
     #[schema(value_type = String, min_length = 1, max_length = 1000, example = "Sarah")]
     pub(crate) fname: Name,
     /// Last name, with the rules of `fname`; missing for people who have one name.
@@ -28,14 +30,15 @@ pub(crate) struct Registration {
     #[schema(value_type = String, max_length = 1024, format = "email",
              example = "sarah.johnson@gxtest.com")]
     pub(crate) email: Email,
-    /// Phone number with its country code and without an extension; required before review.
+    /// Phone number with its country code and without an extension. It may follow later, before
+    /// the person asks for review.
     #[schema(value_type = Option<String>, max_length = 40, example = "+60123456790")]
     pub(crate) phone_num: Option<Phone>,
     /// Password of 15 to 256 characters.
     #[schema(value_type = String, min_length = 15, max_length = 256, format = "password",
              example = "SecurePassword123!")]
     pub(crate) password: NewPassword,
-    /// ISO 3166-1 code of the nationality; required before review.
+    /// ISO 3166-1 code of the nationality. It may follow later, before the person asks for review.
     #[schema(value_type = Option<String>, min_length = 2, max_length = 2, example = "MY")]
     pub(crate) nationality_country_code: Option<Nationality>,
     /// Date of birth of a person who is 13 to 120 years old.
@@ -61,10 +64,9 @@ impl FromFields for Registration {
         if let Some(birth) = date_of_birth {
             birth.check_age(fields, "dateOfBirth");
         }
-        let own = |name: &Option<Name>| name.as_ref().map_or(String::new(), |name| name.0.clone());
-        let names = [own(&fname), own(lname.as_ref().unwrap_or(&None))];
+        let names = [fname.as_ref(), lname.as_ref().and_then(Option::as_ref)];
         let subject = PasswordOwner {
-            names: &names.each_ref().map(String::as_str),
+            names: &names.map(|name| name.map_or("", |name| &name.0)),
             email: email.as_ref().map_or("", Email::as_str),
         };
         if let Some(Err(refusal)) = password.as_ref().map(|password| password.check(subject)) {
@@ -95,8 +97,8 @@ pub(crate) async fn register(
     State(state): State<ServiceState>,
     client: Client,
     RequestId(request_id): RequestId,
-    Json(wanted): Json<Registration>,
+    Json(registration): Json<Registration>,
 ) -> Result<Reply<SignedIn>, Problem> {
-    let (pair, user) = super::register(&state, &wanted, &client, &request_id).await?;
+    let (pair, user) = super::register(&state, &registration, &client, &request_id).await?;
     Ok(Reply::ok(SignedIn::new(pair, user)))
 }

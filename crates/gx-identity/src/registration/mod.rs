@@ -35,10 +35,10 @@ pub(crate) async fn register(
         return log_in(state, &given, client, request_id).await;
     }
     let base = &state.base;
-    let password_hash = base.auth.hasher.hash(wanted.password.secret()).await?;
+    let hashed = base.auth.hasher.hash_new(&wanted.password).await?;
+    let password_hash = hashed.map_err(|refusal| refusal.problem("/password"))?;
     let now = base.clock.now();
     let profile_id = ProfileId::from(base.entropy.id(now).to_string());
-    let _ticket = base.audit_ticket(None).await?;
     let mut tx = base.begin().await?;
     let new = store::NewProfile {
         profile_id: &profile_id,

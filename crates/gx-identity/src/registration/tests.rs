@@ -1,6 +1,7 @@
 //! Registration through the router.
 
 use gx_auth::testing::{PASSWORD, TestHost};
+use gx_auth::{Hasher, HashingSettings};
 use gx_serve::fields::Fields;
 use serde_json::{Value, json};
 use utoipa::PartialSchema;
@@ -394,4 +395,38 @@ fn the_documented_fields_are_the_ones_that_are_read() {
     assert_eq!(documented, read);
     let required = schema["required"].as_array().unwrap().len();
     assert_eq!(required, 5, "lname, phoneNum and nationalityCountryCode are optional");
+}
+
+/// AUTHN-03: a common password, in any case of its letters, and one of the filter file are refused,
+/// and the error says why.
+#[tokio::test]
+async fn common_and_leaked_passwords_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (list, filter) = (folder.path().join("list"), folder.path().join("filter"));
+    // The SHA-1 of "four rare words: quince, gable".
+    std::fs::write(&list, "5A01CCD2DE96A7E3C368C7388E5A22243AF558FA:2\n").unwrap();
+    gx_auth::build_password_filter(&list, &filter).unwrap();
+    let settings = HashingSettings { password_filter: Some(filter), ..HashingSettings::default() };
+    let hasher = Hasher::new(&settings, gx_serve::Entropy::system()).unwrap();
+    let host = TestHost::new(|mut base| {
+        base.auth.hasher = hasher;
+        service(&IdentitySettings::default(), base)
+    })
+    .await;
+    for (password, code, reason) in [
+        ("Password12345678", "password_too_common", "attackers try first"),
+        ("aaaaaaaaaaaaaaaaaa", "password_too_common", "attackers try first"),
+        ("four rare words: quince, gable", "password_leaked", "data breach of another service"),
+    ] {
+        let answer = register(&host, &with("password", password)).await;
+        assert_eq!((answer.code(), answer.problem()), (400, "validation_failed"), "{password}");
+        let error = &answer.json["errors"][0];
+        assert_eq!(
+            (error["pointer"].as_str(), error["code"].as_str()),
+            (Some("/password"), Some(code))
+        );
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(reason), "{message}");
+    }
+    assert_eq!(register(&host, &sarah()).await.code(), 200);
 }

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use gx_auth::testing::{Answer, Ask, PASSWORD, TestHost};
 use gx_model::AccountStatus;
+use gx_serve::Service;
+use gx_serve::idempotency::Fingerprint;
 use serde_json::{Value, json};
 
-use super::{host, person};
+use super::{host, person, service_with_keys};
 
 const REGISTER: &str = "/api/v1/auth/register";
 const LOGIN: &str = "/api/v1/auth/login";
@@ -64,9 +66,42 @@ async fn a_repeated_registration_is_the_same_person() {
     .await
     .unwrap();
     assert_eq!((stored, is_withheld), (Vec::new(), true));
-    let guess =
-        gx_serve::idempotency::fingerprint(&["POST /api/v1/auth/register?", &body.to_string()]);
-    assert_ne!(fingerprint, guess);
+    let guess = Fingerprint::plain(&["POST /api/v1/auth/register?", &body.to_string()]);
+    assert_ne!(fingerprint, guess.hash());
+}
+
+/// SEC-API-02, CRY-02: keys of the last day are recognised after the key ring was rotated, by
+/// processes that already use the new key and by those that only know it. Another body is refused
+/// by both.
+#[tokio::test]
+async fn a_rotation_of_the_key_ring_forgets_no_key() {
+    let host = host().await;
+    let body = person("sarah@gxtest.com");
+    let ask = async |service: &Service, key: &str, body: &Value| -> Answer {
+        keyed(host.ask("POST", REGISTER).json(body), key).send_to(service).await
+    };
+    let with_keys = |versions: &[i32]| service_with_keys(&host, versions);
+    let [old, knowing, new] = [with_keys(&[1]), with_keys(&[1, 2]), with_keys(&[2, 1])];
+    let mut other = body.clone();
+    other["fname"] = json!("Eve");
+
+    let first = ask(&old, "k1", &body).await;
+    assert_eq!(first.code(), 200, "{}", first.text);
+    for service in [&knowing, &new] {
+        let again = ask(service, "k1", &body).await;
+        assert_eq!(again.json["user"], first.json["user"], "{}", again.text);
+        assert_eq!(ask(service, "k1", &other).await.problem(), "idempotency_key_reused");
+    }
+    let newer = person("eve@gxtest.com");
+    let first = ask(&new, "k2", &newer).await;
+    let again = ask(&knowing, "k2", &newer).await;
+    assert_eq!((first.code(), &again.json["user"]), (200, &first.json["user"]));
+    let versions: Vec<Option<i32>> =
+        sqlx::query_scalar(r#"SELECT "fingerprintKeyVersion" FROM "HttpIdempotency" ORDER BY key"#)
+            .fetch_all(host.database.pool())
+            .await
+            .unwrap();
+    assert_eq!(versions, [Some(1), Some(2)]);
 }
 
 /// SEC-API-02: a repeated registration opens no session that its password would not open now.

@@ -3,6 +3,7 @@
 
 mod document;
 mod keys;
+mod limits;
 mod locked;
 mod second_factors;
 mod sessions;
@@ -11,10 +12,12 @@ mod throttle;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use gx_auth::KeyRing;
+use gx_auth::key_ring::new_line;
 use gx_auth::testing::{Answer, CHANNEL, TestHost};
 use gx_db::testing::TestDatabase;
-use gx_serve::Entropy;
 use gx_serve::telemetry::{self, LogFormat, LogSettings};
+use gx_serve::{Entropy, Service};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -22,6 +25,17 @@ use crate::{IdentitySettings, service};
 
 async fn host() -> TestHost {
     TestHost::new(|base| service(&IdentitySettings::default(), base)).await
+}
+
+/// Returns the service of the host with master keys of these versions, the first of which is
+/// current. Version 1 is the key of the host.
+fn service_with_keys(host: &TestHost, versions: &[i32]) -> Service {
+    let line =
+        |version: &i32| new_line(*version, &Entropy::seeded(u64::from(version.unsigned_abs()) - 1));
+    let lines: Vec<String> = versions.iter().map(line).collect();
+    let mut base = host.base.clone();
+    base.key_ring = KeyRing::parse(&lines.join("\n"), Entropy::seeded(1)).unwrap();
+    service(&IdentitySettings::default(), base)
 }
 
 /// API-01, SEC-API-06: a profile, its review and its sessions need their owner's session;

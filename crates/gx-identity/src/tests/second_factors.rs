@@ -123,8 +123,9 @@ async fn sessions_of_one_code(sarah: &Arc<Sarah>, code: &str) -> usize {
     answers.iter().filter(|answer| answer.code() == 200).count()
 }
 
-/// AUTHN-13: a factor is in force once a code has confirmed it. Then a sign-in needs a code, and a
-/// wrong code is answered like a wrong password.
+/// AUTHN-13: a factor is in force once a code has confirmed it. A wrong code uses nothing up, so
+/// that the right one of the same 30 seconds confirms. Then a sign-in needs a code, and a wrong
+/// code is answered like a wrong password.
 #[tokio::test]
 async fn authn_13_a_confirmed_factor_is_asked_for() {
     let sarah = Sarah::new().await;
@@ -148,6 +149,11 @@ async fn authn_13_a_confirmed_factor_is_asked_for() {
     let old = json!({ "code": sarah.code(abandoned.text_at("/secret")) });
     let refused = sarah.post("/confirm", &old).await;
     assert_eq!((refused.code(), refused.problem()), (422, "wrong_code"));
+    let untouched: (i64, i32) = sqlx::query_as(r#"SELECT "lastStep", failures FROM "TotpFactor""#)
+        .fetch_one(sarah.host.database.pool())
+        .await
+        .unwrap();
+    assert_eq!(untouched, (-1, 0));
     let code = sarah.code(secret);
     let confirmed = sarah.post("/confirm", &json!({ "code": code })).await;
     let distinct: std::collections::BTreeSet<_> = codes(&confirmed).into_iter().collect();

@@ -40,6 +40,46 @@ async fn actions(host: &TestHost) -> Vec<String> {
         .unwrap()
 }
 
+/// SESS-01: each sign-in opens a session with a new id, which has 128 random bits besides its time.
+/// A session ends after seven days without a refresh and after thirty days in any case; an access
+/// token ends after a day.
+#[tokio::test]
+async fn sess_01_each_sign_in_is_a_new_session_that_ends_by_itself() {
+    let host = host().await;
+    host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
+    let first = log_in(&host, PASSWORD).await;
+    let mut used = log_in(&host, PASSWORD).await;
+    let listed = sessions(&host, used.text_at("/accessToken")).await;
+    let random = |session: &Value| {
+        let id = session["sessionId"].as_str().unwrap();
+        u128::from_str_radix(id.rsplit_once('-').unwrap().1, 16).unwrap()
+    };
+    assert_eq!(listed.len(), 2);
+    assert_ne!(random(&listed[0]), random(&listed[1]));
+    assert!(listed.iter().all(|session| session["sessionId"].as_str().unwrap().len() == 69));
+
+    let refresh = async |answer: &Answer| {
+        let body = json!({ "refreshToken": answer.text_at("/refreshToken") });
+        host.post("/api/v1/auth/refresh", "", &body).await
+    };
+    let look = async |answer: &Answer| {
+        host.get("/api/v1/users/me", answer.text_at("/accessToken")).await.code()
+    };
+    host.clock.advance(Duration::from_secs(86_400 + 30));
+    assert_eq!(look(&used).await, 401, "its day is over");
+    for _ in 0..4 {
+        used = refresh(&used).await;
+        assert_eq!(look(&used).await, 200);
+        host.clock.advance(Duration::from_hours(6 * 24));
+    }
+    assert_eq!(refresh(&first).await.code(), 401, "it was idle for more than seven days");
+    used = refresh(&used).await;
+    assert_eq!(look(&used).await, 200);
+    host.clock.advance(Duration::from_hours(5 * 24));
+    assert_eq!(look(&used).await, 401, "thirty days are over");
+    assert_eq!(refresh(&used).await.code(), 401);
+}
+
 /// SESS-03: a person sees the own sessions that can still be used, and ends one of them from
 /// another: its token is refused on the next request. Sessions of other people are not found.
 #[tokio::test]

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use gx_auth::testing::{Answer, PASSWORD, TestHost, all};
 use gx_model::AccountStatus;
+use gx_serve::Service;
 use serde_json::json;
 
-use super::host;
+use super::{host, service_with_keys};
 
 const WRONG: &str = "WrongPassword123!";
 
@@ -74,6 +75,29 @@ async fn an_unknown_address_is_blocked_like_a_known_one() {
         answers.push(body);
     }
     assert_eq!(answers[0], answers[1]);
+}
+
+/// AUTHN-11, CRY-02: failures that were counted before the key ring was rotated still count, an
+/// address that is blocked under one key is blocked under each, and a success forgets all.
+#[tokio::test]
+async fn a_rotation_of_the_key_ring_keeps_the_count() {
+    let host = host().await;
+    host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
+    fail(&host, "sarah@gxtest.com", 4).await;
+    let [knowing, new] = [[1, 2], [2, 1]].map(|versions| service_with_keys(&host, &versions));
+    let ask = async |service: &Service, password: &str| {
+        let body = json!({ "email": "sarah@gxtest.com", "password": password });
+        host.ask("POST", "/api/v1/auth/login").json(&body).send_to(service).await
+    };
+    assert_eq!(ask(&new, WRONG).await.code(), 401);
+    assert_eq!(failures(&host).await, [4, 5]);
+    for service in [&knowing, &new] {
+        let answer = ask(service, PASSWORD).await;
+        assert_eq!((answer.code(), retry_after(&answer)), (429, "30"));
+    }
+    host.clock.advance(Duration::from_secs(30));
+    assert_eq!(ask(&knowing, PASSWORD).await.code(), 200);
+    assert_eq!(failures(&host).await, Vec::<i32>::new());
 }
 
 /// AUTHN-11: the delay doubles with each failure up to a quarter of an hour, and failures are

@@ -42,10 +42,10 @@ pub enum Enqueued {
 #[derive(Debug, thiserror::Error)]
 pub enum EnqueueError {
     /// The id already belongs to a different command.
-    #[error("command {0} already exists with different content")]
+    #[error("command {0} already exists with different content; compare it with `gx outbox show`")]
     Mismatch(CommandId),
     /// The database failed; the source says why.
-    #[error("the outbox cannot be written: check the database and its log")]
+    #[error("the outbox cannot be written; check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 

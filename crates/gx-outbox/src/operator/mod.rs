@@ -147,7 +147,7 @@ pub enum OperateError {
         hint: &'static str,
     },
     /// The database failed; the source says why.
-    #[error("the outbox cannot be read or written: check the database and its log")]
+    #[error("the outbox cannot be read or written; check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 
@@ -213,10 +213,12 @@ pub async fn retry(
     let row = command(conn, id).await?.ok_or(OperateError::Unknown(id))?;
     let hint = match (row.status.known(), row.kind.as_str()) {
         (Some(CommandStatus::Dead), "CREATE_USER") => {
-            "the ledger has cancelled its id and the account is back in review, so approve it again"
+            "approve the account again, because the ledger has cancelled the id of the command"
         }
-        (Some(CommandStatus::Dead), _) => "the ledger has cancelled its id, so request it again",
-        _ => "only a dead command can be retried",
+        (Some(CommandStatus::Dead), _) => {
+            "request it again, because the ledger has cancelled its id"
+        }
+        _ => "retry only commands that are DEAD",
     };
     Err(OperateError::NotNow { id, status: row.status, hint })
 }
@@ -245,9 +247,9 @@ pub async fn discard(
     }
     let row = command(conn, id).await?.ok_or(OperateError::Unknown(id))?;
     let hint = match row.status.known() {
-        Some(CommandStatus::Submitted) => "its envelope has been sent, so wait for its block",
-        Some(CommandStatus::Dead) => "the ledger has already cancelled its id",
-        _ => "a settled command never changes",
+        Some(CommandStatus::Submitted) => "wait for its block, because its envelope has been sent",
+        Some(CommandStatus::Dead) => "look at it again, because its status has just changed",
+        _ => "leave it, because a settled command never changes",
     };
     Err(OperateError::NotNow { id, status: row.status, hint })
 }

@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use self::bisect::bisect;
 use self::suspicion::{Failures, Moment};
 use crate::failure::{FailureClass, RetryPolicy, storable};
+use crate::logged_ids::logged_ids;
 use crate::store::commands;
 
 pub use self::suspicion::LoneFailure;
@@ -195,8 +196,9 @@ pub(crate) fn is_the_submitters(give_up: Option<&Value>) -> bool {
 
 fn report(given_up: &[StoredCommandId], class: FailureClass, error: &str) {
     if !given_up.is_empty() {
-        tracing::error!(commands = given_up.len(), command_ids = ?given_up, class = class.name(),
-            error, "{} commands are given up; retry or discard them", given_up.len());
+        tracing::error!(commands = given_up.len(), command_ids = ?logged_ids(given_up),
+            failure_class = class.name(), error,
+            "{} commands are given up; retry or discard them", given_up.len());
     }
 }
 

@@ -10,7 +10,7 @@
 use gx_db::{PgConnection, ProfileId, StoredCommandId, TxId};
 use gx_model::CommandStatus;
 use serde_json::Value;
-use sqlx::{query, query_as, query_scalar};
+use sqlx::{Connection as _, Postgres, Transaction, query, query_as, query_scalar};
 use time::OffsetDateTime;
 
 /// A command that is about to be added.
@@ -58,21 +58,28 @@ pub(crate) struct CarriedRow {
     pub(crate) beside: i32,
 }
 
-/// Makes the rest of the transaction use index lookups only. The statistics may be from a quiet
-/// hour; then the planner takes a scan of the whole history for cheap, or the right plan for so
-/// expensive that it is compiled first. A plan is made for each statement: one that was made while
-/// the outbox was nearly empty may use any index, and would be kept while the outbox grows.
-pub(crate) async fn follow_indexes(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-    query!(
-        r#"SELECT set_config('enable_seqscan', 'off', true) AS seq,
-                  set_config('enable_bitmapscan', 'off', true) AS bitmap,
-                  set_config('enable_hashjoin', 'off', true) AS hash,
-                  set_config('enable_mergejoin', 'off', true) AS merge,
-                  set_config('jit', 'off', true) AS jit,
-                  set_config('plan_cache_mode', 'force_custom_plan', true) AS plans"#
-    )
-    .fetch_one(conn)
-    .await?;
+/// Settings that make the rest of a transaction use index lookups only. The statistics may be from
+/// a quiet hour; then the planner takes a scan of the whole history for cheap, or the right plan
+/// for so expensive that it is compiled first. A plan is made for each statement: one that was made
+/// while the outbox was nearly empty may use any index, and would be kept while the outbox grows.
+macro_rules! index_lookups {
+    () => {
+        "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+         SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off; \
+         SET LOCAL plan_cache_mode = force_custom_plan"
+    };
+}
+
+/// Begins a transaction that uses index lookups only, in one round trip.
+pub(crate) async fn begin_with_index_lookups(
+    conn: &mut PgConnection,
+) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    conn.begin_with(concat!("BEGIN; ", index_lookups!())).await
+}
+
+/// Makes the rest of a transaction that has begun use index lookups only.
+pub(crate) async fn use_index_lookups(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(index_lookups!()).execute(conn).await?;
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use super::purpose::Purpose;
 use super::store::due::{self, DueRow};
 use crate::failure::DbErrorCause;
 use crate::lane::LANES;
+use crate::logged_ids::logged_ids;
 use crate::requeue::{LoneFailure, Suspicion, is_the_submitters};
 use crate::store::commands;
 
@@ -155,8 +156,19 @@ impl Marks {
     }
 }
 
+/// Begins a transaction for [`due_commands`], whose lookups follow indexes however old the
+/// statistics of the tables are.
+///
+/// # Errors
+/// `sqlx::Error` if a statement fails.
+pub async fn begin(
+    conn: &mut PgConnection,
+) -> Result<sqlx::Transaction<'_, sqlx::Postgres>, sqlx::Error> {
+    commands::begin_with_index_lookups(conn).await
+}
+
 /// Returns the first due commands of the leased lanes in the order of their numbers, at most
-/// `limit`.
+/// `limit`. Call it in a transaction of [`begin`].
 ///
 /// Commands that wait for an earlier command of their aggregate, because that one is in flight,
 /// delayed, blocked or dead, become HELD, so that later scans do not find them. Commands that wait
@@ -173,7 +185,6 @@ pub async fn due_commands(
     clock: &Clock,
     limit: i64,
 ) -> Result<Vec<Due>, sqlx::Error> {
-    commands::follow_indexes(conn).await?;
     let now = clock.now();
     let is_full = marks.is_full_scan_due(now);
     let from = if is_full { vec![0; lease.lanes.len()] } else { marks.of(&lease.lanes) };
@@ -221,7 +232,7 @@ async fn hold(
     match due::hold(&mut savepoint, ids, now).await {
         Ok(_) => savepoint.commit().await,
         Err(error) if DbErrorCause::of(&error) == DbErrorCause::Data => {
-            tracing::error!(commands = ids.len(), command_ids = ?ids, error = %error,
+            tracing::error!(commands = ids.len(), command_ids = ?logged_ids(ids), error = %error,
                 "{} commands cannot be held; remove the cause that `error` names", ids.len());
             savepoint.rollback().await
         }

@@ -78,6 +78,27 @@ pub async fn renew(
     Ok(usize::try_from(renewed) == Ok(lease.lanes.len()))
 }
 
+/// A lane that another submitter has leased.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostLane {
+    /// Number of the lane.
+    pub lane: i16,
+    /// Name of the submitter that holds the lane now; `None` if it has released the lane.
+    pub owner: Option<String>,
+}
+
+/// Returns the lanes of a lease that another submitter has leased since.
+///
+/// # Errors
+/// `sqlx::Error` if the statement fails.
+pub async fn lost_lanes(
+    conn: &mut PgConnection,
+    lease: &Lease,
+) -> Result<Vec<LostLane>, sqlx::Error> {
+    let lost = lanes::lost(conn, &lease.lanes, &lease.tokens).await?;
+    Ok(lost.into_iter().map(|(lane, owner)| LostLane { lane, owner }).collect())
+}
+
 /// Releases the lanes of a lease. Lanes that another submitter has leased since are left alone.
 ///
 /// # Errors

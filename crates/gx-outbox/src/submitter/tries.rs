@@ -15,6 +15,7 @@ use super::batch::Batch;
 use super::lease::Lease;
 use super::store::tries;
 use crate::failure::{DbErrorCause, FailureClass, RetryPolicy, storable};
+use crate::logged_ids::logged_ids;
 use crate::requeue::{Blame, FailedTry, requeue_failed};
 use crate::store::commands;
 
@@ -111,8 +112,7 @@ pub async fn withdraw_tries(conn: &mut PgConnection, numbers: &[i64]) -> Result<
     tries::delete_all(conn, numbers).await
 }
 
-/// Ends the tries that earlier holders of these lanes left open, and returns the number of their
-/// commands.
+/// Ends the tries that earlier holders of these lanes left open, and returns their commands.
 ///
 /// A command that was tried alone is charged, because it may have stopped the process. Several are
 /// tried in two halves next. Call this in the transaction that leases the lanes.
@@ -125,10 +125,9 @@ pub async fn charge_interrupted(
     policy: &RetryPolicy,
     rng: &mut impl Rng,
     now: OffsetDateTime,
-) -> Result<usize, sqlx::Error> {
-    let mut count = 0;
+) -> Result<Vec<StoredCommandId>, sqlx::Error> {
+    let mut charged = Vec::new();
     for ids in tries::take(conn, &lease.lanes).await? {
-        count += ids.len();
         let failed = FailedTry {
             class: FailureClass::Interrupted,
             message: "the submitter stopped while it was sending this command",
@@ -140,7 +139,7 @@ pub async fn charge_interrupted(
             Ok(_) => savepoint.commit().await?,
             // One row that cannot be written must not keep all lanes from being leased.
             Err(error) if DbErrorCause::of(&error) == DbErrorCause::Data => {
-                tracing::error!(commands = ids.len(), command_ids = ?ids, error = %error,
+                tracing::error!(commands = ids.len(), command_ids = ?logged_ids(&ids), error = %error,
                     "the interrupted tries of {} commands cannot be charged; remove the cause that \
                      `error` names",
                     ids.len());
@@ -148,8 +147,9 @@ pub async fn charge_interrupted(
             }
             Err(error) => return Err(error),
         }
+        charged.extend(ids);
     }
-    Ok(count)
+    Ok(charged)
 }
 
 impl Try {

@@ -38,8 +38,10 @@ async fn settle_all(conn: &mut PgConnection) {
     sqlx::raw_sql(settle).execute(conn).await.unwrap();
 }
 
+/// Returns the rows that all ended transactions have read.
 async fn rows_read(conn: &mut PgConnection) -> i64 {
-    let sql = r#"SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_xact_user_tables
+    sqlx::raw_sql("SELECT pg_stat_force_next_flush()").execute(&mut *conn).await.unwrap();
+    let sql = r#"SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_user_tables
                  WHERE relname = 'OutboxCommand'"#;
     sqlx::query_scalar(sql).fetch_one(conn).await.unwrap()
 }
@@ -54,14 +56,15 @@ async fn after_a_quiet_hour_a_scan_reads_at_most_8_rows_for_each_command_found()
         let all = i64::from(LANES);
         let until = NOW + std::time::Duration::from_secs(60);
         let lease = gx_outbox::submitter::lease(&mut conn, "one", all, NOW, until).await.unwrap();
-        let mut tx = conn.begin().await.unwrap();
-        let before = rows_read(&mut tx).await;
+        let before = rows_read(&mut conn).await;
+        let mut tx = gx_outbox::submitter::begin(&mut conn).await.unwrap();
         let (mut marks, clock) = (Marks::default(), Clock::manual(NOW));
         let due = gx_outbox::submitter::due_commands(&mut tx, &lease, &mut marks, &clock, LIMIT)
             .await
             .unwrap();
+        tx.commit().await.unwrap();
         assert_eq!(i64::try_from(due.len()), Ok(LIMIT));
-        let read = rows_read(&mut tx).await - before;
+        let read = rows_read(&mut conn).await - before;
         assert!(read <= 8 * LIMIT, "{read} rows were read for {LIMIT} in {used_lanes} lanes");
     }
 }
@@ -79,10 +82,9 @@ async fn plans_of_an_empty_outbox_do_not_outlive_it() {
         settle_all(&mut conn).await;
     }
     pending(&mut conn, 20_000, i64::from(LANES)).await;
-    let mut tx = conn.begin().await.unwrap();
-    let before = rows_read(&mut tx).await;
-    let sent = outbox.send(&mut tx, LIMIT).await;
-    let read = rows_read(&mut tx).await - before;
+    let before = rows_read(&mut conn).await;
+    let sent = outbox.send(&mut conn, LIMIT).await;
+    let read = rows_read(&mut conn).await - before;
     assert!(sent > 0, "nothing was sent");
     assert!(read <= 16 * LIMIT, "{read} rows were read to send {sent} commands");
 }
@@ -106,12 +108,14 @@ impl Sender {
     /// Stores an envelope with due commands and returns their number.
     async fn send(&mut self, conn: &mut PgConnection, limit: i64) -> usize {
         let (lease, marks) = (&self.lease, &mut self.marks);
-        let due = gx_outbox::submitter::due_commands(conn, lease, marks, &self.clock, limit);
+        let mut tx = gx_outbox::submitter::begin(conn).await.unwrap();
+        let due = gx_outbox::submitter::due_commands(&mut tx, lease, marks, &self.clock, limit);
         let due = due.await.unwrap();
         let batches =
             gx_outbox::submitter::form_batches(due, &Default::default(), Default::default(), 1);
         let batch = &batches[0];
-        let mut tried = gx_outbox::submitter::start_try(conn, batch, NOW).await.unwrap();
+        let mut tried = gx_outbox::submitter::start_try(&mut tx, batch, NOW).await.unwrap();
+        tx.commit().await.unwrap();
         self.sent += 1;
         let attempt = NewAttempt {
             tx_id: &format!("tx {}", self.sent).into(),
@@ -160,9 +164,8 @@ async fn after_a_quiet_hour_a_change_reads_at_most_5_rows_for_each_command() {
         after: &batches[0].after(),
         touches: &[],
     };
-    let mut tx = conn.begin().await.unwrap();
-    let before = rows_read(&mut tx).await;
-    gx_outbox::submitter::store_attempt(&mut tx, &lease, &mut tried, attempt, NOW, NOW)
+    let before = rows_read(&mut conn).await;
+    gx_outbox::submitter::store_attempt(&mut conn, &lease, &mut tried, attempt, NOW, NOW)
         .await
         .unwrap()
         .unwrap();
@@ -177,6 +180,7 @@ async fn after_a_quiet_hour_a_change_reads_at_most_5_rows_for_each_command() {
         envelopes: vec![EnvelopeResult { tx_id: "tx", block_number: 7, invalid: None }],
         took_effect: HashSet::new(),
     };
+    let mut tx = conn.begin().await.unwrap();
     let settled = gx_outbox::projector::settle(
         &mut tx,
         &results,
@@ -186,7 +190,8 @@ async fn after_a_quiet_hour_a_change_reads_at_most_5_rows_for_each_command() {
     )
     .await
     .unwrap();
+    tx.commit().await.unwrap();
     assert_eq!(usize::try_from(settled.moved), Ok(ids.len() - 2));
-    let (named, read) = (i64::try_from(ids.len()).unwrap(), rows_read(&mut tx).await - before);
+    let (named, read) = (i64::try_from(ids.len()).unwrap(), rows_read(&mut conn).await - before);
     assert!(read <= 5 * named, "{read} rows were read to send and settle {named} commands");
 }

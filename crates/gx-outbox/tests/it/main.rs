@@ -5,5 +5,6 @@
 mod due;
 mod enqueue;
 mod held;
+mod lanes;
 mod tip;
 mod wake;

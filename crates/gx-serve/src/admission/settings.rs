@@ -144,6 +144,12 @@ fn first_of(address: IpAddr, bits: u8) -> IpAddr {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ClientKey(IpAddr);
 
+impl std::fmt::Display for ClientKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(&self.0, f)
+    }
+}
+
 impl ClientKey {
     pub(crate) fn of(address: IpAddr) -> Self {
         /// Bits of an IPv6 address that name a subscriber's network.

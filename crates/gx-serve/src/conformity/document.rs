@@ -8,7 +8,7 @@ use super::{conforms, resolve};
 use crate::openapi::NO_EXAMPLE;
 
 /// Statuses that every operation has.
-const GENERAL: [&str; 9] = ["400", "408", "413", "414", "415", "431", "500", "503", "504"];
+const GENERAL: [&str; 10] = ["400", "408", "413", "414", "415", "429", "431", "500", "503", "504"];
 /// Those among them that are described once, in `components.responses`.
 const SAID_ONCE: [&str; 7] = ["408", "413", "414", "415", "431", "500", "504"];
 /// Longest summary, in characters.

@@ -16,9 +16,9 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 
 use super::store::{self, StoredResponse};
-use super::{IN_PROGRESS, IdempotencyKey, KEPT_FOR, KEY_REUSED, KeyedRequest, reused};
+use super::{Fingerprint, IN_PROGRESS, IdempotencyKey, KEPT_FOR, KEY_REUSED, KeyedRequest, reused};
 use crate::database::connection;
-use crate::fingerprint_key::FingerprintKey;
+use crate::fingerprint_key::FingerprintKeys;
 use crate::problem::{ErrorChain, Problem};
 use crate::reply::LoggedActor;
 use crate::request_id::RequestId;
@@ -37,7 +37,7 @@ const SECRET_NAMES: [&str; 2] = ["uri", "qr"];
 pub(crate) struct KeySettings {
     pub(crate) database: Database,
     pub(crate) clock: Clock,
-    pub(crate) fingerprint_key: FingerprintKey,
+    pub(crate) fingerprint_keys: FingerprintKeys,
 }
 
 /// A request with a key. Clones share it.
@@ -60,7 +60,7 @@ pub(super) struct Shared {
 pub(super) struct Progress {
     /// Id of the caller, or empty on a route that needs no session.
     principal: String,
-    fingerprint: Option<[u8; 32]>,
+    fingerprint: Option<Fingerprint>,
     /// The handler handles the key.
     is_own: bool,
     /// The first request has finished, and its answer was not stored.
@@ -106,11 +106,12 @@ impl Keyed {
         self.0.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fingerprint(&self, body: &[u8]) -> [u8; 32] {
-        self.0.settings.fingerprint_key.hash(&[self.0.target.as_bytes(), body])
+    fn fingerprint(&self, body: &[u8]) -> Fingerprint {
+        let keys = &self.0.settings.fingerprint_keys;
+        Fingerprint::Keyed(keys.hashes(&[self.0.target.as_bytes(), body]))
     }
 
-    fn request<'a>(&'a self, principal: &'a str, fingerprint: [u8; 32]) -> KeyedRequest<'a> {
+    fn request<'a>(&'a self, principal: &'a str, fingerprint: &'a Fingerprint) -> KeyedRequest<'a> {
         KeyedRequest {
             principal,
             route: &self.0.route,
@@ -125,22 +126,22 @@ impl Keyed {
         let fingerprint = self.fingerprint(body);
         let principal = {
             let mut progress = self.progress();
-            progress.fingerprint = Some(fingerprint);
+            progress.fingerprint = Some(fingerprint.clone());
             progress.principal.clone()
         };
         let now = self.0.settings.clock.now();
         let mut conn = connection(&self.0.settings.database).await?;
-        let request = self.request(&principal, fingerprint);
+        let request = self.request(&principal, &fingerprint);
         match store::response(&mut conn, &request, now).await? {
             None => Ok(()),
-            Some(stored) => self.repeat(stored, fingerprint),
+            Some(stored) => self.repeat(stored, &fingerprint),
         }
     }
 
     /// Handles a repetition: the error makes the handler end, and the layer sends the stored
     /// answer. If there is none, the handler runs.
-    fn repeat(&self, stored: StoredResponse, fingerprint: [u8; 32]) -> Result<(), Problem> {
-        if stored.fingerprint != fingerprint {
+    fn repeat(&self, stored: StoredResponse, fingerprint: &Fingerprint) -> Result<(), Problem> {
+        if !fingerprint.has_hash(stored.key_version, &stored.fingerprint) {
             return Err(reused());
         }
         let mut progress = self.progress();
@@ -154,19 +155,18 @@ impl Keyed {
 
     /// Locks the key in the transaction that the handler's work will be part of.
     async fn open(&self, tx: &mut Transaction<'static, Postgres>) -> Result<(), Problem> {
-        let (principal, fingerprint, knows) = {
-            let progress = self.progress();
-            let fingerprint = progress.fingerprint.unwrap_or_else(|| self.fingerprint(b""));
-            (progress.principal.clone(), fingerprint, progress.is_repeated)
+        let (fingerprint, principal, knows) = {
+            let mut progress = self.progress();
+            let fingerprint = progress.fingerprint.get_or_insert_with(|| self.fingerprint(b""));
+            (fingerprint.clone(), progress.principal.clone(), progress.is_repeated)
         };
-        self.progress().fingerprint = Some(fingerprint);
-        let request = self.request(&principal, fingerprint);
+        let request = self.request(&principal, &fingerprint);
         if !store::try_lock(tx, &request).await? {
             return Err(in_progress());
         }
         let now = self.0.settings.clock.now();
         if let Some(stored) = store::response(tx, &request, now).await? {
-            self.repeat(stored, fingerprint)?;
+            self.repeat(stored, &fingerprint)?;
             if !knows {
                 // The first request has just finished, and the handler does not know it.
                 return Err(in_progress());
@@ -192,7 +192,7 @@ impl Keyed {
     async fn finish(&self, response: Response) -> Result<Response, Problem> {
         let progress = take(&mut *self.progress());
         let fingerprint = progress.fingerprint.unwrap_or_else(|| self.fingerprint(b""));
-        let request = self.request(&progress.principal, fingerprint);
+        let request = self.request(&progress.principal, &fingerprint);
         match progress.end {
             _ if progress.is_own => Ok(response),
             End::Replay(stored) => Ok(replay(stored, &response)),
@@ -283,7 +283,8 @@ impl Keyed {
         let is_withheld = parts.headers.contains_key(SET_COOKIE) || has_secret(&body);
         let content_type = content_type.as_ref().and_then(|value| value.to_str().ok());
         let stored = StoredResponse {
-            fingerprint: request.fingerprint.to_vec(),
+            fingerprint: request.fingerprint.hash().to_vec(),
+            key_version: request.fingerprint.key_version(),
             status: i16::try_from(parts.status.as_u16()).expect("a status has three digits"),
             content_type: content_type.unwrap_or_default().to_owned(),
             body: if is_withheld { Vec::new() } else { body.to_vec() },

@@ -6,6 +6,7 @@
 //! that takes the [`IdempotencyKey`] itself calls [`begin`] and [`FirstRequest::finish`] instead. A
 //! failure that a repetition may cure (5xx) is not stored.
 
+mod fingerprint;
 mod keyed;
 pub(crate) mod layer;
 mod store;
@@ -24,7 +25,6 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use crate::problem::{Problem, ProblemKind};
@@ -33,6 +33,7 @@ use crate::reply::Reply;
 use crate::request_id::RequestId;
 use store::StoredResponse;
 
+pub use fingerprint::Fingerprint;
 pub(crate) use keyed::{KeySettings, body_arrived};
 pub use keyed::{is_repeated, set_principal};
 pub use transaction::RequestTransaction;
@@ -142,19 +143,9 @@ pub struct KeyedRequest<'a> {
     /// The client's key.
     pub key: &'a IdempotencyKey,
     /// Hash of the parts of the request that determine its effect.
-    pub fingerprint: [u8; 32],
+    pub fingerprint: &'a Fingerprint,
     /// The id under which the request is answered.
     pub request_id: &'a RequestId,
-}
-
-/// Returns the SHA-256 of the parts of a request that determine its effect.
-pub fn fingerprint(parts: &[&str]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    hash.finalize().into()
 }
 
 /// Result of [`begin`].
@@ -194,7 +185,7 @@ pub async fn begin<'a>(
     };
     // Dropping the transaction would keep its lock a moment longer.
     tx.rollback().await?;
-    if stored.fingerprint == request.fingerprint {
+    if request.fingerprint.has_hash(stored.key_version, &stored.fingerprint) {
         Ok(BeginResult::Answered(Box::new(stored.into_response())))
     } else {
         Err(reused())
@@ -233,7 +224,8 @@ impl FirstRequest<'_> {
         let body = body.collect().await.map_err(|why| Problem::internal(&why))?.to_bytes();
         let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let stored = StoredResponse {
-            fingerprint: self.request.fingerprint.to_vec(),
+            fingerprint: self.request.fingerprint.hash().to_vec(),
+            key_version: self.request.fingerprint.key_version(),
             status: i16::try_from(parts.status.as_u16()).expect("a status has three digits"),
             content_type: content_type.unwrap_or_default().to_owned(),
             body: body.to_vec(),

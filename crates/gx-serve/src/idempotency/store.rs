@@ -8,6 +8,8 @@ use super::KeyedRequest;
 /// A response as it was sent.
 pub(super) struct StoredResponse {
     pub(super) fingerprint: Vec<u8>,
+    /// Version of the key of the fingerprint. `None` if no key was used.
+    pub(super) key_version: Option<i32>,
     pub(super) status: i16,
     pub(super) content_type: String,
     pub(super) body: Vec<u8>,
@@ -41,7 +43,7 @@ pub(super) async fn response(
     sqlx::query_as!(
         StoredResponse,
         r#"SELECT fingerprint, status, "contentType" AS content_type, body,
-                  "isWithheld" AS is_withheld
+                  "isWithheld" AS is_withheld, "fingerprintKeyVersion" AS key_version
            FROM "HttpIdempotency"
            WHERE principal = $1 AND route = $2 AND key = $3 AND "expiresAt" > $4"#,
         request.principal,
@@ -63,13 +65,15 @@ pub(super) async fn keep(
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"INSERT INTO "HttpIdempotency" (principal, route, key, fingerprint, status,
-               "contentType", body, "createdAt", "expiresAt", "isWithheld")
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+               "contentType", body, "createdAt", "expiresAt", "isWithheld",
+               "fingerprintKeyVersion")
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
            ON CONFLICT (principal, route, key) DO UPDATE
            SET fingerprint = excluded.fingerprint, status = excluded.status,
                "contentType" = excluded."contentType", body = excluded.body,
                "createdAt" = excluded."createdAt", "expiresAt" = excluded."expiresAt",
-               "isWithheld" = excluded."isWithheld""#,
+               "isWithheld" = excluded."isWithheld",
+               "fingerprintKeyVersion" = excluded."fingerprintKeyVersion""#,
         request.principal,
         request.route,
         request.key.as_str(),
@@ -80,6 +84,7 @@ pub(super) async fn keep(
         now,
         expires_at,
         stored.is_withheld,
+        stored.key_version,
     )
     .execute(conn)
     .await?;

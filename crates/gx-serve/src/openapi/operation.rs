@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::idempotency::KEY_LIMIT;
+use crate::rate_limit::RouteLimit;
 use crate::route_info::{RouteAccess, RouteInfo};
 
 /// Prefix that all paths of the API have, which the names of operations leave out.
@@ -16,6 +17,9 @@ pub(super) fn complete(operation: &mut Map<String, Value>, route: &RouteInfo) {
     split_comment(operation);
     operation.insert("operationId".to_owned(), operation_id(route).into());
     operation.insert("x-access".to_owned(), callers(route.access).into());
+    let policies = route.limit.map(RouteLimit::policies).unwrap_or_default().iter();
+    let policies: Vec<&str> = policies.map(|policy| policy.name()).collect();
+    operation.insert("x-rate-limits".to_owned(), policies.into());
     let is_public = route.access == RouteAccess::Public;
     let security = if is_public { json!([]) } else { json!([{ "bearer": [] }]) };
     operation.insert("security".to_owned(), security);
@@ -97,7 +101,8 @@ mod tests {
 
     fn id(method: &str, path: &str) -> String {
         let (method, path) = (method.to_owned(), path.to_owned());
-        operation_id(&RouteInfo { method, path, service: "svc", access: RouteAccess::Public })
+        let (service, access, limit) = ("svc", RouteAccess::Public, None);
+        operation_id(&RouteInfo { method, path, service, access, limit })
     }
 
     #[test]

@@ -85,6 +85,7 @@ fn general_problems(
         &kind::BODY_TOO_LARGE,
         &kind::URI_TOO_LONG,
         &kind::UNSUPPORTED_MEDIA_TYPE,
+        &kind::QUOTA_EXCEEDED,
         &kind::HEADERS_TOO_LARGE,
         &kind::INTERNAL,
         &kind::UNAVAILABLE,

@@ -6,10 +6,10 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The certificate or the key cannot be read.
-    #[error("the TLS certificate or its key cannot be read as PEM: replace the file")]
+    #[error("the TLS certificate or its key cannot be read as PEM; replace the file")]
     Pem(#[from] rustls::pki_types::pem::Error),
     /// The certificate and the key do not match, or are of an unsupported type.
-    #[error("the TLS certificate and its key cannot be used together: replace both files")]
+    #[error("the TLS certificate and its key cannot be used together; replace both files")]
     Config(#[from] rustls::Error),
 }
 

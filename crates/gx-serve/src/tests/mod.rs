@@ -4,6 +4,7 @@ mod connections;
 mod docs;
 mod listeners;
 mod manners;
+mod rate_limits;
 mod repeats;
 mod reports;
 mod settings;
@@ -11,6 +12,7 @@ mod settings;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -27,9 +29,10 @@ use utoipa_axum::routes;
 use crate::fields::{Fields, FromFields, Text};
 use crate::telemetry::{self, LogFormat, LogSettings};
 use crate::{
-    Entropy, HealthBoard, Json, Problem, Reply, RequestLayer, RouteAccess, Routes, ServiceParts,
+    Entropy, FingerprintKeys, HealthBoard, Json, Problem, Reply, RequestLayer, RouteAccess, Routes,
+    ServiceParts,
 };
-use crate::{RouteInfo, Service};
+use crate::{RateLimitSettings, RateLimiter, RouteInfo, RouteLimit, Service};
 
 /// Limit of every wait; longer means that a test hangs.
 const BOUND: Duration = Duration::from_secs(120);
@@ -106,15 +109,31 @@ fn a_service_with_limits(slow_route: SlowRoute, change: impl FnOnce(&mut Request
     let mut request_layer = RequestLayer::new("svc-test", clock.clone(), Entropy::system());
     change(&mut request_layer);
     let health = HealthBoard::new("svc-test", clock);
-    let fingerprint_key = crate::FingerprintKey::derive(b"secret", "tests");
-    let parts = ServiceParts { health, database: None, request_layer, fingerprint_key };
+    let (fingerprint_keys, limits) = (fingerprint_keys(), generous_limits(&request_layer.clock));
+    let parts = ServiceParts { health, database: None, request_layer, limits, fingerprint_keys };
     Routes::new("svc-test")
         .add(RouteAccess::Public, routes!(echo), &[])
+        .limited(RouteLimit::General)
         .add(RouteAccess::Public, routes!(panics), &[])
+        .limited(RouteLimit::General)
         .add(RouteAccess::Public, routes!(slow), &[])
+        .limited(RouteLimit::General)
         .add(RouteAccess::Public, routes!(never), &[])
+        .limited(RouteLimit::General)
         .add(RouteAccess::Public, routes!(large), &[])
+        .limited(RouteLimit::General)
         .into_service(slow_route, parts)
+}
+
+/// Returns a key of fingerprints with one version.
+pub(crate) fn fingerprint_keys() -> FingerprintKeys {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, b"secret");
+    FingerprintKeys::new(1, [(1, key)].into())
+}
+
+/// Returns limits that tests about other things do not reach.
+fn generous_limits(clock: &Clock) -> RateLimiter {
+    RateLimiter::new(&RateLimitSettings::generous(), clock.clone(), fingerprint_keys())
 }
 
 async fn ask(router: &Router, request: Request<Body>) -> (StatusCode, http::HeaderMap, Value) {
@@ -290,11 +309,15 @@ fn a_path_with_two_owners_is_refused() {
         path: path.to_owned(),
         service,
         access: RouteAccess::Public,
+        limit: None,
     };
     let own = [route("a", "/x/{id}"), route("a", "/x/{id}/y"), route("b", "/z")];
     assert!(crate::check_owners(&own).is_ok());
     let conflict = crate::check_owners(own.iter().chain(&[route("b", "/x/{name}")])).unwrap_err();
-    assert_eq!(conflict.to_string(), "/x/{name} is claimed by a and by b; a path has one owner");
+    assert_eq!(
+        conflict.to_string(),
+        "/x/{name} is claimed by a and by b; remove one of the routes"
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::{FingerprintKey, database};
+use crate::database;
 
 const MIGRATIONS: u32 = 6;
 const CLIENTS: u32 = 6;
@@ -39,13 +39,21 @@ async fn a_service_on(test: &TestDatabase) -> Service {
     let request_layer = RequestLayer::new("svc-test", clock(), Entropy::system());
     let health = HealthBoard::new("svc-test", clock());
     database::watch(&health, database.clone());
-    let fingerprint_key = FingerprintKey::derive(b"secret", "tests");
+    let fingerprint_keys = fingerprint_keys();
     let database_of_routes = Some(database.clone());
-    let parts =
-        ServiceParts { health, database: database_of_routes, request_layer, fingerprint_key };
+    let limits = generous_limits(&request_layer.clock);
+    let parts = ServiceParts {
+        health,
+        database: database_of_routes,
+        request_layer,
+        limits,
+        fingerprint_keys,
+    };
     Routes::new("svc-test")
         .add(RouteAccess::Public, routes!(keep), &[])
+        .limited(RouteLimit::General)
         .add(RouteAccess::Public, routes!(full), &[])
+        .limited(RouteLimit::General)
         .into_service(database, parts)
 }
 

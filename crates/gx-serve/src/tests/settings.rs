@@ -97,6 +97,7 @@ fn one_report_lists_everything_that_is_wrong() {
     ]) {
         assert_eq!(line.trim(), expected, "{report}");
     }
+    assert_eq!(lines[9..], ["hint: correct each one in the list"]);
     assert!(!output.contains("hunter2"));
 }
 

@@ -6,15 +6,15 @@
 //! lanes with others releases them after each step. Leasing and releasing all lanes with each batch
 //! would leave more dead rows than anything else here.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use gx_db::PgConnection;
 use gx_model::SignerRole;
-use gx_outbox::submitter::{Batch, BatchLimits, Due, Lease, Marks, Purpose, Try};
-use rand::seq::IndexedRandom;
+use gx_outbox::submitter::{Batch, Lease, Marks, Try, logged_ids};
 use time::OffsetDateTime;
 
 use super::Submitter;
+use super::choice::PROBE_CHOICE;
 use super::failure_review::FailureReview;
 use super::send::LeaseState;
 use crate::evidence::{Evidence, WINDOW};
@@ -22,8 +22,6 @@ use crate::shared_state::Allowance;
 
 /// Limit of the open attempts, because each claim reads all keys that they touch.
 const MAX_OPEN: i64 = 256;
-/// Number of commands from which the probe is chosen.
-const PROBE_CHOICE: usize = 100;
 
 /// Result of a claim.
 pub(crate) enum ClaimResult {
@@ -73,7 +71,7 @@ impl Submitter {
     pub(crate) async fn claim(&mut self) -> Result<ClaimResult, sqlx::Error> {
         let pool = self.context.pool.clone();
         let mut conn = pool.acquire().await?;
-        let mut tx = sqlx::Connection::begin(&mut *conn).await?;
+        let mut tx = gx_outbox::submitter::begin(&mut conn).await?;
         let now = self.now();
         let unfinished = self.shared().unfinished_tries.clone();
         if !unfinished.is_empty() {
@@ -149,7 +147,11 @@ impl Submitter {
             {
                 return Ok(lease);
             }
-            tracing::warn!("another submitter has leased lanes of this one");
+            let lost = gx_outbox::submitter::lost_lanes(conn, &lease).await?;
+            let lanes: Vec<i16> = lost.iter().map(|lost| lost.lane).collect();
+            let owners: BTreeSet<&str> =
+                lost.iter().filter_map(|lost| lost.owner.as_deref()).collect();
+            tracing::warn!(?lanes, ?owners, "another submitter has leased lanes of this one");
             gx_outbox::submitter::release(conn, &lease, now).await?;
         }
         let (owner, lanes) = (&self.settings.instance, i64::from(self.settings.lanes));
@@ -157,11 +159,9 @@ impl Submitter {
         let (policy, mut rng) = (&self.context.retry, self.rng());
         let charged =
             gx_outbox::submitter::charge_interrupted(conn, &lease, policy, &mut rng, now).await?;
-        if charged > 0 {
-            tracing::warn!(
-                commands = charged,
-                "tries of {charged} commands were interrupted earlier"
-            );
+        if !charged.is_empty() {
+            tracing::warn!(commands = charged.len(), command_ids = ?logged_ids(&charged),
+                "tries of {} commands were interrupted earlier", charged.len());
         }
         Ok(lease)
     }
@@ -176,8 +176,8 @@ impl Submitter {
         left < whole.saturating_sub(spare) || left > whole
     }
 
-    /// Forms batches of due commands. Commands that must be reviewed first are left out, and so are
-    /// commands that touch the same accounts.
+    /// Forms batches of due commands and counts a try for each. Commands that must be reviewed
+    /// first are left out, and so are commands that touch the same accounts.
     async fn form(
         &mut self,
         conn: &mut PgConnection,
@@ -199,77 +199,25 @@ impl Submitter {
             return Ok(());
         }
         let mut busy = gx_outbox::submitter::open_touches(conn).await?;
-        let (due, undecided) =
-            self.without_reviews(due, claim, &mut busy, (evidence, allowance), now);
-        let is_probe = *allowance == Allowance::Probe;
-        let in_question = undecided.or(due.first().map(|one| one.signer).filter(|_| is_probe));
-        let formed = if is_probe {
-            metrics::counter!("gx_submitter_probes_total").increment(1);
-            self.probe_of(due, &busy, limits)
-        } else {
-            gx_outbox::submitter::form_batches(due, &busy, limits, batches)
+        let choice = self.choose(due, &claim.reviews, &mut busy, (evidence, allowance), now);
+        let suspect = choice.suspect_signer(allowance);
+        let formed = match allowance {
+            Allowance::Probe => self.probe_of(choice.sendable, &busy, limits),
+            Allowance::All | Allowance::None { .. } => {
+                gx_outbox::submitter::form_batches(choice.sendable, &busy, limits, batches)
+            }
         };
+        claim.reviews.extend(choice.reviews);
         for batch in formed {
             let tried = gx_outbox::submitter::start_try(conn, &batch, now).await?;
             claim.batches.push((batch, tried));
         }
-        // If a signer has only commands that failed alone, a witness is sent instead of another
-        // command.
         let is_quiet = evidence.open == 0 && claim.is_empty();
-        let goes = |signer| claim.batches.iter().any(|(batch, _)| batch.signer == signer);
-        claim.witness = in_question.filter(|signer| {
-            let wanted = is_quiet || !is_probe && !goes(*signer);
-            wanted && self.shared().may_witness(!is_quiet, now)
+        claim.witness = suspect.filter(|signer| {
+            let others_go = *allowance == Allowance::Probe
+                || claim.batches.iter().any(|(batch, _)| batch.signer == *signer);
+            (is_quiet || !others_go) && self.shared().may_witness(!is_quiet, now)
         });
         Ok(())
-    }
-
-    /// Adds the commands that must be charged or resumed to the claim's reviews, and leaves out
-    /// those whose failure is still undecided. Returns the others, and the signer of the first
-    /// command that was left out.
-    fn without_reviews(
-        &self,
-        due: Vec<Due>,
-        claim: &mut Claim,
-        busy: &mut HashSet<String>,
-        (evidence, allowance): (&Evidence, &Allowance),
-        now: OffsetDateTime,
-    ) -> (Vec<Due>, Option<SignerRole>) {
-        let (mut rest, mut undecided) = (Vec::with_capacity(due.len()), None);
-        let charged: HashSet<_> =
-            claim.reviews.iter().map(|review| review.command_id().clone()).collect();
-        let mut shared = self.shared();
-        for command in due {
-            let id = &command.command_id;
-            let review = FailureReview::of(&command, evidence).filter(|_| !charged.contains(id));
-            let has_review = review.is_some() || charged.contains(id);
-            let is_undecided = *allowance == Allowance::All
-                && !command.is_tried_at_once
-                && (shared.suspects.contains(id) || evidence.is_undecided(&command));
-            if !has_review && !is_undecided && !shared.is_skipped(id, now) {
-                rest.push(command);
-                continue;
-            }
-            if is_undecided && !has_review {
-                undecided.get_or_insert(command.signer);
-            }
-            busy.extend(command.touches);
-            claim.reviews.extend(review);
-        }
-        (rest, undecided)
-    }
-
-    /// Returns a batch of one command as the probe of an outage. It has not failed alone, so that a
-    /// command that causes its own failure cannot stand for all, and it is an execution rather than
-    /// a cancellation. Returns none if all due commands have failed alone.
-    fn probe_of(&self, due: Vec<Due>, busy: &HashSet<String>, limits: BatchLimits) -> Vec<Batch> {
-        let one = BatchLimits { max_commands: 1, ..limits };
-        let mut candidates = gx_outbox::submitter::form_batches(due, busy, one, PROBE_CHOICE);
-        candidates.retain(|batch| batch.commands.iter().all(|command| command.alone.is_none()));
-        let is_execution = |batch: &Batch| batch.purpose == Purpose::Execute;
-        if candidates.iter().any(is_execution) {
-            candidates.retain(is_execution);
-        }
-        candidates.choose(&mut self.shared().rng).cloned().into_iter().collect()
     }
 }

@@ -3,6 +3,7 @@
 //! error the next call continues.
 
 mod chain_check;
+mod choice;
 mod claim;
 mod failure_review;
 mod resend;

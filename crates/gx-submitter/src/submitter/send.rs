@@ -7,7 +7,7 @@ use gx_db::{StoredCommandId, TxId};
 use gx_fabric_client::{LedgerError, Phase};
 use gx_model::SignerRole;
 use gx_outbox::failure::{DbErrorCause, FailureClass};
-use gx_outbox::submitter::{Batch, Blame, Due, Lease, Try};
+use gx_outbox::submitter::{Batch, Blame, Due, Lease, Try, logged_ids};
 use rand::rngs::StdRng;
 
 use super::Submitter;
@@ -186,7 +186,8 @@ impl Submitter {
             return Ok(Sent::Split);
         }
         let commands = ids.len();
-        tracing::warn!(commands, error = %message, "a batch of {commands} commands was not endorsed");
+        tracing::warn!(commands, command_ids = ?logged_ids(&ids), error = %message,
+            "a batch of {commands} commands was not endorsed");
         let is_over = self.endorsing_failed(failure, (lone(&ids), piece.signer), error);
         let (class, blame) = (failure.class(), Blame::LoneCommand { block: None });
         match failure {
@@ -271,7 +272,7 @@ impl Submitter {
         match gx_outbox::submitter::fail_try(&mut conn, tried, ids, failure, policy, rng, now).await
         {
             Err(error) if DbErrorCause::of(&error) == DbErrorCause::Data => {
-                tracing::warn!(commands = ids.len(), command_ids = ?ids, error = %error,
+                tracing::warn!(commands = ids.len(), command_ids = ?logged_ids(ids), error = %error,
                     "the rows of {} commands cannot be changed; the commands are skipped for 60 s",
                     ids.len());
                 ids.iter().for_each(|id| self.shared().skip(id, now));

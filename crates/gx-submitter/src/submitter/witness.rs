@@ -29,9 +29,8 @@ impl Submitter {
             Err(error) => {
                 self.ledger_failed(Phase::Endorse, &error);
                 let (failure, message) = (EndorseFailure::of(&error), error.to_string());
-                let identity = role.attribute();
-                tracing::warn!(identity, error = %message,
-                    "a witness for {identity} was not endorsed");
+                let signer = role.attribute();
+                tracing::warn!(signer, error = %message, "a witness for {signer} was not endorsed");
                 let label = StoredCommandId::from(WITNESS_LABEL.to_owned());
                 self.endorsing_failed(failure, (Some(&label), role), &error);
                 return Ok(());

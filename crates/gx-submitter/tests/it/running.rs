@@ -1,15 +1,18 @@
 //! Both loops as they run in production.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gx_devnet::TxValidationCode;
 use gx_outbox::enqueue::Waker;
+use gx_outbox::sync_points::SyncPoints;
 use gx_projector::ProjectorSettings;
 use gx_serve::HealthBoard;
 use gx_submitter::SubmitterSettings;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::Value;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -71,6 +74,44 @@ async fn an_approval_reaches_the_wallet_unpolled_and_the_loops_stop_cleanly() {
     assert!(tokio::time::timeout(BOUND, project).await.unwrap().unwrap().is_ok());
     let leased = r#"SELECT count(*) FROM "OutboxLane" WHERE owner IS NOT NULL"#;
     assert_eq!(desk.chain.one(leased).await, "0");
+}
+
+/// A wake-up is not lost: a command commits and its notification is sent after a step has found
+/// nothing and before the loop waits.
+#[tokio::test]
+async fn a_command_that_commits_just_before_the_loop_waits_is_sent_unpolled() {
+    let desk = Desk::open().await;
+    let person = desk.chain.person(1).await;
+    let (idle, mut is_idle) = mpsc::unbounded_channel();
+    let goes_on = Arc::new(Notify::new());
+    let gate = SyncPoints::new({
+        let goes_on = Arc::clone(&goes_on);
+        move |step| {
+            let (idle, goes_on) = (idle.clone(), Arc::clone(&goes_on));
+            Box::pin(async move {
+                // Later idle steps are not held: nobody receives then.
+                if step == "idle" && idle.send(()).is_ok() {
+                    goes_on.notified().await;
+                }
+            })
+        }
+    });
+    // No poll comes within the time limit of the test.
+    let slow_poll = SubmitterSettings { poll_ms: 3_600_000, ..settings("one") };
+    let submitter = submitter(&desk.chain, slow_poll).with_sync_points(gate);
+    let stop = CancellationToken::new();
+    let board = HealthBoard::new("outbox-submitter", desk.chain.clock.clone());
+    let submit = tokio::spawn(gx_submitter::run(submitter, stop.clone(), board));
+    is_idle.recv().await.unwrap();
+    drop(is_idle);
+
+    let id = desk.enqueue_for(&person, &create(&person)).await;
+    desk.chain.sql("SELECT pg_notify('gx_outbox', '')").await;
+    goes_on.notify_one();
+    wait_until(&desk.chain, "a sent command", || async { desk.status(id).await == "SUBMITTED" })
+        .await;
+    stop.cancel();
+    assert!(tokio::time::timeout(BOUND, submit).await.unwrap().unwrap().is_ok());
 }
 
 /// RDY-06: at shutdown while the ledger is slow, the submitter finishes what it began and leaves no

@@ -2,14 +2,6 @@
 
 use gx_testkit::World;
 
-/// The shortest journey: who is approved gets the genesis grant.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_person_who_is_approved_has_500_gx() {
-    let mut world = World::start().await;
-    let sarah = world.participant(1).await;
-    assert_eq!(world.gx.balance(&sarah).await, "500");
-}
-
 /// OUT-09: a person is approved while the ledger is empty: the command is BLOCKED with the missing
 /// prerequisite and without a counted try; once supply and countries exist, it commits by itself.
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ use gx_db::PgConnection;
 use gx_model::economics::{self, Fee, NoTxType};
 use gx_model::{AccountId, AccountStatus, Command, CommandId, FabricUserId, Gx, Qirat};
 use gx_outbox::enqueue::NewCommand;
-use gx_serve::idempotency::{self, BeginResult, IdempotencyKey};
+use gx_serve::idempotency::{self, BeginResult, Fingerprint, IdempotencyKey};
 use gx_serve::{Problem, ProblemKind, Reply, RequestId};
 
 use crate::ServiceState;
@@ -97,15 +97,13 @@ pub(crate) async fn order(
     let _ticket = state.base.row_ticket(person.profile_id.as_str()).await?;
     let tx = state.base.begin_keyed().await?;
     let (to, amount) = (order.to.as_str(), order.amount.to_string());
+    let remark = order.remark.as_deref().unwrap_or_default();
+    let fingerprint = Fingerprint::plain(&[to, &amount, remark]);
     let request = idempotency::KeyedRequest {
         principal: person.profile_id.as_str(),
         route: http::TRANSFERS,
         key,
-        fingerprint: idempotency::fingerprint(&[
-            to,
-            &amount,
-            order.remark.as_deref().unwrap_or_default(),
-        ]),
+        fingerprint: &fingerprint,
         request_id,
     };
     let mut first = match idempotency::begin(tx, request, now).await? {

@@ -50,7 +50,7 @@ pub(crate) fn token_key(dir: &DataDir) -> Result<(), CliError> {
     }
     dir.remove("token-key.new")?;
     gx_auth::create_key_file(&draft)?;
-    fs::rename(&draft, &path)?;
+    fs::rename(&draft, &path).map_err(|source| DevError::NotWritable { path, source })?;
     Ok(())
 }
 
@@ -60,8 +60,12 @@ pub(crate) async fn administrator(base: &Foundation, password: &str) -> Result<(
     if gx_admin::has_administrators(&mut conn).await? {
         return Ok(());
     }
-    let password = NewPassword::new(password)
-        .map_err(|wrong| CliError::message(format!("`{ADMIN_PASSWORD_FILE}` {}", wrong.message)))?;
+    let password = NewPassword::new(password).map_err(|wrong| {
+        CliError::message(format!(
+            "the password in `{ADMIN_PASSWORD_FILE}` {}; write another one into the file",
+            wrong.message
+        ))
+    })?;
     let new = NewAdministrator {
         email: ADMIN_EMAIL.to_owned(),
         display_name: "First administrator".to_owned(),
@@ -90,7 +94,7 @@ pub(crate) async fn enqueue_first_commands(pool: &PgPool, clock: &Clock) -> Resu
         match gx_outbox::enqueue::enqueue(&mut transaction, new, clock.now()).await {
             Err(EnqueueError::Mismatch(_)) => {
                 return Err(CliError::message(
-                    "the ledger in this folder has other countries than this release: delete all data \
+                    "the ledger in this folder has other countries than this release; delete all data \
                     with `--fresh`, or give another folder with `--data-dir DIR`",
                 ));
             }

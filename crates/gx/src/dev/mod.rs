@@ -63,7 +63,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), CliError> {
     }
     let ports = Ports::with_offset(args.port_offset);
     ports.check_free(!args.settings.fabric.names_a_ledger())?;
-    let stack = Stack::start(&dir, ports, args.settings).await?;
+    let stack = Box::pin(Stack::start(&dir, ports, args.settings)).await?;
     stack.run_until_signal(Duration::ZERO).await
 }
 

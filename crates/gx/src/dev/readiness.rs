@@ -47,7 +47,7 @@ pub(super) async fn wait_until_ready(
             }
             let (what, limit) = (unready.join(", "), READY_TIMEOUT.as_secs());
             Err(CliError::message(format!(
-                "the stack is not ready after {limit} s; start again with `--log info`: {what}"
+                "the stack is not ready after {limit} s: {what}; start again with `--log info`"
             )))
         }
     }

@@ -125,7 +125,9 @@ impl ServicesAndWorkers {
         first_start::token_key(dir)?;
         settings.foundation.tokens.token_key_file.get_or_insert(dir.join(TOKEN_KEY_FILE));
         let master_keys = match settings.master_key_file.take() {
-            Some(path) => std::path::absolute(path)?,
+            Some(path) => std::path::absolute(path).map_err(|why| {
+                CliError::caused_by("GX_MASTER_KEY_FILE cannot be used; correct the path", &why)
+            })?,
             None => first_start::master_keys(dir, &entropy)?,
         };
         let keys = KeyRingSettings { master_key_file: master_keys.clone() };
@@ -179,8 +181,10 @@ async fn migrate_and_connect(
         return Ok(gx_db::connect(&url).await?);
     }
     let differences = report.differences.join("; ");
-    let wrong = format!("the schema differs from this release ({differences})");
-    Err(CliError::message(format!("{wrong}: undo the changes, or delete all data with `--fresh`")))
+    Err(CliError::message(format!(
+        "the schema differs from this release ({differences}); undo the changes, or delete all \
+         data with `--fresh`"
+    )))
 }
 
 /// Starts services and workers in one process.
@@ -210,8 +214,8 @@ impl Builder<'_> {
         let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
         let channel = &self.ledger.profile().channel;
         let settings = &self.settings.foundation;
-        let mut base = Foundation::new(settings, channel, database.clone(), clock, entropy)?;
-        base.key_ring = Some(self.key_ring.clone());
+        let ring = self.key_ring.clone();
+        let mut base = Foundation::new(settings, channel, database.clone(), ring, clock, entropy)?;
         base.is_development = true;
         Ok(base)
     }

@@ -34,7 +34,7 @@ impl Announced {
 /// Prints the shell exports and writes the files that a client needs.
 pub(super) fn announce(devnet: &Devnet, data_dir: &Path) -> Result<Announced, CliError> {
     let tls_root = data_dir.join("tls-root.pem");
-    std::fs::write(&tls_root, devnet.tls_root_pem())?;
+    write(&tls_root, &devnet.tls_root_pem())?;
     let network = data_dir.join("network.json");
     let mut exports = vec![
         format!("export FABRIC_PEER_ENDPOINT={}", devnet.endpoint()),
@@ -52,13 +52,20 @@ pub(super) fn announce(devnet: &Devnet, data_dir: &Path) -> Result<Announced, Cl
             let url = format!("http://{address}");
             exports.push(format!("export DEVNET_CONTROL={url}"));
             let path = data_dir.join(CONTROL_FILE);
-            std::fs::write(&path, format!("{}\n", json!({ "url": url })))?;
+            write(&path, &format!("{}\n", json!({ "url": url })))?;
             Some(path)
         }
     };
     // The ledger goes on if standard output is closed.
     let _unread = out(&exports.join("\n"));
     Ok(Announced { control_file })
+}
+
+fn write(path: &Path, text: &str) -> Result<(), CliError> {
+    std::fs::write(path, text).map_err(|why| {
+        let path = path.display();
+        CliError::message(format!("`{path}` cannot be written: {why}; give another `--data-dir`"))
+    })
 }
 
 fn signer_exports(prefix: &str, msp: &Path) -> [String; 2] {

@@ -8,12 +8,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use gx_devnet::{Devnet, DumpSummary};
-use gx_serve::shutdown::shutdown_signal;
 use gx_serve::telemetry;
 use serde_json::json;
 
 use crate::CliError;
 use crate::print::Format;
+use crate::process::signal;
 use settings::LedgerSettings;
 
 /// The arguments of `gx devnet`; without a subcommand it runs the ledger.
@@ -63,7 +63,7 @@ async fn serve(settings: LedgerSettings) -> Result<(), CliError> {
     let data_dir = options.data_dir.clone();
     let devnet = Devnet::start(options).await?;
     let announced = announce::announce(&devnet, &data_dir)?;
-    shutdown_signal().await?;
+    signal().await?;
     devnet.stop().await;
     announced.withdraw();
     Ok(())

@@ -201,9 +201,9 @@ fn show_expiry(signer: &Signer) {
 fn fail_if_refused(findings: &[Finding]) -> Result<(), CliError> {
     for finding in findings.iter().filter(|finding| finding.severity != Severity::Refused) {
         tracing::warn!(
-            class = finding.code,
+            finding = finding.code,
             setting = finding.setting,
-            identity = finding.identity,
+            signer = finding.identity,
             peer = finding.peer,
             "{}",
             finding.message
@@ -221,16 +221,16 @@ fn refused_error(findings: &[Finding]) -> CliError {
     let mut lines = Vec::new();
     for finding in refused {
         tracing::error!(
-            class = finding.code,
+            finding = finding.code,
             setting = finding.setting,
-            identity = finding.identity,
+            signer = finding.identity,
             peer = finding.peer,
             "{}; correct the settings of the ledger, and start again",
             finding.message
         );
         lines.push(finding.to_string());
     }
-    SettingsReport::of(lines).map_or_else(CliError::new, |()| {
+    SettingsReport::of(lines).map_or_else(CliError::from, |()| {
         CliError::message(
             "the settings of the ledger are refused; correct what `gx fabric check` finds",
         )

@@ -1,5 +1,6 @@
 //! Golden files of everything that other programs rely on: commands, settings, HTTP routes,
-//! problem codes, the ledger's words, metrics, log fields, JSON fields and audit actions.
+//! problem codes, the ledger's words, metrics, log fields, JSON fields and audit actions; and rules
+//! for texts that are read from the sources.
 //!
 //! Renaming Rust code must leave these files as they are. Tables and columns have golden files
 //! of their own in `crates/gx-db/schema`.
@@ -9,6 +10,7 @@
 mod commands;
 mod contracts;
 mod http;
+mod remedies;
 mod serde_shapes;
 mod sources;
 

@@ -11,11 +11,6 @@ use super::check;
 
 /// Ends of file names, which look like audit actions.
 const FILE_ENDINGS: [&str; 5] = ["csv", "json", "pem", "sql", "yaml"];
-/// Words with which the remedy of an `error` line begins, after a semicolon or a colon.
-const REMEDY_VERBS: [&str; 12] = [
-    "check", "compare", "connect", "correct", "find", "fix", "free", "look", "remove", "report",
-    "restart", "retry",
-];
 /// Crates that never ship.
 const NOT_SHIPPED: [&str; 3] = ["gx-bench", "gx-sim", "gx-testkit"];
 
@@ -56,42 +51,6 @@ fn fields_of_log_lines_are_those_of_the_table_in_logging_md() {
     );
 }
 
-/// A person must act on an `error` line, so that it says what to do.
-#[test]
-fn every_error_line_has_a_remedy() {
-    let mut without: Vec<String> = Vec::new();
-    for (_, tokens) in shipped_sources() {
-        each_run(&tokens, &mut |trees| {
-            if let [TokenTree::Ident(name), colon, colon2, TokenTree::Ident(level), mark, call, ..] =
-                trees
-                && name == "tracing"
-                && is_punct(colon, ':')
-                && is_punct(colon2, ':')
-                && level == "error"
-                && is_punct(mark, '!')
-                && let TokenTree::Group(call) = call
-            {
-                without.push(message(call));
-            }
-        });
-    }
-    without.retain(|message| !has_remedy(message));
-    assert!(
-        without.is_empty(),
-        "these lines of level `error` lack a `gx` command, or one of {REMEDY_VERBS:?} after a \
-         semicolon or a colon: {without:#?}"
-    );
-}
-
-/// Returns whether a message names a `gx` command or has an instruction.
-fn has_remedy(message: &str) -> bool {
-    let mut parts = message.split([';', ':']).skip(1);
-    message.contains("`gx ")
-        || parts.any(|part| {
-            part.split_whitespace().next().is_some_and(|word| REMEDY_VERBS.contains(&word))
-        })
-}
-
 #[test]
 fn every_problem_code_has_a_line_in_errors_md() {
     let page = page("errors.md");
@@ -110,6 +69,43 @@ fn every_problem_code_is_in_a_test() {
     let mut missing = problem_codes();
     missing.retain(|code| !tests.iter().any(|text| text.contains(&format!("\"{code}\""))));
     assert!(missing.is_empty(), "no test has a client that is answered {missing:?}");
+}
+
+/// Each row of the tables in security.md has a state, and what is met names a test that exists, or
+/// a page.
+#[test]
+fn tests_of_the_security_page_exist() {
+    let page = page("security.md");
+    let (_, tables) = page.split_once("\n## OWASP ASVS 5.0\n").unwrap();
+    let mut wrong = Vec::new();
+    for row in tables.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| Id ")) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [id, _, state, proof] = cells[..] else { panic!("{row} has not four cells") };
+        let named: Vec<(&str, &str)> =
+            proof.split('`').skip(1).step_by(2).filter_map(|test| test.split_once(": ")).collect();
+        let tests = named.iter().filter(|(package, _)| crates().join(package).is_dir());
+        let missing = tests.clone().any(|(package, name)| !has_function(package, name));
+        let is_shown = tests.count() > 0 || proof.contains("](");
+        if missing || !["met", "not met", "n/a"].contains(&state) || (state == "met" && !is_shown) {
+            wrong.push(id.to_owned());
+        }
+    }
+    assert!(wrong.is_empty(), "docs/security.md: no state, no proof or no such test: {wrong:?}");
+}
+
+/// Returns whether a crate has a function with this name.
+fn has_function(package: &str, name: &str) -> bool {
+    fn search(folder: &Path, function: &str) -> bool {
+        std::fs::read_dir(folder).unwrap().any(|entry| {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                return search(&path, function);
+            }
+            path.extension().is_some_and(|ending| ending == "rs")
+                && std::fs::read_to_string(&path).unwrap().contains(function)
+        })
+    }
+    search(&crates().join(package), &format!("fn {name}("))
 }
 
 /// Returns the codes of all services.
@@ -272,13 +268,6 @@ fn fields(call: &Group, is_span: bool) -> Vec<String> {
     names.collect()
 }
 
-/// Returns the message of a log line, without its values.
-fn message(call: &Group) -> String {
-    let trees: Vec<TokenTree> = call.stream().into_iter().collect();
-    let mut arguments = trees.split(|tree| is_punct(tree, ','));
-    arguments.find_map(|argument| text(argument.first()?)).unwrap_or_default()
-}
-
 /// Returns the names in backticks of the first column of a page's tables.
 fn first_column(page: &str) -> BTreeSet<String> {
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
@@ -341,7 +330,7 @@ fn without_tests(tokens: TokenStream) -> TokenStream {
 }
 
 /// Calls `visit` with each token and those after it in the same group, at any depth.
-fn each_run(tokens: &TokenStream, visit: &mut impl FnMut(&[TokenTree])) {
+pub(super) fn each_run(tokens: &TokenStream, visit: &mut impl FnMut(&[TokenTree])) {
     let trees: Vec<TokenTree> = tokens.clone().into_iter().collect();
     for (at, tree) in trees.iter().enumerate() {
         visit(&trees[at..]);
@@ -352,7 +341,7 @@ fn each_run(tokens: &TokenStream, visit: &mut impl FnMut(&[TokenTree])) {
 }
 
 /// Returns the string literals among some tokens, at any depth.
-fn literals(tokens: &TokenStream) -> Vec<String> {
+pub(super) fn literals(tokens: &TokenStream) -> Vec<String> {
     let mut found = Vec::new();
     each_run(tokens, &mut |trees| found.extend(trees.first().and_then(text)));
     found

@@ -1,8 +1,8 @@
 //! `gx projection adopt`: gives a person of the ledger that has no owner to an account. Called by
-//! `gx projection`. An error is printed with what the operator can do.
+//! `gx projection`; `main` prints an error.
 
 use clap::Args;
-use gx_admin::{AdoptError, AuditedDecision};
+use gx_admin::AuditedDecision;
 use gx_auth::audit::Actor;
 use gx_db::{DatabaseSettings, ProfileId};
 use gx_model::{Clock, FabricUserId};
@@ -45,40 +45,26 @@ pub(super) async fn run(adopt: Adopt, format: Format) -> Result<(), CliError> {
         return Err(CliError::message("`--reason` is empty; give a reason for the audit log"));
     }
     let database = gx_db::connect(&adopt.database).await?;
+    let (actor, entropy) = (Actor::System(ACTOR), Entropy::system());
     let decision =
-        AuditedDecision { actor: Actor::System(ACTOR), reason: &adopt.reason, request_id: None };
+        AuditedDecision { actor, reason: &adopt.reason, request_id: None, entropy: &entropy };
     let now = Clock::system().now();
-    let task_id = Entropy::system().id(now).to_string();
+    let task_id = entropy.id(now).to_string();
     let (channel, whom) =
         (adopt.fabric_channel_name.as_str(), (&adopt.fabric_user_id, &adopt.profile_id));
     let mut conn = database.connection().await?;
-    let asked = gx_admin::ask_adoption(&mut conn, channel, whom, &task_id, &decision, now).await;
-    let grant = asked.map_err(refused)?.grant;
+    let asked = gx_admin::ask_adoption(&mut conn, channel, whom, &task_id, &decision, now).await?;
+    let grant = asked.grant;
     drop(conn);
     let task = task_end::wait(&database, &task_id, adopt.wait_s).await?;
     let mut record = serde_json::to_value(&task)?;
     record["grant"] = json!(grant);
     format.record(&record)?;
     match task.report.as_ref().map(|report| &report["error"]) {
-        Some(error) if !error.is_null() => {
-            Err(CliError::message(format!("the projector could not set the owner: {error}")))
-        }
+        Some(error) if !error.is_null() => Err(CliError::message(format!(
+            "the projector could not set the owner: {error}; remove that cause, and run the command \
+             again"
+        ))),
         _ => Ok(()),
     }
-}
-
-/// Adds what an operator at the terminal can do.
-fn refused(error: AdoptError) -> CliError {
-    let remedy = match &error {
-        AdoptError::UnknownProfile(_) => "check the profileId",
-        AdoptError::UnknownPerson(_) => {
-            "check the id, and with `gx projection status` that every block is applied"
-        }
-        AdoptError::DeadLetter { .. } => "replay it first with `gx projection dead replay`",
-        AdoptError::ApprovalUnderWay { .. } => {
-            "wait until the command ends, or discard it with `gx outbox discard`"
-        }
-        _ => return CliError::new(error),
-    };
-    CliError::message(format!("{error}; {remedy}"))
 }

@@ -105,14 +105,16 @@ async fn replay(what: ReplayArgs, format: Format) -> Result<(), CliError> {
         return Err(CliError::message("`--reason` is empty; give a reason for the audit log"))?;
     }
     let database = gx_db::connect(&what.database.named("command")).await?;
+    let entropy = Entropy::system();
     let decision = AuditedDecision {
         actor: Actor::System("gx projection dead replay"),
         reason: &what.reason,
         request_id: None,
+        entropy: &entropy,
     };
     let which = what.id.map_or(Replay::All { channel: &what.fabric_channel_name }, Replay::One);
     let now = Clock::system().now();
-    let task_id = Entropy::system().id(now).to_string();
+    let task_id = entropy.id(now).to_string();
     let mut conn = database.connection().await?;
     gx_admin::ask_replay(&mut conn, which, &task_id, &decision, now).await?;
     drop(conn);

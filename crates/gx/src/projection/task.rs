@@ -1,5 +1,8 @@
-//! `gx projection task`: lists and cancels tasks of the projector. Called by `gx projection`;
-//! `main` prints an error, also that of a task which has ended.
+//! `gx projection task`: lists and cancels tasks of the projector: the verifications, rebuilds,
+//! replays and adoptions that operators asked for.
+//!
+//! Called by `gx projection`; `main` prints an error. A task that is unknown or has ended cannot be
+//! cancelled: that is an error, and nothing is changed.
 
 use clap::{Args, Subcommand};
 use gx_admin::AuditedDecision;
@@ -7,6 +10,7 @@ use gx_auth::audit::Actor;
 use gx_db::DatabaseSettings;
 use gx_model::Clock;
 use gx_outbox::tasks;
+use gx_serve::Entropy;
 
 use crate::CliError;
 use crate::outbox::with_columns;
@@ -58,7 +62,7 @@ pub(crate) async fn run(command: TaskCommand, format: Format) -> Result<(), CliE
 }
 
 async fn list(which: List, format: Format) -> Result<(), CliError> {
-    let database = gx_db::connect(&which.database).await?;
+    let database = gx_db::connect(&which.database.named("command")).await?;
     let mut conn = database.connection().await?;
     let rows = tasks::list(&mut conn, &which.fabric_channel_name, which.limit).await?;
     format.table(&with_columns(serde_json::to_value(rows)?, &COLUMNS, format))
@@ -68,11 +72,13 @@ async fn cancel(which: Cancel, format: Format) -> Result<(), CliError> {
     if which.reason.trim().is_empty() {
         return Err(CliError::message("`--reason` is empty; give a reason for the audit log"))?;
     }
-    let database = gx_db::connect(&which.database).await?;
+    let database = gx_db::connect(&which.database.named("command")).await?;
+    let entropy = Entropy::system();
     let decision = AuditedDecision {
         actor: Actor::System("gx projection task cancel"),
         reason: &which.reason,
         request_id: None,
+        entropy: &entropy,
     };
     let mut conn = database.connection().await?;
     let now = Clock::system().now();

@@ -73,7 +73,7 @@ async fn cry_02_the_command_rotates_and_says_that_the_old_version_is_unused() {
     assert!(printed.contains("version 1 is unused: once every process"), "{printed}");
     let again = rotate(&server.url(), &both, "--json");
     let key = |version: i32, is_current: bool, values: i32| {
-        json!({ "version": version, "isCurrent": is_current, "values": values,
+        json!({ "version": version, "isCurrent": is_current, "values": values, "answers": 0,
                 "isUnused": !is_current })
     };
     let expected =
@@ -85,6 +85,18 @@ async fn cry_02_the_command_rotates_and_says_that_the_old_version_is_unused() {
             .await
             .unwrap();
     assert_eq!(after, json!({ "version": 2, "values": 1 }));
+}
+
+/// CFG-02: no service starts without master keys, and the report names the setting.
+#[test]
+fn cfg_02_no_service_starts_without_master_keys() {
+    for service in ["svc-identity", "svc-tokenomics", "svc-admin"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gx"));
+        let output = command.arg(service).env_clear().output().unwrap();
+        let report = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{report}");
+        assert!(report.contains("GX_MASTER_KEY_FILE: is required and not set"), "{report}");
+    }
 }
 
 /// AUTHN-13: the first start of a stack makes a master key that only its owner can read; the `env`

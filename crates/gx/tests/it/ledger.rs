@@ -108,7 +108,7 @@ async fn a_worker_refuses_settings_that_cannot_work() {
         let sentence = said.lines().find(|line| line.trim_start().starts_with(class));
         let sentence = sentence.unwrap_or_else(|| panic!("{class} is not named in:\n{said}"));
         assert!(sentence.contains(place), "{place} is not named in: {sentence}");
-        assert!(said.contains(&format!("\"class\":\"{class}\"")), "not logged:\n{said}");
+        assert!(said.contains(&format!("\"finding\":\"{class}\"")), "not logged:\n{said}");
     }
     let nothing = gx(&["projector"], &[], &[]);
     let said = String::from_utf8(nothing.stderr).unwrap();

@@ -3,10 +3,12 @@
 
 mod chaincode;
 mod disk;
+mod flood;
 mod journey;
 mod keys;
 mod kill;
 mod ledger;
+mod limits;
 mod network;
 mod operator;
 mod people;
@@ -14,6 +16,7 @@ mod pipes;
 mod poolers;
 mod readme;
 mod refusals;
+mod replicas;
 mod role;
 mod roles;
 mod stack;

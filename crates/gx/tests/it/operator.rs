@@ -157,7 +157,7 @@ async fn an_administrator_is_created_and_can_log_in() {
 
 /// G9: an operator lists a dead command with its error, retries it until it is committed, discards
 /// another one, and replays dead events, which the projector reports. Each decision is in the audit
-/// log.
+/// log, and the reason of one is erased.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_decides_on_dead_commands_and_events() {
     let stack = Stack::start().await;
@@ -209,6 +209,22 @@ async fn an_operator_decides_on_dead_commands_and_events() {
     .unwrap();
     let expected = ["command.discarded", "command.retried", "dead_events.replay_asked"];
     assert_eq!(audited, expected);
+
+    // LOG-03: the reasons can be erased, once, and the log stays verified.
+    assert!(!run(&["audit", "erase", "--reason", "asked for"]).status.success());
+    let erase = ["audit", "erase", "--about", &withdrawn, "--reason", "asked for"];
+    let erased = json(&run(&erase));
+    assert_eq!(erased["texts"][0]["field"], "reason", "{erased}");
+    let again = run(&erase);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("there is no text to erase"));
+    json(&run(&["audit", "verify"]));
+    let left: Vec<String> =
+        sqlx::query_scalar(r#"SELECT text FROM "AuditText" WHERE text IS NOT NULL ORDER BY seq"#)
+            .fetch_all(&mut conn)
+            .await
+            .unwrap();
+    assert_eq!(left, ["the peer is back", "to see why", "asked for"]);
 }
 
 /// Adds a command that was given up before it was sent, and returns its id.

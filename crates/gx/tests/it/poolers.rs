@@ -85,11 +85,11 @@ async fn wait_until_not_ready(role: &Role, check: &str, why: &str) {
     .await;
 }
 
-/// Runs a command that must fail and returns its standard error.
+/// Runs a command that must fail and returns what it prints.
 fn run_failing(database: &str, args: &[&str]) -> String {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_gx"));
     let output =
         command.args(args).env("DATABASE_URL", database).envs([LONG_TIMEOUT]).output().unwrap();
     assert!(!output.status.success(), "{args:?} succeeds");
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
 }

@@ -1,12 +1,14 @@
 //! Services and workers as processes of their own: they survive a loss of what they need, and stop
 //! in good order.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gx_db::testing::TestServer;
 use gx_testkit::eventually;
 use gx_testkit::http::{request, send};
 use gx_testkit::story::{ServiceEndpoint, Services, registration};
+use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 
 use crate::journey::wait_for_grant;
@@ -26,6 +28,42 @@ async fn a_worker_without_its_database_is_unready_and_alive() {
     get(projector.address, "/livez").await.expect(200);
     server.restart().await;
     projector.wait_for_readyz(200).await;
+}
+
+/// A worker that has lost its database logs each failure once, and once that it works again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_logs_a_lost_database_once() {
+    let (mut server, ledger) = (migrated_server().await, Ledger::start().await);
+    let settings = [ledger.env(), vec![("GX_LOG".to_owned(), "info".to_owned())]].concat();
+    let start = |name| Role::start(name, &server.url(), &settings);
+    let workers = [
+        (start("outbox-submitter"), "submitter", "the outbox cannot be read or written"),
+        (start("projector"), "projector", "the read model cannot be read or written"),
+    ];
+    for (worker, ..) in &workers {
+        worker.wait_for_readyz(200).await;
+    }
+    server.crash();
+    for (worker, _, failure) in &workers {
+        wait_for_line(worker, failure).await;
+    }
+    server.restart().await;
+    for (worker, name, failure) in &workers {
+        let success = format!("the step of the {name} succeeds again");
+        wait_for_line(worker, &success).await;
+        worker.wait_for_readyz(200).await;
+        let log = worker.stderr();
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let (mut logged, mut successes) = (BTreeMap::new(), 0);
+        for line in lines {
+            let message = line["message"].as_str().unwrap_or_default();
+            successes += usize::from(message.starts_with(&success));
+            if message == *failure {
+                *logged.entry(line["error"].to_string()).or_insert(0) += 1;
+            }
+        }
+        assert!(logged.values().all(|count| *count <= successes + 1), "{logged:#?}");
+    }
 }
 
 /// RDY-06: after SIGTERM during a request, the process becomes unready, the answer arrives whole,
@@ -310,7 +348,7 @@ pub(crate) async fn bootstrap(server: &TestServer) {
 }
 
 /// Creates the administrator Ada and returns her password.
-fn create_administrator(server: &TestServer) -> &'static str {
+pub(crate) fn create_administrator(server: &TestServer) -> &'static str {
     use std::io::Write as _;
     const PASSWORD: &str = "seven green lanterns float";
     let mut create = std::process::Command::new(env!("CARGO_BIN_EXE_gx"))
@@ -336,6 +374,12 @@ fn create_administrator(server: &TestServer) -> &'static str {
 fn services_of(roles: &[Role; 5]) -> Services {
     let endpoint = |at: usize| ServiceEndpoint::Tcp(roles[at].address);
     Services { identity: endpoint(0), tokenomics: endpoint(1), admin: endpoint(2) }
+}
+
+/// Waits until the role has logged this text.
+async fn wait_for_line(role: &Role, text: &str) {
+    let what = format!("{} logs: {text}", role.name);
+    eventually(&what, BOUND, async || role.stderr().contains(text).then_some(())).await;
 }
 
 /// Waits until a session waits for a lock.

@@ -16,6 +16,8 @@ use sqlx::Connection as _;
 use sqlx::PgConnection;
 use tempfile::TempDir;
 
+use crate::role::OUT_OF_REACH;
+
 /// Longest time of a start or stop on a busy machine.
 pub(crate) const BOUND: Duration = Duration::from_secs(180);
 
@@ -79,6 +81,7 @@ impl Stack {
             .arg("--data-dir")
             .arg(self.data_dir())
             .env_remove("DATABASE_URL")
+            .envs(OUT_OF_REACH)
             .envs(self.ledger.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command

@@ -7,6 +7,8 @@
 
 mod store;
 
+use std::collections::BTreeMap;
+
 use gx_db::PgConnection;
 
 use super::{EncryptedValue, KeyRing, Place};
@@ -22,16 +24,19 @@ const MAX_NAMED: usize = 20;
 pub enum EncryptedColumn {
     /// The secret of a TOTP factor.
     TotpSecret,
+    /// A private key that signs tokens.
+    TokenKeySecret,
 }
 
 impl EncryptedColumn {
     /// All columns with encrypted values.
-    pub const ALL: [Self; 1] = [Self::TotpSecret];
+    pub const ALL: [Self; 2] = [Self::TotpSecret, Self::TokenKeySecret];
 
     /// Returns the place of a row's value.
     pub const fn place(self, row: &str) -> Place<'_> {
         match self {
             Self::TotpSecret => Place { table: "TotpFactor", row, field: "secret" },
+            Self::TokenKeySecret => Place { table: "TokenKey", row, field: "secret" },
         }
     }
 }
@@ -51,7 +56,7 @@ pub struct RotationProgress {
     pub of: u64,
 }
 
-/// Number of values of one master key.
+/// What needs one master key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyUse {
     /// Version of the key.
@@ -62,12 +67,15 @@ pub struct KeyUse {
     pub is_present: bool,
     /// Number of values that only this key decrypts.
     pub values: u64,
+    /// Number of stored answers to requests with an idempotency key that were hashed with this key.
+    /// They cannot be hashed again, and are removed a day later.
+    pub answers: u64,
 }
 
 impl KeyUse {
     /// Returns whether the key's line may be removed from the key file.
     pub fn is_unused(&self) -> bool {
-        self.is_present && !self.is_current && self.values == 0
+        self.is_present && !self.is_current && self.values == 0 && self.answers == 0
     }
 }
 
@@ -139,24 +147,28 @@ async fn rewrap(
     Ok(())
 }
 
-/// Returns how many values each master key has, by version.
+/// Returns how many values and answers each master key has, by version.
 ///
 /// # Errors
 /// `sqlx::Error` if a statement fails.
 pub async fn key_uses(conn: &mut PgConnection, ring: &KeyRing) -> Result<Vec<KeyUse>, sqlx::Error> {
-    let mut counts: std::collections::BTreeMap<i32, u64> =
-        ring.versions().into_iter().map(|version| (version, 0)).collect();
-    for column in EncryptedColumn::ALL {
-        for (version, values) in store::count_by_version(conn, column).await? {
-            *counts.entry(version).or_default() += values;
-        }
-    }
     let present = ring.versions();
-    let key_use = |(version, values)| KeyUse {
+    let no_use = |version| KeyUse {
         version,
         is_current: version == ring.current_version(),
         is_present: present.contains(&version),
-        values,
+        values: 0,
+        answers: 0,
     };
-    Ok(counts.into_iter().map(key_use).collect())
+    let mut uses: BTreeMap<i32, KeyUse> =
+        present.iter().map(|version| (*version, no_use(*version))).collect();
+    for column in EncryptedColumn::ALL {
+        for (version, values) in store::count_by_version(conn, column).await? {
+            uses.entry(version).or_insert_with(|| no_use(version)).values += values;
+        }
+    }
+    for (version, answers) in store::count_answers_by_version(conn).await? {
+        uses.entry(version).or_insert_with(|| no_use(version)).answers = answers;
+    }
+    Ok(uses.into_values().collect())
 }

@@ -26,9 +26,9 @@ impl fmt::Display for SchemaState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Current => f.write_str("ok"),
-            Self::Empty => f.write_str("the database is empty: run `gx db migrate`"),
+            Self::Empty => f.write_str("the database is empty; run `gx db migrate`"),
             Self::Pending(names) => {
-                write!(f, "migrations are pending: run `gx db migrate` for {}", names.join(", "))
+                write!(f, "migrations are pending: {}; run `gx db migrate`", names.join(", "))
             }
             Self::Different(lines) => f.write_str(&lines.join("; ")),
         }
@@ -98,7 +98,7 @@ async fn is_on_the_way(
 ) -> sqlx::Result<bool> {
     let all_add = applied.iter().filter(|row| row.version > own.version).all(|row| row.is_additive);
     let begun = store::progress(conn).await?;
-    Ok(all_add && begun.is_some_and(|begun| begun.is_additive && begun.explains(catalogue)))
+    Ok(all_add && begun.is_some_and(|begun| begun.is_additive && begun.allows(catalogue)))
 }
 
 /// Returns the differences of a newer schema: none if all later versions only add and the schema is
@@ -111,7 +111,7 @@ fn differences_from_newer(
     let later = || applied.iter().filter(|row| row.version > own.version);
     if let Some(Applied { version, name, .. }) = later().find(|row| !row.is_additive) {
         return vec![format!(
-            "the schema has version {version} ({name}), which does more than add; this binary needs {} ({}): use a newer release",
+            "the schema has version {version} ({name}), which does more than add; this binary needs {} ({}); use a newer release",
             own.version, own.name
         )];
     }
@@ -122,7 +122,7 @@ fn differences_from_newer(
     }
     let name = later().next_back().map_or(own.name, |row| &row.name);
     vec![format!(
-        "the schema differs from what migration {name} leaves behind: run `gx db check` of the release that has it"
+        "the schema differs from what migration {name} leaves behind; run `gx db check` of the release that has it"
     )]
 }
 

@@ -12,7 +12,8 @@ use crate::failure::FailureClass;
 /// Which commands to select.
 #[derive(Clone, Copy, Debug)]
 pub struct BulkFilter {
-    /// Commands with this status that are not settled. A final status selects none.
+    /// Commands with this status that are not settled. A final status selects none, and PENDING
+    /// selects no command that is discarded and waits for the ledger.
     pub status: CommandStatus,
     /// Commands that were charged with a failure of this class.
     pub class: Option<FailureClass>,

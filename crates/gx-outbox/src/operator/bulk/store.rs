@@ -1,4 +1,5 @@
-//! SQL that selects many commands. Called by the parent module.
+//! SQL that selects many commands. A discarded command stays PENDING until the ledger has cancelled
+//! its id; it is not selected again. Called by the parent module.
 
 use gx_db::PgConnection;
 use sqlx::{query, query_scalar};
@@ -13,6 +14,7 @@ pub(crate) async fn count_matching(
     query_scalar!(
         r#"SELECT count(*) AS "count!" FROM "OutboxCommand"
            WHERE "settledAt" IS NULL AND status = $1
+             AND (status <> 'PENDING' OR "giveUp" ->> 'to' IS DISTINCT FROM 'DISCARDED')
              AND ($2::text IS NULL OR jsonb_exists(failures, $2))
              AND ($3::text IS NULL OR kind = $3)
              AND ($4::timestamptz IS NULL OR "updatedAt" >= $4)
@@ -37,6 +39,7 @@ pub(crate) async fn matching(
     let rows = query!(
         r#"SELECT number, "commandId" AS command_id FROM "OutboxCommand"
            WHERE "settledAt" IS NULL AND status = $1
+             AND (status <> 'PENDING' OR "giveUp" ->> 'to' IS DISTINCT FROM 'DISCARDED')
              AND ($2::text IS NULL OR jsonb_exists(failures, $2))
              AND ($3::text IS NULL OR kind = $3)
              AND ($4::timestamptz IS NULL OR "updatedAt" >= $4)

@@ -116,7 +116,7 @@ pub async fn settle(
     rng: &mut impl Rng,
     now: OffsetDateTime,
 ) -> Result<Settled, sqlx::Error> {
-    commands::follow_indexes(conn).await?;
+    commands::use_index_lookups(conn).await?;
     let mut settled = Settled::default();
     let mut group = Group::default();
     for result in &results.entries {

@@ -92,8 +92,7 @@ pub async fn store_attempt(
     now: OffsetDateTime,
     next_send_at: OffsetDateTime,
 ) -> Result<Result<(), StoreRefusal>, sqlx::Error> {
-    let mut tx = sqlx::Connection::begin(conn).await?;
-    commands::follow_indexes(&mut tx).await?;
+    let mut tx = commands::begin_with_index_lookups(conn).await?;
     // Only one submitter at a time may look for overlaps and insert, or two would both find none.
     store::serialise_stores(&mut tx).await?;
     let remaining = tried.without(new.command_ids);

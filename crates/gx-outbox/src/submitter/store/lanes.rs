@@ -60,6 +60,25 @@ pub(crate) async fn renew(
     Ok(done.rows_affected())
 }
 
+/// Returns the lanes whose tokens are no longer valid, each with the owner that it has now.
+pub(crate) async fn lost(
+    conn: &mut PgConnection,
+    lanes: &[i16],
+    tokens: &[i64],
+) -> Result<Vec<(i16, Option<String>)>, sqlx::Error> {
+    let rows = query!(
+        r#"SELECT l.lane, l.owner FROM "OutboxLane" l
+           JOIN unnest($1::smallint[], $2::bigint[]) AS held (lane, token)
+             ON l.lane = held.lane AND l.token <> held.token
+           ORDER BY l.lane"#,
+        lanes,
+        tokens,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.lane, row.owner)).collect())
+}
+
 /// Locks the lanes whose tokens are still valid until the transaction ends, and returns their
 /// number.
 pub(crate) async fn lock(

@@ -8,7 +8,7 @@ use gx_fabric_client::{ChainError, LedgerError, StreamError};
 pub enum VerifyError {
     /// No block was ever applied.
     #[error(
-        "the read model is empty: start the projector, and verify again when it has applied blocks"
+        "the read model is empty; start the projector, and verify again when it has applied blocks"
     )]
     NothingProjected,
     /// The read model was made from another chain.
@@ -16,7 +16,7 @@ pub enum VerifyError {
     OtherChain(#[source] ChainError),
     /// The projector did not reach the ledger's tip in time.
     #[error(
-        "the read model is at block {checkpoint} and the ledger at block {tip}: \
+        "the read model is at block {checkpoint} and the ledger at block {tip}; \
          verify again when the projector has caught up"
     )]
     Behind {
@@ -26,11 +26,11 @@ pub enum VerifyError {
         tip: u64,
     },
     /// The ledger cannot be reached.
-    #[error("the ledger cannot be reached: check the peers with `gx fabric check`")]
+    #[error("the ledger cannot be reached; check the peers with `gx fabric check`")]
     Ledger(#[from] LedgerError),
     /// An answer of a contract has an unknown form.
     #[error(
-        "the ledger's answer to {function} cannot be read: run the release that the chaincode \
+        "the ledger's answer to {function} cannot be read; run the release that the chaincode \
          belongs to"
     )]
     Unreadable {
@@ -41,7 +41,7 @@ pub enum VerifyError {
         why: serde_json::Error,
     },
     /// The database failed; the source says why.
-    #[error("the read model cannot be read: check the database and its log")]
+    #[error("the read model cannot be read; check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 

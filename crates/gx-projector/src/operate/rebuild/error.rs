@@ -10,10 +10,10 @@ use crate::error::ProjectorError;
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
     /// Another rebuild is running.
-    #[error("another rebuild of this channel is running: wait until it ends")]
+    #[error("another rebuild of this channel is running; wait until it ends")]
     AlreadyRunning,
     /// The read model is empty, so there is nothing to correct.
-    #[error("the read model has no checkpoint: start the projector, which begins at block 0")]
+    #[error("the read model has no checkpoint; start the projector, which begins at block 0")]
     NothingProjected,
     /// The read model was made from another chain.
     #[error("this database belongs to another ledger; check the connection profile")]
@@ -31,27 +31,27 @@ pub enum RebuildError {
         reason: String,
     },
     /// A block that the live rows contain was not delivered.
-    #[error("block {number} was not delivered in time: check the peers, and try again")]
+    #[error("block {number} was not delivered in time; check the peers, and try again")]
     Silent {
         /// Number of the block.
         number: u64,
     },
     /// The live rows were ahead of the fetched blocks at each attempt.
     #[error(
-        "the live projector was ahead at each of {attempts} attempts: try again when fewer blocks come"
+        "the live projector was ahead at each of {attempts} attempts; try again when fewer blocks come"
     )]
     Outrun {
         /// Number of attempts.
         attempts: u32,
     },
     /// A block could not be applied to the copies.
-    #[error("a block cannot be applied")]
+    #[error("a block cannot be applied; remove the cause, and rebuild again")]
     Block(#[source] ProjectorError),
     /// The ledger cannot be reached.
-    #[error("the ledger cannot be reached: check the peers with `gx fabric check`")]
+    #[error("the ledger cannot be reached; check the peers with `gx fabric check`")]
     Ledger(#[from] LedgerError),
     /// The database failed; the source says why.
-    #[error("the read model cannot be read or written: check the database and its log")]
+    #[error("the read model cannot be read or written; check the database and its log")]
     Database(#[from] sqlx::Error),
 }
 

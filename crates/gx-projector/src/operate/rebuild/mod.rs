@@ -214,24 +214,16 @@ async fn append_to_audit(
     now: time::OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let whole = audit::Entry {
-        actor,
-        action: "projection.rebuilt",
-        target_type: "Projection",
-        target_id: None,
-        before: None,
         after: Some(json!({ "blockNumber": block_number, "differences": report.differences })),
-        request_id: None,
+        ..audit::Entry::new(actor, "projection.rebuilt", "Projection", None, None)
     };
     audit::append(conn, whole, now).await?;
     for row in &report.rows {
+        let (action, key) = ("projection.row_repaired", row.key.to_string());
         let repaired = audit::Entry {
-            actor,
-            action: "projection.row_repaired",
-            target_type: &row.table,
-            target_id: Some(&row.key.to_string()),
             before: row.here.clone(),
             after: row.rebuilt.clone(),
-            request_id: None,
+            ..audit::Entry::new(actor, action, &row.table, Some(&key), None)
         };
         audit::append(conn, repaired, now).await?;
     }

@@ -1,0 +1,114 @@
+//! Policies: which quotas exist, what each is counted by, and which of them hold on a route. Routes
+//! name a [`RouteLimit`]; clients read the names of policies.
+
+/// A quota with its name. The settings have its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LimitPolicy {
+    /// Sign-ins of one client with one e-mail address.
+    Login,
+    /// Sign-ins of one client.
+    LoginClient,
+    /// Registrations of one client.
+    Register,
+    /// Mails to one e-mail address.
+    Mail,
+    /// Mails that one client asks for.
+    MailClient,
+    /// Refreshes of one session.
+    Refresh,
+    /// All other requests of one session.
+    General,
+}
+
+/// What a policy is counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Partition {
+    /// The client's address.
+    Client,
+    /// The client's address and the e-mail address of the request.
+    ClientAndEmail,
+    /// The e-mail address of the request.
+    Email,
+    /// The session, or the client's address if the request has no session.
+    Session,
+}
+
+impl LimitPolicy {
+    /// All policies.
+    pub const ALL: [Self; 7] = [
+        Self::Login,
+        Self::LoginClient,
+        Self::Register,
+        Self::Mail,
+        Self::MailClient,
+        Self::Refresh,
+        Self::General,
+    ];
+
+    /// Returns the name in header fields, problems and metrics.
+    pub const fn name(self) -> &'static str {
+        self.as_list()[0]
+    }
+
+    /// Returns the name as a list of one, for `violated-policies`.
+    pub(crate) const fn as_list(self) -> &'static [&'static str] {
+        match self {
+            Self::Login => &["login"],
+            Self::LoginClient => &["login-client"],
+            Self::Register => &["register"],
+            Self::Mail => &["mail"],
+            Self::MailClient => &["mail-client"],
+            Self::Refresh => &["refresh"],
+            Self::General => &["general"],
+        }
+    }
+
+    pub(crate) const fn partition(self) -> Partition {
+        match self {
+            Self::LoginClient | Self::Register | Self::MailClient => Partition::Client,
+            Self::Login => Partition::ClientAndEmail,
+            Self::Mail => Partition::Email,
+            Self::Refresh | Self::General => Partition::Session,
+        }
+    }
+
+    /// Returns whether passwords can be guessed by what the policy limits. Each process admits a
+    /// third of it while the processes cannot share a count.
+    pub(crate) const fn is_of_sign_ins(self) -> bool {
+        matches!(self, Self::Login | Self::LoginClient)
+    }
+}
+
+/// The limit of a route. A route that is added names one; the layer of all routes and the
+/// authorization count what they know, and a handler that reads an e-mail address calls
+/// [`RequestLimits::admit_email`](super::RequestLimits::admit_email).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteLimit {
+    /// For a route that has no limit of its own.
+    General,
+    /// For a sign-in with an e-mail address. The handler counts the address.
+    Login,
+    /// For another route that checks a secret without a session, such as a passkey or a code.
+    Credential,
+    /// For a registration.
+    Register,
+    /// For a route that sends mail, whether or not there is a session. The handler counts the
+    /// address that the mail goes to.
+    Mail,
+    /// For an exchange of refresh tokens. The handler counts the session.
+    Refresh,
+}
+
+impl RouteLimit {
+    /// Returns the policies, in the order in which a request is counted.
+    pub const fn policies(self) -> &'static [LimitPolicy] {
+        match self {
+            Self::General => &[LimitPolicy::General],
+            Self::Login => &[LimitPolicy::LoginClient, LimitPolicy::Login],
+            Self::Credential => &[LimitPolicy::LoginClient],
+            Self::Register => &[LimitPolicy::Register],
+            Self::Mail => &[LimitPolicy::MailClient, LimitPolicy::Mail],
+            Self::Refresh => &[LimitPolicy::Refresh],
+        }
+    }
+}

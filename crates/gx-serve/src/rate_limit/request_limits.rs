@@ -1,0 +1,150 @@
+//! The limits of one request: what has been counted for it, and the refusal of a request above a
+//! quota. The layer of all routes, the authorization and handlers share it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::extract::{FromRequestParts, Request};
+use http::Extensions;
+use http::header::RETRY_AFTER;
+use http::request::Parts;
+
+use super::RateLimiter;
+use super::policy::{LimitPolicy, Partition, RouteLimit};
+use super::verdict::{LimitKey, Verdict};
+use crate::problem::{Problem, kind};
+
+/// The limits of one request; an extension of each request to a route. Clones share what has been
+/// counted, so that a request which is repeated inside the service counts once.
+#[derive(Clone)]
+pub struct RequestLimits(Arc<RequestState>);
+
+struct RequestState {
+    limiter: RateLimiter,
+    limit: RouteLimit,
+    client: String,
+    counted: Mutex<Vec<Counted>>,
+}
+
+/// One verdict about a request.
+#[derive(Clone, Copy)]
+struct Counted {
+    policy: LimitPolicy,
+    key: LimitKey,
+    verdict: Verdict,
+}
+
+impl RequestLimits {
+    pub(super) fn new(limiter: RateLimiter, limit: RouteLimit, client: String) -> Self {
+        Self(Arc::new(RequestState { limiter, limit, client, counted: Mutex::default() }))
+    }
+
+    /// Returns the limits of a request.
+    ///
+    /// # Errors
+    /// The problem `internal` if the layer of all routes is missing.
+    pub fn of(request: &Request) -> Result<Self, Problem> {
+        Self::among(request.extensions())
+    }
+
+    fn among(extensions: &Extensions) -> Result<Self, Problem> {
+        extensions.get::<Self>().cloned().ok_or_else(|| {
+            Problem::new(&kind::INTERNAL, "The service is not configured completely.")
+        })
+    }
+
+    /// Counts the client, by the policies that count clients. The layer of all routes calls it.
+    pub(super) async fn admit_client(&self) -> Result<(), Problem> {
+        self.admit(Partition::Client, &[&self.0.client]).await
+    }
+
+    /// Counts the session, or the client if the request has no session.
+    ///
+    /// # Errors
+    /// The problem `quota_exceeded`.
+    pub async fn admit_session(&self, session_id: Option<&str>) -> Result<(), Problem> {
+        let (kind, id) = match session_id {
+            Some(id) => ("session", id),
+            None => ("client", &*self.0.client),
+        };
+        self.admit(Partition::Session, &[kind, id]).await
+    }
+
+    /// Counts an e-mail address in its one form, by the policies of the route that count addresses.
+    /// A handler calls it before it does anything about the address.
+    ///
+    /// # Errors
+    /// The problem `quota_exceeded`.
+    pub async fn admit_email(&self, form: &str) -> Result<(), Problem> {
+        self.admit(Partition::ClientAndEmail, &[&self.0.client, form]).await?;
+        self.admit(Partition::Email, &[form]).await
+    }
+
+    /// Counts the request by the route's policies that have this partition.
+    async fn admit(&self, partition: Partition, parts: &[&str]) -> Result<(), Problem> {
+        let policies = self.0.limit.policies().iter().copied();
+        for policy in policies.filter(|policy| policy.partition() == partition) {
+            let key = self.0.limiter.key(policy, parts);
+            let known = self.counted().iter().find(|one| one.key == key).copied();
+            let verdict = match known {
+                Some(known) => known.verdict,
+                None => {
+                    let verdict = self.0.limiter.admit(policy, key).await;
+                    self.counted().push(Counted { policy, key, verdict });
+                    verdict
+                }
+            };
+            if !verdict.is_admitted {
+                return Err(exceeded(policy, verdict));
+            }
+        }
+        Ok(())
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Vec<Counted>> {
+        self.0.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the field `RateLimit-Policy`: the quotas of the route.
+    pub(super) fn policy_field(&self) -> String {
+        let policies = self.0.limit.policies().iter();
+        let items = policies.map(|policy| {
+            let quota = self.0.limiter.quota(*policy);
+            let (name, window_s) = (policy.name(), quota.window.as_secs());
+            format!("\"{name}\";q={};w={window_s}", quota.requests)
+        });
+        items.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Returns the field `RateLimit`: what is left of each quota that was counted. Empty if none
+    /// was.
+    pub(super) fn limit_field(&self) -> String {
+        let counted = self.counted();
+        let items = counted.iter().map(|Counted { policy, verdict, .. }| {
+            let free_s = whole_seconds(verdict.free_after);
+            format!("\"{}\";r={};t={free_s}", policy.name(), verdict.remaining)
+        });
+        items.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestLimits {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Self::among(&parts.extensions)
+    }
+}
+
+/// Returns the problem of a request above a quota.
+fn exceeded(policy: LimitPolicy, verdict: Verdict) -> Problem {
+    let left_s = whole_seconds(verdict.retry_after).max(1);
+    Problem::new(&kind::QUOTA_EXCEEDED, format!("Too many requests. Try again in {left_s} s."))
+        .with_header(RETRY_AFTER, &left_s.to_string())
+        .with_violated_policies(policy.as_list())
+}
+
+/// Returns a duration in seconds, rounded up.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}

@@ -1,0 +1,172 @@
+//! A minute of flood against three processes that share a Redis: how many requests are admitted.
+//! `make test-flood` runs it and shows the figures.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use gx_testkit::RedisServer;
+use gx_testkit::http::{Connection, request};
+use http::{Method, StatusCode};
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use crate::role::Role;
+use crate::roles::migrated_server;
+
+/// Length of the flood.
+const FLOOD_S: u64 = 60;
+/// Connections that are open at a time.
+const CONNECTIONS: u8 = 50;
+/// Addresses of one connection, one after the other.
+const ADDRESSES_OF_ONE: u8 = 4;
+const PROCESSES: usize = 3;
+/// Requests of each policy before a connection changes to the next address. Few, so that at the end
+/// no address has waited long for its turn.
+const REQUESTS_AT_ONCE: u32 = 5;
+/// The routes, with the policy by which their requests are counted.
+const ROUTES: [(&str, &str); 2] =
+    [("register", "/api/v1/auth/register"), ("login-client", "/api/v1/auth/login")];
+/// Requests at once, and in a minute, of both policies.
+const QUOTA: u32 = 100;
+
+/// What was admitted of one policy.
+#[derive(Clone, Copy, Default)]
+struct Count {
+    asked: u32,
+    admitted: u32,
+}
+
+type Counts = BTreeMap<&'static str, Count>;
+
+/// Services that share a Redis.
+struct Target {
+    redis: RedisServer,
+    roles: Vec<Role>,
+    _server: gx_db::testing::TestServer,
+}
+
+impl Target {
+    async fn start() -> Self {
+        let (server, redis) = (migrated_server().await, RedisServer::start().await);
+        let quota = format!("{QUOTA}/60s");
+        let settings = [
+            ("REDIS_URL", &*redis.url()),
+            ("GX_LIMIT_REGISTER", &*quota),
+            ("GX_LIMIT_LOGIN_CLIENT", &*quota),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let start = |_| Role::start("svc-identity", &server.url(), &settings);
+        let roles: Vec<Role> = (0..PROCESSES).map(start).collect();
+        for role in &roles {
+            role.wait_for_readyz(200).await;
+        }
+        Self { redis, roles, _server: server }
+    }
+
+    /// Starts the flood, which ends by itself.
+    fn flood(&self, until: Instant) -> JoinSet<Counts> {
+        let processes: Vec<SocketAddr> = self.roles.iter().map(|role| role.address).collect();
+        let mut flood = JoinSet::new();
+        for connection in 0..CONNECTIONS {
+            flood.spawn(flood_one(connection, processes.clone(), until));
+        }
+        flood
+    }
+}
+
+/// Sends requests of four addresses in turn, each time to another process, until the end.
+async fn flood_one(connection: u8, processes: Vec<SocketAddr>, until: Instant) -> Counts {
+    let mut counts = Counts::new();
+    let mut round = usize::from(connection);
+    loop {
+        for address in 0..ADDRESSES_OF_ONE {
+            let from = IpAddr::from(Ipv4Addr::new(127, 0, 1 + address, 1 + connection));
+            let to = processes[(round + usize::from(address)) % processes.len()];
+            let mut open = Connection::open(from, to).await.unwrap();
+            for _ in 0..REQUESTS_AT_ONCE {
+                for (policy, path) in ROUTES {
+                    if Instant::now() >= until {
+                        return counts;
+                    }
+                    let reply = open.send(request(Method::POST, path, None, Some(&json!({}))));
+                    let status = reply.await.unwrap().status;
+                    let count = counts.entry(policy).or_default();
+                    count.asked += 1;
+                    count.admitted += u32::from(status != StatusCode::TOO_MANY_REQUESTS);
+                    let is_expected = [400, 429].contains(&status.as_u16());
+                    assert!(is_expected, "{path} answers {status}");
+                }
+            }
+        }
+        round += 1;
+    }
+}
+
+/// Adds what all connections have counted.
+async fn sum(flood: JoinSet<Counts>) -> Counts {
+    let mut all = Counts::new();
+    for counts in flood.join_all().await {
+        for (policy, count) in counts {
+            let sum = all.entry(policy).or_default();
+            sum.asked += count.asked;
+            sum.admitted += count.admitted;
+        }
+    }
+    all
+}
+
+/// Returns how many requests of all addresses are admitted by this number of bursts, and by the
+/// rate in these seconds.
+fn stated(bursts: u32, seconds: u32) -> u32 {
+    let addresses = u32::from(CONNECTIONS) * u32::from(ADDRESSES_OF_ONE);
+    addresses * QUOTA * (60 * bursts + seconds) / 60
+}
+
+/// Prints the figures of a policy, and checks that they are those that are stated, within two
+/// percent.
+fn check(policy: &str, count: Count, least: u32, most: u32) {
+    let Count { asked, admitted } = count;
+    println!("{policy}: {asked} requests, {admitted} admitted, stated {least} to {most}");
+    let (least, most) = (least * 98 / 100, most * 102 / 100);
+    assert!((least..=most).contains(&admitted), "{policy}: {admitted}, not {least} to {most}");
+}
+
+/// SEC-API-04: of a minute of flood over 50 connections from 200 addresses, three processes admit
+/// the burst and the rate, within two percent.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a minute: make test-flood"]
+async fn three_processes_admit_the_stated_rate() {
+    let target = Target::start().await;
+    let until = Instant::now() + Duration::from_secs(FLOOD_S);
+    let counts = sum(target.flood(until)).await;
+    let stated = stated(1, 60);
+    for (policy, count) in counts {
+        check(policy, count, stated, stated);
+    }
+}
+
+/// SEC-API-04: the same while Redis is killed after twenty seconds and started again twenty seconds
+/// later. Meanwhile each process admits at most what it admits alone, of sign-ins a third, and
+/// afterwards Redis has forgotten what it had counted.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a minute: make test-flood"]
+async fn three_processes_admit_no_more_than_stated_around_an_outage() {
+    let mut target = Target::start().await;
+    let begun = Instant::now();
+    let after = |seconds| begun + Duration::from_secs(seconds);
+    let flood = target.flood(after(FLOOD_S));
+    sleep_until(after(20)).await;
+    target.redis.kill().await;
+    sleep_until(after(40)).await;
+    target.redis.restart().await;
+    let counts = sum(flood).await;
+    // Redis before the outage and, with nothing counted, after it.
+    let shared = stated(2, 40);
+    for (policy, count) in counts {
+        // Three processes by themselves: the whole of it, or a third.
+        let alone = if policy == "login-client" { stated(1, 20) } else { 3 * stated(1, 20) };
+        check(policy, count, stated(1, 60), shared + alone);
+    }
+}
