@@ -22,7 +22,8 @@ impl Field for AuditReason {
 #[derive(ToSchema)]
 pub(crate) struct ReasonBody {
     /// Reason for the audit log.
-    #[schema(value_type = String, min_length = 1, max_length = 200)]
+    #[schema(value_type = String, min_length = 1, max_length = 200,
+             example = "Asked for by the person")]
     pub(crate) reason: AuditReason,
 }
 

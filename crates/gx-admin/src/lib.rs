@@ -27,7 +27,7 @@ use gx_auth::{
     change_password_route, end_session_route, refresh_route, sessions_route, totp_routes,
 };
 use gx_outbox::enqueue::Waker;
-use gx_serve::{RouteLimit, Service};
+use gx_serve::{RouteLimit, Service, TagText};
 use secrecy::SecretString;
 use utoipa_axum::routes;
 
@@ -53,6 +53,17 @@ pub use projection::{CancelError, cancel_task};
 
 /// Name of the role.
 pub const SERVICE: &str = "svc-admin";
+
+/// The groups of the routes.
+const TAGS: [TagText; 7] = [
+    ("sessions", "Signing in and out, changing the password, and sessions of people."),
+    ("second factors", "Codes of an authenticator, recovery codes, and resets."),
+    ("users", "Lists and details of people."),
+    ("review", "Approving and denying people under review."),
+    ("locks", "Locking and unlocking accounts."),
+    ("freezes", "Freezing and unfreezing wallets on the ledger."),
+    ("operations", "The outbox, dead events, the read model and the audit log."),
+];
 
 /// Least length of the biometric key: 256 bits.
 const MIN_KEY_BYTES: usize = 32;
@@ -109,7 +120,7 @@ pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
         .admin(Auditor, routes!(users::http::get), &[&NO_USER])
         .admin(Reviewer, routes!(review::http::approve), approving)
         .admin(Reviewer, routes!(review::http::deny), &[&NO_USER, &NOT_UNDER_REVIEW])
-        .admin(Reviewer, routes!(review::batch::approve_batch), &[])
+        .admin(Reviewer, routes!(review::batch::approve_batch), &[&SYSTEM_PAUSED])
         .admin(Admin, routes!(account_locks::http::lock), &[&NO_USER, &ALREADY_SO])
         .admin(Admin, routes!(account_locks::http::unlock), &[&NO_USER, &ALREADY_SO])
         .admin(Admin, routes!(factor_resets::http::reset_user), &[&NO_USER])
@@ -147,6 +158,7 @@ fn own_account_routes(base: &Foundation, factors: &SecondFactors) -> Api<Service
         &SECOND_FACTOR_DELAYED,
     ];
     let mut api = Api::new(SERVICE, base.auth.clone())
+        .with_tags(&TAGS)
         .public(routes!(administrators::http::login), signing_in)
         .limited(RouteLimit::Login)
         .public(

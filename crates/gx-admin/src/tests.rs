@@ -1,9 +1,10 @@
 //! Rules for all routes of the service, and the sessions of administrators.
 
-use gx_auth::testing::{PASSWORD, TestHost};
+use gx_auth::testing::{EXAMPLE_ID, PASSWORD, TestHost};
 use gx_auth::{AdminRole, NewPassword, audit};
 use gx_db::AdminId;
 use gx_model::AccountStatus;
+use gx_serve::conformity::check_document;
 use gx_serve::{RateLimitSettings, RouteAccess, RouteInfo, RouteLimit};
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -255,7 +256,7 @@ async fn every_route_that_changes_something_takes_a_key() {
         gx_identity::service(&gx_identity::IdentitySettings::default(), host.base.clone());
     let tokenomics = gx_tokenomics::service(host.base.clone());
     for service in [&host.service, &identity, &tokenomics] {
-        let document = serde_json::to_value(&service.openapi).unwrap();
+        let document = &service.openapi;
         for RouteInfo { method, path, .. } in &service.routes {
             let operation = &document["paths"][path][method.to_lowercase()];
             let parameters = operation["parameters"].as_array();
@@ -265,4 +266,40 @@ async fn every_route_that_changes_something_takes_a_key() {
             assert_eq!(takes, method != "GET", "{method} {path}");
         }
     }
+}
+
+/// SEC-API-09: the document is as strict as the code, and every route has an example.
+#[tokio::test]
+async fn the_document_keeps_the_rules_for_documents() {
+    assert_eq!(check_document(&host().await.service.openapi), Vec::<String>::new());
+}
+
+/// SEC-API-09: the example of each body can be read, and succeeds if the person of the examples is
+/// under review.
+#[tokio::test]
+async fn the_examples_of_the_document_can_be_sent() {
+    let host = host().await;
+    host.add_person("sarah@gxtest.com", AccountStatus::PendingAdminApproval).await;
+    sqlx::query(r#"UPDATE "UserProfile" SET "profileId" = $1"#)
+        .bind(EXAMPLE_ID)
+        .execute(host.database.pool())
+        .await
+        .unwrap();
+    let administrator = async || host.add_administrator(AdminRole::SuperAdmin).await.access_token;
+    assert_eq!(
+        host.try_examples(administrator).await,
+        [
+            "POST /api/v1/admin/auth/logout",
+            "POST /api/v1/admin/users/{id}/approve",
+            "POST /api/v1/admin/users/batch-approve",
+            "POST /api/v1/admin/users/{id}/lock",
+            "POST /api/v1/admin/users/{id}/unlock",
+            "POST /api/v1/admin/users/{id}/factors/reset",
+            "POST /api/v1/admin/outbox/retry",
+            "POST /api/v1/admin/outbox/discard",
+            "POST /api/v1/admin/dead-events/replay",
+            "POST /api/v1/admin/projection/verify",
+            "POST /api/v1/admin/projection/rebuild",
+        ]
+    );
 }

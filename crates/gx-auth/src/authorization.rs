@@ -13,7 +13,7 @@ use gx_serve::idempotency::set_principal;
 use gx_serve::problem::ErrorChain;
 use gx_serve::{
     Problem, ProblemKind, RequestId, RequestLimits, RouteAccess, RouteLimit, Routes, Service,
-    ServiceParts,
+    ServiceParts, TagText,
 };
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -160,6 +160,13 @@ impl<S: Clone + Send + Sync + 'static> Api<S> {
     /// Creates an empty set of routes.
     pub fn new(service: &'static str, auth: Auth) -> Self {
         Self { auth, routes: Routes::new(service) }
+    }
+
+    /// Sets the groups of the routes, in the order in which the document shows them.
+    #[must_use]
+    pub fn with_tags(mut self, tags: &'static [TagText]) -> Self {
+        self.routes = self.routes.with_tags(tags);
+        self
     }
 
     /// Adds a route that needs no token.

@@ -21,10 +21,11 @@ use crate::sessions::TokenPair;
 #[derive(ToSchema)]
 pub struct Credentials {
     /// E-mail address in any spelling of the same mailbox.
-    #[schema(value_type = String, max_length = 1024)]
+    #[schema(value_type = String, max_length = 1024, example = "sarah.johnson@gxtest.com")]
     pub email: GivenEmail,
     /// The password.
-    #[schema(value_type = String, max_length = 256, format = "password")]
+    #[schema(value_type = String, max_length = 256, format = "password",
+             example = "SecurePassword123!")]
     pub password: GivenPassword,
     /// Code of the authenticator, or a recovery code; ignored if the account has no second factor.
     #[schema(value_type = Option<String>, max_length = 64)]
@@ -46,7 +47,7 @@ impl FromFields for Credentials {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 struct RefreshRequest {
-    #[schema(value_type = String, max_length = 4096)]
+    #[schema(value_type = String, max_length = 4096, example = "eyJ…")]
     refresh_token: Text<4096>,
 }
 

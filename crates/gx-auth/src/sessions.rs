@@ -34,8 +34,10 @@ const PASSWORD_VERSION_BYTES: usize = 16;
 #[serde(rename_all = "camelCase")]
 pub struct TokenPair {
     /// Send it as `Authorization: Bearer`.
+    #[schema(example = "eyJ…")]
     pub access_token: String,
     /// Exchange it for new tokens, once.
+    #[schema(example = "eyJ…")]
     pub refresh_token: String,
 }
 

@@ -19,7 +19,7 @@ use gx_auth::{
     SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED, SecondFactors, WRONG_PASSWORD,
     change_password_route, end_session_route, refresh_route, sessions_route, totp_routes,
 };
-use gx_serve::{RouteLimit, Service};
+use gx_serve::{RouteLimit, Service, TagText};
 use utoipa_axum::routes;
 
 use kyc::{KYC_INCOMPLETE, KYC_NOT_OPEN};
@@ -28,6 +28,15 @@ use taken::{EMAIL_TAKEN, PHONE_TAKEN};
 
 /// Name of the role.
 pub const SERVICE: &str = "svc-identity";
+
+/// The groups of the routes.
+const TAGS: [TagText; 5] = [
+    ("registration", "Registering a person."),
+    ("sessions", "Signing in and out, refreshing tokens, changing the password."),
+    ("second factors", "Codes of an authenticator, and recovery codes."),
+    ("profile", "The signed-in person's profile, and its place on the ledger."),
+    ("review", "Submitting an account for review, and the decision."),
+];
 
 /// Settings that only this service has.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -52,6 +61,7 @@ pub fn service(settings: &IdentitySettings, base: Foundation) -> Service {
     let factors = SecondFactors::new(&base);
     let signing_in = &[&INVALID_CREDENTIALS, &SECOND_FACTOR_REQUIRED, &SECOND_FACTOR_DELAYED];
     let mut api = Api::new(SERVICE, base.auth.clone())
+        .with_tags(&TAGS)
         .public(
             routes!(registration::http::register),
             &[&EMAIL_TAKEN, &PHONE_TAKEN, &INVALID_CREDENTIALS],

@@ -63,8 +63,8 @@ fn arrived(parts: &Parts) -> Result<OffsetDateTime, Problem> {
 }
 
 /// Media types of bodies. A PATCH takes a merge patch (RFC 7396) under either name.
-const JSON: &str = "application/json";
-const MERGE_PATCH: &str = "application/merge-patch+json";
+pub(crate) const JSON: &str = "application/json";
+pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
 /// Response field that names the patch types of a route (RFC 5789).
 const ACCEPT_PATCH: http::HeaderName = http::HeaderName::from_static("accept-patch");
 

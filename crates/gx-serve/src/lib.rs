@@ -10,6 +10,7 @@ pub mod characters;
 #[cfg(feature = "testing")]
 pub mod conformity;
 pub mod database;
+mod docs_page;
 pub mod entropy;
 pub mod extract;
 mod field_error;
@@ -46,6 +47,7 @@ pub use extract::{Client, Json, Query};
 pub use fingerprint_key::{FingerprintKeys, KeyedHashes};
 pub use health::{CheckHandle, CheckResult, HealthBoard, Heart};
 pub use lag::{LagReading, LagSettings};
+pub use openapi::TagText;
 #[cfg(feature = "testing")]
 pub use peer_address::set_client_address;
 pub use problem::{Problem, ProblemKind};

@@ -7,11 +7,15 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use utoipa::openapi::OpenApi;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
+use crate::docs_page;
 use crate::health::{HealthBoard, Readiness};
 use crate::idempotency::PROBLEMS;
 use crate::problem::{ProblemKind, kind};
@@ -67,8 +71,12 @@ async fn render_metrics(State(board): State<HealthBoard>) -> Response {
 
 /// Returns the route `/problems`, which describes the `type` of each problem.
 pub(crate) fn problems(own: &[&'static ProblemKind]) -> Router {
-    let mut page = page_start("Problems");
-    page.push_str("<p>Failures are <code>application/problem+json</code> (RFC 9457).</p>");
+    let mut page = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>Problems</title>\
+         <style>{STYLE}</style></head><body><h1>Problems</h1>\
+         <p>Failures are <code>application/problem+json</code> (RFC 9457).</p>"
+    );
     let mut kinds: Vec<_> = kind::ALL.iter().chain(&PROBLEMS).chain(own).copied().collect();
     kinds.sort_by_key(|kind| (kind.status, kind.code));
     kinds.dedup_by_key(|kind| kind.code);
@@ -84,92 +92,34 @@ pub(crate) fn problems(own: &[&'static ProblemKind]) -> Router {
     }
     page.push_str("</body></html>");
     let page = Bytes::from(page);
-    Router::new().route("/problems", get(move || std::future::ready(html(page.clone()))))
+    Router::new().route("/problems", get(move || std::future::ready(styled(page.clone()))))
 }
 
-/// Returns the routes `/openapi.json`, `/docs` and `/metrics`.
-pub(crate) fn documents(document: &OpenApi, board: &HealthBoard) -> Router {
-    let json = serde_json::to_value(document).expect("a document has only text keys");
-    let (page, json) = (Bytes::from(docs_page(&json)), Bytes::from(json.to_string()));
+/// Returns the routes `/openapi.json`, `/docs` and `/metrics`. `sends_requests` says whether the
+/// routes of the document are at the same origin, so that `/docs` can try them.
+pub(crate) fn documents(document: &Value, board: &HealthBoard, sends_requests: bool) -> Router {
+    let json = Bytes::from(document.to_string());
     let json = move || {
         let json = json.clone();
         async move { ([(CONTENT_TYPE, "application/json")], json) }
     };
+    let title = document["info"]["title"].as_str().unwrap_or("API");
     Router::new()
         .route("/openapi.json", get(json))
-        .route("/docs", get(move || std::future::ready(html(page.clone()))))
+        .merge(docs_page::routes(title, sends_requests))
         .merge(metrics(board.clone()))
 }
 
-fn html(page: Bytes) -> Response {
-    /// The pages have inline styles and no scripts.
-    const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
-    ([("content-security-policy", POLICY)], Html(page)).into_response()
-}
+/// Style of the page of problems.
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;\
+                     padding:0 1rem}code{font:14px/1.4 ui-monospace,monospace}\
+                     h2{margin-top:2rem}";
 
-fn page_start(title: &str) -> String {
-    format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title><style>\
-         body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}\
-         code,pre{{font:14px/1.4 ui-monospace,monospace}}pre{{background:#8881;padding:.6rem;\
-         overflow:auto}}h2{{margin-top:2rem}}</style></head><body><h1>{title}</h1>",
-        title = escape(title)
-    )
-}
-
-/// Renders the OpenAPI document as a page: each operation with parameters and responses, then each
-/// schema.
-fn docs_page(document: &serde_json::Value) -> String {
-    let mut page = page_start(document["info"]["title"].as_str().unwrap_or("API"));
-    page.push_str("<p>The same for machines: <a href=\"/openapi.json\">/openapi.json</a>.</p>");
-    for (path, item) in document["paths"].as_object().into_iter().flatten() {
-        for (method, operation) in item.as_object().into_iter().flatten() {
-            operation_section(&mut page, method, path, operation);
-        }
-    }
-    page.push_str("<h1>Schemas</h1>");
-    for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
-        let json = serde_json::to_string_pretty(schema).expect("a schema has only text keys");
-        write!(page, "<h2 id=\"{name}\">{name}</h2><pre>{}</pre>", escape(&json))
-            .expect("writing to a String cannot fail");
-    }
-    page.push_str("</body></html>");
-    page
-}
-
-fn operation_section(page: &mut String, method: &str, path: &str, operation: &serde_json::Value) {
-    let text = |key: &str| escape(operation[key].as_str().unwrap_or(""));
-    write!(
-        page,
-        "<h2><code>{} {}</code></h2><p>{}</p><p>Who: {}</p>",
-        method.to_uppercase(),
-        escape(path),
-        text("description"),
-        text("x-access"),
-    )
-    .expect("writing to a String cannot fail");
-    let body = &operation["requestBody"]["content"]["application/json"]["schema"];
-    if !body.is_null() {
-        write!(page, "<p>Body: {}</p>", reference(body)).expect("writing to a String cannot fail");
-    }
-    page.push_str("<ul>");
-    for (status, answer) in operation["responses"].as_object().into_iter().flatten() {
-        let description = escape(answer["description"].as_str().unwrap_or(""));
-        let schema = answer["content"].as_object().and_then(|types| types.values().next());
-        let schema = schema.map_or_else(String::new, |media| reference(&media["schema"]));
-        write!(page, "<li>{status} {description} {schema}</li>")
-            .expect("writing to a String cannot fail");
-    }
-    page.push_str("</ul>");
-}
-
-/// Returns a link to a named schema.
-fn reference(schema: &serde_json::Value) -> String {
-    match schema["$ref"].as_str().and_then(|target| target.rsplit('/').next()) {
-        Some(name) => format!("<a href=\"#{0}\">{0}</a>", escape(name)),
-        None => String::new(),
-    }
+/// Returns a page with [`STYLE`], which the policy permits by its hash, and without scripts.
+fn styled(page: Bytes) -> Response {
+    let hash = BASE64_STANDARD.encode(Sha256::digest(STYLE));
+    let policy = format!("default-src 'none'; style-src 'sha256-{hash}'; frame-ancestors 'none'");
+    ([("content-security-policy", policy)], Html(page)).into_response()
 }
 
 fn escape(text: &str) -> String {

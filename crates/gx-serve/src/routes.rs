@@ -7,12 +7,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn;
 use gx_db::Database;
-use utoipa::openapi::OpenApi;
+use serde_json::Value;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::fingerprint_key::FingerprintKeys;
 use crate::health::HealthBoard;
 use crate::idempotency::{self, KeySettings};
+use crate::openapi::{DocumentedRoute, TagText};
 use crate::problem::ProblemKind;
 use crate::rate_limit::{LimitedRoute, LimitedRoutes, RateLimiter, RouteLimit};
 use crate::request_layer::{self, RequestLayer};
@@ -23,17 +24,24 @@ use crate::{openapi, pages, repeat};
 pub struct Routes<S> {
     service: &'static str,
     router: OpenApiRouter<S>,
-    table: Vec<RouteInfo>,
+    table: Vec<DocumentedRoute>,
     /// Number of routes in the table before the ones that were added last.
     before_last: usize,
-    problems: Vec<&'static ProblemKind>,
+    tags: &'static [TagText],
 }
 
 impl<S: Clone + Send + Sync + 'static> Routes<S> {
     /// Creates an empty set of routes.
     pub fn new(service: &'static str) -> Self {
-        let (router, table, problems) = (OpenApiRouter::new(), Vec::new(), Vec::new());
-        Self { service, router, table, before_last: 0, problems }
+        let (router, table) = (OpenApiRouter::new(), Vec::new());
+        Self { service, router, table, before_last: 0, tags: &[] }
+    }
+
+    /// Sets the groups of the routes, in the order in which the document shows them.
+    #[must_use]
+    pub fn with_tags(mut self, tags: &'static [TagText]) -> Self {
+        self.tags = tags;
+        self
     }
 
     /// Adds the handlers of one path, and documents the problems that only they answer with. The
@@ -42,23 +50,22 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     pub fn add(
         mut self,
         access: RouteAccess,
-        mut methods: UtoipaMethodRouter<S>,
+        methods: UtoipaMethodRouter<S>,
         problems: &[&'static ProblemKind],
     ) -> Self {
-        self.problems.extend(problems);
         self.before_last = self.table.len();
         // A public route has no session by which it could be counted, and must say what it does.
         let limit = (access != RouteAccess::Public).then_some(RouteLimit::General);
-        for (path, item) in &mut methods.1.paths {
+        for (path, item) in &methods.1.paths {
             for method in openapi::methods(item) {
-                openapi::add_problems(item, method, problems);
-                self.table.push(RouteInfo {
+                let route = RouteInfo {
                     method: method.to_owned(),
                     path: path.clone(),
                     service: self.service,
                     access,
                     limit,
-                });
+                };
+                self.table.push((route, problems.to_vec()));
             }
         }
         self.router = self.router.routes(methods);
@@ -68,7 +75,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     /// Sets the rate limit of the routes that were added last. A public route needs one.
     #[must_use]
     pub fn limited(mut self, limit: RouteLimit) -> Self {
-        for route in &mut self.table[self.before_last..] {
+        for (route, _) in &mut self.table[self.before_last..] {
             route.limit = Some(limit);
         }
         self
@@ -102,22 +109,23 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             let limits = Arc::clone(&limits);
             async move { limits.around(request, next).await }
         }));
-        let document = openapi::finish(document, self.service, &self.table);
+        let openapi = openapi::finish(&document, self.service, self.tags, &self.table);
+        let (routes, problems): (Vec<_>, Vec<_>) = self.table.into_iter().unzip();
         Service {
             name: self.service,
             router,
-            openapi: document,
-            routes: self.table,
+            openapi,
+            routes,
             health: parts.health,
             request_layer: parts.request_layer,
-            problems: self.problems,
+            problems: problems.into_iter().flatten().collect(),
         }
     }
 }
 
 /// Returns the routes with their limits.
-fn limited(table: &[RouteInfo]) -> Vec<LimitedRoute> {
-    let of_route = |route: &RouteInfo| {
+fn limited(table: &[DocumentedRoute]) -> Vec<LimitedRoute> {
+    let of_route = |(route, _): &DocumentedRoute| {
         let RouteInfo { method, path, access, limit, .. } = route;
         assert!(
             limit.is_some(),
@@ -154,7 +162,7 @@ pub struct Service {
     /// Name of the role.
     pub name: &'static str,
     /// OpenAPI document of the service.
-    pub openapi: OpenApi,
+    pub openapi: Value,
     /// Routes of the service.
     pub routes: Vec<RouteInfo>,
     /// Health checks of the service.
@@ -166,7 +174,7 @@ pub struct Service {
 
 impl Service {
     /// Returns the router of the public listener: routes, health and the list of problems.
-    /// `documents` adds the pages of [`Service::internal`].
+    /// `documents` adds the pages of [`Service::internal`], and `/docs` can send requests.
     pub fn public(&self, documents: bool) -> Router {
         let mut router = self
             .router
@@ -174,7 +182,7 @@ impl Service {
             .merge(pages::health(self.health.clone()))
             .merge(pages::problems(&self.problems));
         if documents {
-            router = router.merge(pages::documents(&self.openapi, &self.health));
+            router = router.merge(pages::documents(&self.openapi, &self.health, true));
         }
         with_request_layer(router, self.request_layer.clone())
     }
@@ -182,8 +190,8 @@ impl Service {
     /// Returns the router of the internal listener: `/metrics`, `/docs`, `/openapi.json` and
     /// health.
     pub fn internal(&self) -> Router {
-        let router =
-            pages::documents(&self.openapi, &self.health).merge(pages::health(self.health.clone()));
+        let router = pages::documents(&self.openapi, &self.health, false)
+            .merge(pages::health(self.health.clone()));
         with_request_layer(router, self.request_layer.clone())
     }
 }

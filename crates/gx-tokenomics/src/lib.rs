@@ -12,7 +12,7 @@ mod wallets;
 use gx_auth::{Api, Foundation, SYSTEM_PAUSED};
 use gx_outbox::enqueue::Waker;
 use gx_serve::idempotency::{IN_PROGRESS, KEY_REQUIRED, KEY_REUSED};
-use gx_serve::{RouteLimit, Service};
+use gx_serve::{RouteLimit, Service, TagText};
 use utoipa_axum::routes;
 
 use supply::NO_TREASURY;
@@ -24,6 +24,14 @@ use wallets::NO_WALLET;
 
 /// Name of the role.
 pub const SERVICE: &str = "svc-tokenomics";
+
+/// The groups of the routes.
+const TAGS: [TagText; 4] = [
+    ("wallets", "Balance and history of the signed-in person."),
+    ("transfers", "Fees, quotes and orders, and following an order."),
+    ("supply", "All GX: people, treasuries and pools."),
+    ("ledger", "Whether the ledger can change accounts now."),
+];
 
 /// The state that all handlers share.
 #[derive(Clone)]
@@ -39,6 +47,7 @@ struct ServiceState {
 pub fn service(base: Foundation) -> Service {
     let parts = base.parts(SERVICE);
     let api = Api::new(SERVICE, base.auth.clone())
+        .with_tags(&TAGS)
         .user(routes!(wallets::http::my_wallet), &[&NO_WALLET])
         .user(routes!(wallets::http::my_transactions), &[&NO_WALLET])
         .public(routes!(transfers::http::fees), &[])

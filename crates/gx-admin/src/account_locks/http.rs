@@ -17,7 +17,8 @@ use crate::users::ProfilePath;
 #[derive(ToSchema)]
 pub(crate) struct LockRequest {
     /// Reason for the audit log.
-    #[schema(value_type = String, min_length = 1, max_length = 200)]
+    #[schema(value_type = String, min_length = 1, max_length = 200,
+             example = "The phone was stolen")]
     reason: AuditReason,
     /// Notes for other administrators.
     #[schema(value_type = Option<String>, max_length = 1000)]

@@ -25,10 +25,13 @@ pub(crate) struct AdminSignedIn {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AdminSummary {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     admin_id: AdminId,
+    #[schema(example = "admin@gxtest.com")]
     email: String,
+    #[schema(example = "First administrator")]
     display_name: String,
+    #[schema(example = "SUPER_ADMIN")]
     role: String,
 }
 

@@ -45,10 +45,12 @@ pub(crate) struct AdoptBody {
     #[schema(value_type = String, example = "MY 463 AUN834 0QKZB 5821")]
     fabric_user_id: LedgerId,
     /// The account that gets the person.
-    #[schema(value_type = String, min_length = 1, max_length = 64)]
+    #[schema(value_type = String, min_length = 1, max_length = 64,
+             example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     profile_id: Text<64>,
     /// Reason for the audit log.
-    #[schema(value_type = String, min_length = 1, max_length = 200)]
+    #[schema(value_type = String, min_length = 1, max_length = 200,
+             example = "The person was created before the account")]
     reason: AuditReason,
 }
 

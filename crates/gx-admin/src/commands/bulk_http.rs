@@ -54,7 +54,8 @@ pub(crate) struct BulkBody {
     /// `true` to count the commands and change nothing.
     dry_run: Option<bool>,
     /// Reason for the audit log.
-    #[schema(value_type = String, min_length = 1, max_length = 200)]
+    #[schema(value_type = String, min_length = 1, max_length = 200,
+             example = "The ledger is reachable again")]
     reason: AuditReason,
 }
 

@@ -14,14 +14,18 @@ use utoipa::ToSchema;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CommandItem {
     number: i64,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "7f3e0c1a-6c3c-5b1e-9a61-0d2f3b5c7e91")]
     command_id: StoredCommandId,
+    #[schema(example = "CREATE_USER")]
     kind: String,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "PENDING")]
     status: Named<CommandStatus>,
+    #[schema(example = "MY 463 AUN834 0QKZB 5821")]
     aggregate_key: String,
-    #[schema(required, value_type = Option<String>)]
+    #[schema(required, value_type = Option<String>,
+             example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     profile_id: Option<ProfileId>,
+    #[schema(example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     requested_by: String,
     /// Number of tries so far.
     attempts: i32,
@@ -83,11 +87,12 @@ impl From<CommandRow> for CommandItem {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EnvelopeItem {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "5d0a1f8e2c…")]
     tx_id: TxId,
     /// EXECUTE or CANCEL.
+    #[schema(example = "EXECUTE")]
     purpose: String,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "OPEN")]
     state: Named<AttemptState>,
     /// Number of sends so far.
     sends: i32,

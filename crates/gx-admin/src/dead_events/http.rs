@@ -70,16 +70,20 @@ pub(crate) struct DeadEventDetail {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TaskBody {
+    #[schema(example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     task_id: String,
+    #[schema(example = "gxchannel")]
     channel: String,
+    #[schema(example = "VERIFY_PROJECTION")]
     kind: String,
     #[schema(value_type = Object)]
     arguments: Value,
+    #[schema(example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     requested_by: String,
     #[serde(with = "gx_serve::moment")]
     requested_at: OffsetDateTime,
     /// WAITING, DONE, FAILED or CANCELLED.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "WAITING")]
     state: Named<TaskState>,
     /// The projector's report, or `null` while the task is WAITING.
     #[schema(required, value_type = Option<Object>)]
@@ -88,6 +92,7 @@ pub(crate) struct TaskBody {
     #[schema(required)]
     finished_at: Option<OffsetDateTime>,
     /// Path at which the task can be read again.
+    #[schema(example = "/api/v1/admin/projection/tasks/01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     location: String,
 }
 

@@ -78,26 +78,29 @@ pub struct DeadEvent {
     /// Id of the dead letter.
     pub dead_event_id: i64,
     /// Channel of the event.
+    #[schema(example = "gxchannel")]
     pub channel: String,
     /// Number of the event's block.
     pub block_number: i64,
     /// Id of the event's transaction.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "5d0a1f8e2c…")]
     pub tx_id: TxId,
     /// Index of the event in its transaction, from 0.
     pub event_index: i32,
     /// The command that caused the event.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "7f3e0c1a-6c3c-5b1e-9a61-0d2f3b5c7e91")]
     pub command_id: StoredCommandId,
     /// Name of the event, or `null` if it cannot be read.
-    #[schema(required)]
+    #[schema(required, example = "UserCreated")]
     pub event_name: Option<String>,
     /// Aggregates that the event concerns.
+    #[schema(example = json!(["MY 463 AUN834 0QKZB 5821"]))]
     pub aggregates: Vec<String>,
     /// The reason that the event could not be applied.
+    #[schema(example = "the account belongs to another person")]
     pub reason: String,
     /// HELD or REPLAYED.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "HELD")]
     pub state: Named<DeadEventState>,
     /// When the event was set aside.
     #[serde(with = "gx_serve::moment")]

@@ -31,7 +31,8 @@ impl Field for FreezeReason {
 #[derive(ToSchema)]
 pub(crate) struct FreezeRequest {
     /// Reason code, which is stored on the ledger.
-    #[schema(value_type = String, example = "COMPLIANCE_REVIEW")]
+    #[schema(value_type = String, example = "COMPLIANCE_REVIEW",
+             pattern = "^(ADMIN_ACTION|SUSPICIOUS_ACTIVITY|COMPLIANCE_REVIEW|COURT_ORDER|USER_REQUEST)$")]
     reason: FreezeReason,
     /// Notes for other administrators; they are not sent to the ledger.
     #[schema(value_type = Option<String>, max_length = 1000)]
@@ -65,7 +66,7 @@ impl FreezeRequest {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FreezeBody {
     /// Id of the command in the outbox.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "7f3e0c1a-6c3c-5b1e-9a61-0d2f3b5c7e91")]
     command_id: CommandId,
 }
 

@@ -11,10 +11,12 @@ use utoipa::ToSchema;
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ProjectionItem {
+    #[schema(example = "gxchannel")]
     pub(crate) channel: String,
     /// Number of the last applied block.
     pub(crate) block_number: i64,
     /// Hash of that block, in hexadecimal.
+    #[schema(example = "9f86d081884c7d65…")]
     pub(crate) block_hash: String,
     #[serde(with = "gx_serve::moment")]
     pub(crate) updated_at: OffsetDateTime,
@@ -31,6 +33,7 @@ pub(crate) struct ProjectionItem {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SystemItem {
+    #[schema(example = "gxchannel")]
     pub(crate) channel: String,
     #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]
@@ -50,12 +53,15 @@ pub(crate) struct AuditItem {
     pub(crate) seq: i64,
     #[serde(with = "gx_serve::moment")]
     pub(crate) at: OffsetDateTime,
+    #[schema(example = "ADMIN")]
     pub(crate) actor_type: String,
-    #[schema(required)]
+    #[schema(required, example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     pub(crate) actor_id: Option<String>,
+    #[schema(example = "user.locked")]
     pub(crate) action: String,
+    #[schema(example = "UserProfile")]
     pub(crate) target_type: String,
-    #[schema(required)]
+    #[schema(required, example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     pub(crate) target_id: Option<String>,
     #[schema(required, value_type = Option<Object>)]
     pub(crate) before: Option<Value>,
@@ -64,8 +70,9 @@ pub(crate) struct AuditItem {
     #[schema(required, value_type = Option<Object>)]
     pub(crate) after: Option<Value>,
     /// Names of the members of `after` whose texts were erased.
+    #[schema(example = json!(["reason"]))]
     pub(crate) erased_texts: Vec<String>,
-    #[schema(required)]
+    #[schema(required, example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     pub(crate) request_id: Option<String>,
 }
 

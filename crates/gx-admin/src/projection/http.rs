@@ -19,7 +19,8 @@ use crate::dead_events::http::TaskBody;
 #[schema(rename_all = "camelCase")]
 pub(crate) struct RebuildBody {
     /// Reason for the audit log.
-    #[schema(value_type = String, min_length = 1, max_length = 200)]
+    #[schema(value_type = String, min_length = 1, max_length = 200,
+             example = "The comparison found a difference")]
     reason: AuditReason,
     /// `true` to report the differences and change nothing; `false` by default.
     #[schema(value_type = Option<bool>)]
@@ -49,8 +50,8 @@ pub(crate) async fn verify(
     ask(&state, task, &who, &body.reason).await
 }
 
-/// Asks the projector to make the read model again from block 0 in copies of the tables, and to
-/// correct the rows that differ.
+/// Asks the projector to make the read model again from block 0. It works in copies of the tables,
+/// and corrects the rows that differ.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/projection/rebuild",

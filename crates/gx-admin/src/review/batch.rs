@@ -48,7 +48,8 @@ impl Field for Members {
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub(crate) struct BatchApproval {
-    #[schema(value_type = Vec<String>, min_items = 1, max_items = 100)]
+    #[schema(value_type = Vec<String>, min_items = 1, max_items = 100,
+             example = json!(["01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91"]))]
     profile_ids: Members,
     /// Note for other reviewers; it is stored with each approval.
     #[schema(value_type = Option<String>, max_length = 1000)]
@@ -73,7 +74,7 @@ pub(crate) struct BatchBody {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct MemberBody {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     profile_id: ProfileId,
     #[serde(skip_serializing_if = "Option::is_none")]
     approved: Option<ApprovedMember>,
@@ -86,10 +87,11 @@ struct MemberBody {
 #[serde(rename_all = "camelCase")]
 struct ApprovedMember {
     /// The reserved id; the profile shows it once the ledger has confirmed it.
+    #[schema(example = "MY 463 AUN834 0QKZB 5821")]
     fabric_user_id: String,
     /// CREATE_USER, then DISTRIBUTE_GENESIS. For a person that the ledger already has, only the
     /// grant, or nothing.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<String>, example = json!(["7f3e0c1a-6c3c-5b1e-9a61-0d2f3b5c7e91"]))]
     command_ids: Vec<CommandId>,
 }
 
@@ -97,10 +99,13 @@ struct ApprovedMember {
 #[derive(Serialize, ToSchema)]
 struct RefusedMember {
     /// The problem code that a single approval would answer with.
+    #[schema(example = "incomplete")]
     code: &'static str,
     /// The detail of that problem.
+    #[schema(example = "Facts are missing in the profile.")]
     detail: String,
     /// JSON Pointers to the fields that are missing in the profile.
+    #[schema(example = json!(["/phoneNum"]))]
     missing: Vec<String>,
 }
 

@@ -33,12 +33,14 @@ impl FromFields for ApprovalBody {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ApprovedBody {
     /// `APPROVED_PENDING_ONCHAIN`.
+    #[schema(example = "APPROVED_PENDING_ONCHAIN")]
     status: &'static str,
     /// The reserved id; the profile shows it once the ledger has confirmed it.
+    #[schema(example = "MY 463 AUN834 0QKZB 5821")]
     fabric_user_id: String,
     /// CREATE_USER, then DISTRIBUTE_GENESIS. For a person that the ledger already has, only the
     /// grant, or nothing.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<String>, example = json!(["7f3e0c1a-6c3c-5b1e-9a61-0d2f3b5c7e91"]))]
     command_ids: Vec<CommandId>,
 }
 
@@ -59,10 +61,11 @@ impl Field for DenialReason {
 #[schema(rename_all = "camelCase")]
 pub(crate) struct DenialBody {
     /// Reason code, such as `DOCUMENT_UNREADABLE`.
-    #[schema(value_type = String, min_length = 1, max_length = 40)]
+    #[schema(value_type = String, pattern = "^[A-Z0-9_]{1,40}$",
+             example = "DOCUMENT_UNREADABLE")]
     reason_code: DenialReason,
     /// `RETRY` if the person may submit again, `FINAL` if not.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = "^(RETRY|FINAL)$", example = "RETRY")]
     finality: DenialFinality,
     /// Comment for the person.
     #[schema(value_type = Option<String>, max_length = 1000)]
@@ -90,6 +93,7 @@ impl FromFields for DenialBody {
 /// The status of the account after the decision.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct StatusBody {
+    #[schema(example = "DENIED")]
     status: &'static str,
 }
 

@@ -27,18 +27,20 @@ pub(crate) struct Search {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserItem {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     pub(crate) profile_id: ProfileId,
+    #[schema(example = "sarah.johnson@gxtest.com")]
     pub(crate) email: String,
+    #[schema(example = "Sarah")]
     pub(crate) first_name: String,
     /// `null` for people who have one name.
-    #[schema(required)]
+    #[schema(required, example = "Johnson")]
     pub(crate) last_name: Option<String>,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "PENDING_ADMIN_APPROVAL")]
     pub(crate) status: Named<AccountStatus>,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "NOT_REGISTERED")]
     pub(crate) onchain_status: Named<OnchainStatus>,
-    #[schema(required)]
+    #[schema(required, example = "MY")]
     pub(crate) nationality_country_code: Option<String>,
     #[schema(required)]
     pub(crate) fabric_user_id: Option<String>,
@@ -51,26 +53,29 @@ pub(crate) struct UserItem {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserDetail {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     pub(crate) profile_id: ProfileId,
+    #[schema(example = "sarah.johnson@gxtest.com")]
     pub(crate) email: String,
+    #[schema(example = "Sarah")]
     pub(crate) first_name: String,
     /// `null` for people who have one name.
-    #[schema(required)]
+    #[schema(required, example = "Johnson")]
     pub(crate) last_name: Option<String>,
-    #[schema(required)]
+    #[schema(required, example = "+60123456790")]
     pub(crate) phone_num: Option<String>,
-    #[schema(required)]
+    #[schema(required, example = "920820-14-5678")]
     pub(crate) identity_num: Option<String>,
     #[serde(with = "day")]
-    #[schema(value_type = String, format = "date")]
+    #[schema(value_type = String, format = "date", example = "1992-08-20")]
     pub(crate) date_of_birth: Date,
+    #[schema(example = "female")]
     pub(crate) gender: String,
-    #[schema(required)]
+    #[schema(required, example = "MY")]
     pub(crate) nationality_country_code: Option<String>,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "PENDING_ADMIN_APPROVAL")]
     pub(crate) status: Named<AccountStatus>,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "NOT_REGISTERED")]
     pub(crate) onchain_status: Named<OnchainStatus>,
     #[schema(required)]
     pub(crate) fabric_user_id: Option<String>,
@@ -119,9 +124,10 @@ pub(crate) struct Freeze {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct VerificationItem {
+    #[schema(example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     verification_id: String,
     submission: i32,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "PENDING")]
     status: Named<SubmissionStatus>,
     #[serde(with = "gx_serve::moment")]
     submitted_at: OffsetDateTime,

@@ -26,6 +26,7 @@ pub const NO_SESSION: ProblemKind = ProblemKind::new("no_session", 404, "There i
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionItem {
+    #[schema(example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     session_id: String,
     /// `true` for the session of this request.
     is_current: bool,
@@ -35,10 +36,10 @@ pub struct SessionItem {
     #[serde(with = "gx_serve::moment")]
     last_used_at: OffsetDateTime,
     /// The client's own description, cut to 200 characters.
-    #[schema(required)]
+    #[schema(required, example = "curl/8.14.1")]
     user_agent: Option<String>,
     /// Address from which the session was opened.
-    #[schema(required)]
+    #[schema(required, example = "192.0.2.7")]
     client_address: Option<String>,
 }
 

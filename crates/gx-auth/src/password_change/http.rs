@@ -20,10 +20,12 @@ use crate::session_owner::SessionOwner;
 #[schema(rename_all = "camelCase")]
 struct PasswordChange {
     /// The password with which the account signs in now.
-    #[schema(value_type = String, max_length = 256, format = "password")]
+    #[schema(value_type = String, max_length = 256, format = "password",
+             example = "SecurePassword123!")]
     current_password: GivenPassword,
     /// The new password, of 15 to 256 characters.
-    #[schema(value_type = String, min_length = 15, max_length = 256, format = "password")]
+    #[schema(value_type = String, min_length = 15, max_length = 256, format = "password",
+             example = "AnotherPassword456!")]
     new_password: NewPassword,
 }
 

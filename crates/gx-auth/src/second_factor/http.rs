@@ -59,7 +59,8 @@ impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
 /// The password of the signed-in account.
 #[derive(ToSchema)]
 struct PasswordRequest {
-    #[schema(value_type = String, max_length = 256, format = "password")]
+    #[schema(value_type = String, max_length = 256, format = "password",
+             example = "SecurePassword123!")]
     password: GivenPassword,
 }
 
@@ -72,7 +73,7 @@ impl FromFields for PasswordRequest {
 /// A code of the new secret.
 #[derive(ToSchema)]
 struct CodeRequest {
-    #[schema(value_type = String, max_length = 64)]
+    #[schema(value_type = String, max_length = 64, example = "492039")]
     code: FactorCode,
 }
 
@@ -85,10 +86,11 @@ impl FromFields for CodeRequest {
 /// Password and code of the signed-in account.
 #[derive(ToSchema)]
 struct PasswordAndCode {
-    #[schema(value_type = String, max_length = 256, format = "password")]
+    #[schema(value_type = String, max_length = 256, format = "password",
+             example = "SecurePassword123!")]
     password: GivenPassword,
     /// A code of the authenticator, or a recovery code.
-    #[schema(value_type = String, max_length = 64)]
+    #[schema(value_type = String, max_length = 64, example = "492039")]
     totp: FactorCode,
 }
 
@@ -103,10 +105,13 @@ impl FromFields for PasswordAndCode {
 #[derive(Serialize, ToSchema)]
 struct NewTotp {
     /// The secret in base32, to type into an authenticator.
+    #[schema(example = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")]
     secret: String,
     /// `otpauth:` URI with the secret.
+    #[schema(example = "otpauth://totp/GX:sarah.johnson@gxtest.com?secret=…")]
     uri: String,
     /// The URI as a QR code: an SVG document.
+    #[schema(example = "<svg>…</svg>")]
     qr: String,
 }
 
@@ -114,6 +119,7 @@ struct NewTotp {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct RecoveryCodes {
+    #[schema(example = json!(["0123-4567-89ab-cdef-ghjk-mnpq"]))]
     recovery_codes: Vec<String>,
 }
 

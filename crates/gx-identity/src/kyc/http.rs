@@ -16,6 +16,7 @@ use crate::ServiceState;
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Review {
     /// The account's status.
+    #[schema(example = "PENDING_ADMIN_APPROVAL")]
     status: &'static str,
     /// The documents that the person has handed in.
     documents: Vec<DocumentSummary>,
@@ -30,6 +31,7 @@ pub(crate) struct Review {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Submitted {
     /// `PENDING_ADMIN_APPROVAL`.
+    #[schema(example = "PENDING_ADMIN_APPROVAL")]
     status: &'static str,
     #[serde(with = "gx_serve::moment")]
     submitted_at: OffsetDateTime,

@@ -18,14 +18,19 @@ pub(crate) struct Applicant {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DocumentSummary {
+    #[schema(example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     document_id: String,
     #[serde(rename = "type")]
+    #[schema(example = "PASSPORT")]
     kind: String,
-    #[schema(required)]
+    #[schema(required, example = "front")]
     side: Option<String>,
+    #[schema(example = "PENDING")]
     status: String,
+    #[schema(example = "9f86d081884c7d65…")]
     sha256: String,
     size: i64,
+    #[schema(example = "image/jpeg")]
     mime_type: String,
     #[serde(with = "gx_serve::moment")]
     uploaded_at: OffsetDateTime,
@@ -36,12 +41,12 @@ pub(crate) struct DocumentSummary {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ReviewResult {
     /// `APPROVED` or `DENIED`.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "DENIED")]
     outcome: Named<SubmissionStatus>,
-    #[schema(required)]
+    #[schema(required, example = "DOCUMENT_UNREADABLE")]
     reason_code: Option<String>,
     /// `RETRY` or `FINAL` for a denial.
-    #[schema(required, value_type = Option<String>)]
+    #[schema(required, value_type = Option<String>, example = "RETRY")]
     finality: Option<Named<DenialFinality>>,
     #[schema(required)]
     public_comment: Option<String>,

@@ -12,19 +12,21 @@ use crate::person::{IdentityNumber, Name, Nationality, Phone};
 #[schema(rename_all = "camelCase")]
 pub(crate) struct ProfileChanges {
     /// The rules of `fname` in a registration; not `null`.
-    #[schema(value_type = Option<String>, nullable = false, min_length = 1, max_length = 1000)]
+    #[schema(value_type = Option<String>, nullable = false, min_length = 1, max_length = 1000,
+             example = "Sarah")]
     pub(crate) first_name: Option<Name>,
     /// `null` for people who have one name.
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 1000)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 1000, example = "Johnson")]
     pub(crate) last_name: Change<Name>,
     /// Phone number with its country code and without an extension.
-    #[schema(value_type = Option<String>, max_length = 40)]
+    #[schema(value_type = Option<String>, max_length = 40, example = "+60123456790")]
     pub(crate) phone_num: Change<Phone>,
     /// ISO 3166-1 code of the country.
-    #[schema(value_type = Option<String>, min_length = 2, max_length = 2)]
+    #[schema(value_type = Option<String>, min_length = 2, max_length = 2, example = "MY")]
     pub(crate) nationality_country_code: Change<Nationality>,
     /// Number of a national document: letters and digits, between them blanks, - / . + ( ).
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 40)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 40,
+             example = "920820-14-5678")]
     pub(crate) identity_num: Change<IdentityNumber>,
 }
 

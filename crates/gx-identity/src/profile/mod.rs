@@ -30,14 +30,16 @@ pub(crate) const PROFILE_CLOSED: ProblemKind =
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UserSummary {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     pub(crate) profile_id: ProfileId,
+    #[schema(example = "sarah.johnson@gxtest.com")]
     pub(crate) email: String,
+    #[schema(example = "Sarah")]
     pub(crate) first_name: String,
     /// `null` for people who have one name.
-    #[schema(required)]
+    #[schema(required, example = "Johnson")]
     pub(crate) last_name: Option<String>,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "REGISTERED")]
     pub(crate) status: Named<AccountStatus>,
     #[serde(with = "gx_serve::moment")]
     pub(crate) created_at: OffsetDateTime,

@@ -15,7 +15,7 @@ use crate::ServiceState;
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Onchain {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "PENDING")]
     onchain_status: Named<OnchainStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -28,8 +28,10 @@ pub(crate) struct Onchain {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Step {
     /// `registration` or `genesisGrant`.
+    #[schema(example = "registration")]
     name: &'static str,
     /// `waiting`, `sent`, `done` or `refused`.
+    #[schema(example = "sent")]
     state: &'static str,
     /// When the step got this state.
     #[serde(with = "gx_serve::moment::option", skip_serializing_if = "Option::is_none")]

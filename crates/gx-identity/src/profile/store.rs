@@ -15,29 +15,32 @@ time::serde::format_description!(day, Date, "[year]-[month]-[day]");
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Profile {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     pub(crate) profile_id: ProfileId,
+    #[schema(example = "sarah.johnson@gxtest.com")]
     pub(crate) email: String,
+    #[schema(example = "Sarah")]
     pub(crate) first_name: String,
     /// `null` for people who have one name.
-    #[schema(required)]
+    #[schema(required, example = "Johnson")]
     pub(crate) last_name: Option<String>,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "ACTIVE")]
     pub(crate) status: Named<AccountStatus>,
     #[serde(with = "gx_serve::moment")]
     pub(crate) created_at: OffsetDateTime,
-    #[schema(required)]
+    #[schema(required, example = "+60123456790")]
     pub(crate) phone_num: Option<String>,
-    #[schema(required)]
+    #[schema(required, example = "MY")]
     pub(crate) nationality_country_code: Option<String>,
     #[serde(with = "day")]
-    #[schema(value_type = String, format = "date")]
+    #[schema(value_type = String, format = "date", example = "1992-08-20")]
     pub(crate) date_of_birth: Date,
+    #[schema(example = "female")]
     pub(crate) gender: String,
     /// `null` until the ledger has confirmed the id.
-    #[schema(required)]
+    #[schema(required, example = "MY 463 AUN834 0QKZB 5821")]
     pub(crate) fabric_user_id: Option<String>,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "REGISTERED")]
     pub(crate) onchain_status: Named<OnchainStatus>,
     #[serde(with = "gx_serve::moment::option")]
     #[schema(required)]

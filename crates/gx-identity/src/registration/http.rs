@@ -35,7 +35,8 @@ pub(crate) struct Registration {
     #[schema(value_type = Option<String>, max_length = 40, example = "+60123456790")]
     pub(crate) phone_num: Option<Phone>,
     /// Password of 15 to 256 characters.
-    #[schema(value_type = String, min_length = 15, max_length = 256, format = "password")]
+    #[schema(value_type = String, min_length = 15, max_length = 256, format = "password",
+             example = "SecurePassword123!")]
     pub(crate) password: NewPassword,
     /// ISO 3166-1 code of the nationality. It may follow later, before the person asks for review.
     #[schema(value_type = Option<String>, min_length = 2, max_length = 2, example = "MY")]

@@ -1,6 +1,7 @@
 //! The frame of a service, tested with a service of a few routes.
 
 mod connections;
+mod docs;
 mod listeners;
 mod manners;
 mod rate_limits;

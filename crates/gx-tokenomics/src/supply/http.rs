@@ -20,10 +20,10 @@ pub(crate) struct SupplyBody {
     #[schema(value_type = String, example = "1250000000000")]
     total: Gx,
     /// Sum of the balances of people.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "500")]
     users: Gx,
     /// Sum of the balances of treasuries.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "50")]
     treasuries: Gx,
     /// Balances of the pools.
     pools: Vec<PoolBody>,
@@ -36,10 +36,11 @@ pub(crate) struct SupplyBody {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PoolBody {
+    #[schema(example = "SYSTEM_USER_GENESIS_POOL")]
     id: String,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "577500000000")]
     start_balance: Gx,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "577499999450")]
     balance: Gx,
 }
 
@@ -48,7 +49,9 @@ pub(crate) struct PoolBody {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TreasuryBody {
     /// Ledger account, such as `treasury_MY`.
+    #[schema(example = "treasury_MY")]
     account_id: String,
+    #[schema(example = "MY")]
     country_code: String,
     #[schema(value_type = String, example = "50")]
     balance: Gx,

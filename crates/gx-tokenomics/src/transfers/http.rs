@@ -65,7 +65,7 @@ pub(crate) struct QuoteRequest {
     #[schema(value_type = String, example = "MY 463 AUN834 0QKZB 5821")]
     to: Receiver,
     /// Amount in GX, with at most six decimals.
-    #[schema(value_type = String, example = "12.5")]
+    #[schema(value_type = String, pattern = r"^[0-9]+(\.[0-9]{1,6})?$", example = "12.5")]
     amount: Amount,
 }
 
@@ -101,7 +101,7 @@ pub(crate) struct TransferRequest {
     #[schema(value_type = String, example = "MY 463 AUN834 0QKZB 5821")]
     to: Receiver,
     /// Amount in GX, with at most six decimals.
-    #[schema(value_type = String, example = "12.5")]
+    #[schema(value_type = String, pattern = r"^[0-9]+(\.[0-9]{1,6})?$", example = "12.5")]
     amount: Amount,
     /// Remark for the receiver; it is not sent to the ledger.
     #[schema(value_type = Option<String>, max_length = 140)]
@@ -128,7 +128,7 @@ impl From<TransferRequest> for Order {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AcceptedBody {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "7f3e0c1a-6c3c-5b1e-9a61-0d2f3b5c7e91")]
     command_id: CommandId,
     status: TransferState,
     /// Path at which the transfer can be followed.
@@ -148,6 +148,7 @@ impl AcceptedBody {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FeeClassBody {
     /// `P2P`, `MERCHANT`, `GOVERNMENT` or `B2B`.
+    #[schema(example = "P2P")]
     tx_type: &'static str,
     /// `true` for transfers within a country, `false` for transfers between two countries.
     is_local: bool,

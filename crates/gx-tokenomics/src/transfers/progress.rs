@@ -43,7 +43,7 @@ impl TransferState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TransferProgress {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "7f3e0c1a-6c3c-5b1e-9a61-0d2f3b5c7e91")]
     pub(crate) command_id: StoredCommandId,
     pub(crate) status: TransferState,
     /// Code of the rule that refused the transfer, or of the event that it waits for.

@@ -19,7 +19,9 @@ use crate::amount::to_gx;
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WalletBody {
+    #[schema(example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     wallet_id: String,
+    #[schema(example = "MY 463 AUN834 0QKZB 5821")]
     fabric_user_id: String,
     #[schema(value_type = String, example = "500")]
     balance: Gx,
@@ -39,15 +41,19 @@ pub(crate) struct WalletBody {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TransactionBody {
+    #[schema(example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     id: String,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "5d0a1f8e2c…")]
     on_chain_tx_id: TxId,
     block_number: i64,
     /// `GENESIS` or `TRANSFER`.
     #[serde(rename = "type")]
+    #[schema(example = "GENESIS")]
     kind: String,
     /// `IN` or `OUT`.
+    #[schema(example = "IN")]
     direction: String,
+    #[schema(example = "SYSTEM_USER_GENESIS_POOL")]
     counterparty: String,
     #[schema(value_type = String, example = "500")]
     amount: Gx,

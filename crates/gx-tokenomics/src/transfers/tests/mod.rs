@@ -92,6 +92,18 @@ fn refusal(answer: &Answer) -> (u16, &str) {
     (answer.code(), answer.problem())
 }
 
+/// SEC-API-09: the examples of the document succeed, for a payer other than their receiver.
+#[tokio::test]
+async fn the_examples_of_the_document_are_paid() {
+    let host = TestHost::new(service).await;
+    let wei = host.add_person("wei@gxtest.com", AccountStatus::Active).await;
+    let sarah = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
+    add_wallet(&host, &wei, WEI, 100_000_000).await;
+    add_wallet(&host, &sarah, SARAH, 0).await;
+    let succeeded = host.try_examples(async || host.session_of(&wei).await.access_token).await;
+    assert_eq!(succeeded, ["POST /api/v1/transfers/quote", "POST /api/v1/transfers"]);
+}
+
 #[tokio::test]
 async fn a_quote_says_what_a_transfer_costs() {
     let payers = Payers::with_balance(0).await;

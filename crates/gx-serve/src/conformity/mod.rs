@@ -1,7 +1,12 @@
-//! Compares a response with the OpenAPI document (API-09). For tests.
+//! Compares a response with the OpenAPI document (API-09), and the document with the rules for
+//! documents. For tests.
+
+mod document;
 
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use serde_json::Value;
+
+pub use document::check_document;
 
 /// Checks the response to a request for `path` against the document.
 ///
@@ -20,7 +25,7 @@ pub fn check(
         let absent = [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED].contains(&status);
         return if absent { Ok(()) } else { Err(format!("{method} {path} is not documented")) };
     };
-    let answer = &operation["responses"][status.as_str()];
+    let answer = resolve(document, &operation["responses"][status.as_str()]);
     if answer.is_null() {
         return Err(format!("{method} {path} does not document {status}"));
     }
@@ -38,6 +43,12 @@ pub fn check(
     let json: Value =
         serde_json::from_slice(body).map_err(|why| format!("the body is not JSON: {why}"))?;
     conforms(document, &media["schema"], &json, "")
+}
+
+/// Returns what a reference leads to, or the value itself if it is none.
+fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    let target = value["$ref"].as_str().map(|reference| reference.trim_start_matches('#'));
+    target.map_or(value, |pointer| document.pointer(pointer).unwrap_or(&Value::Null))
 }
 
 fn operation<'a>(document: &'a Value, method: &str, path: &str) -> Option<&'a Value> {
