@@ -5,5 +5,5 @@ INSERT INTO "TokenKey" ("keyId", secret, "secretKeyVersion", "createdAt", "signs
 VALUES ('signing', '\x00', 1, now(), now(), NULL),
        ('retired', NULL, 1, now(), now() - interval '1 day', now());
 INSERT INTO "AuditText" (seq, field, salt, text, "erasedBy")
-SELECT min(seq), 'reason', '\x01', 'a text', NULL FROM "AuditEntry"
+SELECT min(seq), 'reason', '\x01'::bytea, 'a text', NULL FROM "AuditEntry"
 UNION ALL SELECT min(seq), 'notes', NULL, NULL, max(seq) FROM "AuditEntry";
