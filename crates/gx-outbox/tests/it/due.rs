@@ -13,6 +13,8 @@ use sqlx::Connection as _;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
+use crate::table_stats::rows_read;
+
 const NOW: OffsetDateTime = datetime!(2026-06-01 12:00 UTC);
 const LIMIT: i64 = 200;
 
@@ -36,14 +38,6 @@ async fn quiet_hour(conn: &mut PgConnection) {
 async fn settle_all(conn: &mut PgConnection) {
     let settle = r#"UPDATE "OutboxCommand" SET status = 'REFUSED', "settledAt" = "createdAt""#;
     sqlx::raw_sql(settle).execute(conn).await.unwrap();
-}
-
-/// Returns the rows that all ended transactions have read.
-async fn rows_read(conn: &mut PgConnection) -> i64 {
-    sqlx::raw_sql("SELECT pg_stat_force_next_flush()").execute(&mut *conn).await.unwrap();
-    let sql = r#"SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_user_tables
-                 WHERE relname = 'OutboxCommand'"#;
-    sqlx::query_scalar(sql).fetch_one(conn).await.unwrap()
 }
 
 #[tokio::test]

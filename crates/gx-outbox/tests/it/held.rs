@@ -12,6 +12,8 @@ use sqlx::Connection as _;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
+use crate::table_stats::rows_read;
+
 const NOW: OffsetDateTime = datetime!(2026-06-01 12:00 UTC);
 /// Limit of the rows that one turn may read: those it looks at, those before them, and those it
 /// changes.
@@ -36,21 +38,13 @@ async fn count(conn: &mut PgConnection, condition: &str) -> i64 {
     sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(conn).await.unwrap()
 }
 
-async fn rows_read(conn: &mut PgConnection) -> i64 {
-    let sql = r#"SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_xact_user_tables
-                 WHERE relname = 'OutboxCommand'"#;
-    sqlx::query_scalar(sql).fetch_one(conn).await.unwrap()
-}
-
 /// Runs one whole sweep and returns the number of released commands. Each turn is limited.
 async fn sweep(conn: &mut PgConnection) -> u64 {
     let (mut sweep, mut released) = (HeldSweep::default(), 0);
     loop {
-        let mut tx = conn.begin().await.unwrap();
-        let before = rows_read(&mut tx).await;
-        let swept = sweep.turn(&mut tx, NOW).await.unwrap();
-        let read = rows_read(&mut tx).await - before;
-        tx.commit().await.unwrap();
+        let before = rows_read(conn).await;
+        let swept = sweep.turn(conn, NOW).await.unwrap();
+        let read = rows_read(conn).await - before;
         assert!(
             swept.looked_at <= 500 && read <= MAX_ROWS_READ,
             "{read} rows were read: {swept:?}"
@@ -110,12 +104,12 @@ async fn a_head_that_ends_releases_a_bounded_number_of_followers() {
         envelopes: vec![EnvelopeResult { tx_id: "tx", block_number: 7, invalid: None }],
         took_effect: HashSet::new(),
     };
+    let before = rows_read(&mut conn).await;
     let mut tx = conn.begin().await.unwrap();
-    let before = rows_read(&mut tx).await;
     let policy = RetryPolicy::default();
     gx_outbox::projector::settle(&mut tx, &results, &policy, &mut rand::rng(), NOW).await.unwrap();
-    let read = rows_read(&mut tx).await - before;
     tx.commit().await.unwrap();
+    let read = rows_read(&mut conn).await - before;
     assert!(read <= MAX_ROWS_READ, "{read} rows were read");
     assert_eq!(count(&mut conn, "status = 'PENDING'").await, 500);
 }

@@ -6,5 +6,6 @@ mod due;
 mod enqueue;
 mod held;
 mod lanes;
+mod table_stats;
 mod tip;
 mod wake;
