@@ -94,8 +94,7 @@ impl ProcessLimits {
 
 fn limiter(at_once: NonZeroU32, interval: Duration, clock: &SteadyClock) -> Limiter {
     let quota = governor::Quota::with_period(interval).expect("intervals are above zero");
-    RateLimiter::new(quota.allow_burst(at_once), BoundedStore::default(), clock.clone())
-        .with_middleware()
+    Limiter::new(quota.allow_burst(at_once), BoundedStore::default(), clock.clone())
 }
 
 /// The time since the start of the process as governor needs it: it never goes back, even if the
