@@ -30,6 +30,7 @@ fn length_counts_and_composition_does_not() {
     assert_eq!(refused(&"é".repeat(257)), "too_long");
 }
 
+/// AUTHN-03: passwords of the list are refused, and short parts again and again.
 #[test]
 fn what_is_tried_first_is_refused() {
     for common in [
@@ -39,6 +40,7 @@ fn what_is_tried_first_is_refused() {
         "aaaaaaaaaaaaaaaaaaaa",
         "iloveyouiloveyou",
         "abcdefghijklmnop",
+        "Password12345678",
         &"password".repeat(20),
     ] {
         assert_eq!(check(common), Err(PasswordRefusal::Common), "{common}");
