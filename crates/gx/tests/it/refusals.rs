@@ -1,4 +1,4 @@
-//! The errors of `gx dev` when it cannot start: one sentence each, with what to do.
+//! The errors of `gx dev` when it cannot start: a line with what is wrong, and one with what to do.
 
 use std::net::TcpListener;
 
@@ -13,7 +13,9 @@ fn refusal(stack: &Stack, change: impl FnOnce(&mut std::process::Command)) -> St
     let output = command.output().unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(said.trim().lines().count(), 1, "one sentence: {said}");
+    let lines: Vec<&str> = said.trim().lines().collect();
+    assert_eq!(lines.len(), 2, "what is wrong, and what to do: {said}");
+    assert!(lines[1].starts_with("hint: "), "{said}");
     said
 }
 
