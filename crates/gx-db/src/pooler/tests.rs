@@ -90,8 +90,9 @@ async fn db_11_what_needs_sessions_refuses_every_transaction_pooler() {
 
         let error = connect_for_migration(&settings).await.unwrap_err().to_string();
         assert!(error.contains("needs sessions of its own"), "{program:?}: {error}");
-        let error = upgrade(&settings, &Clock::system(), |_| {}).await.unwrap_err().to_string();
-        assert!(error.contains("needs sessions of its own"), "{program:?}: {error}");
+        let error = upgrade(&settings, &Clock::system(), |_| {}).await.unwrap_err();
+        let reason = std::error::Error::source(&error).unwrap().to_string();
+        assert!(reason.contains("needs sessions of its own"), "{program:?}: {reason}");
     }
 }
 
