@@ -255,7 +255,8 @@ async fn the_edge_answers_probes() {
     broken.unhealthy("gone", Value::Null);
     let report = joined.report().await;
     assert_eq!(report.status, crate::health::Readiness::NotReady);
-    assert_eq!(report.checks.len(), 2);
+    // Each service also has the check of its rate limits.
+    assert_eq!(report.checks.len(), 3);
     broken.healthy();
     one.health.drain();
     assert!(joined.is_draining());

@@ -131,8 +131,8 @@ async fn mail_is_limited_by_address_and_by_client() {
     }
     assert_eq!(service.mail("192.0.2.6", "a@b.c").await.status(), 429);
     let mut sent = 0;
-    for n in 0..40 {
-        sent += u32::from(service.mail("192.0.2.7", &format!("{n}@b.c")).await.status() == 200);
+    for name in ('b'..='z').chain('A'..='Z') {
+        sent += u32::from(service.mail("192.0.2.7", &format!("{name}@b.c")).await.status() == 200);
     }
     assert_eq!(sent, 30);
 }
