@@ -70,10 +70,16 @@ macro_rules! index_lookups {
     };
 }
 
-/// Begins a transaction that uses index lookups only, in one round trip.
+/// Begins a transaction that uses index lookups only, in one round trip; or a savepoint, if the
+/// connection is in a transaction.
 pub(crate) async fn begin_with_index_lookups(
     conn: &mut PgConnection,
 ) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    if conn.is_in_transaction() {
+        let mut savepoint = conn.begin().await?;
+        use_index_lookups(&mut savepoint).await?;
+        return Ok(savepoint);
+    }
     conn.begin_with(concat!("BEGIN; ", index_lookups!())).await
 }
 
