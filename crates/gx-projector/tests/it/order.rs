@@ -61,7 +61,10 @@ async fn a_gap_halts_and_leaves_the_checkpoint() {
     let gap = Halt::Gap { expected: 6, found: 7 };
     assert!(matches!(&error, ProjectorError::Halted(halt) if *halt == gap), "{error:?}");
     let text = gap.to_string();
-    assert!(text.starts_with("block 7 came where block 6 was due, so it was not applied"), "{text}");
+    assert!(
+        text.starts_with("block 7 came where block 6 was due, so it was not applied"),
+        "{text}"
+    );
     assert_eq!(checkpoint(&db).await, Some(5));
     apply(&db, 6).await.unwrap();
 }
