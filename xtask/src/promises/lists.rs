@@ -40,7 +40,7 @@ impl Requirement {
         self.text.starts_with(RETIRED)
     }
 
-    /// Returns whether the requirement may lack a test for now.
+    /// Returns whether the requirement may lack a test.
     pub(crate) fn is_planned(&self) -> bool {
         self.text.starts_with(PLANNED)
     }

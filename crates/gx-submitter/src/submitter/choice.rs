@@ -30,8 +30,8 @@ pub(crate) struct Choice {
 }
 
 impl Choice {
-    /// Returns the signer of whom only a witness can show that its transactions succeed: that of a
-    /// command which waits or, in an outage, of the first command.
+    /// Returns the signer whose transactions may all fail, which only a witness can disprove: the
+    /// signer of a command that waits or, in an outage, of the first command.
     pub(crate) fn suspect_signer(&self, allowance: &Allowance) -> Option<SignerRole> {
         let first = || self.sendable.first().map(|one| one.signer);
         self.undecided.or_else(|| first().filter(|_| *allowance == Allowance::Probe))
