@@ -10,7 +10,7 @@ async fn the_document_keeps_the_rules_for_documents() {
     assert_eq!(check_document(&host().await.service.openapi), Vec::<String>::new());
 }
 
-/// SEC-API-09: the example of each body can be read, and whoever registers with the example can
+/// SEC-API-09: the example of each body can be read, and a person who registers with it can
 /// send most of the others.
 #[tokio::test]
 async fn the_examples_of_the_document_can_be_sent() {

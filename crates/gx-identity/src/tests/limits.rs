@@ -102,7 +102,7 @@ async fn registrations_are_limited_by_client() {
     assert_eq!(register("192.0.2.2").await.code(), 200);
 }
 
-/// API-05: refreshes of one session are limited, whoever sends its tokens. What is no token of ours
+/// API-05: refreshes of one session are limited over all clients. What is no token of this service
 /// is counted for its client.
 #[tokio::test]
 async fn refreshes_are_limited_by_session() {

@@ -124,7 +124,7 @@ fn stated(bursts: u32, seconds: u32) -> u32 {
     addresses * QUOTA * (60 * bursts + seconds) / 60
 }
 
-/// Prints the figures of a policy, and checks that they are those that are stated, within two
+/// Prints the figures of a policy, and checks them against the stated ones with a margin of two
 /// percent.
 fn check(policy: &str, count: Count, least: u32, most: u32) {
     let Count { asked, admitted } = count;
