@@ -60,18 +60,25 @@ pub(crate) struct CarriedRow {
 
 /// Settings that make the rest of a transaction use index lookups only. The statistics may be from
 /// a quiet hour; then the planner takes a scan of the whole history for cheap, or the right plan
-/// for so expensive that it is compiled first. A plan is made for each statement: one that was made
-/// while the outbox was nearly empty may use any index, and would be kept while the outbox grows.
+/// for so expensive that it is compiled first.
 macro_rules! index_lookups {
     () => {
         "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
-         SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off; \
-         SET LOCAL plan_cache_mode = force_custom_plan"
+         SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off"
     };
 }
 
-/// Begins a transaction that uses index lookups only, in one round trip; or a savepoint, if the
-/// connection is in a transaction.
+/// A setting that makes a plan for each statement of the rest of a transaction. A plan that was
+/// made while the outbox was nearly empty may use any index, and would be kept while the outbox
+/// grows.
+macro_rules! new_plans {
+    () => {
+        "; SET LOCAL plan_cache_mode = force_custom_plan"
+    };
+}
+
+/// Begins a transaction that uses index lookups only and plans each statement anew, in one round
+/// trip; or a savepoint, if the connection is in a transaction.
 pub(crate) async fn begin_with_index_lookups(
     conn: &mut PgConnection,
 ) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
@@ -80,12 +87,22 @@ pub(crate) async fn begin_with_index_lookups(
         use_index_lookups(&mut savepoint).await?;
         return Ok(savepoint);
     }
+    conn.begin_with(concat!("BEGIN; ", index_lookups!(), new_plans!())).await
+}
+
+/// Begins a transaction that uses index lookups only and keeps its plans, in one round trip. It is
+/// for statements of which each condition can be served by one index only, so that a plan stays
+/// right however the outbox grows.
+pub(crate) async fn begin_with_kept_plans(
+    conn: &mut PgConnection,
+) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
     conn.begin_with(concat!("BEGIN; ", index_lookups!())).await
 }
 
-/// Makes the rest of a transaction that has begun use index lookups only.
+/// Makes the rest of a transaction that has begun use index lookups only, and plan each statement
+/// anew.
 pub(crate) async fn use_index_lookups(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(index_lookups!()).execute(conn).await?;
+    sqlx::raw_sql(concat!(index_lookups!(), new_plans!())).execute(conn).await?;
     Ok(())
 }
 

@@ -157,14 +157,14 @@ impl Marks {
 }
 
 /// Begins a transaction for [`due_commands`], whose lookups follow indexes however old the
-/// statistics of the tables are.
+/// statistics of the tables and the plans of the statements are.
 ///
 /// # Errors
 /// `sqlx::Error` if a statement fails.
 pub async fn begin(
     conn: &mut PgConnection,
 ) -> Result<sqlx::Transaction<'_, sqlx::Postgres>, sqlx::Error> {
-    commands::begin_with_index_lookups(conn).await
+    commands::begin_with_kept_plans(conn).await
 }
 
 /// Returns the first due commands of the leased lanes in the order of their numbers, at most

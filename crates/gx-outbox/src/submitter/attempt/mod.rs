@@ -214,13 +214,12 @@ impl JudgedAttempt {
 /// open attempts.
 ///
 /// # Errors
-/// `sqlx::Error` if a statement fails.
+/// `sqlx::Error` if the statement fails.
 pub async fn judged_last(
     conn: &mut PgConnection,
     limit: i64,
 ) -> Result<(Vec<JudgedAttempt>, i64), sqlx::Error> {
-    let judged = store::judged_last(conn, limit).await?;
-    Ok((judged, store::count_open(conn).await?))
+    store::judged_last(conn, limit).await
 }
 
 /// Takes the open attempts that are due to be sent again, and sets their next time to `until` so

@@ -59,44 +59,45 @@ pub(crate) async fn exists(conn: &mut PgConnection, tx_id: &TxId) -> Result<bool
     .await
 }
 
-/// Returns the ended attempts of the newest blocks, newest first.
+/// Returns the ended attempts of the newest blocks, newest first, and the number of open ones. Both
+/// come from one statement: each claim waits for the answer.
 pub(crate) async fn judged_last(
     conn: &mut PgConnection,
     limit: i64,
-) -> Result<Vec<JudgedAttempt>, sqlx::Error> {
+) -> Result<(Vec<JudgedAttempt>, i64), sqlx::Error> {
     let rows = query!(
-        r#"SELECT "txId" AS tx_id, coalesce("blockNumber", "refusedAtHeight" - 1) AS "block!",
-                  "validationCode" AS code, state = 'VALID' AS "is_valid!", "signerRole" AS signer,
+        r#"WITH judged AS (
+               SELECT "txId", coalesce("blockNumber", "refusedAtHeight" - 1) AS block,
+                      "validationCode", state, "signerRole", "commandIds", "settledAt"
+               FROM "LedgerAttempt"
+               WHERE "settledAt" IS NOT NULL
+                 AND coalesce("blockNumber", "refusedAtHeight" - 1) IS NOT NULL
+               ORDER BY coalesce("blockNumber", "refusedAtHeight" - 1) DESC LIMIT $1)
+           SELECT (SELECT count(*) FROM "LedgerAttempt" WHERE "settledAt" IS NULL) AS "open!",
+                  "txId" AS "tx_id?", block AS "block?", "validationCode" AS code,
+                  state = 'VALID' AS "is_valid?", "signerRole" AS signer,
                   CASE WHEN state = 'VALID' THEN '{}' ELSE "commandIds" END
-                      AS "commands!: Vec<StoredCommandId>",
-                  "settledAt" AS "settled_at!"
-           FROM "LedgerAttempt"
-           WHERE "settledAt" IS NOT NULL
-             AND coalesce("blockNumber", "refusedAtHeight" - 1) IS NOT NULL
-           ORDER BY coalesce("blockNumber", "refusedAtHeight" - 1) DESC LIMIT $1"#,
+                      AS "commands?: Vec<StoredCommandId>",
+                  "settledAt" AS "settled_at?"
+           FROM (SELECT) AS always LEFT JOIN judged ON true ORDER BY block DESC"#,
         limit,
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| JudgedAttempt {
-            tx_id: row.tx_id.into(),
-            block: row.block,
+    let open = rows.first().map_or(0, |row| row.open);
+    // Without an ended attempt there is one row, with the number of open ones alone.
+    let judged = rows.into_iter().filter_map(|row| {
+        Some(JudgedAttempt {
+            tx_id: row.tx_id?.into(),
+            block: row.block?,
             code: row.code,
-            is_valid: row.is_valid,
+            is_valid: row.is_valid?,
             signer: row.signer.and_then(|name| name.parse().ok()),
-            commands: row.commands,
-            settled_at: row.settled_at,
+            commands: row.commands?,
+            settled_at: row.settled_at?,
         })
-        .collect())
-}
-
-/// Returns the number of open attempts.
-pub(crate) async fn count_open(conn: &mut PgConnection) -> Result<i64, sqlx::Error> {
-    query_scalar!(r#"SELECT count(*) AS "count!" FROM "LedgerAttempt" WHERE "settledAt" IS NULL"#)
-        .fetch_one(conn)
-        .await
+    });
+    Ok((judged.collect(), open))
 }
 
 /// Adds an open attempt with one send, which is about to happen.
