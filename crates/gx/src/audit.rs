@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::CliError;
 use crate::print::Format;
+use crate::reason::reason;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
@@ -39,7 +40,7 @@ pub(crate) struct EraseArgs {
     #[arg(long, value_name = "OBJECT_ID")]
     about: Option<String>,
     /// Reason for the audit log
-    #[arg(long)]
+    #[arg(long, value_parser = reason)]
     reason: String,
     #[command(flatten)]
     database: DatabaseSettings,
@@ -64,9 +65,6 @@ pub(crate) async fn run(command: AuditCommand, format: Format) -> Result<(), Cli
 
 async fn erase(arguments: &EraseArgs, format: Format) -> Result<(), CliError> {
     let EraseArgs { ids, about, reason, database } = arguments;
-    if reason.trim().is_empty() {
-        return Err(CliError::message("`--reason` is empty; give a reason for the audit log"));
-    }
     let selection = match about {
         Some(id) => TextSelection::About(id),
         None => TextSelection::Entries(ids),

@@ -180,8 +180,8 @@ mod tests {
              acquire a connection on a closed pool\nhint: check the database and its log"
         );
         assert_eq!(
-            printed(CliError::message("`--reason` is empty; give a reason for the audit log")),
-            "`--reason` is empty\nhint: give a reason for the audit log"
+            printed(CliError::message("the file is empty; write a key into it")),
+            "the file is empty\nhint: write a key into it"
         );
     }
 

@@ -27,6 +27,7 @@ mod passwords;
 mod print;
 mod process;
 mod projection;
+mod reason;
 mod retention;
 mod roles;
 mod signing_keys;

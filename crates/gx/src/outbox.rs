@@ -15,6 +15,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::CliError;
 use crate::print::{Format, out};
+use crate::reason::reason;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum OutboxCommand {
@@ -73,7 +74,7 @@ pub(crate) struct DecisionArgs {
     #[command(flatten)]
     many: BulkArgs,
     /// Reason for the audit log
-    #[arg(long)]
+    #[arg(long, value_parser = reason)]
     reason: String,
 }
 
@@ -169,7 +170,7 @@ async fn show(which: Show, format: Format) -> Result<(), CliError> {
 
 async fn retry(what: DecisionArgs, format: Format) -> Result<(), CliError> {
     let entropy = Entropy::system();
-    let decision = decision("gx outbox retry", &what, &entropy)?;
+    let decision = decision("gx outbox retry", &what, &entropy);
     let Some(id) = what.command_id else {
         return decide_many(BulkAction::Retry, &what, &decision, format).await;
     };
@@ -186,7 +187,7 @@ async fn retry(what: DecisionArgs, format: Format) -> Result<(), CliError> {
 
 async fn discard(what: DecisionArgs, format: Format) -> Result<(), CliError> {
     let entropy = Entropy::system();
-    let decision = decision("gx outbox discard", &what, &entropy)?;
+    let decision = decision("gx outbox discard", &what, &entropy);
     let Some(id) = what.command_id else {
         return decide_many(BulkAction::Discard, &what, &decision, format).await;
     };
@@ -249,17 +250,14 @@ async fn decide_many(
     Ok(())
 }
 
-/// Returns the decision for the audit log. Fails if the reason is blank.
+/// Returns the decision for the audit log.
 fn decision<'a>(
     command: &'static str,
     what: &'a DecisionArgs,
     entropy: &'a Entropy,
-) -> Result<AuditedDecision<'a>, CliError> {
-    if what.reason.trim().is_empty() {
-        return Err(CliError::message("`--reason` is empty; give a reason for the audit log"));
-    }
+) -> AuditedDecision<'a> {
     let (actor, reason) = (Actor::System(command), what.reason.as_str());
-    Ok(AuditedDecision { actor, reason, request_id: None, entropy })
+    AuditedDecision { actor, reason, request_id: None, entropy }
 }
 
 /// Returns the rows of a list with all fields for JSON, and with these columns only for text.

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::CliError;
 use crate::print::Format;
+use crate::reason::reason;
 
 /// Least time for which a key is published before it signs. A service that meets a token of an
 /// unknown key looks again if its last look is a second old.
@@ -50,7 +51,7 @@ pub(crate) struct Retire {
     /// Id of the key, as `gx keys signing list` prints it
     key_id: String,
     /// Reason for the audit log
-    #[arg(long)]
+    #[arg(long, value_parser = reason)]
     reason: String,
     #[command(flatten)]
     database: DatabaseSettings,
@@ -105,9 +106,6 @@ fn rotated(key: &TokenKeyItem, record: &Value) -> String {
 }
 
 async fn retire(arguments: &Retire, format: Format) -> Result<(), CliError> {
-    if arguments.reason.trim().is_empty() {
-        return Err(CliError::message("`--reason` is empty; give a reason for the audit log"));
-    }
     let id = arguments.key_id.as_str();
     let database = open(&arguments.database).await?;
     let now = Clock::system().now();

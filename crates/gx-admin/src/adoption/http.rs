@@ -107,7 +107,14 @@ fn refused(error: AdoptError) -> Problem {
             "An approval of profile {profile_id} is in progress: command {command_id} is \
              {status}; wait until the command ends, or discard it."
         ),
-        _ => sentence(&error.to_string()),
+        AdoptError::UnknownProfile(_)
+        | AdoptError::AlreadyOwned { .. }
+        | AdoptError::BelongsToAnother { .. }
+        | AdoptError::HasAnother { .. }
+        | AdoptError::Incomplete(_)
+        | AdoptError::OtherFacts { .. }
+        | AdoptError::Grant(_)
+        | AdoptError::Database(_) => sentence(&error.to_string()),
     };
     match error {
         AdoptError::UnknownProfile(_) => no_user(),

@@ -13,7 +13,7 @@ use secrecy::zeroize::Zeroizing;
 pub enum KeyRingError {
     /// The file cannot be read.
     #[error(
-        "the master keys cannot be read from {path}; check GX_MASTER_KEY_FILE and the permissions"
+        "the master keys cannot be read from `{path}`; check GX_MASTER_KEY_FILE and the permissions"
     )]
     File {
         /// Path of the file.
@@ -23,7 +23,7 @@ pub enum KeyRingError {
     },
     /// The file has no line.
     #[error(
-        "{path} contains no master key; write a line `1:` followed by the output of \
+        "`{path}` contains no master key; write a line `1:` followed by the output of \
          `openssl rand -base64 32`"
     )]
     Empty {
@@ -31,7 +31,7 @@ pub enum KeyRingError {
         path: PathBuf,
     },
     /// A line is not a key.
-    #[error("line {line} of {path} is not a master key: {reason}; correct or remove the line")]
+    #[error("line {line} of `{path}` is not a master key: {reason}; correct or remove the line")]
     Line {
         /// Path of the file.
         path: PathBuf,

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::task_end;
 use crate::CliError;
 use crate::print::Format;
+use crate::reason::reason;
 
 /// Name of the actor in the audit log.
 const ACTOR: &str = "gx projection adopt";
@@ -30,7 +31,7 @@ pub(crate) struct Adopt {
     /// profileId of the account that gets the person
     profile_id: ProfileId,
     /// Reason for the audit log
-    #[arg(long)]
+    #[arg(long, value_parser = reason)]
     reason: String,
     /// Longest wait for the projector, in seconds
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -41,9 +42,6 @@ pub(crate) struct Adopt {
 /// projector's report. Fails if the adoption is not possible, if no projector carries it out in
 /// time, or if it could not set the owner.
 pub(super) async fn run(adopt: Adopt, format: Format) -> Result<(), CliError> {
-    if adopt.reason.trim().is_empty() {
-        return Err(CliError::message("`--reason` is empty; give a reason for the audit log"));
-    }
     let database = gx_db::connect(&adopt.database).await?;
     let (actor, entropy) = (Actor::System(ACTOR), Entropy::system());
     let decision =

@@ -12,6 +12,7 @@ use super::task_end;
 use crate::CliError;
 use crate::outbox::with_columns;
 use crate::print::Format;
+use crate::reason::reason;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadCommand {
@@ -63,7 +64,7 @@ pub(crate) struct ReplayArgs {
     #[arg(long)]
     id: Option<i64>,
     /// Reason for the audit log
-    #[arg(long)]
+    #[arg(long, value_parser = reason)]
     reason: String,
     /// Longest wait for the projector, in seconds
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -101,9 +102,6 @@ async fn list(which: List, format: Format) -> Result<(), CliError> {
 /// Asks for a replay, waits until the projector has ended it, and prints its report. Fails if
 /// events still cannot be applied.
 async fn replay(what: ReplayArgs, format: Format) -> Result<(), CliError> {
-    if what.reason.trim().is_empty() {
-        return Err(CliError::message("`--reason` is empty; give a reason for the audit log"))?;
-    }
     let database = gx_db::connect(&what.database.named("command")).await?;
     let entropy = Entropy::system();
     let decision = AuditedDecision {

@@ -15,6 +15,7 @@ use gx_serve::Entropy;
 use crate::CliError;
 use crate::outbox::with_columns;
 use crate::print::Format;
+use crate::reason::reason;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TaskCommand {
@@ -46,7 +47,7 @@ pub(crate) struct Cancel {
     #[arg(long)]
     id: String,
     /// Reason for the audit log
-    #[arg(long)]
+    #[arg(long, value_parser = reason)]
     reason: String,
 }
 
@@ -69,9 +70,6 @@ async fn list(which: List, format: Format) -> Result<(), CliError> {
 }
 
 async fn cancel(which: Cancel, format: Format) -> Result<(), CliError> {
-    if which.reason.trim().is_empty() {
-        return Err(CliError::message("`--reason` is empty; give a reason for the audit log"))?;
-    }
     let database = gx_db::connect(&which.database.named("command")).await?;
     let entropy = Entropy::system();
     let decision = AuditedDecision {
