@@ -73,7 +73,14 @@ macro_rules! index_lookups {
 /// grows.
 macro_rules! new_plans {
     () => {
-        "; SET LOCAL plan_cache_mode = force_custom_plan"
+        "SET LOCAL plan_cache_mode = force_custom_plan"
+    };
+}
+
+/// The lock under which an attempt is stored.
+macro_rules! store_lock {
+    () => {
+        "; SELECT pg_advisory_xact_lock(hashtext('gx LedgerAttempt store'))"
     };
 }
 
@@ -87,7 +94,7 @@ pub(crate) async fn begin_with_index_lookups(
         use_index_lookups(&mut savepoint).await?;
         return Ok(savepoint);
     }
-    conn.begin_with(concat!("BEGIN; ", index_lookups!(), new_plans!())).await
+    conn.begin_with(concat!("BEGIN; ", index_lookups!(), "; ", new_plans!())).await
 }
 
 /// Begins a transaction that uses index lookups only and keeps its plans, in one round trip. It is
@@ -99,10 +106,29 @@ pub(crate) async fn begin_with_kept_plans(
     conn.begin_with(concat!("BEGIN; ", index_lookups!())).await
 }
 
+/// Begins a transaction like [`begin_with_kept_plans`], or a savepoint, in which no other
+/// transaction stores an attempt: two that look for overlaps at the same time would both find none.
+pub(crate) async fn begin_store(
+    conn: &mut PgConnection,
+) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    if conn.is_in_transaction() {
+        let mut savepoint = conn.begin().await?;
+        sqlx::raw_sql(concat!(index_lookups!(), store_lock!())).execute(&mut *savepoint).await?;
+        return Ok(savepoint);
+    }
+    conn.begin_with(concat!("BEGIN; ", index_lookups!(), store_lock!())).await
+}
+
+/// Makes a plan for each statement of the rest of a transaction.
+pub(crate) async fn plan_anew(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(new_plans!()).execute(conn).await?;
+    Ok(())
+}
+
 /// Makes the rest of a transaction that has begun use index lookups only, and plan each statement
 /// anew.
 pub(crate) async fn use_index_lookups(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(concat!(index_lookups!(), new_plans!())).execute(conn).await?;
+    sqlx::raw_sql(concat!(index_lookups!(), "; ", new_plans!())).execute(conn).await?;
     Ok(())
 }
 
