@@ -151,8 +151,12 @@ impl Submitter {
             let lanes: Vec<i16> = lost.iter().map(|lost| lost.lane).collect();
             let owners: BTreeSet<&str> =
                 lost.iter().filter_map(|lost| lost.owner.as_deref()).collect();
-            tracing::warn!(?lanes, ?owners,
-                "another submitter has leased {} lanes of this one", lanes.len());
+            tracing::warn!(
+                ?lanes,
+                ?owners,
+                "another submitter has leased {} lanes of this one",
+                lanes.len()
+            );
             gx_outbox::submitter::release(conn, &lease, now).await?;
         }
         let (owner, lanes) = (&self.settings.instance, i64::from(self.settings.lanes));
