@@ -118,11 +118,6 @@ impl Evidence {
         let mut later = self.judged.iter().filter(|one| one.block > block);
         later.any(|one| !one.is_valid && !is_conflict(one))
     }
-
-    /// Returns whether an envelope is valid, or `None` if it is not among the last ones.
-    pub(crate) fn is_valid(&self, tx_id: &TxId) -> Option<bool> {
-        self.judged.iter().find(|one| one.tx_id == *tx_id).map(|one| one.is_valid)
-    }
 }
 
 /// Returns whether one command is in all of these envelopes.

@@ -3,10 +3,11 @@
 //! suspect is lost, its command is not charged. `submitter::send`, `storing` and `witness` record
 //! failures and successes; `failure_review` takes the commands to charge at each claim.
 
+use std::collections::HashMap;
+
 use gx_db::{StoredCommandId, TxId};
 use gx_model::SignerRole;
-
-use crate::evidence::Evidence;
+use gx_outbox::submitter::AttemptEnd;
 
 /// Limit of the suspects; the oldest is dropped first.
 const MAX_SUSPECTS: usize = 64;
@@ -63,22 +64,31 @@ impl Suspects {
         self.0.retain(|one| one.witness.as_ref() != Some(tx_id));
     }
 
-    /// Returns whether a command is a suspect.
-    pub(crate) fn contains(&self, command_id: &StoredCommandId) -> bool {
-        self.0.iter().any(|one| one.command_id == *command_id)
+    /// Returns whether a command is a suspect and its next envelope has the same signer. A command
+    /// that is discarded meanwhile is cancelled by another signer; its failure says nothing about
+    /// that, and no witness of that signer would ever explain it.
+    pub(crate) fn contains(&self, command_id: &StoredCommandId, signer: SignerRole) -> bool {
+        self.0.iter().any(|one| one.command_id == *command_id && one.signer == signer)
     }
 
-    /// Takes the commands whose witnesses are valid and returns them to be charged.
-    pub(crate) fn take_to_charge(&mut self, evidence: &Evidence) -> Vec<StoredCommandId> {
+    /// Returns the witnesses, whose ends [`Self::take_to_charge`] wants to know.
+    pub(crate) fn witnesses(&self) -> Vec<TxId> {
+        self.0.iter().filter_map(|one| one.witness.clone()).collect()
+    }
+
+    /// Takes the commands whose witnesses are valid and returns them to be charged. A suspect is
+    /// dropped if its witness failed, or was never stored.
+    pub(crate) fn take_to_charge(
+        &mut self,
+        witnesses: &HashMap<TxId, AttemptEnd>,
+    ) -> Vec<StoredCommandId> {
         let mut charged = Vec::new();
         self.0.retain(|one| {
             let Some(witness) = &one.witness else { return true };
-            match evidence.is_valid(witness) {
-                Some(true) => charged.push(one.command_id.clone()),
-                Some(false) => {}
-                // If no attempt is open, the witness ended long ago or was never sent: the suspect
-                // is dropped.
-                None => return evidence.open > 0,
+            match witnesses.get(witness) {
+                Some(AttemptEnd::Open) => return true,
+                Some(AttemptEnd::Valid) => charged.push(one.command_id.clone()),
+                Some(AttemptEnd::Failed) | None => {}
             }
             false
         });
@@ -88,8 +98,7 @@ impl Suspects {
 
 #[cfg(test)]
 mod tests {
-    use gx_outbox::submitter::JudgedAttempt;
-    use time::macros::datetime;
+    use gx_outbox::submitter::AttemptEnd::{Failed, Open, Valid};
 
     use super::*;
 
@@ -101,17 +110,8 @@ mod tests {
         id.to_owned().into()
     }
 
-    fn evidence(verdicts: &[(&str, bool)]) -> Evidence {
-        let judged = verdicts.iter().map(|(tx_id, is_valid)| JudgedAttempt {
-            tx_id: tx(tx_id),
-            block: 1,
-            code: None,
-            is_valid: *is_valid,
-            signer: Some(SignerRole::Admin),
-            commands: vec![],
-            settled_at: datetime!(2026-06-01 12:00 UTC),
-        });
-        Evidence { judged: judged.collect(), open: 1 }
+    fn ends<const N: usize>(ends: [(&str, AttemptEnd); N]) -> HashMap<TxId, AttemptEnd> {
+        ends.into_iter().map(|(tx_id, end)| (tx(tx_id), end)).collect()
     }
 
     /// OUT-15: a command that failed alone is charged when the next envelope is valid.
@@ -122,9 +122,10 @@ mod tests {
         suspects.passed(Step::Store, SignerRole::Admin, &tx("tx0"));
         suspects.passed(Step::Endorse, SignerRole::Admin, &tx("tx1"));
         suspects.passed(Step::Endorse, SignerRole::Admin, &tx("tx2"));
-        assert!(suspects.take_to_charge(&evidence(&[("tx0", true), ("tx2", true)])).is_empty());
-        assert_eq!(suspects.take_to_charge(&evidence(&[("tx1", true)])), [command("a")]);
-        assert!(suspects.take_to_charge(&evidence(&[("tx1", true)])).is_empty());
+        assert_eq!(suspects.witnesses(), [tx("tx1")]);
+        assert!(suspects.take_to_charge(&ends([("tx1", Open)])).is_empty());
+        assert_eq!(suspects.take_to_charge(&ends([("tx1", Valid)])), [command("a")]);
+        assert!(suspects.take_to_charge(&ends([("tx1", Valid)])).is_empty());
     }
 
     /// OUT-15: a command whose signer's certificate has expired is not charged because another
@@ -134,8 +135,18 @@ mod tests {
         let mut suspects = Suspects::default();
         suspects.failed(Step::Endorse, Some((&command("a"), SignerRole::SuperAdmin)));
         suspects.passed(Step::Endorse, SignerRole::Admin, &tx("tx1"));
-        assert!(suspects.take_to_charge(&evidence(&[("tx1", true)])).is_empty());
-        assert!(suspects.contains(&command("a")));
+        assert!(suspects.take_to_charge(&ends([("tx1", Valid)])).is_empty());
+        assert!(suspects.contains(&command("a"), SignerRole::SuperAdmin));
+    }
+
+    /// A command of the super administrator that failed alone and is then discarded is cancelled by
+    /// the administrator, at once.
+    #[test]
+    fn a_suspect_of_one_signer_does_not_wait_to_be_cancelled_by_another() {
+        let mut suspects = Suspects::default();
+        suspects.failed(Step::Endorse, Some((&command("a"), SignerRole::SuperAdmin)));
+        assert!(suspects.contains(&command("a"), SignerRole::SuperAdmin));
+        assert!(!suspects.contains(&command("a"), SignerRole::Admin));
     }
 
     /// OUT-15: a command that failed in a row of failures is not charged, and neither is one whose
@@ -148,22 +159,24 @@ mod tests {
         suspects.failed(Step::Endorse, Some((&command("b"), SignerRole::Admin)));
         suspects.failed(Step::Endorse, Some((&command("c"), SignerRole::Admin)));
         suspects.passed(Step::Endorse, SignerRole::Admin, &tx("tx1"));
-        assert!(suspects.take_to_charge(&evidence(&[("tx1", false)])).is_empty());
+        assert!(suspects.take_to_charge(&ends([("tx1", Failed)])).is_empty());
         suspects.failed(Step::Store, Some((&command("d"), SignerRole::Admin)));
         suspects.passed(Step::Store, SignerRole::Admin, &tx("tx2"));
         suspects.not_stored(&tx("tx2"));
-        assert!(suspects.take_to_charge(&evidence(&[("tx1", true), ("tx2", true)])).is_empty());
+        assert!(suspects.take_to_charge(&ends([("tx1", Valid), ("tx2", Valid)])).is_empty());
     }
 
+    /// A suspect that waited for a witness that was never stored would hold its command back, and
+    /// new witnesses would be sent, for ever.
     #[test]
-    fn a_suspect_waits_for_its_witness_while_an_attempt_is_open() {
+    fn a_suspect_waits_while_its_witness_is_open_and_is_dropped_if_it_was_never_stored() {
         let mut suspects = Suspects::default();
         suspects.failed(Step::Endorse, Some((&command("a"), SignerRole::Admin)));
         suspects.passed(Step::Endorse, SignerRole::Admin, &tx("tx1"));
-        suspects.take_to_charge(&evidence(&[]));
-        assert!(suspects.contains(&command("a")));
-        suspects.take_to_charge(&Evidence { judged: vec![], open: 0 });
-        assert!(!suspects.contains(&command("a")));
+        suspects.take_to_charge(&ends([("tx1", Open)]));
+        assert!(suspects.contains(&command("a"), SignerRole::Admin));
+        suspects.take_to_charge(&ends([("tx2", Open)]));
+        assert!(!suspects.contains(&command("a"), SignerRole::Admin));
     }
 
     #[test]
@@ -173,6 +186,6 @@ mod tests {
             suspects.failed(Step::Endorse, Some((&command(&n.to_string()), SignerRole::Admin)));
             suspects.passed(Step::Endorse, SignerRole::Admin, &tx("tx"));
         }
-        assert_eq!(suspects.take_to_charge(&evidence(&[("tx", true)])).len(), MAX_SUSPECTS);
+        assert_eq!(suspects.take_to_charge(&ends([("tx", Valid)])).len(), MAX_SUSPECTS);
     }
 }

@@ -12,9 +12,10 @@ mod tries;
 
 pub use self::archive::{Archived, Archiver};
 pub use self::attempt::{
-    JudgedAttempt, NewAttempt, OpenAttempt, Reply, StoreOutcome, StoreRefusal, abandon_attempt,
-    foreign_attempts, judged_last, make_open_attempts_due, next_due, open_touches, record_reply,
-    resolve_lost_commit, store_attempt, store_witness, take_due_attempts,
+    AttemptEnd, JudgedAttempt, NewAttempt, OpenAttempt, Reply, StoreOutcome, StoreRefusal,
+    abandon_attempt, attempt_ends, foreign_attempts, judged_last, make_open_attempts_due, next_due,
+    open_touches, record_reply, resolve_lost_commit, store_attempt, store_witness,
+    take_due_attempts,
 };
 pub use self::batch::{Batch, BatchLimits, form_batches};
 pub use self::due::{Due, GiveUp, Marks, begin, due_commands};

@@ -16,7 +16,8 @@ use crate::workers::NAMES;
 const MAX_ROUNDS: u32 = 250;
 /// Time that passes in a round.
 const ROUND: Duration = Duration::from_secs(20);
-/// Number of rounds in which people are approved again and dead letters are replayed.
+/// Number of rounds in a row in which approving people again and replaying dead letters may change
+/// nothing.
 const MAX_REPAIRS: u32 = 4;
 
 /// Drains the run and repairs what a restore has undone.
@@ -32,13 +33,18 @@ pub(crate) async fn drain(run: &mut Run<'_>) -> Result<(), String> {
     work(run).await?;
     checks::check_before_repair(run).await?;
     run.upgrade().await;
-    for _ in 0..MAX_REPAIRS {
-        if !repair(run).await? {
+    let (mut least, mut in_vain) = (i64::MAX, 0);
+    while in_vain < MAX_REPAIRS {
+        let left = repair(run).await?;
+        if left == 0 {
             return Ok(());
         }
+        // The projector finds the owners of many people in steps.
+        in_vain = if left < least { 0 } else { in_vain + 1 };
+        least = least.min(left);
         work(run).await?;
     }
-    Err("the repairs never end".to_owned())
+    Err(format!("the repairs never end; {least} events are held or people have no owner"))
 }
 
 /// Lets the workers work until nothing is left, with an operator who retries dead commands.
@@ -110,9 +116,9 @@ pub(crate) async fn operate(env: &Environment, id: &str, retry: bool) -> bool {
     }
 }
 
-/// Approves the people that a restore forgot, and replays the dead letters. Returns whether there
-/// was anything to repair.
-async fn repair(run: &mut Run<'_>) -> Result<bool, String> {
+/// Approves the people that a restore forgot, and replays the dead letters. Returns how many dead
+/// letters and people without an owner there were.
+async fn repair(run: &mut Run<'_>) -> Result<i64, String> {
     let (held, ownerless): (i64, i64) = sqlx::query_as(
         r#"SELECT (SELECT count(*) FROM "EventDLQ" WHERE state = 'HELD'),
                   (SELECT count(*) FROM "LedgerUser" l
@@ -124,7 +130,7 @@ async fn repair(run: &mut Run<'_>) -> Result<bool, String> {
     .await
     .unwrap();
     if held + ownerless == 0 {
-        return Ok(false);
+        return Ok(0);
     }
     let forgotten: Vec<String> = sqlx::query_scalar(
         r#"SELECT "profileId" FROM "UserProfile" WHERE status = 'PENDING_ADMIN_APPROVAL'
@@ -145,5 +151,5 @@ async fn repair(run: &mut Run<'_>) -> Result<bool, String> {
         "dead letters: {} replayed, {} still held",
         report.replayed_count, report.still_held_count
     ));
-    Ok(true)
+    Ok(held + ownerless)
 }

@@ -61,7 +61,8 @@ impl Submitter {
             let has_review = is_reviewed || review.is_some();
             let is_undecided = *allowance == Allowance::All
                 && !command.is_tried_at_once
-                && (shared.suspects.contains(id) || evidence.is_undecided(&command));
+                && (shared.suspects.contains(id, command.signer)
+                    || evidence.is_undecided(&command));
             if !has_review && !is_undecided && !shared.is_skipped(id, now) {
                 choice.sendable.push(command);
                 continue;

@@ -87,7 +87,7 @@ impl Submitter {
         let (judged, open) = gx_outbox::submitter::judged_last(&mut tx, WINDOW).await?;
         let evidence = Evidence { judged, open };
         let allowance = self.shared().allowance(&evidence, now);
-        let reviews = self.commands_to_charge(&evidence);
+        let reviews = self.commands_to_charge(&mut tx, &evidence).await?;
         let mut claim = Claim { lease, batches: vec![], reviews, witness: None };
         let has_room = open < MAX_OPEN && !claim.lease.is_empty();
         if has_room && !matches!(allowance, Allowance::None { .. }) {

@@ -2,7 +2,7 @@
 //! written holds back no other command. The claim finds the commands; the step calls `carry_out`
 //! after it has sent the batches.
 
-use gx_db::StoredCommandId;
+use gx_db::{PgConnection, StoredCommandId};
 use gx_outbox::failure::DbErrorCause;
 use gx_outbox::submitter::{ChargeResult, Due, LoneFailure};
 
@@ -55,10 +55,19 @@ impl FailureReview {
 impl Submitter {
     /// Returns the commands that failed alone before an envelope was stored and whose witnesses are
     /// valid.
-    pub(crate) fn commands_to_charge(&self, evidence: &Evidence) -> Vec<FailureReview> {
+    pub(crate) async fn commands_to_charge(
+        &self,
+        conn: &mut PgConnection,
+        evidence: &Evidence,
+    ) -> Result<Vec<FailureReview>, sqlx::Error> {
+        let witnesses = self.shared().suspects.witnesses();
+        if witnesses.is_empty() {
+            return Ok(vec![]);
+        }
+        let ends = gx_outbox::submitter::attempt_ends(conn, &witnesses).await?;
+        let charged = self.shared().suspects.take_to_charge(&ends);
         let action = FailureAction::Charge { proven_at: evidence.newest_valid() };
-        let charged = self.shared().suspects.take_to_charge(evidence);
-        charged.into_iter().map(|command_id| FailureReview { command_id, action }).collect()
+        Ok(charged.into_iter().map(|command_id| FailureReview { command_id, action }).collect())
     }
 
     /// Carries out the reviews. A command whose row cannot be written is skipped for a while.

@@ -3,7 +3,7 @@
 
 mod store;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use gx_db::{PgConnection, StoredCommandId, TxId};
 use gx_model::{CommandStatus, SignerRole};
@@ -220,6 +220,34 @@ pub async fn judged_last(
     limit: i64,
 ) -> Result<(Vec<JudgedAttempt>, i64), sqlx::Error> {
     store::judged_last(conn, limit).await
+}
+
+/// How a stored attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptEnd {
+    /// Not yet.
+    Open,
+    /// A block has it and it is valid.
+    Valid,
+    /// A block has it and it is invalid, or it was abandoned.
+    Failed,
+}
+
+/// Returns how attempts ended. Those that were never stored, or were archived, are left out.
+///
+/// # Errors
+/// `sqlx::Error` if the statement fails.
+pub async fn attempt_ends(
+    conn: &mut PgConnection,
+    tx_ids: &[TxId],
+) -> Result<HashMap<TxId, AttemptEnd>, sqlx::Error> {
+    let rows = store::ends(conn, tx_ids).await?;
+    let end = |is_valid: Option<bool>| match is_valid {
+        None => AttemptEnd::Open,
+        Some(true) => AttemptEnd::Valid,
+        Some(false) => AttemptEnd::Failed,
+    };
+    Ok(rows.into_iter().map(|(tx_id, is_valid)| (tx_id, end(is_valid))).collect())
 }
 
 /// Takes the open attempts that are due to be sent again, and sets their next time to `until` so

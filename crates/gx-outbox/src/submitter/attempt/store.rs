@@ -92,6 +92,22 @@ pub(crate) async fn judged_last(
     Ok((judged.collect(), open))
 }
 
+/// Returns whether each of these attempts is valid, or `None` while it is open.
+pub(crate) async fn ends(
+    conn: &mut PgConnection,
+    tx_ids: &[TxId],
+) -> Result<Vec<(TxId, Option<bool>)>, sqlx::Error> {
+    let rows = query!(
+        r#"SELECT a."txId" AS "tx_id!: TxId",
+                  CASE WHEN a."settledAt" IS NOT NULL THEN a.state = 'VALID' END AS is_valid
+           FROM unnest($1::text[]) AS named (id) JOIN "LedgerAttempt" a ON a."txId" = named.id"#,
+        tx_ids as &[TxId],
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.tx_id, row.is_valid)).collect())
+}
+
 /// Adds an open attempt with one send, which is about to happen.
 pub(crate) async fn insert(
     conn: &mut PgConnection,
