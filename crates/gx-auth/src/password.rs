@@ -128,7 +128,8 @@ impl NewPassword {
     pub fn check(&self, subject: PasswordOwner<'_>) -> Result<(), PasswordRefusal> {
         let lower = self.0.expose_secret().to_lowercase();
         let local_part = subject.email.split('@').next().unwrap_or("");
-        let own = subject.names.iter().copied().chain([local_part, subject.email]);
+        let names = subject.names.iter().flat_map(|name| name.split_whitespace().chain([*name]));
+        let own = names.chain([local_part, subject.email]);
         let mut own_words = own.map(str::to_lowercase);
         if own_words.any(|word| word.chars().count() >= MIN_CONTEXT_WORD && lower.contains(&word)) {
             return Err(PasswordRefusal::OwnName);

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::key_ring::KeyRing;
-use crate::token_keys::{KeySet, ReadError, SigningKey, TokenKeyError, read_key};
+use crate::token_keys::{KeySet, SigningKey, TokenKeyError, read_key};
 
 /// Shortest HMAC secret: 256 bits.
 const MIN_SECRET_BYTES: usize = 32;
@@ -211,6 +211,21 @@ struct Look {
     unusable: Option<String>,
 }
 
+/// A look that is under way. One that fails or is dropped does not count, so that the next request
+/// looks again.
+struct Looking<'a> {
+    tokens: &'a Tokens,
+    has_ended: bool,
+}
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.tokens.look().at = None;
+        }
+    }
+}
+
 impl Tokens {
     /// Reads the keys that the settings name. Those of the database are read before the first token
     /// is signed or verified.
@@ -280,7 +295,7 @@ impl Tokens {
     }
 
     /// Reads the keys of the database if the last look was `max_age` ago. `conn` is asked for a
-    /// connection then. If a key cannot be used, an error is logged and the known keys stay.
+    /// connection then. If a key cannot be used, an error is logged and the others are used.
     ///
     /// # Errors
     /// The problem of a database failure, or of a key that cannot be used if no look has succeeded.
@@ -295,23 +310,23 @@ impl Tokens {
         let Some(ring) = self.0.ring.as_ref().filter(|_| self.begin_look(max_age)) else {
             return Ok(());
         };
-        let read = self.keys().read(&mut *conn.await?, ring).await;
-        match read {
-            Ok(keys) => {
-                *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
-                let mut look = self.look();
-                (look.has_succeeded, look.unusable) = (true, None);
-                Ok(())
-            }
-            Err(ReadError::Database(error)) => Err(error.into()),
-            Err(error) if self.has_learned_keys() => {
+        let mut looking = Looking { tokens: self, has_ended: false };
+        let (keys, unusable) = self.keys().read(&mut *conn.await?, ring).await?;
+        looking.has_ended = true;
+        match unusable {
+            Some(error) if !self.has_learned_keys() => return Err(Problem::internal(&error)),
+            Some(error) => {
                 tracing::error!(error = %ErrorChain(&error),
                     "a key that signs tokens cannot be used here; check GX_MASTER_KEY_FILE");
                 self.look().unusable = Some(ErrorChain(&error).to_string());
-                Ok(())
             }
-            Err(error) => Err(Problem::internal(&error)),
+            None => {
+                let mut look = self.look();
+                (look.has_succeeded, look.unusable) = (true, None);
+            }
         }
+        *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        Ok(())
     }
 
     /// Returns whether the keys of the database were read once, or are not used.

@@ -94,7 +94,8 @@ fn key_line(key: &KeyUse) -> String {
     let KeyUse { version, values, answers, .. } = *key;
     if key.is_unused() {
         return format!(
-            "version {version} is unused: once every process reads the new key file, remove its line"
+            "version {version} is unused: if every process had read the new key file before this \
+             run, remove its line; otherwise restart them and run this again"
         );
     }
     let role = match (key.is_current, key.is_present) {

@@ -138,6 +138,10 @@ pub(crate) async fn log_in(
     let now = base.clock.now();
     let _ticket = base.row_ticket(account.admin_id.as_str()).await?;
     let mut tx = base.begin().await?;
+    if !store::lock_if_unchanged(&mut tx, &account.admin_id, &hash).await? {
+        log_refusal(request_id);
+        return Err(invalid_credentials());
+    }
     if let Some(upgraded) = verified.upgrade {
         store::replace_hash(&mut tx, &account.admin_id, &hash, &upgraded).await?;
     }

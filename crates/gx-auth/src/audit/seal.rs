@@ -59,10 +59,12 @@ impl Sealer {
     /// `sqlx::Error` if a statement fails; then nothing is sealed.
     pub async fn step(&self) -> Result<i64, sqlx::Error> {
         let (mut conn, now) = (self.pool.acquire().await?, self.clock.now());
-        let sealed = seal(&mut conn, now).await?;
+        let sealed = seal(&mut conn, now).await;
+        // The age is set also if nothing can be sealed: the alert depends on it.
         let oldest = store::oldest_unsealed(&mut conn).await?;
         let age = oldest.map_or(time::Duration::ZERO, |oldest| now - oldest);
         metrics::gauge!("gx_audit_unsealed_age_seconds").set(age.as_seconds_f64().max(0.0));
+        let sealed = sealed?;
         metrics::counter!("gx_audit_sealed_total").increment(u64::try_from(sealed).unwrap_or(0));
         Ok(sealed)
     }

@@ -33,10 +33,11 @@ pub struct RetentionSettings {
     /// 1h.
     #[arg(long, env = "GX_RETENTION_IDEMPOTENCY", default_value = "1h", value_parser = duration)]
     pub retention_idempotency: Duration,
-    /// How long a person's session is kept after its end, such as 30d. It has the client's address.
+    /// How long a person's session is kept after the end of its time, such as 30d, also if it was
+    /// ended earlier. It has the client's address.
     #[arg(long, env = "GX_RETENTION_USER_SESSIONS", default_value = "30d", value_parser = duration)]
     pub retention_user_sessions: Duration,
-    /// How long an administrator's session is kept after its end.
+    /// How long an administrator's session is kept after the end of its time.
     #[arg(long, env = "GX_RETENTION_ADMIN_SESSIONS", default_value = "365d",
           value_parser = duration)]
     pub retention_admin_sessions: Duration,

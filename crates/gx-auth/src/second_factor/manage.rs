@@ -10,10 +10,12 @@ use serde_json::json;
 use super::code::{self, Enrolment, FactorCode, RECOVERY_CODES, SECRET_BYTES};
 use super::store::{Owner, TotpState};
 use super::{PassedFactor, SecondFactors, TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE, store};
+use crate::email::GivenEmail;
 use crate::key_ring::rotation::EncryptedColumn;
 use crate::realm::Subject;
 use crate::route_parts::invalid_credentials;
 use crate::row_queues::RowQueueTicket;
+use crate::sign_in_throttle::SignInAccount;
 
 /// Who changes the factor, and in which request.
 pub(super) struct SignedIn {
@@ -157,7 +159,8 @@ impl SecondFactors {
         }
     }
 
-    /// Checks the password of the account and returns the e-mail address.
+    /// Checks the password of the account and returns the e-mail address. A wrong one counts as a
+    /// failed sign-in.
     async fn check_password(
         &self,
         who: &SignedIn,
@@ -166,7 +169,9 @@ impl SecondFactors {
         let owner = Owner::of(&who.subject);
         let account = store::account(&mut *self.base.connection().await?, owner).await?;
         let account = account.ok_or_else(invalid_credentials)?;
-        let verified = self.base.auth.hasher.verify(password, Some(account.password_hash)).await?;
+        let stored = SignInAccount { password_hash: account.password_hash, may_sign_in: true };
+        let (realm, email) = (who.subject.realm(), GivenEmail::new(&account.mailbox));
+        let verified = self.base.compare_password(realm, &email, password, Some(stored)).await?;
         if verified.matches {
             return Ok(account.email);
         }

@@ -49,6 +49,8 @@ pub(super) struct Factor {
 /// The columns of an account that a change of its factor reads.
 pub(super) struct Account {
     pub(super) email: String,
+    /// The address under which failed sign-ins are counted.
+    pub(super) mailbox: String,
     pub(super) password_hash: String,
 }
 
@@ -58,10 +60,11 @@ pub(super) async fn account(
 ) -> Result<Option<Account>, sqlx::Error> {
     sqlx::query_as!(
         Account,
-        r#"SELECT email AS "email!", "passwordHash" AS "password_hash!"
+        r#"SELECT email AS "email!", coalesce(mailbox, email) AS "mailbox!",
+                  "passwordHash" AS "password_hash!"
            FROM "UserProfile" WHERE "profileId" = $1
            UNION ALL
-           SELECT email, "passwordHash" FROM "AdminUser" WHERE "adminId" = $2"#,
+           SELECT email, email, "passwordHash" FROM "AdminUser" WHERE "adminId" = $2"#,
         owner.profile_id,
         owner.admin_id,
     )

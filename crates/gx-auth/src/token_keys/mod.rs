@@ -57,7 +57,7 @@ impl SigningKey {
 pub(crate) struct KeyTurn {
     /// Time from which the key signs.
     pub(crate) from: OffsetDateTime,
-    /// `None` if the key was retired: it neither signs nor verifies.
+    /// `None` if the key was retired, or cannot be used here: it neither signs nor verifies.
     pub(crate) key: Option<Arc<SigningKey>>,
 }
 
@@ -102,28 +102,37 @@ impl KeySet {
         keys.chain(self.old.iter().map(|key| &**key))
     }
 
-    /// Reads the keys of the database and returns the set with them. Keys that are known already
-    /// are not decrypted again.
+    /// Reads the keys of the database and returns the set with them, and why one of them cannot be
+    /// used, if so. Such a key neither signs nor verifies. Keys that are known already are not
+    /// decrypted again.
     ///
     /// # Errors
-    /// [`ReadError`] if the database fails or a key is not readable.
+    /// `sqlx::Error` if the database fails.
     pub(crate) async fn read(
         &self,
         conn: &mut PgConnection,
         ring: &KeyRing,
-    ) -> Result<Self, ReadError> {
+    ) -> Result<(Self, Option<KeyError>), sqlx::Error> {
         let mut turns: Vec<KeyTurn> = self.turns.iter().take(1).cloned().collect();
+        let mut unusable = None;
         for row in store::keys(conn).await? {
             let key = match row.secret {
                 None => None,
                 Some(secret) => match self.known(&row.key_id) {
                     Some(key) => Some(Arc::clone(key)),
-                    None => Some(Arc::new(decrypt(ring, &row.key_id, &secret)?)),
+                    None => match decrypt(ring, &row.key_id, &secret) {
+                        Ok(key) => Some(Arc::new(key)),
+                        Err(error) => {
+                            unusable.get_or_insert(error);
+                            None
+                        }
+                    },
                 },
             };
             turns.push(KeyTurn { from: row.signs_from, key });
         }
-        Ok(Self { turns, old: self.old.clone(), accepted_for: self.accepted_for })
+        let keys = Self { turns, old: self.old.clone(), accepted_for: self.accepted_for };
+        Ok((keys, unusable))
     }
 
     fn known(&self, id: &str) -> Option<&Arc<SigningKey>> {
@@ -132,12 +141,9 @@ impl KeySet {
     }
 }
 
-/// Why the keys of the database cannot be used.
+/// Why a key of the database cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ReadError {
-    /// The database failed.
-    #[error("the signing keys cannot be read; check the database and its log")]
-    Database(#[from] sqlx::Error),
+pub(crate) enum KeyError {
     /// The key ring does not decrypt a key.
     #[error("signing key {id} cannot be decrypted")]
     Decrypt { id: String, source: DecryptError },
@@ -150,11 +156,11 @@ fn decrypt(
     ring: &KeyRing,
     id: &str,
     secret: &crate::key_ring::EncryptedValue,
-) -> Result<SigningKey, ReadError> {
+) -> Result<SigningKey, KeyError> {
     let place = EncryptedColumn::TokenKeySecret.place(id);
     let der = ring
         .decrypt(place, secret)
-        .map_err(|source| ReadError::Decrypt { id: id.to_owned(), source })?;
+        .map_err(|source| KeyError::Decrypt { id: id.to_owned(), source })?;
     SigningKey::ed25519(EncodingKey::from_ed_der(der.expose_secret()))
-        .map_err(|source| ReadError::Key { id: id.to_owned(), source })
+        .map_err(|source| KeyError::Key { id: id.to_owned(), source })
 }

@@ -13,12 +13,14 @@ pub(super) struct KeyRow {
     pub(super) signs_from: OffsetDateTime,
 }
 
-/// Returns all keys, in the order in which they sign.
+/// Returns all keys that sign or have signed, in the order in which they sign. A key that was
+/// retired before its turn has none: the key before it goes on.
 pub(super) async fn keys(conn: &mut PgConnection) -> Result<Vec<KeyRow>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT "keyId" AS key_id, secret, "secretKeyVersion" AS key_version,
                   "signsFrom" AS signs_from
-           FROM "TokenKey" ORDER BY "signsFrom""#
+           FROM "TokenKey" WHERE "retiredAt" IS NULL OR "retiredAt" >= "signsFrom"
+           ORDER BY "signsFrom""#
     )
     .fetch_all(conn)
     .await?;

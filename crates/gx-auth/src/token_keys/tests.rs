@@ -239,6 +239,42 @@ async fn tok_03_a_retired_key_is_refused_and_destroyed() {
     assert_eq!(left, 1);
 }
 
+/// TOK-03: a key that is retired before its turn never signs, so the key before it goes on and is
+/// accepted for as long.
+#[tokio::test]
+async fn tok_03_a_key_that_is_retired_before_its_turn_ends_no_other() {
+    let mut deployment = Deployment::new().await;
+    let waiting = deployment.rotate(60).await.unwrap().key_id;
+    deployment.retire(&waiting).await.unwrap();
+    deployment.wait_s(60 + ACCEPTED_S);
+    let token = deployment.sign(0).await;
+    for process in [0, 1] {
+        assert!(deployment.accepts(process, &token).await, "process {process}");
+    }
+}
+
+/// TOK-03: a process that cannot decrypt a key still learns that another one was retired.
+#[tokio::test]
+async fn tok_03_a_key_is_retired_also_where_another_one_cannot_be_decrypted() {
+    let line = |version| new_line(version, &Entropy::seeded(7));
+    let ring = |text: &str| KeyRing::parse(text, Entropy::seeded(1)).unwrap();
+    let (old, both) = (ring(&line(1)), ring(&format!("{}\n{}", line(2), line(1))));
+    let mut deployment = Deployment::with_rings([both.clone(), old.clone()]).await;
+    deployment.ring = old;
+    let leaked = deployment.rotate(60).await.unwrap().key_id;
+    deployment.wait_s(60);
+    let token = deployment.sign(1).await;
+    assert_eq!(signer_of(&token), leaked);
+    deployment.ring = both;
+    deployment.rotate(60).await.unwrap();
+    deployment.wait_s(60);
+    deployment.retire(&leaked).await.unwrap();
+    deployment.wait_s(30);
+    assert!(!deployment.published(1).await.contains(&leaked));
+    let verified = deployment.processes[1].verify(&token, &[TokenUse::Access], Audience::User);
+    assert_eq!(verified.await.unwrap_err().kind().status, 503, "it is no longer accepted");
+}
+
 /// TOK-03, G9: a process whose key ring lacks the version of a key continues with the keys that it
 /// knows, says so in its health, and does not call a token of that key invalid; one that has not
 /// read any key does not sign at all.

@@ -43,6 +43,10 @@ pub(crate) async fn log_in(
     // A new session references the person's row, and waits for a request that locks it.
     let _ticket = base.row_ticket(profile_id.as_str()).await?;
     let mut tx = base.begin().await?;
+    if !store::lock_if_unchanged(&mut tx, &profile_id, &account.password_hash).await? {
+        log_refusal(request_id);
+        return Err(invalid_credentials());
+    }
     if let Some(upgraded) = verified.upgrade {
         store::replace_hash(&mut tx, &profile_id, &account.password_hash, &upgraded).await?;
     }

@@ -32,6 +32,26 @@ async fn set_locked(host: &TestHost, profile_id: &str, locked: bool) {
         .unwrap();
 }
 
+/// SESS-02: a sign-in whose password is changed, or whose account is locked, after the password was
+/// compared opens no session.
+#[tokio::test]
+async fn sess_02_a_sign_in_that_overlaps_a_change_of_the_account_opens_no_session() {
+    for change in [
+        r#"UPDATE "UserProfile" SET "passwordHash" = 'another'"#,
+        r#"UPDATE "UserProfile" SET "isLocked" = true"#,
+    ] {
+        let host = host().await;
+        host.add_person("sarah@gxtest.com", AccountStatus::Registered).await;
+        let mut changing = host.holding(change).await;
+        let commit = async {
+            host.waiting_for_locks(1).await;
+            sqlx::query("COMMIT").execute(&mut changing).await.unwrap();
+        };
+        let (answer, ()) = tokio::join!(log_in(&host, "sarah@gxtest.com", PASSWORD), commit);
+        assert_eq!((answer.code(), answer.problem()), (401, "invalid_credentials"), "{change}");
+    }
+}
+
 /// API-04, AUTHN-09: after the comparison of the password, one table decides who may sign in. A
 /// refused account gets the same answer as a wrong password and an unknown address.
 #[tokio::test]

@@ -70,7 +70,7 @@ async fn cry_02_the_command_rotates_and_says_that_the_old_version_is_unused() {
     let (printed, said) =
         (String::from_utf8(rotated.stdout).unwrap(), String::from_utf8(rotated.stderr).unwrap());
     assert!(rotated.status.success() && said.contains("1 of 1 values"), "{said}");
-    assert!(printed.contains("version 1 is unused: once every process"), "{printed}");
+    assert!(printed.contains("version 1 is unused: if every process"), "{printed}");
     let again = rotate(&server.url(), &both, "--json");
     let key = |version: i32, is_current: bool, values: i32| {
         json!({ "version": version, "isCurrent": is_current, "values": values, "answers": 0,
