@@ -133,7 +133,7 @@ impl KeyRing {
     /// # Errors
     /// [`KeyRingError`] if the text has a line that is not a key.
     pub fn parse(text: &str, entropy: Entropy) -> Result<Self, KeyRingError> {
-        let keys = file::parse(text, std::path::Path::new("the key file"))?;
+        let keys = file::parse(text, std::path::Path::new("master-keys"))?;
         Ok(Self::of(&keys, entropy))
     }
 

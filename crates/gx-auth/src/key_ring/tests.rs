@@ -100,8 +100,8 @@ fn a_wrong_line_of_the_key_file_is_named_without_the_key() {
     let short = "2:c2VjcmV0";
     for (text, expected) in [
         (String::new(), "contains no master key"),
-        (format!("{good}\n\nsecret"), "line 3 of the key file is not a master key: it must be"),
-        (format!("{good}\n{short}"), "line 2 of the key file is not a master key: the key must h"),
+        (format!("{good}\n\nsecret"), "line 3 of `master-keys` is not a master key: it must be"),
+        (format!("{good}\n{short}"), "line 2 of `master-keys` is not a master key: the key must"),
         ("2:hunter2!".to_owned(), "the key must be base64"),
         (format!("0{good}\n0:{good}"), "the version must be a number from 1"),
         (format!("{good}\n{good}"), "an earlier line has the same version"),
