@@ -147,7 +147,7 @@ impl SharedLimits {
     /// Records whether Redis has answered, and returns the answer.
     fn answered<T>(&self, connection: u64, answer: Result<T, Failure>) -> Option<T> {
         let mut state = self.state();
-        let reason = match answer {
+        let failure = match answer {
             Ok(answer) => {
                 if state.outage.take().is_some() {
                     tracing::info!("Redis answers again; processes share their limits");
@@ -155,14 +155,16 @@ impl SharedLimits {
                 metrics::gauge!("gx_redis_usable").set(1.0);
                 return Some(answer);
             }
-            Err(Failure::Refused(error)) => error.to_string(),
-            Err(Failure::TooLate) => {
-                // It may be one of a host that is gone, which nothing would ever end.
-                if state.connection.as_ref().is_some_and(|known| known.number == connection) {
-                    state.connection = None;
-                }
-                format!("no answer within {} ms", self.time_limit.as_millis())
-            }
+            Err(failure) => failure,
+        };
+        // The next question opens another one. This may be one of a host that is gone, of a server
+        // that has become a replica, or one whose user was refused: nothing would ever end it.
+        if state.connection.as_ref().is_some_and(|known| known.number == connection) {
+            state.connection = None;
+        }
+        let reason = match failure {
+            Failure::Refused(error) => error.to_string(),
+            Failure::TooLate => format!("no answer within {} ms", self.time_limit.as_millis()),
         };
         metrics::counter!("gx_redis_failures_total").increment(1);
         metrics::gauge!("gx_redis_usable").set(0.0);
