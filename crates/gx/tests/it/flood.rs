@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::role::Role;
 use crate::roles::migrated_server;
+use crate::stack::get;
 
 /// Length of the flood.
 const FLOOD_S: u64 = 60;
@@ -48,11 +49,12 @@ struct Target {
 }
 
 impl Target {
-    async fn start() -> Self {
+    async fn start(redis_timeout_ms: &str) -> Self {
         let (server, redis) = (migrated_server().await, RedisServer::start().await);
         let quota = format!("{QUOTA}/60s");
         let settings = [
             ("REDIS_URL", &*redis.url()),
+            ("REDIS_TIMEOUT_MS", redis_timeout_ms),
             ("GX_LIMIT_REGISTER", &*quota),
             ("GX_LIMIT_LOGIN_CLIENT", &*quota),
         ]
@@ -63,6 +65,22 @@ impl Target {
             role.wait_for_readyz(200).await;
         }
         Self { redis, roles, _server: server }
+    }
+
+    /// Checks that Redis has answered every question of every process.
+    async fn check_no_failures(&self) {
+        for role in &self.roles {
+            let metrics = get(role.internal, "/metrics").await.text;
+            let with = |name: &str| {
+                let lines = metrics.lines().filter(|line| line.starts_with(name));
+                lines.filter_map(|line| line.rsplit_once(' ')).map(|(_, value)| value).collect()
+            };
+            let usable: Vec<&str> = with("gx_redis_usable");
+            assert_eq!(usable, ["1"], "{metrics}");
+            // The counter is absent before the first failure.
+            let failures: Vec<&str> = with("gx_redis_failures_total");
+            assert!(failures.iter().all(|count| *count == "0"), "{failures:?}");
+        }
     }
 
     /// Starts the flood, which ends by itself.
@@ -138,9 +156,10 @@ fn check(policy: &str, count: Count, least: u32, most: u32) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes a minute: make test-flood"]
 async fn three_processes_admit_the_stated_rate() {
-    let target = Target::start().await;
+    let target = Target::start("60000").await;
     let until = Instant::now() + Duration::from_secs(FLOOD_S);
     let counts = sum(target.flood(until)).await;
+    target.check_no_failures().await;
     let stated = stated(1, 60);
     for (policy, count) in counts {
         check(policy, count, stated, stated);
@@ -153,7 +172,7 @@ async fn three_processes_admit_the_stated_rate() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes a minute: make test-flood"]
 async fn three_processes_admit_no_more_than_stated_around_an_outage() {
-    let mut target = Target::start().await;
+    let mut target = Target::start("100").await;
     let begun = Instant::now();
     let after = |seconds| begun + Duration::from_secs(seconds);
     let flood = target.flood(after(FLOOD_S));
