@@ -25,7 +25,7 @@ impl TestHost {
             };
             let items: Vec<String> = limit.policies().iter().map(item).collect();
             assert_eq!(answer.field("ratelimit-policy"), items.join(", "), "{method} {path}");
-            // Without a body, the handlers that count a session or an e-mail address are not reached.
+            // Without a body, no handler that counts a session or an e-mail address is reached.
             let items = answer.field("ratelimit").matches("\";").count();
             assert_eq!(items, 1, "{method} {path}: {:?}", answer.headers);
             if limit != RouteLimit::General {
