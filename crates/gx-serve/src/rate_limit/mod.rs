@@ -59,7 +59,7 @@ impl RateLimiter {
         }))
     }
 
-    /// Adds the check `rateLimits`, which fails while the Redis of the settings does not answer.
+    /// Adds the check `rateLimits`, which fails while the Redis of the settings does not count.
     pub(crate) fn watch(&self, board: &HealthBoard) {
         let limiter = self.clone();
         board.check_with("rateLimits", false, move || {

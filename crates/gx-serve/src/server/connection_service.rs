@@ -75,8 +75,7 @@ impl ConnectionService {
     fn client(&self, headers: &HeaderMap) -> IpAddr {
         let settings = self.admission.settings();
         let named = headers.get_all(FORWARDED_FOR).iter().rev();
-        let named = named
-            .flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b',').map(forwarded_address));
+        let named = named.flat_map(|value| value.as_bytes().rsplit(|b| *b == b',').map(address_in));
         let mut client = self.peer;
         for address in named {
             match address {
@@ -178,7 +177,7 @@ impl Drop for RequestBody {
 
 /// Reads one element of `X-Forwarded-For`: an address, behind which some proxies write its port.
 /// Bytes elsewhere in the field, which clients choose, do not matter.
-fn forwarded_address(element: &[u8]) -> Option<IpAddr> {
+fn address_in(element: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(element).ok()?.trim();
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
     text.parse::<IpAddr>().ok().or_else(with_port)
