@@ -426,8 +426,9 @@ fn session_ended() -> Problem {
 }
 
 /// Verifies the token of a request, counts the request by its session, and returns the token's use
-/// and claims. A request without a valid token is counted by its client. Nothing is read from the
-/// database for a request above its quota.
+/// and claims. A request without a valid token is counted by its client. For a request above its
+/// quota nothing is read from the database but the keys of tokens, if they were read long ago or do
+/// not have the token's.
 async fn limited_claims(
     auth: &Auth,
     sender: &Sender<'_>,

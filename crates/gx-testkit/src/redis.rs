@@ -16,6 +16,8 @@ use crate::eventually;
 
 /// Limit for the server to start or to end.
 const BOUND: Duration = Duration::from_secs(60);
+/// The key that checks of health write, which is gone after a millisecond.
+const HEALTH_KEY: &str = "gx:limit:health";
 /// Ports of the servers: below those of outgoing connections, one of which could take the port
 /// while the server is dead.
 const PORTS: std::ops::Range<u16> = 10_500..12_500;
@@ -82,10 +84,25 @@ impl RedisServer {
         self.signal(Signal::CONT);
     }
 
-    /// Returns all keys of the server.
+    /// Makes the server a replica, as a failover does: it answers, and refuses to write.
+    pub async fn make_read_only(&self) {
+        self.command("REPLICAOF 127.0.0.1 1").await;
+    }
+
+    /// Makes a replica a server of its own again.
+    pub async fn make_writable(&self) {
+        self.command("REPLICAOF NO ONE").await;
+    }
+
+    /// Returns all keys of the server but that of checks of health.
     pub async fn keys(&self) -> Vec<String> {
-        let answer = ask(self.port, "KEYS *").await.expect("Redis answers");
-        answer.lines().filter(|line| !line.starts_with(['*', '$'])).map(str::to_owned).collect()
+        let answer = self.command("KEYS *").await;
+        let keys = answer.lines().filter(|line| !line.starts_with(['*', '$']));
+        keys.filter(|key| *key != HEALTH_KEY).map(str::to_owned).collect()
+    }
+
+    async fn command(&self, command: &str) -> String {
+        ask(self.port, command).await.expect("Redis answers")
     }
 
     fn signal(&self, signal: Signal) {

@@ -125,7 +125,25 @@ async fn refreshes_are_limited_by_session() {
     assert_eq!(refresh("192.0.2.250".to_owned(), &other).await.code(), 200);
     let unknown = refresh("192.0.2.251".to_owned(), "no token").await;
     assert_eq!(unknown.code(), 401);
-    assert_eq!(unknown.field("ratelimit"), "\"refresh\";r=599;t=1");
+    assert_eq!(unknown.field("ratelimit"), "\"general\";r=999;t=1, \"refresh\";r=599;t=1");
+}
+
+/// API-05: a client may ask for a thousand refreshes in a minute, whatever it sends as a token. The
+/// next one is refused before its body is read.
+#[tokio::test]
+async fn refreshes_are_limited_by_client() {
+    let host = host().await;
+    for _ in 0..1_000 {
+        let ask = host.ask("POST", "/api/v1/auth/refresh").client("192.0.2.1");
+        assert_eq!(ask.json(&json!({})).send().await.code(), 400);
+    }
+    let refresh = async |client: &str| {
+        host.ask("POST", "/api/v1/auth/refresh").client(client).json(&json!({})).send().await
+    };
+    let refused = refresh("192.0.2.1").await;
+    assert_eq!((refused.code(), refused.problem()), (429, "quota_exceeded"));
+    assert_eq!(refused.json["violated-policies"], json!(["general"]));
+    assert_eq!(refresh("192.0.2.2").await.code(), 400);
 }
 
 /// API-05: all other requests of a session share one quota, over all services. Requests without a

@@ -1,5 +1,5 @@
-//! The limits of one process, with governor. They are the only ones without Redis, and the floor
-//! below those of Redis: a process admits at most the configured rate whatever Redis says.
+//! The limits of one process, with governor. They are the only ones without Redis, and a ceiling
+//! beside its counts: a process admits at most the configured rate whatever Redis says.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -116,8 +116,10 @@ impl GovernorClock for SteadyClock {
     type Instant = Nanos;
 
     fn now(&self) -> Nanos {
-        let now = self.clock.now();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read under the lock: a time from before that of another thread would look as if the
+        // machine's clock had been set back, and the way forward again would count twice.
+        let now = self.clock.now();
         let passed = Duration::try_from(now - last.0).unwrap_or(Duration::ZERO);
         *last = (now, last.1 + passed);
         Nanos::from(last.1)

@@ -74,8 +74,8 @@ impl LimitedRoutes {
         let client = client.unwrap_or_else(|| "unknown".to_owned());
         let limits = RequestLimits::new(self.limiter.clone(), route.limit, client);
         let mut admitted = limits.admit_client().await;
-        if route.is_public && route.limit == RouteLimit::General && admitted.is_ok() {
-            admitted = limits.admit_session(None).await;
+        if route.is_public && admitted.is_ok() {
+            admitted = limits.admit_client_of_public_route().await;
         }
         let mut response = match admitted {
             Ok(()) => {

@@ -3,7 +3,8 @@
 //!
 //! A layer around all routes counts clients, the authorization of gx-auth counts sessions, and
 //! handlers count e-mail addresses. Counts are kept in Redis, which all processes share, or in this
-//! process. A request above a quota is answered with 429; Redis being away refuses none.
+//! process. A request above a quota is answered with 429. No request fails because Redis is away;
+//! sign-ins get a third of their quota then.
 
 mod bounded_store;
 mod in_process;
@@ -58,7 +59,7 @@ impl RateLimiter {
         }))
     }
 
-    /// Adds the check `rateLimits`, which fails while the Redis of the settings does not answer.
+    /// Adds the check `rateLimits`, which fails while the Redis of the settings does not count.
     pub(crate) fn watch(&self, board: &HealthBoard) {
         let limiter = self.clone();
         board.check_with("rateLimits", false, move || {

@@ -16,7 +16,7 @@ pub enum LimitPolicy {
     MailClient,
     /// Refreshes of one session.
     Refresh,
-    /// All other requests of one session.
+    /// All other requests of one session, and requests without a session of one client.
     General,
 }
 
@@ -95,7 +95,8 @@ pub enum RouteLimit {
     /// For a route that sends mail, whether or not there is a session. The handler counts the
     /// address that the mail goes to.
     Mail,
-    /// For an exchange of refresh tokens. The handler counts the session.
+    /// For an exchange of refresh tokens. The layer counts the client before the body is read, and
+    /// the handler the session.
     Refresh,
 }
 
@@ -108,7 +109,16 @@ impl RouteLimit {
             Self::Credential => &[LimitPolicy::LoginClient],
             Self::Register => &[LimitPolicy::Register],
             Self::Mail => &[LimitPolicy::MailClient, LimitPolicy::Mail],
-            Self::Refresh => &[LimitPolicy::Refresh],
+            Self::Refresh => &[LimitPolicy::General, LimitPolicy::Refresh],
+        }
+    }
+
+    /// Returns the policy that counts the session of a request.
+    pub(super) const fn session_policy(self) -> Option<LimitPolicy> {
+        match self {
+            Self::General => Some(LimitPolicy::General),
+            Self::Refresh => Some(LimitPolicy::Refresh),
+            Self::Login | Self::Credential | Self::Register | Self::Mail => None,
         }
     }
 }

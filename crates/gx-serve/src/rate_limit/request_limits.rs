@@ -58,16 +58,26 @@ impl RequestLimits {
         self.admit(Partition::Client, &[&self.0.client]).await
     }
 
+    /// Counts the client of a request to a public route by the general policy, if the route has it.
+    /// The layer of all routes calls it, as nothing counts a session before the body is read.
+    pub(super) async fn admit_client_of_public_route(&self) -> Result<(), Problem> {
+        if self.0.limit.policies().contains(&LimitPolicy::General) {
+            self.count(LimitPolicy::General, &["client", &self.0.client]).await?;
+        }
+        Ok(())
+    }
+
     /// Counts the session, or the client if the request has no session.
     ///
     /// # Errors
     /// The problem `quota_exceeded`.
     pub async fn admit_session(&self, session_id: Option<&str>) -> Result<(), Problem> {
+        let Some(policy) = self.0.limit.session_policy() else { return Ok(()) };
         let (kind, id) = match session_id {
             Some(id) => ("session", id),
             None => ("client", &*self.0.client),
         };
-        self.admit(Partition::Session, &[kind, id]).await
+        self.count(policy, &[kind, id]).await
     }
 
     /// Counts an e-mail address in its one form, by the policies of the route that count addresses.
@@ -84,21 +94,24 @@ impl RequestLimits {
     async fn admit(&self, partition: Partition, parts: &[&str]) -> Result<(), Problem> {
         let policies = self.0.limit.policies().iter().copied();
         for policy in policies.filter(|policy| policy.partition() == partition) {
-            let key = self.0.limiter.key(policy, parts);
-            let known = self.counted().iter().find(|one| one.key == key).copied();
-            let verdict = match known {
-                Some(known) => known.verdict,
-                None => {
-                    let verdict = self.0.limiter.admit(policy, key).await;
-                    self.counted().push(Counted { policy, key, verdict });
-                    verdict
-                }
-            };
-            if !verdict.is_admitted {
-                return Err(exceeded(policy, verdict));
-            }
+            self.count(policy, parts).await?;
         }
         Ok(())
+    }
+
+    /// Counts the request by one policy, once for each key.
+    async fn count(&self, policy: LimitPolicy, parts: &[&str]) -> Result<(), Problem> {
+        let key = self.0.limiter.key(policy, parts);
+        let known = self.counted().iter().find(|one| one.key == key).copied();
+        let verdict = match known {
+            Some(known) => known.verdict,
+            None => {
+                let verdict = self.0.limiter.admit(policy, key).await;
+                self.counted().push(Counted { policy, key, verdict });
+                verdict
+            }
+        };
+        if verdict.is_admitted { Ok(()) } else { Err(exceeded(policy, verdict)) }
     }
 
     fn counted(&self) -> MutexGuard<'_, Vec<Counted>> {

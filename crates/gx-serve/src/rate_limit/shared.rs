@@ -18,6 +18,10 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 const MAX_QUESTIONS_AT_ONCE: usize = 1_024;
 /// Start of the keys in Redis.
 const KEY_PREFIX: &str = "gx:limit";
+/// Window in microseconds of the key of health checks, and the checks in it: as many as there are
+/// milliseconds, so that each check is admitted, which writes, and its key is gone after one.
+const HEALTH_WINDOW_US: u64 = 1_000_000;
+const HEALTH_CHECKS: u32 = 1_000;
 
 /// The limits in Redis.
 pub(super) struct SharedLimits {
@@ -81,16 +85,17 @@ impl SharedLimits {
         })
     }
 
-    /// Asks Redis whether it is there, whenever the last question was. Returns the reason if it is
-    /// not.
+    /// Counts the check itself in Redis, whenever the last question was: a server that answers may
+    /// still refuse to count, such as a replica or one without memory. Returns the reason if it
+    /// fails.
     pub(super) async fn check(&self) -> Result<(), String> {
-        let mut connection = match self.connection(&mut self.state()) {
+        let mut call = self.script.key(format!("{KEY_PREFIX}:health"));
+        call.arg(HEALTH_WINDOW_US).arg(HEALTH_CHECKS);
+        let connection = match self.connection(&mut self.state()) {
             Ok(connection) => connection,
             Err(error) => return Err(error.to_string()),
         };
-        let ping = redis::cmd("PING");
-        let asked = timeout(self.time_limit, ping.query_async::<()>(&mut connection.manager)).await;
-        let _answer = self.answered(connection.number, flattened(asked));
+        let _answer = self.ask(connection, &call).await;
         match &self.state().outage {
             Some(outage) => Err(outage.reason.clone()),
             None => Ok(()),
@@ -142,7 +147,7 @@ impl SharedLimits {
     /// Records whether Redis has answered, and returns the answer.
     fn answered<T>(&self, connection: u64, answer: Result<T, Failure>) -> Option<T> {
         let mut state = self.state();
-        let reason = match answer {
+        let failure = match answer {
             Ok(answer) => {
                 if state.outage.take().is_some() {
                     tracing::info!("Redis answers again; processes share their limits");
@@ -150,14 +155,16 @@ impl SharedLimits {
                 metrics::gauge!("gx_redis_usable").set(1.0);
                 return Some(answer);
             }
-            Err(Failure::Refused(error)) => error.to_string(),
-            Err(Failure::TooLate) => {
-                // It may be one of a host that is gone, which nothing would ever end.
-                if state.connection.as_ref().is_some_and(|known| known.number == connection) {
-                    state.connection = None;
-                }
-                format!("no answer within {} ms", self.time_limit.as_millis())
-            }
+            Err(failure) => failure,
+        };
+        // The next question opens another one. This may be one of a host that is gone, of a server
+        // that has become a replica, or one whose user was refused: nothing would ever end it.
+        if state.connection.as_ref().is_some_and(|known| known.number == connection) {
+            state.connection = None;
+        }
+        let reason = match failure {
+            Failure::Refused(error) => error.to_string(),
+            Failure::TooLate => format!("no answer within {} ms", self.time_limit.as_millis()),
         };
         metrics::counter!("gx_redis_failures_total").increment(1);
         metrics::gauge!("gx_redis_usable").set(0.0);

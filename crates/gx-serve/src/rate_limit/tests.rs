@@ -124,8 +124,8 @@ async fn a_process_that_counts_alone_is_healthy() {
     assert_eq!(report["status"], "ready");
 }
 
-/// However many keys there are, the table does not grow, and a key whose place was taken over gets
-/// no second quota.
+/// A key whose place in a full table was taken over gets no second quota: of its five requests one
+/// was admitted before, so that at most four are afterwards.
 #[test]
 fn a_full_table_gives_no_key_more_than_its_quota() {
     let (settings, clock) = (RateLimitSettings::default(), clock());
@@ -137,11 +137,11 @@ fn a_full_table_gives_no_key_more_than_its_quota() {
     };
     let policy = LimitPolicy::Mail;
     let ask = |number| limits.admit(policy, key(number), settings.quota(policy)).is_admitted;
-    assert_eq!((0..20).filter(|_| ask(1)).count(), 5);
+    assert!(ask(1));
     for number in 2..200_000 {
         ask(number);
     }
-    assert_eq!((0..20).filter(|_| ask(1)).count(), 0);
+    assert!((0..20).filter(|_| ask(1)).count() <= 4);
 }
 
 /// A clock that is set back stops nobody for longer than its quota does.

@@ -3,7 +3,7 @@
 //! passes through the request layer, which answers it with the problem.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -75,9 +75,7 @@ impl ConnectionService {
     fn client(&self, headers: &HeaderMap) -> IpAddr {
         let settings = self.admission.settings();
         let named = headers.get_all(FORWARDED_FOR).iter().rev();
-        let named = named.flat_map(|value| {
-            value.to_str().unwrap_or_default().rsplit(',').map(|text| text.trim().parse().ok())
-        });
+        let named = named.flat_map(|value| value.as_bytes().rsplit(|b| *b == b',').map(address_in));
         let mut client = self.peer;
         for address in named {
             match address {
@@ -175,6 +173,14 @@ impl Drop for RequestBody {
             self.activity.left_unread();
         }
     }
+}
+
+/// Reads one element of `X-Forwarded-For`: an address, behind which some proxies write its port.
+/// Bytes elsewhere in the field, which clients choose, do not matter.
+fn address_in(element: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(element).ok()?.trim();
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    text.parse::<IpAddr>().ok().or_else(with_port)
 }
 
 fn detail_of(kind: &ProblemKind) -> String {

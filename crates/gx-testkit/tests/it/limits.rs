@@ -172,6 +172,24 @@ async fn a_frozen_redis_stops_no_request() {
     process.wait_for_redis().await;
 }
 
+/// SEC-API-04, G8, G9: a Redis that answers and cannot be written, as after a failover, is as good
+/// as none, and health says so.
+#[tokio::test]
+async fn a_redis_that_cannot_be_written_stops_no_request() {
+    let redis = RedisServer::start().await;
+    let process = Process::start(&redis, PATIENT_MS).await;
+    process.wait_for_redis().await;
+    redis.make_read_only().await;
+    let (service, check, message) = process.check().await;
+    assert_eq!((&*service, &*check), ("degraded", "unhealthy"));
+    assert!(message.contains("admits a third of the sign-ins"), "{message}");
+    assert_eq!(process.sign_ins(20).await, 3);
+    assert_eq!(process.registrations(4).await, 4);
+    redis.make_writable().await;
+    process.wait_for_redis().await;
+    assert_eq!(process.registrations(20).await, 5);
+}
+
 /// A service starts without its Redis, and finds it when it comes.
 #[tokio::test]
 async fn a_service_starts_without_its_redis() {

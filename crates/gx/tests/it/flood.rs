@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::role::Role;
 use crate::roles::migrated_server;
+use crate::stack::get;
 
 /// Length of the flood.
 const FLOOD_S: u64 = 60;
@@ -48,11 +49,12 @@ struct Target {
 }
 
 impl Target {
-    async fn start() -> Self {
+    async fn start(redis_timeout_ms: &str) -> Self {
         let (server, redis) = (migrated_server().await, RedisServer::start().await);
         let quota = format!("{QUOTA}/60s");
         let settings = [
             ("REDIS_URL", &*redis.url()),
+            ("REDIS_TIMEOUT_MS", redis_timeout_ms),
             ("GX_LIMIT_REGISTER", &*quota),
             ("GX_LIMIT_LOGIN_CLIENT", &*quota),
         ]
@@ -65,6 +67,17 @@ impl Target {
         Self { redis, roles, _server: server }
     }
 
+    /// Checks that Redis has answered every question of every process.
+    async fn check_no_failures(&self) {
+        for role in &self.roles {
+            let metrics = get(role.internal, "/metrics").await.text;
+            assert_eq!(value(&metrics, "gx_redis_usable"), Some("1"), "{metrics}");
+            // The counter is absent before the first failure.
+            let failures = value(&metrics, "gx_redis_failures_total").unwrap_or("0");
+            assert_eq!(failures, "0", "{metrics}");
+        }
+    }
+
     /// Starts the flood, which ends by itself.
     fn flood(&self, until: Instant) -> JoinSet<Counts> {
         let processes: Vec<SocketAddr> = self.roles.iter().map(|role| role.address).collect();
@@ -74,6 +87,12 @@ impl Target {
         }
         flood
     }
+}
+
+/// Returns the value of the one metric with this name, whatever its labels are.
+fn value<'a>(metrics: &'a str, name: &str) -> Option<&'a str> {
+    let line = metrics.lines().find(|line| line.starts_with(name))?;
+    line.rsplit_once(' ').map(|(_, value)| value)
 }
 
 /// Sends requests of four addresses in turn, each time to another process, until the end.
@@ -138,9 +157,10 @@ fn check(policy: &str, count: Count, least: u32, most: u32) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes a minute: make test-flood"]
 async fn three_processes_admit_the_stated_rate() {
-    let target = Target::start().await;
+    let target = Target::start("60000").await;
     let until = Instant::now() + Duration::from_secs(FLOOD_S);
     let counts = sum(target.flood(until)).await;
+    target.check_no_failures().await;
     let stated = stated(1, 60);
     for (policy, count) in counts {
         check(policy, count, stated, stated);
@@ -153,7 +173,7 @@ async fn three_processes_admit_the_stated_rate() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes a minute: make test-flood"]
 async fn three_processes_admit_no_more_than_stated_around_an_outage() {
-    let mut target = Target::start().await;
+    let mut target = Target::start("100").await;
     let begun = Instant::now();
     let after = |seconds| begun + Duration::from_secs(seconds);
     let flood = target.flood(after(FLOOD_S));
