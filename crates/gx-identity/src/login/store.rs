@@ -50,8 +50,8 @@ pub(crate) async fn by_email(
     }))
 }
 
-/// Locks the row of an account until the transaction ends. Returns `false` if the account was locked
-/// or its password was changed since the password was compared.
+/// Locks the row of an account until the transaction ends. Returns `false` if the account was
+/// locked or its password was changed since the password was compared.
 pub(crate) async fn lock_if_unchanged(
     conn: &mut PgConnection,
     profile_id: &ProfileId,

@@ -77,13 +77,6 @@ macro_rules! new_plans {
     };
 }
 
-/// The lock under which an attempt is stored.
-macro_rules! store_lock {
-    () => {
-        "; SELECT pg_advisory_xact_lock(hashtext('gx LedgerAttempt store'))"
-    };
-}
-
 /// Begins a transaction that uses index lookups only and plans each statement anew, in one round
 /// trip; or a savepoint, if the connection is in a transaction.
 pub(crate) async fn begin_with_index_lookups(
@@ -97,26 +90,18 @@ pub(crate) async fn begin_with_index_lookups(
     conn.begin_with(concat!("BEGIN; ", index_lookups!(), "; ", new_plans!())).await
 }
 
-/// Begins a transaction that uses index lookups only and keeps its plans, in one round trip. It is
-/// for statements of which each condition can be served by one index only, so that a plan stays
-/// right however the outbox grows.
+/// Begins a transaction that uses index lookups only and keeps its plans, in one round trip; or a
+/// savepoint, if the connection is in a transaction. It is for statements of which each condition
+/// can be served by one index only, so that a plan stays right however the outbox grows.
 pub(crate) async fn begin_with_kept_plans(
-    conn: &mut PgConnection,
-) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
-    conn.begin_with(concat!("BEGIN; ", index_lookups!())).await
-}
-
-/// Begins a transaction like [`begin_with_kept_plans`], or a savepoint, in which no other
-/// transaction stores an attempt: two that look for overlaps at the same time would both find none.
-pub(crate) async fn begin_store(
     conn: &mut PgConnection,
 ) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
     if conn.is_in_transaction() {
         let mut savepoint = conn.begin().await?;
-        sqlx::raw_sql(concat!(index_lookups!(), store_lock!())).execute(&mut *savepoint).await?;
+        sqlx::raw_sql(index_lookups!()).execute(&mut *savepoint).await?;
         return Ok(savepoint);
     }
-    conn.begin_with(concat!("BEGIN; ", index_lookups!(), store_lock!())).await
+    conn.begin_with(concat!("BEGIN; ", index_lookups!())).await
 }
 
 /// Makes a plan for each statement of the rest of a transaction.

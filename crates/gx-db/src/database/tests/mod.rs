@@ -134,6 +134,23 @@ async fn db_03_drift_under_a_running_process_is_named() {
     sqlx::query("SELECT 1").execute(database.pool()).await.unwrap();
 }
 
+/// Who is dropped while it waits for the answer to BEGIN leaves its connection in a transaction of
+/// which the driver does not know. Nobody gets this connection: what they write would be lost.
+#[tokio::test]
+async fn a_connection_that_was_left_in_a_transaction_is_not_used_again() {
+    let test = TestDatabase::create().await;
+    let mut settings = quick(test.settings());
+    settings.database_max_connections = 1;
+    let database = connect(&settings).await.unwrap();
+    let mut left = database.connection().await.unwrap();
+    assert!(!is_in_transaction(&mut left).await.unwrap());
+    raw_sql("BEGIN").execute(&mut *left).await.unwrap();
+    assert!(is_in_transaction(&mut left).await.unwrap());
+    drop(left);
+    let mut next = database.connection().await.unwrap();
+    assert!(!is_in_transaction(&mut next).await.unwrap());
+}
+
 #[tokio::test]
 async fn any_password_works_and_is_never_shown() {
     let test = TestDatabase::create().await;

@@ -92,7 +92,9 @@ pub async fn store_attempt(
     now: OffsetDateTime,
     next_send_at: OffsetDateTime,
 ) -> Result<Result<(), StoreRefusal>, sqlx::Error> {
-    let mut tx = commands::begin_store(conn).await?;
+    let mut tx = commands::begin_with_kept_plans(conn).await?;
+    // Only one submitter at a time may look for overlaps and insert, or two would both find none.
+    store::serialise_stores(&mut tx).await?;
     let remaining = tried.without(new.command_ids);
     let tokens = lease.tokens_of(&tried.lanes);
     let held = lanes::lock(&mut tx, &tried.lanes, &tokens).await? == tried.lanes.len();

@@ -14,6 +14,14 @@ pub(crate) struct OpenRow {
     pub(crate) refused_at_height: Option<i64>,
 }
 
+/// Lets only one transaction at a time store an attempt.
+pub(crate) async fn serialise_stores(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    query!(r#"SELECT pg_advisory_xact_lock(hashtext('gx LedgerAttempt store'))"#)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Returns whether an open attempt touches any of these keys. The statement intersects two sets:
 /// `&&`, or a join whose size the planner cannot know, would compare each key with each.
 pub(crate) async fn overlaps_open(
