@@ -10,6 +10,8 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 const EITHER = "OR('Org1MSP.peer','Org2MSP.peer')";
 const START_MS = 60_000;
+/** Not that of the networks, which open further ports and could take that of a chaincode before it starts. */
+const HOST = '127.0.0.2';
 
 const DEFINITIONS = [
   // The network's own policy: a majority of its organisations, which is both.
@@ -21,7 +23,7 @@ const DEFINITIONS = [
 
 /** Gives each chaincode an address. */
 export async function placeChaincodes() {
-  return Promise.all(DEFINITIONS.map(async (definition) => ({ ...definition, address: `127.0.0.1:${await freePort()}` })));
+  return Promise.all(DEFINITIONS.map(async (definition) => ({ ...definition, address: `${HOST}:${await freePort(HOST)}` })));
 }
 
 /** Starts the service of a chaincode, and waits until it listens. `stops` learns how to end it. */

@@ -2,10 +2,10 @@
 
 import { connect, createServer } from 'node:net';
 
-/** A port that nothing listens on. */
-export async function freePort() {
+/** A port of an address of this machine that nothing listens on. */
+export async function freePort(host = '127.0.0.1') {
   const server = createServer();
-  await new Promise((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
+  await new Promise((resolve, reject) => server.once('error', reject).listen(0, host, resolve));
   const { port } = server.address();
   await new Promise((resolve) => server.close(resolve));
   return port;
