@@ -290,10 +290,6 @@ impl DatabaseState {
         if !self.health.borrow().is_ok() || meta.age > self.since_switch() {
             return Ok(false);
         }
-        if is_in_transaction(conn).await? {
-            tracing::info!("a connection that was left in a transaction is closed");
-            return Ok(false);
-        }
         if meta.idle_for < self.recheck {
             return Ok(true);
         }
@@ -308,14 +304,23 @@ impl DatabaseState {
 /// Returns whether a connection of the pool is in a transaction, as the server sees it. Who is
 /// dropped while it waits for the answer to BEGIN leaves one: sqlx counts a transaction only after
 /// the answer. In a simple query outside a transaction both times are the same.
-pub(crate) async fn is_in_transaction(conn: &mut PgConnection) -> sqlx::Result<bool> {
+async fn is_in_transaction(conn: &mut PgConnection) -> sqlx::Result<bool> {
     let row = sqlx::raw_sql("SELECT transaction_timestamp() <> statement_timestamp()");
     row.fetch_one(conn).await?.try_get(0)
 }
 
-/// Creates the pool. Its two hooks prove each connection: a new one completely, an idle one by its
-/// age, by the answer that it is in no transaction and, if it was idle for long, by a question to
-/// the instance.
+/// Returns whether a connection may go back into the pool. Nobody waits for this question.
+pub(crate) async fn readmit(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    let is_left = is_in_transaction(conn).await?;
+    if is_left {
+        tracing::info!("a connection that was left in a transaction is closed");
+    }
+    Ok(!is_left)
+}
+
+/// Creates the pool. Its hooks prove each connection: a new one completely, one that is given back
+/// by the answer that it is in no transaction, and an idle one by its age and, if it was idle for
+/// long, by a question to the instance.
 fn make_pool(
     settings: &DatabaseSettings,
     endpoints: &[Endpoint],
@@ -327,8 +332,6 @@ fn make_pool(
     PgPoolOptions::new()
         .max_connections(settings.database_max_connections)
         .acquire_timeout(Duration::from_millis(settings.database_acquire_timeout_ms))
-        // The hook for idle connections asks a question of its own.
-        .test_before_acquire(false)
         .after_connect(move |conn, _| {
             let (shared, session) = (Arc::clone(&new), session.clone());
             Box::pin(async move {
@@ -343,6 +346,7 @@ fn make_pool(
             let shared = Arc::clone(&idle);
             Box::pin(async move { shared.admit_idle(conn, meta).await })
         })
+        .after_release(|conn, _| Box::pin(readmit(conn)))
         .connect_lazy_with(first.options.clone())
 }
 

@@ -64,10 +64,7 @@ impl TestDatabase {
         let pool = PgPoolOptions::new()
             .max_connections(POOL_SIZE)
             .acquire_timeout(Duration::from_millis(CONNECT_TIMEOUT_MS))
-            .test_before_acquire(false)
-            .before_acquire(|conn, _| {
-                Box::pin(async { Ok(!crate::database::is_in_transaction(conn).await?) })
-            })
+            .after_release(|conn, _| Box::pin(crate::database::readmit(conn)))
             .connect_lazy(&url)
             .expect("the URL was made here");
         Self { name, url, pool }
