@@ -69,6 +69,7 @@ impl HeldSweep {
     ) -> Result<Swept, sqlx::Error> {
         let (key, number) = self.after.clone().unwrap_or_default();
         let mut tx = crate::store::commands::begin_with_index_lookups(conn).await?;
+        crate::store::commands::make_new_plans(&mut tx).await?;
         let rows = held::next(&mut tx, &key, number, TURN_LIMIT).await?;
         let is_over = i64::try_from(rows.len()).is_ok_and(|count| count < TURN_LIMIT);
         let last = rows.last().map(|row| row.aggregate_key.clone());

@@ -77,23 +77,10 @@ macro_rules! new_plans {
     };
 }
 
-/// Begins a transaction that uses index lookups only and plans each statement anew, in one round
-/// trip; or a savepoint, if the connection is in a transaction.
+/// Begins a transaction that uses index lookups only, in one round trip; or a savepoint, if the
+/// connection is in a transaction. Plans are kept, which is right for statements of which each
+/// condition can be served by one index only; [`make_new_plans`] is for the others.
 pub(crate) async fn begin_with_index_lookups(
-    conn: &mut PgConnection,
-) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
-    if conn.is_in_transaction() {
-        let mut savepoint = conn.begin().await?;
-        use_index_lookups(&mut savepoint).await?;
-        return Ok(savepoint);
-    }
-    conn.begin_with(concat!("BEGIN; ", index_lookups!(), "; ", new_plans!())).await
-}
-
-/// Begins a transaction that uses index lookups only and keeps its plans, in one round trip; or a
-/// savepoint, if the connection is in a transaction. It is for statements of which each condition
-/// can be served by one index only, so that a plan stays right however the outbox grows.
-pub(crate) async fn begin_with_kept_plans(
     conn: &mut PgConnection,
 ) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
     if conn.is_in_transaction() {
@@ -105,13 +92,13 @@ pub(crate) async fn begin_with_kept_plans(
 }
 
 /// Makes a plan for each statement of the rest of a transaction.
-pub(crate) async fn plan_anew(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+pub(crate) async fn make_new_plans(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(new_plans!()).execute(conn).await?;
     Ok(())
 }
 
-/// Makes the rest of a transaction that has begun use index lookups only, and plan each statement
-/// anew.
+/// Makes the rest of a transaction that has begun use index lookups only, and make a plan for each
+/// statement.
 pub(crate) async fn use_index_lookups(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(concat!(index_lookups!(), "; ", new_plans!())).execute(conn).await?;
     Ok(())

@@ -164,7 +164,7 @@ impl Marks {
 pub async fn begin(
     conn: &mut PgConnection,
 ) -> Result<sqlx::Transaction<'_, sqlx::Postgres>, sqlx::Error> {
-    commands::begin_with_kept_plans(conn).await
+    commands::begin_with_index_lookups(conn).await
 }
 
 /// Returns the first due commands of the leased lanes in the order of their numbers, at most

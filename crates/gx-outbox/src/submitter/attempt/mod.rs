@@ -92,7 +92,7 @@ pub async fn store_attempt(
     now: OffsetDateTime,
     next_send_at: OffsetDateTime,
 ) -> Result<Result<(), StoreRefusal>, sqlx::Error> {
-    let mut tx = commands::begin_with_kept_plans(conn).await?;
+    let mut tx = commands::begin_with_index_lookups(conn).await?;
     // Only one submitter at a time may look for overlaps and insert, or two would both find none.
     store::serialise_stores(&mut tx).await?;
     let remaining = tried.without(new.command_ids);
@@ -105,7 +105,7 @@ pub async fn store_attempt(
     } else {
         store::insert(&mut tx, &new, now, next_send_at).await?;
         // A kept plan could take the index of what is pending for each command.
-        commands::plan_anew(&mut tx).await?;
+        commands::make_new_plans(&mut tx).await?;
         let (ids, after) = (new.command_ids, new.after);
         let moved = commands::submit(&mut tx, ids, after, new.tx_id, now).await?;
         (moved != ids.len()).then_some(StoreRefusal::CommandsChanged)
