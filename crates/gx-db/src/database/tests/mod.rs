@@ -142,13 +142,21 @@ async fn a_connection_that_was_left_in_a_transaction_is_not_used_again() {
     let mut settings = quick(test.settings());
     settings.database_max_connections = 1;
     let database = connect(&settings).await.unwrap();
+    let session = async |conn: &mut PgConnection| -> i32 {
+        sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(conn).await.unwrap()
+    };
+    let mut unused = database.connection().await.unwrap();
+    let first = session(&mut unused).await;
+    drop(unused);
     let mut left = database.connection().await.unwrap();
-    assert!(!is_in_transaction(&mut left).await.unwrap());
+    assert_eq!(session(&mut left).await, first);
     raw_sql("BEGIN").execute(&mut *left).await.unwrap();
-    assert!(is_in_transaction(&mut left).await.unwrap());
     drop(left);
     let mut next = database.connection().await.unwrap();
+    assert_ne!(session(&mut next).await, first);
     assert!(!is_in_transaction(&mut next).await.unwrap());
+    raw_sql("BEGIN").execute(&mut *next).await.unwrap();
+    assert!(is_in_transaction(&mut next).await.unwrap());
 }
 
 #[tokio::test]
