@@ -17,8 +17,9 @@ use super::store::TotpState;
 use super::{SECOND_FACTOR_DELAYED, SecondFactors, TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE};
 use crate::authorization::{Administrator, Person};
 use crate::password::GivenPassword;
+use crate::password_change::WRONG_PASSWORD;
 use crate::realm::Subject;
-use crate::route_parts::{INVALID_CREDENTIALS, at};
+use crate::route_parts::at;
 
 /// Returns the routes below `prefix`, such as `/api/v1/users/me/totp`, each with its problems. The
 /// caller adds the authorization.
@@ -29,10 +30,9 @@ pub fn totp_routes<S>(
 where
     S: Clone + Send + Sync + 'static,
 {
-    const ENROLLING: &[&ProblemKind] = &[&INVALID_CREDENTIALS, &TOTP_ENABLED];
+    const ENROLLING: &[&ProblemKind] = &[&WRONG_PASSWORD, &TOTP_ENABLED];
     const CONFIRMING: &[&ProblemKind] = &[&TOTP_ENABLED, &TOTP_NOT_ENABLED, &WRONG_CODE];
-    const CHANGING: &[&ProblemKind] =
-        &[&INVALID_CREDENTIALS, &TOTP_NOT_ENABLED, &SECOND_FACTOR_DELAYED];
+    const CHANGING: &[&ProblemKind] = &[&WRONG_PASSWORD, &TOTP_NOT_ENABLED, &SECOND_FACTOR_DELAYED];
     let path = |rest: &str| format!("{prefix}{rest}");
     [
         (at(routes!(show, enrol), &path(""), factors.clone()), ENROLLING),

@@ -9,11 +9,13 @@ use serde_json::json;
 
 use super::code::{self, Enrolment, FactorCode, RECOVERY_CODES, SECRET_BYTES};
 use super::store::{Owner, TotpState};
-use super::{PassedFactor, SecondFactors, TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE, store};
+use super::{
+    CodeRefusals, PassedFactor, SecondFactors, TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE, store,
+};
 use crate::email::GivenEmail;
 use crate::key_ring::rotation::EncryptedColumn;
+use crate::password_change::wrong_password;
 use crate::realm::Subject;
-use crate::route_parts::invalid_credentials;
 use crate::row_queues::RowQueueTicket;
 use crate::sign_in_throttle::SignInAccount;
 
@@ -153,7 +155,8 @@ impl SecondFactors {
     ) -> Result<(RowQueueTicket, RequestTransaction), Problem> {
         self.check_password(who, password).await?;
         let (ticket, tx) = self.begin(who).await?;
-        match self.pass(tx, &who.subject, Some(code)).await? {
+        let refusals = &CodeRefusals::IN_A_SESSION;
+        match self.pass_or(tx, &who.subject, Some(code), refusals).await? {
             (_, PassedFactor::NotEnrolled) => Err(not_enabled()),
             (tx, PassedFactor::Totp | PassedFactor::RecoveryCode) => Ok((ticket, tx)),
         }
@@ -168,7 +171,7 @@ impl SecondFactors {
     ) -> Result<String, Problem> {
         let owner = Owner::of(&who.subject);
         let account = store::account(&mut *self.base.connection().await?, owner).await?;
-        let account = account.ok_or_else(invalid_credentials)?;
+        let account = account.ok_or_else(wrong_password)?;
         let stored = SignInAccount { password_hash: account.password_hash, may_sign_in: true };
         let (realm, email) = (who.subject.realm(), GivenEmail::new(&account.mailbox));
         let verified = self.base.compare_password(realm, &email, password, Some(stored)).await?;
@@ -176,7 +179,8 @@ impl SecondFactors {
             return Ok(account.email);
         }
         tracing::info!(request_id = who.request_id, "a change of a second factor was refused");
-        Err(invalid_credentials())
+        metrics::counter!("gx_wrong_passwords_total", "realm" => realm.name()).increment(1);
+        Err(wrong_password())
     }
 
     async fn draw_recovery_codes(

@@ -22,6 +22,7 @@ use crate::audit;
 use crate::foundation::Foundation;
 use crate::key_ring::KeyRing;
 use crate::key_ring::rotation::EncryptedColumn;
+use crate::password_change::wrong_password;
 use crate::realm::Subject;
 use crate::route_parts::invalid_credentials;
 use code::CodeKind;
@@ -62,6 +63,19 @@ pub enum PassedFactor {
     RecoveryCode,
 }
 
+/// The answers to a code that is missing or wrong.
+struct CodeRefusals {
+    missing: fn() -> Problem,
+    wrong: fn() -> Problem,
+}
+
+impl CodeRefusals {
+    /// At a sign-in, where a wrong code is answered like a wrong password.
+    const AT_SIGN_IN: Self = Self { missing: code_required, wrong: invalid_credentials };
+    /// In a valid session. The status is not 401, which would tell the client to sign in again.
+    const IN_A_SESSION: Self = Self { missing: wrong_password, wrong: wrong_password };
+}
+
 /// Judgement of a code.
 enum Judgement {
     Passed(PassedFactor),
@@ -92,9 +106,20 @@ impl SecondFactors {
     /// [`INVALID_CREDENTIALS`](crate::INVALID_CREDENTIALS), or the problem of a database failure.
     pub async fn pass(
         &self,
+        tx: RequestTransaction,
+        subject: &Subject,
+        code: Option<&FactorCode>,
+    ) -> Result<(RequestTransaction, PassedFactor), Problem> {
+        self.pass_or(tx, subject, code, &CodeRefusals::AT_SIGN_IN).await
+    }
+
+    /// Judges a code and counts a failure in the same way, with these answers.
+    async fn pass_or(
+        &self,
         mut tx: RequestTransaction,
         subject: &Subject,
         code: Option<&FactorCode>,
+        refusals: &CodeRefusals,
     ) -> Result<(RequestTransaction, PassedFactor), Problem> {
         let judgement = self.judge(&mut tx, Owner::of(subject), code).await?;
         let outcome = match judgement {
@@ -109,13 +134,10 @@ impl SecondFactors {
         }
         match judgement {
             Judgement::Passed(passed) => Ok((tx, passed)),
-            Judgement::Missing => Err(Problem::new(
-                &SECOND_FACTOR_REQUIRED,
-                "Send the code of your authenticator, or a recovery code, as totp.",
-            )),
+            Judgement::Missing => Err((refusals.missing)()),
             Judgement::Wrong => {
                 tx.commit().await?;
-                Err(invalid_credentials())
+                Err((refusals.wrong)())
             }
             Judgement::Delayed(wait_s) => Err(Problem::new(
                 &SECOND_FACTOR_DELAYED,
@@ -213,6 +235,13 @@ impl SecondFactors {
             audit::Entry { after, ..audit::Entry::new(actor, action, table, id, Some(request_id)) };
         audit::append(conn, entry, self.base.clock.now()).await
     }
+}
+
+fn code_required() -> Problem {
+    Problem::new(
+        &SECOND_FACTOR_REQUIRED,
+        "Send the code of your authenticator, or a recovery code, as totp.",
+    )
 }
 
 /// Returns the seconds until the factor accepts a code again, or `None` if it does now. The wait is
