@@ -69,9 +69,7 @@ impl LimitedRoutes {
     pub(crate) async fn around(&self, mut request: Request, next: Next) -> Response {
         let Some(route) = self.route(&request) else { return next.run(request).await };
         let address = request.extensions().get::<PeerAddress>();
-        let client = address.map(|peer| ClientKey::of(peer.0).to_string());
-        // Only a router without a listener, as in tests, knows no address.
-        let client = client.unwrap_or_else(|| "unknown".to_owned());
+        let client = address.map(|peer| ClientKey::of(peer.0));
         let limits = RequestLimits::new(self.limiter.clone(), route.limit, client);
         let mut admitted = limits.admit_client().await;
         if route.is_public && admitted.is_ok() {

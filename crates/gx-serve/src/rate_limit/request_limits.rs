@@ -11,7 +11,8 @@ use http::request::Parts;
 
 use super::RateLimiter;
 use super::policy::{LimitPolicy, Partition, RouteLimit};
-use super::verdict::{LimitKey, Verdict};
+use super::verdict::{LimitKey, NetworkTag, Verdict};
+use crate::admission::ClientKey;
 use crate::problem::{Problem, kind};
 
 /// The limits of one request; an extension of each request to a route. Clones share what has been
@@ -23,6 +24,7 @@ struct RequestState {
     limiter: RateLimiter,
     limit: RouteLimit,
     client: String,
+    network: Option<NetworkTag>,
     counted: Mutex<Vec<Counted>>,
 }
 
@@ -35,8 +37,12 @@ struct Counted {
 }
 
 impl RequestLimits {
-    pub(super) fn new(limiter: RateLimiter, limit: RouteLimit, client: String) -> Self {
-        Self(Arc::new(RequestState { limiter, limit, client, counted: Mutex::default() }))
+    pub(super) fn new(limiter: RateLimiter, limit: RouteLimit, client: Option<ClientKey>) -> Self {
+        let network = client.map(|client| limiter.network_tag(client.network()));
+        // Only a router without a listener, as in tests, knows no address.
+        let client = client.map_or_else(|| "unknown".to_owned(), |client| client.to_string());
+        let counted = Mutex::default();
+        Self(Arc::new(RequestState { limiter, limit, client, network, counted }))
     }
 
     /// Returns the limits of a request.
@@ -62,7 +68,8 @@ impl RequestLimits {
     /// The layer of all routes calls it, as nothing counts a session before the body is read.
     pub(super) async fn admit_client_of_public_route(&self) -> Result<(), Problem> {
         if self.0.limit.policies().contains(&LimitPolicy::General) {
-            self.count(LimitPolicy::General, &["client", &self.0.client]).await?;
+            let parts = ["client", &self.0.client];
+            self.count(LimitPolicy::General, &parts, self.0.network).await?;
         }
         Ok(())
     }
@@ -73,11 +80,11 @@ impl RequestLimits {
     /// The problem `quota_exceeded`.
     pub async fn admit_session(&self, session_id: Option<&str>) -> Result<(), Problem> {
         let Some(policy) = self.0.limit.session_policy() else { return Ok(()) };
-        let (kind, id) = match session_id {
-            Some(id) => ("session", id),
-            None => ("client", &*self.0.client),
+        let (kind, id, network) = match session_id {
+            Some(id) => ("session", id, None),
+            None => ("client", &*self.0.client, self.0.network),
         };
-        self.count(policy, &[kind, id]).await
+        self.count(policy, &[kind, id], network).await
     }
 
     /// Counts an e-mail address in its one form, by the policies of the route that count addresses.
@@ -94,14 +101,23 @@ impl RequestLimits {
     async fn admit(&self, partition: Partition, parts: &[&str]) -> Result<(), Problem> {
         let policies = self.0.limit.policies().iter().copied();
         for policy in policies.filter(|policy| policy.partition() == partition) {
-            self.count(policy, parts).await?;
+            self.count(policy, parts, self.0.network).await?;
         }
         Ok(())
     }
 
     /// Counts the request by one policy, once for each key.
-    async fn count(&self, policy: LimitPolicy, parts: &[&str]) -> Result<(), Problem> {
-        let key = self.0.limiter.key(policy, parts);
+    ///
+    /// # Errors
+    /// The problem `quota_exceeded` with the least time after which every policy that has counted
+    /// the request would admit it.
+    async fn count(
+        &self,
+        policy: LimitPolicy,
+        parts: &[&str],
+        network: Option<NetworkTag>,
+    ) -> Result<(), Problem> {
+        let key = self.0.limiter.key(policy, parts, network);
         let known = self.counted().iter().find(|one| one.key == key).copied();
         let verdict = match known {
             Some(known) => known.verdict,
@@ -111,7 +127,11 @@ impl RequestLimits {
                 verdict
             }
         };
-        if verdict.is_admitted { Ok(()) } else { Err(exceeded(policy, verdict)) }
+        if verdict.is_admitted {
+            return Ok(());
+        }
+        let waits = self.counted().iter().map(|one| one.verdict.retry_after).max();
+        Err(exceeded(policy, waits.unwrap_or(verdict.retry_after)))
     }
 
     fn counted(&self) -> MutexGuard<'_, Vec<Counted>> {
@@ -150,8 +170,8 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestLimits {
 }
 
 /// Returns the problem of a request above a quota.
-fn exceeded(policy: LimitPolicy, verdict: Verdict) -> Problem {
-    let left_s = whole_seconds(verdict.retry_after).max(1);
+fn exceeded(policy: LimitPolicy, retry_after: Duration) -> Problem {
+    let left_s = whole_seconds(retry_after).max(1);
     Problem::new(&kind::QUOTA_EXCEEDED, format!("Too many requests. Try again in {left_s} s."))
         .with_header(RETRY_AFTER, &left_s.to_string())
         .with_violated_policies(policy.as_list())

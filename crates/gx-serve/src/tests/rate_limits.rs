@@ -97,7 +97,7 @@ async fn answers_name_the_quotas_and_what_is_left() {
     service.clock.advance(Duration::from_secs(20));
     let refused = service.mail("192.0.2.1", "a@b.c").await;
     assert_eq!(refused.status(), 429);
-    let left = "\"mail-client\";r=24;t=720, \"mail\";r=0;t=3580";
+    let left = "\"mail-client\";r=24;t=700, \"mail\";r=0;t=3580";
     assert_eq!(fields(&refused), [POLICY, left, "700"]);
     let body = refused.into_body().collect().await.unwrap().to_bytes();
     let problem: Value = serde_json::from_slice(&body).unwrap();
@@ -108,6 +108,27 @@ async fn answers_name_the_quotas_and_what_is_left() {
 
     service.clock.advance(Duration::from_secs(700));
     assert_eq!(service.mail("192.0.2.1", "a@b.c").await.status(), 200);
+}
+
+/// SEC-API-03: `Retry-After` is the time after which all policies that counted the request would
+/// admit it: also one that admitted it as the last one.
+#[tokio::test]
+async fn retry_after_is_the_time_of_the_slowest_policy() {
+    let service = LimitedService::new();
+    for n in 1..=5 {
+        assert_eq!(service.mail(&format!("192.0.2.{n}"), "a@b.c").await.status(), 200);
+    }
+    service.clock.advance(Duration::from_secs(700));
+    for n in 0..29 {
+        assert_eq!(service.mail("192.0.2.9", &format!("n{n}@b.c")).await.status(), 200);
+    }
+    // The address would admit another mail after 20 s, the client after 120 s.
+    let refused = service.mail("192.0.2.9", "a@b.c").await;
+    let left = "\"mail-client\";r=0;t=3600, \"mail\";r=0;t=2900";
+    assert_eq!((refused.status().as_u16(), field(&refused, "ratelimit")), (429, left));
+    assert_eq!(field(&refused, "retry-after"), "120");
+    service.clock.advance(Duration::from_secs(120));
+    assert_eq!(service.mail("192.0.2.9", "a@b.c").await.status(), 200);
 }
 
 /// SEC-API-03: a request that fails for another reason has the fields, too, of what was counted.
