@@ -1,11 +1,11 @@
 //! Rules for all routes of the service, and the sessions of administrators.
 
 use gx_auth::testing::{EXAMPLE_ID, PASSWORD, TestHost};
-use gx_auth::{AdminRole, NewPassword, audit};
+use gx_auth::{AdminRole, Foundation, NewPassword, audit};
 use gx_db::AdminId;
 use gx_model::AccountStatus;
 use gx_serve::conformity::check_document;
-use gx_serve::{RateLimitSettings, RouteAccess, RouteInfo, RouteLimit};
+use gx_serve::{RateLimitSettings, RouteAccess, RouteInfo, RouteLimit, Service};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -16,7 +16,12 @@ pub(crate) fn settings() -> AdminSettings {
 }
 
 pub(crate) async fn host() -> TestHost {
-    TestHost::new(|base| service(&settings(), base)).await
+    TestHost::new(service_of).await
+}
+
+/// Returns the service, as one of several replicas with the same database.
+pub(crate) fn service_of(base: Foundation) -> Service {
+    service(&settings(), base)
 }
 
 /// LOG-03: entries of the audit log have ids and codes, and nothing that an administrator has

@@ -31,9 +31,6 @@ use crate::sessions::{Sessions, password_version};
 use crate::store;
 use crate::tokens::{Audience, Claims, InvalidToken, KEYS_MAX_AGE, KEYS_MIN_AGE, TokenUse};
 
-/// Time between two writes of the last use of a session.
-const LAST_USED_STEP: time::Duration = time::Duration::minutes(5);
-
 /// Authenticates people and administrators. Clones share everything.
 #[derive(Clone)]
 pub struct Auth {
@@ -358,7 +355,7 @@ async fn person(auth: &Auth, needed: RouteAccess, sender: Sender<'_>) -> Result<
         .ok_or_else(session_ended)?;
     let (status, access) = access_of(&row).ok_or_else(session_ended)?;
     let last_used_at = row.last_used_at;
-    note_use(&mut conn, Realm::User, &session_id, last_used_at, auth.clock.now()).await;
+    note_use(auth, &mut conn, Realm::User, &session_id, last_used_at).await;
     if access == gx_model::AccountAccess::KycOnly && needed != RouteAccess::UserRetrying {
         return Err(Problem::forbidden("Only the KYC routes are open until you submit again."));
     }
@@ -387,12 +384,15 @@ async fn administrator(
         row.filter(is_unchanged).map(|row| row.role)
     } else {
         let row = store::administrator(&mut conn, &session_id, &admin_id).await?;
+        let now = auth.clock.now();
         let is_valid = |row: &store::AdministratorRow| {
-            !row.is_revoked && !row.is_locked && row.expires_at > auth.clock.now()
+            !row.is_revoked
+                && !row.is_locked
+                && row.expires_at > now
+                && !auth.sessions.is_idle(Realm::Admin, row.last_used_at, now)
         };
         let row = row.filter(is_valid).ok_or_else(session_ended)?;
-        let (last, now) = (row.last_used_at, auth.clock.now());
-        note_use(&mut conn, Realm::Admin, &session_id, last, now).await;
+        note_use(auth, &mut conn, Realm::Admin, &session_id, row.last_used_at).await;
         Some(row.role)
     };
     let role = role.and_then(|role| AdminRole::from_name(&role)).ok_or_else(session_ended)?;
@@ -403,16 +403,17 @@ async fn administrator(
     Ok(Administrator { admin_id, session_id, role, request_id: sender.request_id })
 }
 
-/// Stores that a session is used, unless an earlier use within [`LAST_USED_STEP`] is stored. A
-/// failure ends no request: one that only reads is answered while nothing can be written.
+/// Stores that a session is used, unless an earlier use within [`Sessions::last_used_step`] is
+/// stored. A failure ends no request: one that only reads is answered while nothing can be written.
 async fn note_use(
+    auth: &Auth,
     conn: &mut PgConnection,
     realm: Realm,
     session_id: &SessionId,
     last_used_at: OffsetDateTime,
-    now: OffsetDateTime,
 ) {
-    if now - last_used_at < LAST_USED_STEP {
+    let now = auth.clock.now();
+    if now - last_used_at < auth.sessions.last_used_step(realm) {
         return;
     }
     if let Err(error) = store::set_last_used(conn, realm, session_id, last_used_at, now).await {

@@ -66,6 +66,7 @@ pub fn token_settings() -> TokenSettings {
         jwt_refresh_expiry: std::time::Duration::from_secs(7 * 86_400),
         session_lifetime: std::time::Duration::from_secs(30 * 86_400),
         admin_session_lifetime: std::time::Duration::from_secs(12 * 3_600),
+        admin_session_idle: std::time::Duration::from_secs(30 * 60),
         token_issuer: "gx-protocol".to_owned(),
         token_leeway: std::time::Duration::from_secs(30),
     }
