@@ -14,6 +14,14 @@ pub(super) async fn try_lock(conn: &mut PgConnection) -> Result<bool, sqlx::Erro
     .await
 }
 
+/// Waits for the lock of the sweepers, no longer than for any lock.
+pub(super) async fn lock(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!(r#"SELECT pg_advisory_xact_lock(hashtextextended('gx retention', 0))"#)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Removes the oldest rows that expired from `cursor` to `until`, and returns the times at which
 /// they expired. Rows that another session has locked stay.
 pub(super) async fn remove(
