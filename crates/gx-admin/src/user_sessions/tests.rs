@@ -100,8 +100,8 @@ async fn an_administrator_ends_own_sessions_and_changes_the_password() {
 }
 
 /// SESS-01, OWASP ASVS 7.3.1: an administrator's session ends when it was unused for thirty
-/// minutes: every replica refuses its next request and its refresh token, and it is in no list. One that is
-/// used goes on, and a person's session has no such limit.
+/// minutes: every replica refuses its next request and its refresh token. One that is used goes on,
+/// and a person's session has no such limit.
 #[tokio::test]
 async fn sess_01_an_unused_session_of_an_administrator_ends() {
     let host = host().await;
