@@ -9,6 +9,7 @@
 
 mod administrator;
 mod audit;
+mod audit_anchor;
 mod chaincode;
 mod cli_error;
 mod database;
@@ -22,6 +23,7 @@ mod fabric;
 mod golden;
 mod id;
 mod keys;
+mod long_command;
 mod outbox;
 mod passwords;
 mod print;

@@ -16,6 +16,7 @@ use gx_serve::{AdmissionSettings, Entropy, Service};
 use gx_submitter::SubmitterSettings;
 
 use crate::CliError;
+use crate::audit_anchor::AuditAnchorSettings;
 use crate::environment::Environment;
 use crate::fabric::{FabricSettings, LedgerConnection};
 use crate::process::Process;
@@ -75,13 +76,16 @@ pub(crate) struct WorkerRole<S: Args> {
     worker: S,
 }
 
-/// The settings of the process of the outbox submitter, which also removes expired rows.
+/// The settings of the process of the outbox submitter, which also removes expired rows and seals
+/// the audit log.
 #[derive(Debug, Args)]
 pub(crate) struct SubmitterRoleSettings {
     #[command(flatten)]
     submitter: SubmitterSettings,
     #[command(flatten)]
     retention: RetentionSettings,
+    #[command(flatten)]
+    _anchor: AuditAnchorSettings,
 }
 
 /// The settings of a service that has none of its own.
@@ -120,7 +124,7 @@ pub(crate) async fn outbox_submitter(
     let (context, mut process) =
         (settings.worker_context("outbox-submitter", SignerUse::Submit).await?, Process::default());
     let WorkerRole { role, worker, .. } = settings;
-    let SubmitterRoleSettings { submitter, retention } = worker;
+    let SubmitterRoleSettings { submitter, retention, .. } = worker;
     context.start_submitter(&mut process, submitter, role.address(9090)).await?;
     context.start_sweeper(&mut process, retention);
     process.run_until_signal(role.drain_notice()).await

@@ -27,6 +27,7 @@ use super::ledger::StackLedger;
 use super::readiness::wait_until_ready;
 use super::{DataDir, Ports, edge};
 use crate::CliError;
+use crate::audit_anchor::AuditAnchorSettings;
 use crate::fabric::{FabricSettings, LedgerConnection};
 use crate::print::note;
 use crate::process::Process;
@@ -53,6 +54,8 @@ pub(crate) struct Settings {
     projector: ProjectorSettings,
     #[command(flatten)]
     retention: RetentionSettings,
+    #[command(flatten)]
+    _anchor: AuditAnchorSettings,
     #[command(flatten)]
     pub(super) fabric: FabricSettings,
 }
