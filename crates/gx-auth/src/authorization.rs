@@ -132,6 +132,8 @@ pub struct Administrator {
     pub session_id: SessionId,
     /// Current role of the administrator.
     pub role: AdminRole,
+    /// Whether the token is one that enrols a second factor, without a session.
+    pub is_enrolling: bool,
     /// Id of the request.
     pub request_id: String,
 }
@@ -378,7 +380,8 @@ async fn administrator(
     let (token_use, claims) = limited_claims(auth, &sender, Audience::Admin, uses).await?;
     let mut conn = connection(&auth.database).await?;
     let (admin_id, session_id) = (AdminId::from(claims.sub), claims.sid);
-    let role = if token_use == TokenUse::Enrolment {
+    let is_enrolling = token_use == TokenUse::Enrolment;
+    let role = if is_enrolling {
         let row = store::enrolling_administrator(&mut conn, &admin_id).await?;
         let version = claims.password_version;
         let is_unchanged = |row: &store::EnrollingAdministratorRow| {
@@ -400,7 +403,7 @@ async fn administrator(
         let detail = format!("This route needs the role {} or a higher one.", least.name());
         return Err(Problem::forbidden(detail));
     }
-    Ok(Administrator { admin_id, session_id, role, request_id: sender.request_id })
+    Ok(Administrator { admin_id, session_id, role, is_enrolling, request_id: sender.request_id })
 }
 
 /// Stores that a session is used, unless an earlier use within [`LAST_USED_STEP`] is stored. A

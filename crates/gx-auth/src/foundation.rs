@@ -21,6 +21,7 @@ use crate::authorization::Auth;
 use crate::hashing::{Hasher, HasherError, HashingSettings};
 use crate::key_ring::KeyRing;
 use crate::realm::Realm;
+use crate::relying_party::{PasskeySettings, RelyingParty, RelyingPartyError};
 use crate::row_queues::{RowQueueTicket, RowQueues};
 use crate::sessions::{Sessions, TokenPair, invalid_refresh_token};
 use crate::token_keys::TokenKeyError;
@@ -53,6 +54,9 @@ pub struct FoundationSettings {
     /// Rate limits.
     #[command(flatten)]
     pub limits: RateLimitSettings,
+    /// Domain and origins of passkeys.
+    #[command(flatten)]
+    pub passkeys: PasskeySettings,
 }
 
 /// Why a service cannot be built.
@@ -64,6 +68,9 @@ pub enum FoundationError {
     /// The parameters of password hashes are not valid, or the filter file cannot be used.
     #[error(transparent)]
     Hashing(#[from] HasherError),
+    /// The domain or an origin of passkeys is not valid.
+    #[error(transparent)]
+    Passkeys(#[from] RelyingPartyError),
 }
 
 /// Shared resources of a service. Clones share everything.
@@ -81,6 +88,9 @@ pub struct Foundation {
     pub key_ring: KeyRing,
     /// Whether administrators may sign in without a second factor. The role sets it.
     pub is_development: bool,
+    /// The domain of passkeys and its origins. `None` if there are no passkeys. A role in
+    /// development sets it if the settings do not.
+    pub relying_party: Option<RelyingParty>,
     lag: LagSettings,
     channel: String,
     row_queues: RowQueues,
@@ -92,7 +102,8 @@ impl Foundation {
     /// reported.
     ///
     /// # Errors
-    /// [`FoundationError`] if no key is usable or hash parameters contradict each other.
+    /// [`FoundationError`] if no key is usable, hash parameters contradict each other, or the
+    /// settings of passkeys are not valid.
     pub fn new(
         settings: &FoundationSettings,
         channel: &str,
@@ -120,6 +131,7 @@ impl Foundation {
             entropy,
             key_ring,
             is_development: false,
+            relying_party: RelyingParty::from_settings(&settings.passkeys)?,
             lag,
             channel,
             row_queues,

@@ -15,10 +15,12 @@ pub mod key_ring;
 #[cfg(feature = "testing")]
 mod limit_walk;
 mod own_sessions;
+mod passkeys;
 mod password;
 mod password_change;
 mod password_filter;
 mod realm;
+mod relying_party;
 pub mod retention;
 mod role;
 mod route_parts;
@@ -48,10 +50,15 @@ pub use key_ring::{KeyRing, KeyRingError, KeyRingSettings};
 pub use own_sessions::{
     NO_SESSION, SessionItem, end_session_route, list_sessions, require_session, sessions_route,
 };
+pub use passkeys::{
+    CHALLENGE_ENDED, PASSKEY_REQUIRED, PASSKEYS_NOT_CONFIGURED, PasskeySignIn, Passkeys,
+    VerifiedPasskey, passkey_challenge_route, passkey_routes,
+};
 pub use password::{GivenPassword, NewPassword, PasswordOwner, PasswordRefusal};
 pub use password_change::{WRONG_PASSWORD, change_password_route};
 pub use password_filter::{BuildError, BuildReport, FilterError, build_password_filter};
 pub use realm::{Realm, Subject};
+pub use relying_party::{PasskeySettings, RelyingParty, RelyingPartyError};
 pub use role::AdminRole;
 pub use route_parts::{INVALID_CREDENTIALS, invalid_credentials};
 pub use row_queues::RowQueueTicket;

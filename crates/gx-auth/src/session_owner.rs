@@ -13,8 +13,10 @@ use crate::realm::Subject;
 #[derive(Clone, Debug)]
 pub(crate) struct SessionOwner {
     pub(crate) subject: Subject,
-    /// Session of the request.
+    /// Session of the request, or the id of an enrolment token.
     pub(crate) session_id: SessionId,
+    /// Whether an enrolment token takes the place of a session.
+    pub(crate) is_enrolling: bool,
     pub(crate) request_id: String,
 }
 
@@ -43,6 +45,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionOwner {
             return Ok(Self {
                 subject: Subject::Admin(who.admin_id.clone()),
                 session_id: who.session_id.clone(),
+                is_enrolling: who.is_enrolling,
                 request_id: who.request_id.clone(),
             });
         }
@@ -50,6 +53,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionOwner {
         Ok(Self {
             subject: Subject::User(person.profile_id),
             session_id: person.session_id,
+            is_enrolling: false,
             request_id: person.request_id,
         })
     }

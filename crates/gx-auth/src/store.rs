@@ -288,7 +288,7 @@ pub(crate) async fn set_last_used(
 }
 
 /// Returns an administrator who may enrol a second factor without a session: who is not locked and
-/// has none in force.
+/// has neither a factor in force nor a passkey.
 pub(crate) async fn enrolling_administrator(
     conn: &mut PgConnection,
     admin_id: &AdminId,
@@ -297,7 +297,9 @@ pub(crate) async fn enrolling_administrator(
         EnrollingAdministratorRow,
         r#"SELECT role, "passwordHash" AS password_hash FROM "AdminUser" a WHERE "adminId" = $1 AND NOT "isLocked"
              AND NOT EXISTS (SELECT FROM "TotpFactor" f
-                             WHERE f."adminId" = a."adminId" AND f."confirmedAt" IS NOT NULL)"#,
+                             WHERE f."adminId" = a."adminId" AND f."confirmedAt" IS NOT NULL)
+             AND NOT EXISTS (SELECT FROM "PasskeyUser" u JOIN "Passkey" k USING ("userHandle")
+                             WHERE u."adminId" = a."adminId")"#,
         admin_id.as_str(),
     )
     .fetch_optional(conn)

@@ -15,9 +15,10 @@ mod tests;
 use std::sync::Arc;
 
 use gx_auth::{
-    Api, Foundation, INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, NO_SESSION, Realm,
-    SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED, SecondFactors, WRONG_PASSWORD,
-    change_password_route, end_session_route, refresh_route, sessions_route, totp_routes,
+    Api, CHALLENGE_ENDED, Foundation, INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, NO_SESSION,
+    PASSKEYS_NOT_CONFIGURED, Passkeys, Realm, SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED,
+    SecondFactors, WRONG_PASSWORD, change_password_route, end_session_route,
+    passkey_challenge_route, passkey_routes, refresh_route, sessions_route, totp_routes,
 };
 use gx_serve::{RouteLimit, Service, TagText};
 use utoipa_axum::routes;
@@ -30,10 +31,11 @@ use taken::{EMAIL_TAKEN, PHONE_TAKEN};
 pub const SERVICE: &str = "svc-identity";
 
 /// The groups of the routes.
-const TAGS: [TagText; 5] = [
+const TAGS: [TagText; 6] = [
     ("registration", "Registering a person."),
     ("sessions", "Signing in and out, refreshing tokens, changing the password."),
     ("second factors", "Codes of an authenticator, and recovery codes."),
+    ("passkeys", "Signing in with a passkey, adding and removing passkeys."),
     ("profile", "The signed-in person's profile, and its place on the ledger."),
     ("review", "Submitting an account for review, and the decision."),
 ];
@@ -52,6 +54,7 @@ pub struct IdentitySettings {
 struct ServiceState {
     base: Foundation,
     factors: SecondFactors,
+    passkeys: Passkeys,
     required_documents: Arc<[String]>,
 }
 
@@ -59,6 +62,7 @@ struct ServiceState {
 pub fn service(settings: &IdentitySettings, base: Foundation) -> Service {
     let parts = base.parts(SERVICE);
     let factors = SecondFactors::new(&base);
+    let passkeys = Passkeys::new(&base, &factors);
     let signing_in = &[&INVALID_CREDENTIALS, &SECOND_FACTOR_REQUIRED, &SECOND_FACTOR_DELAYED];
     let mut api = Api::new(SERVICE, base.auth.clone())
         .with_tags(&TAGS)
@@ -69,6 +73,16 @@ pub fn service(settings: &IdentitySettings, base: Foundation) -> Service {
         .limited(RouteLimit::Register)
         .public(routes!(login::http::login), signing_in)
         .limited(RouteLimit::Login)
+        .public(
+            passkey_challenge_route(Realm::User, "/api/v1/auth/passkeys/options", &passkeys),
+            &[&PASSKEYS_NOT_CONFIGURED],
+        )
+        .limited(RouteLimit::Credential)
+        .public(
+            routes!(login::http::passkey_login),
+            &[&PASSKEYS_NOT_CONFIGURED, &CHALLENGE_ENDED, &INVALID_CREDENTIALS],
+        )
+        .limited(RouteLimit::Credential)
         .public(
             refresh_route(Realm::User, "/api/v1/auth/refresh", &base),
             &[&INVALID_REFRESH_TOKEN],
@@ -95,6 +109,9 @@ pub fn service(settings: &IdentitySettings, base: Foundation) -> Service {
     for (routes, problems) in totp_routes(&factors, "/api/v1/users/me/totp") {
         api = api.user(routes, problems);
     }
+    for (routes, problems) in passkey_routes(&passkeys, "/api/v1/users/me/passkeys") {
+        api = api.user(routes, problems);
+    }
     let required_documents = settings.kyc_required_documents.clone().into();
-    api.into_service(ServiceState { base, factors, required_documents }, parts)
+    api.into_service(ServiceState { base, factors, passkeys, required_documents }, parts)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use gx_auth::retention::RetentionSettings;
-use gx_auth::{Foundation, FoundationSettings, KeyRing, KeyRingSettings};
+use gx_auth::{Foundation, FoundationSettings, KeyRing, KeyRingSettings, RelyingParty};
 use gx_db::{Database, DatabaseSettings};
 use gx_fabric_client::SignerUse;
 use gx_model::Clock;
@@ -100,7 +100,10 @@ pub(crate) async fn service<S: Args>(
     let database = role.begin(&role.database.named(name)).await?;
     let (own, channel) = (&settings.foundation, &settings.fabric_channel_name);
     let mut foundation = Foundation::new(own, channel, database, ring, clock, entropy)?;
-    foundation.is_development = role.environment == Environment::Development;
+    if role.environment == Environment::Development {
+        foundation.is_development = true;
+        foundation.relying_party.get_or_insert_with(|| RelyingParty::local(0));
+    }
     let service = build(&settings.service, foundation);
     let public = role.address(port);
     let internal = role.internal_listen.unwrap_or_else(|| {

@@ -1,8 +1,8 @@
-//! HTTP routes of an administrator's session: `/api/v1/admin/auth/login`, `/refresh`, `/logout`.
+//! HTTP routes of an administrator's session: `/api/v1/admin/auth/login`, `/passkeys`, `/logout`.
 //! Registered by [`crate::service`]. A `Problem` is the answer to the client.
 
 use axum::extract::State;
-use gx_auth::{Administrator, Credentials, TokenPair};
+use gx_auth::{Administrator, Credentials, PasskeySignIn, TokenPair};
 use gx_db::AdminId;
 use gx_serve::fields::Nothing;
 use gx_serve::{Client, Json, Problem, Reply, RequestId, RequestLimits};
@@ -59,6 +59,24 @@ pub(crate) async fn login(
 ) -> Result<Reply<AdminSignedIn>, Problem> {
     limits.admit_email(given.email.form()).await?;
     let (tokens, row) = super::log_in(&state, &given, &client, &request_id).await?;
+    Ok(Reply::ok(AdminSignedIn { tokens, admin: row.into() }))
+}
+
+/// Signs an administrator in with a passkey, which is the second factor, too.
+#[utoipa::path(
+    post,
+    path = "/api/v1/admin/auth/passkeys",
+    tag = "passkeys",
+    responses((status = 200, description = "Signed in.", body = AdminSignedIn))
+)]
+pub(crate) async fn passkey_login(
+    State(state): State<ServiceState>,
+    client: Client,
+    RequestId(request_id): RequestId,
+    Json(given): Json<PasskeySignIn>,
+) -> Result<Reply<AdminSignedIn>, Problem> {
+    let signed_in = super::log_in_with_passkey(&state, &given, &client, &request_id);
+    let (tokens, row) = signed_in.await?;
     Ok(Reply::ok(AdminSignedIn { tokens, admin: row.into() }))
 }
 

@@ -95,6 +95,28 @@ pub(crate) async fn lock_if_unchanged(
     Ok(row.is_some())
 }
 
+/// Locks the row of an account until the transaction ends and returns it. `None` if there is none, or
+/// it is locked against signing in.
+pub(crate) async fn lock_unlocked(
+    conn: &mut PgConnection,
+    admin_id: &AdminId,
+) -> Result<Option<AdministratorRow>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"SELECT email, "displayName" AS display_name, role FROM "AdminUser"
+           WHERE "adminId" = $1 AND NOT "isLocked"
+           FOR NO KEY UPDATE"#,
+        admin_id.as_str(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| AdministratorRow {
+        admin_id: admin_id.clone(),
+        email: row.email,
+        display_name: row.display_name,
+        role: row.role,
+    }))
+}
+
 /// Replaces the hash of a password by one with better parameters, unless the password has changed.
 pub(crate) async fn replace_hash(
     conn: &mut PgConnection,

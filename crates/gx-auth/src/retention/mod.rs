@@ -46,6 +46,10 @@ pub struct RetentionSettings {
     #[arg(long, env = "GX_RETENTION_SIGN_IN_FAILURES", default_value = "24h",
           value_parser = at_least_a_day)]
     pub retention_sign_in_failures: Duration,
+    /// How long a challenge of a passkey is kept after its five minutes.
+    #[arg(long, env = "GX_RETENTION_PASSKEY_CHALLENGES", default_value = "1h",
+          value_parser = duration)]
+    pub retention_passkey_challenges: Duration,
 }
 
 impl Default for RetentionSettings {
@@ -56,6 +60,7 @@ impl Default for RetentionSettings {
             retention_user_sessions: DAY * 30,
             retention_admin_sessions: DAY * 365,
             retention_sign_in_failures: DAY,
+            retention_passkey_challenges: Duration::from_hours(1),
         }
     }
 }
@@ -75,11 +80,17 @@ enum SweptTable {
     UserSession,
     AdminSession,
     SignInFailure,
+    PasskeyChallenge,
 }
 
 impl SweptTable {
-    const ALL: [Self; 4] =
-        [Self::HttpIdempotency, Self::UserSession, Self::AdminSession, Self::SignInFailure];
+    const ALL: [Self; 5] = [
+        Self::HttpIdempotency,
+        Self::UserSession,
+        Self::AdminSession,
+        Self::SignInFailure,
+        Self::PasskeyChallenge,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
@@ -87,6 +98,7 @@ impl SweptTable {
             Self::UserSession => "UserSession",
             Self::AdminSession => "AdminSession",
             Self::SignInFailure => "SignInFailure",
+            Self::PasskeyChallenge => "PasskeyChallenge",
         }
     }
 
@@ -96,6 +108,7 @@ impl SweptTable {
             Self::UserSession => settings.retention_user_sessions,
             Self::AdminSession => settings.retention_admin_sessions,
             Self::SignInFailure => settings.retention_sign_in_failures,
+            Self::PasskeyChallenge => settings.retention_passkey_challenges,
         }
     }
 }

@@ -76,6 +76,19 @@ pub(super) async fn remove(
             .fetch_all(conn)
             .await
         }
+        SweptTable::PasskeyChallenge => {
+            sqlx::query_scalar!(
+                r#"DELETE FROM "PasskeyChallenge" WHERE "challengeId" IN (
+               SELECT "challengeId" FROM "PasskeyChallenge" WHERE "expiresAt" >= $1 AND "expiresAt" <= $2
+               ORDER BY "expiresAt" LIMIT $3 FOR UPDATE SKIP LOCKED)
+           RETURNING "expiresAt""#,
+                cursor,
+                until,
+                limit
+            )
+            .fetch_all(conn)
+            .await
+        }
     }
 }
 
@@ -113,6 +126,14 @@ pub(super) async fn count(
         SweptTable::SignInFailure => {
             sqlx::query_scalar!(
                 r#"SELECT count(*) AS "count!" FROM "SignInFailure" WHERE "lastFailedAt" <= $1"#,
+                until
+            )
+            .fetch_one(conn)
+            .await
+        }
+        SweptTable::PasskeyChallenge => {
+            sqlx::query_scalar!(
+                r#"SELECT count(*) AS "count!" FROM "PasskeyChallenge" WHERE "expiresAt" <= $1"#,
                 until
             )
             .fetch_one(conn)

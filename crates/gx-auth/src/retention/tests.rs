@@ -59,22 +59,30 @@ async fn db_09_expired_rows_are_removed_in_batches() {
            INSERT INTO "AdminSession" ("sessionId", "adminId", "refreshHash", "refreshId",
                "rotatedAt", "createdAt", "lastUsedAt", "expiresAt")
            VALUES ('old', 'a', '\x01', 'r', '2025-01-01', '2025-01-01', '2025-01-01', '2025-01-02'),
-                  ('new', 'a', '\x02', 'r', '2026-01-01', '2026-01-01', '2026-01-01', '2026-01-02')"#,
+                  ('new', 'a', '\x02', 'r', '2026-01-01', '2026-01-01', '2026-01-01', '2026-01-02');
+           INSERT INTO "PasskeyChallenge" ("challengeId", challenge, realm, "expiresAt") VALUES
+               ('old', '\x01', 'user', '2026-03-01 11:00Z'),
+               ('new', '\x02', 'admin', '2026-03-01 11:01Z')"#,
     )
     .await;
     let settings = RetentionSettings::default();
     let counted = expired(&mut conn, &settings, NOW).await.unwrap();
     let counted: Vec<_> = counted.iter().map(|one| (one.table, one.rows)).collect();
-    let expected =
-        [("HttpIdempotency", 450), ("UserSession", 0), ("AdminSession", 1), ("SignInFailure", 1)];
+    let expected = [
+        ("HttpIdempotency", 450),
+        ("UserSession", 0),
+        ("AdminSession", 1),
+        ("SignInFailure", 1),
+        ("PasskeyChallenge", 1),
+    ];
     assert_eq!(counted, expected);
     assert_eq!(answers(&mut conn).await, 452);
 
     let mut sweeper = Sweeper::new(settings);
-    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![200, 0, 1, 1], false));
-    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![200, 0, 0, 0], false));
-    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![50, 0, 0, 0], true));
-    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![0, 0, 0, 0], true));
+    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![200, 0, 1, 1, 1], false));
+    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![200, 0, 0, 0, 0], false));
+    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![50, 0, 0, 0, 0], true));
+    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![0, 0, 0, 0, 0], true));
     assert_eq!(answers(&mut conn).await, 2);
 }
 

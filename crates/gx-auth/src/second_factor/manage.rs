@@ -15,16 +15,11 @@ use crate::key_ring::rotation::EncryptedColumn;
 use crate::realm::Subject;
 use crate::route_parts::invalid_credentials;
 use crate::row_queues::RowQueueTicket;
+use crate::session_owner::SessionOwner;
 use crate::sign_in_throttle::SignInAccount;
 
-/// Who changes the factor, and in which request.
-pub(super) struct SignedIn {
-    pub(super) subject: Subject,
-    pub(super) request_id: String,
-}
-
 impl SecondFactors {
-    pub(super) async fn state(&self, who: &SignedIn) -> Result<TotpState, Problem> {
+    pub(super) async fn state(&self, who: &SessionOwner) -> Result<TotpState, Problem> {
         let mut conn = self.base.connection().await?;
         Ok(store::state(&mut conn, Owner::of(&who.subject)).await?)
     }
@@ -32,7 +27,7 @@ impl SecondFactors {
     /// Draws a secret, which replaces one that was not confirmed. It is not in force yet.
     pub(super) async fn enrol(
         &self,
-        who: &SignedIn,
+        who: &SessionOwner,
         password: &SecretString,
     ) -> Result<Enrolment, Problem> {
         let email = self.check_password(who, password).await?;
@@ -56,7 +51,7 @@ impl SecondFactors {
     /// Puts the factor in force if the code belongs to its secret, and returns recovery codes.
     pub(super) async fn confirm(
         &self,
-        who: &SignedIn,
+        who: &SessionOwner,
         code: &FactorCode,
     ) -> Result<Vec<String>, Problem> {
         let now = self.base.clock.now();
@@ -84,7 +79,7 @@ impl SecondFactors {
     /// Replaces all recovery codes and returns the new ones.
     pub(super) async fn renew_recovery_codes(
         &self,
-        who: &SignedIn,
+        who: &SessionOwner,
         password: &SecretString,
         code: &FactorCode,
     ) -> Result<Vec<String>, Problem> {
@@ -104,7 +99,7 @@ impl SecondFactors {
     /// Ends the factor, with its recovery codes.
     pub(super) async fn disable(
         &self,
-        who: &SignedIn,
+        who: &SessionOwner,
         password: &SecretString,
         code: &FactorCode,
     ) -> Result<(), Problem> {
@@ -137,7 +132,10 @@ impl SecondFactors {
     }
 
     /// Begins a change: waits for the account's turn and locks its row.
-    async fn begin(&self, who: &SignedIn) -> Result<(RowQueueTicket, RequestTransaction), Problem> {
+    pub(crate) async fn begin(
+        &self,
+        who: &SessionOwner,
+    ) -> Result<(RowQueueTicket, RequestTransaction), Problem> {
         let ticket = self.base.row_ticket(who.subject.as_str()).await?;
         let mut tx = self.base.begin().await?;
         store::lock_account(&mut tx, Owner::of(&who.subject)).await?;
@@ -147,7 +145,7 @@ impl SecondFactors {
     /// Begins a change of a factor that is in force, after password and code.
     async fn begin_authenticated(
         &self,
-        who: &SignedIn,
+        who: &SessionOwner,
         password: &SecretString,
         code: &FactorCode,
     ) -> Result<(RowQueueTicket, RequestTransaction), Problem> {
@@ -159,11 +157,28 @@ impl SecondFactors {
         }
     }
 
+    /// Begins a change of another credential, after the password, and after a code if a factor is
+    /// in force.
+    pub(crate) async fn begin_reauthenticated(
+        &self,
+        who: &SessionOwner,
+        password: &SecretString,
+        code: Option<&FactorCode>,
+    ) -> Result<(RowQueueTicket, RequestTransaction), Problem> {
+        self.check_password(who, password).await?;
+        let (ticket, tx) = self.begin(who).await?;
+        let (mut tx, passed) = self.pass(tx, &who.subject, code).await?;
+        if passed == PassedFactor::RecoveryCode {
+            self.append_used_recovery_code(&mut tx, &who.subject, &who.request_id).await?;
+        }
+        Ok((ticket, tx))
+    }
+
     /// Checks the password of the account and returns the e-mail address. A wrong one counts as a
     /// failed sign-in.
     async fn check_password(
         &self,
-        who: &SignedIn,
+        who: &SessionOwner,
         password: &SecretString,
     ) -> Result<String, Problem> {
         let owner = Owner::of(&who.subject);
@@ -175,7 +190,7 @@ impl SecondFactors {
         if verified.matches {
             return Ok(account.email);
         }
-        tracing::info!(request_id = who.request_id, "a change of a second factor was refused");
+        tracing::info!(request_id = who.request_id, "a change of a factor was refused");
         Err(invalid_credentials())
     }
 

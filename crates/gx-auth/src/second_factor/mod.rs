@@ -26,7 +26,8 @@ use crate::realm::Subject;
 use crate::route_parts::invalid_credentials;
 use code::CodeKind;
 pub use code::FactorCode;
-use store::{Factor, Owner};
+use store::Factor;
+pub(crate) use store::Owner;
 
 /// The password is right, a factor is in force, and no code was sent.
 pub const SECOND_FACTOR_REQUIRED: ProblemKind =

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "for tests only")]
 
 mod ask;
+mod authenticator;
 
 use std::task::Poll;
 
@@ -20,10 +21,12 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 
 pub use self::ask::{Answer, Ask};
+pub use self::authenticator::{AuthenticatorOutput, SoftPasskey};
 use crate::foundation::{Foundation, FoundationSettings};
 use crate::hashing::HashingSettings;
 use crate::key_ring::{self, KeyRing};
 use crate::realm::Subject;
+use crate::relying_party::{PasskeySettings, RelyingParty};
 use crate::role::AdminRole;
 use crate::sessions::TokenPair;
 use crate::token_keys::create_key_file;
@@ -129,12 +132,14 @@ impl TestHost {
             hashing: HashingSettings::default(),
             lag: gx_serve::LagSettings::default(),
             limits,
+            passkeys: PasskeySettings::default(),
         };
         let pool = gx_db::connect(reached).await.unwrap();
         let ring = key_ring(entropy.clone());
         let base = Foundation::new(&settings, CHANNEL, pool, ring, clock.clone(), entropy);
         let mut base = base.unwrap();
         base.is_development = true;
+        base.relying_party = Some(RelyingParty::local(0));
         if let Some(folder) = key.as_ref().and_then(|key| key.parent()) {
             std::fs::remove_dir_all(folder).unwrap();
         }

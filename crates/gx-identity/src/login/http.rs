@@ -1,8 +1,8 @@
-//! HTTP routes of a person's sessions: `/api/v1/auth/login`, `/refresh`, `/logout`, `/logout-all`,
+//! HTTP routes of a person's sessions: `/api/v1/auth/login`, `/passkeys`, `/logout`, `/logout-all`,
 //! and the public keys. Registered by [`crate::service`]. A `Problem` is the answer to the client.
 
 use axum::extract::State;
-use gx_auth::{Credentials, Person, TokenPair};
+use gx_auth::{Credentials, PasskeySignIn, Person, TokenPair};
 use gx_serve::fields::{Fields, FromFields, Text};
 use gx_serve::limits::PUBLIC_BODY_LIMIT_BYTES;
 use gx_serve::{Client, Json, Problem, Reply, RequestId, RequestLimits};
@@ -63,6 +63,25 @@ pub(crate) async fn login(
 ) -> Result<Reply<SignedIn>, Problem> {
     limits.admit_email(given.email.form()).await?;
     let (pair, user) = super::log_in(&state, &given, &client, &request_id).await?;
+    Ok(Reply::ok(SignedIn::new(pair, user)))
+}
+
+/// Signs a person in with a passkey. The answer is the same whether the passkey or the account is
+/// refused.
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/passkeys",
+    tag = "passkeys",
+    responses((status = 200, description = "Signed in.", body = SignedIn))
+)]
+pub(crate) async fn passkey_login(
+    State(state): State<ServiceState>,
+    client: Client,
+    RequestId(request_id): RequestId,
+    Json(given): Json<PasskeySignIn>,
+) -> Result<Reply<SignedIn>, Problem> {
+    let signed_in = super::log_in_with_passkey(&state, &given, &client, &request_id);
+    let (pair, user) = signed_in.await?;
     Ok(Reply::ok(SignedIn::new(pair, user)))
 }
 

@@ -7,8 +7,8 @@ mod store;
 mod tests;
 
 use gx_auth::{
-    Credentials, PassedFactor, Person, Realm, SECOND_FACTOR_REQUIRED, SignInAccount, Subject,
-    TokenPair, audit, invalid_credentials,
+    CHALLENGE_ENDED, Credentials, PassedFactor, PasskeySignIn, Person, Realm,
+    SECOND_FACTOR_REQUIRED, SignInAccount, Subject, TokenPair, audit, invalid_credentials,
 };
 use gx_db::{Named, SessionId};
 use gx_serve::{Client, Problem};
@@ -64,6 +64,44 @@ pub(crate) async fn log_in(
     tx.commit().await?;
     metrics::counter!("gx_logins_total", "outcome" => "success").increment(1);
     tracing::info!(person = profile_id.as_str(), request_id, "person {profile_id} signed in");
+    Ok((pair, account.user))
+}
+
+/// Opens a session if a passkey has signed the challenge and its account may sign in. The passkey
+/// has verified the user, so that no code is asked for. A refusal is `invalid_credentials`, as after
+/// a wrong password.
+pub(crate) async fn log_in_with_passkey(
+    state: &ServiceState,
+    given: &PasskeySignIn,
+    client: &Client,
+    request_id: &str,
+) -> Result<(TokenPair, UserSummary), Problem> {
+    let (base, passkeys) = (&state.base, &state.passkeys);
+    let verified = passkeys.verify(Realm::User, given, request_id).await;
+    let verified = verified.inspect_err(|problem| {
+        if *problem.kind() != CHALLENGE_ENDED {
+            log_refusal(request_id);
+        }
+    })?;
+    let Subject::User(profile_id) = &verified.subject else {
+        return Err(invalid_credentials());
+    };
+    let _ticket = base.row_ticket(profile_id.as_str()).await?;
+    let mut tx = base.begin().await?;
+    let account = store::lock_by_id(&mut tx, profile_id).await?;
+    let Some(account) = account.filter(may_sign_in) else {
+        log_refusal(request_id);
+        return Err(invalid_credentials());
+    };
+    if !passkeys.accept(&mut tx, &verified, request_id).await? {
+        log_refusal(request_id);
+        return Err(invalid_credentials());
+    }
+    let pair = base.auth.sessions.open(&mut tx, &verified.subject, None, client).await?;
+    tx.commit().await?;
+    metrics::counter!("gx_logins_total", "outcome" => "success").increment(1);
+    tracing::info!(person = profile_id.as_str(), request_id,
+        "person {profile_id} signed in with a passkey");
     Ok((pair, account.user))
 }
 

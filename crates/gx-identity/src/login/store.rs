@@ -50,6 +50,38 @@ pub(crate) async fn by_email(
     }))
 }
 
+/// Locks the row of an account until the transaction ends and returns it, or `None` if there is none.
+pub(crate) async fn lock_by_id(
+    conn: &mut PgConnection,
+    profile_id: &ProfileId,
+) -> Result<Option<Account>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"SELECT "profileId" AS profile_id, email, "firstName" AS first_name,
+                  nullif("lastName", '') AS last_name, status AS "status: Named<AccountStatus>",
+                  "createdAt" AS created_at, "passwordHash" AS password_hash,
+                  "isLocked" AS is_locked,
+                  "denialFinality" AS "denial_finality: Named<DenialFinality>"
+           FROM "UserProfile" WHERE "profileId" = $1 AND "deletedAt" IS NULL
+           FOR NO KEY UPDATE"#,
+        profile_id.as_str(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| Account {
+        user: UserSummary {
+            profile_id: row.profile_id.into(),
+            email: row.email,
+            first_name: row.first_name,
+            last_name: row.last_name,
+            status: row.status,
+            created_at: row.created_at,
+        },
+        password_hash: row.password_hash,
+        is_locked: row.is_locked,
+        denial_finality: row.denial_finality,
+    }))
+}
+
 /// Locks the row of an account until the transaction ends. Returns `false` if the account was
 /// locked or its password was changed since the password was compared.
 pub(crate) async fn lock_if_unchanged(

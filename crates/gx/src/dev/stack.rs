@@ -217,6 +217,8 @@ impl Builder<'_> {
         let ring = self.key_ring.clone();
         let mut base = Foundation::new(settings, channel, database.clone(), ring, clock, entropy)?;
         base.is_development = true;
+        let local = || self.ports.local_relying_party();
+        base.relying_party.get_or_insert_with(local);
         Ok(base)
     }
 
