@@ -116,7 +116,15 @@ async fn every_route_needs_its_role() {
             assert!(![401, 403].contains(&ask(super_admin).await), "{method} {path}");
         }
     }
-    assert_eq!(public, ["/api/v1/admin/auth/login", "/api/v1/admin/auth/refresh"]);
+    assert_eq!(
+        public,
+        [
+            "/api/v1/admin/auth/login",
+            "/api/v1/admin/auth/passkeys/options",
+            "/api/v1/admin/auth/passkeys",
+            "/api/v1/admin/auth/refresh",
+        ]
+    );
     assert_eq!(
         enrols,
         [
@@ -125,6 +133,10 @@ async fn every_route_needs_its_role() {
             "POST /api/v1/admin/me/totp/confirm",
             "POST /api/v1/admin/me/totp/recovery-codes",
             "POST /api/v1/admin/me/totp/disable",
+            "GET /api/v1/admin/me/passkeys",
+            "POST /api/v1/admin/me/passkeys",
+            "POST /api/v1/admin/me/passkeys/options",
+            "DELETE /api/v1/admin/me/passkeys/{id}",
         ]
     );
 }
@@ -227,6 +239,8 @@ async fn every_route_is_limited() {
     let host = TestHost::limited(limits.clone(), |base| service(&settings(), base)).await;
     let expected = [
         ("POST /api/v1/admin/auth/login", RouteLimit::Login),
+        ("POST /api/v1/admin/auth/passkeys/options", RouteLimit::Credential),
+        ("POST /api/v1/admin/auth/passkeys", RouteLimit::Credential),
         ("POST /api/v1/admin/auth/refresh", RouteLimit::Refresh),
     ];
     let expected = expected.map(|(route, limit)| (route.to_owned(), limit));
@@ -289,6 +303,7 @@ async fn the_examples_of_the_document_can_be_sent() {
     assert_eq!(
         host.try_examples(administrator).await,
         [
+            "POST /api/v1/admin/auth/passkeys/options",
             "POST /api/v1/admin/auth/logout",
             "POST /api/v1/admin/users/{id}/approve",
             "POST /api/v1/admin/users/batch-approve",

@@ -4,6 +4,8 @@
 pub(crate) mod http;
 mod store;
 #[cfg(test)]
+mod passkey_tests;
+#[cfg(test)]
 mod tests;
 
 use gx_auth::{

@@ -24,6 +24,7 @@ async fn the_examples_of_the_document_can_be_sent() {
         host.try_examples(async || host.session_of(sarah).await.access_token).await,
         [
             "POST /api/v1/auth/login",
+            "POST /api/v1/auth/passkeys/options",
             "POST /api/v1/auth/logout",
             "POST /api/v1/auth/logout-all",
             "POST /api/v1/auth/password/change",

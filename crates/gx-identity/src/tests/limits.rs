@@ -30,6 +30,8 @@ async fn every_route_is_limited() {
     let expected = [
         ("POST /api/v1/auth/register", RouteLimit::Register),
         ("POST /api/v1/auth/login", RouteLimit::Login),
+        ("POST /api/v1/auth/passkeys/options", RouteLimit::Credential),
+        ("POST /api/v1/auth/passkeys", RouteLimit::Credential),
         ("POST /api/v1/auth/refresh", RouteLimit::Refresh),
     ];
     assert_eq!(own, expected.map(|(route, limit)| (route.to_owned(), limit)));

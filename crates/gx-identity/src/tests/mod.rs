@@ -5,6 +5,7 @@ mod document;
 mod keys;
 mod limits;
 mod locked;
+mod passkeys;
 mod second_factors;
 mod sessions;
 mod throttle;
@@ -48,6 +49,8 @@ async fn every_route_that_is_not_public_needs_a_person() {
         [
             "/api/v1/auth/register",
             "/api/v1/auth/login",
+            "/api/v1/auth/passkeys/options",
+            "/api/v1/auth/passkeys",
             "/api/v1/auth/refresh",
             "/.well-known/jwks.json"
         ]
