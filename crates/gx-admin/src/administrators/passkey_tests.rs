@@ -88,7 +88,7 @@ async fn authn_17_a_passkey_is_the_mandatory_factor() {
     );
 }
 
-/// AUTHN-17: in development a factor is asked of whoever has enrolled one; without the last passkey
+/// AUTHN-17: in development a factor is asked of those who have enrolled one; without the last passkey
 /// the password opens a session again.
 #[tokio::test]
 async fn authn_17_in_development_a_passkey_is_asked_of_its_owner() {
