@@ -162,7 +162,7 @@ mod tests {
             ("example.com", "https://example.com"),
             ("example.com", "https://app.example.com"),
             ("example.com", "https://example.com:8443"),
-            ("example.com", &app),
+            ("example.com", app.as_str()),
             ("localhost", "http://localhost:3001"),
             ("localhost", "https://localhost:8443"),
         ] {

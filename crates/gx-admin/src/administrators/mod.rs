@@ -2,9 +2,9 @@
 //! first start of `gx dev` and by the session routes of svc-admin.
 
 pub(crate) mod http;
-mod store;
 #[cfg(test)]
 mod passkey_tests;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -208,8 +208,11 @@ pub(crate) async fn log_in_with_passkey(
     append_sign_in(&mut tx, admin_id, request_id, base.clock.now()).await?;
     tx.commit().await?;
     metrics::counter!("gx_admin_logins_total", "outcome" => "success").increment(1);
-    tracing::info!(admin = admin_id.as_str(), request_id,
-        "administrator {admin_id} signed in with a passkey");
+    tracing::info!(
+        admin = admin_id.as_str(),
+        request_id,
+        "administrator {admin_id} signed in with a passkey"
+    );
     Ok((pair, account))
 }
 

@@ -82,10 +82,7 @@ async fn authn_17_a_passkey_is_the_mandatory_factor() {
     assert_eq!(signed_in.text_at("/admin/email"), EMAIL);
     let token = signed_in.text_at("/accessToken");
     assert_eq!(host.get("/api/v1/admin/users", token).await.code(), 200);
-    assert_eq!(
-        actions(&host).await,
-        ["admin.created", "admin.passkey_added", "admin.signed_in"]
-    );
+    assert_eq!(actions(&host).await, ["admin.created", "admin.passkey_added", "admin.signed_in"]);
 }
 
 /// AUTHN-17: in development a factor is asked of those who have enrolled one; without the last passkey
@@ -121,10 +118,11 @@ async fn authn_16_a_reset_removes_passkeys() {
     let path = format!("/api/v1/admin/administrators/{id}/factors/reset");
     let reset = host.post(&path, &admin, &json!({ "reason": "key lost" })).await;
     assert_eq!(reset.code(), 202, "{}", reset.text);
-    let after: Value = sqlx::query_scalar(r#"SELECT after FROM "AuditEntry" ORDER BY seq DESC LIMIT 1"#)
-        .fetch_one(host.database.pool())
-        .await
-        .unwrap();
+    let after: Value =
+        sqlx::query_scalar(r#"SELECT after FROM "AuditEntry" ORDER BY seq DESC LIMIT 1"#)
+            .fetch_one(host.database.pool())
+            .await
+            .unwrap();
     assert_eq!((&after["passkeysRemoved"], &after["ended"]), (&json!(1), &json!(1)));
     assert_eq!(host.get(OWN, &session).await.code(), 401);
     assert_eq!(sign_in(&host, &passkey).await.problem(), "invalid_credentials");

@@ -64,7 +64,8 @@ impl Passkeys {
         let (now, owner) = (self.base.clock.now(), Owner::of(&who.subject));
         let mut conn = self.base.connection().await?;
         let session_id = &who.session_id;
-        let used = store::use_own_challenge(&mut conn, owner, session_id, challenge_id, now).await?;
+        let used =
+            store::use_own_challenge(&mut conn, owner, session_id, challenge_id, now).await?;
         drop(conn);
         let (challenge, user_handle) = used.ok_or_else(challenge_ended)?;
         let demands = Demands::new(relying_party, &challenge);

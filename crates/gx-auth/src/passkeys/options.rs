@@ -154,10 +154,8 @@ pub(super) fn creation(
         id: encode(&credential.credential_id),
         transports: credential.transports,
     });
-    let offered = |algorithm: Algorithm| CredentialParameters {
-        kind: PUBLIC_KEY,
-        alg: algorithm.number(),
-    };
+    let offered =
+        |algorithm: Algorithm| CredentialParameters { kind: PUBLIC_KEY, alg: algorithm.number() };
     let public_key = CreationOptions {
         rp: RelyingPartyEntity { id: relying_party.id().to_owned(), name: NAME },
         user: UserEntity {

@@ -117,8 +117,12 @@ impl Passkeys {
                 (actor, "admin.passkey_counter_back", "AdminUser", None, Some(id.as_str()))
             }
         };
-        tracing::warn!(person, admin, request_id,
-            "the counter of passkey {passkey_id} has gone back");
+        tracing::warn!(
+            person,
+            admin,
+            request_id,
+            "the counter of passkey {passkey_id} has gone back"
+        );
         let id = Some(subject.as_str());
         let entry = audit::Entry {
             before: Some(json!({ "signCount": stored })),

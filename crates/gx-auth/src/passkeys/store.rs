@@ -230,10 +230,7 @@ pub(super) async fn list(
 }
 
 /// Returns whether an account has a passkey.
-pub(super) async fn exist(
-    conn: &mut PgConnection,
-    owner: Owner<'_>,
-) -> Result<bool, sqlx::Error> {
+pub(super) async fn exist(conn: &mut PgConnection, owner: Owner<'_>) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM "PasskeyUser" u JOIN "Passkey" k USING ("userHandle")
                           WHERE u."profileId" = $1 OR u."adminId" = $2) AS "exist!""#,

@@ -120,7 +120,13 @@ impl SoftPasskey {
         Cbor::Map(vec![("alg".into(), (-7).into()), ("sig".into(), signature)])
     }
 
-    fn output(&self, kind: &str, options: &Value, rp_id: &str, origin: &str) -> AuthenticatorOutput {
+    fn output(
+        &self,
+        kind: &str,
+        options: &Value,
+        rp_id: &str,
+        origin: &str,
+    ) -> AuthenticatorOutput {
         AuthenticatorOutput {
             client_data: json!({ "type": kind, "challenge": options["challenge"], "origin": origin,
                                  "crossOrigin": false }),
@@ -141,15 +147,17 @@ impl SoftPasskey {
         let id_bytes = u16::try_from(id.len()).unwrap().to_be_bytes();
         let data = [
             output.authenticator_data().as_slice(),
-            &[0; 16],
-            &id_bytes,
-            id,
-            &self.public_key(output.algorithm),
-            &output.trailing,
+            [0; 16].as_slice(),
+            id_bytes.as_slice(),
+            id.as_slice(),
+            self.public_key(output.algorithm).as_slice(),
+            output.trailing.as_slice(),
         ]
         .concat();
         let statement = match output.format.as_str() {
-            "packed" if output.statement == Cbor::Null => self.self_attestation(&data, &client_data),
+            "packed" if output.statement == Cbor::Null => {
+                self.self_attestation(&data, &client_data)
+            }
             _ => output.statement.clone(),
         };
         let object = Cbor::Map(vec![
@@ -183,7 +191,8 @@ impl SoftPasskey {
     }
 
     fn signature(&self, data: &[u8], client_data: &[u8]) -> Vec<u8> {
-        let message = [data, &Sha256::digest(client_data)].concat();
+        let hash: [u8; 32] = Sha256::digest(client_data).into();
+        let message = [data, hash.as_slice()].concat();
         self.key.sign(&SystemRandom::new(), &message).unwrap().as_ref().to_vec()
     }
 }
@@ -192,7 +201,8 @@ impl AuthenticatorOutput {
     /// Returns the authenticator data up to the counter.
     fn authenticator_data(&self) -> Vec<u8> {
         let hash: [u8; 32] = Sha256::digest(&self.rp_id).into();
-        [hash.as_slice(), &[self.flags], &self.sign_count.to_be_bytes()].concat()
+        [hash.as_slice(), [self.flags].as_slice(), self.sign_count.to_be_bytes().as_slice()]
+            .concat()
     }
 }
 

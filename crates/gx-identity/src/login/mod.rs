@@ -100,8 +100,11 @@ pub(crate) async fn log_in_with_passkey(
     let pair = base.auth.sessions.open(&mut tx, &verified.subject, None, client).await?;
     tx.commit().await?;
     metrics::counter!("gx_logins_total", "outcome" => "success").increment(1);
-    tracing::info!(person = profile_id.as_str(), request_id,
-        "person {profile_id} signed in with a passkey");
+    tracing::info!(
+        person = profile_id.as_str(),
+        request_id,
+        "person {profile_id} signed in with a passkey"
+    );
     Ok((pair, account.user))
 }
 

@@ -124,7 +124,8 @@ fn comparable(answer: &Answer) -> Value {
 #[tokio::test]
 async fn authn_15_a_person_adds_a_passkey_and_signs_in_with_it() {
     let (sarah, passkey) = Sarah::with_passkey().await;
-    let [item] = &sarah.list().await[..] else { panic!("there is one passkey") };
+    let list = sarah.list().await;
+    let [item] = &list[..] else { panic!("there is one passkey: {list:?}") };
     assert_eq!((&item["name"], &item["isBackedUp"]), (&json!("Telephone"), &json!(true)));
     assert_eq!(item["lastUsedAt"], Value::Null);
 
@@ -509,11 +510,12 @@ async fn sec_api_02_a_repeated_sign_in_needs_a_new_challenge() {
         let answer = ask.json(&body).send().await;
         assert_eq!((answer.code(), answer.problem()), (code, problem));
     }
-    let stored: String =
-        sqlx::query_scalar(r#"SELECT string_agg(encode(body, 'escape'), '') FROM "HttpIdempotency""#)
-            .fetch_one(sarah.host.database.pool())
-            .await
-            .unwrap();
+    let stored: String = sqlx::query_scalar(
+        r#"SELECT string_agg(encode(body, 'escape'), '') FROM "HttpIdempotency""#,
+    )
+    .fetch_one(sarah.host.database.pool())
+    .await
+    .unwrap();
     assert!(!stored.contains("hallenge") && !stored.contains("oken"), "{stored}");
 }
 

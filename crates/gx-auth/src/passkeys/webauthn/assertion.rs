@@ -54,7 +54,7 @@ pub(crate) fn verify_assertion(
         return Err(PasskeyRefusal::Backup);
     }
     let key = PublicKey::read(&stored.public_key)?;
-    let message = [response.authenticator_data.as_slice(), &hash].concat();
+    let message = [response.authenticator_data.as_slice(), hash.as_slice()].concat();
     key.verify(&message, &response.signature)?;
     Ok(VerifiedAssertion { sign_count: data.sign_count, is_backed_up: data.is_backed_up() })
 }

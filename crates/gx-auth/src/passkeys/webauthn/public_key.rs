@@ -97,7 +97,7 @@ fn es256(members: &Members) -> Option<ParsedPublicKey> {
     if members.number(CURVE) != Some(P256) || !is_whole {
         return None;
     }
-    ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, [&[UNCOMPRESSED], x, y].concat()).ok()
+    ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, [&[UNCOMPRESSED][..], x, y].concat()).ok()
 }
 
 fn ed25519(members: &Members) -> Option<ParsedPublicKey> {

@@ -143,7 +143,7 @@ fn authn_15_signatures_of_the_offered_algorithms_are_verified() {
             continue;
         };
         let hash: [u8; 32] = Sha256::digest(&vector.assertion.client_data_json.0).into();
-        let message = [vector.assertion.authenticator_data.0.as_slice(), &hash].concat();
+        let message = [vector.assertion.authenticator_data.0.as_slice(), hash.as_slice()].concat();
         let mut signature = vector.assertion.signature.0.clone();
         assert_eq!(key.verify(&message, &signature), Ok(()), "{}", vector.name);
         let last = signature.len() - 1;
