@@ -174,9 +174,9 @@ pub(crate) async fn log_in(
     Ok((pair, account))
 }
 
-/// Opens a session for an administrator whose passkey has signed the challenge, and writes the audit
-/// row. The passkey is the second factor, too. A refusal is `invalid_credentials`, as after a wrong
-/// password.
+/// Opens a session for an administrator whose passkey has signed the challenge, and writes the
+/// audit row. The passkey is the second factor, too. A refusal is `invalid_credentials`, as after a
+/// wrong password.
 pub(crate) async fn log_in_with_passkey(
     state: &ServiceState,
     given: &PasskeySignIn,

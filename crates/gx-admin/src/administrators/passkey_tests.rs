@@ -85,8 +85,8 @@ async fn authn_17_a_passkey_is_the_mandatory_factor() {
     assert_eq!(actions(&host).await, ["admin.created", "admin.passkey_added", "admin.signed_in"]);
 }
 
-/// AUTHN-17: in development a factor is asked of those who have enrolled one; without the last passkey
-/// the password opens a session again.
+/// AUTHN-17: in development a factor is asked of those who have enrolled one; without the last
+/// passkey the password opens a session again.
 #[tokio::test]
 async fn authn_17_in_development_a_passkey_is_asked_of_its_owner() {
     let host = host(true).await;

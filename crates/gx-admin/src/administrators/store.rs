@@ -95,8 +95,8 @@ pub(crate) async fn lock_if_unchanged(
     Ok(row.is_some())
 }
 
-/// Locks the row of an account until the transaction ends and returns it. `None` if there is none, or
-/// it is locked against signing in.
+/// Locks the row of an account until the transaction ends and returns it. `None` if there is none,
+/// or it is locked against signing in.
 pub(crate) async fn lock_unlocked(
     conn: &mut PgConnection,
     admin_id: &AdminId,

@@ -11,8 +11,8 @@ use crate::ServiceState;
 use crate::audit_reason::ReasonBody;
 use crate::users::ProfilePath;
 
-/// Removes the second factors and passkeys of a person who has lost them. All sessions of the person
-/// end.
+/// Removes the second factors and passkeys of a person who has lost them. All sessions of the
+/// person end.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/users/{id}/factors/reset",

@@ -1,5 +1,5 @@
-//! Resets the second factors and passkeys of somebody who has lost them, and ends all sessions of the
-//! account. Called by the routes `factors/reset`.
+//! Resets the second factors and passkeys of somebody who has lost them, and ends all sessions of
+//! the account. Called by the routes `factors/reset`.
 
 pub(crate) mod http;
 mod store;

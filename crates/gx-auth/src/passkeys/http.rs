@@ -1,6 +1,6 @@
-//! The routes with which an account changes its own passkeys, and the one that draws a challenge for
-//! a sign-in. Both services have them, each under its own path. The route that signs in is in each
-//! service, because its answer is.
+//! The routes with which an account changes its own passkeys, and the one that draws a challenge
+//! for a sign-in. Both services have them, each under its own path. The route that signs in is in
+//! each service, because its answer is.
 
 use ::http::StatusCode;
 use axum::extract::{Path, State};

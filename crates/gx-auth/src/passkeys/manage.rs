@@ -175,7 +175,8 @@ pub(super) fn no_passkey() -> Problem {
     Problem::new(&NO_PASSKEY, "Take an id from the list of passkeys.")
 }
 
-/// Returns the problem of a registration that is not valid. Its sender is signed in, and learns why.
+/// Returns the problem of a registration that is not valid. Its sender is signed in, and learns
+/// why.
 fn refused(refusal: &PasskeyRefusal, request_id: &str) -> Problem {
     tracing::info!(request_id, error = %ErrorChain(refusal),
         "a new passkey was refused: {refusal}");

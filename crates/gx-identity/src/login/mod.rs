@@ -68,8 +68,8 @@ pub(crate) async fn log_in(
 }
 
 /// Opens a session if a passkey has signed the challenge and its account may sign in. The passkey
-/// has verified the user, so that no code is asked for. A refusal is `invalid_credentials`, as after
-/// a wrong password.
+/// has verified the user, so that no code is asked for. A refusal is `invalid_credentials`, as
+/// after a wrong password.
 pub(crate) async fn log_in_with_passkey(
     state: &ServiceState,
     given: &PasskeySignIn,

@@ -50,7 +50,8 @@ pub(crate) async fn by_email(
     }))
 }
 
-/// Locks the row of an account until the transaction ends and returns it, or `None` if there is none.
+/// Locks the row of an account until the transaction ends and returns it, or `None` if there is
+/// none.
 pub(crate) async fn lock_by_id(
     conn: &mut PgConnection,
     profile_id: &ProfileId,

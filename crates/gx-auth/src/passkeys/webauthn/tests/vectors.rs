@@ -90,8 +90,8 @@ impl Vector {
     }
 }
 
-/// AUTHN-15: each vector of the specification gives the outcome that GX's rules demand: its key is of
-/// an offered algorithm, its page was in no frame, and its user was verified.
+/// AUTHN-15: each vector of the specification gives the outcome that GX's rules demand: its key is
+/// of an offered algorithm, its page was in no frame, and its user was verified.
 #[test]
 fn authn_15_the_vectors_of_the_specification_have_their_outcomes() {
     use PasskeyRefusal::{CrossOrigin, PublicKey, Verification};
@@ -131,8 +131,8 @@ fn authn_15_the_vectors_of_the_specification_have_their_outcomes() {
     }
 }
 
-/// AUTHN-15: the signature of each vector with an offered algorithm is right, and wrong with any bit
-/// changed. Keys of other algorithms are refused.
+/// AUTHN-15: the signature of each vector with an offered algorithm is right, and wrong with any
+/// bit changed. Keys of other algorithms are refused.
 #[test]
 fn authn_15_signatures_of_the_offered_algorithms_are_verified() {
     let mut algorithms = Vec::new();
