@@ -20,6 +20,7 @@ use time::OffsetDateTime;
 use crate::authorization::Auth;
 use crate::hashing::{Hasher, HasherError, HashingSettings};
 use crate::key_ring::KeyRing;
+use crate::mailing::Mailing;
 use crate::realm::Realm;
 use crate::row_queues::{RowQueueTicket, RowQueues};
 use crate::sessions::{Sessions, TokenPair, invalid_refresh_token};
@@ -195,7 +196,8 @@ impl Foundation {
         let (_, claims) = verified.map_err(|_| invalid_refresh_token())?;
         let _ticket = self.row_ticket(claims.sid.as_str()).await?;
         let mut conn = self.connection().await?;
-        sessions.refresh(&mut conn, realm, refresh_token, request_id).await
+        let mailing = Mailing::new(self);
+        sessions.refresh(&mut conn, realm, refresh_token, request_id, &mailing).await
     }
 
     /// Rejects a change of the ledger while the system is paused, because the command would only

@@ -2,12 +2,15 @@
 
 use axum::extract::FromRequestParts;
 use gx_db::SessionId;
-use gx_serve::Problem;
+use gx_serve::idempotency::set_principal;
+use gx_serve::{Problem, RequestId, RequestLimits};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 
 use crate::audit;
+use crate::foundation::Foundation;
 use crate::authorization::{Administrator, Person};
-use crate::realm::Subject;
+use crate::realm::{Realm, Subject};
 
 /// A signed-in person or administrator.
 #[derive(Clone, Debug)]
@@ -52,5 +55,28 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionOwner {
             session_id: person.session_id,
             request_id: person.request_id,
         })
+    }
+}
+
+/// The caller of a public route that may have a session. A token that is not valid is refused.
+#[derive(Clone, Debug)]
+pub(crate) struct OptionalOwner(pub(crate) Option<SessionOwner>);
+
+impl FromRequestParts<(Realm, Foundation)> for OptionalOwner {
+    type Rejection = Problem;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        (realm, base): &(Realm, Foundation),
+    ) -> Result<Self, Problem> {
+        if !parts.headers.contains_key(AUTHORIZATION) {
+            return Ok(Self(None));
+        }
+        let limits = RequestLimits::from_request_parts(parts, &()).await?;
+        let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
+        let request_id = request_id.unwrap_or_default();
+        let owner = base.auth.owner(*realm, &parts.headers, limits, request_id).await?;
+        set_principal(owner.subject.as_str());
+        Ok(Self(Some(owner)))
     }
 }

@@ -15,6 +15,8 @@ use utoipa::ToSchema;
 
 use crate::account_access::access_of;
 use crate::audit;
+use crate::mailing::Mailing;
+use crate::notices::Notice;
 use crate::realm::{Realm, Subject};
 use crate::store::{self, NewSession, SessionRow};
 use crate::tokens::{
@@ -187,6 +189,7 @@ impl Sessions {
         realm: Realm,
         refresh_token: &str,
         request_id: &str,
+        mailing: &Mailing,
     ) -> Result<TokenPair, Problem> {
         let Claims { sub, sid, .. } = self.claims_of(realm, refresh_token)?;
         let subject = realm.subject(sub);
@@ -195,6 +198,7 @@ impl Sessions {
         let result = self.rotate(&mut tx, &subject, &sid, refresh_token).await?;
         if matches!(result, RefreshResult::Reused) {
             self.end_reused(&mut tx, &subject, &sid, request_id).await?;
+            mailing.notify(&mut tx, &subject, Notice::RefreshTokenReused).await?;
         }
         tx.commit().await?;
         match result {

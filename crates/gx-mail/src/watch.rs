@@ -88,7 +88,10 @@ impl Watch {
         let value = json!({ "waiting": waiting, "failed": failed });
         let is_old = oldest.is_some_and(|oldest| self.clock.now() - oldest > MAX_AGE);
         let result = match &self.outage {
-            Some(why) => CheckResult::unhealthy(format!("mails cannot be delivered: {why}")),
+            Some(why) if *waiting > 0 => {
+                CheckResult::unhealthy(format!("mails cannot be delivered: {why}"))
+            }
+            Some(why) => CheckResult::healthy().with_message(why.as_str()),
             None if *failed_otherwise > 0 => CheckResult::unhealthy(format!(
                 "{failed_otherwise} mails were given up in the last day; see `gx mail list`"
             )),

@@ -10,6 +10,8 @@ use serde_json::json;
 use crate::audit;
 use crate::email::GivenEmail;
 use crate::foundation::Foundation;
+use crate::mailing::Mailing;
+use crate::notices::Notice;
 use crate::password::{NewPassword, PasswordOwner, PasswordRefusal};
 use crate::realm::Subject;
 use crate::session_owner::SessionOwner;
@@ -71,9 +73,11 @@ async fn store_change(
         ..owner.audit_entry(action, table, Some(subject.as_str()))
     };
     audit::append(&mut tx, entry, now).await?;
+    Mailing::new(base).notify(&mut tx, subject, Notice::PasswordChanged).await?;
     Ok(tx.commit().await?)
 }
 
-fn wrong_password() -> Problem {
+/// Returns the answer to a current password that is not right.
+pub(crate) fn wrong_password() -> Problem {
     Problem::new(&WRONG_PASSWORD, "Check it and try again.")
 }

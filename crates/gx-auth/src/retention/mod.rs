@@ -46,6 +46,15 @@ pub struct RetentionSettings {
     #[arg(long, env = "GX_RETENTION_SIGN_IN_FAILURES", default_value = "24h",
           value_parser = at_least_a_day)]
     pub retention_sign_in_failures: Duration,
+    /// How long a mail is kept after it was sent or given up, without its content if it was sent.
+    #[arg(long, env = "GX_RETENTION_MAIL", default_value = "7d", value_parser = duration)]
+    pub retention_mail: Duration,
+    /// How long the code and the link of a mail are kept after they have expired.
+    #[arg(long, env = "GX_RETENTION_MAIL_TOKENS", default_value = "1h", value_parser = duration)]
+    pub retention_mail_tokens: Duration,
+    /// How long a known device is kept after the year since its last sign-in.
+    #[arg(long, env = "GX_RETENTION_DEVICES", default_value = "1h", value_parser = duration)]
+    pub retention_devices: Duration,
 }
 
 impl Default for RetentionSettings {
@@ -56,6 +65,9 @@ impl Default for RetentionSettings {
             retention_user_sessions: DAY * 30,
             retention_admin_sessions: DAY * 365,
             retention_sign_in_failures: DAY,
+            retention_mail: DAY * 7,
+            retention_mail_tokens: Duration::from_hours(1),
+            retention_devices: Duration::from_hours(1),
         }
     }
 }
@@ -75,11 +87,21 @@ enum SweptTable {
     UserSession,
     AdminSession,
     SignInFailure,
+    QueuedMail,
+    MailToken,
+    KnownDevice,
 }
 
 impl SweptTable {
-    const ALL: [Self; 4] =
-        [Self::HttpIdempotency, Self::UserSession, Self::AdminSession, Self::SignInFailure];
+    const ALL: [Self; 7] = [
+        Self::HttpIdempotency,
+        Self::UserSession,
+        Self::AdminSession,
+        Self::SignInFailure,
+        Self::QueuedMail,
+        Self::MailToken,
+        Self::KnownDevice,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
@@ -87,6 +109,9 @@ impl SweptTable {
             Self::UserSession => "UserSession",
             Self::AdminSession => "AdminSession",
             Self::SignInFailure => "SignInFailure",
+            Self::QueuedMail => "QueuedMail",
+            Self::MailToken => "MailToken",
+            Self::KnownDevice => "KnownDevice",
         }
     }
 
@@ -96,6 +121,9 @@ impl SweptTable {
             Self::UserSession => settings.retention_user_sessions,
             Self::AdminSession => settings.retention_admin_sessions,
             Self::SignInFailure => settings.retention_sign_in_failures,
+            Self::QueuedMail => settings.retention_mail,
+            Self::MailToken => settings.retention_mail_tokens,
+            Self::KnownDevice => settings.retention_devices,
         }
     }
 }

@@ -76,6 +76,45 @@ pub(super) async fn remove(
             .fetch_all(conn)
             .await
         }
+        SweptTable::QueuedMail => {
+            sqlx::query_scalar!(
+                r#"DELETE FROM "QueuedMail" WHERE "mailId" IN (
+               SELECT "mailId" FROM "QueuedMail" WHERE "settledAt" >= $1 AND "settledAt" <= $2
+               ORDER BY "settledAt" LIMIT $3 FOR UPDATE SKIP LOCKED)
+           RETURNING "settledAt" AS "settled_at!""#,
+                cursor,
+                until,
+                limit
+            )
+            .fetch_all(conn)
+            .await
+        }
+        SweptTable::MailToken => {
+            sqlx::query_scalar!(
+                r#"DELETE FROM "MailToken" WHERE "tokenId" IN (
+               SELECT "tokenId" FROM "MailToken" WHERE "expiresAt" >= $1 AND "expiresAt" <= $2
+               ORDER BY "expiresAt" LIMIT $3 FOR UPDATE SKIP LOCKED)
+           RETURNING "expiresAt""#,
+                cursor,
+                until,
+                limit
+            )
+            .fetch_all(conn)
+            .await
+        }
+        SweptTable::KnownDevice => {
+            sqlx::query_scalar!(
+                r#"DELETE FROM "KnownDevice" WHERE "deviceHash" IN (
+               SELECT "deviceHash" FROM "KnownDevice" WHERE "expiresAt" >= $1 AND "expiresAt" <= $2
+               ORDER BY "expiresAt" LIMIT $3 FOR UPDATE SKIP LOCKED)
+           RETURNING "expiresAt""#,
+                cursor,
+                until,
+                limit
+            )
+            .fetch_all(conn)
+            .await
+        }
     }
 }
 
@@ -113,6 +152,30 @@ pub(super) async fn count(
         SweptTable::SignInFailure => {
             sqlx::query_scalar!(
                 r#"SELECT count(*) AS "count!" FROM "SignInFailure" WHERE "lastFailedAt" <= $1"#,
+                until
+            )
+            .fetch_one(conn)
+            .await
+        }
+        SweptTable::QueuedMail => {
+            sqlx::query_scalar!(
+                r#"SELECT count(*) AS "count!" FROM "QueuedMail" WHERE "settledAt" <= $1"#,
+                until
+            )
+            .fetch_one(conn)
+            .await
+        }
+        SweptTable::MailToken => {
+            sqlx::query_scalar!(
+                r#"SELECT count(*) AS "count!" FROM "MailToken" WHERE "expiresAt" <= $1"#,
+                until
+            )
+            .fetch_one(conn)
+            .await
+        }
+        SweptTable::KnownDevice => {
+            sqlx::query_scalar!(
+                r#"SELECT count(*) AS "count!" FROM "KnownDevice" WHERE "expiresAt" <= $1"#,
                 until
             )
             .fetch_one(conn)

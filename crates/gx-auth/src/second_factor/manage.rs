@@ -12,6 +12,7 @@ use super::store::{Owner, TotpState};
 use super::{PassedFactor, SecondFactors, TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE, store};
 use crate::email::GivenEmail;
 use crate::key_ring::rotation::EncryptedColumn;
+use crate::notices::{FactorChange, factor_changed};
 use crate::realm::Subject;
 use crate::route_parts::invalid_credentials;
 use crate::row_queues::RowQueueTicket;
@@ -77,6 +78,7 @@ impl SecondFactors {
             Subject::Admin(_) => "admin.totp_enabled",
         };
         self.append(&mut tx, &who.subject, &who.request_id, action, None).await?;
+        factor_changed(&self.base, &mut tx, &who.subject, FactorChange::TotpEnabled).await?;
         tx.commit().await?;
         Ok(codes)
     }
@@ -97,6 +99,8 @@ impl SecondFactors {
             Subject::Admin(_) => "admin.recovery_codes_renewed",
         };
         self.append(&mut tx, &who.subject, &who.request_id, action, None).await?;
+        let change = FactorChange::RecoveryCodesRenewed;
+        factor_changed(&self.base, &mut tx, &who.subject, change).await?;
         tx.commit().await?;
         Ok(codes)
     }
@@ -115,10 +119,12 @@ impl SecondFactors {
             Subject::Admin(_) => "admin.totp_disabled",
         };
         self.append(&mut tx, &who.subject, &who.request_id, action, None).await?;
+        factor_changed(&self.base, &mut tx, &who.subject, FactorChange::TotpDisabled).await?;
         Ok(tx.commit().await?)
     }
 
-    /// Deletes an account's factor and ends its sessions, for somebody who has lost the factor.
+    /// Deletes an account's factor and ends its sessions, for somebody who has lost the factor, who
+    /// is told by mail.
     /// Returns the values of the audit entry, which the caller appends.
     ///
     /// # Errors
@@ -133,6 +139,7 @@ impl SecondFactors {
         let was_enabled = store::delete(conn, owner).await?.unwrap_or(false);
         let sessions = &self.base.auth.sessions;
         let ended = sessions.end(conn, subject, None, "second factors reset").await?;
+        factor_changed(&self.base, conn, subject, FactorChange::Reset).await?;
         Ok(json!({ "totpWasEnabled": was_enabled, "ended": ended }))
     }
 

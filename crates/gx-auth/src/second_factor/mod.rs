@@ -22,6 +22,8 @@ use crate::audit;
 use crate::foundation::Foundation;
 use crate::key_ring::KeyRing;
 use crate::key_ring::rotation::EncryptedColumn;
+use crate::mailing::Mailing;
+use crate::notices::Notice;
 use crate::realm::Subject;
 use crate::route_parts::invalid_credentials;
 use code::CodeKind;
@@ -48,6 +50,8 @@ pub const WRONG_CODE: ProblemKind =
 const FREE_FAILURES: i32 = 5;
 /// Limit of wrong codes in a row. After it, only a recovery code or a reset helps.
 const MAX_FAILURES: i32 = 100;
+/// Number of recovery codes from which the account is told that few are left.
+const LOW_RECOVERY_CODES: i64 = 3;
 /// Longest wait after a wrong code, in seconds.
 const MAX_WAIT_S: i64 = 3_600;
 
@@ -125,7 +129,8 @@ impl SecondFactors {
         }
     }
 
-    /// Appends the audit entry of a recovery code that was used.
+    /// Appends the audit entry of a recovery code that was used, and tells the account if few are
+    /// left.
     ///
     /// # Errors
     /// `sqlx::Error` if a statement fails.
@@ -140,6 +145,10 @@ impl SecondFactors {
             Subject::Admin(_) => "admin.recovery_code_used",
         };
         let left = store::state(conn, Owner::of(subject)).await?.recovery_codes_left;
+        if left <= LOW_RECOVERY_CODES {
+            let mailing = Mailing::new(&self.base);
+            mailing.notify(conn, subject, Notice::RecoveryCodesLow(left)).await?;
+        }
         let after = serde_json::json!({ "recoveryCodesLeft": left });
         self.append(conn, subject, request_id, action, Some(after)).await
     }

@@ -2,6 +2,7 @@
 //! quota. The request layer writes the report, also on problems.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
@@ -55,6 +56,18 @@ impl LimitFields {
     }
 }
 
+/// Returns the network that an IPv6 client belongs to, of 48 bits, which is what one customer gets.
+/// An IPv4 address is its own network.
+fn network_of(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}::/48")
+        }
+    }
+}
+
 impl LimitedRoutes {
     pub(crate) fn new(limiter: RateLimiter, table: impl IntoIterator<Item = LimitedRoute>) -> Self {
         let mut routes: HashMap<String, Vec<LimitedRoute>> = HashMap::new();
@@ -72,7 +85,8 @@ impl LimitedRoutes {
         let client = address.map(|peer| ClientKey::of(peer.0).to_string());
         // Only a router without a listener, as in tests, knows no address.
         let client = client.unwrap_or_else(|| "unknown".to_owned());
-        let limits = RequestLimits::new(self.limiter.clone(), route.limit, client);
+        let network = address.map_or_else(|| client.clone(), |peer| network_of(peer.0));
+        let limits = RequestLimits::new(self.limiter.clone(), route.limit, client, network);
         let mut admitted = limits.admit_client().await;
         if route.is_public && admitted.is_ok() {
             admitted = limits.admit_client_of_public_route().await;

@@ -23,6 +23,7 @@ struct RequestState {
     limiter: RateLimiter,
     limit: RouteLimit,
     client: String,
+    network: String,
     counted: Mutex<Vec<Counted>>,
 }
 
@@ -35,8 +36,14 @@ struct Counted {
 }
 
 impl RequestLimits {
-    pub(super) fn new(limiter: RateLimiter, limit: RouteLimit, client: String) -> Self {
-        Self(Arc::new(RequestState { limiter, limit, client, counted: Mutex::default() }))
+    pub(super) fn new(
+        limiter: RateLimiter,
+        limit: RouteLimit,
+        client: String,
+        network: String,
+    ) -> Self {
+        let counted = Mutex::default();
+        Self(Arc::new(RequestState { limiter, limit, client, network, counted }))
     }
 
     /// Returns the limits of a request.
@@ -55,6 +62,8 @@ impl RequestLimits {
 
     /// Counts the client, by the policies that count clients. The layer of all routes calls it.
     pub(super) async fn admit_client(&self) -> Result<(), Problem> {
+        // The network first: one network must not fill the tables of clients and addresses.
+        self.admit(Partition::Network, &[&self.0.network]).await?;
         self.admit(Partition::Client, &[&self.0.client]).await
     }
 

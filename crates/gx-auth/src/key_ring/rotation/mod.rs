@@ -26,17 +26,21 @@ pub enum EncryptedColumn {
     TotpSecret,
     /// A private key that signs tokens.
     TokenKeySecret,
+    /// The address, code and token of a mail that waits.
+    QueuedMailContent,
 }
 
 impl EncryptedColumn {
     /// All columns with encrypted values.
-    pub const ALL: [Self; 2] = [Self::TotpSecret, Self::TokenKeySecret];
+    pub const ALL: [Self; 3] =
+        [Self::TotpSecret, Self::TokenKeySecret, Self::QueuedMailContent];
 
     /// Returns the place of a row's value.
     pub const fn place(self, row: &str) -> Place<'_> {
         match self {
             Self::TotpSecret => Place { table: "TotpFactor", row, field: "secret" },
             Self::TokenKeySecret => Place { table: "TokenKey", row, field: "secret" },
+            Self::QueuedMailContent => Place { table: "QueuedMail", row, field: "content" },
         }
     }
 }

@@ -47,6 +47,15 @@ pub(super) async fn count_by_version(
             .fetch_all(conn)
             .await?
         }
+        EncryptedColumn::QueuedMailContent => {
+            sqlx::query_as!(
+                VersionCount,
+                r#"SELECT "contentKeyVersion" AS version, count(*) AS "count!"
+                   FROM "QueuedMail" WHERE content IS NOT NULL GROUP BY "contentKeyVersion""#
+            )
+            .fetch_all(conn)
+            .await?
+        }
     };
     Ok(rows.into_iter().map(VersionCount::pair).collect())
 }
@@ -102,6 +111,20 @@ pub(super) async fn old_values(
             .fetch_all(conn)
             .await?
         }
+        EncryptedColumn::QueuedMailContent => {
+            sqlx::query_as!(
+                ValueRow,
+                r#"SELECT "mailId" AS row, content AS "bytes!", "contentKeyVersion" AS key_version
+                   FROM "QueuedMail"
+                   WHERE content IS NOT NULL AND "contentKeyVersion" <> $1 AND "mailId" > $2
+                   ORDER BY "mailId" LIMIT $3"#,
+                current,
+                after,
+                limit,
+            )
+            .fetch_all(conn)
+            .await?
+        }
     };
     let old = rows.into_iter().map(|row| OldValue {
         row: row.row,
@@ -134,6 +157,18 @@ pub(super) async fn replace(
             sqlx::query!(
                 r#"UPDATE "TokenKey" SET secret = $3, "secretKeyVersion" = $4
                    WHERE "keyId" = $1 AND secret = $2"#,
+                old.row,
+                old.value.bytes,
+                new.bytes,
+                new.key_version,
+            )
+            .execute(conn)
+            .await?
+        }
+        EncryptedColumn::QueuedMailContent => {
+            sqlx::query!(
+                r#"UPDATE "QueuedMail" SET content = $3, "contentKeyVersion" = $4
+                   WHERE "mailId" = $1 AND content = $2"#,
                 old.row,
                 old.value.bytes,
                 new.bytes,

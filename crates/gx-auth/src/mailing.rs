@@ -1,0 +1,59 @@
+//! Adds mails to the queue. Called by everything that mails a person or an administrator.
+
+use gx_db::PgConnection;
+use gx_mail::{MailContent, MailKind, MailOwner, NewMail};
+use gx_model::Clock;
+use gx_serve::Entropy;
+
+use crate::foundation::Foundation;
+use crate::key_ring::KeyRing;
+use crate::realm::Subject;
+
+/// What a mail needs to be queued. Clones share everything.
+#[derive(Clone)]
+pub struct Mailing {
+    ring: KeyRing,
+    entropy: Entropy,
+    clock: Clock,
+}
+
+impl Mailing {
+    /// Creates it from a service's resources.
+    pub fn new(base: &Foundation) -> Self {
+        let (ring, entropy) = (base.key_ring.clone(), base.entropy.clone());
+        Self { ring, entropy, clock: base.clock.clone() }
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn ring(&self) -> &KeyRing {
+        &self.ring
+    }
+
+    /// Queues a mail in the caller's transaction.
+    ///
+    /// # Errors
+    /// `sqlx::Error` if the statement fails.
+    pub(crate) async fn enqueue(
+        &self,
+        conn: &mut PgConnection,
+        kind: MailKind,
+        owner: &MailOwner,
+        content: &MailContent,
+    ) -> Result<(), sqlx::Error> {
+        let now = self.clock.now();
+        let mail_id = self.entropy.id(now).to_string();
+        let new = NewMail { mail_id, kind, owner, content };
+        gx_mail::enqueue(conn, &self.ring, &new, now).await
+    }
+}
+
+/// Returns the account of a mail.
+pub(crate) fn owner_of(subject: &Subject) -> MailOwner {
+    match subject {
+        Subject::User(id) => MailOwner::Person(id.clone()),
+        Subject::Admin(id) => MailOwner::Admin(id.clone()),
+    }
+}

@@ -1,0 +1,77 @@
+//! Sets a new password with the link of a mail, for people and administrators who have forgotten
+//! theirs. The second factor is neither asked for nor removed.
+
+mod http;
+mod store;
+
+use gx_mail::MailKind;
+use gx_serve::Problem;
+
+pub use self::http::{forgot_password_route, reset_password_route};
+use crate::devices;
+use crate::email::GivenEmail;
+use crate::email_confirmation::{append, request_by_address};
+use crate::foundation::Foundation;
+use crate::mail_tokens::{self, GivenToken, TokenPurpose, invalid};
+use crate::mailing::Mailing;
+use crate::notices::Notice;
+use crate::password::{NewPassword, PasswordOwner, PasswordRefusal};
+use crate::realm::{Realm, Subject};
+
+/// Queues the mail with the link. An address without an account costs the same work: which account
+/// has it is looked up when the mail is sent (AUTHN-10).
+async fn request(base: &Foundation, realm: Realm, email: &GivenEmail) -> Result<(), Problem> {
+    request_by_address(base, realm, MailKind::PasswordReset, email).await
+}
+
+/// Sets the password, ends all sessions and forgets failed sign-ins, known devices and other links,
+/// in one transaction.
+async fn reset(
+    base: &Foundation,
+    realm: Realm,
+    token: &GivenToken,
+    new: &NewPassword,
+    request_id: &str,
+) -> Result<(), Problem> {
+    let hash = token.hash();
+    let purpose = TokenPurpose::ResetPassword;
+    let mut conn = base.connection().await?;
+    let now = base.clock.now();
+    let subject = mail_tokens::store::subject_of_token(&mut conn, realm, &hash, purpose, now);
+    let subject = subject.await?.ok_or_else(refused)?;
+    let account = store::account(&mut conn, &subject).await?.ok_or_else(refused)?;
+    drop(conn);
+    let names: Vec<&str> = account.names.iter().map(String::as_str).collect();
+    let rules = PasswordOwner { names: &names, email: &account.mailbox };
+    let weak = |refusal: PasswordRefusal| refusal.problem("/newPassword");
+    new.check(rules).map_err(weak)?;
+    let password_hash = base.auth.hasher.hash_new(new).await?.map_err(weak)?;
+
+    let _ticket = base.row_ticket(subject.as_str()).await?;
+    let mut tx = base.begin().await?;
+    let purposes = [purpose.name().to_owned()];
+    let used = mail_tokens::use_token(&mut tx, realm, token, &purposes, now).await?;
+    let Some(used) = used else { return Err(refused()) };
+    if !store::set_password(&mut tx, &subject, &password_hash, &used.address, now).await? {
+        return Err(refused());
+    }
+    mail_tokens::store::delete_all(&mut tx, &subject, &purposes).await?;
+    devices::forget_all(&mut tx, &subject).await?;
+    let email = GivenEmail::new(&account.mailbox);
+    base.forget_sign_in_failures(&mut tx, realm, &email).await?;
+    base.auth.sessions.end(&mut tx, &subject, None, "password reset").await?;
+    Mailing::new(base).notify(&mut tx, &subject, Notice::PasswordChanged).await?;
+    let action = match subject {
+        Subject::User(_) => "user.password_reset",
+        Subject::Admin(_) => "admin.password_reset",
+    };
+    append(&mut tx, &subject, action, request_id, now).await?;
+    tx.commit().await?;
+    metrics::counter!("gx_mail_tokens_total", "outcome" => "accepted").increment(1);
+    Ok(())
+}
+
+fn refused() -> Problem {
+    metrics::counter!("gx_mail_tokens_total", "outcome" => "refused").increment(1);
+    invalid()
+}
