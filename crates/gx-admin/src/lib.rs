@@ -22,11 +22,14 @@ use std::sync::Arc;
 
 use gx_auth::AdminRole::{Admin, Auditor, Reviewer, SuperAdmin};
 use gx_auth::{
-    Api, Foundation, INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, NO_SESSION, Realm,
-    SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED, SYSTEM_PAUSED, SecondFactors, WRONG_PASSWORD,
-    change_password_route, end_session_route, refresh_route, sessions_route, totp_routes,
+    Api, EMAIL_TAKEN, Foundation, INVALID_CREDENTIALS, INVALID_MAIL_TOKEN, INVALID_REFRESH_TOKEN,
+    NO_SESSION, Realm, SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED, SYSTEM_PAUSED,
+    SecondFactors, WRONG_PASSWORD, change_email_route, change_password_route,
+    email_verification_route, end_session_route, forgot_password_route, link_pages,
+    refresh_route, reset_password_route, sessions_route, totp_routes, verify_email_route,
 };
 use gx_outbox::enqueue::Waker;
+use gx_serve::problem::kind::UNAUTHENTICATED;
 use gx_serve::{RouteLimit, Service, TagText};
 use secrecy::SecretString;
 use utoipa_axum::routes;
@@ -55,8 +58,9 @@ pub use projection::{CancelError, cancel_task};
 pub const SERVICE: &str = "svc-admin";
 
 /// The groups of the routes.
-const TAGS: [TagText; 7] = [
+const TAGS: [TagText; 8] = [
     ("sessions", "Signing in and out, changing the password, and sessions of people."),
+    ("e-mail", "Confirming and changing the own e-mail address, and a forgotten password."),
     ("second factors", "Codes of an authenticator, recovery codes, and resets."),
     ("users", "Lists and details of people."),
     ("review", "Approving and denying people under review."),
@@ -146,7 +150,8 @@ pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
         .admin(Auditor, routes!(operations::http::audit_log), &[]);
     let waker = Waker::new(base.database.pool().clone());
     let biometric_key = Arc::new(settings.biometric_key.clone());
-    api.into_service(ServiceState { base, factors, biometric_key, waker }, parts)
+    let state = ServiceState { base, factors, biometric_key, waker };
+    api.into_service(state, parts).with_pages(|api| link_pages(api, Realm::Admin))
 }
 
 /// Returns the routes with which administrators sign in and change their own account.
@@ -157,8 +162,8 @@ fn own_account_routes(base: &Foundation, factors: &SecondFactors) -> Api<Service
         &SECOND_FACTOR_ENROLMENT_REQUIRED,
         &SECOND_FACTOR_DELAYED,
     ];
-    let mut api = Api::new(SERVICE, base.auth.clone())
-        .with_tags(&TAGS)
+    let api = Api::new(SERVICE, base.auth.clone()).with_tags(&TAGS);
+    let mut api = mail_routes(api, base)
         .public(routes!(administrators::http::login), signing_in)
         .limited(RouteLimit::Login)
         .public(
@@ -182,4 +187,32 @@ fn own_account_routes(base: &Foundation, factors: &SecondFactors) -> Api<Service
         api = api.admin_enrolling(routes, problems);
     }
     api
+}
+
+/// Adds the routes that send mail to administrators, or take what a mail contains.
+fn mail_routes(api: Api<ServiceState>, base: &Foundation) -> Api<ServiceState> {
+    let path = |rest: &str| format!("/api/v1/admin/auth/{rest}");
+    api.public(
+        email_verification_route(Realm::Admin, &path("email/verification"), base),
+        &[&UNAUTHENTICATED],
+    )
+    .limited(RouteLimit::Mail)
+    .public(
+        verify_email_route(Realm::Admin, &path("email/verify"), base),
+        &[&INVALID_MAIL_TOKEN, &EMAIL_TAKEN, &UNAUTHENTICATED],
+    )
+    .limited(RouteLimit::Credential)
+    .admin(
+        Auditor,
+        change_email_route(Realm::Admin, &path("email/change"), base),
+        &[&WRONG_PASSWORD],
+    )
+    .limited(RouteLimit::Mail)
+    .public(forgot_password_route(Realm::Admin, &path("password/forgot"), base), &[])
+    .limited(RouteLimit::Mail)
+    .public(
+        reset_password_route(Realm::Admin, &path("password/reset"), base),
+        &[&INVALID_MAIL_TOKEN],
+    )
+    .limited(RouteLimit::Credential)
 }

@@ -116,7 +116,17 @@ async fn every_route_needs_its_role() {
             assert!(![401, 403].contains(&ask(super_admin).await), "{method} {path}");
         }
     }
-    assert_eq!(public, ["/api/v1/admin/auth/login", "/api/v1/admin/auth/refresh"]);
+    assert_eq!(
+        public,
+        [
+            "/api/v1/admin/auth/email/verification",
+            "/api/v1/admin/auth/email/verify",
+            "/api/v1/admin/auth/password/forgot",
+            "/api/v1/admin/auth/password/reset",
+            "/api/v1/admin/auth/login",
+            "/api/v1/admin/auth/refresh",
+        ]
+    );
     assert_eq!(
         enrols,
         [
@@ -226,6 +236,11 @@ async fn every_route_is_limited() {
     let limits = RateLimitSettings::default();
     let host = TestHost::limited(limits.clone(), |base| service(&settings(), base)).await;
     let expected = [
+        ("POST /api/v1/admin/auth/email/verification", RouteLimit::Mail),
+        ("POST /api/v1/admin/auth/email/verify", RouteLimit::Credential),
+        ("POST /api/v1/admin/auth/email/change", RouteLimit::Mail),
+        ("POST /api/v1/admin/auth/password/forgot", RouteLimit::Mail),
+        ("POST /api/v1/admin/auth/password/reset", RouteLimit::Credential),
         ("POST /api/v1/admin/auth/login", RouteLimit::Login),
         ("POST /api/v1/admin/auth/refresh", RouteLimit::Refresh),
     ];
@@ -289,6 +304,8 @@ async fn the_examples_of_the_document_can_be_sent() {
     assert_eq!(
         host.try_examples(administrator).await,
         [
+            "POST /api/v1/admin/auth/email/verification",
+            "POST /api/v1/admin/auth/password/forgot",
             "POST /api/v1/admin/auth/logout",
             "POST /api/v1/admin/users/{id}/approve",
             "POST /api/v1/admin/users/batch-approve",

@@ -5,6 +5,7 @@ use gx_mail::{MailContent, MailKind, MailOwner, NewMail};
 use gx_model::Clock;
 use gx_serve::Entropy;
 
+use crate::email::GivenEmail;
 use crate::foundation::Foundation;
 use crate::key_ring::KeyRing;
 use crate::realm::Subject;
@@ -47,6 +48,30 @@ impl Mailing {
         let mail_id = self.entropy.id(now).to_string();
         let new = NewMail { mail_id, kind, owner, content };
         gx_mail::enqueue(conn, &self.ring, &new, now).await
+    }
+
+    /// Queues the mail about a registration that must be confirmed: a code and a link for a new
+    /// account, and a notice if the address already had one. That account may be unconfirmed:
+    /// the notice says how to get another code.
+    ///
+    /// # Errors
+    /// `sqlx::Error` if the statement fails.
+    pub async fn welcome(
+        &self,
+        conn: &mut PgConnection,
+        email: &GivenEmail,
+        is_new: bool,
+    ) -> Result<(), sqlx::Error> {
+        let kind = match is_new {
+            true => MailKind::EmailVerification,
+            false => MailKind::AlreadyRegistered,
+        };
+        let content = MailContent {
+            to: email.form().to_owned(),
+            typed: Some(email.typed().to_owned()),
+            ..MailContent::default()
+        };
+        self.enqueue(conn, kind, &MailOwner::Unknown, &content).await
     }
 }
 

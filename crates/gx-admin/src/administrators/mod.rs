@@ -7,9 +7,9 @@ mod store;
 mod tests;
 
 use gx_auth::{
-    AdminRole, Administrator, Credentials, Email, Hasher, NewPassword, PassedFactor, PasswordOwner,
-    PasswordRefusal, Realm, SECOND_FACTOR_REQUIRED, SignInAccount, Subject, TokenPair, audit,
-    invalid_credentials,
+    AdminRole, Administrator, Credentials, DeviceToken, Email, Hasher, NewPassword, PassedFactor,
+    PasswordOwner, PasswordRefusal, Realm, SECOND_FACTOR_REQUIRED, SignInAccount, Subject,
+    TokenPair, audit, invalid_credentials,
 };
 use gx_db::{AdminId, PgConnection};
 use gx_serve::fields::FieldError;
@@ -62,6 +62,13 @@ pub enum CreateError {
     Database(#[from] sqlx::Error),
 }
 
+/// A new session with its administrator, and the token of the device.
+pub(crate) struct OpenedSession {
+    pub(crate) tokens: TokenPair,
+    pub(crate) administrator: AdministratorRow,
+    pub(crate) device: DeviceToken,
+}
+
 /// Returns whether any administrator exists.
 ///
 /// # Errors
@@ -94,6 +101,7 @@ pub async fn create_administrator(
         email: email.clone(),
         display_name: new.display_name.clone(),
         role: new.role.name().to_owned(),
+        email_verified: false,
     };
     let mut tx = conn.begin().await?;
     store::insert(&mut tx, &row, &hash, now).await.map_err(|error| {
@@ -119,17 +127,23 @@ pub async fn create_administrator(
 pub(crate) async fn log_in(
     state: &ServiceState,
     given: &Credentials,
+    device: Option<&DeviceToken>,
     client: &Client,
     request_id: &str,
-) -> Result<(TokenPair, AdministratorRow), Problem> {
+) -> Result<OpenedSession, Problem> {
     let base = &state.base;
-    let account = store::by_email(&mut *base.connection().await?, &given.email).await?;
+    let mut conn = base.connection().await?;
+    let account = store::by_email(&mut conn, &given.email).await?;
+    let owner = account.as_ref().map(|account| Subject::Admin(account.row.admin_id.clone()));
+    let device = base.known_device(&mut conn, owner.as_ref(), device).await?;
+    drop(conn);
     let stored = account.as_ref().map(|account| SignInAccount {
         password_hash: account.password_hash.clone(),
         may_sign_in: !account.is_locked,
     });
+    let (email, password) = (&given.email, &given.password.0);
     let verified =
-        base.compare_password(Realm::Admin, &given.email, &given.password.0, stored).await?;
+        base.compare_password_on(Realm::Admin, email, password, stored, device.as_ref()).await?;
     let Some(account) = account.filter(|_| verified.matches) else {
         log_refusal(request_id);
         return Err(invalid_credentials());
@@ -158,7 +172,8 @@ pub(crate) async fn log_in(
         let token = sessions.enrolment_token(&mut tx, &account.admin_id, &hash).await?;
         return Err(enrolment_required(token));
     }
-    let pair = sessions.open(&mut tx, &subject, role, client).await?;
+    let tokens = sessions.open(&mut tx, &subject, role, client).await?;
+    let device = base.remember_device(&mut tx, &subject, device, client, false).await?;
     let actor = audit::Actor::Admin(&account.admin_id);
     let entry =
         audit::Entry::new(actor, "admin.signed_in", "AdminUser", Some(id), Some(request_id));
@@ -169,7 +184,7 @@ pub(crate) async fn log_in(
     tx.commit().await?;
     metrics::counter!("gx_admin_logins_total", "outcome" => "success").increment(1);
     tracing::info!(admin = id, request_id, "administrator {id} signed in");
-    Ok((pair, account))
+    Ok(OpenedSession { tokens, administrator: account, device })
 }
 
 fn log_refusal(request_id: &str) {

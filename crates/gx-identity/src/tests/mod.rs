@@ -46,6 +46,10 @@ async fn every_route_that_is_not_public_needs_a_person() {
     assert_eq!(
         host.check_access_of_people().await,
         [
+            "/api/v1/auth/email/verification",
+            "/api/v1/auth/email/verify",
+            "/api/v1/auth/password/forgot",
+            "/api/v1/auth/password/reset",
             "/api/v1/auth/register",
             "/api/v1/auth/login",
             "/api/v1/auth/refresh",
