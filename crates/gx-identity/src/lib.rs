@@ -52,7 +52,8 @@ pub struct IdentitySettings {
     #[arg(long, env = "GX_KYC_REQUIRED_DOCUMENTS", value_delimiter = ',')]
     pub kyc_required_documents: Vec<String>,
     /// Require a confirmed e-mail address before review
-    #[arg(long, env = "GX_KYC_VERIFIED_EMAIL")]
+    #[arg(long, env = "GX_KYC_VERIFIED_EMAIL", action = clap::ArgAction::Set,
+          default_value_t = false)]
     pub kyc_verified_email: bool,
     /// Whether a registration signs in at once, or must be confirmed by mail first
     #[arg(long, env = "GX_REGISTRATION_MODE", value_enum, default_value = "open")]

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "for tests only")]
 
 mod ask;
+mod mails;
 
 use std::task::Poll;
 
@@ -20,6 +21,7 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 
 pub use self::ask::{Answer, Ask};
+pub use self::mails::{code_in, token_in};
 use crate::foundation::{Foundation, FoundationSettings};
 use crate::hashing::HashingSettings;
 use crate::key_ring::{self, KeyRing};
