@@ -5,9 +5,11 @@ mod document;
 mod keys;
 mod limits;
 mod locked;
+mod mail;
 mod second_factors;
 mod sessions;
 mod throttle;
+mod verified_registration;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
