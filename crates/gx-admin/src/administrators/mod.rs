@@ -2,6 +2,8 @@
 //! first start of `gx dev` and by the session routes of svc-admin.
 
 pub(crate) mod http;
+#[cfg(test)]
+mod mail_tests;
 mod store;
 #[cfg(test)]
 mod tests;

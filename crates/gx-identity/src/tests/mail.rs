@@ -184,15 +184,13 @@ async fn authn_10_recovery_does_not_tell_who_has_an_account() {
     let expected =
         [mail("locked@gxtest.com", CONFIRM), mail(SARAH, CONFIRM), mail(SARAH, RESET)];
     assert_eq!(mails, expected);
-    let unknown = json!({ "code": "01234567", "email": "nobody@gxtest.com" });
-    let known = json!({ "code": "01234567", "email": SARAH });
-    let [unknown, known] =
-        [unknown, known].map(|body| async { post(&host, "email/verify", "", body).await });
-    let (mut unknown, mut known) = (unknown.await.json, known.await.json);
-    for answer in [&mut unknown, &mut known] {
+    let wrong_code = async |email: &str| {
+        let body = json!({ "code": "01234567", "email": email });
+        let mut answer = post(&host, "email/verify", "", body).await.json;
         answer["requestId"].take();
-    }
-    assert_eq!(unknown, known);
+        answer
+    };
+    assert_eq!(wrong_code("nobody@gxtest.com").await, wrong_code(SARAH).await);
 }
 
 /// AUTHN-15: another address needs the password, is confirmed by a mail to it, and the present one
