@@ -79,7 +79,7 @@ impl Transport {
         let address: Address =
             to.parse().map_err(|_| DeliveryFailure::Refused(ADDRESS.to_owned()))?;
         match self {
-            Self::Smtp(smtp) => smtp.send(mail_id, message(mail_id, from, address, text)?).await,
+            Self::Smtp(smtp) => smtp.send(message(mail_id, from, address, text)?).await,
             Self::Folder(path) => {
                 folder::write(path, mail_id, &message(mail_id, from, address, text)?.formatted())
                     .await

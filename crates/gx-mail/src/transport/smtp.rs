@@ -50,19 +50,12 @@ impl SmtpTransport {
         Ok(Self { transport, time_limit: settings.smtp_timeout * WAITS })
     }
 
-    pub(super) async fn send(
-        &self,
-        mail_id: &str,
-        message: Message,
-    ) -> Result<(), DeliveryFailure> {
+    pub(super) async fn send(&self, message: Message) -> Result<(), DeliveryFailure> {
         let is_ascii = message.envelope().to().iter().all(|to| to.as_ref().is_ascii());
         match tokio::time::timeout(self.time_limit, self.transport.send(message)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => {
-                // The text may have the address, so that it is for the log's most detailed level.
-                tracing::trace!(mail = mail_id, code = ?error.status().map(u16::from), "a mail was not taken");
-                Err(failure(&error, is_ascii))
-            }
+            // The text of the error may have the address, and is not logged.
+            Ok(Err(error)) => Err(failure(&error, is_ascii)),
             Err(_) => Err(DeliveryFailure::Unavailable("timeout".to_owned())),
         }
     }
