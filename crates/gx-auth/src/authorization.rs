@@ -25,9 +25,8 @@ use utoipa_axum::router::UtoipaMethodRouter;
 use crate::account_access::access_of;
 use crate::audit;
 use crate::hashing::Hasher;
-use crate::realm::{Realm, Subject};
+use crate::realm::Realm;
 use crate::role::AdminRole;
-use crate::session_owner::SessionOwner;
 use crate::sessions::{Sessions, password_version};
 use crate::store;
 use crate::tokens::{Audience, Claims, InvalidToken, KEYS_MAX_AGE, KEYS_MIN_AGE, TokenUse};
@@ -100,37 +99,32 @@ impl Auth {
         Ok(verified)
     }
 
-    /// Returns the caller of a public route that takes a session, too.
+    /// Returns the person whose token a request of a public route has.
     ///
     /// # Errors
     /// The problem of a token or session that is not valid, or of a database failure.
-    pub(crate) async fn owner(
+    pub(crate) async fn person_of(
         &self,
-        realm: Realm,
         headers: &HeaderMap,
         limits: RequestLimits,
         request_id: String,
-    ) -> Result<SessionOwner, Problem> {
+    ) -> Result<Person, Problem> {
         let sender = Sender { headers, limits, request_id };
-        Ok(match realm {
-            Realm::User => {
-                let person = person(self, RouteAccess::UserRetrying, sender).await?;
-                SessionOwner {
-                    subject: Subject::User(person.profile_id),
-                    session_id: person.session_id,
-                    request_id: person.request_id,
-                }
-            }
-            Realm::Admin => {
-                let needed = AdminAccess { least: AdminRole::Auditor, may_enrol: false };
-                let administrator = administrator(self, needed, sender).await?;
-                SessionOwner {
-                    subject: Subject::Admin(administrator.admin_id),
-                    session_id: administrator.session_id,
-                    request_id: administrator.request_id,
-                }
-            }
-        })
+        person(self, RouteAccess::UserRetrying, sender).await
+    }
+
+    /// Returns the administrator whose token a request of a public route has.
+    ///
+    /// # Errors
+    /// The problem of a token or session that is not valid, or of a database failure.
+    pub(crate) async fn administrator_of(
+        &self,
+        headers: &HeaderMap,
+        limits: RequestLimits,
+        request_id: String,
+    ) -> Result<Administrator, Problem> {
+        let needed = AdminAccess { least: AdminRole::Auditor, may_enrol: false };
+        administrator(self, needed, Sender { headers, limits, request_id }).await
     }
 
     /// Learns of keys that were added to the database or retired. If the database fails, the known

@@ -133,6 +133,11 @@ impl Foundation {
         &self.channel
     }
 
+    /// Returns what queues mails and notices.
+    pub fn mailing(&self) -> Mailing {
+        Mailing::new(self.key_ring.clone(), self.entropy.clone(), self.clock.clone())
+    }
+
     /// Returns a connection, or fails at once if no database is usable.
     ///
     /// # Errors
@@ -196,8 +201,7 @@ impl Foundation {
         let (_, claims) = verified.map_err(|_| invalid_refresh_token())?;
         let _ticket = self.row_ticket(claims.sid.as_str()).await?;
         let mut conn = self.connection().await?;
-        let mailing = Mailing::new(self);
-        sessions.refresh(&mut conn, realm, refresh_token, request_id, &mailing).await
+        sessions.refresh(&mut conn, realm, refresh_token, request_id, &self.mailing()).await
     }
 
     /// Rejects a change of the ledger while the system is paused, because the command would only

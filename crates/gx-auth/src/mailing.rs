@@ -6,7 +6,6 @@ use gx_model::Clock;
 use gx_serve::Entropy;
 
 use crate::email::GivenEmail;
-use crate::foundation::Foundation;
 use crate::key_ring::KeyRing;
 use crate::realm::Subject;
 
@@ -19,18 +18,13 @@ pub struct Mailing {
 }
 
 impl Mailing {
-    /// Creates it from a service's resources.
-    pub fn new(base: &Foundation) -> Self {
-        let (ring, entropy) = (base.key_ring.clone(), base.entropy.clone());
-        Self { ring, entropy, clock: base.clock.clone() }
+    /// Creates it. [`Foundation::mailing`](crate::Foundation::mailing) does so for services.
+    pub(crate) fn new(ring: KeyRing, entropy: Entropy, clock: Clock) -> Self {
+        Self { ring, entropy, clock }
     }
 
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
-    }
-
-    pub(crate) fn ring(&self) -> &KeyRing {
-        &self.ring
     }
 
     /// Queues a mail in the caller's transaction.

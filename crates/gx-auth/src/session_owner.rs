@@ -43,18 +43,23 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionOwner {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         if let Some(who) = parts.extensions.get::<Administrator>() {
-            return Ok(Self {
-                subject: Subject::Admin(who.admin_id.clone()),
-                session_id: who.session_id.clone(),
-                request_id: who.request_id.clone(),
-            });
+            return Ok(who.clone().into());
         }
-        let person = Person::from_request_parts(parts, &()).await?;
-        Ok(Self {
-            subject: Subject::User(person.profile_id),
-            session_id: person.session_id,
-            request_id: person.request_id,
-        })
+        Ok(Person::from_request_parts(parts, &()).await?.into())
+    }
+}
+
+impl From<Person> for SessionOwner {
+    fn from(who: Person) -> Self {
+        let subject = Subject::User(who.profile_id);
+        Self { subject, session_id: who.session_id, request_id: who.request_id }
+    }
+}
+
+impl From<Administrator> for SessionOwner {
+    fn from(who: Administrator) -> Self {
+        let subject = Subject::Admin(who.admin_id);
+        Self { subject, session_id: who.session_id, request_id: who.request_id }
     }
 }
 
@@ -75,7 +80,11 @@ impl FromRequestParts<(Realm, Foundation)> for OptionalOwner {
         let limits = RequestLimits::from_request_parts(parts, &()).await?;
         let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
         let request_id = request_id.unwrap_or_default();
-        let owner = base.auth.owner(*realm, &parts.headers, limits, request_id).await?;
+        let (auth, headers) = (&base.auth, &parts.headers);
+        let owner: SessionOwner = match realm {
+            Realm::User => auth.person_of(headers, limits, request_id).await?.into(),
+            Realm::Admin => auth.administrator_of(headers, limits, request_id).await?.into(),
+        };
         set_principal(owner.subject.as_str());
         Ok(Self(Some(owner)))
     }

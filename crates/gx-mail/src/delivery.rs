@@ -3,16 +3,16 @@
 
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use gx_db::PgConnection;
 use sqlx::Connection as _;
 use time::OffsetDateTime;
 
 use crate::content::{EncryptedContent, MailContent};
 use crate::kind::MailKind;
+use crate::parts::SenderParts;
+use crate::prepare::ClaimedMail;
 use crate::queue::MailOwner;
 use crate::queue::store::{self, ClaimedRow};
-use crate::sender::SenderParts;
 use crate::text::MailText;
 use crate::transport::DeliveryFailure;
 
@@ -22,46 +22,6 @@ const RETRY_DELAYS_S: [u64; 8] = [15, 30, 60, 120, 300, 600, 1_800, 3_600];
 const FOREIGN_DELAY: Duration = Duration::from_secs(120);
 /// Failure of a mail whose time is over.
 const EXPIRED: &str = "expired";
-
-/// A mail that was taken, with its content.
-#[derive(Debug)]
-pub struct ClaimedMail {
-    /// Its id.
-    pub mail_id: String,
-    /// What it is about.
-    pub kind: MailKind,
-    /// The account that it is for.
-    pub owner: MailOwner,
-    /// What it is made from.
-    pub content: MailContent,
-}
-
-/// Makes tokens and codes of mails, at the moment when they are first sent. A request that asked for
-/// the mail has only queued it, so that it took the same time for every address.
-pub trait Prepare: Send + Sync {
-    /// Stores a token in the transaction and returns the content with it. Returns `None` if there
-    /// is nobody to whom the mail can be sent.
-    fn prepare<'a>(
-        &'a self,
-        conn: &'a mut PgConnection,
-        mail: &'a ClaimedMail,
-        now: OffsetDateTime,
-    ) -> BoxFuture<'a, Result<Option<MailContent>, sqlx::Error>>;
-}
-
-/// Makes no tokens, for tests of the queue.
-pub struct NothingToPrepare;
-
-impl Prepare for NothingToPrepare {
-    fn prepare<'a>(
-        &'a self,
-        _: &'a mut PgConnection,
-        mail: &'a ClaimedMail,
-        _: OffsetDateTime,
-    ) -> BoxFuture<'a, Result<Option<MailContent>, sqlx::Error>> {
-        Box::pin(std::future::ready(Ok(Some(mail.content.clone()))))
-    }
-}
 
 /// Result of one delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]

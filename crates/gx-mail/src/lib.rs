@@ -9,6 +9,8 @@ mod content;
 mod delivery;
 mod kind;
 mod operator;
+mod parts;
+mod prepare;
 mod queue;
 mod sender;
 mod settings;
@@ -17,13 +19,14 @@ mod transport;
 mod watch;
 
 pub use content::{ContentCipher, EncryptedContent, MailContent};
-pub use delivery::{ClaimedMail, NothingToPrepare, Prepare};
 pub use kind::{LinkPage, MailKind};
 pub use operator::{
     MailFilter, NotRetriable, QueuedMail, list, retry, retry_all,
 };
+pub use parts::{SenderParts, StepReport};
+pub use prepare::{ClaimedMail, NothingToPrepare, Prepare};
 pub use queue::{MailOwner, MailState, NewMail, enqueue};
-pub use sender::{MailSender, SenderParts, StepReport};
+pub use sender::MailSender;
 pub use settings::{MailLinks, MailSettings, MailSettingsError, SmtpServer};
 pub use text::MailText;
 pub use transport::{SentMail, Transport};

@@ -7,22 +7,17 @@
 //! | a process that was frozen settles late | `claims` in each settling statement |
 //! | the mail server is away | mails are not charged, and the wait between two looks grows to a minute |
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use gx_db::PgPool;
-use gx_model::Clock;
 use gx_serve::problem::ErrorChain;
 use gx_serve::worker_loop::{self, FailureLog, Pause, Worker};
 use gx_serve::{CancellationToken, HealthBoard, Heart};
-use lettre::message::Mailbox;
 
-use crate::content::ContentCipher;
-use crate::delivery::{DeliveryOutcome, Prepare, deliver};
+use crate::delivery::{DeliveryOutcome, deliver};
+use crate::parts::{SenderParts, StepReport};
 use crate::queue::store;
-use crate::settings::{MailLinks, MailSettings, MailSettingsError};
-use crate::transport::Transport;
+use crate::settings::{MailSettings, MailSettingsError};
 use crate::watch::Watch;
 
 /// How long a process has the mails that it has taken. Longer than the longest delivery: three
@@ -40,38 +35,6 @@ const MAX_OUTAGE_PAUSE: Duration = Duration::from_secs(60);
 const STOP_GRACE: Duration = Duration::from_secs(10);
 /// Time after which a loop that does not turn counts as stuck.
 const HEART_DEADLINE: Duration = Duration::from_secs(600);
-
-/// What a sender works with. Clones share it.
-#[derive(Clone)]
-pub struct SenderParts {
-    /// Database of the queue.
-    pub pool: PgPool,
-    /// Encrypts and decrypts contents.
-    pub cipher: Arc<dyn ContentCipher>,
-    /// Makes tokens and codes.
-    pub preparer: Arc<dyn Prepare>,
-    /// Where mails go.
-    pub transport: Transport,
-    /// Sender of all mails.
-    pub from: Mailbox,
-    /// Where links lead.
-    pub links: MailLinks,
-    /// Time source.
-    pub clock: Clock,
-}
-
-/// What one step did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StepReport {
-    /// Mails that were taken.
-    pub taken: usize,
-    /// Mails that the server has now.
-    pub sent: usize,
-    /// Mails that were given up.
-    pub failed: usize,
-    /// Why nothing can be delivered at the moment.
-    pub outage: Option<String>,
-}
 
 /// Sends the mails of the queue.
 pub struct MailSender {

@@ -10,8 +10,8 @@ use serde_json::json;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
+use crate::parts::StepReport;
 use crate::queue::store::{self, QueueStats};
-use crate::sender::StepReport;
 use crate::transport::ADDRESS;
 
 /// How often the queue is counted.

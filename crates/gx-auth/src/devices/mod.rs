@@ -18,7 +18,6 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::foundation::Foundation;
-use crate::mailing::Mailing;
 use crate::notices::Notice;
 use crate::realm::Subject;
 
@@ -149,7 +148,7 @@ impl Foundation {
         store::insert(conn, subject, &token.hash(), &client_hash, now, until).await?;
         store::forget_oldest(conn, subject, MAX_DEVICES).await?;
         if is_new {
-            Mailing::new(self).notify(conn, subject, Notice::NewDevice(client)).await?;
+            self.mailing().notify(conn, subject, Notice::NewDevice(client)).await?;
         }
         Ok(token)
     }

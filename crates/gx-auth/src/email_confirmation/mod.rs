@@ -20,7 +20,7 @@ use crate::mail_tokens::{
     self, GivenCode, GivenToken, TokenPurpose, UsedToken, invalid, store::account,
     store::account_by_email,
 };
-use crate::mailing::{Mailing, owner_of};
+use crate::mailing::owner_of;
 use crate::notices::Notice;
 use crate::password_change::wrong_password;
 use crate::realm::{Realm, Subject};
@@ -45,7 +45,7 @@ async fn request_own(base: &Foundation, owner: &SessionOwner) -> Result<(), Prob
     let is_admin = subject.realm() == Realm::Admin;
     let content = MailContent { is_admin, ..MailContent::default() };
     let mut tx = base.begin().await?;
-    let mailing = Mailing::new(base);
+    let mailing = base.mailing();
     mailing.enqueue(&mut tx, MailKind::EmailVerification, &owner_of(subject), &content).await?;
     Ok(tx.commit().await?)
 }
@@ -64,7 +64,7 @@ pub(crate) async fn request_by_address(
         ..MailContent::default()
     };
     let mut tx = base.begin().await?;
-    Mailing::new(base).enqueue(&mut tx, kind, &MailOwner::Unknown, &content).await?;
+    base.mailing().enqueue(&mut tx, kind, &MailOwner::Unknown, &content).await?;
     Ok(tx.commit().await?)
 }
 
@@ -154,7 +154,7 @@ async fn change(
     let former = account(conn, subject).await?.ok_or_else(invalid)?.email;
     store::set_email(conn, subject, &used.address, now).await.map_err(taken)?;
     let notice = Notice::EmailChanged { former: &former };
-    Mailing::new(base).notify(conn, subject, notice).await?;
+    base.mailing().notify(conn, subject, notice).await?;
     let action = match subject {
         Subject::User(_) => "user.email_changed",
         Subject::Admin(_) => "admin.email_changed",
@@ -197,7 +197,7 @@ async fn request_change(
     let is_admin = subject.realm() == Realm::Admin;
     let to = new.as_str().to_owned();
     let content = MailContent { to, is_admin, at: Some(now), ..MailContent::default() };
-    let mailing = Mailing::new(base);
+    let mailing = base.mailing();
     let _ticket = base.row_ticket(subject.as_str()).await?;
     let mut tx = base.begin().await?;
     // A link of an earlier request must not change the address later.
@@ -215,7 +215,7 @@ async fn request_change(
 }
 
 /// Appends an entry about an act that a mail permitted: its reader is the owner of the account.
-pub(crate) async fn append(
+async fn append(
     conn: &mut PgConnection,
     subject: &Subject,
     action: &str,

@@ -7,7 +7,6 @@ use gx_db::PgConnection;
 use gx_mail::{MailContent, MailKind};
 use gx_serve::Client;
 
-use crate::foundation::Foundation;
 use crate::mailing::{Mailing, owner_of};
 use crate::realm::Subject;
 
@@ -104,15 +103,15 @@ impl Mailing {
     }
 }
 
-/// Queues the notice about a changed second factor or passkey, in the transaction of the change.
+/// Queues the notice about a changed second factor or passkey, in the transaction of the change. `base.mailing()` is the first parameter.
 ///
 /// # Errors
 /// `sqlx::Error` if a statement fails.
 pub async fn factor_changed(
-    base: &Foundation,
+    mailing: &Mailing,
     conn: &mut PgConnection,
     subject: &Subject,
     change: FactorChange,
 ) -> Result<(), sqlx::Error> {
-    Mailing::new(base).notify(conn, subject, Notice::FactorChanged(change)).await
+    mailing.notify(conn, subject, Notice::FactorChanged(change)).await
 }

@@ -10,7 +10,6 @@ use serde_json::json;
 use crate::audit;
 use crate::email::GivenEmail;
 use crate::foundation::Foundation;
-use crate::mailing::Mailing;
 use crate::notices::Notice;
 use crate::password::{NewPassword, PasswordOwner, PasswordRefusal};
 use crate::realm::Subject;
@@ -73,7 +72,7 @@ async fn store_change(
         ..owner.audit_entry(action, table, Some(subject.as_str()))
     };
     audit::append(&mut tx, entry, now).await?;
-    Mailing::new(base).notify(&mut tx, subject, Notice::PasswordChanged).await?;
+    base.mailing().notify(&mut tx, subject, Notice::PasswordChanged).await?;
     Ok(tx.commit().await?)
 }
 

@@ -6,14 +6,15 @@ mod store;
 
 use gx_mail::MailKind;
 use gx_serve::Problem;
+use serde_json::json;
 
 pub use self::http::{forgot_password_route, reset_password_route};
+use crate::audit;
 use crate::devices;
 use crate::email::GivenEmail;
-use crate::email_confirmation::{append, request_by_address};
+use crate::email_confirmation::request_by_address;
 use crate::foundation::Foundation;
 use crate::mail_tokens::{self, GivenToken, TokenPurpose, invalid};
-use crate::mailing::Mailing;
 use crate::notices::Notice;
 use crate::password::{NewPassword, PasswordOwner, PasswordRefusal};
 use crate::realm::{Realm, Subject};
@@ -59,13 +60,19 @@ async fn reset(
     devices::forget_all(&mut tx, &subject).await?;
     let email = GivenEmail::new(&account.mailbox);
     base.forget_sign_in_failures(&mut tx, realm, &email).await?;
-    base.auth.sessions.end(&mut tx, &subject, None, "password reset").await?;
-    Mailing::new(base).notify(&mut tx, &subject, Notice::PasswordChanged).await?;
-    let action = match subject {
-        Subject::User(_) => "user.password_reset",
-        Subject::Admin(_) => "admin.password_reset",
+    let sessions = &base.auth.sessions;
+    let ended = sessions.end(&mut tx, &subject, None, "password reset").await?;
+    base.mailing().notify(&mut tx, &subject, Notice::PasswordChanged).await?;
+    let (actor, action, table) = match &subject {
+        Subject::User(id) => (audit::Actor::User(id), "user.password_reset", "UserProfile"),
+        Subject::Admin(id) => (audit::Actor::Admin(id), "admin.password_reset", "AdminUser"),
     };
-    append(&mut tx, &subject, action, request_id, now).await?;
+    let id = Some(subject.as_str());
+    let entry = audit::Entry {
+        after: Some(json!({ "ended": ended })),
+        ..audit::Entry::new(actor, action, table, id, Some(request_id))
+    };
+    audit::append(&mut tx, entry, now).await?;
     tx.commit().await?;
     metrics::counter!("gx_mail_tokens_total", "outcome" => "accepted").increment(1);
     Ok(())

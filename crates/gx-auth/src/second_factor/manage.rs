@@ -78,7 +78,7 @@ impl SecondFactors {
             Subject::Admin(_) => "admin.totp_enabled",
         };
         self.append(&mut tx, &who.subject, &who.request_id, action, None).await?;
-        factor_changed(&self.base, &mut tx, &who.subject, FactorChange::TotpEnabled).await?;
+        factor_changed(&self.base.mailing(), &mut tx, &who.subject, FactorChange::TotpEnabled).await?;
         tx.commit().await?;
         Ok(codes)
     }
@@ -100,7 +100,7 @@ impl SecondFactors {
         };
         self.append(&mut tx, &who.subject, &who.request_id, action, None).await?;
         let change = FactorChange::RecoveryCodesRenewed;
-        factor_changed(&self.base, &mut tx, &who.subject, change).await?;
+        factor_changed(&self.base.mailing(), &mut tx, &who.subject, change).await?;
         tx.commit().await?;
         Ok(codes)
     }
@@ -119,7 +119,7 @@ impl SecondFactors {
             Subject::Admin(_) => "admin.totp_disabled",
         };
         self.append(&mut tx, &who.subject, &who.request_id, action, None).await?;
-        factor_changed(&self.base, &mut tx, &who.subject, FactorChange::TotpDisabled).await?;
+        factor_changed(&self.base.mailing(), &mut tx, &who.subject, FactorChange::TotpDisabled).await?;
         Ok(tx.commit().await?)
     }
 
@@ -139,7 +139,7 @@ impl SecondFactors {
         let was_enabled = store::delete(conn, owner).await?.unwrap_or(false);
         let sessions = &self.base.auth.sessions;
         let ended = sessions.end(conn, subject, None, "second factors reset").await?;
-        factor_changed(&self.base, conn, subject, FactorChange::Reset).await?;
+        factor_changed(&self.base.mailing(), conn, subject, FactorChange::Reset).await?;
         Ok(json!({ "totpWasEnabled": was_enabled, "ended": ended }))
     }
 

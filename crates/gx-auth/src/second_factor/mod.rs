@@ -22,7 +22,6 @@ use crate::audit;
 use crate::foundation::Foundation;
 use crate::key_ring::KeyRing;
 use crate::key_ring::rotation::EncryptedColumn;
-use crate::mailing::Mailing;
 use crate::notices::Notice;
 use crate::realm::Subject;
 use crate::route_parts::invalid_credentials;
@@ -146,7 +145,7 @@ impl SecondFactors {
         };
         let left = store::state(conn, Owner::of(subject)).await?.recovery_codes_left;
         if left <= LOW_RECOVERY_CODES {
-            let mailing = Mailing::new(&self.base);
+            let mailing = self.base.mailing();
             mailing.notify(conn, subject, Notice::RecoveryCodesLow(left)).await?;
         }
         let after = serde_json::json!({ "recoveryCodesLeft": left });

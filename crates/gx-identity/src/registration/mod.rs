@@ -5,9 +5,7 @@ pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 
-use gx_auth::{
-    Credentials, DeviceToken, GivenEmail, GivenPassword, Mailing, Subject, audit,
-};
+use gx_auth::{Credentials, DeviceToken, GivenEmail, GivenPassword, Subject, audit};
 use gx_db::ProfileId;
 use gx_serve::idempotency::is_repeated;
 use gx_serve::{Client, Problem};
@@ -107,7 +105,7 @@ pub(crate) async fn register_by_mail(
     let mut tx = base.begin().await?;
     let is_new = store::insert_unverified(&mut tx, &new).await.map_err(taken_problem)?;
     let email = GivenEmail::new(wanted.email.as_str());
-    Mailing::new(base).welcome(&mut tx, &email, is_new).await?;
+    base.mailing().welcome(&mut tx, &email, is_new).await?;
     // An attempt with a known address is recorded without naming the account.
     let (action, id) = match is_new {
         true => ("user.registered", Some(profile_id.as_str())),

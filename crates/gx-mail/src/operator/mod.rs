@@ -36,8 +36,7 @@ pub struct MailFilter {
 pub enum NotRetriable {
     /// The mail is unknown, waits, was sent, or has no content any more.
     #[error(
-        "the mail {0} cannot be sent again; a retry needs a mail that `gx mail list` shows as \
-         retriable"
+        "the mail {0} cannot be sent again; take one that `gx mail list` shows as retriable"
     )]
     Mail(String),
     /// The database failed.
