@@ -8,7 +8,7 @@ use ::http::header::{
 use ::http::{Method, Request as HttpRequest, StatusCode, Uri};
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Query, Request, State};
+use axum::extract::{MatchedPath, Query, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use base64::Engine as _;
@@ -90,7 +90,7 @@ async fn show(State(state): State<LinkState>, uri: Uri) -> Response {
 
 /// Sends what the form has to the API and shows the result.
 async fn press(State(state): State<LinkState>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, FORM_LIMIT_BYTES).await else {
         return page(&state, StatusCode::BAD_REQUEST, "<p>The form cannot be read.</p>");
     };
@@ -106,7 +106,8 @@ async fn press(State(state): State<LinkState>, request: Request) -> Response {
     *inner.method_mut() = Method::POST;
     *inner.uri_mut() = state.route().parse().expect("a constant path is a URI");
     inner.headers_mut().insert(CONTENT_TYPE, "application/json".parse().expect("a valid value"));
-    // The client's address and the request's id and time.
+    // The client's address and the request's id and time. A router would add its path to this one.
+    parts.extensions.remove::<MatchedPath>();
     *inner.extensions_mut() = parts.extensions;
     let answer = match state.api.clone().oneshot(inner).await {
         Ok(answer) => answer,
