@@ -59,22 +59,41 @@ async fn db_09_expired_rows_are_removed_in_batches() {
            INSERT INTO "AdminSession" ("sessionId", "adminId", "refreshHash", "refreshId",
                "rotatedAt", "createdAt", "lastUsedAt", "expiresAt")
            VALUES ('old', 'a', '\x01', 'r', '2025-01-01', '2025-01-01', '2025-01-01', '2025-01-02'),
-                  ('new', 'a', '\x02', 'r', '2026-01-01', '2026-01-01', '2026-01-01', '2026-01-02')"#,
+                  ('new', 'a', '\x02', 'r', '2026-01-01', '2026-01-01', '2026-01-01', '2026-01-02');
+           INSERT INTO "QueuedMail" ("mailId", kind, content, "contentKeyVersion", state,
+               "nextAttemptAt", "expiresAt", "createdAt", "settledAt")
+           VALUES ('sent', 'NEW_DEVICE', NULL, 1, 'SENT', now(), now(), now(), '2026-02-01'),
+                  ('newer', 'NEW_DEVICE', NULL, 1, 'SENT', now(), now(), now(), '2026-02-28'),
+                  ('waiting', 'NEW_DEVICE', '\x00', 1, 'WAITING', now(), now(), '2026-01-01', NULL);
+           INSERT INTO "MailToken" ("tokenId", purpose, "adminId", address, "tokenHash",
+               "createdAt", "codeExpiresAt", "expiresAt")
+           VALUES ('t', 'VERIFY_EMAIL', 'a', 'a@gxtest.com', '\x00', '2026-02-01', '2026-02-01',
+                   '2026-02-01');
+           INSERT INTO "KnownDevice" ("deviceHash", "adminId", "clientHash", "createdAt",
+               "lastUsedAt", "expiresAt")
+           VALUES ('\x00', 'a', '\x00', '2025-01-01', '2025-01-01', '2026-01-01')"#,
     )
     .await;
     let settings = RetentionSettings::default();
     let counted = expired(&mut conn, &settings, NOW).await.unwrap();
     let counted: Vec<_> = counted.iter().map(|one| (one.table, one.rows)).collect();
-    let expected =
-        [("HttpIdempotency", 450), ("UserSession", 0), ("AdminSession", 1), ("SignInFailure", 1)];
+    let expected = [
+        ("HttpIdempotency", 450),
+        ("UserSession", 0),
+        ("AdminSession", 1),
+        ("SignInFailure", 1),
+        ("QueuedMail", 1),
+        ("MailToken", 1),
+        ("KnownDevice", 1),
+    ];
     assert_eq!(counted, expected);
     assert_eq!(answers(&mut conn).await, 452);
 
     let mut sweeper = Sweeper::new(settings);
-    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![200, 0, 1, 1], false));
-    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![200, 0, 0, 0], false));
-    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![50, 0, 0, 0], true));
-    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![0, 0, 0, 0], true));
+    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![200, 0, 1, 1, 1, 1, 1], false));
+    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![200, 0, 0, 0, 0, 0, 0], false));
+    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![50, 0, 0, 0, 0, 0, 0], true));
+    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![0, 0, 0, 0, 0, 0, 0], true));
     assert_eq!(answers(&mut conn).await, 2);
 }
 
