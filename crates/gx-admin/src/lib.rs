@@ -23,10 +23,10 @@ use std::sync::Arc;
 use gx_auth::AdminRole::{Admin, Auditor, Reviewer, SuperAdmin};
 use gx_auth::{
     Api, EMAIL_TAKEN, Foundation, INVALID_CREDENTIALS, INVALID_MAIL_TOKEN, INVALID_REFRESH_TOKEN,
-    NO_SESSION, Realm, SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED, SYSTEM_PAUSED,
-    SecondFactors, WRONG_PASSWORD, change_email_route, change_password_route,
-    email_verification_route, end_session_route, forgot_password_route, link_pages,
-    refresh_route, reset_password_route, sessions_route, totp_routes, verify_email_route,
+    NO_SESSION, Realm, SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED, SYSTEM_PAUSED, SecondFactors,
+    WRONG_PASSWORD, change_email_route, change_password_route, email_verification_route,
+    end_session_route, forgot_password_route, link_pages, refresh_route, reset_password_route,
+    sessions_route, totp_routes, verify_email_route,
 };
 use gx_outbox::enqueue::Waker;
 use gx_serve::problem::kind::UNAUTHENTICATED;

@@ -2,9 +2,7 @@
 //! links, so that showing a page changes nothing; its button sends the token. The form is passed on
 //! to the API's own route in this process, whose limits hold.
 
-use ::http::header::{
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
-};
+use ::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY};
 use ::http::{Method, Request as HttpRequest, StatusCode, Uri};
 use axum::Router;
 use axum::body::{Body, to_bytes};

@@ -8,8 +8,8 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 
 use crate::audit;
-use crate::foundation::Foundation;
 use crate::authorization::{Administrator, Person};
+use crate::foundation::Foundation;
 use crate::realm::{Realm, Subject};
 
 /// A signed-in person or administrator.

@@ -45,12 +45,7 @@ impl FromFields for Credentials {
         let password = fields.required("password");
         let totp = fields.optional("totp");
         let device_token = fields.optional("deviceToken");
-        Some(Self {
-            email: email?,
-            password: password?,
-            totp: totp?,
-            device_token: device_token?,
-        })
+        Some(Self { email: email?, password: password?, totp: totp?, device_token: device_token? })
     }
 }
 

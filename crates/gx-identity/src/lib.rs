@@ -138,10 +138,7 @@ fn mail_routes(api: Api<ServiceState>, base: &Foundation) -> Api<ServiceState> {
         &[&INVALID_MAIL_TOKEN, &EMAIL_TAKEN, &UNAUTHENTICATED],
     )
     .limited(RouteLimit::Credential)
-    .user_retrying(
-        change_email_route(Realm::User, &path("email/change"), base),
-        &[&WRONG_PASSWORD],
-    )
+    .user_retrying(change_email_route(Realm::User, &path("email/change"), base), &[&WRONG_PASSWORD])
     .limited(RouteLimit::Mail)
     .public(forgot_password_route(Realm::User, &path("password/forgot"), base), &[])
     .limited(RouteLimit::Mail)

@@ -101,7 +101,12 @@ async fn attempt(
     let content = match MailContent::decrypt(&*parts.cipher, &row.mail_id, &encrypted) {
         Ok(content) => content,
         Err(error) => {
-            tracing::warn!(mail = row.mail_id, error, "the mail {} cannot be decrypted", row.mail_id);
+            tracing::warn!(
+                mail = row.mail_id,
+                error,
+                "the mail {} cannot be decrypted",
+                row.mail_id
+            );
             return Ok(Some(foreign("the content cannot be decrypted")));
         }
     };

@@ -20,9 +20,7 @@ mod watch;
 
 pub use content::{ContentCipher, EncryptedContent, MailContent};
 pub use kind::{LinkPage, MailKind};
-pub use operator::{
-    MailFilter, NotRetriable, QueuedMail, list, retry, retry_all,
-};
+pub use operator::{MailFilter, NotRetriable, QueuedMail, list, retry, retry_all};
 pub use parts::{SenderParts, StepReport};
 pub use prepare::{ClaimedMail, NothingToPrepare, Prepare};
 pub use queue::{MailOwner, MailState, NewMail, enqueue};

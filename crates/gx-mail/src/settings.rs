@@ -231,7 +231,8 @@ mod tests {
     fn an_address_of_links_has_no_query() {
         assert_eq!(web_address("https://a.example/b/").as_deref(), Ok("https://a.example/b"));
         assert_eq!(web_address("http://localhost:3001").as_deref(), Ok("http://localhost:3001"));
-        for bad in ["a.example", "ftp://a.example", "https://a.example/?b", "https://a.example/#b"] {
+        for bad in ["a.example", "ftp://a.example", "https://a.example/?b", "https://a.example/#b"]
+        {
             assert!(web_address(bad).is_err(), "{bad}");
         }
     }

@@ -112,7 +112,10 @@ mod tests {
             MailText::new(MailKind::PasswordReset, &MailContent { is_admin, ..content() }, &links)
         };
         let people = mail(false).body;
-        assert!(people.contains("https://app.example/account/reset-password?token=bcdf"), "{people}");
+        assert!(
+            people.contains("https://app.example/account/reset-password?token=bcdf"),
+            "{people}"
+        );
         let admin = mail(true).body;
         assert!(admin.contains("http://localhost:3006/links/reset-password?token=bcdf"), "{admin}");
     }

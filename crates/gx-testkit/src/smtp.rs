@@ -71,8 +71,7 @@ impl SmtpServer {
         let certificate = params.self_signed(&key).unwrap();
         std::fs::write(folder.path().join("ca.pem"), certificate.pem()).unwrap();
         let acceptor = acceptor(&certificate.pem(), &key.serialize_pem());
-        let state =
-            State { plan: SmtpPlan::Accept, mails: Vec::new(), connections: 0 };
+        let state = State { plan: SmtpPlan::Accept, mails: Vec::new(), connections: 0 };
         let state = Arc::new(Mutex::new(state));
         let shared = Arc::clone(&state);
         let task = tokio::spawn(async move {
@@ -185,8 +184,12 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
         let plan = lock(state).plan;
         let command = line.trim_end().to_ascii_uppercase();
         let answer = if command.starts_with("EHLO") {
-            if offers_tls { "250-localhost\r\n250 STARTTLS" } else { "250-localhost\r\n250 8BITMIME" }
-                .to_owned()
+            if offers_tls {
+                "250-localhost\r\n250 STARTTLS"
+            } else {
+                "250-localhost\r\n250 8BITMIME"
+            }
+            .to_owned()
         } else if command.starts_with("STARTTLS") && offers_tls {
             say(&mut stream, state, "220 go on").await?;
             return Some(stream.into_inner());

@@ -6,9 +6,7 @@ use clap::{Args, Subcommand};
 use gx_auth::audit::{self, Actor};
 use gx_auth::{Foundation, MailPreparer};
 use gx_db::DatabaseSettings;
-use gx_mail::{
-    MailFilter, MailKind, MailSender, MailSettings, MailState, SenderParts, Transport,
-};
+use gx_mail::{MailFilter, MailKind, MailSender, MailSettings, MailState, SenderParts, Transport};
 use gx_model::Clock;
 use gx_serve::HealthBoard;
 use serde_json::{Value, json};

@@ -45,9 +45,7 @@ use gx_projector::ProjectorSettings;
 
 pub(crate) use cli_error::CliError;
 use print::Format;
-use roles::{
-    IdentityRoleSettings, NoSettings, ServiceRole, SubmitterRoleSettings, WorkerRole,
-};
+use roles::{IdentityRoleSettings, NoSettings, ServiceRole, SubmitterRoleSettings, WorkerRole};
 
 /// Turns a person into a participant of a permissioned ledger.
 #[derive(Debug, Parser)]

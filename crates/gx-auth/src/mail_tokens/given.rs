@@ -32,8 +32,7 @@ impl GivenToken {
     pub(crate) fn draw(entropy: &Entropy) -> Self {
         let bytes: [u8; TOKEN_BYTES] = entropy.bytes();
         let letters = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let text: String =
-            letters.map(|at| char::from(ALPHABET[usize::from(at)])).collect();
+        let text: String = letters.map(|at| char::from(ALPHABET[usize::from(at)])).collect();
         Self(text.into())
     }
 

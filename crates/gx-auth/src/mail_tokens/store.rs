@@ -70,10 +70,7 @@ fn columns(subject: &Subject) -> (Option<&str>, Option<&str>) {
     }
 }
 
-pub(super) async fn insert(
-    conn: &mut PgConnection,
-    new: &NewToken<'_>,
-) -> Result<(), sqlx::Error> {
+pub(super) async fn insert(conn: &mut PgConnection, new: &NewToken<'_>) -> Result<(), sqlx::Error> {
     let (profile_id, admin_id) = columns(new.owner);
     sqlx::query!(
         r#"INSERT INTO "MailToken" ("tokenId", purpose, "profileId", "adminId", address,

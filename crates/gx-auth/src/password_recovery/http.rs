@@ -68,11 +68,7 @@ where
 
 /// Returns the route at `path` that sets a new password. It answers with
 /// [`INVALID_MAIL_TOKEN`](crate::INVALID_MAIL_TOKEN), too.
-pub fn reset_password_route<S>(
-    realm: Realm,
-    path: &str,
-    base: &Foundation,
-) -> UtoipaMethodRouter<S>
+pub fn reset_password_route<S>(realm: Realm, path: &str, base: &Foundation) -> UtoipaMethodRouter<S>
 where
     S: Clone + Send + Sync + 'static,
 {

@@ -78,7 +78,8 @@ impl SecondFactors {
             Subject::Admin(_) => "admin.totp_enabled",
         };
         self.append(&mut tx, &who.subject, &who.request_id, action, None).await?;
-        factor_changed(&self.base.mailing(), &mut tx, &who.subject, FactorChange::TotpEnabled).await?;
+        factor_changed(&self.base.mailing(), &mut tx, &who.subject, FactorChange::TotpEnabled)
+            .await?;
         tx.commit().await?;
         Ok(codes)
     }
@@ -119,7 +120,8 @@ impl SecondFactors {
             Subject::Admin(_) => "admin.totp_disabled",
         };
         self.append(&mut tx, &who.subject, &who.request_id, action, None).await?;
-        factor_changed(&self.base.mailing(), &mut tx, &who.subject, FactorChange::TotpDisabled).await?;
+        factor_changed(&self.base.mailing(), &mut tx, &who.subject, FactorChange::TotpDisabled)
+            .await?;
         Ok(tx.commit().await?)
     }
 

@@ -38,7 +38,8 @@ impl TestHost {
 
     /// Returns the subjects of the mails that wait, sorted.
     pub async fn subjects(&self) -> Vec<String> {
-        let mut subjects: Vec<_> = self.mails().await.into_iter().map(|mail| mail.subject).collect();
+        let mut subjects: Vec<_> =
+            self.mails().await.into_iter().map(|mail| mail.subject).collect();
         subjects.sort();
         subjects
     }

@@ -12,7 +12,8 @@ async fn host(required: &[&str]) -> TestHost {
     TestHost::new(|base| {
         let settings = IdentitySettings { kyc_required_documents, ..IdentitySettings::default() };
         service(&settings, base)
-    }).await
+    })
+    .await
 }
 
 /// KYC-01, API-12: a person can submit only from REGISTERED or after a denial with a retry.

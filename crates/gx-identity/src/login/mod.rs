@@ -93,7 +93,9 @@ fn may_sign_in(account: &store::Account) -> bool {
     // exists.
     let denial = account.denial_finality.as_ref().and_then(Named::known);
     let status = account.user.status.known();
-    !account.is_locked && !account.must_verify_email && status.is_some_and(|status| status.may_sign_in(denial))
+    !account.is_locked
+        && !account.must_verify_email
+        && status.is_some_and(|status| status.may_sign_in(denial))
 }
 
 /// Ends the session of the request, or all sessions of the person, and writes the audit row.

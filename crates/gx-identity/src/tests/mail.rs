@@ -170,19 +170,17 @@ async fn authn_10_recovery_does_not_tell_who_has_an_account() {
         }
     }
     assert!(answers.iter().all(|answer| *answer == (202, String::new())), "{answers:?}");
-    let shapes: Vec<(Option<String>, i64)> = sqlx::query_as(
-        r#"SELECT "profileId", count(*) FROM "QueuedMail" GROUP BY 1"#,
-    )
-    .fetch_all(host.database.pool())
-    .await
-    .unwrap();
+    let shapes: Vec<(Option<String>, i64)> =
+        sqlx::query_as(r#"SELECT "profileId", count(*) FROM "QueuedMail" GROUP BY 1"#)
+            .fetch_all(host.database.pool())
+            .await
+            .unwrap();
     assert_eq!(shapes, [(None, 8)], "no row tells which address has an account");
     let mut mails: Vec<(String, String)> =
         host.mails().await.into_iter().map(|mail| (mail.to, mail.subject)).collect();
     mails.sort();
     let mail = |to: &str, subject: &str| (to.to_owned(), subject.to_owned());
-    let expected =
-        [mail("locked@gxtest.com", CONFIRM), mail(SARAH, CONFIRM), mail(SARAH, RESET)];
+    let expected = [mail("locked@gxtest.com", CONFIRM), mail(SARAH, CONFIRM), mail(SARAH, RESET)];
     assert_eq!(mails, expected);
     let wrong_code = async |email: &str| {
         let body = json!({ "code": "01234567", "email": email });
@@ -219,7 +217,10 @@ async fn authn_15_a_new_address_is_confirmed_and_the_old_one_is_told() {
     let told = host.mail_about("Your e-mail address was changed").await;
     assert_eq!(told.to, SARAH);
     let me = host.get("/api/v1/users/me", &token).await;
-    assert_eq!((&me.json["user"]["email"], &me.json["user"]["emailVerified"]), (&json!(new), &json!(true)));
+    assert_eq!(
+        (&me.json["user"]["email"], &me.json["user"]["emailVerified"]),
+        (&json!(new), &json!(true))
+    );
     assert_eq!(log_in(&host, PASSWORD).await.code(), 401);
 
     host.add_person("li@gxtest.com", AccountStatus::Active).await;
@@ -232,10 +233,9 @@ async fn authn_15_a_new_address_is_confirmed_and_the_old_one_is_told() {
 #[tokio::test]
 async fn authn_14_mails_are_limited_by_address_client_and_network() {
     let limits = gx_serve::RateLimitSettings::default();
-    let host = TestHost::limited(limits, |base| {
-        crate::service(&crate::IdentitySettings::default(), base)
-    })
-    .await;
+    let host =
+        TestHost::limited(limits, |base| crate::service(&crate::IdentitySettings::default(), base))
+            .await;
     let ask = async |client: &str, email: &str| {
         let body = json!({ "email": email });
         let ask = host.ask("POST", "/api/v1/auth/password/forgot").client(client);
@@ -274,7 +274,10 @@ async fn authn_14_a_link_is_used_by_its_button_only() {
         let page = host.get(&format!("/links/verify-email?token={link}"), "").await;
         assert_eq!((page.code(), page.field("referrer-policy")), (200, "no-referrer"));
         let policy = page.field("content-security-policy");
-        assert!(policy.contains("default-src 'none'") && !policy.contains("script-src"), "{policy}");
+        assert!(
+            policy.contains("default-src 'none'") && !policy.contains("script-src"),
+            "{policy}"
+        );
         assert!(page.text.contains(&format!("value=\"{link}\"")), "{}", page.text);
         assert!(!page.text.contains("<script"));
     }
@@ -394,15 +397,18 @@ async fn authn_12_a_known_device_signs_in_while_others_flood() {
     for _ in 0..5 {
         assert_eq!(with("WrongPassword123!", &device).await.code(), 401);
     }
-    assert_eq!(with(PASSWORD, &device).await.code(), 429, "a stolen device token is throttled, too");
+    assert_eq!(
+        with(PASSWORD, &device).await.code(),
+        429,
+        "a stolen device token is throttled, too"
+    );
 }
 
 /// KYC-01: submitting for review needs a confirmed address only where a setting says so.
 #[tokio::test]
 async fn kyc_01_review_may_need_a_confirmed_address() {
     let host = TestHost::new(|base| {
-        let settings =
-            crate::IdentitySettings { kyc_verified_email: true, ..Default::default() };
+        let settings = crate::IdentitySettings { kyc_verified_email: true, ..Default::default() };
         crate::service(&settings, base)
     })
     .await;

@@ -47,15 +47,13 @@ async fn authn_10_a_registration_does_not_tell_who_has_an_account() {
     mails.sort();
     let mail = |to: &str, subject: &str| (to.to_owned(), subject.to_owned());
     let known = mail("known@gxtest.com", "You already have an account");
-    let expected =
-        [known.clone(), known, mail("li@gxtest.com", CONFIRM), mail(SARAH, CONFIRM)];
+    let expected = [known.clone(), known, mail("li@gxtest.com", CONFIRM), mail(SARAH, CONFIRM)];
     assert_eq!(mails, expected);
-    let phones: Vec<String> = sqlx::query_scalar(
-        r#"SELECT email FROM "UserProfile" WHERE "phoneNum" = '+60123456790'"#,
-    )
-    .fetch_all(host.database.pool())
-    .await
-    .unwrap();
+    let phones: Vec<String> =
+        sqlx::query_scalar(r#"SELECT email FROM "UserProfile" WHERE "phoneNum" = '+60123456790'"#)
+            .fetch_all(host.database.pool())
+            .await
+            .unwrap();
     assert_eq!(phones, [SARAH], "the number stays with the first account");
 }
 

@@ -17,7 +17,6 @@ const RETRY_LIFE: Duration = Duration::from_hours(72);
 /// Mails that one statement of a retry of all sets.
 const RETRY_BATCH: i64 = 500;
 
-
 /// Which mails are listed.
 #[derive(Clone, Debug)]
 pub struct MailFilter {
@@ -35,9 +34,7 @@ pub struct MailFilter {
 #[derive(Debug, thiserror::Error)]
 pub enum NotRetriable {
     /// The mail is unknown, waits, was sent, or has no content any more.
-    #[error(
-        "the mail {0} cannot be sent again; take one that `gx mail list` shows as retriable"
-    )]
+    #[error("the mail {0} cannot be sent again; take one that `gx mail list` shows as retriable")]
     Mail(String),
     /// The database failed.
     #[error("the queue of mails cannot be written; check the database and its log")]

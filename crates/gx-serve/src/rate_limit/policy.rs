@@ -123,9 +123,7 @@ impl RouteLimit {
                 LimitPolicy::MailClient,
                 LimitPolicy::Mail,
             ],
-            Self::Mail => {
-                &[LimitPolicy::MailNetwork, LimitPolicy::MailClient, LimitPolicy::Mail]
-            }
+            Self::Mail => &[LimitPolicy::MailNetwork, LimitPolicy::MailClient, LimitPolicy::Mail],
             Self::Refresh => &[LimitPolicy::General, LimitPolicy::Refresh],
         }
     }
@@ -135,11 +133,9 @@ impl RouteLimit {
         match self {
             Self::General => Some(LimitPolicy::General),
             Self::Refresh => Some(LimitPolicy::Refresh),
-            Self::Login
-            | Self::Credential
-            | Self::Register
-            | Self::RegisterByMail
-            | Self::Mail => None,
+            Self::Login | Self::Credential | Self::Register | Self::RegisterByMail | Self::Mail => {
+                None
+            }
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gx_auth::key_ring::new_line;
 use gx_auth::KeyRing;
+use gx_auth::key_ring::new_line;
 use gx_db::testing::TestDatabase;
 use gx_mail::{
     MailContent, MailFilter, MailKind, MailOwner, MailSender, MailSettings, MailState, NewMail,
@@ -88,7 +88,12 @@ fn settings(server: &SmtpServer) -> MailSettings {
     }
 }
 
-fn row(state: &str, attempts: i32, failure: Option<&str>, has_content: bool) -> (String, i32, Option<String>, bool) {
+fn row(
+    state: &str,
+    attempts: i32,
+    failure: Option<&str>,
+    has_content: bool,
+) -> (String, i32, Option<String>, bool) {
     (state.to_owned(), attempts, failure.map(str::to_owned), has_content)
 }
 

@@ -16,7 +16,8 @@ const ENDING: &str = ".eml";
 /// Limit of the mails in the list.
 const MAX_LISTED: usize = 200;
 /// The page has neither scripts nor styles.
-const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Returns the list of mails in a folder, and each as text.
 pub(super) fn mail_pages(folder: PathBuf) -> Router {

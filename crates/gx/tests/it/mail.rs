@@ -21,10 +21,8 @@ async fn authn_15_a_person_confirms_and_resets_with_mails_of_the_stack() {
     let path = "/api/v1/auth/email/verification";
     gx.identity.post(path, token, &json!({})).await.expect(202);
     let mail = mail_about(&stack, "Confirm your e-mail address").await;
-    let codes: Vec<&str> = body(&mail)
-        .split(|c: char| !c.is_ascii_digit())
-        .filter(|run| run.len() >= 6)
-        .collect();
+    let codes: Vec<&str> =
+        body(&mail).split(|c: char| !c.is_ascii_digit()).filter(|run| run.len() >= 6).collect();
     assert_eq!(codes.len(), 1, "{mail}");
     let path = "/api/v1/auth/email/verify";
     gx.identity.post(path, token, &json!({ "code": codes[0] })).await.expect(204);
@@ -44,12 +42,8 @@ async fn authn_15_a_person_confirms_and_resets_with_mails_of_the_stack() {
     let link = format!("https://localhost:{port}/links/reset-password?token=");
     let (_, rest) = body(&mail).split_once(&link).unwrap();
     let link = rest.split_whitespace().next().unwrap();
-    let page = request(
-        http::Method::GET,
-        &format!("/links/reset-password?token={link}"),
-        None,
-        None,
-    );
+    let page =
+        request(http::Method::GET, &format!("/links/reset-password?token={link}"), None, None);
     let page = send_tls(edge, &certificate, page).await.unwrap().expect(200);
     assert!(page.text.contains("<form"), "{}", page.text);
     let reset = json!({ "token": link, "newPassword": "four random words here" });

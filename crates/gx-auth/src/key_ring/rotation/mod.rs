@@ -32,8 +32,7 @@ pub enum EncryptedColumn {
 
 impl EncryptedColumn {
     /// All columns with encrypted values.
-    pub const ALL: [Self; 3] =
-        [Self::TotpSecret, Self::TokenKeySecret, Self::QueuedMailContent];
+    pub const ALL: [Self; 3] = [Self::TotpSecret, Self::TokenKeySecret, Self::QueuedMailContent];
 
     /// Returns the place of a row's value.
     pub const fn place(self, row: &str) -> Place<'_> {
