@@ -99,34 +99,6 @@ impl Auth {
         Ok(verified)
     }
 
-    /// Returns the person whose token a request of a public route has.
-    ///
-    /// # Errors
-    /// The problem of a token or session that is not valid, or of a database failure.
-    pub(crate) async fn person_of(
-        &self,
-        headers: &HeaderMap,
-        limits: RequestLimits,
-        request_id: String,
-    ) -> Result<Person, Problem> {
-        let sender = Sender { headers, limits, request_id };
-        person(self, RouteAccess::UserRetrying, sender).await
-    }
-
-    /// Returns the administrator whose token a request of a public route has.
-    ///
-    /// # Errors
-    /// The problem of a token or session that is not valid, or of a database failure.
-    pub(crate) async fn administrator_of(
-        &self,
-        headers: &HeaderMap,
-        limits: RequestLimits,
-        request_id: String,
-    ) -> Result<Administrator, Problem> {
-        let needed = AdminAccess { least: AdminRole::Auditor, may_enrol: false };
-        administrator(self, needed, Sender { headers, limits, request_id }).await
-    }
-
     /// Learns of keys that were added to the database or retired. If the database fails, the known
     /// keys stay: the session behind a token is read from the database in any case.
     async fn learn_keys(&self) -> Result<(), Problem> {
@@ -322,10 +294,10 @@ async fn authorize_person(
 
 /// What a route for administrators demands.
 #[derive(Clone, Copy)]
-struct AdminAccess {
-    least: AdminRole,
+pub(crate) struct AdminAccess {
+    pub(crate) least: AdminRole,
     /// Whether a token that enrols a second factor is accepted, too.
-    may_enrol: bool,
+    pub(crate) may_enrol: bool,
 }
 
 /// Handles a request of an administrator in the same way.
@@ -352,10 +324,10 @@ async fn authorize_administrator(
 }
 
 /// What the authorization reads of a request.
-struct Sender<'a> {
-    headers: &'a HeaderMap,
-    limits: RequestLimits,
-    request_id: String,
+pub(crate) struct Sender<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) limits: RequestLimits,
+    pub(crate) request_id: String,
 }
 
 impl<'a> Sender<'a> {
@@ -376,7 +348,11 @@ fn rejected(problem: Problem) -> Response {
 }
 
 /// Returns the person whose token and session permit a route.
-async fn person(auth: &Auth, needed: RouteAccess, sender: Sender<'_>) -> Result<Person, Problem> {
+pub(crate) async fn person(
+    auth: &Auth,
+    needed: RouteAccess,
+    sender: Sender<'_>,
+) -> Result<Person, Problem> {
     let (_, claims) = limited_claims(auth, &sender, Audience::User, &[TokenUse::Access]).await?;
     let mut conn = connection(&auth.database).await?;
     let (profile_id, session_id) = (claims.sub.into(), claims.sid);
@@ -394,7 +370,7 @@ async fn person(auth: &Auth, needed: RouteAccess, sender: Sender<'_>) -> Result<
 }
 
 /// Returns the administrator whose token, session and role permit a route.
-async fn administrator(
+pub(crate) async fn administrator(
     auth: &Auth,
     AdminAccess { least, may_enrol }: AdminAccess,
     sender: Sender<'_>,

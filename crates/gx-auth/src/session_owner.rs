@@ -3,14 +3,15 @@
 use axum::extract::FromRequestParts;
 use gx_db::SessionId;
 use gx_serve::idempotency::set_principal;
-use gx_serve::{Problem, RequestId, RequestLimits};
+use gx_serve::{Problem, RequestId, RequestLimits, RouteAccess};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
 use crate::audit;
-use crate::authorization::{Administrator, Person};
+use crate::authorization::{AdminAccess, Administrator, Person, Sender, administrator, person};
 use crate::foundation::Foundation;
 use crate::realm::{Realm, Subject};
+use crate::role::AdminRole;
 
 /// A signed-in person or administrator.
 #[derive(Clone, Debug)]
@@ -80,10 +81,13 @@ impl FromRequestParts<(Realm, Foundation)> for OptionalOwner {
         let limits = RequestLimits::from_request_parts(parts, &()).await?;
         let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
         let request_id = request_id.unwrap_or_default();
-        let (auth, headers) = (&base.auth, &parts.headers);
+        let sender = Sender { headers: &parts.headers, limits, request_id };
         let owner: SessionOwner = match realm {
-            Realm::User => auth.person_of(headers, limits, request_id).await?.into(),
-            Realm::Admin => auth.administrator_of(headers, limits, request_id).await?.into(),
+            Realm::User => person(&base.auth, RouteAccess::UserRetrying, sender).await?.into(),
+            Realm::Admin => {
+                let needed = AdminAccess { least: AdminRole::Auditor, may_enrol: false };
+                administrator(&base.auth, needed, sender).await?.into()
+            }
         };
         set_principal(owner.subject.as_str());
         Ok(Self(Some(owner)))

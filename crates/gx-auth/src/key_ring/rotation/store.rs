@@ -83,38 +83,39 @@ pub(super) async fn old_values(
     after: &str,
     limit: i64,
 ) -> Result<Vec<OldValue>, sqlx::Error> {
-    let rows =
-        match column {
-            EncryptedColumn::TotpSecret => {
-                sqlx::query_as!(
-                    ValueRow,
-                    r#"SELECT "factorId" AS row, secret AS bytes, "secretKeyVersion" AS key_version
+    let rows = match column {
+        EncryptedColumn::TotpSecret => {
+            sqlx::query_as!(
+                ValueRow,
+                r#"SELECT "factorId" AS row, secret AS bytes, "secretKeyVersion" AS key_version
                    FROM "TotpFactor" WHERE "secretKeyVersion" <> $1 AND "factorId" > $2
                    ORDER BY "factorId" LIMIT $3"#,
-                    current,
-                    after,
-                    limit,
-                )
-                .fetch_all(conn)
-                .await?
-            }
-            EncryptedColumn::TokenKeySecret => {
-                sqlx::query_as!(
-                    ValueRow,
-                    r#"SELECT "keyId" AS row, secret AS "bytes!", "secretKeyVersion" AS key_version
+                current,
+                after,
+                limit,
+            )
+            .fetch_all(conn)
+            .await?
+        }
+        EncryptedColumn::TokenKeySecret => {
+            sqlx::query_as!(
+                ValueRow,
+                r#"SELECT "keyId" AS row, secret AS "bytes!", "secretKeyVersion" AS key_version
                    FROM "TokenKey"
                    WHERE secret IS NOT NULL AND "secretKeyVersion" <> $1 AND "keyId" > $2
                    ORDER BY "keyId" LIMIT $3"#,
-                    current,
-                    after,
-                    limit,
-                )
-                .fetch_all(conn)
-                .await?
-            }
-            EncryptedColumn::QueuedMailContent => sqlx::query_as!(
+                current,
+                after,
+                limit,
+            )
+            .fetch_all(conn)
+            .await?
+        }
+        EncryptedColumn::QueuedMailContent => {
+            sqlx::query_as!(
                 ValueRow,
-                r#"SELECT "mailId" AS row, content AS "bytes!", "contentKeyVersion" AS key_version
+                r#"SELECT "mailId" AS row, content AS "bytes!",
+                          "contentKeyVersion" AS key_version
                    FROM "QueuedMail"
                    WHERE content IS NOT NULL AND "contentKeyVersion" <> $1 AND "mailId" > $2
                    ORDER BY "mailId" LIMIT $3"#,
@@ -123,8 +124,9 @@ pub(super) async fn old_values(
                 limit,
             )
             .fetch_all(conn)
-            .await?,
-        };
+            .await?
+        }
+    };
     let old = rows.into_iter().map(|row| OldValue {
         row: row.row,
         value: EncryptedValue { key_version: row.key_version, bytes: row.bytes },
