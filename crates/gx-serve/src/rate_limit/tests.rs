@@ -192,6 +192,7 @@ fn the_defaults_are_the_stated_quotas() {
         "register 100/60s",
         "mail 5/3600s",
         "mail-client 30/3600s",
+        "mail-network 300/3600s",
         "refresh 600/60s",
         "general 1000/60s",
     ];
