@@ -100,7 +100,7 @@ async fn answers_name_the_quotas_and_what_is_left() {
     let refused = service.mail("192.0.2.1", "a@b.c").await;
     assert_eq!(refused.status(), 429);
     let left =
-        "\"mail-network\";r=294;t=60, \"mail-client\";r=24;t=720, \"mail\";r=0;t=3580";
+        "\"mail-network\";r=295;t=60, \"mail-client\";r=24;t=720, \"mail\";r=0;t=3580";
     assert_eq!(fields(&refused), [POLICY, left, "700"]);
     let body = refused.into_body().collect().await.unwrap().to_bytes();
     let problem: Value = serde_json::from_slice(&body).unwrap();
