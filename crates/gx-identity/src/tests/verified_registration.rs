@@ -77,7 +77,7 @@ async fn authn_09_an_unconfirmed_account_is_refused_like_a_wrong_password() {
     assert_eq!((answer.code(), &answer.json["user"]["emailVerified"]), (200, &json!(true)));
 }
 
-/// AUTHN-10: whoever has registered with an address of somebody else is put out when its owner sets
+/// AUTHN-10: somebody who has registered with an address of somebody else is put out when its owner sets
 /// a password by mail, which confirms the address, too.
 #[tokio::test]
 async fn authn_10_the_owner_of_a_mailbox_gets_an_account_that_another_has_registered() {

@@ -1,5 +1,5 @@
 //! The queue of mails in the database: added in the caller's transaction, taken with leases, and
-//! settled by whoever holds the lease.
+//! settled by the process that holds the lease.
 
 pub(crate) mod store;
 
