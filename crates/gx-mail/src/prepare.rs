@@ -1,5 +1,5 @@
-//! How tokens and codes of mails are made. gx-auth implements it; the sender calls it before the first
-//! delivery of a mail that needs them.
+//! How tokens and codes of mails are made. gx-auth implements it; the sender calls it before the
+//! first delivery of a mail that needs them.
 
 use futures_util::future::BoxFuture;
 use gx_db::PgConnection;
@@ -22,8 +22,8 @@ pub struct ClaimedMail {
     pub content: MailContent,
 }
 
-/// Makes tokens and codes of mails, at the moment when they are first sent. A request that asked for
-/// the mail has only queued it, so that it took the same time for every address.
+/// Makes tokens and codes of mails, at the moment when they are first sent. A request that asked
+/// for the mail has only queued it, so that it took the same time for every address.
 pub trait Prepare: Send + Sync {
     /// Stores a token in the transaction and returns the content with it. Returns `None` if there
     /// is nobody to whom the mail can be sent.

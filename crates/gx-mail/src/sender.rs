@@ -107,8 +107,8 @@ impl MailSender {
         }
     }
 
-    /// Sends until `shutdown`, through outages of database and mail server. The board gets the check
-    /// `mail`.
+    /// Sends until `shutdown`, through outages of database and mail server. The board gets the
+    /// check `mail`.
     pub async fn run(self, shutdown: CancellationToken, board: HealthBoard) {
         let heart = board.heart("mail", HEART_DEADLINE);
         let watch = Watch::new(&board, self.parts.pool.clone(), self.parts.clock.clone());

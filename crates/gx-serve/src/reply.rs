@@ -30,8 +30,8 @@ impl<T: Serialize> IntoResponse for Reply<T> {
     }
 }
 
-/// Marks a response of 4xx or 5xx whose body is meant to be no problem, such as a health report or a
-/// page for people.
+/// Marks a response of 4xx or 5xx whose body is meant to be no problem, such as a health report or
+/// a page for people.
 #[derive(Clone, Copy, Debug)]
 pub struct KeepBody;
 

@@ -1,7 +1,7 @@
 //! Rules about the dependencies between crates. Called by the parent module.
 //!
-//! binary → services and workers, chaincode, devnet → auth → mail → outbox, serve, fabric-client → db,
-//! contract, proto → model → ledger-api
+//! binary → services and workers, chaincode, devnet → auth → mail → outbox, serve, fabric-client →
+//! db, contract, proto → model → ledger-api
 
 use std::collections::BTreeSet;
 

@@ -120,8 +120,8 @@ impl Foundation {
         Ok(is_known.then(|| KnownDevice { token: token.clone() }))
     }
 
-    /// Stores the device of a sign-in that succeeded, in its transaction, and returns the token that
-    /// the client gets. A device that the account does not know is told to the person, unless
+    /// Stores the device of a sign-in that succeeded, in its transaction, and returns the token
+    /// that the client gets. A device that the account does not know is told to the person, unless
     /// `is_first`: the sign-in of a registration.
     ///
     /// # Errors

@@ -176,8 +176,8 @@ fn taken(error: sqlx::Error) -> Problem {
     }
 }
 
-/// Queues the mail that confirms another address, and tells the present one. A wrong password counts
-/// as a failed sign-in.
+/// Queues the mail that confirms another address, and tells the present one. A wrong password
+/// counts as a failed sign-in.
 async fn request_change(
     base: &Foundation,
     owner: &SessionOwner,

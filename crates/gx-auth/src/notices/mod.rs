@@ -103,7 +103,8 @@ impl Mailing {
     }
 }
 
-/// Queues the notice about a changed second factor or passkey, in the transaction of the change. `base.mailing()` is the first parameter.
+/// Queues the notice about a changed second factor or passkey, in the transaction of the change.
+/// `base.mailing()` is the first parameter.
 ///
 /// # Errors
 /// `sqlx::Error` if a statement fails.

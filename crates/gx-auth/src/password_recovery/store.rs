@@ -40,8 +40,8 @@ pub(super) async fn account(
     }
 }
 
-/// Replaces the password of an account that is not locked. If the account still has the address that
-/// the mail went to, the address is confirmed.
+/// Replaces the password of an account that is not locked. If the account still has the address
+/// that the mail went to, the address is confirmed.
 pub(super) async fn set_password(
     conn: &mut PgConnection,
     subject: &Subject,

@@ -83,8 +83,8 @@ impl Foundation {
         self.compare_password_on(realm, email, password, account, None).await
     }
 
-    /// Compares the password of a sign-in on a device that the account may know. Failures on a known
-    /// device are counted apart, so that others cannot block it (AUTHN-12).
+    /// Compares the password of a sign-in on a device that the account may know. Failures on a
+    /// known device are counted apart, so that others cannot block it (AUTHN-12).
     ///
     /// # Errors
     /// Those of [`Foundation::compare_password`].

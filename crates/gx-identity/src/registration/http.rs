@@ -97,8 +97,8 @@ pub(crate) struct RegistrationPending {
     status: &'static str,
 }
 
-/// Registers a person and signs them in. Where registrations must be confirmed by mail, the answer is
-/// the same whether or not the address has an account.
+/// Registers a person and signs them in. Where registrations must be confirmed by mail, the answer
+/// is the same whether or not the address has an account.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/register",

@@ -89,8 +89,9 @@ fn new_profile<'a>(
     }
 }
 
-/// Adds a person who must confirm the address, and queues the mail, in one transaction. If an account
-/// has the address, its mailbox is told so, with the same work and the same answer (AUTHN-10).
+/// Adds a person who must confirm the address, and queues the mail, in one transaction. If an
+/// account has the address, its mailbox is told so, with the same work and the same answer
+/// (AUTHN-10).
 pub(crate) async fn register_by_mail(
     state: &ServiceState,
     wanted: &Registration,

@@ -260,8 +260,8 @@ async fn authn_14_mails_are_limited_by_address_client_and_network() {
     assert_eq!(ask("2001:db8:8::1", "d@gxtest.com").await.code(), 202);
 }
 
-/// AUTHN-14: the page that a link leads to changes nothing when it is read, and its button confirms;
-/// it has no script and tells its address to nobody.
+/// AUTHN-14: the page that a link leads to changes nothing when it is read, and its button
+/// confirms; it has no script and tells its address to nobody.
 #[tokio::test]
 async fn authn_14_a_link_is_used_by_its_button_only() {
     let host = host().await;

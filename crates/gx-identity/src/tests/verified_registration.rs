@@ -57,8 +57,8 @@ async fn authn_10_a_registration_does_not_tell_who_has_an_account() {
     assert_eq!(phones, [SARAH], "the number stays with the first account");
 }
 
-/// AUTHN-09, AUTHN-10: nobody signs in before the address is confirmed, and the refusal is that of a
-/// wrong password. The code of the mail confirms, without a session.
+/// AUTHN-09, AUTHN-10: nobody signs in before the address is confirmed, and the refusal is that of
+/// a wrong password. The code of the mail confirms, without a session.
 #[tokio::test]
 async fn authn_09_an_unconfirmed_account_is_refused_like_a_wrong_password() {
     let host = host().await;
@@ -77,8 +77,8 @@ async fn authn_09_an_unconfirmed_account_is_refused_like_a_wrong_password() {
     assert_eq!((answer.code(), &answer.json["user"]["emailVerified"]), (200, &json!(true)));
 }
 
-/// AUTHN-10: somebody who has registered with an address of somebody else is put out when its owner sets
-/// a password by mail, which confirms the address, too.
+/// AUTHN-10: somebody who has registered with an address of somebody else is put out when its owner
+/// sets a password by mail, which confirms the address, too.
 #[tokio::test]
 async fn authn_10_the_owner_of_a_mailbox_gets_an_account_that_another_has_registered() {
     let host = host().await;

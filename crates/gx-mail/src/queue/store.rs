@@ -104,8 +104,8 @@ pub(crate) async fn set_content(
     Ok(done.rows_affected() == 1)
 }
 
-/// Settles a mail that was sent, and drops its content. Returns `false` if another process has taken
-/// it.
+/// Settles a mail that was sent, and drops its content. Returns `false` if another process has
+/// taken it.
 pub(crate) async fn set_sent(
     conn: &mut PgConnection,
     mail_id: &str,

@@ -119,8 +119,8 @@ fn message(
         .map_err(|_| DeliveryFailure::Refused(ADDRESS.to_owned()))
 }
 
-/// Returns the text in lines as they are, so that links stay whole. Texts are ASCII, and their lines
-/// shorter than the 998 characters that SMTP allows.
+/// Returns the text in lines as they are, so that links stay whole. Texts are ASCII, and their
+/// lines shorter than the 998 characters that SMTP allows.
 fn body(text: String) -> Body {
     let is_plain = text.is_ascii() && text.lines().all(|line| line.len() <= MAX_LINE);
     if is_plain {

@@ -1,5 +1,5 @@
-//! The pages `/dev/mail` of the development stack, which show the mails in its folder. They exist in
-//! `gx dev` alone.
+//! The pages `/dev/mail` of the development stack, which show the mails in its folder. They exist
+//! in `gx dev` alone.
 
 use std::path::{Path, PathBuf};
 

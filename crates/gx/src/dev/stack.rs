@@ -250,8 +250,8 @@ impl Builder<'_> {
         Ok([identity, tokenomics, admin].map(|service| service.health).to_vec())
     }
 
-    /// Starts the sender of mails, which writes files unless a mail server is set. Links lead to the
-    /// stack's own listeners.
+    /// Starts the sender of mails, which writes files unless a mail server is set. Links lead to
+    /// the stack's own listeners.
     fn mail(&mut self, base: &Foundation, board: &HealthBoard) -> Result<(), CliError> {
         let mut settings = self.settings.mail.clone();
         let usual = MailLinks::default();

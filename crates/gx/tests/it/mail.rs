@@ -10,8 +10,8 @@ use serde_json::json;
 use crate::stack::{BOUND, Stack, address};
 
 /// AUTHN-14, AUTHN-15: with `gx dev` alone a person registers, finds the mail in the folder of the
-/// stack and at `/dev/mail`, confirms the address with its code, resets the password with the link of
-/// another mail, and finds all sessions ended.
+/// stack and at `/dev/mail`, confirms the address with its code, resets the password with the link
+/// of another mail, and finds all sessions ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn authn_15_a_person_confirms_and_resets_with_mails_of_the_stack() {
     let stack = Stack::start().await;
