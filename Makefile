@@ -1,15 +1,16 @@
 # Everything a person types here, in two words.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-stress test-kill test-flood test-fabric test-official test-contract bench bench-fabric lint
+.PHONY: help run test test-stress test-kill test-flood test-fabric test-official test-contract test-browser bench bench-fabric lint
 
 help:
 	@echo 'make run    build gx and start the whole system on this machine (Ctrl-C stops it)'
 	@echo '            ARGS="--fresh" starts over, ARGS="--data-dir DIR" keeps its data in DIR'
 	@echo '            PROFILE=release builds a fast gx, which takes three times as long'
 	@echo 'make test   every test, against a PostgreSQL that the tests start by themselves, 200 seeds of'
-	@echo '            the simulation, Fabric'"'"'s own Node software against a development ledger, and'
-	@echo '            generated requests; a failure keeps nothing after it from running'
+	@echo '            the simulation, Fabric'"'"'s own Node software against a development ledger,'
+	@echo '            generated requests, and passkeys in Chromium; a failure keeps nothing after it'
+	@echo '            from running'
 	@echo 'make test-stress   the suite three times while every core is busy twice over; RUNS=1 says how'
 	@echo '            often, ARGS="-p gx-outbox" which tests'
 	@echo 'make test-kill   kills and freezes processes under load; ROUNDS=100 says how often'
@@ -21,6 +22,8 @@ help:
 	@echo '            a network of Fabric'"'"'s binaries (tests/node/README.md)'
 	@echo 'make test-contract   lints the OpenAPI documents, and sends each service REQUESTS=2000 requests that'
 	@echo '            are generated from them (tests/contract/README.md)'
+	@echo 'make test-browser   signs in with passkeys in Chromium, with its virtual authenticator'
+	@echo '            (tests/browser/README.md)'
 	@echo 'make bench  how close GX is to what this machine can do; ROWS=a,b chooses rows,'
 	@echo '            COMPARE=FILE shows what has changed since an earlier results.json'
 	@echo 'make bench-fabric   the row of a real Fabric network; FABRIC_BIN as for make test-fabric'
@@ -53,6 +56,9 @@ test-official:
 
 test-contract:
 	@exec scripts/test-contract $(ARGS)
+
+test-browser:
+	@exec scripts/test-browser $(ARGS)
 
 bench:
 	@ROWS='$(ROWS)' COMPARE='$(COMPARE)' exec scripts/bench $(ARGS)

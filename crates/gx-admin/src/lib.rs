@@ -22,11 +22,15 @@ use std::sync::Arc;
 
 use gx_auth::AdminRole::{Admin, Auditor, Reviewer, SuperAdmin};
 use gx_auth::{
-    Api, Foundation, INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, NO_SESSION, Realm,
+    Api, CHALLENGE_ENDED, EMAIL_TAKEN, Foundation, INVALID_CREDENTIALS, INVALID_MAIL_TOKEN,
+    INVALID_REFRESH_TOKEN, NO_SESSION, PASSKEY_REQUIRED, PASSKEYS_NOT_CONFIGURED, Passkeys, Realm,
     SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED, SYSTEM_PAUSED, SecondFactors, WRONG_PASSWORD,
-    change_password_route, end_session_route, refresh_route, sessions_route, totp_routes,
+    change_email_route, change_password_route, email_verification_route, end_session_route,
+    forgot_password_route, link_pages, passkey_challenge_route, passkey_routes, refresh_route,
+    reset_password_route, sessions_route, totp_routes, verify_email_route,
 };
 use gx_outbox::enqueue::Waker;
+use gx_serve::problem::kind::UNAUTHENTICATED;
 use gx_serve::{RouteLimit, Service, TagText};
 use secrecy::SecretString;
 use utoipa_axum::routes;
@@ -55,9 +59,11 @@ pub use projection::{CancelError, cancel_task};
 pub const SERVICE: &str = "svc-admin";
 
 /// The groups of the routes.
-const TAGS: [TagText; 7] = [
+const TAGS: [TagText; 9] = [
     ("sessions", "Signing in and out, changing the password, and sessions of people."),
+    ("e-mail", "Confirming and changing the own e-mail address, and a forgotten password."),
     ("second factors", "Codes of an authenticator, recovery codes, and resets."),
+    ("passkeys", "Signing in with a passkey, adding and removing passkeys."),
     ("users", "Lists and details of people."),
     ("review", "Approving and denying people under review."),
     ("locks", "Locking and unlocking accounts."),
@@ -92,6 +98,7 @@ fn parse_key(text: &str) -> Result<SecretString, String> {
 struct ServiceState {
     base: Foundation,
     factors: SecondFactors,
+    passkeys: Passkeys,
     biometric_key: Arc<SecretString>,
     waker: Waker,
 }
@@ -101,6 +108,7 @@ struct ServiceState {
 pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
     let parts = base.parts(SERVICE);
     let factors = SecondFactors::new(&base);
+    let passkeys = Passkeys::new(&base, &factors);
     let freezing = &[&NO_USER, &NOT_ON_LEDGER, &ALREADY_SO, &FREEZE_IN_PROGRESS, &SYSTEM_PAUSED];
     let approving = &[
         &NO_USER,
@@ -112,7 +120,7 @@ pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
         &SYSTEM_PAUSED,
     ];
     let adopting = &[&NO_USER, &NO_LEDGER_PERSON, &NOT_ADOPTABLE, &OTHER_PERSON];
-    let api = own_account_routes(&base, &factors)
+    let api = own_account_routes(&base, &factors, &passkeys)
         .admin(Auditor, routes!(user_sessions::http::list), &[&NO_USER])
         .admin(Admin, routes!(user_sessions::http::end_all), &[&NO_USER])
         .admin(Admin, routes!(user_sessions::http::end_one), &[&NO_USER, &NO_SESSION])
@@ -146,21 +154,37 @@ pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
         .admin(Auditor, routes!(operations::http::audit_log), &[]);
     let waker = Waker::new(base.database.pool().clone());
     let biometric_key = Arc::new(settings.biometric_key.clone());
-    api.into_service(ServiceState { base, factors, biometric_key, waker }, parts)
+    let state = ServiceState { base, factors, passkeys, biometric_key, waker };
+    api.into_service(state, parts).with_pages(|api| link_pages(api, Realm::Admin))
 }
 
 /// Returns the routes with which administrators sign in and change their own account.
-fn own_account_routes(base: &Foundation, factors: &SecondFactors) -> Api<ServiceState> {
+fn own_account_routes(
+    base: &Foundation,
+    factors: &SecondFactors,
+    passkeys: &Passkeys,
+) -> Api<ServiceState> {
     let signing_in = &[
         &INVALID_CREDENTIALS,
         &SECOND_FACTOR_REQUIRED,
         &SECOND_FACTOR_ENROLMENT_REQUIRED,
         &SECOND_FACTOR_DELAYED,
+        &PASSKEY_REQUIRED,
     ];
-    let mut api = Api::new(SERVICE, base.auth.clone())
-        .with_tags(&TAGS)
+    let api = Api::new(SERVICE, base.auth.clone()).with_tags(&TAGS);
+    let mut api = mail_routes(api, base)
         .public(routes!(administrators::http::login), signing_in)
         .limited(RouteLimit::Login)
+        .public(
+            passkey_challenge_route(Realm::Admin, "/api/v1/admin/auth/passkeys/options", passkeys),
+            &[&PASSKEYS_NOT_CONFIGURED],
+        )
+        .limited(RouteLimit::Credential)
+        .public(
+            routes!(administrators::http::passkey_login),
+            &[&PASSKEYS_NOT_CONFIGURED, &CHALLENGE_ENDED, &INVALID_CREDENTIALS],
+        )
+        .limited(RouteLimit::Credential)
         .public(
             refresh_route(Realm::Admin, "/api/v1/admin/auth/refresh", base),
             &[&INVALID_REFRESH_TOKEN],
@@ -181,5 +205,36 @@ fn own_account_routes(base: &Foundation, factors: &SecondFactors) -> Api<Service
     for (routes, problems) in totp_routes(factors, "/api/v1/admin/me/totp") {
         api = api.admin_enrolling(routes, problems);
     }
+    for (routes, problems) in passkey_routes(passkeys, "/api/v1/admin/me/passkeys") {
+        api = api.admin_enrolling(routes, problems);
+    }
     api
+}
+
+/// Adds the routes that send mail to administrators, or take what a mail contains.
+fn mail_routes(api: Api<ServiceState>, base: &Foundation) -> Api<ServiceState> {
+    let path = |rest: &str| format!("/api/v1/admin/auth/{rest}");
+    api.public(
+        email_verification_route(Realm::Admin, &path("email/verification"), base),
+        &[&UNAUTHENTICATED],
+    )
+    .limited(RouteLimit::Mail)
+    .public(
+        verify_email_route(Realm::Admin, &path("email/verify"), base),
+        &[&INVALID_MAIL_TOKEN, &EMAIL_TAKEN, &UNAUTHENTICATED],
+    )
+    .limited(RouteLimit::Credential)
+    .admin(
+        Auditor,
+        change_email_route(Realm::Admin, &path("email/change"), base),
+        &[&WRONG_PASSWORD],
+    )
+    .limited(RouteLimit::Mail)
+    .public(forgot_password_route(Realm::Admin, &path("password/forgot"), base), &[])
+    .limited(RouteLimit::Mail)
+    .public(
+        reset_password_route(Realm::Admin, &path("password/reset"), base),
+        &[&INVALID_MAIL_TOKEN],
+    )
+    .limited(RouteLimit::Credential)
 }

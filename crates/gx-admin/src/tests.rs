@@ -1,11 +1,11 @@
 //! Rules for all routes of the service, and the sessions of administrators.
 
 use gx_auth::testing::{EXAMPLE_ID, PASSWORD, TestHost};
-use gx_auth::{AdminRole, NewPassword, audit};
+use gx_auth::{AdminRole, Foundation, NewPassword, audit};
 use gx_db::AdminId;
 use gx_model::AccountStatus;
 use gx_serve::conformity::check_document;
-use gx_serve::{RateLimitSettings, RouteAccess, RouteInfo, RouteLimit};
+use gx_serve::{RateLimitSettings, RouteAccess, RouteInfo, RouteLimit, Service};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -16,7 +16,12 @@ pub(crate) fn settings() -> AdminSettings {
 }
 
 pub(crate) async fn host() -> TestHost {
-    TestHost::new(|base| service(&settings(), base)).await
+    TestHost::new(service_of).await
+}
+
+/// Returns the service, as one of several replicas with the same database.
+pub(crate) fn service_of(base: Foundation) -> Service {
+    service(&settings(), base)
 }
 
 /// LOG-03: entries of the audit log have ids and codes, and nothing that an administrator has
@@ -116,7 +121,19 @@ async fn every_route_needs_its_role() {
             assert!(![401, 403].contains(&ask(super_admin).await), "{method} {path}");
         }
     }
-    assert_eq!(public, ["/api/v1/admin/auth/login", "/api/v1/admin/auth/refresh"]);
+    assert_eq!(
+        public,
+        [
+            "/api/v1/admin/auth/email/verification",
+            "/api/v1/admin/auth/email/verify",
+            "/api/v1/admin/auth/password/forgot",
+            "/api/v1/admin/auth/password/reset",
+            "/api/v1/admin/auth/login",
+            "/api/v1/admin/auth/passkeys/options",
+            "/api/v1/admin/auth/passkeys",
+            "/api/v1/admin/auth/refresh",
+        ]
+    );
     assert_eq!(
         enrols,
         [
@@ -125,6 +142,10 @@ async fn every_route_needs_its_role() {
             "POST /api/v1/admin/me/totp/confirm",
             "POST /api/v1/admin/me/totp/recovery-codes",
             "POST /api/v1/admin/me/totp/disable",
+            "GET /api/v1/admin/me/passkeys",
+            "POST /api/v1/admin/me/passkeys",
+            "POST /api/v1/admin/me/passkeys/options",
+            "DELETE /api/v1/admin/me/passkeys/{id}",
         ]
     );
 }
@@ -226,7 +247,14 @@ async fn every_route_is_limited() {
     let limits = RateLimitSettings::default();
     let host = TestHost::limited(limits.clone(), |base| service(&settings(), base)).await;
     let expected = [
+        ("POST /api/v1/admin/auth/email/verification", RouteLimit::Mail),
+        ("POST /api/v1/admin/auth/email/verify", RouteLimit::Credential),
+        ("POST /api/v1/admin/auth/email/change", RouteLimit::Mail),
+        ("POST /api/v1/admin/auth/password/forgot", RouteLimit::Mail),
+        ("POST /api/v1/admin/auth/password/reset", RouteLimit::Credential),
         ("POST /api/v1/admin/auth/login", RouteLimit::Login),
+        ("POST /api/v1/admin/auth/passkeys/options", RouteLimit::Credential),
+        ("POST /api/v1/admin/auth/passkeys", RouteLimit::Credential),
         ("POST /api/v1/admin/auth/refresh", RouteLimit::Refresh),
     ];
     let expected = expected.map(|(route, limit)| (route.to_owned(), limit));
@@ -289,6 +317,9 @@ async fn the_examples_of_the_document_can_be_sent() {
     assert_eq!(
         host.try_examples(administrator).await,
         [
+            "POST /api/v1/admin/auth/email/verification",
+            "POST /api/v1/admin/auth/password/forgot",
+            "POST /api/v1/admin/auth/passkeys/options",
             "POST /api/v1/admin/auth/logout",
             "POST /api/v1/admin/users/{id}/approve",
             "POST /api/v1/admin/users/batch-approve",

@@ -31,9 +31,6 @@ use crate::sessions::{Sessions, password_version};
 use crate::store;
 use crate::tokens::{Audience, Claims, InvalidToken, KEYS_MAX_AGE, KEYS_MIN_AGE, TokenUse};
 
-/// Time between two writes of the last use of a session.
-const LAST_USED_STEP: time::Duration = time::Duration::minutes(5);
-
 /// Authenticates people and administrators. Clones share everything.
 #[derive(Clone)]
 pub struct Auth {
@@ -132,6 +129,8 @@ pub struct Administrator {
     pub session_id: SessionId,
     /// Current role of the administrator.
     pub role: AdminRole,
+    /// Whether the token is one that enrols a second factor, without a session.
+    pub is_enrolling: bool,
     /// Id of the request.
     pub request_id: String,
 }
@@ -294,10 +293,10 @@ async fn authorize_person(
 
 /// What a route for administrators demands.
 #[derive(Clone, Copy)]
-struct AdminAccess {
-    least: AdminRole,
+pub(crate) struct AdminAccess {
+    pub(crate) least: AdminRole,
     /// Whether a token that enrols a second factor is accepted, too.
-    may_enrol: bool,
+    pub(crate) may_enrol: bool,
 }
 
 /// Handles a request of an administrator in the same way.
@@ -324,10 +323,10 @@ async fn authorize_administrator(
 }
 
 /// What the authorization reads of a request.
-struct Sender<'a> {
-    headers: &'a HeaderMap,
-    limits: RequestLimits,
-    request_id: String,
+pub(crate) struct Sender<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) limits: RequestLimits,
+    pub(crate) request_id: String,
 }
 
 impl<'a> Sender<'a> {
@@ -348,7 +347,11 @@ fn rejected(problem: Problem) -> Response {
 }
 
 /// Returns the person whose token and session permit a route.
-async fn person(auth: &Auth, needed: RouteAccess, sender: Sender<'_>) -> Result<Person, Problem> {
+pub(crate) async fn person(
+    auth: &Auth,
+    needed: RouteAccess,
+    sender: Sender<'_>,
+) -> Result<Person, Problem> {
     let (_, claims) = limited_claims(auth, &sender, Audience::User, &[TokenUse::Access]).await?;
     let mut conn = connection(&auth.database).await?;
     let (profile_id, session_id) = (claims.sub.into(), claims.sid);
@@ -358,7 +361,7 @@ async fn person(auth: &Auth, needed: RouteAccess, sender: Sender<'_>) -> Result<
         .ok_or_else(session_ended)?;
     let (status, access) = access_of(&row).ok_or_else(session_ended)?;
     let last_used_at = row.last_used_at;
-    note_use(&mut conn, Realm::User, &session_id, last_used_at, auth.clock.now()).await;
+    note_use(auth, &mut conn, Realm::User, &session_id, last_used_at).await;
     if access == gx_model::AccountAccess::KycOnly && needed != RouteAccess::UserRetrying {
         return Err(Problem::forbidden("Only the KYC routes are open until you submit again."));
     }
@@ -366,7 +369,7 @@ async fn person(auth: &Auth, needed: RouteAccess, sender: Sender<'_>) -> Result<
 }
 
 /// Returns the administrator whose token, session and role permit a route.
-async fn administrator(
+pub(crate) async fn administrator(
     auth: &Auth,
     AdminAccess { least, may_enrol }: AdminAccess,
     sender: Sender<'_>,
@@ -378,7 +381,8 @@ async fn administrator(
     let (token_use, claims) = limited_claims(auth, &sender, Audience::Admin, uses).await?;
     let mut conn = connection(&auth.database).await?;
     let (admin_id, session_id) = (AdminId::from(claims.sub), claims.sid);
-    let role = if token_use == TokenUse::Enrolment {
+    let is_enrolling = token_use == TokenUse::Enrolment;
+    let role = if is_enrolling {
         let row = store::enrolling_administrator(&mut conn, &admin_id).await?;
         let version = claims.password_version;
         let is_unchanged = |row: &store::EnrollingAdministratorRow| {
@@ -387,12 +391,15 @@ async fn administrator(
         row.filter(is_unchanged).map(|row| row.role)
     } else {
         let row = store::administrator(&mut conn, &session_id, &admin_id).await?;
+        let now = auth.clock.now();
         let is_valid = |row: &store::AdministratorRow| {
-            !row.is_revoked && !row.is_locked && row.expires_at > auth.clock.now()
+            !row.is_revoked
+                && !row.is_locked
+                && row.expires_at > now
+                && !auth.sessions.is_idle(Realm::Admin, row.last_used_at, now)
         };
         let row = row.filter(is_valid).ok_or_else(session_ended)?;
-        let (last, now) = (row.last_used_at, auth.clock.now());
-        note_use(&mut conn, Realm::Admin, &session_id, last, now).await;
+        note_use(auth, &mut conn, Realm::Admin, &session_id, row.last_used_at).await;
         Some(row.role)
     };
     let role = role.and_then(|role| AdminRole::from_name(&role)).ok_or_else(session_ended)?;
@@ -400,19 +407,20 @@ async fn administrator(
         let detail = format!("This route needs the role {} or a higher one.", least.name());
         return Err(Problem::forbidden(detail));
     }
-    Ok(Administrator { admin_id, session_id, role, request_id: sender.request_id })
+    Ok(Administrator { admin_id, session_id, role, is_enrolling, request_id: sender.request_id })
 }
 
-/// Stores that a session is used, unless an earlier use within [`LAST_USED_STEP`] is stored. A
-/// failure ends no request: one that only reads is answered while nothing can be written.
+/// Stores that a session is used, unless an earlier use within [`Sessions::last_used_step`] is
+/// stored. A failure ends no request: one that only reads is answered while nothing can be written.
 async fn note_use(
+    auth: &Auth,
     conn: &mut PgConnection,
     realm: Realm,
     session_id: &SessionId,
     last_used_at: OffsetDateTime,
-    now: OffsetDateTime,
 ) {
-    if now - last_used_at < LAST_USED_STEP {
+    let now = auth.clock.now();
+    if now - last_used_at < auth.sessions.last_used_step(realm) {
         return;
     }
     if let Err(error) = store::set_last_used(conn, realm, session_id, last_used_at, now).await {

@@ -20,7 +20,9 @@ use time::OffsetDateTime;
 use crate::authorization::Auth;
 use crate::hashing::{Hasher, HasherError, HashingSettings};
 use crate::key_ring::KeyRing;
+use crate::mailing::Mailing;
 use crate::realm::Realm;
+use crate::relying_party::{PasskeySettings, RelyingParty, RelyingPartyError};
 use crate::row_queues::{RowQueueTicket, RowQueues};
 use crate::sessions::{Sessions, TokenPair, invalid_refresh_token};
 use crate::token_keys::TokenKeyError;
@@ -53,6 +55,9 @@ pub struct FoundationSettings {
     /// Rate limits.
     #[command(flatten)]
     pub limits: RateLimitSettings,
+    /// Domain and origins of passkeys.
+    #[command(flatten)]
+    pub passkeys: PasskeySettings,
 }
 
 /// Why a service cannot be built.
@@ -64,6 +69,9 @@ pub enum FoundationError {
     /// The parameters of password hashes are not valid, or the filter file cannot be used.
     #[error(transparent)]
     Hashing(#[from] HasherError),
+    /// The domain or an origin of passkeys is not valid.
+    #[error(transparent)]
+    Passkeys(#[from] RelyingPartyError),
 }
 
 /// Shared resources of a service. Clones share everything.
@@ -81,6 +89,9 @@ pub struct Foundation {
     pub key_ring: KeyRing,
     /// Whether administrators may sign in without a second factor. The role sets it.
     pub is_development: bool,
+    /// The domain of passkeys and its origins. `None` if there are no passkeys. A role in
+    /// development sets it if the settings do not.
+    pub relying_party: Option<RelyingParty>,
     lag: LagSettings,
     channel: String,
     row_queues: RowQueues,
@@ -92,7 +103,8 @@ impl Foundation {
     /// reported.
     ///
     /// # Errors
-    /// [`FoundationError`] if no key is usable or hash parameters contradict each other.
+    /// [`FoundationError`] if no key is usable, hash parameters contradict each other, or the
+    /// settings of passkeys are not valid.
     pub fn new(
         settings: &FoundationSettings,
         channel: &str,
@@ -120,6 +132,7 @@ impl Foundation {
             entropy,
             key_ring,
             is_development: false,
+            relying_party: RelyingParty::from_settings(&settings.passkeys)?,
             lag,
             channel,
             row_queues,
@@ -130,6 +143,11 @@ impl Foundation {
     /// Returns the name of the ledger's channel.
     pub fn channel(&self) -> &str {
         &self.channel
+    }
+
+    /// Returns what queues mails and notices.
+    pub fn mailing(&self) -> Mailing {
+        Mailing::new(self.key_ring.clone(), self.entropy.clone(), self.clock.clone())
     }
 
     /// Returns a connection, or fails at once if no database is usable.
@@ -195,7 +213,7 @@ impl Foundation {
         let (_, claims) = verified.map_err(|_| invalid_refresh_token())?;
         let _ticket = self.row_ticket(claims.sid.as_str()).await?;
         let mut conn = self.connection().await?;
-        sessions.refresh(&mut conn, realm, refresh_token, request_id).await
+        sessions.refresh(&mut conn, realm, refresh_token, request_id, &self.mailing()).await
     }
 
     /// Rejects a change of the ledger while the system is paused, because the command would only

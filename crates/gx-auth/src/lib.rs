@@ -8,17 +8,26 @@ mod account_access;
 pub mod audit;
 mod authorization;
 mod common_passwords;
+mod devices;
 pub mod email;
+mod email_confirmation;
 mod foundation;
 mod hashing;
 pub mod key_ring;
 #[cfg(feature = "testing")]
 mod limit_walk;
+mod link_pages;
+mod mail_tokens;
+mod mailing;
+pub mod notices;
 mod own_sessions;
+mod passkeys;
 mod password;
 mod password_change;
 mod password_filter;
+mod password_recovery;
 mod realm;
+mod relying_party;
 pub mod retention;
 mod role;
 mod route_parts;
@@ -37,7 +46,11 @@ pub mod token_keys;
 mod tokens;
 
 pub use authorization::{Administrator, Api, Auth, Person};
+pub use devices::{DeviceCookie, DeviceToken, KnownDevice};
 pub use email::{Email, GivenEmail};
+pub use email_confirmation::{
+    EMAIL_TAKEN, change_email_route, email_verification_route, verify_email_route,
+};
 pub use foundation::{
     Foundation, FoundationError, FoundationSettings, SYSTEM_PAUSED, not_enqueued,
 };
@@ -45,13 +58,22 @@ pub use hashing::{
     Hasher, HasherError, HashingSettings, InvalidHashParameters, PasswordComparison,
 };
 pub use key_ring::{KeyRing, KeyRingError, KeyRingSettings};
+pub use link_pages::link_pages;
+pub use mail_tokens::{INVALID_MAIL_TOKEN, MailPreparer};
+pub use mailing::Mailing;
 pub use own_sessions::{
     NO_SESSION, SessionItem, end_session_route, list_sessions, require_session, sessions_route,
+};
+pub use passkeys::{
+    CHALLENGE_ENDED, PASSKEY_REQUIRED, PASSKEYS_NOT_CONFIGURED, PasskeySignIn, Passkeys,
+    VerifiedPasskey, passkey_challenge_route, passkey_routes,
 };
 pub use password::{GivenPassword, NewPassword, PasswordOwner, PasswordRefusal};
 pub use password_change::{WRONG_PASSWORD, change_password_route};
 pub use password_filter::{BuildError, BuildReport, FilterError, build_password_filter};
+pub use password_recovery::{forgot_password_route, reset_password_route};
 pub use realm::{Realm, Subject};
+pub use relying_party::{PasskeySettings, RelyingParty, RelyingPartyError};
 pub use role::AdminRole;
 pub use route_parts::{INVALID_CREDENTIALS, invalid_credentials};
 pub use row_queues::RowQueueTicket;

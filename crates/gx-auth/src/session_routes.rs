@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
+use crate::devices::DeviceToken;
 use crate::email::GivenEmail;
 use crate::foundation::Foundation;
 use crate::password::GivenPassword;
@@ -19,6 +20,7 @@ use crate::sessions::TokenPair;
 
 /// An e-mail address and a password, and the code of a second factor.
 #[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
 pub struct Credentials {
     /// E-mail address in any spelling of the same mailbox.
     #[schema(value_type = String, max_length = 1024, example = "sarah.johnson@gxtest.com")]
@@ -30,6 +32,9 @@ pub struct Credentials {
     /// Code of the authenticator, or a recovery code; ignored if the account has no second factor.
     #[schema(value_type = Option<String>, max_length = 64)]
     pub totp: Option<FactorCode>,
+    /// The device token of an earlier sign-in, for clients without cookies.
+    #[schema(value_type = Option<String>, max_length = 128)]
+    pub device_token: Option<DeviceToken>,
 }
 
 impl FromFields for Credentials {
@@ -39,7 +44,8 @@ impl FromFields for Credentials {
         let email = fields.required("email");
         let password = fields.required("password");
         let totp = fields.optional("totp");
-        Some(Self { email: email?, password: password?, totp: totp? })
+        let device_token = fields.optional("deviceToken");
+        Some(Self { email: email?, password: password?, totp: totp?, device_token: device_token? })
     }
 }
 

@@ -15,6 +15,8 @@ use utoipa::ToSchema;
 
 use crate::account_access::access_of;
 use crate::audit;
+use crate::mailing::Mailing;
+use crate::notices::Notice;
 use crate::realm::{Realm, Subject};
 use crate::store::{self, NewSession, SessionRow};
 use crate::tokens::{
@@ -23,6 +25,10 @@ use crate::tokens::{
 
 /// A client that repeats a refresh within this time gets the same tokens again.
 const GRACE_TIME: time::Duration = time::Duration::seconds(10);
+/// Longest time between two writes of the last use of a session.
+const LAST_USED_STEP: Duration = Duration::from_mins(5);
+/// Writes of the last use within an idle limit: the part of it by which a session may end early.
+const PARTS_OF_IDLE_LIMIT: u32 = 30;
 
 /// Random bytes of a session's id, besides those of the UUID in it (SESS-01).
 const SESSION_RANDOM_BYTES: usize = 16;
@@ -59,6 +65,7 @@ pub struct Sessions {
     refresh_life: Duration,
     user_life: Duration,
     admin_life: Duration,
+    admin_idle: Duration,
 }
 
 /// Result of a refresh.
@@ -82,6 +89,7 @@ impl Sessions {
             refresh_life: settings.jwt_refresh_expiry,
             user_life: settings.session_lifetime,
             admin_life: settings.admin_session_lifetime,
+            admin_idle: settings.admin_session_idle,
         }
     }
 
@@ -91,8 +99,34 @@ impl Sessions {
     }
 
     /// Returns the time after the last refresh after which no token of a session is valid.
-    pub(crate) fn idle_limit(&self) -> Duration {
+    pub(crate) fn longest_token_life(&self) -> Duration {
         self.access_life.max(self.refresh_life)
+    }
+
+    /// Returns the time without a request after which a session has ended, or `None` if only the
+    /// lives of its tokens end it.
+    pub(crate) fn idle_limit(&self, realm: Realm) -> Option<Duration> {
+        match realm {
+            Realm::User => None,
+            Realm::Admin => Some(self.admin_idle),
+        }
+    }
+
+    /// Returns whether a session has been unused for too long. The stored time is up to
+    /// [`Self::last_used_step`] before the last request, so that a session ends early, never late.
+    pub(crate) fn is_idle(
+        &self,
+        realm: Realm,
+        last_used_at: OffsetDateTime,
+        now: OffsetDateTime,
+    ) -> bool {
+        self.idle_limit(realm).is_some_and(|limit| now - last_used_at >= limit)
+    }
+
+    /// Returns the time between two writes of the last use of a session.
+    pub(crate) fn last_used_step(&self, realm: Realm) -> Duration {
+        let part = self.idle_limit(realm).map(|limit| limit / PARTS_OF_IDLE_LIMIT);
+        part.map_or(LAST_USED_STEP, |part| part.min(LAST_USED_STEP))
     }
 
     /// Opens a session in the caller's transaction. The caller has checked the password.
@@ -187,6 +221,7 @@ impl Sessions {
         realm: Realm,
         refresh_token: &str,
         request_id: &str,
+        mailing: &Mailing,
     ) -> Result<TokenPair, Problem> {
         let Claims { sub, sid, .. } = self.claims_of(realm, refresh_token)?;
         let subject = realm.subject(sub);
@@ -195,6 +230,7 @@ impl Sessions {
         let result = self.rotate(&mut tx, &subject, &sid, refresh_token).await?;
         if matches!(result, RefreshResult::Reused) {
             self.end_reused(&mut tx, &subject, &sid, request_id).await?;
+            mailing.notify(&mut tx, &subject, Notice::RefreshTokenReused).await?;
         }
         tx.commit().await?;
         match result {
@@ -212,6 +248,8 @@ impl Sessions {
     ) -> Result<RefreshResult, Problem> {
         let now = self.clock.now();
         let valid = lock_valid_session(conn, subject, session_id, now).await?;
+        let realm = subject.realm();
+        let valid = valid.filter(|(session, _)| !self.is_idle(realm, session.last_used_at, now));
         let Some((session, role)) = valid else { return Ok(RefreshResult::Refused) };
         let (role, ends) = (role.as_deref(), session.expires_at);
         let owner = SessionOwner { subject, role, session_id, ends };
@@ -220,7 +258,6 @@ impl Sessions {
             let refresh_id = self.entropy.id(now).to_string();
             let pair = self.pair(&owner, refresh_id.clone(), now, now)?;
             let hash = fingerprint(&pair.refresh_token);
-            let realm = subject.realm();
             store::rotate_session(conn, realm, session_id, &hash, &refresh_id, now).await?;
             return Ok(RefreshResult::Next(pair));
         }

@@ -25,6 +25,7 @@ pub(crate) struct SessionRow {
     pub(crate) refresh_id: String,
     pub(crate) rotated_at: OffsetDateTime,
     pub(crate) previous_refresh_hash: Option<Vec<u8>>,
+    pub(crate) last_used_at: OffsetDateTime,
     pub(crate) expires_at: OffsetDateTime,
     pub(crate) is_revoked: bool,
 }
@@ -109,7 +110,7 @@ pub(crate) async fn lock_session(
                 SessionRow,
                 r#"SELECT "refreshHash" AS refresh_hash, "refreshId" AS refresh_id,
                   "rotatedAt" AS rotated_at, "previousRefreshHash" AS previous_refresh_hash,
-                  "expiresAt" AS expires_at, "revokedAt" IS NOT NULL AS "is_revoked!"
+                  "lastUsedAt" AS last_used_at, "expiresAt" AS expires_at, "revokedAt" IS NOT NULL AS "is_revoked!"
            FROM "UserSession" WHERE "sessionId" = $1 AND "profileId" = $2 FOR UPDATE"#,
                 session_id.as_str(),
                 profile_id.as_str()
@@ -122,7 +123,7 @@ pub(crate) async fn lock_session(
                 SessionRow,
                 r#"SELECT "refreshHash" AS refresh_hash, "refreshId" AS refresh_id,
                   "rotatedAt" AS rotated_at, "previousRefreshHash" AS previous_refresh_hash,
-                  "expiresAt" AS expires_at, "revokedAt" IS NOT NULL AS "is_revoked!"
+                  "lastUsedAt" AS last_used_at, "expiresAt" AS expires_at, "revokedAt" IS NOT NULL AS "is_revoked!"
            FROM "AdminSession" WHERE "sessionId" = $1 AND "adminId" = $2 FOR UPDATE"#,
                 session_id.as_str(),
                 admin_id.as_str()
@@ -288,7 +289,7 @@ pub(crate) async fn set_last_used(
 }
 
 /// Returns an administrator who may enrol a second factor without a session: who is not locked and
-/// has none in force.
+/// has neither a factor in force nor a passkey.
 pub(crate) async fn enrolling_administrator(
     conn: &mut PgConnection,
     admin_id: &AdminId,
@@ -297,7 +298,9 @@ pub(crate) async fn enrolling_administrator(
         EnrollingAdministratorRow,
         r#"SELECT role, "passwordHash" AS password_hash FROM "AdminUser" a WHERE "adminId" = $1 AND NOT "isLocked"
              AND NOT EXISTS (SELECT FROM "TotpFactor" f
-                             WHERE f."adminId" = a."adminId" AND f."confirmedAt" IS NOT NULL)"#,
+                             WHERE f."adminId" = a."adminId" AND f."confirmedAt" IS NOT NULL)
+             AND NOT EXISTS (SELECT FROM "PasskeyUser" u JOIN "Passkey" k USING ("userHandle")
+                             WHERE u."adminId" = a."adminId")"#,
         admin_id.as_str(),
     )
     .fetch_optional(conn)

@@ -50,6 +50,9 @@ pub struct TokenSettings {
     /// How long an administrator stays signed in at most.
     #[arg(long, env = "GX_ADMIN_SESSION_LIFETIME", default_value = "12h", value_parser = duration)]
     pub admin_session_lifetime: Duration,
+    /// How long an administrator's session may be unused, such as 30m; at least 1m.
+    #[arg(long, env = "GX_ADMIN_SESSION_IDLE", default_value = "30m", value_parser = idle_limit)]
+    pub admin_session_idle: Duration,
     /// The issuer that tokens name.
     #[arg(long, env = "GX_TOKEN_ISSUER", default_value = "gx-protocol")]
     pub token_issuer: String,
@@ -69,6 +72,8 @@ pub(crate) const KEYS_MIN_AGE: time::Duration = time::Duration::seconds(1);
 /// [`KEYS_MAX_AGE`].
 const LATE_LOOK: Duration = Duration::from_mins(10);
 
+/// Shortest idle limit of sessions.
+const MIN_IDLE_LIMIT: Duration = Duration::from_mins(1);
 /// Limit of the leeway, so that expired tokens are rejected.
 const MAX_LEEWAY: Duration = Duration::from_mins(5);
 
@@ -79,6 +84,14 @@ fn leeway(text: &str) -> Result<Duration, String> {
         return Err(format!("must be at most {} seconds", MAX_LEEWAY.as_secs()));
     }
     Ok(leeway)
+}
+
+fn idle_limit(text: &str) -> Result<Duration, String> {
+    let limit = duration(text)?;
+    if limit < MIN_IDLE_LIMIT {
+        return Err("must be at least 1m".to_owned());
+    }
+    Ok(limit)
 }
 
 fn strong_secret(text: &str) -> Result<SecretString, String> {

@@ -15,25 +15,33 @@ mod tests;
 use std::sync::Arc;
 
 use gx_auth::{
-    Api, Foundation, INVALID_CREDENTIALS, INVALID_REFRESH_TOKEN, NO_SESSION, Realm,
+    Api, CHALLENGE_ENDED, EMAIL_TAKEN, Foundation, INVALID_CREDENTIALS, INVALID_MAIL_TOKEN,
+    INVALID_REFRESH_TOKEN, NO_SESSION, PASSKEYS_NOT_CONFIGURED, Passkeys, Realm,
     SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED, SecondFactors, WRONG_PASSWORD,
-    change_password_route, end_session_route, refresh_route, sessions_route, totp_routes,
+    change_email_route, change_password_route, email_verification_route, end_session_route,
+    forgot_password_route, link_pages, passkey_challenge_route, passkey_routes, refresh_route,
+    reset_password_route, sessions_route, totp_routes, verify_email_route,
 };
+use gx_serve::problem::kind::UNAUTHENTICATED;
 use gx_serve::{RouteLimit, Service, TagText};
 use utoipa_axum::routes;
 
 use kyc::{KYC_INCOMPLETE, KYC_NOT_OPEN};
 use profile::PROFILE_CLOSED;
-use taken::{EMAIL_TAKEN, PHONE_TAKEN};
+use taken::PHONE_TAKEN;
+
+pub use registration::RegistrationMode;
 
 /// Name of the role.
 pub const SERVICE: &str = "svc-identity";
 
 /// The groups of the routes.
-const TAGS: [TagText; 5] = [
+const TAGS: [TagText; 7] = [
     ("registration", "Registering a person."),
     ("sessions", "Signing in and out, refreshing tokens, changing the password."),
+    ("e-mail", "Confirming and changing the e-mail address, and a forgotten password."),
     ("second factors", "Codes of an authenticator, and recovery codes."),
+    ("passkeys", "Signing in with a passkey, adding and removing passkeys."),
     ("profile", "The signed-in person's profile, and its place on the ledger."),
     ("review", "Submitting an account for review, and the decision."),
 ];
@@ -45,6 +53,13 @@ pub struct IdentitySettings {
     /// default
     #[arg(long, env = "GX_KYC_REQUIRED_DOCUMENTS", value_delimiter = ',')]
     pub kyc_required_documents: Vec<String>,
+    /// Require a confirmed e-mail address before review
+    #[arg(long, env = "GX_KYC_VERIFIED_EMAIL", action = clap::ArgAction::Set,
+          default_value_t = false)]
+    pub kyc_verified_email: bool,
+    /// Whether a registration signs in at once, or must be confirmed by mail first
+    #[arg(long, env = "GX_REGISTRATION_MODE", value_enum, default_value = "open")]
+    pub registration_mode: RegistrationMode,
 }
 
 /// The state that all handlers share.
@@ -52,23 +67,41 @@ pub struct IdentitySettings {
 struct ServiceState {
     base: Foundation,
     factors: SecondFactors,
+    passkeys: Passkeys,
     required_documents: Arc<[String]>,
+    requires_verified_email: bool,
+    registration_mode: RegistrationMode,
 }
 
 /// Builds the service. Panics if the foundation has no key ring.
 pub fn service(settings: &IdentitySettings, base: Foundation) -> Service {
     let parts = base.parts(SERVICE);
     let factors = SecondFactors::new(&base);
+    let passkeys = Passkeys::new(&base, &factors);
     let signing_in = &[&INVALID_CREDENTIALS, &SECOND_FACTOR_REQUIRED, &SECOND_FACTOR_DELAYED];
-    let mut api = Api::new(SERVICE, base.auth.clone())
-        .with_tags(&TAGS)
+    let registering = match settings.registration_mode {
+        RegistrationMode::Open => RouteLimit::Register,
+        RegistrationMode::Verified => RouteLimit::RegisterByMail,
+    };
+    let api = Api::new(SERVICE, base.auth.clone()).with_tags(&TAGS);
+    let mut api = mail_routes(api, &base)
         .public(
             routes!(registration::http::register),
             &[&EMAIL_TAKEN, &PHONE_TAKEN, &INVALID_CREDENTIALS],
         )
-        .limited(RouteLimit::Register)
+        .limited(registering)
         .public(routes!(login::http::login), signing_in)
         .limited(RouteLimit::Login)
+        .public(
+            passkey_challenge_route(Realm::User, "/api/v1/auth/passkeys/options", &passkeys),
+            &[&PASSKEYS_NOT_CONFIGURED],
+        )
+        .limited(RouteLimit::Credential)
+        .public(
+            routes!(login::http::passkey_login),
+            &[&PASSKEYS_NOT_CONFIGURED, &CHALLENGE_ENDED, &INVALID_CREDENTIALS],
+        )
+        .limited(RouteLimit::Credential)
         .public(
             refresh_route(Realm::User, "/api/v1/auth/refresh", &base),
             &[&INVALID_REFRESH_TOKEN],
@@ -95,6 +128,41 @@ pub fn service(settings: &IdentitySettings, base: Foundation) -> Service {
     for (routes, problems) in totp_routes(&factors, "/api/v1/users/me/totp") {
         api = api.user(routes, problems);
     }
+    for (routes, problems) in passkey_routes(&passkeys, "/api/v1/users/me/passkeys") {
+        api = api.user(routes, problems);
+    }
     let required_documents = settings.kyc_required_documents.clone().into();
-    api.into_service(ServiceState { base, factors, required_documents }, parts)
+    let state = ServiceState {
+        base,
+        factors,
+        passkeys,
+        required_documents,
+        requires_verified_email: settings.kyc_verified_email,
+        registration_mode: settings.registration_mode,
+    };
+    api.into_service(state, parts).with_pages(|api| link_pages(api, Realm::User))
+}
+
+/// Adds the routes that send mail, or take what a mail contains.
+fn mail_routes(api: Api<ServiceState>, base: &Foundation) -> Api<ServiceState> {
+    let path = |rest: &str| format!("/api/v1/auth/{rest}");
+    api.public(
+        email_verification_route(Realm::User, &path("email/verification"), base),
+        &[&UNAUTHENTICATED],
+    )
+    .limited(RouteLimit::Mail)
+    .public(
+        verify_email_route(Realm::User, &path("email/verify"), base),
+        &[&INVALID_MAIL_TOKEN, &EMAIL_TAKEN, &UNAUTHENTICATED],
+    )
+    .limited(RouteLimit::Credential)
+    .user_retrying(change_email_route(Realm::User, &path("email/change"), base), &[&WRONG_PASSWORD])
+    .limited(RouteLimit::Mail)
+    .public(forgot_password_route(Realm::User, &path("password/forgot"), base), &[])
+    .limited(RouteLimit::Mail)
+    .public(
+        reset_password_route(Realm::User, &path("password/reset"), base),
+        &[&INVALID_MAIL_TOKEN],
+    )
+    .limited(RouteLimit::Credential)
 }

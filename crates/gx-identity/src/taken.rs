@@ -1,11 +1,9 @@
 //! Problems of an address or a number that another account has. Called by registrations and changes
 //! of a profile when the database refuses their row.
 
+use gx_auth::EMAIL_TAKEN;
 use gx_serve::{Problem, ProblemKind, problem::InvalidField};
 
-/// Another account has this mailbox.
-pub(crate) const EMAIL_TAKEN: ProblemKind =
-    ProblemKind::new("email_taken", 409, "Another account has this e-mail address");
 /// Another account has this phone number.
 pub(crate) const PHONE_TAKEN: ProblemKind =
     ProblemKind::new("phone_taken", 409, "Another account has this phone number");

@@ -271,20 +271,9 @@ fn log_failure(error: &ProjectorError) {
         ProjectorError::Halted(halt) => {
             tracing::error!(error = %halt, "projection is halted; remove the cause that `error` names");
         }
-        ProjectorError::Ledger(error) => {
-            tracing::warn!(
-                error = %error, phase = error.phase.name(), class = error.kind(),
-                "the ledger cannot be reached: {} in {}", error.kind(), error.phase.name()
-            );
-        }
-        ProjectorError::Database(error) if gx_db::is_lock_timeout(error) => {
-            tracing::warn!(error = %error, "a database lock timed out; the step is repeated");
-        }
-        ProjectorError::Database(error) if gx_db::is_stale_plan(error) => {
-            tracing::warn!(error = %error, "a statement was planned before a migration; the step is repeated");
-        }
+        ProjectorError::Ledger(error) => error.log_unreachable(),
         ProjectorError::Database(error) => {
-            tracing::warn!(error = %error, "the read model cannot be read or written");
+            worker_loop::log_database_failure("the read model", error);
         }
         ProjectorError::CheckpointMoved => {
             tracing::warn!("another projector moved the checkpoint; this one steps down");

@@ -17,7 +17,9 @@ struct Keys {
     by_version: BTreeMap<i32, hmac::Key>,
 }
 
-/// The hashes of one content, with the key of each version.
+/// The hashes of one content, with the key of each version. All are needed where a stored hash is
+/// compared or looked up: which version stored it is known only when the content, a request's body,
+/// is gone, or one statement looks for all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyedHashes {
     version: i32,
@@ -33,6 +35,14 @@ impl FingerprintKeys {
     pub fn new(current: i32, by_version: BTreeMap<i32, hmac::Key>) -> Self {
         assert!(by_version.contains_key(&current), "the current version has a key");
         Self(Arc::new(Keys { current, by_version }))
+    }
+
+    /// Returns the hash of the parts with the current key alone, for what is never compared with a
+    /// hash of another version. The length of each part counts.
+    pub fn current_hash(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let keys = &*self.0;
+        let key = keys.by_version.get(&keys.current).expect("the constructor checks the version");
+        hash(key, parts)
     }
 
     /// Returns the hashes of the parts. The length of each part counts, so that no two lists of
@@ -74,6 +84,8 @@ impl KeyedHashes {
 }
 
 fn hash(key: &hmac::Key, parts: &[&[u8]]) -> [u8; 32] {
+    #[cfg(test)]
+    HASHES.with(|hashes| hashes.set(hashes.get() + 1));
     let mut content = hmac::Context::with_key(key);
     for part in parts {
         content.update(&(part.len() as u64).to_be_bytes());
@@ -84,8 +96,24 @@ fn hash(key: &hmac::Key, parts: &[&[u8]]) -> [u8; 32] {
 }
 
 #[cfg(test)]
+std::thread_local! {
+    /// Number of hashes that this thread has computed.
+    pub(crate) static HASHES: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The current hash is one hash, and the same as in the list of all.
+    #[test]
+    fn the_current_hash_costs_one_hash() {
+        let keys = keys(2, &[1, 2, 3]);
+        let before = HASHES.get();
+        let hash = keys.current_hash(&[b"a", b"bc"]);
+        assert_eq!(HASHES.get() - before, 1);
+        assert_eq!(hash, *keys.hashes(&[b"a", b"bc"]).current());
+    }
 
     fn keys(current: i32, versions: &[i32]) -> FingerprintKeys {
         let key = |version: &i32| {

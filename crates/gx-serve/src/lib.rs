@@ -52,7 +52,7 @@ pub use openapi::TagText;
 pub use peer_address::set_client_address;
 pub use problem::{Problem, ProblemKind};
 pub use rate_limit::{RateLimitSettings, RateLimiter, RequestLimits, RouteLimit};
-pub use reply::{LoggedActor, Reply};
+pub use reply::{KeepBody, LoggedActor, Reply};
 pub use request_id::RequestId;
 pub use request_layer::RequestLayer;
 pub use route_info::{RouteAccess, RouteInfo};

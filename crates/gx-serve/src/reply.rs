@@ -30,9 +30,10 @@ impl<T: Serialize> IntoResponse for Reply<T> {
     }
 }
 
-/// Marks a response of 4xx or 5xx whose body is meant to be no problem, such as a health report.
-#[derive(Clone, Copy)]
-pub(crate) struct KeepBody;
+/// Marks a response of 4xx or 5xx whose body is meant to be no problem, such as a health report or
+/// a page for people.
+#[derive(Clone, Copy, Debug)]
+pub struct KeepBody;
 
 /// The caller that a request's log line names. The layer that authorizes the request adds it to the
 /// response.

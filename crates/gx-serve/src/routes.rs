@@ -114,6 +114,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         Service {
             name: self.service,
             router,
+            pages: Router::new(),
             openapi,
             routes,
             health: parts.health,
@@ -168,17 +169,27 @@ pub struct Service {
     /// Health checks of the service.
     pub health: HealthBoard,
     router: Router,
+    pages: Router,
     request_layer: RequestLayer,
     problems: Vec<&'static ProblemKind>,
 }
 
 impl Service {
+    /// Returns this service with pages for people, which the document does not have. `build` gets
+    /// the router of the routes, for pages that call them.
+    #[must_use]
+    pub fn with_pages(mut self, build: impl FnOnce(&Router) -> Router) -> Self {
+        self.pages = build(&self.router);
+        self
+    }
+
     /// Returns the router of the public listener: routes, health and the list of problems.
     /// `documents` adds the pages of [`Service::internal`], and `/docs` can send requests.
     pub fn public(&self, documents: bool) -> Router {
         let mut router = self
             .router
             .clone()
+            .merge(self.pages.clone())
             .merge(pages::health(self.health.clone()))
             .merge(pages::problems(&self.problems));
         if documents {
@@ -211,7 +222,7 @@ pub fn edge(services: &[&Service], request_layer: RequestLayer) -> Result<Router
     let mut problems: Vec<&'static ProblemKind> = Vec::new();
     let mut router = Router::new();
     for service in services {
-        router = router.merge(service.router.clone());
+        router = router.merge(service.router.clone()).merge(service.pages.clone());
         problems.extend(&service.problems);
     }
     let parts = services.iter().map(|service| service.health.clone()).collect();

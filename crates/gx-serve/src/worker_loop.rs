@@ -174,6 +174,18 @@ impl Tasks {
     }
 }
 
+/// Logs that a step could not read or write its rows, such as `the outbox`, and is repeated.
+pub fn log_database_failure(rows: &str, error: &sqlx::Error) {
+    if gx_db::is_lock_timeout(error) {
+        tracing::warn!(error = %error, "a database lock timed out; the step is repeated");
+    } else if gx_db::is_stale_plan(error) {
+        tracing::warn!(error = %error,
+            "a statement was planned before a migration; the step is repeated");
+    } else {
+        tracing::warn!(error = %error, "{rows} cannot be read or written");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;

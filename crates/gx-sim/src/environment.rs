@@ -53,8 +53,12 @@ const RESETS_BETWEEN_VACUUMS: u32 = 20;
 /// catalogue and plans statements for itself.
 const CONNECTIONS: u32 = 4;
 /// Sessions outlive every seed, because a login costs more than a whole seed.
-const LONG_SESSIONS: &[&str] =
-    &["--jwt-expiry=400d", "--session-lifetime=400d", "--admin-session-lifetime=400d"];
+const LONG_SESSIONS: &[&str] = &[
+    "--jwt-expiry=400d",
+    "--session-lifetime=400d",
+    "--admin-session-lifetime=400d",
+    "--admin-session-idle=400d",
+];
 /// Height of the ledger at which every run begins.
 const BASE_HEIGHT: u64 = 10;
 /// Limit of the rounds in which the people are brought onto the ledger.

@@ -7,7 +7,7 @@ use gx_fabric_client::{BlockId, LedgerError, PeerHeight};
 use gx_model::CommandStatus;
 use gx_outbox::tip;
 use gx_serve::telemetry::as_gauge;
-use gx_serve::{CheckHandle, CheckResult, HealthBoard};
+use gx_serve::{CheckHandle, CheckResult, HealthBoard, worker_loop};
 use serde_json::json;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -97,18 +97,8 @@ pub(crate) fn log_failure(error: &SubmitterError) {
         SubmitterError::Halted(halt) => {
             tracing::error!(error = %halt, "submission is halted; remove the cause that `error` names");
         }
-        SubmitterError::Ledger(error) => {
-            tracing::warn!(
-                error = %error, phase = error.phase.name(), class = error.kind(),
-                "the ledger cannot be reached: {} in {}", error.kind(), error.phase.name()
-            );
-        }
-        SubmitterError::Database(error) if gx_db::is_stale_plan(error) => {
-            tracing::warn!(error = %error, "a statement was planned before a migration; the step is repeated");
-        }
-        SubmitterError::Database(error) => {
-            tracing::warn!(error = %error, "the outbox cannot be read or written");
-        }
+        SubmitterError::Ledger(error) => error.log_unreachable(),
+        SubmitterError::Database(error) => worker_loop::log_database_failure("the outbox", error),
     }
 }
 

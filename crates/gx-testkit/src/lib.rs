@@ -13,10 +13,12 @@ pub mod http;
 pub mod parts;
 mod redis;
 mod rows;
+mod smtp;
 pub mod story;
 mod world;
 
 pub use eventually::eventually;
 pub use parts::{ADMIN_EMAIL, ADMIN_PASSWORD};
 pub use redis::RedisServer;
+pub use smtp::{ReceivedMail, SmtpEncryption, SmtpPlan, SmtpServer};
 pub use world::World;

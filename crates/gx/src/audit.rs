@@ -2,23 +2,25 @@
 //! Called by `main`, which prints an error and exits with code 1.
 
 use clap::{Args, Subcommand};
-use gx_auth::audit::{self, Actor, TextSelection, Verified};
-use gx_db::{Database, DatabaseSettings};
+use gx_auth::audit::{self, Actor, SealedPosition, TextSelection, Verified};
 use gx_model::Clock;
 use gx_serve::Entropy;
 use serde_json::json;
 
 use crate::CliError;
+use crate::long_command::LongCommandDatabase;
 use crate::print::Format;
 use crate::reason::reason;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
     /// Check every entry and every batch; fails with the first that is changed, missing or added
-    Verify(#[command(flatten)] DatabaseSettings),
+    Verify(#[command(flatten)] LongCommandDatabase),
+    /// Print the position up to which the log is sealed; a copy of it elsewhere is a witness
+    Position(#[command(flatten)] LongCommandDatabase),
     /// Print the proof that an entry is in its batch
     Prove(ProveArgs),
-    /// Erase reasons and notes; the entries stay, and another one records what was erased
+    /// Erase reasons and notes with their copies; the entries stay, and another one records it
     Erase(EraseArgs),
 }
 
@@ -27,7 +29,7 @@ pub(crate) struct ProveArgs {
     /// Number of the entry, as the audit log shows it
     id: i64,
     #[command(flatten)]
-    database: DatabaseSettings,
+    database: LongCommandDatabase,
 }
 
 #[derive(Args, Debug)]
@@ -36,25 +38,31 @@ pub(crate) struct EraseArgs {
     /// Numbers of the entries, as the audit log shows them
     #[arg(value_name = "ID")]
     ids: Vec<i64>,
-    /// Erase the texts of all entries about this object instead, such as a profileId
+    /// Erase all texts about this object instead: with a profileId also about the person's commands
+    /// and in the person's reviews
     #[arg(long, value_name = "OBJECT_ID")]
     about: Option<String>,
     /// Reason for the audit log
     #[arg(long, value_parser = reason)]
     reason: String,
     #[command(flatten)]
-    database: DatabaseSettings,
+    database: LongCommandDatabase,
 }
 
 pub(crate) async fn run(command: AuditCommand, format: Format) -> Result<(), CliError> {
     match command {
         AuditCommand::Verify(settings) => {
-            let database = open(&settings).await?;
+            let database = settings.open().await?;
             let verified = audit::verify(&mut *database.connection().await?).await?;
             format.line(&sentence(&verified), &json!(verified))
         }
+        AuditCommand::Position(settings) => {
+            let database = settings.open().await?;
+            let position = audit::position(&mut *database.connection().await?).await?;
+            format.line(&sealed(position.as_ref()), &json!(position))
+        }
         AuditCommand::Prove(ProveArgs { id, database }) => {
-            let database = open(&database).await?;
+            let database = database.open().await?;
             let proof = audit::prove(&mut *database.connection().await?, id).await?;
             let text = serde_json::to_string_pretty(&proof)?;
             format.line(&text, &json!(proof))
@@ -69,32 +77,33 @@ async fn erase(arguments: &EraseArgs, format: Format) -> Result<(), CliError> {
         Some(id) => TextSelection::About(id),
         None => TextSelection::Entries(ids),
     };
-    let database = open(database).await?;
+    let database = database.open().await?;
     let (clock, entropy) = (Clock::system(), Entropy::system());
     let by = (Actor::System("gx audit erase"), reason.as_str());
     let mut conn = database.connection().await?;
     let erased = audit::erase(&mut conn, selection, by, &entropy, clock.now()).await?;
     let text = format!(
-        "{} texts are erased; entry {} records it. Copies are in backups, and in the files of the \
-         table until its next VACUUM",
+        "{} texts of the log are erased, and their copies in {} other rows; entry {} records it. \
+         Further copies are in backups, and in the files of the tables until their next VACUUM",
         erased.texts.len(),
+        erased.copies,
         erased.recorded_by
     );
     format.line(&text, &json!(erased))
 }
 
-async fn open(settings: &DatabaseSettings) -> Result<Database, CliError> {
-    Ok(gx_db::connect(&settings.named("command")).await?)
-}
-
 fn sentence(verified: &Verified) -> String {
     let Verified { rows, chain_rows, sealed, unsealed, last_batch } = verified;
-    let position = last_batch.as_ref().map_or_else(
-        || "nothing is sealed yet".to_owned(),
-        |batch| format!("sealed up to batch {}, hash {}", batch.number, batch.hash),
-    );
+    let position = sealed(last_batch.as_ref());
     format!(
         "the audit log is unchanged: {rows} rows, {chain_rows} of them of earlier releases, {sealed} \
          sealed and {unsealed} waiting to be sealed; {position}"
+    )
+}
+
+fn sealed(position: Option<&SealedPosition>) -> String {
+    position.map_or_else(
+        || "nothing is sealed yet".to_owned(),
+        |batch| format!("sealed up to batch {}, hash {}", batch.number, batch.hash),
     )
 }

@@ -113,6 +113,8 @@ printed! {
     gx_db::DbError,
     gx_db::MigrateError,
     gx_fabric_client::ProfileError,
+    gx_mail::MailSettingsError,
+    gx_mail::NotRetriable,
     gx_outbox::operator::OperateError,
     gx_projector::Halt,
     gx_projector::RebuildError,

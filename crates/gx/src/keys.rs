@@ -5,12 +5,12 @@ use clap::{Args, Subcommand};
 use gx_auth::audit::{self, Actor};
 use gx_auth::key_ring::rotation::{self, KeyUse, RotationProgress, RotationReport};
 use gx_auth::{KeyRing, KeyRingSettings};
-use gx_db::DatabaseSettings;
 use gx_model::Clock;
 use gx_serve::Entropy;
 use serde_json::{Value, json};
 
 use crate::CliError;
+use crate::long_command::LongCommandDatabase;
 use crate::print::{Format, note, out};
 use crate::signing_keys::{self, SigningCommand};
 
@@ -30,7 +30,7 @@ pub(crate) enum KeysCommand {
 #[derive(Debug, Args)]
 pub(crate) struct Rotate {
     #[command(flatten)]
-    database: DatabaseSettings,
+    database: LongCommandDatabase,
     #[command(flatten)]
     keys: KeyRingSettings,
 }
@@ -46,7 +46,7 @@ pub(crate) async fn run(command: KeysCommand, format: Format) -> Result<(), CliE
 /// key.
 async fn rotate(Rotate { database, keys }: Rotate, format: Format) -> Result<(), CliError> {
     let ring = KeyRing::read(&keys, Entropy::system())?;
-    let database = gx_db::connect(&database.named("command")).await?;
+    let database = database.open().await?;
     let mut conn = database.connection().await?;
     let say = |RotationProgress { rewrapped, of }| note(&format!("{rewrapped} of {of} values"));
     let report = rotation::rotate(&mut conn, &ring, say).await?;

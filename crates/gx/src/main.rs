@@ -9,6 +9,7 @@
 
 mod administrator;
 mod audit;
+mod audit_anchor;
 mod chaincode;
 mod cli_error;
 mod database;
@@ -22,6 +23,8 @@ mod fabric;
 mod golden;
 mod id;
 mod keys;
+mod long_command;
+mod mail;
 mod outbox;
 mod passwords;
 mod print;
@@ -40,12 +43,11 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use gx_serve::settings::{self, StartError};
 
 use gx_admin::AdminSettings;
-use gx_identity::IdentitySettings;
 use gx_projector::ProjectorSettings;
 
 pub(crate) use cli_error::CliError;
 use print::Format;
-use roles::{NoSettings, ServiceRole, SubmitterRoleSettings, WorkerRole};
+use roles::{IdentityRoleSettings, NoSettings, ServiceRole, SubmitterRoleSettings, WorkerRole};
 
 /// Turns a person into a participant of a permissioned ledger.
 #[derive(Debug, Parser)]
@@ -67,7 +69,7 @@ enum Command {
     #[cfg(feature = "dev")]
     Devnet(Box<devnet::DevnetRole>),
     /// Run the service for registration, sessions and profiles
-    SvcIdentity(Box<ServiceRole<IdentitySettings>>),
+    SvcIdentity(Box<ServiceRole<IdentityRoleSettings>>),
     /// Run the service for wallets, transfers and supply
     SvcTokenomics(Box<ServiceRole<NoSettings>>),
     /// Run the service for administrators
@@ -102,6 +104,9 @@ enum Command {
     /// List, show, retry and discard commands of the outbox
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
+    /// List and retry mails
+    #[command(subcommand)]
+    Mail(mail::MailCommand),
     /// Show, verify, rebuild and repair the read model
     #[command(subcommand)]
     Projection(projection::ProjectionCommand),
@@ -170,9 +175,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Dev(args) => Box::pin(dev::run(*args)).await,
         #[cfg(feature = "dev")]
         Command::Devnet(role) => devnet::run(*role, format).await,
-        Command::SvcIdentity(role) => {
-            roles::service(*role, ("svc-identity", 3001), gx_identity::service).await
-        }
+        Command::SvcIdentity(role) => roles::svc_identity(*role).await,
         Command::SvcTokenomics(role) => {
             roles::service(*role, ("svc-tokenomics", 3002), |_, base| gx_tokenomics::service(base))
                 .await
@@ -191,6 +194,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Id(command) => id::run(command, format),
         Command::Db(command) => database::run(command, format).await,
         Command::Outbox(command) => outbox::run(command, format).await,
+        Command::Mail(command) => mail::run(command, format).await,
         Command::Projection(command) => projection::run(command, format).await,
         Command::Retention(command) => retention::run(command, format).await,
     }

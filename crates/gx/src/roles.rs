@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use clap::Args;
 use gx_auth::retention::RetentionSettings;
-use gx_auth::{Foundation, FoundationSettings, KeyRing, KeyRingSettings};
+use gx_auth::{Foundation, FoundationSettings, KeyRing, KeyRingSettings, RelyingParty};
 use gx_db::{Database, DatabaseSettings};
 use gx_fabric_client::SignerUse;
+use gx_identity::IdentitySettings;
+use gx_mail::{MailSettings, Transport};
 use gx_model::Clock;
 use gx_projector::ProjectorSettings;
 use gx_serve::telemetry::{self, LogSettings};
@@ -16,6 +18,7 @@ use gx_serve::{AdmissionSettings, Entropy, Service};
 use gx_submitter::SubmitterSettings;
 
 use crate::CliError;
+use crate::audit_anchor::AuditAnchorSettings;
 use crate::environment::Environment;
 use crate::fabric::{FabricSettings, LedgerConnection};
 use crate::process::Process;
@@ -75,13 +78,25 @@ pub(crate) struct WorkerRole<S: Args> {
     worker: S,
 }
 
-/// The settings of the process of the outbox submitter, which also removes expired rows.
+/// The settings of the process of the outbox submitter, which also removes expired rows and seals
+/// the audit log.
 #[derive(Debug, Args)]
 pub(crate) struct SubmitterRoleSettings {
     #[command(flatten)]
     submitter: SubmitterSettings,
     #[command(flatten)]
     retention: RetentionSettings,
+    #[command(flatten)]
+    _anchor: AuditAnchorSettings,
+}
+
+/// The settings of the process of svc-identity, which also sends mails.
+#[derive(Debug, Args)]
+pub(crate) struct IdentityRoleSettings {
+    #[command(flatten)]
+    identity: IdentitySettings,
+    #[command(flatten)]
+    mail: MailSettings,
 }
 
 /// The settings of a service that has none of its own.
@@ -91,8 +106,30 @@ pub(crate) struct NoSettings {}
 /// Runs a service until SIGTERM or SIGINT.
 pub(crate) async fn service<S: Args>(
     settings: ServiceRole<S>,
-    (name, port): (&str, u16),
+    name_and_port: (&str, u16),
     build: impl FnOnce(&S, Foundation) -> Service,
+) -> Result<(), CliError> {
+    service_with(settings, name_and_port, |settings, base, _| Ok(build(settings, base))).await
+}
+
+/// Runs svc-identity, and sends mails, until SIGTERM or SIGINT.
+pub(crate) async fn svc_identity(
+    settings: ServiceRole<IdentityRoleSettings>,
+) -> Result<(), CliError> {
+    service_with(settings, (gx_identity::SERVICE, 3001), |settings, base, process| {
+        let service = gx_identity::service(&settings.identity, base.clone());
+        let transport = Transport::new(&settings.mail)?;
+        crate::mail::start_sender(process, &base, &settings.mail, transport, &service.health)?;
+        Ok(service)
+    })
+    .await
+}
+
+/// Runs a service that `build` creates, which may add loops to the process.
+async fn service_with<S: Args>(
+    settings: ServiceRole<S>,
+    (name, port): (&str, u16),
+    build: impl FnOnce(&S, Foundation, &mut Process) -> Result<Service, CliError>,
 ) -> Result<(), CliError> {
     let role = &settings.role;
     let (clock, entropy) = (Clock::system(), Entropy::system());
@@ -100,13 +137,16 @@ pub(crate) async fn service<S: Args>(
     let database = role.begin(&role.database.named(name)).await?;
     let (own, channel) = (&settings.foundation, &settings.fabric_channel_name);
     let mut foundation = Foundation::new(own, channel, database, ring, clock, entropy)?;
-    foundation.is_development = role.environment == Environment::Development;
-    let service = build(&settings.service, foundation);
+    if role.environment == Environment::Development {
+        foundation.is_development = true;
+        foundation.relying_party.get_or_insert_with(|| RelyingParty::local(0));
+    }
+    let mut process = Process::new(settings.admission.clone());
+    let service = build(&settings.service, foundation, &mut process)?;
     let public = role.address(port);
     let internal = role.internal_listen.unwrap_or_else(|| {
         SocketAddr::new(public.ip(), public.port().saturating_add(INTERNAL_OFFSET))
     });
-    let mut process = Process::new(settings.admission);
     process.watch(&service.health);
     process.listen(service.name, public, service.public(false)).await?;
     process.listen_internally(service.name, internal, service.internal()).await?;
@@ -120,7 +160,7 @@ pub(crate) async fn outbox_submitter(
     let (context, mut process) =
         (settings.worker_context("outbox-submitter", SignerUse::Submit).await?, Process::default());
     let WorkerRole { role, worker, .. } = settings;
-    let SubmitterRoleSettings { submitter, retention } = worker;
+    let SubmitterRoleSettings { submitter, retention, .. } = worker;
     context.start_submitter(&mut process, submitter, role.address(9090)).await?;
     context.start_sweeper(&mut process, retention);
     process.run_until_signal(role.drain_notice()).await

@@ -2,14 +2,17 @@
 //! first start of `gx dev` and by the session routes of svc-admin.
 
 pub(crate) mod http;
+#[cfg(test)]
+mod mail_tests;
+mod passkey_tests;
 mod store;
 #[cfg(test)]
 mod tests;
 
 use gx_auth::{
-    AdminRole, Administrator, Credentials, Email, Hasher, NewPassword, PassedFactor, PasswordOwner,
-    PasswordRefusal, Realm, SECOND_FACTOR_REQUIRED, SignInAccount, Subject, TokenPair, audit,
-    invalid_credentials,
+    AdminRole, Administrator, CHALLENGE_ENDED, Credentials, DeviceToken, Email, Hasher,
+    NewPassword, PASSKEY_REQUIRED, PassedFactor, PasskeySignIn, PasswordOwner, PasswordRefusal,
+    Realm, SECOND_FACTOR_REQUIRED, SignInAccount, Subject, TokenPair, audit, invalid_credentials,
 };
 use gx_db::{AdminId, PgConnection};
 use gx_serve::fields::FieldError;
@@ -62,6 +65,13 @@ pub enum CreateError {
     Database(#[from] sqlx::Error),
 }
 
+/// A new session with its administrator, and the token of the device.
+pub(crate) struct OpenedSession {
+    pub(crate) tokens: TokenPair,
+    pub(crate) administrator: AdministratorRow,
+    pub(crate) device: DeviceToken,
+}
+
 /// Returns whether any administrator exists.
 ///
 /// # Errors
@@ -94,6 +104,7 @@ pub async fn create_administrator(
         email: email.clone(),
         display_name: new.display_name.clone(),
         role: new.role.name().to_owned(),
+        email_verified: false,
     };
     let mut tx = conn.begin().await?;
     store::insert(&mut tx, &row, &hash, now).await.map_err(|error| {
@@ -113,23 +124,29 @@ pub async fn create_administrator(
 }
 
 /// Opens a session for an administrator whose password matches and who passes the second factor,
-/// and writes the audit rows. Outside development, an administrator without a second factor gets a
-/// token to enrol one instead. Any other
-/// refusal is `invalid_credentials`, whatever the reason.
+/// and writes the audit rows. An administrator whose only factor is a passkey must sign in with it.
+/// Outside development, one without any factor gets a token to enrol one instead. Any other refusal
+/// is `invalid_credentials`, whatever the reason.
 pub(crate) async fn log_in(
     state: &ServiceState,
     given: &Credentials,
+    device: Option<&DeviceToken>,
     client: &Client,
     request_id: &str,
-) -> Result<(TokenPair, AdministratorRow), Problem> {
+) -> Result<OpenedSession, Problem> {
     let base = &state.base;
-    let account = store::by_email(&mut *base.connection().await?, &given.email).await?;
+    let mut conn = base.connection().await?;
+    let account = store::by_email(&mut conn, &given.email).await?;
+    let owner = account.as_ref().map(|account| Subject::Admin(account.row.admin_id.clone()));
+    let device = base.known_device(&mut conn, owner.as_ref(), device).await?;
+    drop(conn);
     let stored = account.as_ref().map(|account| SignInAccount {
         password_hash: account.password_hash.clone(),
         may_sign_in: !account.is_locked,
     });
+    let (email, password) = (&given.email, &given.password.0);
     let verified =
-        base.compare_password(Realm::Admin, &given.email, &given.password.0, stored).await?;
+        base.compare_password_on(Realm::Admin, email, password, stored, device.as_ref()).await?;
     let Some(account) = account.filter(|_| verified.matches) else {
         log_refusal(request_id);
         return Err(invalid_credentials());
@@ -154,22 +171,80 @@ pub(crate) async fn log_in(
         }
     })?;
     let sessions = &base.auth.sessions;
+    if factor == PassedFactor::NotEnrolled && state.passkeys.exist(&mut tx, &subject).await? {
+        return Err(Problem::new(&PASSKEY_REQUIRED, "Sign in with your passkey."));
+    }
     if factor == PassedFactor::NotEnrolled && !base.is_development {
         let token = sessions.enrolment_token(&mut tx, &account.admin_id, &hash).await?;
         return Err(enrolment_required(token));
     }
-    let pair = sessions.open(&mut tx, &subject, role, client).await?;
-    let actor = audit::Actor::Admin(&account.admin_id);
-    let entry =
-        audit::Entry::new(actor, "admin.signed_in", "AdminUser", Some(id), Some(request_id));
-    audit::append(&mut tx, entry, now).await?;
+    let tokens = sessions.open(&mut tx, &subject, role, client).await?;
+    let device = base.remember_device(&mut tx, &subject, device, client, false).await?;
+    append_sign_in(&mut tx, &account.admin_id, request_id, now).await?;
     if factor == PassedFactor::RecoveryCode {
         state.factors.append_used_recovery_code(&mut tx, &subject, request_id).await?;
     }
     tx.commit().await?;
     metrics::counter!("gx_admin_logins_total", "outcome" => "success").increment(1);
     tracing::info!(admin = id, request_id, "administrator {id} signed in");
-    Ok((pair, account))
+    Ok(OpenedSession { tokens, administrator: account, device })
+}
+
+/// Opens a session for an administrator whose passkey has signed the challenge, and writes the
+/// audit row. The passkey is the second factor, too. A refusal is `invalid_credentials`, as after a
+/// wrong password.
+pub(crate) async fn log_in_with_passkey(
+    state: &ServiceState,
+    given: &PasskeySignIn,
+    device: Option<&DeviceToken>,
+    client: &Client,
+    request_id: &str,
+) -> Result<OpenedSession, Problem> {
+    let (base, passkeys) = (&state.base, &state.passkeys);
+    let verified = passkeys.verify(Realm::Admin, given, request_id).await;
+    let verified = verified.inspect_err(|problem| {
+        if *problem.kind() != CHALLENGE_ENDED {
+            log_refusal(request_id);
+        }
+    })?;
+    let Subject::Admin(admin_id) = &verified.subject else {
+        return Err(invalid_credentials());
+    };
+    let _ticket = base.row_ticket(admin_id.as_str()).await?;
+    let mut tx = base.begin().await?;
+    let Some(account) = store::lock_unlocked(&mut tx, admin_id).await? else {
+        log_refusal(request_id);
+        return Err(invalid_credentials());
+    };
+    if !passkeys.accept(&mut tx, &verified, request_id).await? {
+        log_refusal(request_id);
+        return Err(invalid_credentials());
+    }
+    let role = Some(account.role.as_str());
+    let subject = &verified.subject;
+    let tokens = base.auth.sessions.open(&mut tx, subject, role, client).await?;
+    let known = base.known_device(&mut tx, Some(subject), device).await?;
+    let device = base.remember_device(&mut tx, subject, known, client, false).await?;
+    append_sign_in(&mut tx, admin_id, request_id, base.clock.now()).await?;
+    tx.commit().await?;
+    metrics::counter!("gx_admin_logins_total", "outcome" => "success").increment(1);
+    tracing::info!(
+        admin = admin_id.as_str(),
+        request_id,
+        "administrator {admin_id} signed in with a passkey"
+    );
+    Ok(OpenedSession { tokens, administrator: account, device })
+}
+
+async fn append_sign_in(
+    conn: &mut PgConnection,
+    admin_id: &AdminId,
+    request_id: &str,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let (actor, id) = (audit::Actor::Admin(admin_id), Some(admin_id.as_str()));
+    let entry = audit::Entry::new(actor, "admin.signed_in", "AdminUser", id, Some(request_id));
+    audit::append(conn, entry, now).await
 }
 
 fn log_refusal(request_id: &str) {
@@ -178,7 +253,8 @@ fn log_refusal(request_id: &str) {
 }
 
 fn enrolment_required(token: SecretString) -> Problem {
-    let detail = "Enrol one at /api/v1/admin/me/totp with the enrolmentToken, then sign in again.";
+    let detail = "Enrol one at /api/v1/admin/me/totp or /api/v1/admin/me/passkeys with the \
+                  enrolmentToken, then sign in again.";
     Problem::new(&SECOND_FACTOR_ENROLMENT_REQUIRED, detail).with_enrolment_token(token)
 }
 

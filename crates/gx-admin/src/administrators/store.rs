@@ -10,6 +10,7 @@ pub(crate) struct AdministratorRow {
     pub(crate) email: String,
     pub(crate) display_name: String,
     pub(crate) role: String,
+    pub(crate) email_verified: bool,
 }
 
 /// The facts of an administrator that a login checks.
@@ -57,7 +58,8 @@ pub(crate) async fn by_email(
 ) -> Result<Option<Account>, sqlx::Error> {
     let row = sqlx::query!(
         r#"SELECT "adminId" AS admin_id, email, "displayName" AS display_name, role,
-                  "passwordHash" AS password_hash, "isLocked" AS is_locked
+                  "passwordHash" AS password_hash, "isLocked" AS is_locked,
+                  "emailVerifiedAt" IS NOT NULL AS "email_verified!"
            FROM "AdminUser" WHERE email IN ($1, $2) ORDER BY (email = $2) DESC LIMIT 1"#,
         email.form(),
         email.typed(),
@@ -70,6 +72,7 @@ pub(crate) async fn by_email(
             email: row.email,
             display_name: row.display_name,
             role: row.role,
+            email_verified: row.email_verified,
         },
         password_hash: row.password_hash,
         is_locked: row.is_locked,
@@ -93,6 +96,28 @@ pub(crate) async fn lock_if_unchanged(
     .fetch_optional(conn)
     .await?;
     Ok(row.is_some())
+}
+
+/// Locks the row of an account until the transaction ends and returns it. `None` if there is none,
+/// or it is locked against signing in.
+pub(crate) async fn lock_unlocked(
+    conn: &mut PgConnection,
+    admin_id: &AdminId,
+) -> Result<Option<AdministratorRow>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"SELECT email, "displayName" AS display_name, role FROM "AdminUser"
+           WHERE "adminId" = $1 AND NOT "isLocked"
+           FOR NO KEY UPDATE"#,
+        admin_id.as_str(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| AdministratorRow {
+        admin_id: admin_id.clone(),
+        email: row.email,
+        display_name: row.display_name,
+        role: row.role,
+    }))
 }
 
 /// Replaces the hash of a password by one with better parameters, unless the password has changed.

@@ -48,7 +48,8 @@ pub(crate) struct CommandItem {
     /// The event that the command waits for, while it is BLOCKED.
     #[schema(required, value_type = Option<Object>)]
     prerequisite: Option<Value>,
-    /// The status that giving up leads to (`to`), the reason, and who gave the command up (`by`).
+    /// The status that giving up leads to (`to`), the reason unless it was erased, and who gave the
+    /// command up (`by`).
     #[schema(required, value_type = Option<Object>)]
     give_up: Option<Value>,
     #[serde(with = "gx_serve::moment")]

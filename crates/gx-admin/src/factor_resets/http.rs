@@ -11,7 +11,8 @@ use crate::ServiceState;
 use crate::audit_reason::ReasonBody;
 use crate::users::ProfilePath;
 
-/// Removes the second factors of a person who has lost them. All sessions of the person end.
+/// Removes the second factors and passkeys of a person who has lost them. All sessions of the
+/// person end.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/users/{id}/factors/reset",
@@ -29,8 +30,8 @@ pub(crate) async fn reset_user(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Removes the second factors of another administrator who has lost them. All sessions of that
-/// administrator end; the next sign-in enrols a new factor.
+/// Removes the second factors and passkeys of another administrator who has lost them. All sessions
+/// of that administrator end; the next sign-in enrols a new factor.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/administrators/{id}/factors/reset",

@@ -1,5 +1,5 @@
-//! Resets the second factors of somebody who has lost them, and ends all sessions of the account.
-//! Called by the routes `factors/reset`.
+//! Resets the second factors and passkeys of somebody who has lost them, and ends all sessions of
+//! the account. Called by the routes `factors/reset`.
 
 pub(crate) mod http;
 mod store;
@@ -9,8 +9,9 @@ mod tests;
 use ::http::request::Parts;
 use axum::extract::{FromRequestParts, Path};
 use gx_auth::{Administrator, Subject, audit};
-use gx_db::{AdminId, ProfileId};
+use gx_db::{AdminId, PgConnection, ProfileId};
 use gx_serve::{Problem, ProblemKind};
+use serde_json::Value;
 
 use crate::ServiceState;
 use crate::users::no_user;
@@ -51,7 +52,7 @@ pub(crate) async fn reset_user(
         return Err(no_user());
     }
     let subject = Subject::User(profile_id.clone());
-    let after = state.factors.reset(&mut tx, &subject).await?;
+    let after = remove_factors(state, &mut tx, &subject).await?;
     let entry = audit::Entry {
         after: Some(after),
         ..who.audit_entry("user.factors_reset", "UserProfile", Some(profile_id.as_str()))
@@ -81,7 +82,7 @@ pub(crate) async fn reset_administrator(
         return Err(no_administrator());
     }
     let subject = Subject::Admin(admin_id.clone());
-    let after = state.factors.reset(&mut tx, &subject).await?;
+    let after = remove_factors(state, &mut tx, &subject).await?;
     let entry = audit::Entry {
         after: Some(after),
         ..who.audit_entry("admin.factors_reset", "AdminUser", Some(admin_id.as_str()))
@@ -89,4 +90,16 @@ pub(crate) async fn reset_administrator(
     let entry = entry.with_text("reason", Some(reason), &base.entropy);
     audit::append(&mut tx, entry, base.clock.now()).await?;
     Ok(tx.commit().await?)
+}
+
+/// Removes the second factors and the passkeys of an account, ends its sessions, and returns the
+/// values of the audit entry.
+async fn remove_factors(
+    state: &ServiceState,
+    conn: &mut PgConnection,
+    subject: &Subject,
+) -> Result<Value, sqlx::Error> {
+    let mut after = state.factors.reset(conn, subject).await?;
+    after["passkeysRemoved"] = state.passkeys.remove_all(conn, subject).await?.into();
+    Ok(after)
 }

@@ -54,8 +54,8 @@ async fn authn_16_a_reset_removes_the_factor_and_ends_all_sessions() {
     for (was_enabled, ended) in [(true, 1), (false, 0)] {
         let answer = host.post(&path, &admin, &json!({ "reason": "phone lost" })).await;
         assert_eq!((answer.code(), answer.text.as_str()), (202, ""));
-        let after =
-            json!({ "totpWasEnabled": was_enabled, "ended": ended, "reason": "phone lost" });
+        let after = json!({ "totpWasEnabled": was_enabled, "ended": ended, "passkeysRemoved": 0,
+                    "reason": "phone lost" });
         let expected = ("user.factors_reset".to_owned(), Some(id.clone()), after);
         assert_eq!(audit_entry(&host).await, expected);
     }
@@ -81,7 +81,8 @@ async fn authn_16_only_another_administrator_is_reset() {
     };
     assert_eq!(reset(&other_id).await.code(), 202);
     assert_eq!(host.get("/api/v1/admin/users", &other).await.code(), 401);
-    let after = json!({ "totpWasEnabled": false, "ended": 1, "reason": "phone lost" });
+    let after = json!({ "totpWasEnabled": false, "ended": 1, "passkeysRemoved": 0,
+                        "reason": "phone lost" });
     let expected = ("admin.factors_reset".to_owned(), Some(other_id), after);
     assert_eq!(audit_entry(&host).await, expected);
     assert_eq!(reset(&own_id).await.problem(), "forbidden");

@@ -99,6 +99,73 @@ async fn an_administrator_ends_own_sessions_and_changes_the_password() {
     assert_eq!(log_in("four rare words: quince, gable").await.code(), 200);
 }
 
+/// SESS-01, OWASP ASVS 7.3.1: an administrator's session ends when it was unused for thirty
+/// minutes: every replica refuses its next request and its refresh token. One that is used goes on,
+/// and a person's session has no such limit.
+#[tokio::test]
+async fn sess_01_an_unused_session_of_an_administrator_ends() {
+    let host = host().await;
+    let replica = crate::tests::service_of(host.base.clone());
+    let sarah = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
+    let sarah = host.session_of(&sarah).await.access_token;
+    let used = host.add_administrator(AdminRole::Auditor).await.access_token;
+    let idle = host.add_administrator(AdminRole::Auditor).await;
+    let refreshed = host.add_administrator(AdminRole::Auditor).await.refresh_token;
+    let sessions = "/api/v1/admin/me/sessions";
+    let get = async |token: &str, service: &gx_serve::Service| {
+        host.ask("GET", sessions).token(token).send_to(service).await.code()
+    };
+    let refresh = async |token: &str, service: &gx_serve::Service| {
+        let body = json!({ "refreshToken": token });
+        host.ask("POST", "/api/v1/admin/auth/refresh").json(&body).send_to(service).await
+    };
+    // Each use is a little before the limit, by the one replica and the other.
+    let minutes = |n| std::time::Duration::from_mins(n);
+    host.clock.advance(minutes(29));
+    assert_eq!(get(&used, &replica).await, 200);
+    assert_eq!(get(&idle.access_token, &host.service).await, 200);
+    let refreshed = refresh(&refreshed, &replica).await.text_at("/refreshToken").to_owned();
+    host.clock.advance(minutes(29));
+    assert_eq!(get(&used, &host.service).await, 200);
+    let refreshed = refresh(&refreshed, &host.service).await.text_at("/accessToken").to_owned();
+    host.clock.advance(minutes(1));
+
+    for service in [&host.service, &replica] {
+        assert_eq!(get(&idle.access_token, service).await, 401);
+        let refused = refresh(&idle.refresh_token, service).await;
+        assert_eq!((refused.code(), refused.problem()), (401, "invalid_refresh_token"));
+        assert_eq!(get(&used, service).await, 200);
+        assert_eq!(get(&refreshed, service).await, 200);
+    }
+    host.clock.advance(minutes(60));
+    assert_eq!(look(&host, &sarah).await, 200);
+}
+
+/// SESS-03: a session of an administrator that has ended because it was unused is in no list.
+#[tokio::test]
+async fn sess_03_an_unused_session_of_an_administrator_is_not_listed() {
+    let host = host().await;
+    let new = crate::NewAdministrator {
+        email: "admin@gxtest.com".to_owned(),
+        display_name: "First".to_owned(),
+        role: AdminRole::Auditor,
+        password: gx_auth::NewPassword::new(PASSWORD).unwrap(),
+    };
+    let mut conn = host.base.database.connection().await.unwrap();
+    let (hasher, entropy) = (&host.base.auth.hasher, &host.base.entropy);
+    let now = host.clock.now();
+    crate::create_administrator(&mut conn, hasher, entropy, &new, "test", now).await.unwrap();
+    drop(conn);
+    let body = json!({ "email": "admin@gxtest.com", "password": PASSWORD });
+    let log_in = async || host.post("/api/v1/admin/auth/login", "", &body).await;
+    log_in().await;
+    host.clock.advance(std::time::Duration::from_mins(30));
+    let now = log_in().await.text_at("/accessToken").to_owned();
+    let listed = host.get("/api/v1/admin/me/sessions", &now).await;
+    let items = listed.json["items"].as_array().unwrap();
+    assert_eq!((items.len(), &items[0]["isCurrent"]), (1, &json!(true)));
+}
+
 /// AUTHN-11: failures of an administrator's sign-in are counted apart from those of a person with
 /// the same address.
 #[tokio::test]

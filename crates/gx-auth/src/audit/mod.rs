@@ -32,7 +32,7 @@ pub use fault::{AuditLogFault, VerifyError};
 pub use proof::{Proof, ProofError, Side, prove};
 pub use seal::Sealer;
 pub use text::Text;
-pub use verify::{SealedPosition, Verified, verify};
+pub use verify::{SealedPosition, Verified, position, verify};
 
 /// Who performed an action.
 #[derive(Clone, Copy, Debug)]

@@ -1,11 +1,9 @@
 //! SQL of the audit log. Called by the modules of this folder only.
 
 use gx_db::PgConnection;
-use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::content::{Batch, ChainEnd, ChainRow, SealedEntry, StoredEntry};
-use super::text::{StoredText, TextPlace};
 use super::{Actor, Entry};
 
 /// Inserts an entry, which then waits to be sealed, and its texts. Returns its number.
@@ -87,10 +85,6 @@ pub(super) async fn oldest_unsealed(
     sqlx::query_scalar!(r#"SELECT at FROM "AuditUnsealed" ORDER BY seq LIMIT 1"#)
         .fetch_optional(conn)
         .await
-}
-
-pub(super) async fn count_unsealed(conn: &mut PgConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM "AuditUnsealed""#).fetch_one(conn).await
 }
 
 pub(super) async fn insert_batch(
@@ -182,7 +176,8 @@ pub(super) async fn batch_of(
         .await
 }
 
-/// Returns the entries of a batch by their positions, each with its present content.
+/// Returns the entries of a batch by their positions, each with its present content. `OFFSET 0`
+/// makes the planner look each one up, where a join would read the whole table for each batch.
 pub(super) async fn sealed_entries(
     conn: &mut PgConnection,
     batch: i64,
@@ -192,7 +187,11 @@ pub(super) async fn sealed_entries(
                   e."actorType" AS "actor_type?", e."actorId" AS actor_id, e.action AS "action?",
                   e."targetType" AS "target_type?", e."targetId" AS target_id, e.before, e.after,
                   e."requestId" AS request_id
-           FROM "AuditSealed" AS s LEFT JOIN "AuditEntry" AS e USING (seq)
+           FROM "AuditSealed" AS s
+           LEFT JOIN LATERAL (
+               SELECT seq, at, "actorType", "actorId", action, "targetType", "targetId", before,
+                      after, "requestId"
+               FROM "AuditEntry" WHERE seq = s.seq OFFSET 0) AS e ON true
            WHERE s.batch = $1 ORDER BY s.position"#,
         batch,
     )
@@ -222,102 +221,6 @@ pub(super) async fn sealed_entries(
             SealedEntry { seq, position, leaf_hash, bytes, after }
         })
         .collect())
-}
-
-/// Returns the texts of a batch's entries.
-pub(super) async fn texts_of_batch(
-    conn: &mut PgConnection,
-    batch: i64,
-) -> Result<Vec<StoredText>, sqlx::Error> {
-    sqlx::query_as!(
-        StoredText,
-        r#"SELECT t.seq, t.field, t.salt, t.text, t."erasedBy" AS erased_by
-           FROM "AuditSealed" AS s JOIN "AuditText" AS t USING (seq)
-           WHERE s.batch = $1 ORDER BY t.seq, t.field"#,
-        batch,
-    )
-    .fetch_all(conn)
-    .await
-}
-
-/// Returns the values after the action of those entries that have it.
-pub(super) async fn values_after(
-    conn: &mut PgConnection,
-    action: &str,
-    seqs: &[i64],
-) -> Result<Vec<(i64, Option<Value>)>, sqlx::Error> {
-    let rows = sqlx::query!(
-        r#"SELECT seq, after FROM "AuditEntry" WHERE seq = ANY($1) AND action = $2"#,
-        seqs,
-        action,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.seq, row.after)).collect())
-}
-
-/// Locks and returns the texts of these entries, and of those about this object, that are not
-/// erased.
-pub(super) async fn lock_texts(
-    conn: &mut PgConnection,
-    entries: &[i64],
-    about: Option<&str>,
-) -> Result<Vec<TextPlace>, sqlx::Error> {
-    sqlx::query_as!(
-        TextPlace,
-        r#"SELECT t.seq, t.field FROM "AuditText" AS t JOIN "AuditEntry" AS e USING (seq)
-           WHERE t.text IS NOT NULL AND (t.seq = ANY($1) OR e."targetId" = $2)
-           ORDER BY t.seq, t.field FOR UPDATE OF t"#,
-        entries,
-        about,
-    )
-    .fetch_all(conn)
-    .await
-}
-
-/// Erases texts. `erased_by` is the entry that records it.
-pub(super) async fn erase_texts(
-    conn: &mut PgConnection,
-    places: &[TextPlace],
-    erased_by: i64,
-) -> Result<(), sqlx::Error> {
-    let seqs: Vec<i64> = places.iter().map(|place| place.seq).collect();
-    let fields: Vec<String> = places.iter().map(|place| place.field.clone()).collect();
-    sqlx::query!(
-        r#"UPDATE "AuditText" AS t SET salt = NULL, text = NULL, "erasedBy" = $3
-           FROM unnest($1::bigint[], $2::text[]) AS given (seq, field)
-           WHERE t.seq = given.seq AND t.field = given.field"#,
-        &seqs,
-        &fields,
-        erased_by,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Returns the first text whose entry is missing. Texts of entries that are not sealed are compared
-/// with nothing else.
-pub(super) async fn first_orphan_text(conn: &mut PgConnection) -> Result<Option<i64>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT t.seq FROM "AuditText" AS t
-           WHERE NOT EXISTS (SELECT FROM "AuditEntry" AS e WHERE e.seq = t.seq)
-           ORDER BY t.seq LIMIT 1"#
-    )
-    .fetch_optional(conn)
-    .await
-}
-
-/// Returns the first entry that is in no batch and does not wait to be sealed.
-pub(super) async fn first_added(conn: &mut PgConnection) -> Result<Option<i64>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT e.seq FROM "AuditEntry" AS e
-           WHERE NOT EXISTS (SELECT FROM "AuditSealed" AS s WHERE s.seq = e.seq)
-             AND NOT EXISTS (SELECT FROM "AuditUnsealed" AS u WHERE u.seq = e.seq)
-           ORDER BY e.seq LIMIT 1"#
-    )
-    .fetch_optional(conn)
-    .await
 }
 
 /// Returns the last row of the chain.

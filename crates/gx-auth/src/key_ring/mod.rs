@@ -6,6 +6,7 @@
 //! hashes of requests and addresses have their keys from it. Called by `gx keys`, too.
 
 mod file;
+mod mail;
 pub mod rotation;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use gx_serve::Entropy;
 use secrecy::ExposeSecret;
 use sqlx::PgConnection;
 
-use super::rotation::{EncryptedColumn, KeyUse, RotationProgress, rotate};
+use super::rotation::{EncryptedColumn, KeyUse, RotationProgress, RotationReport, rotate};
 use super::*;
 
 const PLACE: Place<'_> = Place { table: "T", row: "r", field: "f" };
@@ -186,8 +186,7 @@ async fn cry_02_ten_thousand_values_are_rewrapped_and_a_stopped_rotation_continu
     assert_eq!(secret_of(&mut reader, &both, "f00000").await, SAMPLE);
     assert_eq!(secret_of(&mut reader, &both, "f09999").await, SAMPLE);
 
-    let mut progress = Vec::new();
-    let report = rotate(&mut conn, &both, |now| progress.push(now)).await.unwrap();
+    let (progress, report) = rotate_while_reading(&mut conn, &mut reader, &both).await;
     let left = progress[0].of;
     assert!((1..VALUES).contains(&left), "{left} values were left");
     assert_eq!(progress.last(), Some(&RotationProgress { rewrapped: left, of: left }));
@@ -203,6 +202,35 @@ async fn cry_02_ten_thousand_values_are_rewrapped_and_a_stopped_rotation_continu
     assert_eq!(secret_of(&mut reader, &ring(&[2]), "f05000").await, SAMPLE);
     let again = rotate(&mut conn, &both, |_| panic!("nothing is left")).await.unwrap();
     assert_eq!(again.rewrapped, 0);
+}
+
+/// Rotates, and reads the first and the last value after each batch, before the next one begins.
+/// Returns the progress and the report.
+async fn rotate_while_reading(
+    conn: &mut PgConnection,
+    reader: &mut PgConnection,
+    ring: &KeyRing,
+) -> (Vec<RotationProgress>, RotationReport) {
+    let (sender, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let rotating = rotate(conn, ring, |progress| sender.send(progress).unwrap());
+    let mut rotating = std::pin::pin!(rotating);
+    let mut progress = Vec::new();
+    let report = loop {
+        tokio::select! {
+            biased;
+            Some(now) = told.recv() => {
+                for id in ["f00000", "f09999"] {
+                    assert_eq!(secret_of(reader, ring, id).await, SAMPLE, "{id} at {now:?}");
+                }
+                progress.push(now);
+            }
+            report = &mut rotating => break report.unwrap(),
+        }
+    };
+    while let Ok(now) = told.try_recv() {
+        progress.push(now);
+    }
+    (progress, report)
 }
 
 /// CRY-02: a value that no key decrypts stays, is named, and holds back no other; its version does

@@ -32,7 +32,8 @@ pub struct SessionItem {
     is_current: bool,
     #[serde(with = "gx_serve::moment")]
     created_at: OffsetDateTime,
-    /// Time of a request of the session; at most five minutes before its newest request.
+    /// Time of a request of the session; at most five minutes before its newest request, of an
+    /// administrator's session one minute.
     #[serde(with = "gx_serve::moment")]
     last_used_at: OffsetDateTime,
     /// The client's own description, cut to 200 characters.
@@ -55,10 +56,13 @@ pub async fn list_sessions(
     page: &PageQuery<String>,
 ) -> Result<Page<SessionItem>, Problem> {
     let now = base.clock.now();
+    let sessions = &base.auth.sessions;
+    let unused_limit = sessions.idle_limit(subject.realm());
     let live = store::LiveSessions {
         subject,
         now,
-        rotated_after: now - base.auth.sessions.idle_limit(),
+        rotated_after: now - sessions.longest_token_life(),
+        used_after: unused_limit.map_or(OffsetDateTime::UNIX_EPOCH, |limit| now - limit),
         below: page.key().map(String::as_str),
         limit: page.limit.with_one_more(),
     };

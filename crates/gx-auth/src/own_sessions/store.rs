@@ -20,6 +20,8 @@ pub(super) struct LiveSessions<'a> {
     pub(super) now: OffsetDateTime,
     /// Tokens that were issued before have expired.
     pub(super) rotated_after: OffsetDateTime,
+    /// A session of an administrator that was last used before has ended.
+    pub(super) used_after: OffsetDateTime,
     /// The last id of the page before.
     pub(super) below: Option<&'a str>,
     pub(super) limit: i64,
@@ -59,12 +61,14 @@ pub(super) async fn list(
            FROM "AdminSession"
            WHERE "adminId" = $1 AND "revokedAt" IS NULL AND "expiresAt" > $2
              AND "rotatedAt" > $3 AND ($4::text IS NULL OR "sessionId" < $4)
+             AND "lastUsedAt" > $6
            ORDER BY "sessionId" DESC LIMIT $5"#,
                 admin_id.as_str(),
                 of.now,
                 of.rotated_after,
                 of.below,
-                of.limit
+                of.limit,
+                of.used_after
             )
             .fetch_all(conn)
             .await

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::audit;
 use crate::email::GivenEmail;
 use crate::foundation::Foundation;
+use crate::notices::Notice;
 use crate::password::{NewPassword, PasswordOwner, PasswordRefusal};
 use crate::realm::Subject;
 use crate::session_owner::SessionOwner;
@@ -17,9 +18,10 @@ use crate::sign_in_throttle::SignInAccount;
 
 pub use http::change_password_route;
 
-/// The given password is not the account's. The status is not 401, because the session is valid.
+/// The given password, or the code of the second factor, is not the account's; the answer does not
+/// tell which. The status is not 401, because the session is valid.
 pub const WRONG_PASSWORD: ProblemKind =
-    ProblemKind::new("wrong_password", 403, "The current password is not right");
+    ProblemKind::new("wrong_password", 403, "The current password or the code is not right");
 
 /// Replaces the password, ends all sessions and writes the audit row, in one transaction. A wrong
 /// current password counts as a failed sign-in.
@@ -71,9 +73,11 @@ async fn store_change(
         ..owner.audit_entry(action, table, Some(subject.as_str()))
     };
     audit::append(&mut tx, entry, now).await?;
+    base.mailing().notify(&mut tx, subject, Notice::PasswordChanged).await?;
     Ok(tx.commit().await?)
 }
 
-fn wrong_password() -> Problem {
-    Problem::new(&WRONG_PASSWORD, "Check it and try again.")
+/// Returns the one answer in a valid session to a wrong password and a wrong code.
+pub(crate) fn wrong_password() -> Problem {
+    Problem::new(&WRONG_PASSWORD, "Check what you sent and try again.")
 }

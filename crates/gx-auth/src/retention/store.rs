@@ -14,6 +14,14 @@ pub(super) async fn try_lock(conn: &mut PgConnection) -> Result<bool, sqlx::Erro
     .await
 }
 
+/// Waits for the lock of the sweepers, no longer than for any lock.
+pub(super) async fn lock(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!(r#"SELECT pg_advisory_xact_lock(hashtextextended('gx retention', 0))"#)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Removes the oldest rows that expired from `cursor` to `until`, and returns the times at which
 /// they expired. Rows that another session has locked stay.
 pub(super) async fn remove(
@@ -76,6 +84,58 @@ pub(super) async fn remove(
             .fetch_all(conn)
             .await
         }
+        SweptTable::PasskeyChallenge => {
+            sqlx::query_scalar!(
+                r#"DELETE FROM "PasskeyChallenge" WHERE "challengeId" IN (
+               SELECT "challengeId" FROM "PasskeyChallenge" WHERE "expiresAt" >= $1 AND "expiresAt" <= $2
+               ORDER BY "expiresAt" LIMIT $3 FOR UPDATE SKIP LOCKED)
+           RETURNING "expiresAt""#,
+                cursor,
+                until,
+                limit
+            )
+            .fetch_all(conn)
+            .await
+        }
+        SweptTable::QueuedMail => {
+            sqlx::query_scalar!(
+                r#"DELETE FROM "QueuedMail" WHERE "mailId" IN (
+               SELECT "mailId" FROM "QueuedMail" WHERE "settledAt" >= $1 AND "settledAt" <= $2
+               ORDER BY "settledAt" LIMIT $3 FOR UPDATE SKIP LOCKED)
+           RETURNING "settledAt" AS "settled_at!""#,
+                cursor,
+                until,
+                limit
+            )
+            .fetch_all(conn)
+            .await
+        }
+        SweptTable::MailToken => {
+            sqlx::query_scalar!(
+                r#"DELETE FROM "MailToken" WHERE "tokenId" IN (
+               SELECT "tokenId" FROM "MailToken" WHERE "expiresAt" >= $1 AND "expiresAt" <= $2
+               ORDER BY "expiresAt" LIMIT $3 FOR UPDATE SKIP LOCKED)
+           RETURNING "expiresAt""#,
+                cursor,
+                until,
+                limit
+            )
+            .fetch_all(conn)
+            .await
+        }
+        SweptTable::KnownDevice => {
+            sqlx::query_scalar!(
+                r#"DELETE FROM "KnownDevice" WHERE "deviceHash" IN (
+               SELECT "deviceHash" FROM "KnownDevice" WHERE "expiresAt" >= $1 AND "expiresAt" <= $2
+               ORDER BY "expiresAt" LIMIT $3 FOR UPDATE SKIP LOCKED)
+           RETURNING "expiresAt""#,
+                cursor,
+                until,
+                limit
+            )
+            .fetch_all(conn)
+            .await
+        }
     }
 }
 
@@ -113,6 +173,38 @@ pub(super) async fn count(
         SweptTable::SignInFailure => {
             sqlx::query_scalar!(
                 r#"SELECT count(*) AS "count!" FROM "SignInFailure" WHERE "lastFailedAt" <= $1"#,
+                until
+            )
+            .fetch_one(conn)
+            .await
+        }
+        SweptTable::PasskeyChallenge => {
+            sqlx::query_scalar!(
+                r#"SELECT count(*) AS "count!" FROM "PasskeyChallenge" WHERE "expiresAt" <= $1"#,
+                until
+            )
+            .fetch_one(conn)
+            .await
+        }
+        SweptTable::QueuedMail => {
+            sqlx::query_scalar!(
+                r#"SELECT count(*) AS "count!" FROM "QueuedMail" WHERE "settledAt" <= $1"#,
+                until
+            )
+            .fetch_one(conn)
+            .await
+        }
+        SweptTable::MailToken => {
+            sqlx::query_scalar!(
+                r#"SELECT count(*) AS "count!" FROM "MailToken" WHERE "expiresAt" <= $1"#,
+                until
+            )
+            .fetch_one(conn)
+            .await
+        }
+        SweptTable::KnownDevice => {
+            sqlx::query_scalar!(
+                r#"SELECT count(*) AS "count!" FROM "KnownDevice" WHERE "expiresAt" <= $1"#,
                 until
             )
             .fetch_one(conn)

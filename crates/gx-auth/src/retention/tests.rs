@@ -33,12 +33,13 @@ async fn answers(conn: &mut PgConnection) -> i64 {
 
 /// Returns the number of removed rows of each table, and whether none is left.
 async fn step(sweeper: &mut Sweeper, conn: &mut PgConnection) -> (Vec<u64>, bool) {
-    match sweeper.step(conn, NOW).await.unwrap() {
-        SweepStep::Removed { tables, is_complete } => {
-            (tables.iter().map(|one| one.rows).collect(), is_complete)
-        }
-        SweepStep::Elsewhere => panic!("nobody else removes rows"),
-    }
+    let step = sweeper.step(conn, NOW, Turn::IfFree).await;
+    assert!(!step.is_elsewhere, "nobody else removes rows");
+    (rows(step.tables), step.is_over)
+}
+
+fn rows(tables: Vec<SweptRows>) -> Vec<u64> {
+    tables.into_iter().map(|table| table.rows.unwrap()).collect()
 }
 
 /// DB-09, PRIV-01: expired rows are removed in batches, after the time that the setting of their
@@ -59,30 +60,54 @@ async fn db_09_expired_rows_are_removed_in_batches() {
            INSERT INTO "AdminSession" ("sessionId", "adminId", "refreshHash", "refreshId",
                "rotatedAt", "createdAt", "lastUsedAt", "expiresAt")
            VALUES ('old', 'a', '\x01', 'r', '2025-01-01', '2025-01-01', '2025-01-01', '2025-01-02'),
-                  ('new', 'a', '\x02', 'r', '2026-01-01', '2026-01-01', '2026-01-01', '2026-01-02')"#,
+                  ('new', 'a', '\x02', 'r', '2026-01-01', '2026-01-01', '2026-01-01', '2026-01-02');
+           INSERT INTO "PasskeyChallenge" ("challengeId", challenge, realm, "expiresAt") VALUES
+               ('old', '\x01', 'user', '2026-03-01 11:00Z'),
+               ('new', '\x02', 'admin', '2026-03-01 11:01Z');
+           INSERT INTO "QueuedMail" ("mailId", kind, content, "contentKeyVersion", state,
+               "nextAttemptAt", "expiresAt", "createdAt", "settledAt")
+           VALUES ('sent', 'NEW_DEVICE', NULL, 1, 'SENT', now(), now(), now(), '2026-02-01'),
+                  ('newer', 'NEW_DEVICE', NULL, 1, 'SENT', now(), now(), now(), '2026-02-28'),
+                  ('waiting', 'NEW_DEVICE', '\x00', 1, 'WAITING', now(), now(), '2026-01-01', NULL);
+           INSERT INTO "MailToken" ("tokenId", purpose, "adminId", address, "tokenHash",
+               "createdAt", "codeExpiresAt", "expiresAt")
+           VALUES ('t', 'VERIFY_EMAIL', 'a', 'a@gxtest.com', '\x00', '2026-02-01', '2026-02-01',
+                   '2026-02-01');
+           INSERT INTO "KnownDevice" ("deviceHash", "adminId", "clientHash", "createdAt",
+               "lastUsedAt", "expiresAt")
+           VALUES ('\x00', 'a', '\x00', '2025-01-01', '2025-01-01', '2026-01-01')"#,
     )
     .await;
     let settings = RetentionSettings::default();
-    let counted = expired(&mut conn, &settings, NOW).await.unwrap();
-    let counted: Vec<_> = counted.iter().map(|one| (one.table, one.rows)).collect();
-    let expected =
-        [("HttpIdempotency", 450), ("UserSession", 0), ("AdminSession", 1), ("SignInFailure", 1)];
+    let counted = expired(&mut conn, &settings, NOW).await;
+    let counted: Vec<_> = counted.into_iter().map(|one| (one.table, one.rows.unwrap())).collect();
+    let expected = [
+        ("HttpIdempotency", 450),
+        ("UserSession", 0),
+        ("AdminSession", 1),
+        ("SignInFailure", 1),
+        ("PasskeyChallenge", 1),
+        ("QueuedMail", 1),
+        ("MailToken", 1),
+        ("KnownDevice", 1),
+    ];
     assert_eq!(counted, expected);
     assert_eq!(answers(&mut conn).await, 452);
 
     let mut sweeper = Sweeper::new(settings);
-    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![200, 0, 1, 1], false));
-    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![200, 0, 0, 0], false));
-    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![50, 0, 0, 0], true));
-    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![0, 0, 0, 0], true));
+    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![200, 0, 1, 1, 1, 1, 1, 1], false));
+    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![200, 0, 0, 0, 0, 0, 0, 0], false));
+    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![50, 0, 0, 0, 0, 0, 0, 0], true));
+    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![0, 0, 0, 0, 0, 0, 0, 0], true));
     assert_eq!(answers(&mut conn).await, 2);
 }
 
 /// DB-09: while an old snapshot keeps removed rows, a step reads a bounded number of pages: it
-/// begins where the last one ended.
+/// begins where the last one ended. Without the cursor it would read the whole index, as the first
+/// step of another sweeper does.
 #[tokio::test]
 async fn db_09_a_step_does_not_read_removed_rows_again() {
-    const ROWS: i64 = 4_000;
+    const ROWS: i64 = 40_000;
     const PAGES: i64 = 20;
     let database = TestDatabase::create().await;
     let mut conn = database.connection().await;
@@ -109,6 +134,11 @@ async fn db_09_a_step_does_not_read_removed_rows_again() {
     step(&mut sweeper, &mut conn).await;
     let read = pages(&mut conn).await - before;
     assert!(read <= PAGES, "a step has read {read} pages of the index");
+
+    let before = pages(&mut conn).await;
+    step(&mut Sweeper::new(RetentionSettings::default()), &mut conn).await;
+    let whole = pages(&mut conn).await - before;
+    assert!(whole > 2 * PAGES, "the index has {whole} pages, too few to tell the two apart");
 }
 
 /// Returns how many pages of the index of expiry times have been read.
@@ -132,7 +162,9 @@ async fn db_09_one_process_removes_rows_and_waits_for_nobody() {
     let mut sweeper = Sweeper::new(RetentionSettings::default());
     run(&mut other, "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('gx retention', 0))")
         .await;
-    assert_eq!(sweeper.step(&mut conn, NOW).await.unwrap(), SweepStep::Elsewhere);
+    let elsewhere = sweeper.step(&mut conn, NOW, Turn::IfFree).await;
+    assert_eq!((elsewhere.is_elsewhere, elsewhere.is_over), (true, true));
+    assert_eq!(rows(elsewhere.tables), [0; 4]);
     run(&mut other, "ROLLBACK").await;
 
     run(&mut other, r#"BEGIN; SELECT FROM "HttpIdempotency" WHERE key = '1' FOR UPDATE"#).await;
@@ -141,8 +173,80 @@ async fn db_09_one_process_removes_rows_and_waits_for_nobody() {
     run(&mut other, "ROLLBACK").await;
     assert_eq!(step(&mut sweeper, &mut conn).await.0[0], 0, "the cursor is behind the row");
     let tomorrow = NOW + CURSOR_LIFE;
-    sweeper.step(&mut conn, tomorrow).await.unwrap();
+    sweeper.step(&mut conn, tomorrow, Turn::IfFree).await;
     assert_eq!(answers(&mut conn).await, 0, "all have expired by then");
+}
+
+/// DB-09: a command of an operator waits while another process has its turn, also for longer than
+/// one wait for a lock, and then removes what is left.
+#[tokio::test]
+async fn db_09_a_command_waits_for_the_turn_of_another_process() {
+    let database = TestDatabase::create().await;
+    let (mut conn, mut other) = (database.connection().await, database.connection().await);
+    add_answers(&mut conn).await;
+    run(&mut conn, "SET lock_timeout = '500ms'").await;
+    run(&mut other, "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('gx retention', 0))")
+        .await;
+    let mut sweeper = Sweeper::new(RetentionSettings::default());
+    let mut watcher = database.connection().await;
+    let waiting = sweeper.step(&mut conn, NOW, Turn::Waiting);
+    // The other one ends its turn when a second wait has begun.
+    let (step, ()) = tokio::join!(waiting, async {
+        let mut waits = std::collections::BTreeSet::new();
+        while waits.len() < 2 {
+            let since: Option<OffsetDateTime> = sqlx::query_scalar(
+                "SELECT query_start FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            )
+            .fetch_optional(&mut watcher)
+            .await
+            .unwrap();
+            waits.extend(since);
+        }
+        run(&mut other, "ROLLBACK").await;
+    });
+    assert!(!step.is_elsewhere);
+    assert_eq!(rows(step.tables), [200, 0, 0, 0]);
+}
+
+/// DB-09: a table that fails holds back no other: the pass goes on to its end, and the next one
+/// tries the table again.
+#[tokio::test]
+async fn db_09_a_table_that_fails_holds_back_no_other() {
+    let database = TestDatabase::create().await;
+    let mut conn = database.connection().await;
+    add_answers(&mut conn).await;
+    run(
+        &mut conn,
+        r#"INSERT INTO "SignInFailure" ("addressHash", failures, "lastFailedAt")
+           SELECT decode(lpad(to_hex(n), 64, '0'), 'hex'), 1, '2026-02-01Z'
+           FROM generate_series(1, 250) n;
+           ALTER TABLE "UserSession" RENAME TO kept"#,
+    )
+    .await;
+    let mut sweeper = Sweeper::new(RetentionSettings::default());
+    let mut removed = [0; 4];
+    let mut failures = 0;
+    loop {
+        let step = sweeper.step(&mut conn, NOW, Turn::Waiting).await;
+        for (sum, table) in removed.iter_mut().zip(step.tables) {
+            match table.rows {
+                Ok(rows) => *sum += rows,
+                Err(_) => {
+                    assert_eq!(table.table, "UserSession");
+                    failures += 1;
+                }
+            }
+        }
+        if step.is_over {
+            break;
+        }
+    }
+    assert_eq!((removed, failures), ([450, 0, 0, 250], 1), "it is tried once a pass");
+    assert!(expired(&mut conn, &RetentionSettings::default(), NOW).await[1].rows.is_err());
+
+    run(&mut conn, r#"ALTER TABLE kept RENAME TO "UserSession""#).await;
+    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![0; 4], true));
 }
 
 #[test]

@@ -2,8 +2,7 @@
 //! under its own path.
 
 use ::http::StatusCode;
-use ::http::request::Parts;
-use axum::extract::{FromRequestParts, State};
+use axum::extract::State;
 use gx_serve::fields::{Fields, FromFields};
 use gx_serve::{Json, Problem, ProblemKind, Reply};
 use serde::Serialize;
@@ -12,13 +11,12 @@ use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
 use super::code::FactorCode;
-use super::manage::SignedIn;
 use super::store::TotpState;
 use super::{SECOND_FACTOR_DELAYED, SecondFactors, TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE};
-use crate::authorization::{Administrator, Person};
 use crate::password::GivenPassword;
-use crate::realm::Subject;
-use crate::route_parts::{INVALID_CREDENTIALS, at};
+use crate::password_change::WRONG_PASSWORD;
+use crate::route_parts::at;
+use crate::session_owner::SessionOwner;
 
 /// Returns the routes below `prefix`, such as `/api/v1/users/me/totp`, each with its problems. The
 /// caller adds the authorization.
@@ -29,10 +27,9 @@ pub fn totp_routes<S>(
 where
     S: Clone + Send + Sync + 'static,
 {
-    const ENROLLING: &[&ProblemKind] = &[&INVALID_CREDENTIALS, &TOTP_ENABLED];
+    const ENROLLING: &[&ProblemKind] = &[&WRONG_PASSWORD, &TOTP_ENABLED];
     const CONFIRMING: &[&ProblemKind] = &[&TOTP_ENABLED, &TOTP_NOT_ENABLED, &WRONG_CODE];
-    const CHANGING: &[&ProblemKind] =
-        &[&INVALID_CREDENTIALS, &TOTP_NOT_ENABLED, &SECOND_FACTOR_DELAYED];
+    const CHANGING: &[&ProblemKind] = &[&WRONG_PASSWORD, &TOTP_NOT_ENABLED, &SECOND_FACTOR_DELAYED];
     let path = |rest: &str| format!("{prefix}{rest}");
     [
         (at(routes!(show, enrol), &path(""), factors.clone()), ENROLLING),
@@ -40,20 +37,6 @@ where
         (at(routes!(recovery_codes), &path("/recovery-codes"), factors.clone()), CHANGING),
         (at(routes!(disable), &path("/disable"), factors.clone()), CHANGING),
     ]
-}
-
-/// The person or administrator that the authorization has found.
-impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        if let Some(admin) = parts.extensions.get::<Administrator>() {
-            let subject = Subject::Admin(admin.admin_id.clone());
-            return Ok(Self { subject, request_id: admin.request_id.clone() });
-        }
-        let person = Person::from_request_parts(parts, state).await?;
-        Ok(Self { subject: Subject::User(person.profile_id), request_id: person.request_id })
-    }
 }
 
 /// The password of the signed-in account.
@@ -132,7 +115,7 @@ struct RecoveryCodes {
 )]
 async fn show(
     State(factors): State<SecondFactors>,
-    who: SignedIn,
+    who: SessionOwner,
 ) -> Result<Reply<TotpState>, Problem> {
     Ok(Reply::ok(factors.state(&who).await?))
 }
@@ -146,7 +129,7 @@ async fn show(
 )]
 async fn enrol(
     State(factors): State<SecondFactors>,
-    who: SignedIn,
+    who: SessionOwner,
     Json(given): Json<PasswordRequest>,
 ) -> Result<Reply<NewTotp>, Problem> {
     let new = factors.enrol(&who, &given.password.0).await?;
@@ -162,7 +145,7 @@ async fn enrol(
 )]
 async fn confirm(
     State(factors): State<SecondFactors>,
-    who: SignedIn,
+    who: SessionOwner,
     Json(given): Json<CodeRequest>,
 ) -> Result<Reply<RecoveryCodes>, Problem> {
     Ok(Reply::ok(RecoveryCodes { recovery_codes: factors.confirm(&who, &given.code).await? }))
@@ -177,7 +160,7 @@ async fn confirm(
 )]
 async fn recovery_codes(
     State(factors): State<SecondFactors>,
-    who: SignedIn,
+    who: SessionOwner,
     Json(given): Json<PasswordAndCode>,
 ) -> Result<Reply<RecoveryCodes>, Problem> {
     let recovery_codes = factors.renew_recovery_codes(&who, &given.password.0, &given.totp).await?;
@@ -193,7 +176,7 @@ async fn recovery_codes(
 )]
 async fn disable(
     State(factors): State<SecondFactors>,
-    who: SignedIn,
+    who: SessionOwner,
     Json(given): Json<PasswordAndCode>,
 ) -> Result<StatusCode, Problem> {
     factors.disable(&who, &given.password.0, &given.totp).await?;

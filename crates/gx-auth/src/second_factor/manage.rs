@@ -9,22 +9,20 @@ use serde_json::json;
 
 use super::code::{self, Enrolment, FactorCode, RECOVERY_CODES, SECRET_BYTES};
 use super::store::{Owner, TotpState};
-use super::{PassedFactor, SecondFactors, TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE, store};
+use super::{
+    CodeRefusals, PassedFactor, SecondFactors, TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE, store,
+};
 use crate::email::GivenEmail;
 use crate::key_ring::rotation::EncryptedColumn;
+use crate::notices::{FactorChange, factor_changed};
+use crate::password_change::wrong_password;
 use crate::realm::Subject;
-use crate::route_parts::invalid_credentials;
 use crate::row_queues::RowQueueTicket;
+use crate::session_owner::SessionOwner;
 use crate::sign_in_throttle::SignInAccount;
 
-/// Who changes the factor, and in which request.
-pub(super) struct SignedIn {
-    pub(super) subject: Subject,
-    pub(super) request_id: String,
-}
-
 impl SecondFactors {
-    pub(super) async fn state(&self, who: &SignedIn) -> Result<TotpState, Problem> {
+    pub(super) async fn state(&self, who: &SessionOwner) -> Result<TotpState, Problem> {
         let mut conn = self.base.connection().await?;
         Ok(store::state(&mut conn, Owner::of(&who.subject)).await?)
     }
@@ -32,7 +30,7 @@ impl SecondFactors {
     /// Draws a secret, which replaces one that was not confirmed. It is not in force yet.
     pub(super) async fn enrol(
         &self,
-        who: &SignedIn,
+        who: &SessionOwner,
         password: &SecretString,
     ) -> Result<Enrolment, Problem> {
         let email = self.check_password(who, password).await?;
@@ -56,7 +54,7 @@ impl SecondFactors {
     /// Puts the factor in force if the code belongs to its secret, and returns recovery codes.
     pub(super) async fn confirm(
         &self,
-        who: &SignedIn,
+        who: &SessionOwner,
         code: &FactorCode,
     ) -> Result<Vec<String>, Problem> {
         let now = self.base.clock.now();
@@ -77,6 +75,8 @@ impl SecondFactors {
             Subject::Admin(_) => "admin.totp_enabled",
         };
         self.append(&mut tx, &who.subject, &who.request_id, action, None).await?;
+        factor_changed(&self.base.mailing(), &mut tx, &who.subject, FactorChange::TotpEnabled)
+            .await?;
         tx.commit().await?;
         Ok(codes)
     }
@@ -84,7 +84,7 @@ impl SecondFactors {
     /// Replaces all recovery codes and returns the new ones.
     pub(super) async fn renew_recovery_codes(
         &self,
-        who: &SignedIn,
+        who: &SessionOwner,
         password: &SecretString,
         code: &FactorCode,
     ) -> Result<Vec<String>, Problem> {
@@ -97,6 +97,8 @@ impl SecondFactors {
             Subject::Admin(_) => "admin.recovery_codes_renewed",
         };
         self.append(&mut tx, &who.subject, &who.request_id, action, None).await?;
+        let change = FactorChange::RecoveryCodesRenewed;
+        factor_changed(&self.base.mailing(), &mut tx, &who.subject, change).await?;
         tx.commit().await?;
         Ok(codes)
     }
@@ -104,7 +106,7 @@ impl SecondFactors {
     /// Ends the factor, with its recovery codes.
     pub(super) async fn disable(
         &self,
-        who: &SignedIn,
+        who: &SessionOwner,
         password: &SecretString,
         code: &FactorCode,
     ) -> Result<(), Problem> {
@@ -115,10 +117,13 @@ impl SecondFactors {
             Subject::Admin(_) => "admin.totp_disabled",
         };
         self.append(&mut tx, &who.subject, &who.request_id, action, None).await?;
+        factor_changed(&self.base.mailing(), &mut tx, &who.subject, FactorChange::TotpDisabled)
+            .await?;
         Ok(tx.commit().await?)
     }
 
-    /// Deletes an account's factor and ends its sessions, for somebody who has lost the factor.
+    /// Deletes an account's factor and ends its sessions, for somebody who has lost the factor, who
+    /// is told by mail.
     /// Returns the values of the audit entry, which the caller appends.
     ///
     /// # Errors
@@ -133,11 +138,15 @@ impl SecondFactors {
         let was_enabled = store::delete(conn, owner).await?.unwrap_or(false);
         let sessions = &self.base.auth.sessions;
         let ended = sessions.end(conn, subject, None, "second factors reset").await?;
+        factor_changed(&self.base.mailing(), conn, subject, FactorChange::Reset).await?;
         Ok(json!({ "totpWasEnabled": was_enabled, "ended": ended }))
     }
 
     /// Begins a change: waits for the account's turn and locks its row.
-    async fn begin(&self, who: &SignedIn) -> Result<(RowQueueTicket, RequestTransaction), Problem> {
+    pub(crate) async fn begin(
+        &self,
+        who: &SessionOwner,
+    ) -> Result<(RowQueueTicket, RequestTransaction), Problem> {
         let ticket = self.base.row_ticket(who.subject.as_str()).await?;
         let mut tx = self.base.begin().await?;
         store::lock_account(&mut tx, Owner::of(&who.subject)).await?;
@@ -147,36 +156,56 @@ impl SecondFactors {
     /// Begins a change of a factor that is in force, after password and code.
     async fn begin_authenticated(
         &self,
-        who: &SignedIn,
+        who: &SessionOwner,
         password: &SecretString,
         code: &FactorCode,
     ) -> Result<(RowQueueTicket, RequestTransaction), Problem> {
         self.check_password(who, password).await?;
         let (ticket, tx) = self.begin(who).await?;
-        match self.pass(tx, &who.subject, Some(code)).await? {
+        let refusals = &CodeRefusals::IN_A_SESSION;
+        match self.pass_or(tx, &who.subject, Some(code), refusals).await? {
             (_, PassedFactor::NotEnrolled) => Err(not_enabled()),
             (tx, PassedFactor::Totp | PassedFactor::RecoveryCode) => Ok((ticket, tx)),
         }
+    }
+
+    /// Begins a change of another credential, after the password, and after a code if a factor is
+    /// in force.
+    pub(crate) async fn begin_reauthenticated(
+        &self,
+        who: &SessionOwner,
+        password: &SecretString,
+        code: Option<&FactorCode>,
+    ) -> Result<(RowQueueTicket, RequestTransaction), Problem> {
+        self.check_password(who, password).await?;
+        let (ticket, tx) = self.begin(who).await?;
+        let refusals = &CodeRefusals::IN_A_SESSION;
+        let (mut tx, passed) = self.pass_or(tx, &who.subject, code, refusals).await?;
+        if passed == PassedFactor::RecoveryCode {
+            self.append_used_recovery_code(&mut tx, &who.subject, &who.request_id).await?;
+        }
+        Ok((ticket, tx))
     }
 
     /// Checks the password of the account and returns the e-mail address. A wrong one counts as a
     /// failed sign-in.
     async fn check_password(
         &self,
-        who: &SignedIn,
+        who: &SessionOwner,
         password: &SecretString,
     ) -> Result<String, Problem> {
         let owner = Owner::of(&who.subject);
         let account = store::account(&mut *self.base.connection().await?, owner).await?;
-        let account = account.ok_or_else(invalid_credentials)?;
+        let account = account.ok_or_else(wrong_password)?;
         let stored = SignInAccount { password_hash: account.password_hash, may_sign_in: true };
         let (realm, email) = (who.subject.realm(), GivenEmail::new(&account.mailbox));
         let verified = self.base.compare_password(realm, &email, password, Some(stored)).await?;
         if verified.matches {
             return Ok(account.email);
         }
-        tracing::info!(request_id = who.request_id, "a change of a second factor was refused");
-        Err(invalid_credentials())
+        tracing::info!(request_id = who.request_id, "a change of a factor was refused");
+        metrics::counter!("gx_wrong_passwords_total", "realm" => realm.name()).increment(1);
+        Err(wrong_password())
     }
 
     async fn draw_recovery_codes(

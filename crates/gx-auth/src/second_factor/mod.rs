@@ -22,11 +22,14 @@ use crate::audit;
 use crate::foundation::Foundation;
 use crate::key_ring::KeyRing;
 use crate::key_ring::rotation::EncryptedColumn;
+use crate::notices::Notice;
+use crate::password_change::wrong_password;
 use crate::realm::Subject;
 use crate::route_parts::invalid_credentials;
 use code::CodeKind;
 pub use code::FactorCode;
-use store::{Factor, Owner};
+use store::Factor;
+pub(crate) use store::Owner;
 
 /// The password is right, a factor is in force, and no code was sent.
 pub const SECOND_FACTOR_REQUIRED: ProblemKind =
@@ -48,6 +51,8 @@ pub const WRONG_CODE: ProblemKind =
 const FREE_FAILURES: i32 = 5;
 /// Limit of wrong codes in a row. After it, only a recovery code or a reset helps.
 const MAX_FAILURES: i32 = 100;
+/// Number of recovery codes from which the account is told that few are left.
+const LOW_RECOVERY_CODES: i64 = 3;
 /// Longest wait after a wrong code, in seconds.
 const MAX_WAIT_S: i64 = 3_600;
 
@@ -60,6 +65,19 @@ pub enum PassedFactor {
     Totp,
     /// By a recovery code, which is used up.
     RecoveryCode,
+}
+
+/// The answers to a code that is missing or wrong.
+struct CodeRefusals {
+    missing: fn() -> Problem,
+    wrong: fn() -> Problem,
+}
+
+impl CodeRefusals {
+    /// At a sign-in, where a wrong code is answered like a wrong password.
+    const AT_SIGN_IN: Self = Self { missing: code_required, wrong: invalid_credentials };
+    /// In a valid session. The status is not 401, which would tell the client to sign in again.
+    const IN_A_SESSION: Self = Self { missing: wrong_password, wrong: wrong_password };
 }
 
 /// Judgement of a code.
@@ -92,9 +110,20 @@ impl SecondFactors {
     /// [`INVALID_CREDENTIALS`](crate::INVALID_CREDENTIALS), or the problem of a database failure.
     pub async fn pass(
         &self,
+        tx: RequestTransaction,
+        subject: &Subject,
+        code: Option<&FactorCode>,
+    ) -> Result<(RequestTransaction, PassedFactor), Problem> {
+        self.pass_or(tx, subject, code, &CodeRefusals::AT_SIGN_IN).await
+    }
+
+    /// Judges a code and counts a failure in the same way, with these answers.
+    async fn pass_or(
+        &self,
         mut tx: RequestTransaction,
         subject: &Subject,
         code: Option<&FactorCode>,
+        refusals: &CodeRefusals,
     ) -> Result<(RequestTransaction, PassedFactor), Problem> {
         let judgement = self.judge(&mut tx, Owner::of(subject), code).await?;
         let outcome = match judgement {
@@ -109,13 +138,10 @@ impl SecondFactors {
         }
         match judgement {
             Judgement::Passed(passed) => Ok((tx, passed)),
-            Judgement::Missing => Err(Problem::new(
-                &SECOND_FACTOR_REQUIRED,
-                "Send the code of your authenticator, or a recovery code, as totp.",
-            )),
+            Judgement::Missing => Err((refusals.missing)()),
             Judgement::Wrong => {
                 tx.commit().await?;
-                Err(invalid_credentials())
+                Err((refusals.wrong)())
             }
             Judgement::Delayed(wait_s) => Err(Problem::new(
                 &SECOND_FACTOR_DELAYED,
@@ -125,7 +151,8 @@ impl SecondFactors {
         }
     }
 
-    /// Appends the audit entry of a recovery code that was used.
+    /// Appends the audit entry of a recovery code that was used, and tells the account if few are
+    /// left.
     ///
     /// # Errors
     /// `sqlx::Error` if a statement fails.
@@ -140,6 +167,10 @@ impl SecondFactors {
             Subject::Admin(_) => "admin.recovery_code_used",
         };
         let left = store::state(conn, Owner::of(subject)).await?.recovery_codes_left;
+        if left <= LOW_RECOVERY_CODES {
+            let mailing = self.base.mailing();
+            mailing.notify(conn, subject, Notice::RecoveryCodesLow(left)).await?;
+        }
         let after = serde_json::json!({ "recoveryCodesLeft": left });
         self.append(conn, subject, request_id, action, Some(after)).await
     }
@@ -213,6 +244,13 @@ impl SecondFactors {
             audit::Entry { after, ..audit::Entry::new(actor, action, table, id, Some(request_id)) };
         audit::append(conn, entry, self.base.clock.now()).await
     }
+}
+
+fn code_required() -> Problem {
+    Problem::new(
+        &SECOND_FACTOR_REQUIRED,
+        "Send the code of your authenticator, or a recovery code, as totp.",
+    )
 }
 
 /// Returns the seconds until the factor accepts a code again, or `None` if it does now. The wait is

@@ -21,13 +21,13 @@ pub(super) struct TotpState {
 
 /// The account that a factor belongs to: one of the two ids.
 #[derive(Clone, Copy)]
-pub(super) struct Owner<'a> {
-    pub(super) profile_id: Option<&'a str>,
-    pub(super) admin_id: Option<&'a str>,
+pub(crate) struct Owner<'a> {
+    pub(crate) profile_id: Option<&'a str>,
+    pub(crate) admin_id: Option<&'a str>,
 }
 
 impl<'a> Owner<'a> {
-    pub(super) fn of(subject: &'a Subject) -> Self {
+    pub(crate) fn of(subject: &'a Subject) -> Self {
         match subject {
             Subject::User(id) => Self { profile_id: Some(id.as_str()), admin_id: None },
             Subject::Admin(id) => Self { profile_id: None, admin_id: Some(id.as_str()) },

@@ -14,6 +14,7 @@ use gx_serve::problem::kind::QUOTA_EXCEEDED;
 use http::header::RETRY_AFTER;
 use time::OffsetDateTime;
 
+use crate::devices::KnownDevice;
 use crate::email::GivenEmail;
 use crate::foundation::Foundation;
 use crate::hashing::PasswordComparison;
@@ -48,8 +49,17 @@ struct AddressHashes {
 
 impl AddressHashes {
     fn new(ring: &KeyRing, realm: Realm, email: &GivenEmail) -> Self {
-        let parts = [realm.session_table().as_bytes(), email.form().as_bytes()];
-        let hashes = ring.fingerprint_keys(ADDRESSES).hashes(&parts);
+        Self::of(ring, &[realm.session_table().as_bytes(), email.form().as_bytes()])
+    }
+
+    /// Returns the hashes of an address on a known device, whose failures are counted apart.
+    fn of_device(ring: &KeyRing, realm: Realm, email: &GivenEmail, device: &KnownDevice) -> Self {
+        let device = device.hash();
+        Self::of(ring, &[realm.session_table().as_bytes(), email.form().as_bytes(), &device])
+    }
+
+    fn of(ring: &KeyRing, parts: &[&[u8]]) -> Self {
+        let hashes = ring.fingerprint_keys(ADDRESSES).hashes(parts);
         let current = *hashes.current();
         let all = std::iter::once(&current).chain(hashes.others());
         Self { current, all: all.map(|hash| hash.to_vec()).collect() }
@@ -70,7 +80,23 @@ impl Foundation {
         password: &secrecy::SecretString,
         account: Option<SignInAccount>,
     ) -> Result<PasswordComparison, Problem> {
-        let attempt = self.begin_sign_in(realm, email).await?;
+        self.compare_password_on(realm, email, password, account, None).await
+    }
+
+    /// Compares the password of a sign-in on a device that the account may know. Failures on a
+    /// known device are counted apart, so that others cannot block it (AUTHN-12).
+    ///
+    /// # Errors
+    /// Those of [`Foundation::compare_password`].
+    pub async fn compare_password_on(
+        &self,
+        realm: Realm,
+        email: &GivenEmail,
+        password: &secrecy::SecretString,
+        account: Option<SignInAccount>,
+        device: Option<&KnownDevice>,
+    ) -> Result<PasswordComparison, Problem> {
+        let attempt = self.begin_sign_in(realm, email, device).await?;
         let (stored, may_sign_in) = match account {
             Some(account) => (Some(account.password_hash), account.may_sign_in),
             None => (None, false),
@@ -92,8 +118,12 @@ impl Foundation {
         &self,
         realm: Realm,
         email: &GivenEmail,
+        device: Option<&KnownDevice>,
     ) -> Result<SignInAttempt<'_>, Problem> {
-        let address = AddressHashes::new(&self.key_ring, realm, email);
+        let address = match device {
+            None => AddressHashes::new(&self.key_ring, realm, email),
+            Some(device) => AddressHashes::of_device(&self.key_ring, realm, email, device),
+        };
         let now = self.clock.now();
         let attempt = SignInAttempt { base: self, address };
         let _ticket = attempt.ticket().await?;

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "for tests only")]
 
 mod ask;
+mod authenticator;
+mod mails;
 
 use std::task::Poll;
 
@@ -20,10 +22,13 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 
 pub use self::ask::{Answer, Ask};
+pub use self::authenticator::{AuthenticatorOutput, SoftPasskey};
+pub use self::mails::{code_in, token_in};
 use crate::foundation::{Foundation, FoundationSettings};
 use crate::hashing::HashingSettings;
 use crate::key_ring::{self, KeyRing};
 use crate::realm::Subject;
+use crate::relying_party::{PasskeySettings, RelyingParty};
 use crate::role::AdminRole;
 use crate::sessions::TokenPair;
 use crate::token_keys::create_key_file;
@@ -66,6 +71,7 @@ pub fn token_settings() -> TokenSettings {
         jwt_refresh_expiry: std::time::Duration::from_secs(7 * 86_400),
         session_lifetime: std::time::Duration::from_secs(30 * 86_400),
         admin_session_lifetime: std::time::Duration::from_secs(12 * 3_600),
+        admin_session_idle: std::time::Duration::from_secs(30 * 60),
         token_issuer: "gx-protocol".to_owned(),
         token_leeway: std::time::Duration::from_secs(30),
     }
@@ -129,12 +135,14 @@ impl TestHost {
             hashing: HashingSettings::default(),
             lag: gx_serve::LagSettings::default(),
             limits,
+            passkeys: PasskeySettings::default(),
         };
         let pool = gx_db::connect(reached).await.unwrap();
         let ring = key_ring(entropy.clone());
         let base = Foundation::new(&settings, CHANNEL, pool, ring, clock.clone(), entropy);
         let mut base = base.unwrap();
         base.is_development = true;
+        base.relying_party = Some(RelyingParty::local(0));
         if let Some(folder) = key.as_ref().and_then(|key| key.parent()) {
             std::fs::remove_dir_all(folder).unwrap();
         }

@@ -104,6 +104,13 @@ fn tok_04_the_lives_of_tokens_are_settings() {
     let short = ["--jwt-expiry=5m", "--jwt-refresh-expiry=1h", "--session-lifetime=12h"];
     assert_eq!(parse(&short).unwrap(), [5, 60, 720]);
     assert!(parse(&["--jwt-expiry=0"]).is_err());
+    let idle = |line: &[&str]| {
+        let matches = command.clone().try_get_matches_from(line)?;
+        TokenSettings::from_arg_matches(&matches).map(|settings| settings.admin_session_idle)
+    };
+    assert_eq!(idle(&[]).unwrap(), Duration::from_mins(30));
+    assert_eq!(idle(&["--admin-session-idle=1m"]).unwrap(), Duration::from_mins(1));
+    assert!(idle(&["--admin-session-idle=59s"]).is_err());
 }
 
 /// TOK-02: the leeway of clocks is a setting; it applies before and after a token's time.

@@ -157,6 +157,15 @@ impl LedgerError {
         }
     }
 
+    /// Logs that a step failed because the ledger cannot be reached; both workers call it.
+    pub fn log_unreachable(&self) {
+        let (phase, kind) = (self.phase.name(), self.kind());
+        tracing::warn!(
+            error = %self, phase, class = kind,
+            "the ledger cannot be reached: {kind} in {phase}"
+        );
+    }
+
     /// Returns phase, kind and peer, which a health check shows in addition to the text.
     pub fn labels(&self) -> serde_json::Value {
         serde_json::json!({

@@ -46,7 +46,14 @@ pub(crate) async fn submit(
         return Err(Problem::new(&KYC_NOT_OPEN, detail));
     }
     let handed_in = store::document_types(&mut tx, &person.profile_id).await?;
-    let missing = missing_fields(&applicant, &state.required_documents, &handed_in);
+    let mut missing = missing_fields(&applicant, &state.required_documents, &handed_in);
+    if state.requires_verified_email && !applicant.email_verified {
+        missing.push(InvalidField {
+            pointer: "/email".to_owned(),
+            code: "unverified",
+            message: "must be confirmed by mail before review".to_owned(),
+        });
+    }
     if !missing.is_empty() {
         let detail = "Add the fields that `errors` lists, then submit again.";
         return Err(Problem::new(&KYC_INCOMPLETE, detail).with_errors(missing));

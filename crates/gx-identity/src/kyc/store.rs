@@ -11,6 +11,7 @@ pub(crate) struct Applicant {
     pub(crate) status: AccountStatus,
     pub(crate) phone_num: Option<String>,
     pub(crate) nationality: Option<String>,
+    pub(crate) email_verified: bool,
     pub(crate) denial_finality: Option<Parsed<DenialFinality>>,
 }
 
@@ -64,6 +65,7 @@ pub(crate) async fn lock_applicant(
         Applicant,
         r#"SELECT status AS "status: Parsed<AccountStatus>", "phoneNum" AS phone_num,
                   "nationalityCountryCode" AS nationality,
+                  "emailVerifiedAt" IS NOT NULL AS "email_verified!",
                   "denialFinality" AS "denial_finality: Parsed<DenialFinality>"
            FROM "UserProfile" WHERE "profileId" = $1 FOR UPDATE"#,
         profile_id.as_str(),

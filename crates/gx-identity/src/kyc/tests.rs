@@ -9,7 +9,11 @@ use crate::{IdentitySettings, service};
 
 async fn host(required: &[&str]) -> TestHost {
     let kyc_required_documents = required.iter().map(|kind| (*kind).to_owned()).collect();
-    TestHost::new(|base| service(&IdentitySettings { kyc_required_documents }, base)).await
+    TestHost::new(|base| {
+        let settings = IdentitySettings { kyc_required_documents, ..IdentitySettings::default() };
+        service(&settings, base)
+    })
+    .await
 }
 
 /// KYC-01, API-12: a person can submit only from REGISTERED or after a denial with a retry.

@@ -1,15 +1,16 @@
-//! HTTP routes of a person's sessions: `/api/v1/auth/login`, `/refresh`, `/logout`, `/logout-all`,
+//! HTTP routes of a person's sessions: `/api/v1/auth/login`, `/passkeys`, `/logout`, `/logout-all`,
 //! and the public keys. Registered by [`crate::service`]. A `Problem` is the answer to the client.
 
 use axum::extract::State;
-use gx_auth::{Credentials, Person, TokenPair};
+use gx_auth::{Credentials, DeviceCookie, PasskeySignIn, Person, TokenPair};
 use gx_serve::fields::{Fields, FromFields, Text};
 use gx_serve::limits::PUBLIC_BODY_LIMIT_BYTES;
 use gx_serve::{Client, Json, Problem, Reply, RequestId, RequestLimits};
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::OpenedSession;
 use crate::ServiceState;
 use crate::profile::UserSummary;
 
@@ -19,12 +20,21 @@ use crate::profile::UserSummary;
 pub(crate) struct SignedIn {
     #[serde(flatten)]
     tokens: TokenPair,
+    /// Token of the device, which is also set as a cookie. Send it with the next sign-in.
+    #[schema(example = "9f86d081884c7d65…")]
+    device_token: String,
     user: UserSummary,
 }
 
+/// An answer to a sign-in, with the cookie of the device.
+pub(crate) type SignInReply = ([(HeaderName, HeaderValue); 1], Reply<SignedIn>);
+
 impl SignedIn {
-    pub(crate) fn new(tokens: TokenPair, user: UserSummary) -> Self {
-        Self { tokens, user }
+    /// Returns the answer with a new session.
+    pub(crate) fn reply(opened: OpenedSession) -> SignInReply {
+        let OpenedSession { tokens, user, device } = opened;
+        let device_token = device.expose().to_owned();
+        (device.set_cookie(), Reply::ok(Self { tokens, device_token, user }))
     }
 }
 
@@ -57,13 +67,35 @@ impl FromFields for LogoutRequest {
 pub(crate) async fn login(
     State(state): State<ServiceState>,
     client: Client,
+    DeviceCookie(cookie): DeviceCookie,
     limits: RequestLimits,
     RequestId(request_id): RequestId,
     Json(given): Json<Credentials>,
-) -> Result<Reply<SignedIn>, Problem> {
+) -> Result<SignInReply, Problem> {
     limits.admit_email(given.email.form()).await?;
-    let (pair, user) = super::log_in(&state, &given, &client, &request_id).await?;
-    Ok(Reply::ok(SignedIn::new(pair, user)))
+    let device = given.device_token.as_ref().or(cookie.as_ref());
+    let opened = super::log_in(&state, &given, device, &client, &request_id).await?;
+    Ok(SignedIn::reply(opened))
+}
+
+/// Signs a person in with a passkey. The answer is the same whether the passkey or the account is
+/// refused.
+#[utoipa::path(
+    post,
+    path = "/api/v1/auth/passkeys",
+    tag = "passkeys",
+    responses((status = 200, description = "Signed in.", body = SignedIn))
+)]
+pub(crate) async fn passkey_login(
+    State(state): State<ServiceState>,
+    client: Client,
+    DeviceCookie(cookie): DeviceCookie,
+    RequestId(request_id): RequestId,
+    Json(given): Json<PasskeySignIn>,
+) -> Result<SignInReply, Problem> {
+    let device = cookie.as_ref();
+    let opened = super::log_in_with_passkey(&state, &given, device, &client, &request_id).await?;
+    Ok(SignedIn::reply(opened))
 }
 
 /// Ends the session of the request.

@@ -7,14 +7,21 @@ mod store;
 mod tests;
 
 use gx_auth::{
-    Credentials, PassedFactor, Person, Realm, SECOND_FACTOR_REQUIRED, SignInAccount, Subject,
-    TokenPair, audit, invalid_credentials,
+    CHALLENGE_ENDED, Credentials, DeviceToken, PassedFactor, PasskeySignIn, Person, Realm,
+    SECOND_FACTOR_REQUIRED, SignInAccount, Subject, TokenPair, audit, invalid_credentials,
 };
 use gx_db::{Named, SessionId};
 use gx_serve::{Client, Problem};
 
 use crate::ServiceState;
 use crate::profile::UserSummary;
+
+/// A new session with its person, and the token of the device.
+pub(crate) struct OpenedSession {
+    pub(crate) tokens: TokenPair,
+    pub(crate) user: UserSummary,
+    pub(crate) device: DeviceToken,
+}
 
 /// Opens a session if the password matches, the account may sign in, and the second factor passes.
 /// A password is always compared, with a dummy hash if there is no account, so that neither the
@@ -23,17 +30,23 @@ use crate::profile::UserSummary;
 pub(crate) async fn log_in(
     state: &ServiceState,
     given: &Credentials,
+    device: Option<&DeviceToken>,
     client: &Client,
     request_id: &str,
-) -> Result<(TokenPair, UserSummary), Problem> {
+) -> Result<OpenedSession, Problem> {
     let base = &state.base;
-    let account = store::by_email(&mut *base.connection().await?, &given.email).await?;
+    let mut conn = base.connection().await?;
+    let account = store::by_email(&mut conn, &given.email).await?;
+    let owner = account.as_ref().map(|account| Subject::User(account.user.profile_id.clone()));
+    let device = base.known_device(&mut conn, owner.as_ref(), device).await?;
+    drop(conn);
     let stored = account.as_ref().map(|account| SignInAccount {
         password_hash: account.password_hash.clone(),
         may_sign_in: may_sign_in(account),
     });
+    let (email, password) = (&given.email, &given.password.0);
     let verified =
-        base.compare_password(Realm::User, &given.email, &given.password.0, stored).await?;
+        base.compare_password_on(Realm::User, email, password, stored, device.as_ref()).await?;
     let account = account.filter(|_| verified.matches);
     let Some(account) = account else {
         log_refusal(request_id);
@@ -57,14 +70,60 @@ pub(crate) async fn log_in(
             log_refusal(request_id);
         }
     })?;
-    let pair = base.auth.sessions.open(&mut tx, &subject, None, client).await?;
+    let tokens = base.auth.sessions.open(&mut tx, &subject, None, client).await?;
+    let device = base.remember_device(&mut tx, &subject, device, client, false).await?;
     if factor == PassedFactor::RecoveryCode {
         state.factors.append_used_recovery_code(&mut tx, &subject, request_id).await?;
     }
     tx.commit().await?;
     metrics::counter!("gx_logins_total", "outcome" => "success").increment(1);
     tracing::info!(person = profile_id.as_str(), request_id, "person {profile_id} signed in");
-    Ok((pair, account.user))
+    Ok(OpenedSession { tokens, user: account.user, device })
+}
+
+/// Opens a session if a passkey has signed the challenge and its account may sign in. The passkey
+/// has verified the user, so that no code is asked for. A refusal is `invalid_credentials`, as
+/// after a wrong password.
+pub(crate) async fn log_in_with_passkey(
+    state: &ServiceState,
+    given: &PasskeySignIn,
+    device: Option<&DeviceToken>,
+    client: &Client,
+    request_id: &str,
+) -> Result<OpenedSession, Problem> {
+    let (base, passkeys) = (&state.base, &state.passkeys);
+    let verified = passkeys.verify(Realm::User, given, request_id).await;
+    let verified = verified.inspect_err(|problem| {
+        if *problem.kind() != CHALLENGE_ENDED {
+            log_refusal(request_id);
+        }
+    })?;
+    let Subject::User(profile_id) = &verified.subject else {
+        return Err(invalid_credentials());
+    };
+    let _ticket = base.row_ticket(profile_id.as_str()).await?;
+    let mut tx = base.begin().await?;
+    let account = store::lock_by_id(&mut tx, profile_id).await?;
+    let Some(account) = account.filter(may_sign_in) else {
+        log_refusal(request_id);
+        return Err(invalid_credentials());
+    };
+    if !passkeys.accept(&mut tx, &verified, request_id).await? {
+        log_refusal(request_id);
+        return Err(invalid_credentials());
+    }
+    let subject = &verified.subject;
+    let tokens = base.auth.sessions.open(&mut tx, subject, None, client).await?;
+    let known = base.known_device(&mut tx, Some(subject), device).await?;
+    let device = base.remember_device(&mut tx, subject, known, client, false).await?;
+    tx.commit().await?;
+    metrics::counter!("gx_logins_total", "outcome" => "success").increment(1);
+    tracing::info!(
+        person = profile_id.as_str(),
+        request_id,
+        "person {profile_id} signed in with a passkey"
+    );
+    Ok(OpenedSession { tokens, user: account.user, device })
 }
 
 /// Counts and logs a refused login, without the address that was given.
@@ -79,7 +138,9 @@ fn may_sign_in(account: &store::Account) -> bool {
     // exists.
     let denial = account.denial_finality.as_ref().and_then(Named::known);
     let status = account.user.status.known();
-    !account.is_locked && status.is_some_and(|status| status.may_sign_in(denial))
+    !account.is_locked
+        && !account.must_verify_email
+        && status.is_some_and(|status| status.may_sign_in(denial))
 }
 
 /// Ends the session of the request, or all sessions of the person, and writes the audit row.

@@ -11,6 +11,8 @@ pub(crate) struct Account {
     pub(crate) user: UserSummary,
     pub(crate) password_hash: String,
     pub(crate) is_locked: bool,
+    /// Registered by mail, and the address is not confirmed yet.
+    pub(crate) must_verify_email: bool,
     pub(crate) denial_finality: Option<Named<DenialFinality>>,
 }
 
@@ -25,13 +27,49 @@ pub(crate) async fn by_email(
         r#"SELECT "profileId" AS profile_id, email, "firstName" AS first_name,
                   nullif("lastName", '') AS last_name, status AS "status: Named<AccountStatus>",
                   "createdAt" AS created_at, "passwordHash" AS password_hash,
-                  "isLocked" AS is_locked,
+                  "isLocked" AS is_locked, "mustVerifyEmail" AS must_verify_email,
+                  "emailVerifiedAt" IS NOT NULL AS "email_verified!",
                   "denialFinality" AS "denial_finality: Named<DenialFinality>"
            FROM "UserProfile"
            WHERE (coalesce(mailbox, email) = $1 OR email = $2) AND "deletedAt" IS NULL
            ORDER BY (email = $2) DESC LIMIT 1"#,
         email.form(),
         email.typed(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| Account {
+        user: UserSummary {
+            profile_id: row.profile_id.into(),
+            email: row.email,
+            first_name: row.first_name,
+            last_name: row.last_name,
+            status: row.status,
+            email_verified: row.email_verified,
+            created_at: row.created_at,
+        },
+        password_hash: row.password_hash,
+        is_locked: row.is_locked,
+        must_verify_email: row.must_verify_email,
+        denial_finality: row.denial_finality,
+    }))
+}
+
+/// Locks the row of an account until the transaction ends and returns it, or `None` if there is
+/// none.
+pub(crate) async fn lock_by_id(
+    conn: &mut PgConnection,
+    profile_id: &ProfileId,
+) -> Result<Option<Account>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"SELECT "profileId" AS profile_id, email, "firstName" AS first_name,
+                  nullif("lastName", '') AS last_name, status AS "status: Named<AccountStatus>",
+                  "createdAt" AS created_at, "passwordHash" AS password_hash,
+                  "isLocked" AS is_locked,
+                  "denialFinality" AS "denial_finality: Named<DenialFinality>"
+           FROM "UserProfile" WHERE "profileId" = $1 AND "deletedAt" IS NULL
+           FOR NO KEY UPDATE"#,
+        profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await?;

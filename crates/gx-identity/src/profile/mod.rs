@@ -34,6 +34,9 @@ pub(crate) struct UserSummary {
     pub(crate) profile_id: ProfileId,
     #[schema(example = "sarah.johnson@gxtest.com")]
     pub(crate) email: String,
+    /// Whether the address was confirmed by mail.
+    #[schema(example = true)]
+    pub(crate) email_verified: bool,
     #[schema(example = "Sarah")]
     pub(crate) first_name: String,
     /// `null` for people who have one name.

@@ -19,6 +19,9 @@ pub(crate) struct Profile {
     pub(crate) profile_id: ProfileId,
     #[schema(example = "sarah.johnson@gxtest.com")]
     pub(crate) email: String,
+    /// Whether the address was confirmed by mail.
+    #[schema(example = true)]
+    pub(crate) email_verified: bool,
     #[schema(example = "Sarah")]
     pub(crate) first_name: String,
     /// `null` for people who have one name.
@@ -65,7 +68,8 @@ pub(crate) async fn get(
 ) -> Result<Profile, sqlx::Error> {
     sqlx::query_as!(
         Profile,
-        r#"SELECT "profileId" AS profile_id, email, "firstName" AS first_name,
+        r#"SELECT "profileId" AS profile_id, email,
+                  "emailVerifiedAt" IS NOT NULL AS "email_verified!", "firstName" AS first_name,
                   nullif("lastName", '') AS last_name, status AS "status: Named<AccountStatus>",
                   "createdAt" AS created_at,
                   "phoneNum" AS phone_num, "nationalityCountryCode" AS nationality_country_code,

@@ -3,12 +3,16 @@
 //! number of another account is answered with 409, and nothing is stored.
 
 use axum::extract::State;
-use gx_auth::{Email, NewPassword, PasswordOwner};
+use axum::response::{IntoResponse as _, Response};
+use gx_auth::{DeviceCookie, Email, NewPassword, PasswordOwner};
 use gx_serve::fields::{Fields, FromFields};
 use gx_serve::limits::PUBLIC_BODY_LIMIT_BYTES;
-use gx_serve::{Client, Json, Problem, Reply, RequestId};
+use gx_serve::{Client, Json, Problem, Reply, RequestId, RequestLimits};
+use http::StatusCode;
+use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::RegistrationMode;
 use crate::ServiceState;
 use crate::login::http::SignedIn;
 use crate::person::{AnyCaseGender, BirthDate, Name, Nationality, Phone};
@@ -85,20 +89,41 @@ impl FromFields for Registration {
     }
 }
 
-/// Registers a person and signs them in.
+/// The answer to a registration that must be confirmed by mail.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RegistrationPending {
+    /// `VERIFICATION_SENT`.
+    #[schema(example = "VERIFICATION_SENT")]
+    status: &'static str,
+}
+
+/// Registers a person and signs them in. Where registrations must be confirmed by mail, the answer
+/// is the same whether or not the address has an account.
 #[utoipa::path(
     post,
     path = "/api/v1/auth/register",
     tag = "registration",
-    responses((status = 200, description = "The person is registered and signed in.",
-               body = SignedIn))
+    responses(
+        (status = 200, description = "The person is registered and signed in.", body = SignedIn),
+        (status = 202, description = "A mail to the address says how to go on.",
+         body = RegistrationPending)
+    )
 )]
 pub(crate) async fn register(
     State(state): State<ServiceState>,
     client: Client,
+    DeviceCookie(cookie): DeviceCookie,
+    limits: RequestLimits,
     RequestId(request_id): RequestId,
     Json(registration): Json<Registration>,
-) -> Result<Reply<SignedIn>, Problem> {
-    let (pair, user) = super::register(&state, &registration, &client, &request_id).await?;
-    Ok(Reply::ok(SignedIn::new(pair, user)))
+) -> Result<Response, Problem> {
+    limits.admit_email(registration.email.as_str()).await?;
+    if state.registration_mode == RegistrationMode::Verified {
+        super::register_by_mail(&state, &registration, &request_id).await?;
+        let pending = RegistrationPending { status: "VERIFICATION_SENT" };
+        return Ok(Reply(StatusCode::ACCEPTED, pending).into_response());
+    }
+    let device = cookie.as_ref();
+    let opened = super::register(&state, &registration, device, &client, &request_id).await?;
+    Ok(SignedIn::reply(opened).into_response())
 }

@@ -33,7 +33,8 @@ pub(crate) async fn insert(
                "passwordHash", "dateOfBirth", gender, "nationalityCountryCode", "createdAt",
                "updatedAt")
            VALUES ($1, $2, coalesce($3, ''), $4, $5, $6, $7, $8, $9, $10, $10)
-           RETURNING "profileId" AS profile_id, email, "firstName" AS first_name,
+           RETURNING "profileId" AS profile_id, email,
+                     "emailVerifiedAt" IS NOT NULL AS "email_verified!", "firstName" AS first_name,
                      nullif("lastName", '') AS last_name,
                      status AS "status: Named<AccountStatus>", "createdAt" AS created_at"#,
         new.profile_id.as_str(),
@@ -49,4 +50,37 @@ pub(crate) async fn insert(
     )
     .fetch_one(conn)
     .await
+}
+
+/// Adds a profile that must be confirmed by mail. Returns `false`, and adds nothing, if an account
+/// has the address. A phone number of another account is left out, because the answer must not tell
+/// that it is taken.
+pub(crate) async fn insert_unverified(
+    conn: &mut PgConnection,
+    new: &NewProfile<'_>,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        r#"INSERT INTO "UserProfile" ("profileId", "firstName", "lastName", email, "phoneNum",
+               "passwordHash", "dateOfBirth", gender, "nationalityCountryCode", "mustVerifyEmail",
+               "createdAt", "updatedAt")
+           SELECT $1, $2, coalesce($3, ''), $4,
+                  CASE WHEN NOT EXISTS (SELECT FROM "UserProfile" WHERE "phoneNum" = $5)
+                      THEN $5 END,
+                  $6, $7, $8, $9, true, $10, $10
+           WHERE NOT EXISTS (SELECT FROM "UserProfile" WHERE coalesce(mailbox, email) = $4)
+           ON CONFLICT DO NOTHING"#,
+        new.profile_id.as_str(),
+        new.first_name,
+        new.last_name,
+        new.email,
+        new.phone_num,
+        new.password_hash,
+        new.date_of_birth,
+        new.gender,
+        new.nationality,
+        new.now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }

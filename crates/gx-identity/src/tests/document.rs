@@ -23,7 +23,11 @@ async fn the_examples_of_the_document_can_be_sent() {
     assert_eq!(
         host.try_examples(async || host.session_of(sarah).await.access_token).await,
         [
+            "POST /api/v1/auth/email/verification",
+            "POST /api/v1/auth/email/change",
+            "POST /api/v1/auth/password/forgot",
             "POST /api/v1/auth/login",
+            "POST /api/v1/auth/passkeys/options",
             "POST /api/v1/auth/logout",
             "POST /api/v1/auth/logout-all",
             "POST /api/v1/auth/password/change",

@@ -28,8 +28,15 @@ async fn log_in(host: &TestHost, client: &str, email: &str, password: &str) -> A
 async fn every_route_is_limited() {
     let own = host().await.check_limits(&RateLimitSettings::default()).await;
     let expected = [
+        ("POST /api/v1/auth/email/verification", RouteLimit::Mail),
+        ("POST /api/v1/auth/email/verify", RouteLimit::Credential),
+        ("POST /api/v1/auth/email/change", RouteLimit::Mail),
+        ("POST /api/v1/auth/password/forgot", RouteLimit::Mail),
+        ("POST /api/v1/auth/password/reset", RouteLimit::Credential),
         ("POST /api/v1/auth/register", RouteLimit::Register),
         ("POST /api/v1/auth/login", RouteLimit::Login),
+        ("POST /api/v1/auth/passkeys/options", RouteLimit::Credential),
+        ("POST /api/v1/auth/passkeys", RouteLimit::Credential),
         ("POST /api/v1/auth/refresh", RouteLimit::Refresh),
     ];
     assert_eq!(own, expected.map(|(route, limit)| (route.to_owned(), limit)));

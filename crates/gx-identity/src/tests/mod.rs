@@ -5,9 +5,12 @@ mod document;
 mod keys;
 mod limits;
 mod locked;
+mod mail;
+mod passkeys;
 mod second_factors;
 mod sessions;
 mod throttle;
+mod verified_registration;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -46,8 +49,14 @@ async fn every_route_that_is_not_public_needs_a_person() {
     assert_eq!(
         host.check_access_of_people().await,
         [
+            "/api/v1/auth/email/verification",
+            "/api/v1/auth/email/verify",
+            "/api/v1/auth/password/forgot",
+            "/api/v1/auth/password/reset",
             "/api/v1/auth/register",
             "/api/v1/auth/login",
+            "/api/v1/auth/passkeys/options",
+            "/api/v1/auth/passkeys",
             "/api/v1/auth/refresh",
             "/.well-known/jwks.json"
         ]

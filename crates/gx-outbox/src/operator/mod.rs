@@ -65,7 +65,8 @@ pub struct CommandRow {
     pub prerequisite: Option<Value>,
     /// Why its last try failed.
     pub last_error: Option<String>,
-    /// The status that giving up leads to (`to`), who gave it up (`by`) and the reason.
+    /// The status that giving up leads to (`to`), who gave it up (`by`) and the reason, unless it
+    /// was erased.
     pub give_up: Option<Value>,
     /// When it was enqueued.
     #[serde(with = "time::serde::rfc3339")]
@@ -221,6 +222,28 @@ pub async fn retry(
         _ => "retry only commands that are DEAD",
     };
     Err(OperateError::NotNow { id, status: row.status, hint })
+}
+
+/// Returns the ids of all commands about a person, also of archived ones.
+///
+/// # Errors
+/// `sqlx::Error` if a statement fails.
+pub async fn ids_of_person(
+    conn: &mut PgConnection,
+    profile_id: &str,
+) -> Result<Vec<String>, sqlx::Error> {
+    store::ids_of_person(conn, profile_id).await
+}
+
+/// Erases the reasons that operators gave when they discarded these commands, also archived ones,
+/// and returns the number of commands. Where giving up leads to and by whom stays.
+///
+/// # Errors
+/// `sqlx::Error` if a statement fails.
+pub async fn erase_reasons(conn: &mut PgConnection, ids: &[String]) -> Result<u64, sqlx::Error> {
+    // In this order: a command that is archived meanwhile is found in the archive.
+    let live = store::erase_live_reasons(conn, ids).await?;
+    Ok(live + store::erase_archived_reasons(conn, ids).await?)
 }
 
 /// Withdraws a command that is not settled. It becomes DISCARDED when the ledger has cancelled its

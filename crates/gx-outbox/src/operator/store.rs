@@ -1,5 +1,6 @@
 //! SQL of what operators can see and do, for the parent module. Commands and attempts are read from
-//! the live tables and the archive; only live rows are changed.
+//! the live tables and the archive; only live rows are changed,
+//! except that a reason can be erased.
 
 use gx_db::{Named, PgConnection, ProfileId, TxId};
 use gx_model::{AttemptState, CommandId, CommandStatus};
@@ -189,4 +190,50 @@ pub(crate) async fn cancel(
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Returns the ids of all commands about a person.
+pub(crate) async fn ids_of_person(
+    conn: &mut PgConnection,
+    profile_id: &str,
+) -> Result<Vec<String>, sqlx::Error> {
+    query_scalar!(
+        r#"SELECT "commandId" AS "id!" FROM "OutboxHistory" WHERE "profileId" = $1"#,
+        profile_id,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Erases the reasons of operators who discarded commands, and returns the number of commands.
+/// Reasons of the submitter and of a retry are texts of this program.
+pub(crate) async fn erase_live_reasons(
+    conn: &mut PgConnection,
+    ids: &[String],
+) -> Result<u64, sqlx::Error> {
+    let done = query!(
+        r#"UPDATE "OutboxCommand" SET "giveUp" = "giveUp" - 'reason'
+           WHERE "commandId" = ANY($1) AND "giveUp" ? 'reason'
+             AND "giveUp" ->> 'to' = 'DISCARDED' AND "giveUp" ->> 'by' <> 'retry'"#,
+        ids,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Does the same with archived commands.
+pub(crate) async fn erase_archived_reasons(
+    conn: &mut PgConnection,
+    ids: &[String],
+) -> Result<u64, sqlx::Error> {
+    let done = query!(
+        r#"UPDATE "OutboxArchive" SET "giveUp" = "giveUp" - 'reason'
+           WHERE "commandId" = ANY($1) AND "giveUp" ? 'reason'
+             AND "giveUp" ->> 'to' = 'DISCARDED' AND "giveUp" ->> 'by' <> 'retry'"#,
+        ids,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
 }

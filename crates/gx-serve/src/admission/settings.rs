@@ -159,4 +159,10 @@ impl ClientKey {
             address @ IpAddr::V6(_) => Self(first_of(address, SUBSCRIBER_BITS)),
         }
     }
+
+    /// Returns the first address of the network that one owner usually has: an IPv4 /24 or an IPv6
+    /// /48.
+    pub(crate) fn network(self) -> IpAddr {
+        first_of(self.0, if self.0.is_ipv4() { 24 } else { 48 })
+    }
 }

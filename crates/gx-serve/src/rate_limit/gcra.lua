@@ -1,6 +1,6 @@
 -- Admits or refuses one request of KEYS[1] by the generic cell rate algorithm. ARGV is the window in
 -- microseconds and the number of requests in it. Returns whether the request is admitted, the
--- microseconds until the next one would be, and those until the whole quota is free again.
+-- microseconds until another one would be, and those until the whole quota is free again.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 -- Whole microseconds: fractions would add up to a refusal at the end of a burst.
@@ -16,4 +16,4 @@ if wait > 0 then
 end
 free_at = free_at + interval
 redis.call('SET', KEYS[1], string.format('%.0f', free_at), 'PX', math.ceil((free_at - now) / 1000))
-return {1, 0, free_at - now}
+return {1, math.max(free_at + interval - window - now, 0), free_at - now}

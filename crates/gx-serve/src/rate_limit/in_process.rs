@@ -17,7 +17,11 @@ use super::policy::LimitPolicy;
 use super::settings::{Quota, RateLimitSettings};
 use super::verdict::{LimitKey, Verdict};
 
-type Limiter = RateLimiter<LimitKey, BoundedStore, SteadyClock, StateInformationMiddleware>;
+/// A limiter, and the table in which it counts.
+struct Limiter {
+    limiter: RateLimiter<LimitKey, BoundedStore, SteadyClock, StateInformationMiddleware>,
+    store: BoundedStore,
+}
 
 /// The limits of one process.
 pub(super) struct ProcessLimits {
@@ -65,36 +69,42 @@ impl ProcessLimits {
         Some(self.check(third, key, Quota { requests, window }))
     }
 
-    fn check(&self, limiter: &Limiter, key: LimitKey, quota: Quota) -> Verdict {
-        let interval = quota.interval();
-        match limiter.check_key(&key) {
-            Ok(state) => {
-                let remaining = state.remaining_burst_capacity();
-                let used = quota.requests.get().saturating_sub(remaining);
-                Verdict {
-                    is_admitted: true,
-                    remaining,
-                    retry_after: Duration::ZERO,
-                    free_after: interval * used,
-                }
-            }
-            Err(refusal) => {
-                let retry_after = refusal.wait_time_from(self.clock.now());
-                let others = quota.requests.get() - 1;
-                Verdict {
-                    is_admitted: false,
-                    remaining: 0,
-                    retry_after,
-                    free_after: retry_after + interval * others,
-                }
-            }
+    /// Returns the time by which [`Self::learn`] measures.
+    pub(super) fn now(&self) -> Nanos {
+        self.clock.now()
+    }
+
+    /// Counts as used what other processes have used of a quota, after Redis has refused a request:
+    /// when it was asked, the whole quota was free `free_after` later. So this process refuses for
+    /// as long as Redis would, tells the same time, and asks Redis no more until then.
+    pub(super) fn learn(
+        &self,
+        policy: LimitPolicy,
+        key: LimitKey,
+        asked_at: Nanos,
+        free_after: Duration,
+    ) {
+        self.whole[policy as usize].store.raise(key, asked_at + free_after);
+    }
+
+    fn check(&self, Limiter { limiter, store }: &Limiter, key: LimitKey, quota: Quota) -> Verdict {
+        let now = self.clock.now();
+        let checked = limiter.check_key(&key);
+        let free_after = Duration::from_nanos(store.free_at(key).saturating_sub(now).as_u64());
+        Verdict {
+            is_admitted: checked.is_ok(),
+            remaining: checked.map_or(0, |state| state.remaining_burst_capacity()),
+            retry_after: free_after.saturating_sub(quota.interval() * (quota.requests.get() - 1)),
+            free_after,
         }
     }
 }
 
 fn limiter(at_once: NonZeroU32, interval: Duration, clock: &SteadyClock) -> Limiter {
     let quota = governor::Quota::with_period(interval).expect("intervals are above zero");
-    Limiter::new(quota.allow_burst(at_once), BoundedStore::default(), clock.clone())
+    let store = BoundedStore::default();
+    let limiter = RateLimiter::new(quota.allow_burst(at_once), store.clone(), clock.clone());
+    Limiter { limiter, store }
 }
 
 /// The time since the start of the process as governor needs it: it never goes back, even if the

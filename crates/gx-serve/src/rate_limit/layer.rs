@@ -11,7 +11,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::RateLimiter;
 use super::policy::RouteLimit;
 use super::request_limits::RequestLimits;
-use crate::admission::ClientKey;
 use crate::peer_address::PeerAddress;
 
 /// Response field with the quotas of a route (draft-ietf-httpapi-ratelimit-headers).
@@ -69,10 +68,8 @@ impl LimitedRoutes {
     pub(crate) async fn around(&self, mut request: Request, next: Next) -> Response {
         let Some(route) = self.route(&request) else { return next.run(request).await };
         let address = request.extensions().get::<PeerAddress>();
-        let client = address.map(|peer| ClientKey::of(peer.0).to_string());
-        // Only a router without a listener, as in tests, knows no address.
-        let client = client.unwrap_or_else(|| "unknown".to_owned());
-        let limits = RequestLimits::new(self.limiter.clone(), route.limit, client);
+        let address = address.map(|peer| peer.0);
+        let limits = RequestLimits::new(self.limiter.clone(), route.limit, address);
         let mut admitted = limits.admit_client().await;
         if route.is_public && admitted.is_ok() {
             admitted = limits.admit_client_of_public_route().await;

@@ -17,6 +17,8 @@ mod shared;
 mod tests;
 mod verdict;
 
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +28,7 @@ use crate::fingerprint_key::FingerprintKeys;
 use crate::health::{CheckResult, HealthBoard};
 use in_process::ProcessLimits;
 use shared::SharedLimits;
-use verdict::{LimitKey, Verdict};
+use verdict::{LimitKey, NetworkTag, Verdict};
 
 pub(crate) use layer::{LimitFields, LimitedRoute, LimitedRoutes};
 pub use policy::{LimitPolicy, RouteLimit};
@@ -40,6 +42,7 @@ pub struct RateLimiter(Arc<Limits>);
 struct Limits {
     settings: RateLimitSettings,
     keys: FingerprintKeys,
+    networks: RandomState,
     process: ProcessLimits,
     shared: Option<SharedLimits>,
 }
@@ -56,6 +59,7 @@ impl RateLimiter {
             shared: settings.redis_url.as_ref().map(shared),
             settings: settings.clone(),
             keys,
+            networks: RandomState::new(),
         }))
     }
 
@@ -85,11 +89,16 @@ impl RateLimiter {
         self.0.settings.quota(policy)
     }
 
-    /// Returns the key of what a policy counts together.
-    fn key(&self, policy: LimitPolicy, parts: &[&str]) -> LimitKey {
+    /// Returns the key of what a policy counts together. `network` is where the request came from,
+    /// unless nobody can make up what is counted.
+    fn key(&self, policy: LimitPolicy, parts: &[&str], network: Option<NetworkTag>) -> LimitKey {
         let name = std::iter::once(policy.name());
         let parts: Vec<&[u8]> = name.chain(parts.iter().copied()).map(str::as_bytes).collect();
-        LimitKey::new(*self.0.keys.hashes(&parts).current())
+        LimitKey::new(self.0.keys.current_hash(&parts), network)
+    }
+
+    fn network_tag(&self, network: IpAddr) -> NetworkTag {
+        NetworkTag(self.0.networks.hash_one(network))
     }
 
     /// Counts a request against a policy.
@@ -100,8 +109,16 @@ impl RateLimiter {
             Some(shared) if verdict.is_admitted => {
                 // Counted all the time, so that the third is not unused when an outage begins.
                 let third = limits.process.admit_third(policy, key, quota);
-                let shared = shared.admit(policy, key, quota).await;
-                shared.unwrap_or(third.unwrap_or(verdict))
+                let asked_at = limits.process.now();
+                match shared.admit(policy, key, quota).await {
+                    Some(answer) => {
+                        if !answer.is_admitted {
+                            limits.process.learn(policy, key, asked_at, answer.free_after);
+                        }
+                        verdict.and(answer)
+                    }
+                    None => third.map_or(verdict, |third| verdict.and(third)),
+                }
             }
             _ => verdict,
         };

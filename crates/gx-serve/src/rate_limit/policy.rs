@@ -14,6 +14,8 @@ pub enum LimitPolicy {
     Mail,
     /// Mails that one client asks for.
     MailClient,
+    /// Mails that the clients of one network ask for.
+    MailNetwork,
     /// Refreshes of one session.
     Refresh,
     /// All other requests of one session, and requests without a session of one client.
@@ -25,6 +27,8 @@ pub enum LimitPolicy {
 pub(crate) enum Partition {
     /// The client's address.
     Client,
+    /// The network of an IPv6 address, of 48 bits, or an IPv4 address.
+    Network,
     /// The client's address and the e-mail address of the request.
     ClientAndEmail,
     /// The e-mail address of the request.
@@ -35,12 +39,13 @@ pub(crate) enum Partition {
 
 impl LimitPolicy {
     /// All policies.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Login,
         Self::LoginClient,
         Self::Register,
         Self::Mail,
         Self::MailClient,
+        Self::MailNetwork,
         Self::Refresh,
         Self::General,
     ];
@@ -58,6 +63,7 @@ impl LimitPolicy {
             Self::Register => &["register"],
             Self::Mail => &["mail"],
             Self::MailClient => &["mail-client"],
+            Self::MailNetwork => &["mail-network"],
             Self::Refresh => &["refresh"],
             Self::General => &["general"],
         }
@@ -66,6 +72,7 @@ impl LimitPolicy {
     pub(crate) const fn partition(self) -> Partition {
         match self {
             Self::LoginClient | Self::Register | Self::MailClient => Partition::Client,
+            Self::MailNetwork => Partition::Network,
             Self::Login => Partition::ClientAndEmail,
             Self::Mail => Partition::Email,
             Self::Refresh | Self::General => Partition::Session,
@@ -92,6 +99,8 @@ pub enum RouteLimit {
     Credential,
     /// For a registration.
     Register,
+    /// For a registration that sends mail. The handler counts the address.
+    RegisterByMail,
     /// For a route that sends mail, whether or not there is a session. The handler counts the
     /// address that the mail goes to.
     Mail,
@@ -108,7 +117,13 @@ impl RouteLimit {
             Self::Login => &[LimitPolicy::LoginClient, LimitPolicy::Login],
             Self::Credential => &[LimitPolicy::LoginClient],
             Self::Register => &[LimitPolicy::Register],
-            Self::Mail => &[LimitPolicy::MailClient, LimitPolicy::Mail],
+            Self::RegisterByMail => &[
+                LimitPolicy::Register,
+                LimitPolicy::MailNetwork,
+                LimitPolicy::MailClient,
+                LimitPolicy::Mail,
+            ],
+            Self::Mail => &[LimitPolicy::MailNetwork, LimitPolicy::MailClient, LimitPolicy::Mail],
             Self::Refresh => &[LimitPolicy::General, LimitPolicy::Refresh],
         }
     }
@@ -118,7 +133,9 @@ impl RouteLimit {
         match self {
             Self::General => Some(LimitPolicy::General),
             Self::Refresh => Some(LimitPolicy::Refresh),
-            Self::Login | Self::Credential | Self::Register | Self::Mail => None,
+            Self::Login | Self::Credential | Self::Register | Self::RegisterByMail | Self::Mail => {
+                None
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The limits of one request: what has been counted for it, and the refusal of a request above a
 //! quota. The layer of all routes, the authorization and handlers share it.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use http::request::Parts;
 
 use super::RateLimiter;
 use super::policy::{LimitPolicy, Partition, RouteLimit};
-use super::verdict::{LimitKey, Verdict};
+use super::verdict::{LimitKey, NetworkTag, Verdict};
+use crate::admission::ClientKey;
 use crate::problem::{Problem, kind};
 
 /// The limits of one request; an extension of each request to a route. Clones share what has been
@@ -23,6 +25,8 @@ struct RequestState {
     limiter: RateLimiter,
     limit: RouteLimit,
     client: String,
+    network: String,
+    network_tag: Option<NetworkTag>,
     counted: Mutex<Vec<Counted>>,
 }
 
@@ -35,8 +39,18 @@ struct Counted {
 }
 
 impl RequestLimits {
-    pub(super) fn new(limiter: RateLimiter, limit: RouteLimit, client: String) -> Self {
-        Self(Arc::new(RequestState { limiter, limit, client, counted: Mutex::default() }))
+    pub(super) fn new(
+        limiter: RateLimiter,
+        limit: RouteLimit,
+        address: Option<IpAddr>,
+    ) -> Self {
+        let client = address.map(ClientKey::of);
+        let network_tag = client.map(|client| limiter.network_tag(client.network()));
+        // Only a router without a listener, as in tests, knows no address.
+        let client = client.map_or_else(|| "unknown".to_owned(), |client| client.to_string());
+        let network = address.map_or_else(|| client.clone(), network_of);
+        let counted = Mutex::default();
+        Self(Arc::new(RequestState { limiter, limit, client, network, network_tag, counted }))
     }
 
     /// Returns the limits of a request.
@@ -55,6 +69,8 @@ impl RequestLimits {
 
     /// Counts the client, by the policies that count clients. The layer of all routes calls it.
     pub(super) async fn admit_client(&self) -> Result<(), Problem> {
+        // The network first: one network must not fill the tables of clients and addresses.
+        self.admit(Partition::Network, &[&self.0.network]).await?;
         self.admit(Partition::Client, &[&self.0.client]).await
     }
 
@@ -62,7 +78,8 @@ impl RequestLimits {
     /// The layer of all routes calls it, as nothing counts a session before the body is read.
     pub(super) async fn admit_client_of_public_route(&self) -> Result<(), Problem> {
         if self.0.limit.policies().contains(&LimitPolicy::General) {
-            self.count(LimitPolicy::General, &["client", &self.0.client]).await?;
+            let parts = ["client", &self.0.client];
+            self.count(LimitPolicy::General, &parts, self.0.network_tag).await?;
         }
         Ok(())
     }
@@ -73,11 +90,11 @@ impl RequestLimits {
     /// The problem `quota_exceeded`.
     pub async fn admit_session(&self, session_id: Option<&str>) -> Result<(), Problem> {
         let Some(policy) = self.0.limit.session_policy() else { return Ok(()) };
-        let (kind, id) = match session_id {
-            Some(id) => ("session", id),
-            None => ("client", &*self.0.client),
+        let (kind, id, network) = match session_id {
+            Some(id) => ("session", id, None),
+            None => ("client", &*self.0.client, self.0.network_tag),
         };
-        self.count(policy, &[kind, id]).await
+        self.count(policy, &[kind, id], network).await
     }
 
     /// Counts an e-mail address in its one form, by the policies of the route that count addresses.
@@ -94,14 +111,23 @@ impl RequestLimits {
     async fn admit(&self, partition: Partition, parts: &[&str]) -> Result<(), Problem> {
         let policies = self.0.limit.policies().iter().copied();
         for policy in policies.filter(|policy| policy.partition() == partition) {
-            self.count(policy, parts).await?;
+            self.count(policy, parts, self.0.network_tag).await?;
         }
         Ok(())
     }
 
     /// Counts the request by one policy, once for each key.
-    async fn count(&self, policy: LimitPolicy, parts: &[&str]) -> Result<(), Problem> {
-        let key = self.0.limiter.key(policy, parts);
+    ///
+    /// # Errors
+    /// The problem `quota_exceeded` with the least time after which every policy that has counted
+    /// the request would admit it.
+    async fn count(
+        &self,
+        policy: LimitPolicy,
+        parts: &[&str],
+        network: Option<NetworkTag>,
+    ) -> Result<(), Problem> {
+        let key = self.0.limiter.key(policy, parts, network);
         let known = self.counted().iter().find(|one| one.key == key).copied();
         let verdict = match known {
             Some(known) => known.verdict,
@@ -111,7 +137,11 @@ impl RequestLimits {
                 verdict
             }
         };
-        if verdict.is_admitted { Ok(()) } else { Err(exceeded(policy, verdict)) }
+        if verdict.is_admitted {
+            return Ok(());
+        }
+        let waits = self.counted().iter().map(|one| one.verdict.retry_after).max();
+        Err(exceeded(policy, waits.unwrap_or(verdict.retry_after)))
     }
 
     fn counted(&self) -> MutexGuard<'_, Vec<Counted>> {
@@ -149,9 +179,21 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestLimits {
     }
 }
 
+/// Returns the network that an IPv6 client belongs to, of 48 bits, which is what one customer gets.
+/// An IPv4 address is its own network.
+fn network_of(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}::/48")
+        }
+    }
+}
+
 /// Returns the problem of a request above a quota.
-fn exceeded(policy: LimitPolicy, verdict: Verdict) -> Problem {
-    let left_s = whole_seconds(verdict.retry_after).max(1);
+fn exceeded(policy: LimitPolicy, retry_after: Duration) -> Problem {
+    let left_s = whole_seconds(retry_after).max(1);
     Problem::new(&kind::QUOTA_EXCEEDED, format!("Too many requests. Try again in {left_s} s."))
         .with_header(RETRY_AFTER, &left_s.to_string())
         .with_violated_policies(policy.as_list())

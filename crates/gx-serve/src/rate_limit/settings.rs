@@ -41,6 +41,9 @@ pub struct RateLimitSettings {
     /// Mails that one client asks for
     #[arg(long, env = "GX_LIMIT_MAIL_CLIENT", default_value = "30/1h")]
     pub limit_mail_client: Quota,
+    /// Mails that the clients of one IPv6 network of 48 bits ask for, or of one IPv4 address
+    #[arg(long, env = "GX_LIMIT_MAIL_NETWORK", default_value = "300/1h")]
+    pub limit_mail_network: Quota,
     /// Refreshes of one session
     #[arg(long, env = "GX_LIMIT_REFRESH", default_value = "600/60s")]
     pub limit_refresh: Quota,
@@ -61,6 +64,7 @@ impl Default for RateLimitSettings {
             limit_register: Quota::of(100, MINUTE_S),
             limit_mail: Quota::of(5, HOUR_S),
             limit_mail_client: Quota::of(30, HOUR_S),
+            limit_mail_network: Quota::of(300, HOUR_S),
             limit_refresh: Quota::of(600, MINUTE_S),
             limit_general: Quota::of(1_000, MINUTE_S),
         }
@@ -76,6 +80,7 @@ impl RateLimitSettings {
             LimitPolicy::Register => self.limit_register,
             LimitPolicy::Mail => self.limit_mail,
             LimitPolicy::MailClient => self.limit_mail_client,
+            LimitPolicy::MailNetwork => self.limit_mail_network,
             LimitPolicy::Refresh => self.limit_refresh,
             LimitPolicy::General => self.limit_general,
         }
@@ -91,6 +96,7 @@ impl RateLimitSettings {
             limit_register: most,
             limit_mail: most,
             limit_mail_client: most,
+            limit_mail_network: most,
             limit_refresh: most,
             limit_general: most,
             ..Self::default()

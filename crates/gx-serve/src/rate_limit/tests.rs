@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
 use clap::Parser;
 use gx_model::Clock;
 use time::macros::datetime;
 
 use super::*;
+use crate::fingerprint_key::HASHES;
 
 /// A port on which nothing listens.
 const NO_REDIS: &str = "redis://:a-password@127.0.0.1:1/0";
@@ -28,7 +30,7 @@ fn limiter(settings: &RateLimitSettings, clock: &Clock) -> RateLimiter {
 
 /// Sends requests of `who` and returns the number of admitted ones.
 async fn admitted(limiter: &RateLimiter, policy: LimitPolicy, who: &str, requests: u32) -> u32 {
-    let key = limiter.key(policy, &[who]);
+    let key = limiter.key(policy, &[who], None);
     let mut admitted = 0;
     for _ in 0..requests {
         admitted += u32::from(limiter.admit(policy, key).await.is_admitted);
@@ -67,7 +69,7 @@ async fn each_policy_admits_its_burst_and_its_rate() {
 async fn a_verdict_says_what_is_left_and_when_there_is_more() {
     let (settings, clock) = (RateLimitSettings::default(), clock());
     let limiter = limiter(&settings, &clock);
-    let key = limiter.key(LimitPolicy::Login, &["one"]);
+    let key = limiter.key(LimitPolicy::Login, &["one"], None);
     let ask = async || limiter.admit(LimitPolicy::Login, key).await;
     let secs = Duration::from_secs;
     let first = ask().await;
@@ -130,18 +132,95 @@ async fn a_process_that_counts_alone_is_healthy() {
 fn a_full_table_gives_no_key_more_than_its_quota() {
     let (settings, clock) = (RateLimitSettings::default(), clock());
     let limits = ProcessLimits::new(&settings, clock);
-    let key = |number: u64| {
-        let mut hash = [0; 32];
-        hash[8..16].copy_from_slice(&number.to_be_bytes());
-        LimitKey::new(hash)
-    };
     let policy = LimitPolicy::Mail;
-    let ask = |number| limits.admit(policy, key(number), settings.quota(policy)).is_admitted;
+    let ask = |number| {
+        limits.admit(policy, numbered_key(number, number), settings.quota(policy)).is_admitted
+    };
     assert!(ask(1));
     for number in 2..200_000 {
         ask(number);
     }
     assert!((0..20).filter(|_| ask(1)).count() <= 4);
+}
+
+/// Returns the key of this number, from a network of its own or of others.
+fn numbered_key(number: u64, network: u64) -> LimitKey {
+    let mut hash = [0; 32];
+    hash[8..16].copy_from_slice(&number.to_be_bytes());
+    LimitKey::new(hash, Some(NetworkTag(network)))
+}
+
+/// SEC-API-04: the owner of a network, who has any number of clients, uses up nobody else's quota:
+/// the keys of one network share the places that the network gets.
+#[test]
+fn one_network_cannot_fill_a_table() {
+    const SETS: u64 = 8_192;
+    let (settings, clock) = (RateLimitSettings::default(), clock());
+    let limits = ProcessLimits::new(&settings, clock);
+    let (policy, quota) = (LimitPolicy::Mail, settings.quota(LimitPolicy::Mail));
+    let admitted = |number, network| {
+        let ask = |_| limits.admit(policy, numbered_key(number, network), quota).is_admitted;
+        (0..6).filter(ask).count()
+    };
+    for number in 0..8 * SETS {
+        admitted(number, 1);
+    }
+    // Six others in each of a hundred sets, which is what the network leaves of them.
+    for other in 0..600 {
+        let number = (100 + other / 100) * SETS + other % 100;
+        assert_eq!(admitted(number, 2 + other), 5, "network {other}");
+    }
+    assert_eq!(admitted(1_000 * SETS, 1), 0, "a further client of the network");
+}
+
+/// A key that Redis has refused is refused by the process for exactly as long, and uses up nothing
+/// meanwhile; afterwards it is admitted.
+#[test]
+fn a_process_refuses_for_as_long_as_redis_does() {
+    let (settings, clock) = (RateLimitSettings::default(), clock());
+    let limits = ProcessLimits::new(&settings, clock.clone());
+    let (policy, quota) = (LimitPolicy::Mail, settings.quota(LimitPolicy::Mail));
+    let ask = || limits.admit(policy, numbered_key(1, 1), quota);
+    assert!(ask().is_admitted);
+    // Others have used four of five, and the fifth is free in 120 s.
+    let secs = Duration::from_secs;
+    limits.learn(policy, numbered_key(1, 1), limits.now(), secs(4 * 720 + 120));
+    for left in (1..=120).rev() {
+        let refused = ask();
+        let told = (refused.is_admitted, refused.retry_after, refused.free_after);
+        assert_eq!(told, (false, secs(left), secs(4 * 720 + left)));
+        clock.advance(secs(1));
+    }
+    assert!(ask().is_admitted);
+    // What is known already is not forgotten.
+    limits.learn(policy, numbered_key(1, 1), limits.now(), secs(1));
+    assert!(!ask().is_admitted);
+}
+
+/// Of two counts, the one that refuses for longer says when a request would be admitted.
+#[test]
+fn a_request_waits_for_both_counts() {
+    let secs = Duration::from_secs;
+    let verdict = |is_admitted, remaining, retry_after, free_after| Verdict {
+        is_admitted,
+        remaining,
+        retry_after: secs(retry_after),
+        free_after: secs(free_after),
+    };
+    let (process, redis) = (verdict(true, 0, 9, 60), verdict(false, 0, 6, 70));
+    assert_eq!(process.and(redis), verdict(false, 0, 9, 70));
+    assert_eq!(verdict(true, 3, 0, 5).and(verdict(true, 1, 0, 9)), verdict(true, 1, 0, 9));
+}
+
+/// One HMAC is computed for what is counted, however many keys the ring has.
+#[test]
+fn a_count_costs_one_hash() {
+    let key = |version: i32| (version, hmac::Key::new(hmac::HMAC_SHA256, &version.to_be_bytes()));
+    let keys = FingerprintKeys::new(3, (1..=9).map(key).collect());
+    let limiter = RateLimiter::new(&RateLimitSettings::default(), clock(), keys);
+    let before = HASHES.get();
+    limiter.key(LimitPolicy::Login, &["192.0.2.1", "sarah@gxtest.com"], None);
+    assert_eq!(HASHES.get() - before, 1);
 }
 
 /// A clock that is set back stops nobody for longer than its quota does.
@@ -159,7 +238,7 @@ async fn a_clock_that_is_set_back_refuses_nobody_longer() {
 #[test]
 fn keys_differ_by_policy_and_by_each_part() {
     let limiter = limiter(&RateLimitSettings::default(), &clock());
-    let key = |policy, parts: &[&str]| limiter.key(policy, parts);
+    let key = |policy, parts: &[&str]| limiter.key(policy, parts, None);
     let one = key(LimitPolicy::Login, &["192.0.2.1", "sarah@gxtest.com"]);
     assert_eq!(one, key(LimitPolicy::Login, &["192.0.2.1", "sarah@gxtest.com"]));
     assert_ne!(one, key(LimitPolicy::Mail, &["192.0.2.1", "sarah@gxtest.com"]));
@@ -192,6 +271,7 @@ fn the_defaults_are_the_stated_quotas() {
         "register 100/60s",
         "mail 5/3600s",
         "mail-client 30/3600s",
+        "mail-network 300/3600s",
         "refresh 600/60s",
         "general 1000/60s",
     ];

@@ -85,10 +85,12 @@ fn fields(answer: &Response) -> [&str; 3] {
 /// SEC-API-03: the fields of admitted and refused requests, exactly, and the problem of a refusal.
 #[tokio::test]
 async fn answers_name_the_quotas_and_what_is_left() {
-    const POLICY: &str = "\"mail-client\";q=30;w=3600, \"mail\";q=5;w=3600";
+    const POLICY: &str =
+        "\"mail-network\";q=300;w=3600, \"mail-client\";q=30;w=3600, \"mail\";q=5;w=3600";
     let service = LimitedService::new();
     let first = service.mail("192.0.2.1", "a@b.c").await;
-    let left = "\"mail-client\";r=29;t=120, \"mail\";r=4;t=720";
+    let left =
+        "\"mail-network\";r=299;t=12, \"mail-client\";r=29;t=120, \"mail\";r=4;t=720";
     assert_eq!(first.status(), 200);
     assert_eq!(fields(&first), [POLICY, left, ""]);
     for _ in 0..4 {
@@ -97,7 +99,7 @@ async fn answers_name_the_quotas_and_what_is_left() {
     service.clock.advance(Duration::from_secs(20));
     let refused = service.mail("192.0.2.1", "a@b.c").await;
     assert_eq!(refused.status(), 429);
-    let left = "\"mail-client\";r=24;t=720, \"mail\";r=0;t=3580";
+    let left = "\"mail-network\";r=295;t=52, \"mail-client\";r=24;t=700, \"mail\";r=0;t=3580";
     assert_eq!(fields(&refused), [POLICY, left, "700"]);
     let body = refused.into_body().collect().await.unwrap().to_bytes();
     let problem: Value = serde_json::from_slice(&body).unwrap();
@@ -110,6 +112,27 @@ async fn answers_name_the_quotas_and_what_is_left() {
     assert_eq!(service.mail("192.0.2.1", "a@b.c").await.status(), 200);
 }
 
+/// SEC-API-03: `Retry-After` is the time after which all policies that counted the request would
+/// admit it: also one that admitted it as the last one.
+#[tokio::test]
+async fn retry_after_is_the_time_of_the_slowest_policy() {
+    let service = LimitedService::new();
+    for n in 1..=5 {
+        assert_eq!(service.mail(&format!("192.0.2.{n}"), "a@b.c").await.status(), 200);
+    }
+    service.clock.advance(Duration::from_secs(700));
+    for n in 0..29 {
+        assert_eq!(service.mail("192.0.2.9", &format!("n{n}@b.c")).await.status(), 200);
+    }
+    // The address would admit another mail after 20 s, the client after 120 s.
+    let refused = service.mail("192.0.2.9", "a@b.c").await;
+    let left = "\"mail-client\";r=0;t=3600, \"mail\";r=0;t=2900";
+    assert_eq!((refused.status().as_u16(), field(&refused, "ratelimit")), (429, left));
+    assert_eq!(field(&refused, "retry-after"), "120");
+    service.clock.advance(Duration::from_secs(120));
+    assert_eq!(service.mail("192.0.2.9", "a@b.c").await.status(), 200);
+}
+
 /// SEC-API-03: a request that fails for another reason has the fields, too, of what was counted.
 #[tokio::test]
 async fn problems_have_the_fields_too() {
@@ -117,7 +140,8 @@ async fn problems_have_the_fields_too() {
     let request = Request::post("/mail").header("content-type", "application/json");
     let answer = service.send("192.0.2.1", request, "{".into()).await;
     assert_eq!(answer.status(), 400);
-    assert_eq!(field(&answer, "ratelimit"), "\"mail-client\";r=29;t=120");
+    let left = "\"mail-network\";r=299;t=12, \"mail-client\";r=29;t=120";
+    assert_eq!(field(&answer, "ratelimit"), left);
     let answer = service.send("192.0.2.1", Request::get("/nothing"), Body::empty()).await;
     assert_eq!(fields(&answer), ["", "", ""]);
 }
@@ -135,6 +159,24 @@ async fn mail_is_limited_by_address_and_by_client() {
         sent += u32::from(service.mail("192.0.2.7", &format!("{name}@b.c")).await.status() == 200);
     }
     assert_eq!(sent, 30);
+}
+
+/// Mail is limited by IPv6 network of 48 bits, whose clients could fill the tables of clients and
+/// addresses otherwise. IPv4 clients are limited each for itself.
+#[tokio::test]
+async fn mail_is_limited_by_network() {
+    let service = LimitedService::new();
+    let mut sent = 0;
+    for n in 0..310 {
+        let answer = service.mail(&format!("2001:db8:7:{n:x}::1"), &format!("{n}@b.c")).await;
+        sent += u32::from(answer.status() == 200);
+    }
+    assert_eq!(sent, 300);
+    assert_eq!(service.mail("2001:db8:8::1", "x@b.c").await.status(), 200);
+    for n in 0..310 {
+        let client = format!("192.0.{}.{}", n / 256, n % 256);
+        assert_eq!(service.mail(&client, &format!("y{n}@b.c")).await.status(), 200);
+    }
 }
 
 /// SEC-API-05: a client is an IPv4 address, or the network of an IPv6 subscriber.
@@ -172,7 +214,7 @@ async fn an_open_route_is_limited_by_client() {
 async fn the_document_names_the_policies() {
     let service = LimitedService::new().service;
     let mail = &service.openapi["paths"]["/mail"]["post"];
-    assert_eq!(mail["x-rate-limits"], serde_json::json!(["mail-client", "mail"]));
+    assert_eq!(mail["x-rate-limits"], serde_json::json!(["mail-network", "mail-client", "mail"]));
     assert!(mail["responses"]["429"].is_object());
 }
 

@@ -9,6 +9,7 @@ mod freezes;
 mod frozen;
 mod giving_up;
 mod limits;
+mod mail;
 mod money;
 mod operators;
 mod outage;

@@ -6,6 +6,7 @@ use std::path::Path;
 use gx_db::cluster::PrivateCluster;
 
 use super::first_start::{ADMIN_EMAIL, ADMIN_PASSWORD_FILE};
+use super::mail_pages::MAIL_DIR;
 use super::{DataDir, Ports};
 use crate::print::out;
 
@@ -42,6 +43,11 @@ pub(super) fn announce(dir: &DataDir, ports: Ports, ledger: &str, degraded: &[St
         format!("  svc-tokenomics  http://{}", ports.tokenomics()),
         format!("  svc-admin       http://{}", ports.admin()),
         format!("  public HTTPS    https://localhost:{}", ports.edge().port()),
+        format!(
+            "  mail            {}, https://localhost:{}/dev/mail",
+            dir.join(MAIL_DIR).display(),
+            ports.edge().port()
+        ),
         format!("  ledger          {ledger}"),
         format!("  settings        . {}", dir.join(ENV_FILE).display()),
         format!(

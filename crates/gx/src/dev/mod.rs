@@ -11,6 +11,7 @@ mod edge;
 mod error;
 mod first_start;
 mod ledger;
+mod mail_pages;
 mod ports;
 mod readiness;
 mod stack;
@@ -77,7 +78,10 @@ async fn start_over(dir: &DataDir) -> Result<(), CliError> {
         TOKEN_KEY_FILE,
         edge::CERTIFICATE_FILE,
     ];
-    for part in [ledger::LEDGER_DIR, announcement::ENV_FILE].into_iter().chain(secrets) {
+    for part in [ledger::LEDGER_DIR, mail_pages::MAIL_DIR, announcement::ENV_FILE]
+        .into_iter()
+        .chain(secrets)
+    {
         dir.remove(part)?;
     }
     Ok(())

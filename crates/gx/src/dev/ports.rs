@@ -3,6 +3,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
+use gx_auth::RelyingParty;
+
 use super::DevError;
 
 /// The addresses of all parts, on 127.0.0.1.
@@ -54,6 +56,11 @@ impl Ports {
 
     pub(crate) fn projector(self) -> SocketAddr {
         self.at(Self::PROJECTOR)
+    }
+
+    /// Returns the domain of passkeys, with the origins of the listeners that browsers can reach.
+    pub(crate) fn local_relying_party(self) -> RelyingParty {
+        RelyingParty::local(self.offset)
     }
 
     /// Returns the address of a service's internal listener.

@@ -13,6 +13,7 @@ use gx_db::cluster::{ClusterOptions, PrivateCluster};
 use gx_db::{Database, DatabaseSettings};
 use gx_fabric_client::SignerUse;
 use gx_identity::IdentitySettings;
+use gx_mail::{MailLinks, MailSettings, Transport};
 use gx_model::Clock;
 use gx_projector::ProjectorSettings;
 use gx_serve::shutdown::shutdown_signal;
@@ -24,9 +25,11 @@ use gx_submitter::SubmitterSettings;
 use super::announcement::{ENV_FILE, announce, environment};
 use super::first_start::{self, TOKEN_KEY_FILE};
 use super::ledger::StackLedger;
+use super::mail_pages::{MAIL_DIR, mail_pages};
 use super::readiness::wait_until_ready;
 use super::{DataDir, Ports, edge};
 use crate::CliError;
+use crate::audit_anchor::AuditAnchorSettings;
 use crate::fabric::{FabricSettings, LedgerConnection};
 use crate::print::note;
 use crate::process::Process;
@@ -48,11 +51,15 @@ pub(crate) struct Settings {
     #[command(flatten)]
     identity: IdentitySettings,
     #[command(flatten)]
+    mail: MailSettings,
+    #[command(flatten)]
     submitter: SubmitterSettings,
     #[command(flatten)]
     projector: ProjectorSettings,
     #[command(flatten)]
     retention: RetentionSettings,
+    #[command(flatten)]
+    _anchor: AuditAnchorSettings,
     #[command(flatten)]
     pub(super) fabric: FabricSettings,
 }
@@ -217,6 +224,8 @@ impl Builder<'_> {
         let ring = self.key_ring.clone();
         let mut base = Foundation::new(settings, channel, database.clone(), ring, clock, entropy)?;
         base.is_development = true;
+        let local = || self.ports.local_relying_party();
+        base.relying_party.get_or_insert_with(local);
         Ok(base)
     }
 
@@ -226,6 +235,7 @@ impl Builder<'_> {
         let biometric_key = first_start::biometric_key(self.dir, &self.entropy)?;
         let foundation = self.foundation(database)?;
         let identity = gx_identity::service(&self.settings.identity, foundation.clone());
+        self.mail(&foundation, &identity.health)?;
         let tokenomics = gx_tokenomics::service(foundation.clone());
         let settings = AdminSettings { biometric_key: biometric_key.into() };
         let admin = gx_admin::service(&settings, foundation);
@@ -235,6 +245,7 @@ impl Builder<'_> {
 
         let request_layer = RequestLayer::new("edge", self.clock.clone(), self.entropy.clone());
         let router = edge_router(&[&identity, &tokenomics], request_layer)?;
+        let router = router.merge(mail_pages(self.dir.join(MAIL_DIR)));
         let certificate = edge::certificate(self.dir)?;
         let tls = server::tls_config(
             certificate.certificate_pem.as_bytes(),
@@ -242,6 +253,24 @@ impl Builder<'_> {
         )?;
         self.process.listen_tls("the HTTPS listener", self.ports.edge(), router, tls).await?;
         Ok([identity, tokenomics, admin].map(|service| service.health).to_vec())
+    }
+
+    /// Starts the sender of mails, which writes files unless a mail server is set. Links lead to
+    /// the stack's own listeners.
+    fn mail(&mut self, base: &Foundation, board: &HealthBoard) -> Result<(), CliError> {
+        let mut settings = self.settings.mail.clone();
+        let usual = MailLinks::default();
+        if settings.links.public_url == usual.public_url {
+            settings.links.public_url = format!("https://localhost:{}", self.ports.edge().port());
+        }
+        if settings.links.admin_public_url == usual.admin_public_url {
+            settings.links.admin_public_url = format!("http://{}", self.ports.admin());
+        }
+        let transport = match settings.smtp_url {
+            Some(_) => Transport::new(&settings)?,
+            None => Transport::Folder(self.dir.join(MAIL_DIR)),
+        };
+        crate::mail::start_sender(&mut self.process, base, &settings, transport, board)
     }
 
     /// Starts one service on its two ports.

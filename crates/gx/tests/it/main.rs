@@ -9,6 +9,7 @@ mod keys;
 mod kill;
 mod ledger;
 mod limits;
+mod mail;
 mod network;
 mod operator;
 mod people;

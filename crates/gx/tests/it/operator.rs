@@ -210,21 +210,46 @@ async fn an_operator_decides_on_dead_commands_and_events() {
     let expected = ["command.discarded", "command.retried", "dead_events.replay_asked"];
     assert_eq!(audited, expected);
 
-    // LOG-03: the reasons can be erased, once, and the log stays verified.
+    // LOG-03: the reasons can be erased with their copies, once, and the log stays verified.
+    let give_up = || json(&run(&["outbox", "show", &withdrawn]))["giveUp"].clone();
+    assert_eq!(give_up()["reason"], "not wanted any more");
     assert!(!run(&["audit", "erase", "--reason", "asked for"]).status.success());
     let erase = ["audit", "erase", "--about", &withdrawn, "--reason", "asked for"];
     let erased = json(&run(&erase));
     assert_eq!(erased["texts"][0]["field"], "reason", "{erased}");
+    assert_eq!(give_up(), serde_json::json!({ "to": "DISCARDED", "by": "gx outbox discard" }));
     let again = run(&erase);
     assert_eq!(again.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&again.stderr).contains("there is no text to erase"));
-    json(&run(&["audit", "verify"]));
+    let position = json(&run(&["audit", "position"]))["number"].as_i64().unwrap();
+    assert!(json(&run(&["audit", "verify"]))["lastBatch"]["number"].as_i64().unwrap() >= position);
     let left: Vec<String> =
         sqlx::query_scalar(r#"SELECT text FROM "AuditText" WHERE text IS NOT NULL ORDER BY seq"#)
             .fetch_all(&mut conn)
             .await
             .unwrap();
     assert_eq!(left, ["the peer is back", "to see why", "asked for"]);
+    a_failing_table_is_named(&mut conn, run).await;
+}
+
+/// DB-09: `gx retention run` next to the sweeper of the stack goes on with other tables if one
+/// fails, names it and exits with 1; afterwards it succeeds.
+async fn a_failing_table_is_named(
+    conn: &mut sqlx::PgConnection,
+    run: impl Fn(&[&str]) -> std::process::Output,
+) {
+    let arguments = ["retention", "run", "--database-lock-timeout-ms=1000"];
+    sqlx::raw_sql(r#"BEGIN; LOCK TABLE "UserSession""#).execute(&mut *conn).await.unwrap();
+    let failed = run(&arguments);
+    sqlx::raw_sql("ROLLBACK").execute(conn).await.unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&failed.stderr);
+    assert!(stderr.contains("1 tables failed (UserSession: "), "{stderr}");
+    let tables: Value = serde_json::from_slice(&failed.stdout).unwrap();
+    let failed: Vec<bool> =
+        tables.as_array().unwrap().iter().map(|one| one["isFailed"] == true).collect();
+    assert_eq!(failed, [false, true, false, false]);
+    json(&run(&arguments));
 }
 
 /// Adds a command that was given up before it was sent, and returns its id.

@@ -12,9 +12,12 @@ use std::collections::BTreeMap;
 use gx_db::PgConnection;
 
 use super::{EncryptedValue, KeyRing, Place};
+use store::{AnswerKey, VersionCount};
 
-/// Limit of the values that are read at once.
+/// Limit of the rows of which the old values are read at once.
 const BATCH: i64 = 500;
+/// Limit of the rows that are counted at once.
+const COUNTED_ROWS: i64 = 10_000;
 /// Limit of the values that a report names.
 const MAX_NAMED: usize = 20;
 
@@ -26,17 +29,20 @@ pub enum EncryptedColumn {
     TotpSecret,
     /// A private key that signs tokens.
     TokenKeySecret,
+    /// The address, code and token of a mail that waits.
+    QueuedMailContent,
 }
 
 impl EncryptedColumn {
     /// All columns with encrypted values.
-    pub const ALL: [Self; 2] = [Self::TotpSecret, Self::TokenKeySecret];
+    pub const ALL: [Self; 3] = [Self::TotpSecret, Self::TokenKeySecret, Self::QueuedMailContent];
 
     /// Returns the place of a row's value.
     pub const fn place(self, row: &str) -> Place<'_> {
         match self {
             Self::TotpSecret => Place { table: "TotpFactor", row, field: "secret" },
             Self::TokenKeySecret => Place { table: "TokenKey", row, field: "secret" },
+            Self::QueuedMailContent => Place { table: "QueuedMail", row, field: "content" },
         }
     }
 }
@@ -109,13 +115,15 @@ pub async fn rotate(
     for column in EncryptedColumn::ALL {
         let mut after = String::new();
         loop {
-            let values = store::old_values(conn, column, current, &after, BATCH).await?;
-            let Some(last) = values.last() else { break };
-            after.clone_from(&last.row);
-            for old in &values {
-                rewrap(conn, ring, column, old, &mut report).await?;
+            let old = store::old_values(conn, column, current, &after, BATCH).await?;
+            let Some(last) = old.last else { break };
+            after = last;
+            for value in &old.values {
+                rewrap(conn, ring, column, value, &mut report).await?;
             }
-            progress(RotationProgress { rewrapped: report.rewrapped, of });
+            if !old.values.is_empty() {
+                progress(RotationProgress { rewrapped: report.rewrapped, of });
+            }
         }
     }
     report.keys = key_uses(conn, ring).await?;
@@ -163,12 +171,25 @@ pub async fn key_uses(conn: &mut PgConnection, ring: &KeyRing) -> Result<Vec<Key
     let mut uses: BTreeMap<i32, KeyUse> =
         present.iter().map(|version| (*version, no_use(*version))).collect();
     for column in EncryptedColumn::ALL {
-        for (version, values) in store::count_by_version(conn, column).await? {
-            uses.entry(version).or_insert_with(|| no_use(version)).values += values;
+        let mut after = String::new();
+        loop {
+            let part = store::count_by_version(conn, column, &after, COUNTED_ROWS).await?;
+            let Some(one) = part.first() else { break };
+            after.clone_from(&one.last);
+            for VersionCount { version, count, .. } in part.into_iter().filter(|one| one.count > 0)
+            {
+                uses.entry(version).or_insert_with(|| no_use(version)).values += count;
+            }
         }
     }
-    for (version, answers) in store::count_answers_by_version(conn).await? {
-        uses.entry(version).or_insert_with(|| no_use(version)).answers = answers;
+    let mut after = AnswerKey::default();
+    loop {
+        let part = store::count_answers_by_version(conn, &after, COUNTED_ROWS).await?;
+        let Some(one) = part.first() else { break };
+        after = one.last.clone();
+        for VersionCount { version, count, .. } in part.into_iter().filter(|one| one.version != 0) {
+            uses.entry(version).or_insert_with(|| no_use(version)).answers += count;
+        }
     }
     Ok(uses.into_values().collect())
 }

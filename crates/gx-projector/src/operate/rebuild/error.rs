@@ -3,7 +3,7 @@
 
 use gx_fabric_client::{ChainError, LedgerError, StreamError};
 
-use crate::error::ProjectorError;
+use crate::error::{Halt, ProjectorError};
 
 /// Why a rebuild ended early. The live rows are unchanged, except after a [`Self::Database`] of the
 /// clean-up that follows the committed correction.
@@ -44,9 +44,13 @@ pub enum RebuildError {
         /// Number of attempts.
         attempts: u32,
     },
-    /// A block could not be applied to the copies.
-    #[error("a block cannot be applied; remove the cause, and rebuild again")]
-    Block(#[source] ProjectorError),
+    /// A block cannot be applied to the copies, for a reason that would also halt the projector.
+    /// The reason has its own remedy.
+    #[error(transparent)]
+    Halted(#[from] Halt),
+    /// The checkpoint of the copies was moved, although the rebuild has locked them.
+    #[error("another process has changed the copies of this rebuild; try again")]
+    CopyMoved,
     /// The ledger cannot be reached.
     #[error("the ledger cannot be reached; check the peers with `gx fabric check`")]
     Ledger(#[from] LedgerError),
@@ -75,7 +79,24 @@ impl From<ProjectorError> for RebuildError {
         match error {
             ProjectorError::Database(error) => Self::Database(error),
             ProjectorError::Ledger(error) => Self::Ledger(error),
-            error => Self::Block(error),
+            ProjectorError::Halted(halt) => Self::Halted(halt),
+            ProjectorError::CheckpointMoved => Self::CopyMoved,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gx_serve::problem::ErrorChain;
+
+    /// The remedy of what stopped a rebuild is the last thing that an operator reads.
+    #[test]
+    fn a_rebuild_that_is_halted_names_the_remedy_of_the_cause() {
+        let halt = Halt::Gap { expected: 3, found: 5 };
+        let error = RebuildError::from(ProjectorError::Halted(halt.clone()));
+        let shown = ErrorChain(&error).to_string();
+        assert_eq!(shown, halt.to_string());
+        assert!(shown.ends_with("; check the peers in the connection profile"), "{shown}");
     }
 }

@@ -1,4 +1,6 @@
-//! Checks the whole audit log. Called by `gx audit verify`.
+//! Checks the whole audit log. Called by `gx audit verify`; [`position`] by `gx audit position`.
+
+mod store;
 
 use std::collections::BTreeSet;
 
@@ -9,13 +11,15 @@ use time::OffsetDateTime;
 
 use super::chain;
 use super::content::{Batch, ChainEnd, GENESIS};
+use super::erase;
 use super::fault::{AuditLogFault, VerifyError};
 use super::merkle::{self, Hash};
 use super::text::{TextHashes, TextPlace};
-use super::{erase, store};
 
 /// Number of batches that are read at a time.
 const BATCHES_AT_A_TIME: i64 = 1_000;
+/// Number of other rows that are read at a time.
+const ROWS_AT_A_TIME: i64 = 10_000;
 
 /// How far the audit log is confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -47,6 +51,22 @@ pub struct SealedPosition {
     pub sealed_at: OffsetDateTime,
 }
 
+impl From<Batch> for SealedPosition {
+    fn from(batch: Batch) -> Self {
+        let (number, sealed_at) = (batch.number, batch.sealed_at);
+        Self { number, hash: hex::encode(batch.hash), sealed_at }
+    }
+}
+
+/// Returns the position up to which the log is sealed, or `None` before the first batch. Nothing is
+/// checked.
+///
+/// # Errors
+/// `sqlx::Error` if it cannot be read.
+pub async fn position(conn: &mut PgConnection) -> Result<Option<SealedPosition>, sqlx::Error> {
+    Ok(super::store::last_batch(conn).await?.map(SealedPosition::from))
+}
+
 /// Confirms the chain, every batch, every entry and every text.
 ///
 /// # Errors
@@ -63,7 +83,7 @@ async fn verify_snapshot(conn: &mut PgConnection) -> Result<Verified, VerifyErro
     let (mut last, mut sealed, mut ends) = (None, 0, Vec::new());
     loop {
         let after = last.as_ref().map_or(-1, |batch: &Batch| batch.number);
-        let batches = store::batches(conn, after, BATCHES_AT_A_TIME).await?;
+        let batches = super::store::batches(conn, after, BATCHES_AT_A_TIME).await?;
         if batches.is_empty() {
             break;
         }
@@ -79,20 +99,35 @@ async fn verify_snapshot(conn: &mut PgConnection) -> Result<Verified, VerifyErro
         }
     }
     let chain_rows = chain::verify(conn, &ends).await?.seq;
-    if let Some(seq) = store::first_added(conn).await? {
-        return Err(AuditLogFault::AddedEntry(seq).into());
-    }
-    if let Some(seq) = store::first_orphan_text(conn).await? {
-        return Err(AuditLogFault::ChangedText(seq).into());
-    }
-    let last_batch = last.map(|batch| SealedPosition {
-        number: batch.number,
-        hash: hex::encode(batch.hash),
-        sealed_at: batch.sealed_at,
-    });
-    let unsealed = store::count_unsealed(conn).await?;
+    walk(conn, AuditLogFault::AddedEntry, store::added_entries).await?;
+    walk(conn, AuditLogFault::ChangedText, store::orphan_texts).await?;
+    let unsealed = walk(conn, AuditLogFault::AddedEntry, store::unsealed).await?;
+    let last_batch = last.map(SealedPosition::from);
     let rows = chain_rows + sealed + unsealed;
     Ok(Verified { rows, chain_rows, sealed, unsealed, last_batch })
+}
+
+/// Reads a table part by part, and returns the number of its rows.
+///
+/// # Errors
+/// The fault of the first row that must not be there, or the database's error.
+async fn walk(
+    conn: &mut PgConnection,
+    fault: fn(i64) -> AuditLogFault,
+    read: impl AsyncFn(&mut PgConnection, i64, i64) -> Result<store::Part, sqlx::Error>,
+) -> Result<i64, VerifyError> {
+    let (mut after, mut rows) = (i64::MIN, 0);
+    loop {
+        let part = read(conn, after, ROWS_AT_A_TIME).await?;
+        if let Some(seq) = part.fault {
+            return Err(fault(seq).into());
+        }
+        rows += part.rows;
+        match part.last {
+            Some(last) => after = last,
+            None => return Ok(rows),
+        }
+    }
 }
 
 /// Checks the number of a batch, its hash, and that it follows the batch before it.
@@ -116,7 +151,7 @@ fn check_batch(batch: &Batch, last: Option<&Batch>) -> Result<(), AuditLogFault>
 /// there or was erased with a record.
 async fn check_entries(conn: &mut PgConnection, batch: &Batch) -> Result<(), VerifyError> {
     let (mut leaves, mut hashes): (Vec<Hash>, _) = (Vec::new(), TextHashes::default());
-    for (position, sealed) in (0..).zip(store::sealed_entries(conn, batch.number).await?) {
+    for (position, sealed) in (0..).zip(super::store::sealed_entries(conn, batch.number).await?) {
         let leaf = sealed.leaf()?;
         if sealed.position != position {
             return Err(AuditLogFault::ChangedBatch(batch.number).into());

@@ -1,6 +1,8 @@
 //! The audit log in a database: sealing, and everything that somebody with the database's password
 //! could do to it.
 
+mod copies;
+
 use gx_db::testing::TestDatabase;
 use gx_model::Clock;
 use gx_serve::Entropy;

@@ -1,0 +1,177 @@
+//! Erases texts of the audit log, and the copies of them in other tables. Called by `gx audit
+//! erase`.
+
+mod store;
+
+use gx_db::PgConnection;
+use gx_serve::Entropy;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sqlx::Connection as _;
+use time::OffsetDateTime;
+
+use super::text::TextPlace;
+use super::{Actor, Entry};
+use store::{ErasableText, TextCopies};
+
+/// Action of the entry that records an erasure.
+pub(super) const ACTION: &str = "audit.texts_erased";
+
+/// Type of the object of entries about commands.
+const COMMAND: &str = "OutboxCommand";
+/// Type of the object of entries about accounts.
+const ACCOUNT: &str = "UserProfile";
+/// Limit of the ids that one statement gets.
+const IDS_AT_A_TIME: usize = 10_000;
+
+/// The texts to be erased.
+#[derive(Clone, Copy, Debug)]
+pub enum TextSelection<'a> {
+    /// All texts of these entries.
+    Entries(&'a [i64]),
+    /// All texts of entries about the object with this id, such as a person's profile; about a
+    /// person's profile also those of entries about the person's commands. Copies in other tables
+    /// are erased even if the log has no text.
+    About(&'a str),
+}
+
+/// An erasure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Erasure {
+    /// Number of the entry that records it.
+    pub recorded_by: i64,
+    /// The erased texts.
+    pub texts: Vec<ErasedText>,
+    /// Number of rows of other tables from which copies were erased: commands that were given up,
+    /// accounts that are locked, and reviews.
+    pub copies: u64,
+}
+
+/// A text that was erased.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasedText {
+    /// Number of its entry.
+    pub entry: i64,
+    /// The member of the entry's `after` that stands for the text.
+    pub field: String,
+}
+
+/// Why nothing was erased.
+#[derive(Debug, thiserror::Error)]
+pub enum EraseError {
+    /// No entry that was named has a text.
+    #[error(
+        "there is no text to erase: the entries have none, were written by a release that kept \
+         texts in the entries, or their texts are erased already; check the ids"
+    )]
+    Nothing,
+    /// The database failed.
+    #[error("the texts cannot be erased; check the database and its log")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Returns the texts that an entry with [`ACTION`] records.
+pub(super) fn recorded(after: Option<Value>) -> impl Iterator<Item = TextPlace> {
+    let texts = after.and_then(|mut after| after.get_mut("texts").map(Value::take));
+    let texts: Vec<ErasedText> =
+        texts.and_then(|texts| serde_json::from_value(texts).ok()).unwrap_or_default();
+    texts.into_iter().map(|ErasedText { entry, field }| TextPlace { seq: entry, field })
+}
+
+/// Erases texts with their copies and appends the entry that records it, in one transaction. The
+/// entries stay, and so do the batches that they are sealed in.
+///
+/// # Errors
+/// [`EraseError`] if there is no such text, or a statement fails; nothing is erased then.
+pub async fn erase(
+    conn: &mut PgConnection,
+    selection: TextSelection<'_>,
+    (actor, reason): (Actor<'_>, &str),
+    entropy: &Entropy,
+    now: OffsetDateTime,
+) -> Result<Erasure, EraseError> {
+    let mut tx = conn.begin().await?;
+    let (found, copies) = match selection {
+        TextSelection::Entries(entries) => {
+            let found = store::lock_texts(&mut tx, entries).await?;
+            let copies = erase_copies_of(&mut tx, &found).await?;
+            (found, copies)
+        }
+        TextSelection::About(id) => {
+            let commands = gx_outbox::operator::ids_of_person(&mut tx, id).await?;
+            let entries = entries_about(&mut tx, id, &commands).await?;
+            let found = store::lock_texts(&mut tx, &entries).await?;
+            (found, erase_copies_about(&mut tx, id, commands).await?)
+        }
+    };
+    if found.is_empty() && copies == 0 {
+        return Err(EraseError::Nothing);
+    }
+    let texts: Vec<ErasedText> = found.iter().map(ErasableText::erased).collect();
+    let entry = Entry::new(actor, ACTION, "AuditEntry", None, None);
+    let entry = Entry { after: Some(json!({ "texts": texts, "copies": copies })), ..entry };
+    let entry = entry.with_text("reason", Some(reason), entropy);
+    let recorded_by = super::store::append(&mut tx, &entry, now).await?;
+    store::erase_texts(&mut tx, &texts, recorded_by).await?;
+    tx.commit().await?;
+    Ok(Erasure { recorded_by, texts, copies })
+}
+
+/// Returns the entries about an object, about these commands of it, and about many commands of
+/// which one is among them.
+async fn entries_about(
+    conn: &mut PgConnection,
+    id: &str,
+    commands: &[String],
+) -> Result<Vec<i64>, sqlx::Error> {
+    let types = store::target_types(conn).await?;
+    let mut entries = store::entries_about(conn, &types, &[id.to_owned()]).await?;
+    let of_commands = [COMMAND.to_owned()];
+    for part in commands.chunks(IDS_AT_A_TIME) {
+        entries.extend(store::entries_about(conn, &of_commands, part).await?);
+    }
+    entries.extend(store::entries_about_many_commands(conn, id).await?);
+    Ok(entries)
+}
+
+/// Erases what other tables contain of the texts of these entries.
+async fn erase_copies_of(
+    conn: &mut PgConnection,
+    found: &[ErasableText],
+) -> Result<u64, sqlx::Error> {
+    let mut commands = Vec::new();
+    let mut accounts = TextCopies::default();
+    for one in found {
+        match (&*one.target_type, &one.target_id) {
+            (COMMAND, Some(id)) => commands.push(id.clone()),
+            (COMMAND, None) => commands.extend(one.command_ids.iter().flatten().cloned()),
+            (ACCOUNT, Some(id)) => accounts.add(id, &one.text),
+            _ => {}
+        }
+    }
+    let erased = store::erase_lock_texts(conn, &accounts).await?;
+    Ok(erased + erase_command_reasons(conn, &commands).await?)
+}
+
+/// Erases all texts that other tables contain about an object.
+async fn erase_copies_about(
+    conn: &mut PgConnection,
+    id: &str,
+    mut commands: Vec<String>,
+) -> Result<u64, sqlx::Error> {
+    commands.push(id.to_owned());
+    let erased = store::erase_account_texts(conn, id).await?;
+    Ok(erased + erase_command_reasons(conn, &commands).await?)
+}
+
+async fn erase_command_reasons(
+    conn: &mut PgConnection,
+    commands: &[String],
+) -> Result<u64, sqlx::Error> {
+    let mut erased = 0;
+    for part in commands.chunks(IDS_AT_A_TIME) {
+        erased += gx_outbox::operator::erase_reasons(conn, part).await?;
+    }
+    Ok(erased)
+}

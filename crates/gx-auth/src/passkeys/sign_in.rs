@@ -1,0 +1,134 @@
+//! Signing in with a passkey. Called by the sign-in routes of both services.
+
+use gx_db::PgConnection;
+use gx_serve::Problem;
+use gx_serve::problem::ErrorChain;
+use serde_json::json;
+
+use super::http::PasskeySignIn;
+use super::options::{self, RequestChallenge};
+use super::store;
+use super::webauthn::{Demands, VerifiedAssertion, has_gone_back, verify_assertion};
+use super::{Passkeys, challenge_ended};
+use crate::audit;
+use crate::realm::{Realm, Subject};
+use crate::route_parts::invalid_credentials;
+
+/// A passkey whose signature is right. Whether its account may sign in, the caller decides.
+#[derive(Clone, Debug)]
+pub struct VerifiedPasskey {
+    /// The account.
+    pub subject: Subject,
+    passkey_id: String,
+    assertion: VerifiedAssertion,
+}
+
+impl Passkeys {
+    /// Draws a challenge with which anybody may sign in.
+    pub(super) async fn begin_sign_in(&self, realm: Realm) -> Result<RequestChallenge, Problem> {
+        let relying_party = self.relying_party()?;
+        let mut tx = self.base.begin().await?;
+        let now = self.base.clock.now();
+        let drawn = self.draw_challenge(&mut tx, realm, None, now).await?;
+        tx.commit().await?;
+        Ok(options::request(relying_party, drawn))
+    }
+
+    /// Uses up the challenge and verifies the signature. Every refusal is answered like that of a
+    /// wrong password.
+    ///
+    /// # Errors
+    /// [`PASSKEYS_NOT_CONFIGURED`](super::PASSKEYS_NOT_CONFIGURED),
+    /// [`CHALLENGE_ENDED`](super::CHALLENGE_ENDED),
+    /// [`INVALID_CREDENTIALS`](crate::INVALID_CREDENTIALS), or the problem of a database failure.
+    pub async fn verify(
+        &self,
+        realm: Realm,
+        given: &PasskeySignIn,
+        request_id: &str,
+    ) -> Result<VerifiedPasskey, Problem> {
+        let relying_party = self.relying_party()?;
+        let response = given.credential.response();
+        let mut conn = self.base.connection().await?;
+        let (name, now) = (realm.name(), self.base.clock.now());
+        let challenge_id = &given.challenge_id.0;
+        let challenge = store::use_sign_in_challenge(&mut conn, name, challenge_id, now).await?;
+        let challenge = challenge.ok_or_else(challenge_ended)?;
+        let found = store::by_credential(&mut conn, &response.credential_id).await?;
+        drop(conn);
+        let Some(found) = found.filter(|found| found.subject.realm() == realm) else {
+            tracing::info!(request_id, "a passkey was refused: the credential is unknown");
+            return Err(invalid_credentials());
+        };
+        let demands = Demands::new(relying_party, &challenge);
+        let verified = verify_assertion(&response, &found.credential, &demands);
+        let assertion = verified.map_err(|refusal| {
+            tracing::info!(request_id, error = %ErrorChain(&refusal),
+                "a passkey was refused: {refusal}");
+            invalid_credentials()
+        })?;
+        Ok(VerifiedPasskey { subject: found.subject, passkey_id: found.passkey_id, assertion })
+    }
+
+    /// Stores the use of a verified passkey in the transaction of the sign-in. Returns `false` if
+    /// the passkey was removed since it was verified. A counter that has gone back is recorded and
+    /// refuses nothing.
+    ///
+    /// # Errors
+    /// `sqlx::Error` if a statement fails.
+    pub async fn accept(
+        &self,
+        conn: &mut PgConnection,
+        verified: &VerifiedPasskey,
+        request_id: &str,
+    ) -> Result<bool, sqlx::Error> {
+        let VerifiedPasskey { subject, passkey_id, assertion } = verified;
+        let Some(stored) = store::lock_sign_count(conn, passkey_id).await? else {
+            return Ok(false);
+        };
+        let now = self.base.clock.now();
+        if has_gone_back(stored, assertion.sign_count) {
+            self.record_counter(conn, verified, stored, request_id).await?;
+        }
+        store::set_used(conn, passkey_id, *assertion, now).await?;
+        let realm = subject.realm().name();
+        metrics::counter!("gx_passkey_sign_ins_total", "realm" => realm).increment(1);
+        Ok(true)
+    }
+
+    /// Records a counter that has gone back: there may be a copy of the passkey.
+    async fn record_counter(
+        &self,
+        conn: &mut PgConnection,
+        verified: &VerifiedPasskey,
+        stored: i64,
+        request_id: &str,
+    ) -> Result<(), sqlx::Error> {
+        let VerifiedPasskey { subject, passkey_id, assertion } = verified;
+        let realm = subject.realm().name();
+        metrics::counter!("gx_passkey_counters_back_total", "realm" => realm).increment(1);
+        let (actor, action, table, person, admin) = match subject {
+            Subject::User(id) => {
+                let actor = audit::Actor::User(id);
+                (actor, "user.passkey_counter_back", "UserProfile", Some(id.as_str()), None)
+            }
+            Subject::Admin(id) => {
+                let actor = audit::Actor::Admin(id);
+                (actor, "admin.passkey_counter_back", "AdminUser", None, Some(id.as_str()))
+            }
+        };
+        tracing::warn!(
+            person,
+            admin,
+            request_id,
+            "the counter of passkey {passkey_id} has gone back"
+        );
+        let id = Some(subject.as_str());
+        let entry = audit::Entry {
+            before: Some(json!({ "signCount": stored })),
+            after: Some(json!({ "passkeyId": passkey_id, "signCount": assertion.sign_count })),
+            ..audit::Entry::new(actor, action, table, id, Some(request_id))
+        };
+        audit::append(conn, entry, self.base.clock.now()).await
+    }
+}

@@ -1,0 +1,5 @@
+//! Verification of passkeys, with the test vectors of the specification and a software
+//! authenticator.
+
+mod hostile;
+mod vectors;

@@ -1,0 +1,84 @@
+//! Sets a new password with the link of a mail, for people and administrators who have forgotten
+//! theirs. The second factor is neither asked for nor removed.
+
+mod http;
+mod store;
+
+use gx_mail::MailKind;
+use gx_serve::Problem;
+use serde_json::json;
+
+pub use self::http::{forgot_password_route, reset_password_route};
+use crate::audit;
+use crate::devices;
+use crate::email::GivenEmail;
+use crate::email_confirmation::request_by_address;
+use crate::foundation::Foundation;
+use crate::mail_tokens::{self, GivenToken, TokenPurpose, invalid};
+use crate::notices::Notice;
+use crate::password::{NewPassword, PasswordOwner, PasswordRefusal};
+use crate::realm::{Realm, Subject};
+
+/// Queues the mail with the link. An address without an account costs the same work: which account
+/// has it is looked up when the mail is sent (AUTHN-10).
+async fn request(base: &Foundation, realm: Realm, email: &GivenEmail) -> Result<(), Problem> {
+    request_by_address(base, realm, MailKind::PasswordReset, email).await
+}
+
+/// Sets the password, ends all sessions and forgets failed sign-ins, known devices and other links,
+/// in one transaction.
+async fn reset(
+    base: &Foundation,
+    realm: Realm,
+    token: &GivenToken,
+    new: &NewPassword,
+    request_id: &str,
+) -> Result<(), Problem> {
+    let hash = token.hash();
+    let purpose = TokenPurpose::ResetPassword;
+    let mut conn = base.connection().await?;
+    let now = base.clock.now();
+    let subject = mail_tokens::store::subject_of_token(&mut conn, realm, &hash, purpose, now);
+    let subject = subject.await?.ok_or_else(refused)?;
+    let account = store::account(&mut conn, &subject).await?.ok_or_else(refused)?;
+    drop(conn);
+    let names: Vec<&str> = account.names.iter().map(String::as_str).collect();
+    let rules = PasswordOwner { names: &names, email: &account.mailbox };
+    let weak = |refusal: PasswordRefusal| refusal.problem("/newPassword");
+    new.check(rules).map_err(weak)?;
+    let password_hash = base.auth.hasher.hash_new(new).await?.map_err(weak)?;
+
+    let _ticket = base.row_ticket(subject.as_str()).await?;
+    let mut tx = base.begin().await?;
+    let purposes = [purpose.name().to_owned()];
+    let used = mail_tokens::use_token(&mut tx, realm, token, &purposes, now).await?;
+    let Some(used) = used else { return Err(refused()) };
+    if !store::set_password(&mut tx, &subject, &password_hash, &used.address, now).await? {
+        return Err(refused());
+    }
+    mail_tokens::store::delete_all(&mut tx, &subject, &purposes).await?;
+    devices::forget_all(&mut tx, &subject).await?;
+    let email = GivenEmail::new(&account.mailbox);
+    base.forget_sign_in_failures(&mut tx, realm, &email).await?;
+    let sessions = &base.auth.sessions;
+    let ended = sessions.end(&mut tx, &subject, None, "password reset").await?;
+    base.mailing().notify(&mut tx, &subject, Notice::PasswordChanged).await?;
+    let (actor, action, table) = match &subject {
+        Subject::User(id) => (audit::Actor::User(id), "user.password_reset", "UserProfile"),
+        Subject::Admin(id) => (audit::Actor::Admin(id), "admin.password_reset", "AdminUser"),
+    };
+    let id = Some(subject.as_str());
+    let entry = audit::Entry {
+        after: Some(json!({ "ended": ended })),
+        ..audit::Entry::new(actor, action, table, id, Some(request_id))
+    };
+    audit::append(&mut tx, entry, now).await?;
+    tx.commit().await?;
+    metrics::counter!("gx_mail_tokens_total", "outcome" => "accepted").increment(1);
+    Ok(())
+}
+
+fn refused() -> Problem {
+    metrics::counter!("gx_mail_tokens_total", "outcome" => "refused").increment(1);
+    invalid()
+}

@@ -1,0 +1,84 @@
+//! SQL of password resets.
+
+use gx_db::PgConnection;
+use time::OffsetDateTime;
+
+use crate::realm::Subject;
+
+/// What the rules for passwords compare a new one with.
+pub(super) struct ResetAccount {
+    pub(super) mailbox: String,
+    pub(super) names: Vec<String>,
+}
+
+pub(super) async fn account(
+    conn: &mut PgConnection,
+    subject: &Subject,
+) -> Result<Option<ResetAccount>, sqlx::Error> {
+    match subject {
+        Subject::User(id) => {
+            sqlx::query_as!(
+                ResetAccount,
+                r#"SELECT coalesce(mailbox, email) AS "mailbox!",
+                          ARRAY["firstName", coalesce("lastName", '')] AS "names!"
+                   FROM "UserProfile" WHERE "profileId" = $1"#,
+                id.as_str(),
+            )
+            .fetch_optional(conn)
+            .await
+        }
+        Subject::Admin(id) => {
+            sqlx::query_as!(
+                ResetAccount,
+                r#"SELECT email AS mailbox, ARRAY["displayName"] AS "names!"
+                   FROM "AdminUser" WHERE "adminId" = $1"#,
+                id.as_str(),
+            )
+            .fetch_optional(conn)
+            .await
+        }
+    }
+}
+
+/// Replaces the password of an account that is not locked. If the account still has the address
+/// that the mail went to, the address is confirmed.
+pub(super) async fn set_password(
+    conn: &mut PgConnection,
+    subject: &Subject,
+    password_hash: &str,
+    address: &str,
+    now: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    let done = match subject {
+        Subject::User(id) => {
+            sqlx::query!(
+                r#"UPDATE "UserProfile" SET "passwordHash" = $2, "updatedAt" = $4,
+                       "emailVerifiedAt" = CASE WHEN email = $3
+                           THEN coalesce("emailVerifiedAt", $4) ELSE "emailVerifiedAt" END,
+                       "mustVerifyEmail" = "mustVerifyEmail" AND email <> $3
+                   WHERE "profileId" = $1 AND NOT "isLocked" AND "deletedAt" IS NULL"#,
+                id.as_str(),
+                password_hash,
+                address,
+                now,
+            )
+            .execute(conn)
+            .await?
+        }
+        Subject::Admin(id) => {
+            sqlx::query!(
+                r#"UPDATE "AdminUser" SET "passwordHash" = $2, "updatedAt" = $4,
+                       "emailVerifiedAt" = CASE WHEN email = $3
+                           THEN coalesce("emailVerifiedAt", $4) ELSE "emailVerifiedAt" END
+                   WHERE "adminId" = $1 AND NOT "isLocked""#,
+                id.as_str(),
+                password_hash,
+                address,
+                now,
+            )
+            .execute(conn)
+            .await?
+        }
+    };
+    Ok(done.rows_affected() == 1)
+}

@@ -1,0 +1,117 @@
+//! What a hostile page, browser or person can send with a passkey.
+
+use super::*;
+
+/// AUTHN-15, API-04: a sign-in of another page, domain, ceremony or challenge, without a verified
+/// user, with a wrong signature or of another account is refused like a wrong password, and uses
+/// the challenge up.
+#[tokio::test]
+async fn authn_15_a_hostile_sign_in_is_refused_like_a_wrong_password() {
+    let (sarah, passkey) = Sarah::with_passkey().await;
+    let expected = refusal_of_a_wrong_password(&sarah.host).await;
+    let changes: [fn(&mut AuthenticatorOutput); 9] = [
+        |said| said.client_data["origin"] = "http://localhost:3002".into(),
+        |said| said.client_data["origin"] = "http://localhost:3001.evil.org".into(),
+        |said| said.client_data["type"] = "webauthn.create".into(),
+        |said| said.client_data["challenge"] = "AAAA".into(),
+        |said| said.client_data["crossOrigin"] = true.into(),
+        |said| said.rp_id = "example.org".to_owned(),
+        |said| said.flags &= !1,
+        |said| said.flags &= !4,
+        |said| said.trailing = vec![0xa0],
+    ];
+    for (at, change) in changes.into_iter().enumerate() {
+        let refused = sign_in_with(&sarah.host, &passkey, change).await;
+        assert_eq!(comparable(&refused), expected, "variation {at}");
+    }
+
+    let other_id = sarah.host.add_person("ben@gxtest.com", AccountStatus::Active).await;
+    let other_token = sarah.host.session_of(&other_id).await.access_token;
+    let ben = Sarah { profile_id: other_id, token: other_token, ..sarah };
+    let bens = ben.add_passkey().await;
+    let options = sign_in_options(&ben.host).await;
+    let right = passkey.sign(&options["publicKey"], ORIGIN);
+    let foreign = bens.sign(&options["publicKey"], ORIGIN);
+    let flipped = |credential: &Value| {
+        let signature = credential["response"]["signature"].as_str().unwrap();
+        let last = if signature.ends_with('A') { 'Q' } else { 'A' };
+        format!("{}{last}", &signature[..signature.len() - 1])
+    };
+    for (pointer, value) in [
+        ("/response/userHandle", foreign["response"]["userHandle"].clone()),
+        ("/response/signature", foreign["response"]["signature"].clone()),
+        ("/response/signature", flipped(&right).into()),
+        ("/response/authenticatorData", "AAAA".into()),
+        ("/id", foreign["id"].clone()),
+        ("/id", "AAAA".into()),
+    ] {
+        let options = sign_in_options(&ben.host).await;
+        let mut credential = passkey.sign(&options["publicKey"], ORIGIN);
+        *credential.pointer_mut(pointer).unwrap() = value;
+        let refused = send(&ben.host, &options["challengeId"], &credential).await;
+        assert_eq!(comparable(&refused), expected, "{pointer}");
+        let again = passkey.sign(&options["publicKey"], ORIGIN);
+        let again = send(&ben.host, &options["challengeId"], &again).await;
+        assert_eq!((again.code(), again.problem()), (422, "challenge_ended"), "{pointer}");
+    }
+    // The first options were never used.
+    assert_eq!(send(&ben.host, &options["challengeId"], &right).await.code(), 200);
+    let replayed = send(&ben.host, &options["challengeId"], &right).await;
+    assert_eq!(replayed.problem(), "challenge_ended");
+}
+
+/// AUTHN-15: a body that is no credential is a validation problem.
+#[tokio::test]
+async fn authn_15_a_body_that_is_no_credential_is_invalid() {
+    let (sarah, passkey) = Sarah::with_passkey().await;
+    let options = sign_in_options(&sarah.host).await;
+    for (pointer, value) in [
+        ("/id", json!(5)),
+        ("/id", json!("not base64url!")),
+        ("/type", json!("password")),
+        ("/response/signature", json!("AA=")),
+        ("/response", json!(null)),
+    ] {
+        let mut credential = passkey.sign(&options["publicKey"], ORIGIN);
+        *credential.pointer_mut(pointer).unwrap() = value;
+        let refused = send(&sarah.host, &options["challengeId"], &credential).await;
+        assert_eq!((refused.code(), refused.pointers()), (400, vec!["/credential"]), "{pointer}");
+    }
+    let body = json!({ "challengeId": "x", "credential": { "id": "AA" }, "name": " " });
+    let refused = sarah.host.post(OWN, &sarah.token, &body).await;
+    assert_eq!((refused.code(), refused.pointers()), (400, vec!["/credential", "/name"]));
+}
+
+/// AUTHN-15: a registration of another page, domain or ceremony, without a verified user, cut or
+/// with bytes behind it is refused with the reason, and uses the challenge up.
+#[tokio::test]
+async fn authn_15_a_hostile_registration_is_refused() {
+    let sarah = Sarah::new().await;
+    let changes: [fn(&mut AuthenticatorOutput); 7] = [
+        |said| said.client_data["origin"] = "https://localhost:3001".into(),
+        |said| said.client_data["type"] = "webauthn.get".into(),
+        |said| said.client_data["challenge"] = "AAAA".into(),
+        |said| said.rp_id = "example.org".to_owned(),
+        |said| said.flags &= !4,
+        |said| said.trailing = vec![0],
+        |said| said.algorithm = -35,
+    ];
+    for (at, change) in changes.into_iter().enumerate() {
+        let options = sarah.options(&json!({})).await.json;
+        let (_, credential) = SoftPasskey::create_with(&options["publicKey"], ORIGIN, change);
+        let refused = sarah.add(&options["challengeId"], &credential).await;
+        assert_eq!((refused.code(), refused.problem()), (422, "passkey_refused"), "variation {at}");
+        let (_, right) = SoftPasskey::create(&options["publicKey"], ORIGIN);
+        let again = sarah.add(&options["challengeId"], &right).await;
+        assert_eq!(again.problem(), "challenge_ended", "variation {at}");
+    }
+    let options = sarah.options(&json!({})).await.json;
+    let (_, mut credential) = SoftPasskey::create(&options["publicKey"], ORIGIN);
+    let object = credential["response"]["attestationObject"].as_str().unwrap().to_owned();
+    let cut = &object[..object.len() / 8 * 4];
+    credential["response"]["attestationObject"] = cut.into();
+    let refused = sarah.add(&options["challengeId"], &credential).await;
+    assert_eq!(refused.problem(), "passkey_refused");
+    assert!(refused.text_at("/detail").contains("attestation object"), "{}", refused.text);
+    assert_eq!(sarah.list().await.len(), 0);
+}
