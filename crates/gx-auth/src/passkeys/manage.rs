@@ -15,6 +15,7 @@ use super::{
     Passkeys, RANDOM_BYTES, TOO_MANY_PASSKEYS, challenge_ended,
 };
 use crate::audit;
+use crate::notices::{FactorChange, factor_changed};
 use crate::realm::Subject;
 use crate::row_queues::RowQueueTicket;
 use crate::second_factor::Owner;
@@ -91,7 +92,7 @@ impl Passkeys {
             Subject::User(_) => "user.passkey_added",
             Subject::Admin(_) => "admin.passkey_added",
         };
-        self.append_change(&mut tx, who, action, &passkey_id).await?;
+        self.record(&mut tx, who, (action, FactorChange::PasskeyAdded), &passkey_id).await?;
         tx.commit().await?;
         Ok(PasskeyItem::from(PasskeyRow {
             passkey_id,
@@ -118,7 +119,7 @@ impl Passkeys {
             Subject::User(_) => "user.passkey_removed",
             Subject::Admin(_) => "admin.passkey_removed",
         };
-        self.append_change(&mut tx, who, action, passkey_id).await?;
+        self.record(&mut tx, who, (action, FactorChange::PasskeyRemoved), passkey_id).await?;
         Ok(tx.commit().await?)
     }
 
@@ -147,11 +148,12 @@ impl Passkeys {
         self.factors.begin(who).await
     }
 
-    async fn append_change(
+    /// Writes the audit row of a change and the notice to the owner.
+    async fn record(
         &self,
         tx: &mut RequestTransaction,
         who: &SessionOwner,
-        action: &str,
+        (action, change): (&str, FactorChange),
         passkey_id: &str,
     ) -> Result<(), sqlx::Error> {
         let table = match who.subject {
@@ -162,7 +164,8 @@ impl Passkeys {
             after: Some(json!({ "passkeyId": passkey_id })),
             ..who.audit_entry(action, table, Some(who.subject.as_str()))
         };
-        audit::append(tx, entry, self.base.clock.now()).await
+        audit::append(tx, entry, self.base.clock.now()).await?;
+        factor_changed(&self.base.mailing(), tx, &who.subject, change).await
     }
 }
 

@@ -51,7 +51,7 @@ impl SmtpTransport {
     }
 
     pub(super) async fn send(&self, message: Message) -> Result<(), DeliveryFailure> {
-        let is_ascii = message.envelope().to().iter().all(|to| to.as_ref().is_ascii());
+        let is_ascii = message.envelope().to().iter().all(|to| to.to_string().is_ascii());
         match tokio::time::timeout(self.time_limit, self.transport.send(message)).await {
             Ok(Ok(_)) => Ok(()),
             // The text of the error may have the address, and is not logged.

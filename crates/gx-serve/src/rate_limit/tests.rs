@@ -159,7 +159,7 @@ fn one_network_cannot_fill_a_table() {
     let limits = ProcessLimits::new(&settings, clock);
     let (policy, quota) = (LimitPolicy::Mail, settings.quota(LimitPolicy::Mail));
     let admitted = |number, network| {
-        let ask = |_| limits.admit(policy, numbered_key(number, network), quota).is_admitted;
+        let ask = |_: &u32| limits.admit(policy, numbered_key(number, network), quota).is_admitted;
         (0..6).filter(ask).count()
     };
     for number in 0..8 * SETS {

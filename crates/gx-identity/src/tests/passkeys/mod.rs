@@ -285,6 +285,21 @@ async fn authn_15_a_change_needs_a_fresh_sign_in_or_password_and_code() {
     assert_eq!(sarah.remove(&id, &json!({})).await.code(), 204);
 }
 
+/// AUTHN-15: the person is told when a passkey is added or removed, and when one signs in on a new
+/// device.
+#[tokio::test]
+async fn authn_15_changes_of_passkeys_are_told() {
+    let (sarah, passkey) = Sarah::with_passkey().await;
+    assert_eq!(sarah.host.subjects().await, ["A passkey was added"]);
+    let signed_in = sarah.sign_in(&passkey).await;
+    assert_eq!(sarah.host.subjects().await, ["Your account was used on a new device"]);
+    let device = signed_in.text_at("/deviceToken").to_owned();
+    assert_eq!(device.len(), 64);
+    let id = sarah.list().await[0]["passkeyId"].as_str().unwrap().to_owned();
+    assert_eq!(sarah.remove(&id, &json!({})).await.code(), 204);
+    assert_eq!(sarah.host.subjects().await, ["A passkey was removed"]);
+}
+
 /// AUTHN-15: a challenge is good for five minutes, and for the session that has asked for it.
 #[tokio::test]
 async fn authn_15_a_challenge_is_of_one_session_and_of_five_minutes() {
@@ -295,8 +310,9 @@ async fn authn_15_a_challenge_is_of_one_session_and_of_five_minutes() {
     sarah.sign_in_again().await;
     let foreign = sarah.add(&options["challengeId"], &credential).await;
     assert_eq!(foreign.problem(), "challenge_ended", "of another session");
-    let as_sign_in = send(&sarah.host, &options["challengeId"], &credential_of(&passkey, &options));
-    assert_eq!(as_sign_in.await.problem(), "challenge_ended", "of another ceremony");
+    let assertion = credential_of(&passkey, &options);
+    let as_sign_in = send(&sarah.host, &options["challengeId"], &assertion).await;
+    assert_eq!(as_sign_in.problem(), "challenge_ended", "of another ceremony");
     sarah.token = first;
     sarah.host.clock.advance(Duration::from_secs(299));
     assert_eq!(sarah.add(&options["challengeId"], &credential).await.code(), 201);
