@@ -58,7 +58,8 @@ pub(crate) async fn insert(
 }
 
 /// Takes mails that are due until `lease_until`. Mails that another process is just taking are
-/// passed over.
+/// passed over. The array is made once; a subquery of `IN` may run again and lock more than the
+/// limit.
 pub(crate) async fn claim(
     conn: &mut PgConnection,
     now: OffsetDateTime,
@@ -68,10 +69,10 @@ pub(crate) async fn claim(
     sqlx::query_as!(
         ClaimedRow,
         r#"UPDATE "QueuedMail" SET "nextAttemptAt" = $2, claims = claims + 1
-           WHERE "mailId" IN (
+           WHERE "mailId" = ANY(ARRAY(
                SELECT "mailId" FROM "QueuedMail"
                WHERE state = 'WAITING' AND "nextAttemptAt" <= $1
-               ORDER BY "nextAttemptAt", "mailId" LIMIT $3 FOR UPDATE SKIP LOCKED)
+               ORDER BY "nextAttemptAt", "mailId" LIMIT $3 FOR UPDATE SKIP LOCKED))
            RETURNING "mailId" AS mail_id, kind, "profileId" AS profile_id, "adminId" AS admin_id,
                content, "contentKeyVersion" AS key_version, attempts, claims,
                "expiresAt" AS expires_at"#,

@@ -7,8 +7,8 @@ use gx_auth::KeyRing;
 use gx_auth::key_ring::new_line;
 use gx_db::testing::TestDatabase;
 use gx_mail::{
-    MailContent, MailFilter, MailKind, MailOwner, MailSender, MailSettings, MailState, NewMail,
-    NothingToPrepare, SenderParts, StepReport, Transport,
+    ContentCipher, MailContent, MailFilter, MailKind, MailOwner, MailSender, MailSettings,
+    MailState, NewMail, NothingToPrepare, SenderParts, StepReport, Transport,
 };
 use gx_model::Clock;
 use gx_serve::Entropy;
@@ -51,6 +51,21 @@ impl Desk {
         let mut conn = self.database.connection().await;
         gx_mail::enqueue(&mut conn, &self.ring, &new, now).await.unwrap();
         mail_id
+    }
+
+    /// Copies the one queued mail, without its content, until there are `mails`.
+    async fn multiply(&self, mails: i64) {
+        sqlx::query(
+            r#"INSERT INTO "QueuedMail" ("mailId", kind, content, "contentKeyVersion",
+                   "nextAttemptAt", "expiresAt", "createdAt")
+               SELECT "mailId" || n, kind, NULL, "contentKeyVersion", "nextAttemptAt", "expiresAt",
+                      "createdAt"
+               FROM "QueuedMail", generate_series(1, $1) n"#,
+        )
+        .bind(mails - 1)
+        .execute(self.database.pool())
+        .await
+        .unwrap();
     }
 
     fn sender(&self, settings: &MailSettings) -> MailSender {
@@ -181,6 +196,29 @@ async fn g9_an_unknown_receiver_ends_a_mail() {
     assert_eq!(gx_mail::retry_all(&mut conn, desk.clock.now()).await.unwrap(), 1);
 }
 
+/// G9: an operator has all mails that can be made again sent, in batches.
+#[tokio::test]
+async fn g9_more_mails_than_a_batch_are_retried() {
+    let desk = Desk::start().await;
+    desk.queue("sarah@gxtest.com").await;
+    desk.multiply(1_200).await;
+    sqlx::query(
+        r#"UPDATE "QueuedMail" SET state = 'FAILED', "lastFailure" = 'SMTP 451',
+               "settledAt" = "createdAt",
+               content = CASE WHEN "mailId" NOT LIKE '%7' THEN 'x'::bytea END"#,
+    )
+    .execute(desk.database.pool())
+    .await
+    .unwrap();
+    let rows = desk.rows().await;
+    let retriable = rows.iter().filter(|row| row.3).count();
+    let mut conn = desk.database.connection().await;
+    let set = gx_mail::retry_all(&mut conn, desk.clock.now()).await.unwrap();
+    assert_eq!(usize::try_from(set).unwrap(), retriable);
+    let waiting = desk.rows().await.iter().filter(|row| row.0 == "WAITING").count();
+    assert_eq!(waiting, retriable);
+}
+
 /// G9: a silent server and one that is gone are outages: no mail is charged, and all go when it is
 /// back.
 #[tokio::test]
@@ -208,17 +246,7 @@ async fn replicas_send_each_of_many_mails_once() {
     const MAILS: i64 = 10_000;
     let desk = Desk::start().await;
     let id = desk.queue("sarah@gxtest.com").await;
-    sqlx::query(
-        r#"INSERT INTO "QueuedMail" ("mailId", kind, content, "contentKeyVersion", "nextAttemptAt",
-               "expiresAt", "createdAt")
-           SELECT "mailId" || n, kind, NULL, "contentKeyVersion", "nextAttemptAt", "expiresAt",
-                  "createdAt"
-           FROM "QueuedMail", generate_series(1, $1) n"#,
-    )
-    .bind(MAILS - 1)
-    .execute(desk.database.pool())
-    .await
-    .unwrap();
+    desk.multiply(MAILS).await;
     let mails = Arc::new(std::sync::Mutex::new(Vec::new()));
     let sender = || {
         let settings = MailSettings { smtp_connections: 64, ..MailSettings::default() };
@@ -250,7 +278,7 @@ async fn replicas_send_each_of_many_mails_once() {
 /// statement.
 struct SameContent(KeyRing, String);
 
-impl gx_mail::ContentCipher for SameContent {
+impl ContentCipher for SameContent {
     fn encrypt_content(&self, mail_id: &str, plain: &[u8]) -> gx_mail::EncryptedContent {
         self.0.encrypt_content(mail_id, plain)
     }
