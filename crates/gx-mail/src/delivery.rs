@@ -22,6 +22,8 @@ const RETRY_DELAYS_S: [u64; 8] = [15, 30, 60, 120, 300, 600, 1_800, 3_600];
 const FOREIGN_DELAY: Duration = Duration::from_secs(120);
 /// Failure of a mail whose time is over.
 const EXPIRED: &str = "expired";
+/// Mails that one step gives up because their time is over.
+const EXPIRE_BATCH: i64 = 500;
 
 /// Result of one delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +62,27 @@ enum Settlement {
     Failed { failure: String, keeps_content: bool },
     Later { failure: String, attempts: i32, wait: Duration },
     Unavailable { failure: String, wait: Duration },
+}
+
+/// Gives up mails whose time is over and returns their number. This needs no transport, so that
+/// codes and addresses do not stay while no mail server is set.
+pub(crate) async fn expire(parts: &SenderParts) -> Result<usize, sqlx::Error> {
+    let kinds = MailKind::ALL.iter().filter(|kind| !kind.needs_token());
+    let retriable: Vec<String> = kinds.map(|kind| kind.name().to_owned()).collect();
+    let mut conn = parts.pool.acquire().await?;
+    let now = parts.clock.now();
+    let expired = store::expire(&mut conn, now, EXPIRED, &retriable, EXPIRE_BATCH).await?;
+    for kind in &expired {
+        let name = MailKind::from_name(kind).map_or("unknown", MailKind::name);
+        let outcome = DeliveryOutcome::Failed.label();
+        metrics::counter!("gx_mail_deliveries_total", "kind" => name, "outcome" => outcome)
+            .increment(1);
+    }
+    if !expired.is_empty() {
+        let mails = expired.len();
+        tracing::warn!(mails, "{mails} mails were given up because their time is over");
+    }
+    Ok(expired.len())
 }
 
 /// Delivers one mail and settles it. `outage_wait` is how long a mail waits while nothing can be

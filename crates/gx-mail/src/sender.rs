@@ -14,7 +14,7 @@ use gx_serve::problem::ErrorChain;
 use gx_serve::worker_loop::{self, FailureLog, Pause, Worker};
 use gx_serve::{CancellationToken, HealthBoard, Heart};
 
-use crate::delivery::{DeliveryOutcome, deliver};
+use crate::delivery::{DeliveryOutcome, deliver, expire};
 use crate::parts::{SenderParts, StepReport};
 use crate::queue::store;
 use crate::settings::{MailSettings, MailSettingsError};
@@ -62,15 +62,16 @@ impl MailSender {
     /// # Errors
     /// `sqlx::Error` if a statement fails. Mails that were taken are free when their lease ends.
     pub async fn step(&mut self) -> Result<StepReport, sqlx::Error> {
+        let failed = expire(&self.parts).await?;
         if !self.parts.transport.is_set() {
             let outage = Some("GX_SMTP_URL is not set; mails wait".to_owned());
-            return Ok(StepReport { outage, ..StepReport::default() });
+            return Ok(StepReport { failed, outage, ..StepReport::default() });
         }
         let now = self.parts.clock.now();
         let mut conn = self.parts.pool.acquire().await?;
         let rows = store::claim(&mut conn, now, now + LEASE, self.at_once).await?;
         drop(conn);
-        let mut report = StepReport { taken: rows.len(), ..StepReport::default() };
+        let mut report = StepReport { taken: rows.len(), failed, ..StepReport::default() };
         let wait = outage_pause(self.outages + 1);
         let outcomes = join_all(rows.into_iter().map(|row| deliver(&self.parts, row, wait))).await;
         for outcome in outcomes {

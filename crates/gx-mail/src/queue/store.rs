@@ -173,6 +173,32 @@ pub(crate) async fn postpone(
     Ok(done.rows_affected() == 1)
 }
 
+/// Gives up mails whose time is over and that no process holds, and returns the names of their
+/// kinds. The content stays if the kind is one of `retriable`.
+pub(crate) async fn expire(
+    conn: &mut PgConnection,
+    now: OffsetDateTime,
+    failure: &str,
+    retriable: &[String],
+    limit: i64,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"UPDATE "QueuedMail" SET state = 'FAILED', "lastFailure" = $2, "settledAt" = $1,
+               content = CASE WHEN kind = ANY($3) THEN content END
+           WHERE "mailId" = ANY(ARRAY(
+               SELECT "mailId" FROM "QueuedMail"
+               WHERE state = 'WAITING' AND "expiresAt" <= $1 AND "nextAttemptAt" <= $1
+               ORDER BY "expiresAt" LIMIT $4 FOR UPDATE SKIP LOCKED))
+           RETURNING kind"#,
+        now,
+        failure,
+        retriable,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// Counts the queue. `refused` are the failures for which the receiver's mailbox is the reason.
 pub(crate) async fn stats(
     conn: &mut PgConnection,

@@ -196,6 +196,30 @@ async fn g9_an_unknown_receiver_ends_a_mail() {
     assert_eq!(gx_mail::retry_all(&mut conn, desk.clock.now()).await.unwrap(), 1);
 }
 
+/// G9: without a mail server mails wait for their time and no longer: a code is dropped after its
+/// hour, and a notice can be sent again by an operator.
+#[tokio::test]
+async fn g9_mails_expire_while_no_server_is_set() {
+    let (desk, server) = (Desk::start().await, SmtpServer::start(SmtpEncryption::None).await);
+    desk.queue("sarah@gxtest.com").await;
+    desk.clock.advance(Duration::from_secs(1));
+    desk.queue_kind(MailKind::PasswordReset, "sarah@gxtest.com").await;
+    let mut unset = desk.sender(&MailSettings::default());
+    desk.clock.advance(Duration::from_hours(1));
+    let report = unset.step().await.unwrap();
+    assert_eq!((report.failed, report.taken), (1, 0));
+    assert!(report.outage.is_some());
+    let expected = [row("WAITING", 0, None, true), row("FAILED", 0, Some("expired"), false)];
+    assert_eq!(desk.rows().await, expected);
+
+    desk.clock.advance(Duration::from_hours(72));
+    assert_eq!(unset.step().await.unwrap().failed, 1);
+    assert_eq!(desk.rows().await[0], row("FAILED", 0, Some("expired"), true));
+    let mut conn = desk.database.connection().await;
+    assert_eq!(gx_mail::retry_all(&mut conn, desk.clock.now()).await.unwrap(), 1);
+    assert_eq!(desk.sender(&settings(&server)).drain().await.unwrap().sent, 1);
+}
+
 /// G9: an operator has all mails that can be made again sent, in batches.
 #[tokio::test]
 async fn g9_more_mails_than_a_batch_are_retried() {
