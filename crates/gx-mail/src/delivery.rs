@@ -18,7 +18,7 @@ use crate::transport::DeliveryFailure;
 
 /// Waits after the first, second, … refusal of a server. The last one is repeated.
 const RETRY_DELAYS_S: [u64; 8] = [15, 30, 60, 120, 300, 600, 1_800, 3_600];
-/// Wait of a mail that only another release, or another key ring, can send.
+/// Shortest wait of a mail that only another release, or another key ring, can send.
 const FOREIGN_DELAY: Duration = Duration::from_secs(120);
 /// Failure of a mail whose time is over.
 const EXPIRED: &str = "expired";
@@ -38,6 +38,8 @@ pub(crate) enum DeliveryOutcome {
     Failed,
     /// Nothing can be delivered at the moment.
     Unavailable(String),
+    /// Only another release, or another key ring, can send it.
+    Foreign,
     /// Another process has the mail now.
     Lost,
 }
@@ -50,6 +52,7 @@ impl DeliveryOutcome {
             Self::Later => "later",
             Self::Failed => "failed",
             Self::Unavailable(_) => "unavailable",
+            Self::Foreign => "foreign",
             Self::Lost => "lost",
         }
     }
@@ -62,6 +65,7 @@ enum Settlement {
     Failed { failure: String, keeps_content: bool },
     Later { failure: String, attempts: i32, wait: Duration },
     Unavailable { failure: String, wait: Duration },
+    Foreign { failure: &'static str },
 }
 
 /// Gives up mails whose time is over and returns their number. This needs no transport, so that
@@ -110,15 +114,13 @@ async fn attempt(
     outage_wait: Duration,
 ) -> Result<Option<Settlement>, sqlx::Error> {
     let now = parts.clock.now();
-    let foreign = |failure: &str| Settlement::Unavailable {
-        failure: failure.to_owned(),
-        wait: FOREIGN_DELAY,
-    };
     if row.expires_at <= now {
         let keeps_content = kind.is_some_and(|kind| !kind.needs_token());
         return Ok(Some(Settlement::Failed { failure: EXPIRED.to_owned(), keeps_content }));
     }
-    let Some(kind) = kind else { return Ok(Some(foreign("a kind of another release"))) };
+    let Some(kind) = kind else {
+        return Ok(Some(Settlement::Foreign { failure: "a kind of another release" }));
+    };
     let bytes = row.content.clone().unwrap_or_default();
     let encrypted = EncryptedContent { key_version: row.key_version, bytes };
     let content = match MailContent::decrypt(&*parts.cipher, &row.mail_id, &encrypted) {
@@ -130,7 +132,8 @@ async fn attempt(
                 "the mail {} cannot be decrypted",
                 row.mail_id
             );
-            return Ok(Some(foreign("the content cannot be decrypted")));
+            let failure = "the content cannot be decrypted";
+            return Ok(Some(Settlement::Foreign { failure }));
         }
     };
     let owner = MailOwner::of_columns(row.profile_id.clone(), row.admin_id.clone());
@@ -220,6 +223,13 @@ async fn settle(
             let attempts = row.attempts;
             let is_ours = store::postpone(&mut conn, id, claims, attempts, &failure, next).await?;
             (is_ours, DeliveryOutcome::Unavailable(failure))
+        }
+        Settlement::Foreign { failure } => {
+            // No server has refused the mail; its claims say how often it was looked at.
+            let next = now + retry_delay(claims).max(FOREIGN_DELAY);
+            let is_ours =
+                store::postpone(&mut conn, id, claims, row.attempts, failure, next).await?;
+            (is_ours, DeliveryOutcome::Foreign)
         }
     };
     Ok(if is_ours { outcome } else { DeliveryOutcome::Lost })

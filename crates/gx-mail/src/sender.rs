@@ -5,6 +5,7 @@
 //! | two processes take one mail | `queue::store::claim`: rows that are locked are passed over, and a lease |
 //! | a process dies with a mail | the lease ends, and the mail is taken again; only if the server had it already it comes twice |
 //! | a process that was frozen settles late | `claims` in each settling statement |
+//! | a mail of another release or key ring is among others | `delivery`: it alone waits, longer each time |
 //! | the mail server is away | mails are not charged, and the wait between two looks grows to a minute |
 
 use std::time::Duration;
@@ -79,7 +80,10 @@ impl MailSender {
                 DeliveryOutcome::Sent => report.sent += 1,
                 DeliveryOutcome::Failed => report.failed += 1,
                 DeliveryOutcome::Unavailable(why) => report.outage = Some(why),
-                DeliveryOutcome::Dropped | DeliveryOutcome::Later | DeliveryOutcome::Lost => {}
+                DeliveryOutcome::Dropped
+                | DeliveryOutcome::Later
+                | DeliveryOutcome::Foreign
+                | DeliveryOutcome::Lost => {}
             }
         }
         if report.outage.is_none() || report.sent > 0 {

@@ -220,6 +220,35 @@ async fn g9_mails_expire_while_no_server_is_set() {
     assert_eq!(desk.sender(&settings(&server)).drain().await.unwrap().sent, 1);
 }
 
+/// G9: mails that this process cannot read wait longer each time, and the others are sent.
+#[tokio::test]
+async fn g9_unreadable_mails_do_not_stop_others() {
+    let (desk, server) = (Desk::start().await, SmtpServer::start(SmtpEncryption::None).await);
+    desk.queue("sarah@gxtest.com").await;
+    desk.multiply(2).await;
+    sqlx::query(
+        r#"UPDATE "QueuedMail" SET kind = CASE WHEN content IS NULL THEN kind ELSE 'NEWER' END"#,
+    )
+    .execute(desk.database.pool())
+    .await
+    .unwrap();
+    let mut sender = desk.sender(&settings(&server));
+    let report = sender.step().await.unwrap();
+    assert_eq!(report, StepReport { taken: 2, ..StepReport::default() });
+    desk.queue("james@gxtest.com").await;
+    assert_eq!(sender.step().await.unwrap().sent, 1);
+
+    let mut looks = 0;
+    for _ in 0..120 {
+        desk.clock.advance(Duration::from_secs(60));
+        looks += sender.step().await.unwrap().taken;
+    }
+    assert!((2..=24).contains(&looks), "{looks}");
+    let rows = desk.rows().await;
+    let waiting = rows.iter().filter(|row| row.0 == "WAITING" && row.1 == 0).count();
+    assert_eq!(waiting, 2, "{rows:?}");
+}
+
 /// G9: an operator has all mails that can be made again sent, in batches.
 #[tokio::test]
 async fn g9_more_mails_than_a_batch_are_retried() {
