@@ -19,11 +19,14 @@ use crate::delivery::{DeliveryOutcome, deliver, expire};
 use crate::parts::{SenderParts, StepReport};
 use crate::queue::store;
 use crate::settings::{MailSettings, MailSettingsError};
+use crate::transport::SMTP_WAITS;
 use crate::watch::Watch;
 
-/// How long a process has the mails that it has taken. Longer than the longest delivery: three
-/// waits for the server, each of at most [`MAX_TIMEOUT`].
-const LEASE: Duration = Duration::from_secs(300);
+/// How long a process has the mails that it has taken. Longer than the longest delivery
+/// ([`LONGEST_DELIVERY`]), with time for the database.
+const LEASE: Duration = LONGEST_DELIVERY.saturating_add(Duration::from_secs(240));
+/// The longest delivery: all waits for the server, each of [`MAX_TIMEOUT`].
+const LONGEST_DELIVERY: Duration = MAX_TIMEOUT.saturating_mul(SMTP_WAITS);
 /// Longest wait for an answer of the server that is used, whatever the setting says.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause between two looks at an empty queue.
@@ -32,10 +35,11 @@ const POLL: Duration = Duration::from_millis(500);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause while the mail server is away.
 const MAX_OUTAGE_PAUSE: Duration = Duration::from_secs(60);
-/// How long a delivery may go on after shutdown was requested.
-const STOP_GRACE: Duration = Duration::from_secs(10);
+/// How long a step may go on after shutdown was requested. No mail is taken then, and those in flight
+/// are waited for: a mail whose answer is not read is sent twice.
+const STOP_GRACE: Duration = LEASE;
 /// Time after which a loop that does not turn counts as stuck.
-const HEART_DEADLINE: Duration = Duration::from_secs(600);
+const HEART_DEADLINE: Duration = Duration::from_secs(900);
 
 /// Sends the mails of the queue.
 pub struct MailSender {

@@ -249,6 +249,51 @@ async fn g9_unreadable_mails_do_not_stop_others() {
     assert_eq!(waiting, 2, "{rows:?}");
 }
 
+/// G9: a relay that takes a mail and does not answer, or hangs up, is no outage: the mail waits
+/// longer each time, so that its receiver does not get it again each second.
+#[tokio::test]
+async fn g9_a_relay_that_ends_without_an_answer_sends_no_flood() {
+    for plan in [SmtpPlan::SilentAtEnd, SmtpPlan::HangUpAtEnd] {
+        let (desk, server) = (Desk::start().await, SmtpServer::start(SmtpEncryption::None).await);
+        desk.queue("sarah@gxtest.com").await;
+        let impatient =
+            MailSettings { smtp_timeout: Duration::from_millis(500), ..settings(&server) };
+        let mut sender = desk.sender(&impatient);
+        server.set_plan(plan);
+        for tries in 1..=3 {
+            let report = sender.step().await.unwrap();
+            assert_eq!(report, StepReport { taken: 1, ..StepReport::default() }, "{plan:?}");
+            assert_eq!(desk.rows().await[0].1, tries, "{plan:?}");
+            assert_eq!(sender.step().await.unwrap().taken, 0, "{plan:?}");
+            desk.clock.advance(Duration::from_secs(60));
+        }
+        assert_eq!(server.mails().len(), 3, "{plan:?}");
+
+        // The connection whose answer is still to come is not used again.
+        server.set_plan(SmtpPlan::Answer(550));
+        desk.clock.advance(Duration::from_hours(1));
+        assert_eq!(sender.step().await.unwrap().failed, 1, "{plan:?}");
+        assert_eq!(desk.rows().await[0].2.as_deref(), Some("SMTP 550"), "{plan:?}");
+    }
+}
+
+/// G9: codes that a server also uses about itself are about the mail while the server takes
+/// connections.
+#[tokio::test]
+async fn g9_one_refused_receiver_is_no_outage() {
+    for (code, state, attempts) in
+        [(454, "WAITING", 1), (500, "WAITING", 1), (521, "WAITING", 1), (501, "FAILED", 0)]
+    {
+        let (desk, server) = (Desk::start().await, SmtpServer::start(SmtpEncryption::None).await);
+        desk.queue("sarah@gxtest.com").await;
+        server.set_plan(SmtpPlan::Answer(code));
+        let report = desk.sender(&settings(&server)).step().await.unwrap();
+        assert_eq!((report.taken, report.outage), (1, None), "{code}");
+        let failure = format!("SMTP {code}");
+        assert_eq!(desk.rows().await, [row(state, attempts, Some(&failure), true)]);
+    }
+}
+
 /// G9: an operator has all mails that can be made again sent, in batches.
 #[tokio::test]
 async fn g9_more_mails_than_a_batch_are_retried() {
