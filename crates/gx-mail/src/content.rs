@@ -22,6 +22,9 @@ pub struct MailContent {
     /// The code of eight digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// When code and token were drawn.
+    #[serde(default, with = "time::serde::timestamp::option")]
+    pub drawn_at: Option<OffsetDateTime>,
     /// When it happened.
     #[serde(default, with = "time::serde::timestamp::option")]
     pub at: Option<OffsetDateTime>,

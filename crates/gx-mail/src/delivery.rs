@@ -20,6 +20,8 @@ use crate::transport::DeliveryFailure;
 const RETRY_DELAYS_S: [u64; 8] = [15, 30, 60, 120, 300, 600, 1_800, 3_600];
 /// Shortest wait of a mail that only another release, or another key ring, can send.
 const FOREIGN_DELAY: Duration = Duration::from_secs(120);
+/// Age from which code and token are drawn again for a later try: half the life of a code.
+const REDRAW_AFTER: Duration = Duration::from_secs(300);
 /// Failure of a mail whose time is over.
 const EXPIRED: &str = "expired";
 /// Mails that one step gives up because their time is over.
@@ -138,7 +140,7 @@ async fn attempt(
     };
     let owner = MailOwner::of_columns(row.profile_id.clone(), row.admin_id.clone());
     let mut mail = ClaimedMail { mail_id: row.mail_id.clone(), kind, owner, content };
-    if kind.needs_token() && mail.content.token.is_none() {
+    if kind.needs_token() && needs_drawing(&mail.content, now) {
         match prepare(parts, row, &mail, now).await? {
             Prepared::Ready(content) => mail.content = content,
             Prepared::Nobody => return Ok(Some(Settlement::Dropped)),
@@ -170,7 +172,14 @@ enum Prepared {
     Lost,
 }
 
-/// Makes the token of a mail and stores it with the mail, so that a later try sends the same one.
+/// Returns whether a try draws code and token: the first one, and a later one after a time that has
+/// used up much of the code's life.
+fn needs_drawing(content: &MailContent, now: OffsetDateTime) -> bool {
+    content.token.is_none() || content.drawn_at.is_some_and(|at| now >= at + REDRAW_AFTER)
+}
+
+/// Makes the token of a mail and stores it with the mail, so that a try soon after this one sends
+/// the same one.
 async fn prepare(
     parts: &SenderParts,
     row: &ClaimedRow,
@@ -179,9 +188,16 @@ async fn prepare(
 ) -> Result<Prepared, sqlx::Error> {
     let mut conn = parts.pool.acquire().await?;
     let mut tx = conn.begin().await?;
+    if !store::lock_held(&mut tx, &row.mail_id, row.claims).await? {
+        return Ok(Prepared::Lost);
+    }
+    if mail.content.token.is_some() {
+        store::delete_drawn(&mut tx, &row.mail_id).await?;
+    }
     let Some(content) = parts.preparer.prepare(&mut tx, mail, now).await? else {
         return Ok(Prepared::Nobody);
     };
+    let content = MailContent { drawn_at: Some(now), ..content };
     let encrypted = content.encrypted(&*parts.cipher, &row.mail_id);
     if !store::set_content(&mut tx, &row.mail_id, row.claims, &encrypted).await? {
         return Ok(Prepared::Lost);
@@ -258,6 +274,17 @@ fn retry_delay(attempts: i32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_late_try_draws_again() {
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let mut content = MailContent::default();
+        assert!(needs_drawing(&content, now));
+        content.token = Some("bcdf".to_owned());
+        content.drawn_at = Some(now);
+        assert!(!needs_drawing(&content, now + Duration::from_secs(299)));
+        assert!(needs_drawing(&content, now + Duration::from_secs(300)));
+    }
 
     #[test]
     fn the_delay_grows_to_an_hour() {

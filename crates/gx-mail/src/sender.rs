@@ -35,8 +35,8 @@ const POLL: Duration = Duration::from_millis(500);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause while the mail server is away.
 const MAX_OUTAGE_PAUSE: Duration = Duration::from_secs(60);
-/// How long a step may go on after shutdown was requested. No mail is taken then, and those in flight
-/// are waited for: a mail whose answer is not read is sent twice.
+/// How long a step may go on after shutdown was requested. No mail is taken then, and those in
+/// flight are waited for: a mail whose answer is not read is sent twice.
 const STOP_GRACE: Duration = LEASE;
 /// Time after which a loop that does not turn counts as stuck.
 const HEART_DEADLINE: Duration = Duration::from_secs(900);

@@ -84,6 +84,32 @@ pub(crate) async fn claim(
     .await
 }
 
+/// Locks a mail and returns whether it is still held.
+pub(crate) async fn lock_held(
+    conn: &mut PgConnection,
+    mail_id: &str,
+    claims: i32,
+) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query_scalar!(
+        r#"SELECT claims FROM "QueuedMail"
+           WHERE "mailId" = $1 AND claims = $2 AND state = 'WAITING' FOR UPDATE"#,
+        mail_id,
+        claims,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(found.is_some())
+}
+
+/// Deletes what an earlier try of a mail has drawn. Code and link of that try end.
+pub(crate) async fn delete_drawn(
+    conn: &mut PgConnection,
+    mail_id: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(r#"DELETE FROM "MailToken" WHERE "tokenId" = $1"#, mail_id).execute(conn).await?;
+    Ok(())
+}
+
 /// Replaces the content of a mail that is still held. Returns `false` if another process has taken
 /// it.
 pub(crate) async fn set_content(

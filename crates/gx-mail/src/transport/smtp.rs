@@ -90,8 +90,8 @@ impl SmtpTransport {
         *self.pool.lock().unwrap_or_else(PoisonError::into_inner) = new;
     }
 
-    /// Returns whether the server greets GX and takes its credentials. A failure of one mail is then
-    /// the mail's own, and not an outage.
+    /// Returns whether the server greets GX and takes its credentials. A failure of one mail is
+    /// then the mail's own, and not an outage.
     async fn is_up(&self) -> bool {
         let transport = self.transport();
         let look = transport.test_connection();
