@@ -225,6 +225,22 @@ pub(crate) async fn expire(
     .await
 }
 
+/// Returns the number of mails that were sent since a time, at most `limit`.
+pub(crate) async fn count_sent(
+    conn: &mut PgConnection,
+    since: OffsetDateTime,
+    limit: i64,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM (SELECT FROM "QueuedMail"
+               WHERE state = 'SENT' AND "settledAt" > $1 LIMIT $2) AS sent"#,
+        since,
+        limit,
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// Counts the queue. `refused` are the failures for which the receiver's mailbox is the reason.
 pub(crate) async fn stats(
     conn: &mut PgConnection,

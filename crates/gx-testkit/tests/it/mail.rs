@@ -11,9 +11,10 @@ use gx_mail::{
     MailState, NewMail, NothingToPrepare, SenderParts, StepReport, Transport,
 };
 use gx_model::Clock;
-use gx_serve::Entropy;
-use gx_testkit::{SmtpEncryption, SmtpPlan, SmtpServer};
+use gx_serve::{Entropy, HealthBoard};
+use gx_testkit::{SmtpEncryption, SmtpPlan, SmtpServer, eventually};
 use time::macros::datetime;
+use tokio_util::sync::CancellationToken;
 
 /// The queue, with everything that a sender needs but the server.
 struct Desk {
@@ -79,6 +80,17 @@ impl Desk {
             clock: self.clock.clone(),
         };
         MailSender::new(parts, settings).unwrap()
+    }
+
+    /// Waits until a process has taken a mail.
+    async fn until_taken(&self) {
+        eventually("a mail is taken", Duration::from_secs(60), || async {
+            let sql = r#"SELECT EXISTS (SELECT FROM "QueuedMail" WHERE claims > 0)"#;
+            let is_taken: bool =
+                sqlx::query_scalar(sql).fetch_one(self.database.pool()).await.unwrap();
+            is_taken.then_some(())
+        })
+        .await;
     }
 
     /// Returns state, attempts, last failure and whether there is a content of each mail, in the
@@ -397,15 +409,56 @@ impl ContentCipher for SameContent {
 async fn a_lease_ends() {
     let (desk, server) = (Desk::start().await, SmtpServer::start(SmtpEncryption::None).await);
     desk.queue("sarah@gxtest.com").await;
-    sqlx::query(r#"UPDATE "QueuedMail" SET claims = 1, "nextAttemptAt" = $1"#)
-        .bind(desk.clock.now() + Duration::from_secs(300))
-        .execute(desk.database.pool())
-        .await
-        .unwrap();
+    server.set_plan(SmtpPlan::Silent);
+    let mut dying = desk.sender(&settings(&server));
+    let step = tokio::spawn(async move { dying.step().await });
+    desk.until_taken().await;
+    step.abort();
+    assert!(step.await.unwrap_err().is_cancelled());
+
+    server.set_plan(SmtpPlan::Accept);
     let mut sender = desk.sender(&settings(&server));
+    desk.clock.advance(Duration::from_secs(300));
     assert_eq!(sender.step().await.unwrap().taken, 0);
     desk.clock.advance(Duration::from_secs(300));
     assert_eq!(sender.step().await.unwrap().sent, 1);
+}
+
+/// A process that was frozen with a mail settles nothing when it goes on, because another one has
+/// taken the mail since.
+#[tokio::test]
+async fn a_late_settlement_changes_nothing() {
+    let (desk, server) = (Desk::start().await, SmtpServer::start(SmtpEncryption::None).await);
+    let slow = SmtpServer::start(SmtpEncryption::None).await;
+    desk.queue("sarah@gxtest.com").await;
+    slow.set_plan(SmtpPlan::Silent);
+    let mut late = desk.sender(&settings(&slow));
+    let step = tokio::spawn(async move { late.step().await });
+    desk.until_taken().await;
+    desk.clock.advance(Duration::from_secs(600));
+    assert_eq!(desk.sender(&settings(&server)).step().await.unwrap().sent, 1);
+
+    slow.set_plan(SmtpPlan::Answer(550));
+    let report = step.await.unwrap().unwrap();
+    assert_eq!(report, StepReport { taken: 1, ..StepReport::default() });
+    assert_eq!(desk.rows().await, [row("SENT", 0, None, false)]);
+}
+
+/// A process that stops takes no new mails, and settles those in flight.
+#[tokio::test]
+async fn a_stop_waits_for_the_mails_in_flight() {
+    let (desk, server) = (Desk::start().await, SmtpServer::start(SmtpEncryption::None).await);
+    desk.queue("sarah@gxtest.com").await;
+    server.set_plan(SmtpPlan::Silent);
+    let (stop, board) = (CancellationToken::new(), HealthBoard::new("test", desk.clock.clone()));
+    let run = tokio::spawn(desk.sender(&settings(&server)).run(stop.clone(), board));
+    desk.until_taken().await;
+    desk.clock.advance(Duration::from_secs(1));
+    desk.queue("james@gxtest.com").await;
+    stop.cancel();
+    server.set_plan(SmtpPlan::Accept);
+    run.await.unwrap();
+    assert_eq!(desk.rows().await, [row("SENT", 0, None, false), row("WAITING", 0, None, true)]);
 }
 
 /// CRY-01: the queue shows neither address, code nor token, and a content that was moved to another
