@@ -111,3 +111,46 @@ impl Watch {
         result.with_value(value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gx_db::testing::TestDatabase;
+
+    use super::*;
+
+    async fn add(database: &TestDatabase, name: &str, state: &str, failure: Option<&str>) {
+        sqlx::query(
+            r#"INSERT INTO "QueuedMail" ("mailId", kind, "contentKeyVersion", state, "lastFailure",
+                   "nextAttemptAt", "expiresAt", "createdAt", "settledAt")
+               SELECT $1 || n, 'NEW_DEVICE', 1, $2, $3, $4, $4, $4, $4
+               FROM generate_series(1, 20) n"#,
+        )
+        .bind(name)
+        .bind(state)
+        .bind(failure)
+        .bind(OffsetDateTime::UNIX_EPOCH)
+        .execute(database.pool())
+        .await
+        .unwrap();
+    }
+
+    /// Refused mailboxes are counted only, unless they are most of the day's mails.
+    #[tokio::test]
+    async fn a_relay_that_refuses_most_mails_fails_the_check() {
+        let database = TestDatabase::create().await;
+        let clock = Clock::manual(OffsetDateTime::UNIX_EPOCH);
+        let board = HealthBoard::new("test", clock.clone());
+        let watch = Watch::new(&board, database.pool().clone(), clock);
+        add(&database, "sent", "SENT", None).await;
+        add(&database, "refused", "FAILED", Some("SMTP 550")).await;
+        let (stats, is_refusing) = watch.count().await.unwrap();
+        assert_eq!((stats.failed, stats.failed_otherwise, is_refusing), (20, 0, false));
+        add(&database, "again", "FAILED", Some("SMTP 553")).await;
+        let (stats, is_refusing) = watch.count().await.unwrap();
+        assert!(is_refusing);
+        assert_ne!(
+            watch.result(&stats, is_refusing).status(),
+            watch.result(&stats, false).status()
+        );
+    }
+}
