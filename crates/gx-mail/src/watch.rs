@@ -122,7 +122,7 @@ mod tests {
         sqlx::query(
             r#"INSERT INTO "QueuedMail" ("mailId", kind, "contentKeyVersion", state, "lastFailure",
                    "nextAttemptAt", "expiresAt", "createdAt", "settledAt")
-               SELECT $1 || n, 'NEW_DEVICE', 1, $2, $3, $4, $4, $4, $4
+               SELECT $1::text || n, 'NEW_DEVICE', 1, $2, $3, $4, $4, $4, $4
                FROM generate_series(1, 20) n"#,
         )
         .bind(name)
