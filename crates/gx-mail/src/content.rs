@@ -28,6 +28,10 @@ pub struct MailContent {
     /// Address of the client that did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    /// Mark of the password with which a change of the address was asked for. The mail is of no use
+    /// after the password has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_mark: Option<String>,
     /// Number of recovery codes that are left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<i64>,

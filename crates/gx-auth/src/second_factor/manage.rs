@@ -142,6 +142,16 @@ impl SecondFactors {
         Ok(json!({ "totpWasEnabled": was_enabled, "ended": ended }))
     }
 
+    /// Deletes an account's factor and returns whether it was in force. The caller has locked the
+    /// account, ends its sessions, tells the person and writes the audit row.
+    pub(crate) async fn remove(
+        &self,
+        conn: &mut PgConnection,
+        subject: &Subject,
+    ) -> Result<bool, sqlx::Error> {
+        Ok(store::delete(conn, Owner::of(subject)).await?.unwrap_or(false))
+    }
+
     /// Begins a change: waits for the account's turn and locks its row.
     pub(crate) async fn begin(
         &self,

@@ -1,5 +1,7 @@
 //! What a hostile page, browser or person can send with a passkey.
 
+use gx_auth::testing::token_in;
+
 use super::*;
 
 /// AUTHN-15, API-04: a sign-in of another page, domain, ceremony or challenge, without a verified
@@ -114,4 +116,27 @@ async fn authn_15_a_hostile_registration_is_refused() {
     assert_eq!(refused.problem(), "passkey_refused");
     assert!(refused.text_at("/detail").contains("attestation object"), "{}", refused.text);
     assert_eq!(sarah.list().await.len(), 0);
+}
+
+/// AUTHN-15: a reset that confirms an address for the first time removes the passkeys, which
+/// somebody else may have added who has registered the address. Later resets leave them.
+#[tokio::test]
+async fn authn_15_a_reset_that_first_confirms_an_address_removes_passkeys() {
+    let (mut sarah, passkey) = Sarah::with_passkey().await;
+    sarah.host.mails().await;
+    let reset = async |host: &TestHost, password: &str| {
+        let forgot = json!({ "email": EMAIL });
+        assert_eq!(host.post("/api/v1/auth/password/forgot", "", &forgot).await.code(), 202);
+        let link = token_in(&host.mail_about("Set a new password").await);
+        let body = json!({ "token": link, "newPassword": password });
+        host.post("/api/v1/auth/password/reset", "", &body).await.code()
+    };
+    assert_eq!(reset(&sarah.host, "four random words here").await, 204);
+    let expected = ["A passkey was removed", "Your password was changed"];
+    assert_eq!(sarah.host.subjects().await, expected);
+    assert_eq!(sarah.sign_in(&passkey).await.problem(), "invalid_credentials");
+    sarah.sign_in_again().await;
+    let own = sarah.add_passkey().await;
+    assert_eq!(reset(&sarah.host, "five random words are here").await, 204);
+    assert_eq!(sarah.sign_in(&own).await.code(), 200);
 }

@@ -292,7 +292,7 @@ async fn authn_15_changes_of_passkeys_are_told() {
     let (sarah, passkey) = Sarah::with_passkey().await;
     assert_eq!(sarah.host.subjects().await, ["A passkey was added"]);
     let signed_in = sarah.sign_in(&passkey).await;
-    assert_eq!(sarah.host.subjects().await, ["Your account was used on a new device"]);
+    assert_eq!(sarah.host.subjects().await, ["Sign-in from a new device"]);
     let device = signed_in.text_at("/deviceToken").to_owned();
     assert_eq!(device.len(), 64);
     let id = sarah.list().await[0]["passkeyId"].as_str().unwrap().to_owned();
