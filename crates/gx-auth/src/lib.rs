@@ -44,6 +44,7 @@ pub mod testing;
 mod tests;
 pub mod token_keys;
 mod tokens;
+mod valid_sessions;
 
 pub use authorization::{Administrator, Api, Auth, Person};
 pub use devices::{DeviceCookie, DeviceToken, KnownDevice};

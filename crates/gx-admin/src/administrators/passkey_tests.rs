@@ -1,7 +1,7 @@
 //! Passkeys of administrators, through the router, with a software authenticator.
 
-use gx_auth::testing::{Answer, PASSWORD, SoftPasskey, TestHost};
-use gx_auth::{AdminRole, NewPassword};
+use gx_auth::testing::{Answer, PASSWORD, SoftPasskey, TestHost, all};
+use gx_auth::{AdminRole, NewPassword, SecondFactors, Subject};
 use serde_json::{Value, json};
 
 use crate::tests::settings;
@@ -11,6 +11,8 @@ const EMAIL: &str = "admin@gxtest.com";
 const ORIGIN: &str = "http://localhost:3006";
 const OWN: &str = "/api/v1/admin/me/passkeys";
 const SIGN_IN: &str = "/api/v1/admin/auth/passkeys";
+/// The lock of a request that changes the administrator.
+const HELD: &str = r#"SELECT FROM "AdminUser" FOR UPDATE"#;
 
 /// Returns svc-admin with one administrator, in development or in production.
 async fn host(is_development: bool) -> TestHost {
@@ -36,13 +38,19 @@ async fn log_in(host: &TestHost) -> Answer {
     host.post("/api/v1/admin/auth/login", "", &body).await
 }
 
-/// Adds a passkey with this token.
-async fn add_passkey(host: &TestHost, token: &str) -> SoftPasskey {
+/// Creates a passkey with this token, and returns it with the body that adds it.
+async fn new_passkey(host: &TestHost, token: &str) -> (SoftPasskey, Value) {
     let options = host.post(&format!("{OWN}/options"), token, &json!({})).await;
     assert_eq!(options.code(), 200, "{}", options.text);
     let (passkey, credential) = SoftPasskey::create(&options.json["publicKey"], ORIGIN);
     let body = json!({ "challengeId": options.json["challengeId"], "credential": credential,
                        "name": "Security key" });
+    (passkey, body)
+}
+
+/// Adds a passkey with this token.
+async fn add_passkey(host: &TestHost, token: &str) -> SoftPasskey {
+    let (passkey, body) = new_passkey(host, token).await;
     let added = host.post(OWN, token, &body).await;
     assert_eq!(added.code(), 201, "{}", added.text);
     passkey
@@ -134,6 +142,61 @@ async fn authn_16_a_reset_removes_passkeys() {
     .unwrap();
     assert_eq!(challenges, 0);
     assert_eq!(log_in(&host).await.problem(), "second_factor_enrolment_required");
+}
+
+/// Returns the number of passkeys.
+async fn passkeys(host: &TestHost) -> i64 {
+    sqlx::query_scalar(r#"SELECT count(*) FROM "Passkey""#)
+        .fetch_one(host.database.pool())
+        .await
+        .unwrap()
+}
+
+/// AUTHN-16: a passkey whose request waits for the account while its factors are reset is not added:
+/// the session has ended.
+#[tokio::test]
+async fn authn_16_a_passkey_that_waits_for_a_reset_is_not_added() {
+    let host = host(true).await;
+    let token = log_in(&host).await.text_at("/accessToken").to_owned();
+    let (_, body) = new_passkey(&host, &token).await;
+    let id: String = sqlx::query_scalar(r#"SELECT "adminId" FROM "AdminUser""#)
+        .fetch_one(host.database.pool())
+        .await
+        .unwrap();
+    let mut holder = host.holding(HELD).await;
+    let reset = async {
+        host.waiting_for_locks(1).await;
+        let factors = SecondFactors::new(&host.base);
+        factors.reset(&mut holder, &Subject::Admin(id.into())).await.unwrap();
+        sqlx::query("COMMIT").execute(&mut holder).await.unwrap();
+    };
+    let (refused, ()) = tokio::join!(host.post(OWN, &token, &body), reset);
+    assert_eq!((refused.code(), refused.problem()), (401, "unauthenticated"));
+    assert_eq!(passkeys(&host).await, 0);
+}
+
+/// AUTHN-17: of two enrolment tokens that add a passkey at the same time, one does: it ends the
+/// other.
+#[tokio::test]
+async fn authn_17_two_enrolment_tokens_add_one_passkey() {
+    let host = host(false).await;
+    let mut bodies = Vec::new();
+    for _ in 0..2 {
+        let token = log_in(&host).await.text_at("/enrolmentToken").to_owned();
+        let (_, body) = new_passkey(&host, &token).await;
+        bodies.push((token, body));
+    }
+    let holder = host.holding(HELD).await;
+    let adds = bodies.iter().map(|(token, body)| host.post(OWN, token, body));
+    let release = async {
+        host.waiting_for_locks(2).await;
+        drop(holder);
+    };
+    let (answers, ()) = tokio::join!(all(adds), release);
+    let mut codes: Vec<u16> = answers.iter().map(Answer::code).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, [201, 401]);
+    assert_eq!(passkeys(&host).await, 1);
 }
 
 /// AUTHN-09: a locked administrator is refused like a wrong password, with a passkey, too.

@@ -20,6 +20,7 @@ use crate::realm::Subject;
 use crate::row_queues::RowQueueTicket;
 use crate::session_owner::SessionOwner;
 use crate::sign_in_throttle::SignInAccount;
+use crate::valid_sessions::require_still_valid;
 
 impl SecondFactors {
     pub(super) async fn state(&self, who: &SessionOwner) -> Result<TotpState, Problem> {
@@ -142,7 +143,8 @@ impl SecondFactors {
         Ok(json!({ "totpWasEnabled": was_enabled, "ended": ended }))
     }
 
-    /// Begins a change: waits for the account's turn and locks its row.
+    /// Begins a change: waits for the account's turn, locks its row, and checks again that the
+    /// session or the enrolment token is valid.
     pub(crate) async fn begin(
         &self,
         who: &SessionOwner,
@@ -150,6 +152,7 @@ impl SecondFactors {
         let ticket = self.base.row_ticket(who.subject.as_str()).await?;
         let mut tx = self.base.begin().await?;
         store::lock_account(&mut tx, Owner::of(&who.subject)).await?;
+        require_still_valid(&self.base.auth, &mut tx, who).await?;
         Ok((ticket, tx))
     }
 
