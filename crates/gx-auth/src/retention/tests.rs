@@ -62,8 +62,8 @@ async fn db_09_expired_rows_are_removed_in_batches() {
            VALUES ('old', 'a', '\x01', 'r', '2025-01-01', '2025-01-01', '2025-01-01', '2025-01-02'),
                   ('new', 'a', '\x02', 'r', '2026-01-01', '2026-01-01', '2026-01-01', '2026-01-02');
            INSERT INTO "PasskeyChallenge" ("challengeId", challenge, realm, "expiresAt") VALUES
-               ('old', '\x01', 'user', '2026-03-01 11:00Z'),
-               ('new', '\x02', 'admin', '2026-03-01 11:01Z');
+               ('old', '\x01', 'user', '2026-03-01 11:59:58Z'),
+               ('new', '\x02', 'admin', '2026-03-01 12:00Z');
            INSERT INTO "QueuedMail" ("mailId", kind, content, "contentKeyVersion", state,
                "nextAttemptAt", "expiresAt", "createdAt", "settledAt")
            VALUES ('sent', 'NEW_DEVICE', NULL, 1, 'SENT', now(), now(), now(), '2026-02-01'),

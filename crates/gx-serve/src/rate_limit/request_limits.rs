@@ -39,11 +39,7 @@ struct Counted {
 }
 
 impl RequestLimits {
-    pub(super) fn new(
-        limiter: RateLimiter,
-        limit: RouteLimit,
-        address: Option<IpAddr>,
-    ) -> Self {
+    pub(super) fn new(limiter: RateLimiter, limit: RouteLimit, address: Option<IpAddr>) -> Self {
         let client = address.map(ClientKey::of);
         let network_tag = client.map(|client| limiter.network_tag(client.network()));
         // Only a router without a listener, as in tests, knows no address.

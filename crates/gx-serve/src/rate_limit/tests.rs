@@ -268,6 +268,7 @@ fn the_defaults_are_the_stated_quotas() {
     let stated = [
         "login 10/60s",
         "login-client 100/60s",
+        "credential-network 1000/60s",
         "register 100/60s",
         "mail 5/3600s",
         "mail-client 30/3600s",
