@@ -38,9 +38,10 @@ async fn log_in(host: &TestHost) -> Answer {
     host.post("/api/v1/admin/auth/login", "", &body).await
 }
 
-/// Creates a passkey with this token, and returns it with the body that adds it.
-async fn new_passkey(host: &TestHost, token: &str) -> (SoftPasskey, Value) {
-    let options = host.post(&format!("{OWN}/options"), token, &json!({})).await;
+/// Creates a passkey with this token, and with the password unless `given` is empty, and returns it
+/// with the body that adds it.
+async fn new_passkey(host: &TestHost, token: &str, given: &Value) -> (SoftPasskey, Value) {
+    let options = host.post(&format!("{OWN}/options"), token, given).await;
     assert_eq!(options.code(), 200, "{}", options.text);
     let (passkey, credential) = SoftPasskey::create(&options.json["publicKey"], ORIGIN);
     let body = json!({ "challengeId": options.json["challengeId"], "credential": credential,
@@ -48,9 +49,13 @@ async fn new_passkey(host: &TestHost, token: &str) -> (SoftPasskey, Value) {
     (passkey, body)
 }
 
-/// Adds a passkey with this token.
+/// Adds a passkey with an enrolment token.
 async fn add_passkey(host: &TestHost, token: &str) -> SoftPasskey {
-    let (passkey, body) = new_passkey(host, token).await;
+    add_passkey_with(host, token, &json!({})).await
+}
+
+async fn add_passkey_with(host: &TestHost, token: &str, given: &Value) -> SoftPasskey {
+    let (passkey, body) = new_passkey(host, token, given).await;
     let added = host.post(OWN, token, &body).await;
     assert_eq!(added.code(), 201, "{}", added.text);
     passkey
@@ -100,11 +105,12 @@ async fn authn_17_in_development_a_passkey_is_asked_of_its_owner() {
     let host = host(true).await;
     let signed_in = log_in(&host).await;
     let token = signed_in.text_at("/accessToken");
-    add_passkey(&host, token).await;
+    add_passkey_with(&host, token, &json!({ "password": PASSWORD })).await;
     assert_eq!(log_in(&host).await.problem(), "passkey_required");
     let list = host.get(OWN, token).await.json;
     let id = list["items"][0]["passkeyId"].as_str().unwrap();
-    let removed = host.ask("DELETE", &format!("{OWN}/{id}")).token(token).send().await;
+    let ask = host.ask("DELETE", &format!("{OWN}/{id}")).token(token);
+    let removed = ask.json(&json!({ "password": PASSWORD })).send().await;
     assert_eq!(removed.code(), 204, "{}", removed.text);
     assert_eq!(log_in(&host).await.code(), 200);
 }
@@ -116,7 +122,8 @@ async fn authn_16_a_reset_removes_passkeys() {
     let token = log_in(&host).await.text_at("/enrolmentToken").to_owned();
     let passkey = add_passkey(&host, &token).await;
     let session = sign_in(&host, &passkey).await.text_at("/accessToken").to_owned();
-    let pending = host.post(&format!("{OWN}/options"), &session, &json!({})).await;
+    let given = json!({ "password": PASSWORD });
+    let pending = host.post(&format!("{OWN}/options"), &session, &given).await;
     assert_eq!(pending.code(), 200, "{}", pending.text);
     let id: String = sqlx::query_scalar(r#"SELECT "adminId" FROM "AdminUser""#)
         .fetch_one(host.database.pool())
@@ -144,6 +151,31 @@ async fn authn_16_a_reset_removes_passkeys() {
     assert_eq!(log_in(&host).await.problem(), "second_factor_enrolment_required");
 }
 
+/// AUTHN-15, AUTHN-17: a new session is not enough for an administrator to add or remove a passkey:
+/// the password is needed, which is enough for those who have no code.
+#[tokio::test]
+async fn authn_15_an_administrator_always_shows_the_password() {
+    let host = host(false).await;
+    let token = log_in(&host).await.text_at("/enrolmentToken").to_owned();
+    let passkey = add_passkey(&host, &token).await;
+    let session = sign_in(&host, &passkey).await.text_at("/accessToken").to_owned();
+    let list = host.get(OWN, &session).await.json;
+    let path = format!("{OWN}/{}", list["items"][0]["passkeyId"].as_str().unwrap());
+    let remove =
+        async |given: &Value| host.ask("DELETE", &path).token(&session).json(given).send().await;
+    let options = async |given: &Value| host.post(&format!("{OWN}/options"), &session, given).await;
+    let wrong = json!({ "password": "WrongPassword123!" });
+    for (given, problem) in [(json!({}), "fresh_sign_in_required"), (wrong, "wrong_password")] {
+        for refused in [options(&given).await, remove(&given).await] {
+            assert_eq!((refused.code(), refused.problem()), (403, problem));
+        }
+    }
+    assert_eq!(passkeys(&host).await, 1);
+    let given = json!({ "password": PASSWORD });
+    assert_eq!(options(&given).await.code(), 200);
+    assert_eq!(remove(&given).await.code(), 204);
+}
+
 /// Returns the number of passkeys.
 async fn passkeys(host: &TestHost) -> i64 {
     sqlx::query_scalar(r#"SELECT count(*) FROM "Passkey""#)
@@ -158,7 +190,7 @@ async fn passkeys(host: &TestHost) -> i64 {
 async fn authn_16_a_passkey_that_waits_for_a_reset_is_not_added() {
     let host = host(true).await;
     let token = log_in(&host).await.text_at("/accessToken").to_owned();
-    let (_, body) = new_passkey(&host, &token).await;
+    let (_, body) = new_passkey(&host, &token, &json!({ "password": PASSWORD })).await;
     let id: String = sqlx::query_scalar(r#"SELECT "adminId" FROM "AdminUser""#)
         .fetch_one(host.database.pool())
         .await
@@ -183,7 +215,7 @@ async fn authn_17_two_enrolment_tokens_add_one_passkey() {
     let mut bodies = Vec::new();
     for _ in 0..2 {
         let token = log_in(&host).await.text_at("/enrolmentToken").to_owned();
-        let (_, body) = new_passkey(&host, &token).await;
+        let (_, body) = new_passkey(&host, &token, &json!({})).await;
         bodies.push((token, body));
     }
     let holder = host.holding(HELD).await;

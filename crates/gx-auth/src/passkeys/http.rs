@@ -79,8 +79,8 @@ where
     at(routes!(begin_sign_in), path, (realm, passkeys.clone()))
 }
 
-/// The password of the signed-in account, and a code if a second factor is in force. Neither is
-/// needed within ten minutes after signing in.
+/// The password of the signed-in account, and a code if a second factor is in force. People need
+/// neither within ten minutes after signing in.
 #[derive(ToSchema)]
 pub(super) struct Reauthentication {
     #[schema(value_type = Option<String>, max_length = 256, format = "password",

@@ -123,8 +123,8 @@ impl Passkeys {
         Ok(tx.commit().await?)
     }
 
-    /// Begins a change after the password, and after a code if a factor is in force. A session that
-    /// was just opened, or an enrolment token, needs neither.
+    /// Begins a change after the password, and after a code if a factor is in force. A person's
+    /// session that was just opened needs neither, nor does an enrolment token.
     async fn begin_change(
         &self,
         who: &SessionOwner,
@@ -133,19 +133,32 @@ impl Passkeys {
         if let Some(password) = &given.password {
             return self.factors.begin_reauthenticated(who, &password.0, given.totp.as_ref()).await;
         }
-        if !who.is_enrolling {
-            let mut conn = self.base.connection().await?;
-            let (owner, session_id) = (Owner::of(&who.subject), &who.session_id);
-            let opened_at = store::session_opened_at(&mut conn, owner, session_id).await?;
-            let now = self.base.clock.now();
-            if opened_at.is_none_or(|opened_at| now - opened_at > FRESH_FOR) {
+        match who.subject {
+            Subject::Admin(_) if who.is_enrolling => {}
+            Subject::Admin(_) => {
+                // A stolen session, however new, must not be enough to add or remove a factor.
                 return Err(Problem::new(
                     &FRESH_SIGN_IN_REQUIRED,
-                    "Send the password, and a code if a second factor is in force, or sign in again.",
+                    "Send the password, and a code if a second factor is in force.",
                 ));
             }
+            Subject::User(_) => self.require_fresh_session(who).await?,
         }
         self.factors.begin(who).await
+    }
+
+    async fn require_fresh_session(&self, who: &SessionOwner) -> Result<(), Problem> {
+        let mut conn = self.base.connection().await?;
+        let (owner, session_id) = (Owner::of(&who.subject), &who.session_id);
+        let opened_at = store::session_opened_at(&mut conn, owner, session_id).await?;
+        let now = self.base.clock.now();
+        if opened_at.is_none_or(|opened_at| now - opened_at > FRESH_FOR) {
+            return Err(Problem::new(
+                &FRESH_SIGN_IN_REQUIRED,
+                "Send the password, and a code if a second factor is in force, or sign in again.",
+            ));
+        }
+        Ok(())
     }
 
     /// Writes the audit row of a change and the notice to the owner.
