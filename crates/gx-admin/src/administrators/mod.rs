@@ -4,6 +4,7 @@
 pub(crate) mod http;
 #[cfg(test)]
 mod mail_tests;
+pub(crate) mod passkey_check;
 #[cfg(test)]
 mod passkey_tests;
 mod store;

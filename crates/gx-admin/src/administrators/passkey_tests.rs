@@ -1,7 +1,7 @@
 //! Passkeys of administrators, through the router, with a software authenticator.
 
 use gx_auth::testing::{Answer, PASSWORD, SoftPasskey, TestHost, all};
-use gx_auth::{AdminRole, NewPassword, SecondFactors, Subject};
+use gx_auth::{AdminRole, Foundation, NewPassword, SecondFactors, Subject};
 use serde_json::{Value, json};
 
 use crate::tests::settings;
@@ -16,8 +16,13 @@ const HELD: &str = r#"SELECT FROM "AdminUser" FOR UPDATE"#;
 
 /// Returns svc-admin with one administrator, in development or in production.
 async fn host(is_development: bool) -> TestHost {
+    host_with(|base| base.is_development = is_development).await
+}
+
+/// Returns svc-admin with one administrator and a changed foundation.
+async fn host_with(change: impl FnOnce(&mut Foundation)) -> TestHost {
     let host = TestHost::new(|mut base| {
-        base.is_development = is_development;
+        change(&mut base);
         service(&settings(), base)
     })
     .await;
@@ -229,6 +234,35 @@ async fn authn_17_two_enrolment_tokens_add_one_passkey() {
     codes.sort_unstable();
     assert_eq!(codes, [201, 401]);
     assert_eq!(passkeys(&host).await, 1);
+}
+
+/// AUTHN-17: without a domain for passkeys an administrator whose factor is a passkey is not let in
+/// by the password alone, and the health of the service names the reason.
+#[tokio::test]
+async fn authn_17_without_a_domain_the_password_does_not_replace_a_passkey() {
+    let host = host_with(|base| base.relying_party = None).await;
+    let check = async || {
+        let report = serde_json::to_value(host.service.health.report().await).unwrap();
+        report["checks"]["passkeys"].clone()
+    };
+    assert_eq!(check().await["status"], "healthy", "nobody has a passkey");
+    sqlx::raw_sql(
+        r#"INSERT INTO "PasskeyUser" ("userHandle", "adminId", "createdAt")
+           SELECT decode(repeat('01', 32), 'hex'), "adminId", now() FROM "AdminUser";
+           INSERT INTO "Passkey" ("passkeyId", "userHandle", "credentialId", "publicKey",
+               "signCount", aaguid, transports, "isBackupEligible", "isBackedUp", name, "createdAt")
+           SELECT 'k', "userHandle", '\x01', '\x01', 0, decode(repeat('00', 16), 'hex'), '{}',
+                  true, true, 'Security key', now()
+           FROM "PasskeyUser""#,
+    )
+    .execute(host.database.pool())
+    .await
+    .unwrap();
+    assert_eq!(log_in(&host).await.problem(), "passkey_required");
+    let check = check().await;
+    assert_eq!((&check["status"], &check["critical"]), (&json!("unhealthy"), &json!(false)));
+    let message = check["message"].as_str().unwrap();
+    assert!(message.contains("GX_WEBAUTHN_RP_ID"), "{message}");
 }
 
 /// AUTHN-09: a locked administrator is refused like a wrong password, with a passkey, too.

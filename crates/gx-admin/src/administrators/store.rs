@@ -27,6 +27,16 @@ pub(crate) async fn exist(conn: &mut PgConnection) -> Result<bool, sqlx::Error> 
         .await
 }
 
+/// Returns whether an administrator has a passkey.
+pub(crate) async fn has_passkeys(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM "PasskeyUser" u JOIN "Passkey" k USING ("userHandle")
+                          WHERE u."adminId" IS NOT NULL) AS "exist!""#
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// Adds an administrator. A violated unique constraint means that the e-mail address is taken.
 pub(crate) async fn insert(
     conn: &mut PgConnection,
