@@ -285,8 +285,8 @@ async fn authn_15_a_change_needs_a_fresh_sign_in_or_password_and_code() {
     assert_eq!(sarah.remove(&id, &json!({})).await.code(), 204);
 }
 
-/// AUTHN-15: the person is told when a passkey is added or removed, and when one signs in on a new
-/// device.
+/// AUTHN-12, AUTHN-15: the person is told when a passkey is added or removed, and when one signs in
+/// on a new device. A device without cookies sends its token.
 #[tokio::test]
 async fn authn_15_changes_of_passkeys_are_told() {
     let (sarah, passkey) = Sarah::with_passkey().await;
@@ -295,6 +295,13 @@ async fn authn_15_changes_of_passkeys_are_told() {
     assert_eq!(sarah.host.subjects().await, ["Your account was used on a new device"]);
     let device = signed_in.text_at("/deviceToken").to_owned();
     assert_eq!(device.len(), 64);
+    let options = sign_in_options(&sarah.host).await;
+    let credential = passkey.sign(&options["publicKey"], ORIGIN);
+    let body = json!({ "challengeId": options["challengeId"], "credential": credential,
+                       "deviceToken": device });
+    let again = sarah.host.post(SIGN_IN, "", &body).await;
+    assert_eq!((again.code(), again.text_at("/deviceToken")), (200, device.as_str()));
+    assert_eq!(sarah.host.subjects().await, Vec::<String>::new(), "a known device");
     let id = sarah.list().await[0]["passkeyId"].as_str().unwrap().to_owned();
     assert_eq!(sarah.remove(&id, &json!({})).await.code(), 204);
     assert_eq!(sarah.host.subjects().await, ["A passkey was removed"]);
