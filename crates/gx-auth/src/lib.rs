@@ -76,7 +76,7 @@ pub use password_recovery::{forgot_password_route, reset_password_route};
 pub use realm::{Realm, Subject};
 pub use relying_party::{PasskeySettings, RelyingParty, RelyingPartyError};
 pub use role::AdminRole;
-pub use route_parts::{INVALID_CREDENTIALS, invalid_credentials};
+pub use route_parts::{INVALID_CREDENTIALS, invalid_credentials, is_refusal};
 pub use row_queues::RowQueueTicket;
 pub use second_factor::{
     FactorCode, PassedFactor, SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED, SecondFactors,

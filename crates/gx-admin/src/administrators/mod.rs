@@ -12,9 +12,9 @@ mod store;
 mod tests;
 
 use gx_auth::{
-    AdminRole, Administrator, CHALLENGE_ENDED, Credentials, DeviceToken, Email, Hasher,
-    NewPassword, PASSKEY_REQUIRED, PassedFactor, PasskeySignIn, PasswordOwner, PasswordRefusal,
-    Realm, SECOND_FACTOR_REQUIRED, SignInAccount, Subject, TokenPair, audit, invalid_credentials,
+    AdminRole, Administrator, Credentials, DeviceToken, Email, Hasher, NewPassword,
+    PASSKEY_REQUIRED, PassedFactor, PasskeySignIn, PasswordOwner, PasswordRefusal, Realm,
+    SignInAccount, Subject, TokenPair, audit, invalid_credentials, is_refusal,
 };
 use gx_db::{AdminId, PgConnection};
 use gx_serve::fields::FieldError;
@@ -168,7 +168,7 @@ pub(crate) async fn log_in(
     let subject = Subject::Admin(account.admin_id.clone());
     let passed = state.factors.pass(tx, &subject, given.totp.as_ref()).await;
     let (mut tx, factor) = passed.inspect_err(|problem| {
-        if *problem.kind() != SECOND_FACTOR_REQUIRED {
+        if is_refusal(problem) {
             log_refusal(request_id);
         }
     })?;
@@ -205,7 +205,7 @@ pub(crate) async fn log_in_with_passkey(
     let (base, passkeys) = (&state.base, &state.passkeys);
     let verified = passkeys.verify(Realm::Admin, given, request_id).await;
     let verified = verified.inspect_err(|problem| {
-        if *problem.kind() != CHALLENGE_ENDED {
+        if is_refusal(problem) {
             log_refusal(request_id);
         }
     })?;

@@ -7,8 +7,8 @@ mod store;
 mod tests;
 
 use gx_auth::{
-    CHALLENGE_ENDED, Credentials, DeviceToken, PassedFactor, PasskeySignIn, Person, Realm,
-    SECOND_FACTOR_REQUIRED, SignInAccount, Subject, TokenPair, audit, invalid_credentials,
+    Credentials, DeviceToken, PassedFactor, PasskeySignIn, Person, Realm, SignInAccount, Subject,
+    TokenPair, audit, invalid_credentials, is_refusal,
 };
 use gx_db::{Named, SessionId};
 use gx_serve::{Client, Problem};
@@ -66,7 +66,7 @@ pub(crate) async fn log_in(
     let subject = Subject::User(profile_id.clone());
     let passed = state.factors.pass(tx, &subject, given.totp.as_ref()).await;
     let (mut tx, factor) = passed.inspect_err(|problem| {
-        if *problem.kind() != SECOND_FACTOR_REQUIRED {
+        if is_refusal(problem) {
             log_refusal(request_id);
         }
     })?;
@@ -94,7 +94,7 @@ pub(crate) async fn log_in_with_passkey(
     let (base, passkeys) = (&state.base, &state.passkeys);
     let verified = passkeys.verify(Realm::User, given, request_id).await;
     let verified = verified.inspect_err(|problem| {
-        if *problem.kind() != CHALLENGE_ENDED {
+        if is_refusal(problem) {
             log_refusal(request_id);
         }
     })?;
