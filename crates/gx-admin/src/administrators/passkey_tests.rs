@@ -101,6 +101,15 @@ async fn authn_17_a_passkey_is_the_mandatory_factor() {
     let token = signed_in.text_at("/accessToken");
     assert_eq!(host.get("/api/v1/admin/users", token).await.code(), 200);
     assert_eq!(actions(&host).await, ["admin.created", "admin.passkey_added", "admin.signed_in"]);
+    let named: Vec<Value> = sqlx::query_scalar(
+        r#"SELECT after -> 'passkeyId' FROM "AuditEntry" WHERE action <> 'admin.created'
+           ORDER BY seq"#,
+    )
+    .fetch_all(host.database.pool())
+    .await
+    .unwrap();
+    assert!(named[0].is_string(), "{named:?}");
+    assert_eq!(named[0], named[1], "the sign-in names the passkey");
 }
 
 /// AUTHN-17: in development a factor is asked of those who have enrolled one; without the last

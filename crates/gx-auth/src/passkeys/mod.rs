@@ -18,7 +18,7 @@ use gx_serve::{Problem, ProblemKind};
 use time::OffsetDateTime;
 
 pub use self::http::{PasskeySignIn, passkey_challenge_route, passkey_routes};
-pub use sign_in::VerifiedPasskey;
+pub use sign_in::{AcceptedPasskey, VerifiedPasskey};
 
 use crate::foundation::Foundation;
 use crate::realm::{Realm, Subject};

@@ -108,15 +108,16 @@ pub(crate) async fn log_in_with_passkey(
         log_refusal(request_id);
         return Err(invalid_credentials());
     };
-    if !passkeys.accept(&mut tx, &verified, request_id).await? {
+    let Some(accepted) = passkeys.accept(&mut tx, &verified, request_id).await? else {
         log_refusal(request_id);
         return Err(invalid_credentials());
-    }
+    };
     let subject = &verified.subject;
     let tokens = base.auth.sessions.open(&mut tx, subject, None, client).await?;
     let known = base.known_device(&mut tx, Some(subject), device).await?;
     let device = base.remember_device(&mut tx, subject, known, client, false).await?;
     tx.commit().await?;
+    accepted.count();
     metrics::counter!("gx_logins_total", "outcome" => "success").increment(1);
     tracing::info!(
         person = profile_id.as_str(),
