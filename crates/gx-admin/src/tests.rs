@@ -118,7 +118,10 @@ async fn every_route_needs_its_role() {
         assert_eq!(refused, *access != RouteAccess::AdminEnrolling, "{method} {path} enrolling");
         let (_, super_admin) = &tokens[3];
         if path != "/api/v1/admin/auth/logout" {
-            assert!(![401, 403].contains(&ask(super_admin).await), "{method} {path}");
+            // A change of passkeys without the password is refused with 403 by its handler.
+            let answer = host.ask(method, &url).token(super_admin).send().await;
+            let problem = answer.problem();
+            assert!(!["unauthenticated", "forbidden"].contains(&problem), "{method} {path}");
         }
     }
     assert_eq!(

@@ -198,8 +198,8 @@ async fn passkeys(host: &TestHost) -> i64 {
         .unwrap()
 }
 
-/// AUTHN-16: a passkey whose request waits for the account while its factors are reset is not added:
-/// the session has ended.
+/// AUTHN-16: a passkey whose request waits for the account while its factors are reset is not
+/// added: the session has ended.
 #[tokio::test]
 async fn authn_16_a_passkey_that_waits_for_a_reset_is_not_added() {
     let host = host(true).await;

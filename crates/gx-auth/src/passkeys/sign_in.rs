@@ -96,8 +96,8 @@ impl Passkeys {
         Ok(VerifiedPasskey { subject: found.subject, passkey_id: found.passkey_id, assertion })
     }
 
-    /// Stores the use of a verified passkey in the transaction of the sign-in. Returns `None` if the
-    /// passkey was removed since it was verified. A counter that has gone back is recorded and
+    /// Stores the use of a verified passkey in the transaction of the sign-in. Returns `None` if
+    /// the passkey was removed since it was verified. A counter that has gone back is recorded and
     /// refuses nothing.
     ///
     /// # Errors
