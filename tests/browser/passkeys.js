@@ -20,9 +20,9 @@ export async function call(page, method, path, token, body) {
   return page.evaluate(send, [method, path, token, body]);
 }
 
-/** Adds a passkey as a page does. Returns the answer, or the name of the browser's error. */
-export async function addPasskey(page, own, token) {
-  const { body: options } = await call(page, 'POST', `${own}/options`, token, {});
+/** Adds a passkey as a page does, with a password if `proof` has one. Returns the answer, or the name of the browser's error. */
+export async function addPasskey(page, own, token, proof) {
+  const { body: options } = await call(page, 'POST', `${own}/options`, token, proof);
   const credential = await page.evaluate(async (json) => {
     const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(json);
     return navigator.credentials.create({ publicKey }).then((made) => made.toJSON(), (why) => ({ error: why.name }));

@@ -19,10 +19,12 @@ const REALMS = {
   'a person': {
     name: 'IDENTITY', own: '/api/v1/users/me/passkeys', entrance: '/api/v1/auth/passkeys', me: '/api/v1/users/me',
     token: async () => (await stack.register()).accessToken,
+    proof: () => ({}),
   },
   'an administrator': {
     name: 'ADMIN', own: '/api/v1/admin/me/passkeys', entrance: '/api/v1/admin/auth/passkeys', me: '/api/v1/admin/users',
     token: () => stack.administrator(),
+    proof: () => ({ password: stack.settings.GX_ADMIN_PASSWORD }),
   },
 };
 
@@ -39,7 +41,7 @@ after(async () => {
   await stack?.stop();
 });
 
-for (const [who, { name, own, entrance, me, token }] of Object.entries(REALMS)) {
+for (const [who, { name, own, entrance, me, token, proof }] of Object.entries(REALMS)) {
   describe(`passkeys of ${who}`, () => {
     let context;
     let page;
@@ -54,15 +56,15 @@ for (const [who, { name, own, entrance, me, token }] of Object.entries(REALMS)) 
     afterEach(() => context?.close());
 
     /**
-     * AUTHN-15: a passkey is added after a fresh sign-in, and signs in. The same authenticator is not
+     * AUTHN-15: a passkey is added after a fresh sign-in, or by an administrator with the password, and signs in. The same authenticator is not
      * added twice, a user who is not verified is refused by it, and a removed passkey opens nothing.
      */
     it('is added, signs in, and is removed', async () => {
       const bearer = await token();
-      const added = await addPasskey(page, own, bearer);
+      const added = await addPasskey(page, own, bearer, proof());
       assert.equal(added.status, 201, JSON.stringify(added));
       assert.equal(added.body.name, 'Chromium');
-      assert.deepEqual(await addPasskey(page, own, bearer), { error: 'InvalidStateError' });
+      assert.deepEqual(await addPasskey(page, own, bearer, proof()), { error: 'InvalidStateError' });
 
       const signedIn = await signIn(page, entrance);
       assert.equal(signedIn.status, 200, JSON.stringify(signedIn));
@@ -76,7 +78,7 @@ for (const [who, { name, own, entrance, me, token }] of Object.entries(REALMS)) 
       await authenticator.setVerified(true);
 
       const path = `${own}/${added.body.passkeyId}`;
-      assert.equal((await call(page, 'DELETE', path, signedIn.body.accessToken)).status, 204);
+      assert.equal((await call(page, 'DELETE', path, signedIn.body.accessToken, proof())).status, 204);
       const refused = await signIn(page, entrance);
       assert.equal(refused.status, 401);
       assert.equal(refused.body.code, 'invalid_credentials');
@@ -97,9 +99,9 @@ describe('an administrator with a passkey', () => {
     const page = await context.newPage();
     await page.goto(`http://localhost:${new URL(stack.url('ADMIN')).port}/problems`);
     await virtualAuthenticator(page);
-    const { own, entrance } = REALMS['an administrator'];
+    const { own, entrance, proof } = REALMS['an administrator'];
     const bearer = await stack.administrator();
-    assert.equal((await addPasskey(page, own, bearer)).status, 201);
+    assert.equal((await addPasskey(page, own, bearer, proof())).status, 201);
     await assert.rejects(() => stack.administrator(), /passkey_required/);
     const signedIn = await signIn(page, entrance);
     assert.equal(signedIn.status, 200, JSON.stringify(signedIn));

@@ -107,6 +107,7 @@ struct ServiceState {
 /// submitter. Panics if the foundation has no key ring.
 pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
     let parts = base.parts(SERVICE);
+    administrators::passkey_check::watch(&parts.health, &base);
     let factors = SecondFactors::new(&base);
     let passkeys = Passkeys::new(&base, &factors);
     let freezing = &[&NO_USER, &NOT_ON_LEDGER, &ALREADY_SO, &FREEZE_IN_PROGRESS, &SYSTEM_PAUSED];

@@ -22,14 +22,14 @@ use jsonwebtoken::jwk::JwkSet;
 use time::OffsetDateTime;
 use utoipa_axum::router::UtoipaMethodRouter;
 
-use crate::account_access::access_of;
 use crate::audit;
 use crate::hashing::Hasher;
 use crate::realm::Realm;
 use crate::role::AdminRole;
-use crate::sessions::{Sessions, password_version};
+use crate::sessions::Sessions;
 use crate::store;
 use crate::tokens::{Audience, Claims, InvalidToken, KEYS_MAX_AGE, KEYS_MIN_AGE, TokenUse};
+use crate::valid_sessions::{self, ValidPerson, session_ended};
 
 /// Authenticates people and administrators. Clones share everything.
 #[derive(Clone)]
@@ -131,6 +131,8 @@ pub struct Administrator {
     pub role: AdminRole,
     /// Whether the token is one that enrols a second factor, without a session.
     pub is_enrolling: bool,
+    /// Version of the password at which an enrolment token was signed.
+    pub(crate) password_version: Option<String>,
     /// Id of the request.
     pub request_id: String,
 }
@@ -355,12 +357,9 @@ pub(crate) async fn person(
     let (_, claims) = limited_claims(auth, &sender, Audience::User, &[TokenUse::Access]).await?;
     let mut conn = connection(&auth.database).await?;
     let (profile_id, session_id) = (claims.sub.into(), claims.sid);
-    let row = store::person(&mut conn, &session_id, &profile_id).await?;
-    let row = row
-        .filter(|row| !row.is_revoked && row.expires_at > auth.clock.now())
-        .ok_or_else(session_ended)?;
-    let (status, access) = access_of(&row).ok_or_else(session_ended)?;
-    let last_used_at = row.last_used_at;
+    let now = auth.clock.now();
+    let found = valid_sessions::person(&mut conn, &session_id, &profile_id, now).await?;
+    let ValidPerson { status, access, last_used_at } = found.ok_or_else(session_ended)?;
     note_use(auth, &mut conn, Realm::User, &session_id, last_used_at).await;
     if access == gx_model::AccountAccess::KycOnly && needed != RouteAccess::UserRetrying {
         return Err(Problem::forbidden("Only the KYC routes are open until you submit again."));
@@ -382,23 +381,14 @@ pub(crate) async fn administrator(
     let mut conn = connection(&auth.database).await?;
     let (admin_id, session_id) = (AdminId::from(claims.sub), claims.sid);
     let is_enrolling = token_use == TokenUse::Enrolment;
+    let password_version = claims.password_version;
     let role = if is_enrolling {
-        let row = store::enrolling_administrator(&mut conn, &admin_id).await?;
-        let version = claims.password_version;
-        let is_unchanged = |row: &store::EnrollingAdministratorRow| {
-            version == Some(password_version(&row.password_hash))
-        };
-        row.filter(is_unchanged).map(|row| row.role)
+        let version = password_version.as_deref();
+        valid_sessions::enrolling_role(&mut conn, &admin_id, version).await?
     } else {
-        let row = store::administrator(&mut conn, &session_id, &admin_id).await?;
-        let now = auth.clock.now();
-        let is_valid = |row: &store::AdministratorRow| {
-            !row.is_revoked
-                && !row.is_locked
-                && row.expires_at > now
-                && !auth.sessions.is_idle(Realm::Admin, row.last_used_at, now)
-        };
-        let row = row.filter(is_valid).ok_or_else(session_ended)?;
+        let (sessions, now) = (&auth.sessions, auth.clock.now());
+        let row = valid_sessions::administrator(sessions, &mut conn, &session_id, &admin_id, now);
+        let row = row.await?.ok_or_else(session_ended)?;
         note_use(auth, &mut conn, Realm::Admin, &session_id, row.last_used_at).await;
         Some(row.role)
     };
@@ -407,7 +397,8 @@ pub(crate) async fn administrator(
         let detail = format!("This route needs the role {} or a higher one.", least.name());
         return Err(Problem::forbidden(detail));
     }
-    Ok(Administrator { admin_id, session_id, role, is_enrolling, request_id: sender.request_id })
+    let request_id = sender.request_id;
+    Ok(Administrator { admin_id, session_id, role, is_enrolling, password_version, request_id })
 }
 
 /// Stores that a session is used, unless an earlier use within [`Sessions::last_used_step`] is
@@ -427,10 +418,6 @@ async fn note_use(
         tracing::warn!(error = %ErrorChain(&error), session = %session_id,
             "the last use of session {session_id} could not be stored");
     }
-}
-
-fn session_ended() -> Problem {
-    Problem::unauthenticated("The session has ended. Sign in again.", true)
 }
 
 /// Verifies the token of a request, counts the request by its session, and returns the token's use

@@ -44,6 +44,7 @@ pub mod testing;
 mod tests;
 pub mod token_keys;
 mod tokens;
+mod valid_sessions;
 
 pub use authorization::{Administrator, Api, Auth, Person};
 pub use devices::{DeviceCookie, DeviceToken, KnownDevice};
@@ -59,14 +60,14 @@ pub use hashing::{
 };
 pub use key_ring::{KeyRing, KeyRingError, KeyRingSettings};
 pub use link_pages::link_pages;
-pub use mail_tokens::{INVALID_MAIL_TOKEN, MailPreparer};
+pub use mail_tokens::{INVALID_MAIL_TOKEN, MailPreparer, end_mail_tokens};
 pub use mailing::Mailing;
 pub use own_sessions::{
     NO_SESSION, SessionItem, end_session_route, list_sessions, require_session, sessions_route,
 };
 pub use passkeys::{
-    CHALLENGE_ENDED, PASSKEY_REQUIRED, PASSKEYS_NOT_CONFIGURED, PasskeySignIn, Passkeys,
-    VerifiedPasskey, passkey_challenge_route, passkey_routes,
+    AcceptedPasskey, CHALLENGE_ENDED, PASSKEY_REQUIRED, PASSKEYS_NOT_CONFIGURED, PasskeySignIn,
+    Passkeys, VerifiedPasskey, passkey_challenge_route, passkey_routes,
 };
 pub use password::{GivenPassword, NewPassword, PasswordOwner, PasswordRefusal};
 pub use password_change::{WRONG_PASSWORD, change_password_route};
@@ -75,7 +76,7 @@ pub use password_recovery::{forgot_password_route, reset_password_route};
 pub use realm::{Realm, Subject};
 pub use relying_party::{PasskeySettings, RelyingParty, RelyingPartyError};
 pub use role::AdminRole;
-pub use route_parts::{INVALID_CREDENTIALS, invalid_credentials};
+pub use route_parts::{INVALID_CREDENTIALS, invalid_credentials, is_refusal};
 pub use row_queues::RowQueueTicket;
 pub use second_factor::{
     FactorCode, PassedFactor, SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED, SecondFactors,

@@ -83,7 +83,7 @@ type Pairs = Vec<(String, String)>;
 /// Shows the page with its button.
 async fn show(State(state): State<LinkState>, uri: Uri) -> Response {
     let pairs = Query::<Pairs>::try_from_uri(&uri).map(|Query(pairs)| pairs).unwrap_or_default();
-    page(&state, StatusCode::OK, &form(&state, value(&pairs, "token"), ""))
+    page(&state, StatusCode::OK, &form(&state, value(&pairs, "token"), "", false))
 }
 
 /// Sends what the form has to the API and shows the result.
@@ -93,12 +93,11 @@ async fn press(State(state): State<LinkState>, request: Request) -> Response {
         return page(&state, StatusCode::BAD_REQUEST, "<p>The form cannot be read.</p>");
     };
     let pairs = form_pairs(&body);
-    let token = value(&pairs, "token");
+    let (token, password) = (value(&pairs, "token"), value(&pairs, "password"));
     let json = match state.page {
-        LinkPage::VerifyEmail => json!({ "token": token }),
-        LinkPage::ResetPassword => {
-            json!({ "token": token, "newPassword": value(&pairs, "password") })
-        }
+        LinkPage::VerifyEmail if password.is_empty() => json!({ "token": token }),
+        LinkPage::VerifyEmail => json!({ "token": token, "password": password }),
+        LinkPage::ResetPassword => json!({ "token": token, "newPassword": password }),
     };
     let mut inner = HttpRequest::new(Body::from(json.to_string()));
     *inner.method_mut() = Method::POST;
@@ -117,7 +116,14 @@ async fn press(State(state): State<LinkState>, request: Request) -> Response {
     }
     let body = to_bytes(answer.into_body(), ANSWER_LIMIT_BYTES).await.unwrap_or_default();
     let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
-    page(&state, status, &form(&state, token, &reason(&problem)))
+    let asks = !password.is_empty() || asks_for_password(&problem);
+    page(&state, status, &form(&state, token, &reason(&problem), asks))
+}
+
+/// Returns whether a confirmation needs the password of the registration.
+fn asks_for_password(problem: &Value) -> bool {
+    let mut errors = problem["errors"].as_array().into_iter().flatten();
+    errors.any(|error| error["pointer"] == "/password")
 }
 
 /// Returns what a problem says to its reader.
@@ -146,12 +152,18 @@ fn value<'a>(pairs: &'a Pairs, name: &str) -> &'a str {
     pairs.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
 }
 
-fn form(state: &LinkState, token: &str, reason: &str) -> String {
+fn form(state: &LinkState, token: &str, reason: &str, asks_for_password: bool) -> String {
     let reason = match reason {
         "" => String::new(),
         text => format!("<p role=\"alert\">{}</p>", escape(text)),
     };
     let (input, button) = match state.page {
+        LinkPage::VerifyEmail if asks_for_password => (
+            "<p>If you have not registered, close this page.</p>\
+             <label>Password of your registration<input type=\"password\" name=\"password\" \
+             autocomplete=\"current-password\" maxlength=\"256\" required></label>",
+            "Confirm",
+        ),
         LinkPage::VerifyEmail => ("", "Confirm"),
         LinkPage::ResetPassword => (
             "<label>New password, of 15 characters or more<input type=\"password\" \

@@ -3,6 +3,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::realm::Realm;
+
 /// Origin of an Android app: the hash of its certificate follows in base64url.
 const ANDROID_APP: &str = "android:apk-key-hash:";
 /// Characters of that hash.
@@ -88,13 +90,17 @@ impl RelyingParty {
         Ok(Self { id: id.to_owned(), id_hash, origins: origins.to_vec() })
     }
 
-    /// Returns that of a stack on this machine, whose ports are `offset` above the usual ones.
-    pub fn local(offset: u16) -> Self {
+    /// Returns that of a service of a stack on this machine, whose ports are `offset` above the
+    /// usual ones. A service has no origin of the other realm, but the one that both have.
+    pub fn local(realm: Realm, offset: u16) -> Self {
         let port = |usual: u16| usual.saturating_add(offset);
+        let own = match realm {
+            Realm::User => 3001,
+            Realm::Admin => 3006,
+        };
         let origins = [
             format!("https://localhost:{}", port(8443)),
-            format!("http://localhost:{}", port(3001)),
-            format!("http://localhost:{}", port(3006)),
+            format!("http://localhost:{}", port(own)),
         ];
         Self::new("localhost", &origins).expect("these are origins of localhost")
     }
@@ -195,10 +201,19 @@ mod tests {
 
     #[test]
     fn a_stack_with_an_offset_has_moved_origins() {
-        let moved = RelyingParty::local(20);
-        for origin in ["https://localhost:8463", "http://localhost:3021", "http://localhost:3026"] {
+        let moved = RelyingParty::local(Realm::User, 20);
+        for origin in ["https://localhost:8463", "http://localhost:3021"] {
             assert!(moved.has_origin(origin), "{origin}");
         }
         assert!(!moved.has_origin("http://localhost:3001"));
+    }
+
+    /// AUTHN-15: a page of people cannot ask for a passkey of an administrator, nor the other way
+    /// round.
+    #[test]
+    fn authn_15_a_local_service_has_its_own_origins() {
+        let origins = ["http://localhost:3001", "http://localhost:3006"];
+        let has = |realm| origins.map(|origin| RelyingParty::local(realm, 0).has_origin(origin));
+        assert_eq!((has(Realm::User), has(Realm::Admin)), ([true, false], [false, true]));
     }
 }

@@ -14,6 +14,12 @@ pub fn invalid_credentials() -> Problem {
     Problem::new(&INVALID_CREDENTIALS, "Check what you sent and try again.")
 }
 
+/// Returns whether a problem is that of refused credentials. Others, such as that of a database
+/// failure or of a code that is missing, are no refused sign-ins.
+pub fn is_refusal(problem: &Problem) -> bool {
+    *problem.kind() == INVALID_CREDENTIALS
+}
+
 /// Returns the handlers of one path at another path, with their own state.
 pub(crate) fn at<S, T>(
     (schemas, mut paths, router): UtoipaMethodRouter<T>,
@@ -26,4 +32,28 @@ where
     let (_, item) = paths.paths.pop_first().expect("handlers that are moved have one path");
     paths.paths.insert(path.to_owned(), item);
     (schemas, paths, router.with_state(state))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::passkeys::{CHALLENGE_ENDED, PASSKEYS_NOT_CONFIGURED};
+    use crate::second_factor::{SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED};
+
+    /// AUTHN-09: only refused credentials count as a refused sign-in: a rise of the metric is an
+    /// attack, not an outage.
+    #[test]
+    fn authn_09_only_refused_credentials_count_as_refused() {
+        assert!(is_refusal(&invalid_credentials()));
+        let others = [
+            Problem::unavailable("The database is away.", 2),
+            Problem::new(&CHALLENGE_ENDED, "Try again."),
+            Problem::new(&PASSKEYS_NOT_CONFIGURED, "Try again."),
+            Problem::new(&SECOND_FACTOR_REQUIRED, "Try again."),
+            Problem::new(&SECOND_FACTOR_DELAYED, "Try again."),
+        ];
+        for other in &others {
+            assert!(!is_refusal(other), "{}", other.kind().code);
+        }
+    }
 }

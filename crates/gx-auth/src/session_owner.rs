@@ -21,6 +21,8 @@ pub(crate) struct SessionOwner {
     pub(crate) session_id: SessionId,
     /// Whether an enrolment token takes the place of a session.
     pub(crate) is_enrolling: bool,
+    /// Version of the password at which the enrolment token was signed.
+    pub(crate) password_version: Option<String>,
     pub(crate) request_id: String,
 }
 
@@ -56,15 +58,15 @@ impl From<Person> for SessionOwner {
     fn from(who: Person) -> Self {
         let subject = Subject::User(who.profile_id);
         let (session_id, request_id) = (who.session_id, who.request_id);
-        Self { subject, session_id, is_enrolling: false, request_id }
+        Self { subject, session_id, is_enrolling: false, password_version: None, request_id }
     }
 }
 
 impl From<Administrator> for SessionOwner {
     fn from(who: Administrator) -> Self {
         let subject = Subject::Admin(who.admin_id);
-        let (session_id, request_id) = (who.session_id, who.request_id);
-        Self { subject, session_id, is_enrolling: who.is_enrolling, request_id }
+        let Administrator { session_id, is_enrolling, password_version, request_id, .. } = who;
+        Self { subject, session_id, is_enrolling, password_version, request_id }
     }
 }
 

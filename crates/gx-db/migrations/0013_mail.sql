@@ -36,7 +36,10 @@ COMMENT ON TABLE "QueuedMail" IS
 CREATE INDEX "QueuedMail_due_idx" ON "QueuedMail" ("nextAttemptAt", "mailId")
     WHERE state = 'WAITING';
 CREATE INDEX "QueuedMail_waiting_idx" ON "QueuedMail" ("createdAt") WHERE state = 'WAITING';
+CREATE INDEX "QueuedMail_expiresAt_idx" ON "QueuedMail" ("expiresAt") WHERE state = 'WAITING';
 CREATE INDEX "QueuedMail_failed_idx" ON "QueuedMail" ("settledAt") WHERE state = 'FAILED';
+CREATE INDEX "QueuedMail_retriable_idx" ON "QueuedMail" ("settledAt")
+    WHERE state = 'FAILED' AND content IS NOT NULL;
 CREATE INDEX "QueuedMail_settledAt_idx" ON "QueuedMail" ("settledAt");
 CREATE INDEX "QueuedMail_state_idx" ON "QueuedMail" (state, "mailId");
 CREATE INDEX "QueuedMail_contentKeyVersion_idx" ON "QueuedMail" ("contentKeyVersion", "mailId")

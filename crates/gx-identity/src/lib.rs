@@ -153,7 +153,7 @@ fn mail_routes(api: Api<ServiceState>, base: &Foundation) -> Api<ServiceState> {
     .limited(RouteLimit::Mail)
     .public(
         verify_email_route(Realm::User, &path("email/verify"), base),
-        &[&INVALID_MAIL_TOKEN, &EMAIL_TAKEN, &UNAUTHENTICATED],
+        &[&INVALID_MAIL_TOKEN, &EMAIL_TAKEN, &WRONG_PASSWORD, &UNAUTHENTICATED],
     )
     .limited(RouteLimit::Credential)
     .user_retrying(change_email_route(Realm::User, &path("email/change"), base), &[&WRONG_PASSWORD])

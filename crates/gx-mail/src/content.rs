@@ -22,12 +22,19 @@ pub struct MailContent {
     /// The code of eight digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// When code and token were drawn.
+    #[serde(default, with = "time::serde::timestamp::option")]
+    pub drawn_at: Option<OffsetDateTime>,
     /// When it happened.
     #[serde(default, with = "time::serde::timestamp::option")]
     pub at: Option<OffsetDateTime>,
     /// Address of the client that did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    /// Mark of the password with which a change of the address was asked for. The mail is of no use
+    /// after the password has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_mark: Option<String>,
     /// Number of recovery codes that are left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<i64>,

@@ -18,10 +18,14 @@ use crate::transport::DeliveryFailure;
 
 /// Waits after the first, second, … refusal of a server. The last one is repeated.
 const RETRY_DELAYS_S: [u64; 8] = [15, 30, 60, 120, 300, 600, 1_800, 3_600];
-/// Wait of a mail that only another release, or another key ring, can send.
+/// Shortest wait of a mail that only another release, or another key ring, can send.
 const FOREIGN_DELAY: Duration = Duration::from_secs(120);
+/// Age from which code and token are drawn again for a later try: half the life of a code.
+const REDRAW_AFTER: Duration = Duration::from_secs(300);
 /// Failure of a mail whose time is over.
 const EXPIRED: &str = "expired";
+/// Mails that one step gives up because their time is over.
+const EXPIRE_BATCH: i64 = 500;
 
 /// Result of one delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub(crate) enum DeliveryOutcome {
     Failed,
     /// Nothing can be delivered at the moment.
     Unavailable(String),
+    /// Only another release, or another key ring, can send it.
+    Foreign,
     /// Another process has the mail now.
     Lost,
 }
@@ -48,6 +54,7 @@ impl DeliveryOutcome {
             Self::Later => "later",
             Self::Failed => "failed",
             Self::Unavailable(_) => "unavailable",
+            Self::Foreign => "foreign",
             Self::Lost => "lost",
         }
     }
@@ -60,6 +67,28 @@ enum Settlement {
     Failed { failure: String, keeps_content: bool },
     Later { failure: String, attempts: i32, wait: Duration },
     Unavailable { failure: String, wait: Duration },
+    Foreign { failure: &'static str },
+}
+
+/// Gives up mails whose time is over and returns their number. This needs no transport, so that
+/// codes and addresses do not stay while no mail server is set.
+pub(crate) async fn expire(parts: &SenderParts) -> Result<usize, sqlx::Error> {
+    let kinds = MailKind::ALL.iter().filter(|kind| !kind.needs_token());
+    let retriable: Vec<String> = kinds.map(|kind| kind.name().to_owned()).collect();
+    let mut conn = parts.pool.acquire().await?;
+    let now = parts.clock.now();
+    let expired = store::expire(&mut conn, now, EXPIRED, &retriable, EXPIRE_BATCH).await?;
+    for kind in &expired {
+        let name = MailKind::from_name(kind).map_or("unknown", MailKind::name);
+        let outcome = DeliveryOutcome::Failed.label();
+        metrics::counter!("gx_mail_deliveries_total", "kind" => name, "outcome" => outcome)
+            .increment(1);
+    }
+    if !expired.is_empty() {
+        let mails = expired.len();
+        tracing::warn!(mails, "{mails} mails were given up because their time is over");
+    }
+    Ok(expired.len())
 }
 
 /// Delivers one mail and settles it. `outage_wait` is how long a mail waits while nothing can be
@@ -87,15 +116,13 @@ async fn attempt(
     outage_wait: Duration,
 ) -> Result<Option<Settlement>, sqlx::Error> {
     let now = parts.clock.now();
-    let foreign = |failure: &str| Settlement::Unavailable {
-        failure: failure.to_owned(),
-        wait: FOREIGN_DELAY,
-    };
     if row.expires_at <= now {
         let keeps_content = kind.is_some_and(|kind| !kind.needs_token());
         return Ok(Some(Settlement::Failed { failure: EXPIRED.to_owned(), keeps_content }));
     }
-    let Some(kind) = kind else { return Ok(Some(foreign("a kind of another release"))) };
+    let Some(kind) = kind else {
+        return Ok(Some(Settlement::Foreign { failure: "a kind of another release" }));
+    };
     let bytes = row.content.clone().unwrap_or_default();
     let encrypted = EncryptedContent { key_version: row.key_version, bytes };
     let content = match MailContent::decrypt(&*parts.cipher, &row.mail_id, &encrypted) {
@@ -107,12 +134,13 @@ async fn attempt(
                 "the mail {} cannot be decrypted",
                 row.mail_id
             );
-            return Ok(Some(foreign("the content cannot be decrypted")));
+            let failure = "the content cannot be decrypted";
+            return Ok(Some(Settlement::Foreign { failure }));
         }
     };
     let owner = MailOwner::of_columns(row.profile_id.clone(), row.admin_id.clone());
     let mut mail = ClaimedMail { mail_id: row.mail_id.clone(), kind, owner, content };
-    if kind.needs_token() && mail.content.token.is_none() {
+    if kind.needs_token() && needs_drawing(&mail.content, now) {
         match prepare(parts, row, &mail, now).await? {
             Prepared::Ready(content) => mail.content = content,
             Prepared::Nobody => return Ok(Some(Settlement::Dropped)),
@@ -144,7 +172,14 @@ enum Prepared {
     Lost,
 }
 
-/// Makes the token of a mail and stores it with the mail, so that a later try sends the same one.
+/// Returns whether a try draws code and token: the first one, and a later one after a time that has
+/// used up much of the code's life.
+fn needs_drawing(content: &MailContent, now: OffsetDateTime) -> bool {
+    content.token.is_none() || content.drawn_at.is_some_and(|at| now >= at + REDRAW_AFTER)
+}
+
+/// Makes the token of a mail and stores it with the mail, so that a try soon after this one sends
+/// the same one.
 async fn prepare(
     parts: &SenderParts,
     row: &ClaimedRow,
@@ -153,9 +188,16 @@ async fn prepare(
 ) -> Result<Prepared, sqlx::Error> {
     let mut conn = parts.pool.acquire().await?;
     let mut tx = conn.begin().await?;
+    if !store::lock_held(&mut tx, &row.mail_id, row.claims).await? {
+        return Ok(Prepared::Lost);
+    }
+    if mail.content.token.is_some() {
+        store::delete_drawn(&mut tx, &row.mail_id).await?;
+    }
     let Some(content) = parts.preparer.prepare(&mut tx, mail, now).await? else {
         return Ok(Prepared::Nobody);
     };
+    let content = MailContent { drawn_at: Some(now), ..content };
     let encrypted = content.encrypted(&*parts.cipher, &row.mail_id);
     if !store::set_content(&mut tx, &row.mail_id, row.claims, &encrypted).await? {
         return Ok(Prepared::Lost);
@@ -198,6 +240,13 @@ async fn settle(
             let is_ours = store::postpone(&mut conn, id, claims, attempts, &failure, next).await?;
             (is_ours, DeliveryOutcome::Unavailable(failure))
         }
+        Settlement::Foreign { failure } => {
+            // No server has refused the mail; its claims say how often it was looked at.
+            let next = now + retry_delay(claims).max(FOREIGN_DELAY);
+            let is_ours =
+                store::postpone(&mut conn, id, claims, row.attempts, failure, next).await?;
+            (is_ours, DeliveryOutcome::Foreign)
+        }
     };
     Ok(if is_ours { outcome } else { DeliveryOutcome::Lost })
 }
@@ -225,6 +274,17 @@ fn retry_delay(attempts: i32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_late_try_draws_again() {
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let mut content = MailContent::default();
+        assert!(needs_drawing(&content, now));
+        content.token = Some("bcdf".to_owned());
+        content.drawn_at = Some(now);
+        assert!(!needs_drawing(&content, now + Duration::from_secs(299)));
+        assert!(needs_drawing(&content, now + Duration::from_secs(300)));
+    }
 
     #[test]
     fn the_delay_grows_to_an_hour() {

@@ -22,11 +22,12 @@ pub struct ClaimedMail {
     pub content: MailContent,
 }
 
-/// Makes tokens and codes of mails, at the moment when they are first sent. A request that asked
+/// Makes tokens and codes of mails, at the moment when they are sent. A request that asked
 /// for the mail has only queued it, so that it took the same time for every address.
 pub trait Prepare: Send + Sync {
     /// Stores a token in the transaction and returns the content with it. Returns `None` if there
-    /// is nobody to whom the mail can be sent.
+    /// is nobody to whom the mail can be sent. The content may have a token that was drawn for an
+    /// earlier try; it is no longer stored.
     fn prepare<'a>(
         &'a self,
         conn: &'a mut PgConnection,

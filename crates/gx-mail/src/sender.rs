@@ -5,6 +5,7 @@
 //! | two processes take one mail | `queue::store::claim`: rows that are locked are passed over, and a lease |
 //! | a process dies with a mail | the lease ends, and the mail is taken again; only if the server had it already it comes twice |
 //! | a process that was frozen settles late | `claims` in each settling statement |
+//! | a mail of another release or key ring is among others | `delivery`: it alone waits, longer each time |
 //! | the mail server is away | mails are not charged, and the wait between two looks grows to a minute |
 
 use std::time::Duration;
@@ -14,15 +15,18 @@ use gx_serve::problem::ErrorChain;
 use gx_serve::worker_loop::{self, FailureLog, Pause, Worker};
 use gx_serve::{CancellationToken, HealthBoard, Heart};
 
-use crate::delivery::{DeliveryOutcome, deliver};
+use crate::delivery::{DeliveryOutcome, deliver, expire};
 use crate::parts::{SenderParts, StepReport};
 use crate::queue::store;
 use crate::settings::{MailSettings, MailSettingsError};
+use crate::transport::SMTP_WAITS;
 use crate::watch::Watch;
 
-/// How long a process has the mails that it has taken. Longer than the longest delivery: three
-/// waits for the server, each of at most [`MAX_TIMEOUT`].
-const LEASE: Duration = Duration::from_secs(300);
+/// How long a process has the mails that it has taken. Longer than the longest delivery
+/// ([`LONGEST_DELIVERY`]), with time for the database.
+const LEASE: Duration = LONGEST_DELIVERY.saturating_add(Duration::from_secs(240));
+/// The longest delivery: all waits for the server, each of [`MAX_TIMEOUT`].
+const LONGEST_DELIVERY: Duration = MAX_TIMEOUT.saturating_mul(SMTP_WAITS);
 /// Longest wait for an answer of the server that is used, whatever the setting says.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause between two looks at an empty queue.
@@ -31,10 +35,11 @@ const POLL: Duration = Duration::from_millis(500);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause while the mail server is away.
 const MAX_OUTAGE_PAUSE: Duration = Duration::from_secs(60);
-/// How long a delivery may go on after shutdown was requested.
-const STOP_GRACE: Duration = Duration::from_secs(10);
+/// How long a step may go on after shutdown was requested. No mail is taken then, and those in
+/// flight are waited for: a mail whose answer is not read is sent twice.
+const STOP_GRACE: Duration = LEASE;
 /// Time after which a loop that does not turn counts as stuck.
-const HEART_DEADLINE: Duration = Duration::from_secs(600);
+const HEART_DEADLINE: Duration = Duration::from_secs(900);
 
 /// Sends the mails of the queue.
 pub struct MailSender {
@@ -62,15 +67,16 @@ impl MailSender {
     /// # Errors
     /// `sqlx::Error` if a statement fails. Mails that were taken are free when their lease ends.
     pub async fn step(&mut self) -> Result<StepReport, sqlx::Error> {
+        let failed = expire(&self.parts).await?;
         if !self.parts.transport.is_set() {
             let outage = Some("GX_SMTP_URL is not set; mails wait".to_owned());
-            return Ok(StepReport { outage, ..StepReport::default() });
+            return Ok(StepReport { failed, outage, ..StepReport::default() });
         }
         let now = self.parts.clock.now();
         let mut conn = self.parts.pool.acquire().await?;
         let rows = store::claim(&mut conn, now, now + LEASE, self.at_once).await?;
         drop(conn);
-        let mut report = StepReport { taken: rows.len(), ..StepReport::default() };
+        let mut report = StepReport { taken: rows.len(), failed, ..StepReport::default() };
         let wait = outage_pause(self.outages + 1);
         let outcomes = join_all(rows.into_iter().map(|row| deliver(&self.parts, row, wait))).await;
         for outcome in outcomes {
@@ -78,7 +84,10 @@ impl MailSender {
                 DeliveryOutcome::Sent => report.sent += 1,
                 DeliveryOutcome::Failed => report.failed += 1,
                 DeliveryOutcome::Unavailable(why) => report.outage = Some(why),
-                DeliveryOutcome::Dropped | DeliveryOutcome::Later | DeliveryOutcome::Lost => {}
+                DeliveryOutcome::Dropped
+                | DeliveryOutcome::Later
+                | DeliveryOutcome::Foreign
+                | DeliveryOutcome::Lost => {}
             }
         }
         if report.outage.is_none() || report.sent > 0 {

@@ -22,8 +22,11 @@ const COUNT_LIMIT: i64 = 100_000;
 const MAX_AGE: Duration = Duration::from_secs(900);
 /// How long a mail that was given up is shown by the check.
 const FAILED_SHOWN_FOR: Duration = Duration::from_hours(24);
+/// Refusals of mailboxes in a day from which the check fails if they are more than half of all
+/// deliveries. A relay that refuses GX itself answers so, too.
+const MIN_REFUSED: i64 = 20;
 /// Answers of a server about the receiver's mailbox. Anybody can cause them, by giving an address
-/// that does not exist, so that they are counted and do not fail the check.
+/// that does not exist, so that some of them are counted and do not fail the check.
 const OF_THE_MAILBOX: [&str; 6] =
     [ADDRESS, "SMTP 550", "SMTP 551", "SMTP 552", "SMTP 553", "SMTP 556"];
 
@@ -62,12 +65,13 @@ impl Watch {
         }
         self.count_at = Some(now + COUNT_INTERVAL);
         match self.count().await {
-            Ok(stats) => self.check.set(self.result(&stats)),
+            Ok((stats, is_refusing)) => self.check.set(self.result(&stats, is_refusing)),
             Err(error) => self.database_failed(&error),
         }
     }
 
-    async fn count(&self) -> Result<QueueStats, sqlx::Error> {
+    /// Counts the queue. The flag is set if most mails of the last day were refused.
+    async fn count(&self) -> Result<(QueueStats, bool), sqlx::Error> {
         let now = self.clock.now();
         let refused: Vec<String> = OF_THE_MAILBOX.iter().map(|&text| text.to_owned()).collect();
         let mut conn = self.pool.acquire().await?;
@@ -76,14 +80,17 @@ impl Watch {
         metrics::gauge!("gx_mail_waiting").set(as_gauge(stats.waiting));
         metrics::gauge!("gx_mail_failed").set(as_gauge(stats.failed));
         metrics::gauge!("gx_mail_oldest_waiting_age_seconds").set(self.age(stats.oldest));
-        Ok(stats)
+        let mailboxes = stats.failed - stats.failed_otherwise;
+        let is_refusing = mailboxes >= MIN_REFUSED
+            && store::count_sent(&mut conn, since, mailboxes).await? < mailboxes;
+        Ok((stats, is_refusing))
     }
 
     fn age(&self, since: Option<OffsetDateTime>) -> f64 {
         since.map_or(0.0, |since| (self.clock.now() - since).as_seconds_f64().max(0.0))
     }
 
-    fn result(&self, stats: &QueueStats) -> CheckResult {
+    fn result(&self, stats: &QueueStats, is_refusing: bool) -> CheckResult {
         let QueueStats { waiting, failed, failed_otherwise, oldest } = stats;
         let value = json!({ "waiting": waiting, "failed": failed });
         let is_old = oldest.is_some_and(|oldest| self.clock.now() - oldest > MAX_AGE);
@@ -95,9 +102,55 @@ impl Watch {
             None if *failed_otherwise > 0 => CheckResult::unhealthy(format!(
                 "{failed_otherwise} mails were given up in the last day; see `gx mail list`"
             )),
+            None if is_refusing => CheckResult::unhealthy(
+                "most mails of the last day were refused; see `gx mail list`",
+            ),
             None if is_old => CheckResult::unhealthy("a mail waits for more than 15 minutes"),
             None => CheckResult::healthy(),
         };
         result.with_value(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gx_db::testing::TestDatabase;
+
+    use super::*;
+
+    async fn add(database: &TestDatabase, name: &str, state: &str, failure: Option<&str>) {
+        sqlx::query(
+            r#"INSERT INTO "QueuedMail" ("mailId", kind, "contentKeyVersion", state, "lastFailure",
+                   "nextAttemptAt", "expiresAt", "createdAt", "settledAt")
+               SELECT $1::text || n, 'NEW_DEVICE', 1, $2, $3, $4, $4, $4, $4
+               FROM generate_series(1, 20) n"#,
+        )
+        .bind(name)
+        .bind(state)
+        .bind(failure)
+        .bind(OffsetDateTime::UNIX_EPOCH)
+        .execute(database.pool())
+        .await
+        .unwrap();
+    }
+
+    /// Refused mailboxes are counted only, unless they are most of the day's mails.
+    #[tokio::test]
+    async fn a_relay_that_refuses_most_mails_fails_the_check() {
+        let database = TestDatabase::create().await;
+        let clock = Clock::manual(OffsetDateTime::UNIX_EPOCH);
+        let board = HealthBoard::new("test", clock.clone());
+        let watch = Watch::new(&board, database.pool().clone(), clock);
+        add(&database, "sent", "SENT", None).await;
+        add(&database, "refused", "FAILED", Some("SMTP 550")).await;
+        let (stats, is_refusing) = watch.count().await.unwrap();
+        assert_eq!((stats.failed, stats.failed_otherwise, is_refusing), (20, 0, false));
+        add(&database, "again", "FAILED", Some("SMTP 553")).await;
+        let (stats, is_refusing) = watch.count().await.unwrap();
+        assert!(is_refusing);
+        assert_ne!(
+            watch.result(&stats, is_refusing).status(),
+            watch.result(&stats, false).status()
+        );
     }
 }

@@ -9,6 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -30,8 +31,12 @@ pub enum SmtpPlan {
     Accept,
     /// Answers each receiver with this code.
     Answer(u16),
-    /// Answers nothing.
+    /// Answers nothing until the plan changes.
     Silent,
+    /// Takes them, and then answers nothing until the plan changes.
+    SilentAtEnd,
+    /// Takes them, and then closes the connection without an answer.
+    HangUpAtEnd,
 }
 
 /// A mail that the server has taken.
@@ -46,7 +51,7 @@ pub struct ReceivedMail {
 }
 
 struct State {
-    plan: SmtpPlan,
+    plan: watch::Sender<SmtpPlan>,
     mails: Vec<ReceivedMail>,
     connections: usize,
 }
@@ -71,7 +76,8 @@ impl SmtpServer {
         let certificate = params.self_signed(&key).unwrap();
         std::fs::write(folder.path().join("ca.pem"), certificate.pem()).unwrap();
         let acceptor = acceptor(&certificate.pem(), &key.serialize_pem());
-        let state = State { plan: SmtpPlan::Accept, mails: Vec::new(), connections: 0 };
+        let state =
+            State { plan: watch::Sender::new(SmtpPlan::Accept), mails: Vec::new(), connections: 0 };
         let state = Arc::new(Mutex::new(state));
         let shared = Arc::clone(&state);
         let task = tokio::spawn(async move {
@@ -102,7 +108,7 @@ impl SmtpServer {
 
     /// Changes what the server does with mails.
     pub fn set_plan(&self, plan: SmtpPlan) {
-        lock(&self.state).plan = plan;
+        lock(&self.state).plan.send_replace(plan);
     }
 
     /// Returns the mails that the server has taken so far.
@@ -181,7 +187,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
         if stream.read_line(&mut line).await.ok()? == 0 {
             return None;
         }
-        let plan = lock(state).plan;
+        let plan = *lock(state).plan.borrow();
         let command = line.trim_end().to_ascii_uppercase();
         let answer = if command.starts_with("EHLO") {
             if offers_tls {
@@ -205,6 +211,11 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
             let data = read_data(&mut stream).await?;
             let mail = ReceivedMail { to: to.clone(), data, is_encrypted };
             lock(state).mails.push(mail);
+            match plan {
+                SmtpPlan::SilentAtEnd => wait_until_not(state, SmtpPlan::SilentAtEnd).await?,
+                SmtpPlan::HangUpAtEnd => return None,
+                SmtpPlan::Accept | SmtpPlan::Answer(_) | SmtpPlan::Silent => {}
+            }
             "250 taken".to_owned()
         } else if command == "QUIT" {
             say(&mut stream, state, "221 bye").await?;
@@ -216,17 +227,21 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// Answers, or waits for ever if the plan is silence.
+/// Answers, after a silence if that is the plan.
 async fn say<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut BufReader<S>,
     state: &Mutex<State>,
     answer: &str,
 ) -> Option<()> {
-    if lock(state).plan == SmtpPlan::Silent {
-        std::future::pending::<()>().await;
-    }
+    wait_until_not(state, SmtpPlan::Silent).await?;
     stream.get_mut().write_all(format!("{answer}\r\n").as_bytes()).await.ok()?;
     stream.get_mut().flush().await.ok()
+}
+
+/// Waits until the plan is another one.
+async fn wait_until_not(state: &Mutex<State>, plan: SmtpPlan) -> Option<()> {
+    let mut plans = lock(state).plan.subscribe();
+    plans.wait_for(|now| *now != plan).await.ok().map(drop)
 }
 
 /// Reads a mail to the line with a dot alone.

@@ -59,7 +59,7 @@ pub(crate) async fn run(command: AuditCommand, format: Format) -> Result<(), Cli
         AuditCommand::Position(settings) => {
             let database = settings.open().await?;
             let position = audit::position(&mut *database.connection().await?).await?;
-            format.line(&sealed(position.as_ref()), &json!(position))
+            format.line(&position_text(position.as_ref()), &json!(position))
         }
         AuditCommand::Prove(ProveArgs { id, database }) => {
             let database = database.open().await?;
@@ -94,14 +94,14 @@ async fn erase(arguments: &EraseArgs, format: Format) -> Result<(), CliError> {
 
 fn sentence(verified: &Verified) -> String {
     let Verified { rows, chain_rows, sealed, unsealed, last_batch } = verified;
-    let position = sealed(last_batch.as_ref());
+    let position = position_text(last_batch.as_ref());
     format!(
         "the audit log is unchanged: {rows} rows, {chain_rows} of them of earlier releases, {sealed} \
          sealed and {unsealed} waiting to be sealed; {position}"
     )
 }
 
-fn sealed(position: Option<&SealedPosition>) -> String {
+fn position_text(position: Option<&SealedPosition>) -> String {
     position.map_or_else(
         || "nothing is sealed yet".to_owned(),
         |batch| format!("sealed up to batch {}, hash {}", batch.number, batch.hash),

@@ -11,8 +11,7 @@ pub(crate) struct AuditAnchorSettings {
     /// Where each sealed position of the audit log is also written: only `none`, because the ledger
     /// has no place for it
     #[arg(long, env = "GX_AUDIT_ANCHOR", default_value = NONE, value_parser = anchor)]
-    #[expect(dead_code, reason = "the one accepted value changes nothing")]
-    audit_anchor: String,
+    _audit_anchor: String,
 }
 
 /// Parses the setting. `ledger` is refused, not ignored: somebody relies on it.

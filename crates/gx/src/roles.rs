@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use gx_auth::retention::RetentionSettings;
-use gx_auth::{Foundation, FoundationSettings, KeyRing, KeyRingSettings, RelyingParty};
+use gx_auth::{Foundation, FoundationSettings, KeyRing, KeyRingSettings, Realm, RelyingParty};
 use gx_db::{Database, DatabaseSettings};
 use gx_fabric_client::SignerUse;
 use gx_identity::IdentitySettings;
@@ -139,7 +139,8 @@ async fn service_with<S: Args>(
     let mut foundation = Foundation::new(own, channel, database, ring, clock, entropy)?;
     if role.environment == Environment::Development {
         foundation.is_development = true;
-        foundation.relying_party.get_or_insert_with(|| RelyingParty::local(0));
+        let realm = if name == gx_admin::SERVICE { Realm::Admin } else { Realm::User };
+        foundation.relying_party.get_or_insert_with(|| RelyingParty::local(realm, 0));
     }
     let mut process = Process::new(settings.admission.clone());
     let service = build(&settings.service, foundation, &mut process)?;

@@ -41,7 +41,15 @@ const FIRST_UNSHIPPED_LAYER: u8 = 8;
 /// Crates, the crates that none of them may reach through dependencies, and the reason.
 const WALLS: [(&[&str], &[&str], &str); 4] = [
     (
-        &["gx-identity", "gx-tokenomics", "gx-admin", "gx-auth", "gx-mail", "gx-outbox", "gx-serve"],
+        &[
+            "gx-identity",
+            "gx-tokenomics",
+            "gx-admin",
+            "gx-auth",
+            "gx-mail",
+            "gx-outbox",
+            "gx-serve",
+        ],
         &["gx-fabric-client", "gx-fabric-proto", "gx-contract"],
         "a service reaches the ledger through the outbox only",
     ),

@@ -6,7 +6,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use gx_auth::{Administrator, GivenEmail, Realm, Subject, audit};
+use gx_auth::{Administrator, GivenEmail, Realm, Subject, audit, end_mail_tokens};
 use gx_db::ProfileId;
 use gx_serve::{Problem, ProblemKind};
 use serde_json::json;
@@ -24,9 +24,9 @@ pub(crate) struct LockReason<'a> {
     pub(crate) notes: Option<&'a str>,
 }
 
-/// Locks an account and ends its sessions, or unlocks it, and writes the audit row. If the account
-/// already has this state, returns the problem `already_so` and changes nothing. An unlock also
-/// forgets the failed sign-ins of its address (AUTHN-11).
+/// Locks an account and ends its sessions and the codes and links of its mails, or unlocks it, and
+/// writes the audit row. If the account already has this state, returns the problem `already_so`
+/// and changes nothing. An unlock also forgets the failed sign-ins of its address (AUTHN-11).
 pub(crate) async fn set_lock(
     state: &ServiceState,
     who: &Administrator,
@@ -50,6 +50,7 @@ pub(crate) async fn set_lock(
         store::lock_account(&mut tx, profile_id, &who.admin_id, reason, now).await?;
         let subject = Subject::User(profile_id.clone());
         base.auth.sessions.end(&mut tx, &subject, None, "account locked").await?;
+        end_mail_tokens(&mut tx, &subject).await?;
     } else if is_locked {
         store::unlock_account(&mut tx, profile_id, now).await?;
     }

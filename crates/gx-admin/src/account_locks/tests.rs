@@ -1,7 +1,7 @@
 //! Account locks, through the routers.
 
 use gx_auth::AdminRole;
-use gx_auth::testing::{PASSWORD, TestHost};
+use gx_auth::testing::{PASSWORD, TestHost, token_in};
 use gx_model::AccountStatus;
 use serde_json::json;
 
@@ -133,4 +133,31 @@ async fn a_repeated_lock_gets_the_first_answer() {
     assert_eq!(set(&host, &token, &id, "unlock").await.problem(), "already_so");
     assert_eq!(lock(&token, &other).await.problem(), "idempotency_key_reused");
     assert_eq!(lock(&other_admin, &other).await.code(), 200);
+}
+
+/// AUTHN-15: a lock ends a change of the address that somebody has asked for, whether or not its
+/// mail was sent.
+#[tokio::test]
+async fn authn_15_a_lock_ends_a_change_of_the_address() {
+    let host = host().await;
+    let admin = host.add_administrator(AdminRole::Admin).await.access_token;
+    let identity =
+        gx_identity::service(&gx_identity::IdentitySettings::default(), host.base.clone());
+    let id = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
+    let change = async || {
+        let token = host.session_of(&id).await.access_token;
+        let body = json!({ "newEmail": "thief@gxtest.com", "password": PASSWORD });
+        let ask = host.ask("POST", "/api/v1/auth/email/change").token(&token).json(&body);
+        assert_eq!(ask.send_to(&identity).await.code(), 202);
+    };
+    change().await;
+    let link =
+        json!({ "token": token_in(&host.mail_about("Confirm your new e-mail address").await) });
+    assert_eq!(set(&host, &admin, &id, "lock").await.code(), 200);
+    assert_eq!(set(&host, &admin, &id, "unlock").await.code(), 200);
+    let ask = host.ask("POST", "/api/v1/auth/email/verify").json(&link);
+    assert_eq!(ask.send_to(&identity).await.problem(), "invalid_mail_token");
+    change().await;
+    assert_eq!(set(&host, &admin, &id, "lock").await.code(), 200);
+    assert_eq!(host.subjects().await, ["Your e-mail address is about to change"]);
 }

@@ -2,23 +2,21 @@
 //! first start of `gx dev` and by the session routes of svc-admin.
 
 pub(crate) mod http;
-#[cfg(test)]
-mod mail_tests;
-mod passkey_tests;
+pub(crate) mod passkey_check;
 mod store;
 #[cfg(test)]
 mod tests;
 
 use gx_auth::{
-    AdminRole, Administrator, CHALLENGE_ENDED, Credentials, DeviceToken, Email, Hasher,
-    NewPassword, PASSKEY_REQUIRED, PassedFactor, PasskeySignIn, PasswordOwner, PasswordRefusal,
-    Realm, SECOND_FACTOR_REQUIRED, SignInAccount, Subject, TokenPair, audit, invalid_credentials,
+    AdminRole, Administrator, Credentials, DeviceToken, Email, Hasher, NewPassword,
+    PASSKEY_REQUIRED, PassedFactor, PasskeySignIn, PasswordOwner, PasswordRefusal, Realm,
+    SignInAccount, Subject, TokenPair, audit, invalid_credentials, is_refusal,
 };
 use gx_db::{AdminId, PgConnection};
 use gx_serve::fields::FieldError;
 use gx_serve::{Client, Entropy, Problem, ProblemKind};
 use secrecy::SecretString;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::Acquire;
 use time::OffsetDateTime;
 
@@ -166,7 +164,7 @@ pub(crate) async fn log_in(
     let subject = Subject::Admin(account.admin_id.clone());
     let passed = state.factors.pass(tx, &subject, given.totp.as_ref()).await;
     let (mut tx, factor) = passed.inspect_err(|problem| {
-        if *problem.kind() != SECOND_FACTOR_REQUIRED {
+        if is_refusal(problem) {
             log_refusal(request_id);
         }
     })?;
@@ -180,7 +178,7 @@ pub(crate) async fn log_in(
     }
     let tokens = sessions.open(&mut tx, &subject, role, client).await?;
     let device = base.remember_device(&mut tx, &subject, device, client, false).await?;
-    append_sign_in(&mut tx, &account.admin_id, request_id, now).await?;
+    append_sign_in(&mut tx, &account.admin_id, None, request_id, now).await?;
     if factor == PassedFactor::RecoveryCode {
         state.factors.append_used_recovery_code(&mut tx, &subject, request_id).await?;
     }
@@ -203,7 +201,7 @@ pub(crate) async fn log_in_with_passkey(
     let (base, passkeys) = (&state.base, &state.passkeys);
     let verified = passkeys.verify(Realm::Admin, given, request_id).await;
     let verified = verified.inspect_err(|problem| {
-        if *problem.kind() != CHALLENGE_ENDED {
+        if is_refusal(problem) {
             log_refusal(request_id);
         }
     })?;
@@ -216,17 +214,19 @@ pub(crate) async fn log_in_with_passkey(
         log_refusal(request_id);
         return Err(invalid_credentials());
     };
-    if !passkeys.accept(&mut tx, &verified, request_id).await? {
+    let Some(accepted) = passkeys.accept(&mut tx, &verified, request_id).await? else {
         log_refusal(request_id);
         return Err(invalid_credentials());
-    }
+    };
     let role = Some(account.role.as_str());
     let subject = &verified.subject;
     let tokens = base.auth.sessions.open(&mut tx, subject, role, client).await?;
     let known = base.known_device(&mut tx, Some(subject), device).await?;
     let device = base.remember_device(&mut tx, subject, known, client, false).await?;
-    append_sign_in(&mut tx, admin_id, request_id, base.clock.now()).await?;
+    let after = json!({ "passkeyId": verified.passkey_id() });
+    append_sign_in(&mut tx, admin_id, Some(after), request_id, base.clock.now()).await?;
     tx.commit().await?;
+    accepted.count();
     metrics::counter!("gx_admin_logins_total", "outcome" => "success").increment(1);
     tracing::info!(
         admin = admin_id.as_str(),
@@ -236,14 +236,19 @@ pub(crate) async fn log_in_with_passkey(
     Ok(OpenedSession { tokens, administrator: account, device })
 }
 
+/// Appends the audit entry of a sign-in. `after` names the passkey, if one has signed in.
 async fn append_sign_in(
     conn: &mut PgConnection,
     admin_id: &AdminId,
+    after: Option<Value>,
     request_id: &str,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let (actor, id) = (audit::Actor::Admin(admin_id), Some(admin_id.as_str()));
-    let entry = audit::Entry::new(actor, "admin.signed_in", "AdminUser", id, Some(request_id));
+    let entry = audit::Entry {
+        after,
+        ..audit::Entry::new(actor, "admin.signed_in", "AdminUser", id, Some(request_id))
+    };
     audit::append(conn, entry, now).await
 }
 

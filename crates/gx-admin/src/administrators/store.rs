@@ -27,6 +27,16 @@ pub(crate) async fn exist(conn: &mut PgConnection) -> Result<bool, sqlx::Error> 
         .await
 }
 
+/// Returns whether an administrator has a passkey.
+pub(crate) async fn has_passkeys(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM "PasskeyUser" u JOIN "Passkey" k USING ("userHandle")
+                          WHERE u."adminId" IS NOT NULL) AS "exist!""#
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// Adds an administrator. A violated unique constraint means that the e-mail address is taken.
 pub(crate) async fn insert(
     conn: &mut PgConnection,
@@ -105,8 +115,9 @@ pub(crate) async fn lock_unlocked(
     admin_id: &AdminId,
 ) -> Result<Option<AdministratorRow>, sqlx::Error> {
     let row = sqlx::query!(
-        r#"SELECT email, "displayName" AS display_name, role FROM "AdminUser"
-           WHERE "adminId" = $1 AND NOT "isLocked"
+        r#"SELECT email, "displayName" AS display_name, role,
+                  "emailVerifiedAt" IS NOT NULL AS "email_verified!"
+           FROM "AdminUser" WHERE "adminId" = $1 AND NOT "isLocked"
            FOR NO KEY UPDATE"#,
         admin_id.as_str(),
     )
@@ -117,6 +128,7 @@ pub(crate) async fn lock_unlocked(
         email: row.email,
         display_name: row.display_name,
         role: row.role,
+        email_verified: row.email_verified,
     }))
 }
 

@@ -21,8 +21,6 @@ use crate::foundation::Foundation;
 use crate::notices::Notice;
 use crate::realm::Subject;
 
-pub(crate) use store::forget_all;
-
 /// Name of the cookie. The prefix makes browsers refuse it without TLS, and for other hosts.
 const COOKIE_NAME: &str = "__Host-gx-device";
 /// How long a device is known after its last sign-in.
@@ -95,6 +93,16 @@ impl<S: Send + Sync> FromRequestParts<S> for DeviceCookie {
     }
 }
 
+/// Forgets the devices of an account except `kept`, in the transaction that replaces its password.
+pub(crate) async fn forget_all(
+    conn: &mut PgConnection,
+    subject: &Subject,
+    kept: Option<&DeviceToken>,
+) -> Result<(), sqlx::Error> {
+    let kept = kept.map(DeviceToken::hash);
+    store::forget_all(conn, subject, kept.as_ref().map(|hash| &hash[..])).await
+}
+
 impl KnownDevice {
     pub(crate) fn hash(&self) -> [u8; 32] {
         self.token.hash()
@@ -143,6 +151,8 @@ impl Foundation {
         }
         let client_hash = self.client_hash(client);
         let is_new = !is_first && !store::has_client(conn, subject, &client_hash).await?;
+        // A client that keeps no token would add a device with each sign-in, and evict the others.
+        store::forget_unused(conn, subject, &client_hash).await?;
         let token: [u8; TOKEN_BYTES] = self.entropy.bytes();
         let token = DeviceToken(hex::encode(token).into());
         store::insert(conn, subject, &token.hash(), &client_hash, now, until).await?;

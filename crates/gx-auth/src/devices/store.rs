@@ -106,6 +106,38 @@ pub(super) async fn insert(
     Ok(())
 }
 
+/// Deletes the devices of an account with this user agent and network whose token was never sent
+/// back.
+pub(super) async fn forget_unused(
+    conn: &mut PgConnection,
+    subject: &Subject,
+    client_hash: &[u8],
+) -> Result<(), sqlx::Error> {
+    match subject {
+        Subject::User(id) => {
+            sqlx::query!(
+                r#"DELETE FROM "KnownDevice"
+                   WHERE "profileId" = $1 AND "clientHash" = $2 AND "lastUsedAt" = "createdAt""#,
+                id.as_str(),
+                client_hash,
+            )
+            .execute(conn)
+            .await?
+        }
+        Subject::Admin(id) => {
+            sqlx::query!(
+                r#"DELETE FROM "KnownDevice"
+                   WHERE "adminId" = $1 AND "clientHash" = $2 AND "lastUsedAt" = "createdAt""#,
+                id.as_str(),
+                client_hash,
+            )
+            .execute(conn)
+            .await?
+        }
+    };
+    Ok(())
+}
+
 /// Deletes the devices of an account beyond the `keep` that were used last.
 pub(super) async fn forget_oldest(
     conn: &mut PgConnection,
@@ -139,21 +171,32 @@ pub(super) async fn forget_oldest(
     Ok(())
 }
 
-/// Deletes all devices of an account.
-pub(crate) async fn forget_all(
+/// Deletes all devices of an account except `kept`.
+pub(super) async fn forget_all(
     conn: &mut PgConnection,
     subject: &Subject,
+    kept: Option<&[u8]>,
 ) -> Result<(), sqlx::Error> {
     match subject {
         Subject::User(id) => {
-            sqlx::query!(r#"DELETE FROM "KnownDevice" WHERE "profileId" = $1"#, id.as_str())
-                .execute(conn)
-                .await?
+            sqlx::query!(
+                r#"DELETE FROM "KnownDevice"
+                   WHERE "profileId" = $1 AND "deviceHash" IS DISTINCT FROM $2"#,
+                id.as_str(),
+                kept,
+            )
+            .execute(conn)
+            .await?
         }
         Subject::Admin(id) => {
-            sqlx::query!(r#"DELETE FROM "KnownDevice" WHERE "adminId" = $1"#, id.as_str())
-                .execute(conn)
-                .await?
+            sqlx::query!(
+                r#"DELETE FROM "KnownDevice"
+                   WHERE "adminId" = $1 AND "deviceHash" IS DISTINCT FROM $2"#,
+                id.as_str(),
+                kept,
+            )
+            .execute(conn)
+            .await?
         }
     };
     Ok(())

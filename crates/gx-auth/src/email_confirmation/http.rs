@@ -48,6 +48,10 @@ struct EmailProofRequest {
     /// The token of the link.
     #[schema(value_type = Option<String>, max_length = 128, example = "bcdfghjkmnpqrstv…")]
     token: Option<GivenToken>,
+    /// The password of the registration; required by the first confirmation of an account that
+    /// cannot sign in before it.
+    #[schema(value_type = Option<String>, max_length = 256, format = "password")]
+    password: Option<GivenPassword>,
 }
 
 impl FromFields for EmailProofRequest {
@@ -60,7 +64,8 @@ impl FromFields for EmailProofRequest {
         if let (Some(None), Some(None)) = (&code, &token) {
             fields.refuse("code", FieldError::new("required", "or token is required"));
         }
-        Some(Self { code: code?, email: email?, token: token? })
+        let password = fields.optional("password");
+        Some(Self { code: code?, email: email?, token: token?, password: password? })
     }
 }
 
@@ -100,7 +105,8 @@ where
 }
 
 /// Returns the route at `path` that takes the code or token of a mail. It answers with
-/// [`INVALID_MAIL_TOKEN`](crate::INVALID_MAIL_TOKEN) and [`EMAIL_TAKEN`](super::EMAIL_TAKEN), too.
+/// [`INVALID_MAIL_TOKEN`](crate::INVALID_MAIL_TOKEN), [`EMAIL_TAKEN`](super::EMAIL_TAKEN), and for
+/// people [`WRONG_PASSWORD`](crate::WRONG_PASSWORD), too.
 pub fn verify_email_route<S>(realm: Realm, path: &str, base: &Foundation) -> UtoipaMethodRouter<S>
 where
     S: Clone + Send + Sync + 'static,
@@ -155,7 +161,8 @@ fn email_required() -> Problem {
     }])
 }
 
-/// Confirms an address with the code or the token of a mail. Each works once.
+/// Confirms an address with the code or the token of a mail. Each works once. A registration that
+/// must be confirmed by mail needs its password, too.
 #[utoipa::path(
     post,
     path = "/email/verify",
@@ -179,7 +186,8 @@ async fn verify(
         }
         (None, None) => return Err(crate::mail_tokens::invalid()),
     };
-    super::confirm(&base, realm, proof, &request_id).await?;
+    let password = given.password.as_ref().map(|password| &password.0);
+    super::confirm(&base, realm, &proof, password, &request_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -17,8 +17,8 @@ use crate::audit;
 use crate::email::{Email, GivenEmail};
 use crate::foundation::Foundation;
 use crate::mail_tokens::{
-    self, GivenCode, GivenToken, TokenPurpose, UsedToken, invalid, store::account,
-    store::account_by_email,
+    self, GivenCode, GivenToken, TokenPurpose, UsedToken, end_mail_tokens, invalid, password_mark,
+    store::account, store::account_by_email, store::lock_account, store::subject_of_token,
 };
 use crate::mailing::owner_of;
 use crate::notices::Notice;
@@ -75,43 +75,52 @@ async fn own_address(base: &Foundation, owner: &SessionOwner) -> Result<String, 
     Ok(account.email)
 }
 
-/// Confirms an address: sets the account's address as confirmed, or changes it.
+/// Confirms an address: sets the account's address as confirmed, or changes it. A registration that
+/// must be confirmed needs its password, too: somebody else may have registered the address, and
+/// the owner of the mailbox must not open that account by confirming.
 async fn confirm(
     base: &Foundation,
     realm: Realm,
-    proof: EmailProof,
+    proof: &EmailProof,
+    password: Option<&SecretString>,
     request_id: &str,
 ) -> Result<(), Problem> {
     let now = base.clock.now();
     let purposes = TokenPurpose::of_addresses();
-    let _ticket = base.row_ticket(&proof.queue()).await?;
+    let owner = proof.owner(base, realm, &purposes).await?;
+    let matched = matched_hash(base, realm, proof, owner.as_ref(), password).await?;
+    let _ticket = base.row_ticket(&proof.queue(owner.as_ref())).await?;
     let mut tx = base.begin().await?;
-    let used = match &proof {
+    // The account is locked before its tokens: uses of two mails of one account wait in order.
+    let nobody = Subject::User(String::new().into());
+    let account = lock_account(&mut tx, owner.as_ref().unwrap_or(&nobody)).await?;
+    let used = match proof {
         EmailProof::Token(token) => {
             mail_tokens::use_token(&mut tx, realm, token, &purposes, now).await?
         }
-        EmailProof::Code { code, owner, email } => {
-            let owner = match (owner, email) {
-                (Some(owner), _) => Some(owner.clone()),
-                (None, Some(email)) => {
-                    let account = account_by_email(&mut tx, realm, email).await?;
-                    account.map(|account| account.subject)
-                }
-                (None, None) => None,
-            };
+        EmailProof::Code { code, .. } => {
             let ring = &base.key_ring;
-            let of = owner.as_ref();
-            mail_tokens::use_code(&mut tx, ring, of, code, &purposes, now).await?
+            mail_tokens::use_code(&mut tx, ring, owner.as_ref(), code, &purposes, now).await?
         }
     };
-    let Some(used) = used else {
+    let Some((used, account)) = used.zip(account) else {
         // The counted failure stays.
         tx.commit().await?;
         metrics::counter!("gx_mail_tokens_total", "outcome" => "refused").increment(1);
         return Err(invalid());
     };
+    if account.must_verify_email && matched.as_ref() != Some(&account.password_hash) {
+        // Nothing is committed, so that the code or link can be sent again.
+        if password.is_none() {
+            return Err(password_required());
+        }
+        metrics::counter!("gx_wrong_passwords_total", "realm" => realm.name()).increment(1);
+        return Err(wrong_password());
+    }
     if used.purpose == TokenPurpose::ChangeEmail.name() {
-        change(base, &mut tx, &used, request_id, now).await?;
+        change(base, &mut tx, &used, &account.email, request_id, now).await?;
+        // A link that went to the former address must not open the account.
+        end_mail_tokens(&mut tx, &used.subject).await?;
     } else if !store::set_verified(&mut tx, &used.subject, &used.address, now).await? {
         // The account has another address by now.
         tx.commit().await?;
@@ -122,20 +131,80 @@ async fn confirm(
             Subject::Admin(_) => "admin.email_verified",
         };
         append(&mut tx, &used.subject, action, request_id, now).await?;
+        mail_tokens::store::delete_all(&mut tx, &used.subject, &purposes).await?;
     }
-    mail_tokens::store::delete_all(&mut tx, &used.subject, &purposes).await?;
     tx.commit().await?;
     metrics::counter!("gx_mail_tokens_total", "outcome" => "accepted").increment(1);
     Ok(())
 }
 
+/// Compares a password that was sent with a proof, and returns the hash of the account if it
+/// matches. The comparison counts as a sign-in, and is the same if an address has no account
+/// (AUTHN-10).
+async fn matched_hash(
+    base: &Foundation,
+    realm: Realm,
+    proof: &EmailProof,
+    owner: Option<&Subject>,
+    password: Option<&SecretString>,
+) -> Result<Option<String>, Problem> {
+    let Some(password) = password else { return Ok(None) };
+    let nobody = Subject::User(String::new().into());
+    let mut conn = base.connection().await?;
+    let found = store::credentials(&mut conn, owner.unwrap_or(&nobody)).await?;
+    drop(conn);
+    let email = match (&found, proof) {
+        (Some(found), _) => GivenEmail::new(&found.mailbox),
+        (None, EmailProof::Code { email: Some(email), .. }) => email.clone(),
+        (None, _) => return Ok(None),
+    };
+    let hash = found.map(|found| found.password_hash);
+    let stored = hash.clone();
+    let stored = stored.map(|password_hash| SignInAccount { password_hash, may_sign_in: true });
+    let compared = base.compare_password(realm, &email, password, stored).await?;
+    Ok(hash.filter(|_| compared.matches))
+}
+
+/// Returns the problem of a proof that needs the password of the registration. Only a client with
+/// the right code or token sees it.
+fn password_required() -> Problem {
+    Problem::invalid(vec![InvalidField {
+        pointer: "/password".to_owned(),
+        code: "required",
+        message: "the password of the registration is required".to_owned(),
+    }])
+}
+
 impl EmailProof {
-    /// Returns the name of the queue in which requests with the same proof wait.
-    fn queue(&self) -> String {
-        match self {
-            Self::Token(token) => format!("mail token {}", hex::encode(token.hash())),
-            Self::Code { owner: Some(owner), .. } => format!("mail code {}", owner.as_str()),
-            Self::Code { email, .. } => {
+    /// Returns the account that the proof is about, or `None` if there is none.
+    async fn owner(
+        &self,
+        base: &Foundation,
+        realm: Realm,
+        purposes: &[String],
+    ) -> Result<Option<Subject>, Problem> {
+        let mut conn = base.connection().await?;
+        Ok(match self {
+            Self::Token(token) => {
+                let (hash, now) = (token.hash(), base.clock.now());
+                subject_of_token(&mut conn, realm, &hash, purposes, now).await?
+            }
+            Self::Code { owner: Some(owner), .. } => Some(owner.clone()),
+            Self::Code { email: Some(email), .. } => {
+                let account = account_by_email(&mut conn, realm, email).await?;
+                account.map(|account| account.subject)
+            }
+            Self::Code { .. } => None,
+        })
+    }
+
+    /// Returns the name of the queue in which the request waits: that of the account, or one of the
+    /// proof if there is no account.
+    fn queue(&self, owner: Option<&Subject>) -> String {
+        match (owner, self) {
+            (Some(owner), _) => owner.as_str().to_owned(),
+            (None, Self::Token(token)) => format!("mail token {}", hex::encode(token.hash())),
+            (None, Self::Code { email, .. }) => {
                 format!("mail code {}", email.as_ref().map_or("", GivenEmail::form))
             }
         }
@@ -147,13 +216,15 @@ async fn change(
     base: &Foundation,
     conn: &mut PgConnection,
     used: &UsedToken,
+    former: &str,
     request_id: &str,
     now: OffsetDateTime,
 ) -> Result<(), Problem> {
     let subject = &used.subject;
-    let former = account(conn, subject).await?.ok_or_else(invalid)?.email;
-    store::set_email(conn, subject, &used.address, now).await.map_err(taken)?;
-    let notice = Notice::EmailChanged { former: &former };
+    if !store::set_email(conn, subject, &used.address, now).await.map_err(taken)? {
+        return Err(invalid());
+    }
+    let notice = Notice::EmailChanged { former };
     base.mailing().notify(conn, subject, notice).await?;
     let action = match subject {
         Subject::User(_) => "user.email_changed",
@@ -187,7 +258,8 @@ async fn request_change(
     let subject = &owner.subject;
     let found = store::credentials(&mut *base.connection().await?, subject).await?;
     let found = found.ok_or_else(|| Problem::unauthenticated("Sign in again.", true))?;
-    let stored = SignInAccount { password_hash: found.password_hash, may_sign_in: true };
+    let hash = found.password_hash;
+    let stored = SignInAccount { password_hash: hash.clone(), may_sign_in: true };
     let email = GivenEmail::new(&found.mailbox);
     let compared = base.compare_password(subject.realm(), &email, password, Some(stored)).await?;
     if !compared.matches {
@@ -196,10 +268,17 @@ async fn request_change(
     let now = base.clock.now();
     let is_admin = subject.realm() == Realm::Admin;
     let to = new.as_str().to_owned();
-    let content = MailContent { to, is_admin, at: Some(now), ..MailContent::default() };
+    let password_mark = Some(password_mark(&hash));
+    let content =
+        MailContent { to, is_admin, at: Some(now), password_mark, ..MailContent::default() };
     let mailing = base.mailing();
     let _ticket = base.row_ticket(subject.as_str()).await?;
     let mut tx = base.begin().await?;
+    let locked = lock_account(&mut tx, subject).await?;
+    if locked.is_none_or(|account| account.is_locked || account.password_hash != hash) {
+        // Another request has changed the password since it was compared.
+        return Err(wrong_password());
+    }
     // A link of an earlier request must not change the address later.
     let earlier = [TokenPurpose::ChangeEmail.name().to_owned()];
     mail_tokens::store::delete_all(&mut tx, subject, &earlier).await?;

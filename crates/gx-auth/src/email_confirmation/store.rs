@@ -75,20 +75,20 @@ pub(super) async fn set_verified(
     Ok(done.rows_affected() == 1)
 }
 
-/// Gives an account another address, which is confirmed. A violated unique constraint means that
-/// the address is taken.
+/// Gives an account another address, which is confirmed. Returns `false` if the account is locked.
+/// A violated unique constraint means that the address is taken.
 pub(super) async fn set_email(
     conn: &mut PgConnection,
     subject: &Subject,
     address: &str,
     now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    match subject {
+) -> Result<bool, sqlx::Error> {
+    let done = match subject {
         Subject::User(id) => {
             sqlx::query!(
                 r#"UPDATE "UserProfile" SET email = $2, mailbox = NULL, "emailVerifiedAt" = $3,
                        "mustVerifyEmail" = false, "updatedAt" = $3
-                   WHERE "profileId" = $1"#,
+                   WHERE "profileId" = $1 AND NOT "isLocked" AND "deletedAt" IS NULL"#,
                 id.as_str(),
                 address,
                 now,
@@ -99,7 +99,7 @@ pub(super) async fn set_email(
         Subject::Admin(id) => {
             sqlx::query!(
                 r#"UPDATE "AdminUser" SET email = $2, "emailVerifiedAt" = $3, "updatedAt" = $3
-                   WHERE "adminId" = $1"#,
+                   WHERE "adminId" = $1 AND NOT "isLocked""#,
                 id.as_str(),
                 address,
                 now,
@@ -108,5 +108,5 @@ pub(super) async fn set_email(
             .await?
         }
     };
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }

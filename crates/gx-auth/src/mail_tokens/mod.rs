@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use gx_db::PgConnection;
 use gx_serve::{Problem, ProblemKind};
+use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
 pub(crate) use given::{GivenCode, GivenToken};
@@ -59,10 +60,32 @@ impl TokenPurpose {
         }
     }
 
+    /// Returns all purposes.
+    fn all() -> Vec<String> {
+        let mut all = Self::of_addresses();
+        all.push(Self::ResetPassword.name().to_owned());
+        all
+    }
+
     /// Returns the purposes of tokens that are about an address.
     pub(crate) fn of_addresses() -> Vec<String> {
         vec![Self::VerifyEmail.name().to_owned(), Self::ChangeEmail.name().to_owned()]
     }
+}
+
+/// Ends all codes and links of an account, in the transaction that changes its password or address
+/// or locks it. The caller has locked the account's row.
+///
+/// # Errors
+/// `sqlx::Error` if the statement fails.
+pub async fn end_mail_tokens(conn: &mut PgConnection, owner: &Subject) -> Result<(), sqlx::Error> {
+    store::delete_all(conn, owner, &TokenPurpose::all()).await
+}
+
+/// Returns the mark of a password that the content of a mail has, by the password's stored hash.
+/// The mark tells nothing about the password, and changes with the hash.
+pub(crate) fn password_mark(password_hash: &str) -> String {
+    hex::encode(Sha256::digest(password_hash))
 }
 
 /// Uses up a token of a link. Of parallel uses one gets it.

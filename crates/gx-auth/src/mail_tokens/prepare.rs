@@ -8,7 +8,7 @@ use gx_serve::Entropy;
 use time::OffsetDateTime;
 
 use super::store::{self, MailedAccount, NewToken};
-use super::{CODE_LIFE, GivenCode, GivenToken, TOKEN_LIFE, TokenPurpose};
+use super::{CODE_LIFE, GivenCode, GivenToken, TOKEN_LIFE, TokenPurpose, password_mark};
 use crate::email::GivenEmail;
 use crate::foundation::Foundation;
 use crate::key_ring::KeyRing;
@@ -38,9 +38,7 @@ impl MailPreparer {
             MailKind::EmailVerification if !account.is_verified => {
                 (TokenPurpose::VerifyEmail, account.email.clone())
             }
-            MailKind::EmailChange
-                if !store::is_taken(conn, &account.subject, &mail.content.to).await? =>
-            {
+            MailKind::EmailChange if may_change(conn, &account.subject, &mail.content).await? => {
                 (TokenPurpose::ChangeEmail, mail.content.to.clone())
             }
             MailKind::PasswordReset if !account.is_locked => {
@@ -67,6 +65,7 @@ impl MailPreparer {
         Ok(Some(MailContent {
             to: address,
             typed: None,
+            password_mark: None,
             token: Some(token.expose().to_owned()),
             code: has_code.then(|| code.expose().to_owned()),
             ..mail.content.clone()
@@ -83,6 +82,21 @@ impl Prepare for MailPreparer {
     ) -> BoxFuture<'a, Result<Option<MailContent>, sqlx::Error>> {
         self.make(conn, mail, now).boxed()
     }
+}
+
+/// Returns whether an account may get the address to which a mail goes: it is not locked, its
+/// password has not changed since the mail was asked for, and no other account has the address. The
+/// account stays locked in the transaction, so that a change of the password ends the token, too.
+async fn may_change(
+    conn: &mut PgConnection,
+    subject: &Subject,
+    content: &MailContent,
+) -> Result<bool, sqlx::Error> {
+    let Some(account) = store::lock_account(conn, subject).await? else { return Ok(false) };
+    let mark = password_mark(&account.password_hash);
+    Ok(!account.is_locked
+        && content.password_mark.as_deref() == Some(mark.as_str())
+        && !store::is_taken(conn, subject, &content.to).await?)
 }
 
 /// Returns the account of a mail, or `None` if there is none.

@@ -44,6 +44,16 @@ pub(crate) struct MailedAccount {
     pub(crate) is_locked: bool,
 }
 
+/// The facts of an account whose row is locked.
+pub(crate) struct LockedAccount {
+    pub(crate) email: String,
+    pub(crate) password_hash: String,
+    pub(crate) is_locked: bool,
+    pub(crate) is_verified: bool,
+    /// Registered by mail, and the address is not confirmed yet.
+    pub(crate) must_verify_email: bool,
+}
+
 /// The columns of a used token.
 struct UsedRow {
     profile_id: Option<String>,
@@ -122,17 +132,17 @@ pub(crate) async fn subject_of_token(
     conn: &mut PgConnection,
     realm: Realm,
     token_hash: &[u8],
-    purpose: TokenPurpose,
+    purposes: &[String],
     now: OffsetDateTime,
 ) -> Result<Option<Subject>, sqlx::Error> {
     let row = sqlx::query_as!(
         UsedRow,
         r#"SELECT "profileId" AS profile_id, "adminId" AS admin_id, purpose, address
            FROM "MailToken"
-           WHERE "tokenHash" = $1 AND purpose = $2 AND "expiresAt" > $3
+           WHERE "tokenHash" = $1 AND purpose = ANY($2) AND "expiresAt" > $3
              AND ("adminId" IS NOT NULL) = $4"#,
         token_hash,
-        purpose.name(),
+        purposes,
         now,
         realm == Realm::Admin,
     )
@@ -235,6 +245,43 @@ pub(crate) async fn delete_all(
         }
     };
     Ok(())
+}
+
+/// Locks the row of an account until the transaction ends and returns its facts, or `None` if there
+/// is no such account. Lock it before its tokens, so that two transactions do not wait for each
+/// other.
+pub(crate) async fn lock_account(
+    conn: &mut PgConnection,
+    subject: &Subject,
+) -> Result<Option<LockedAccount>, sqlx::Error> {
+    match subject {
+        Subject::User(id) => {
+            sqlx::query_as!(
+                LockedAccount,
+                r#"SELECT email, "passwordHash" AS password_hash, "isLocked" AS is_locked,
+                          "emailVerifiedAt" IS NOT NULL AS "is_verified!",
+                          "mustVerifyEmail" AS must_verify_email
+                   FROM "UserProfile" WHERE "profileId" = $1 AND "deletedAt" IS NULL
+                   FOR NO KEY UPDATE"#,
+                id.as_str(),
+            )
+            .fetch_optional(conn)
+            .await
+        }
+        Subject::Admin(id) => {
+            sqlx::query_as!(
+                LockedAccount,
+                r#"SELECT email, "passwordHash" AS password_hash, "isLocked" AS is_locked,
+                          "emailVerifiedAt" IS NOT NULL AS "is_verified!",
+                          false AS "must_verify_email!"
+                   FROM "AdminUser" WHERE "adminId" = $1
+                   FOR NO KEY UPDATE"#,
+                id.as_str(),
+            )
+            .fetch_optional(conn)
+            .await
+        }
+    }
 }
 
 pub(crate) async fn account(

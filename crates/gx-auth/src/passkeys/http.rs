@@ -14,13 +14,13 @@ use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
 use super::credential::{CreatedCredential, SignedCredential};
-use super::manage::no_passkey;
 use super::options::{CreationChallenge, RequestChallenge};
 use super::store::PasskeyRow;
 use super::{
     CHALLENGE_ENDED, FRESH_SIGN_IN_REQUIRED, NO_PASSKEY, PASSKEY_EXISTS, PASSKEY_REFUSED,
-    PASSKEYS_NOT_CONFIGURED, Passkeys, TOO_MANY_PASSKEYS,
+    PASSKEYS_NOT_CONFIGURED, Passkeys, TOO_MANY_PASSKEYS, no_passkey,
 };
+use crate::devices::DeviceToken;
 use crate::password::GivenPassword;
 use crate::password_change::WRONG_PASSWORD;
 use crate::realm::Realm;
@@ -79,8 +79,8 @@ where
     at(routes!(begin_sign_in), path, (realm, passkeys.clone()))
 }
 
-/// The password of the signed-in account, and a code if a second factor is in force. Neither is
-/// needed within ten minutes after signing in.
+/// The password of the signed-in account, and a code if a second factor is in force. People need
+/// neither within ten minutes after signing in.
 #[derive(ToSchema)]
 pub(super) struct Reauthentication {
     #[schema(value_type = Option<String>, max_length = 256, format = "password",
@@ -133,15 +133,20 @@ pub struct PasskeySignIn {
              example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
     pub(super) challenge_id: Text<64>,
     pub(super) credential: SignedCredential,
+    /// The device token of an earlier sign-in, for clients without cookies.
+    #[schema(value_type = Option<String>, max_length = 128)]
+    pub device_token: Option<DeviceToken>,
 }
 
 impl FromFields for PasskeySignIn {
     const BODY_LIMIT_BYTES: usize = PUBLIC_BODY_LIMIT_BYTES;
 
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let (challenge_id, credential) =
-            (fields.required("challengeId"), fields.required("credential"));
-        Some(Self { challenge_id: challenge_id?, credential: credential? })
+        let challenge_id = fields.required("challengeId");
+        let credential = fields.required("credential");
+        let device_token = fields.optional("deviceToken");
+        let (challenge_id, credential) = (challenge_id?, credential?);
+        Some(Self { challenge_id, credential, device_token: device_token? })
     }
 }
 

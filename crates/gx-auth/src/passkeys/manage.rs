@@ -11,10 +11,11 @@ use super::options::{self, CreationChallenge};
 use super::store::{self, NewPasskey, PasskeyRow};
 use super::webauthn::{Demands, PasskeyRefusal, verify_registration};
 use super::{
-    FRESH_FOR, FRESH_SIGN_IN_REQUIRED, MAX_PASSKEYS, NO_PASSKEY, PASSKEY_EXISTS, PASSKEY_REFUSED,
-    Passkeys, RANDOM_BYTES, TOO_MANY_PASSKEYS, challenge_ended,
+    FRESH_FOR, FRESH_SIGN_IN_REQUIRED, MAX_PASSKEYS, PASSKEY_EXISTS, PASSKEY_REFUSED, Passkeys,
+    RANDOM_BYTES, TOO_MANY_PASSKEYS, challenge_ended, no_passkey,
 };
 use crate::audit;
+use crate::notices::{FactorChange, factor_changed};
 use crate::realm::Subject;
 use crate::row_queues::RowQueueTicket;
 use crate::second_factor::Owner;
@@ -91,7 +92,7 @@ impl Passkeys {
             Subject::User(_) => "user.passkey_added",
             Subject::Admin(_) => "admin.passkey_added",
         };
-        self.append_change(&mut tx, who, action, &passkey_id).await?;
+        self.record(&mut tx, who, (action, FactorChange::PasskeyAdded), &passkey_id).await?;
         tx.commit().await?;
         Ok(PasskeyItem::from(PasskeyRow {
             passkey_id,
@@ -118,12 +119,12 @@ impl Passkeys {
             Subject::User(_) => "user.passkey_removed",
             Subject::Admin(_) => "admin.passkey_removed",
         };
-        self.append_change(&mut tx, who, action, passkey_id).await?;
+        self.record(&mut tx, who, (action, FactorChange::PasskeyRemoved), passkey_id).await?;
         Ok(tx.commit().await?)
     }
 
-    /// Begins a change after the password, and after a code if a factor is in force. A session that
-    /// was just opened, or an enrolment token, needs neither.
+    /// Begins a change after the password, and after a code if a factor is in force. A person's
+    /// session that was just opened needs neither, nor does an enrolment token.
     async fn begin_change(
         &self,
         who: &SessionOwner,
@@ -132,26 +133,40 @@ impl Passkeys {
         if let Some(password) = &given.password {
             return self.factors.begin_reauthenticated(who, &password.0, given.totp.as_ref()).await;
         }
-        if !who.is_enrolling {
-            let mut conn = self.base.connection().await?;
-            let (owner, session_id) = (Owner::of(&who.subject), &who.session_id);
-            let opened_at = store::session_opened_at(&mut conn, owner, session_id).await?;
-            let now = self.base.clock.now();
-            if opened_at.is_none_or(|opened_at| now - opened_at > FRESH_FOR) {
+        match who.subject {
+            Subject::Admin(_) if who.is_enrolling => {}
+            Subject::Admin(_) => {
+                // A stolen session, however new, must not be enough to add or remove a factor.
                 return Err(Problem::new(
                     &FRESH_SIGN_IN_REQUIRED,
-                    "Send the password, and a code if a second factor is in force, or sign in again.",
+                    "Send the password, and a code if a second factor is in force.",
                 ));
             }
+            Subject::User(_) => self.require_fresh_session(who).await?,
         }
         self.factors.begin(who).await
     }
 
-    async fn append_change(
+    async fn require_fresh_session(&self, who: &SessionOwner) -> Result<(), Problem> {
+        let mut conn = self.base.connection().await?;
+        let (owner, session_id) = (Owner::of(&who.subject), &who.session_id);
+        let opened_at = store::session_opened_at(&mut conn, owner, session_id).await?;
+        let now = self.base.clock.now();
+        if opened_at.is_none_or(|opened_at| now - opened_at > FRESH_FOR) {
+            return Err(Problem::new(
+                &FRESH_SIGN_IN_REQUIRED,
+                "Send the password, and a code if a second factor is in force, or sign in again.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Writes the audit row of a change and the notice to the owner.
+    async fn record(
         &self,
         tx: &mut RequestTransaction,
         who: &SessionOwner,
-        action: &str,
+        (action, change): (&str, FactorChange),
         passkey_id: &str,
     ) -> Result<(), sqlx::Error> {
         let table = match who.subject {
@@ -162,17 +177,13 @@ impl Passkeys {
             after: Some(json!({ "passkeyId": passkey_id })),
             ..who.audit_entry(action, table, Some(who.subject.as_str()))
         };
-        audit::append(tx, entry, self.base.clock.now()).await
+        audit::append(tx, entry, self.base.clock.now()).await?;
+        factor_changed(&self.base.mailing(), tx, &who.subject, change).await
     }
 }
 
 fn too_many() -> Problem {
     Problem::new(&TOO_MANY_PASSKEYS, "Remove one before you add another.")
-}
-
-/// Returns the problem of an id that is none of the account's passkeys.
-pub(super) fn no_passkey() -> Problem {
-    Problem::new(&NO_PASSKEY, "Take an id from the list of passkeys.")
 }
 
 /// Returns the problem of a registration that is not valid. Its sender is signed in, and learns

@@ -18,7 +18,7 @@ use gx_serve::{Problem, ProblemKind};
 use time::OffsetDateTime;
 
 pub use self::http::{PasskeySignIn, passkey_challenge_route, passkey_routes};
-pub use sign_in::VerifiedPasskey;
+pub use sign_in::{AcceptedPasskey, VerifiedPasskey};
 
 use crate::foundation::Foundation;
 use crate::realm::{Realm, Subject};
@@ -35,7 +35,7 @@ pub const CHALLENGE_ENDED: ProblemKind =
 /// The password is right, and the account signs in with a passkey instead of a code.
 pub const PASSKEY_REQUIRED: ProblemKind =
     ProblemKind::new("passkey_required", 401, "A passkey is required");
-/// Neither the password was sent, nor is the session new.
+/// Neither the password was sent, nor is the session new, or it is an administrator's.
 pub(crate) const FRESH_SIGN_IN_REQUIRED: ProblemKind =
     ProblemKind::new("fresh_sign_in_required", 403, "The password or a fresh sign-in is required");
 /// What the authenticator has sent is not valid.
@@ -57,7 +57,7 @@ const CHALLENGE_LIFE: time::Duration = time::Duration::minutes(5);
 const RANDOM_BYTES: usize = 32;
 /// Limit of the passkeys of an account.
 const MAX_PASSKEYS: usize = 20;
-/// Age of a session from which a change of passkeys needs the password.
+/// Age of a person's session from which a change of passkeys needs the password.
 const FRESH_FOR: time::Duration = time::Duration::minutes(10);
 
 /// The passkeys of people and administrators. Clones share everything.
@@ -136,4 +136,9 @@ impl Passkeys {
 
 fn challenge_ended() -> Problem {
     Problem::new(&CHALLENGE_ENDED, "Ask for new options and try again.")
+}
+
+/// Returns the problem of an id that is none of the account's passkeys.
+fn no_passkey() -> Problem {
+    Problem::new(&NO_PASSKEY, "Take an id from the list of passkeys.")
 }

@@ -23,6 +23,32 @@ pub struct VerifiedPasskey {
     assertion: VerifiedAssertion,
 }
 
+impl VerifiedPasskey {
+    /// Returns the id of the passkey.
+    pub fn passkey_id(&self) -> &str {
+        &self.passkey_id
+    }
+}
+
+/// A passkey whose use is stored, if the transaction of the sign-in is committed.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a sign-in is counted after its commit"]
+pub struct AcceptedPasskey {
+    realm: Realm,
+    counter_has_gone_back: bool,
+}
+
+impl AcceptedPasskey {
+    /// Counts the sign-in in the metrics. Called after the commit.
+    pub fn count(self) {
+        let realm = self.realm.name();
+        metrics::counter!("gx_passkey_sign_ins_total", "realm" => realm).increment(1);
+        if self.counter_has_gone_back {
+            metrics::counter!("gx_passkey_counters_back_total", "realm" => realm).increment(1);
+        }
+    }
+}
+
 impl Passkeys {
     /// Draws a challenge with which anybody may sign in.
     pub(super) async fn begin_sign_in(&self, realm: Realm) -> Result<RequestChallenge, Problem> {
@@ -70,7 +96,7 @@ impl Passkeys {
         Ok(VerifiedPasskey { subject: found.subject, passkey_id: found.passkey_id, assertion })
     }
 
-    /// Stores the use of a verified passkey in the transaction of the sign-in. Returns `false` if
+    /// Stores the use of a verified passkey in the transaction of the sign-in. Returns `None` if
     /// the passkey was removed since it was verified. A counter that has gone back is recorded and
     /// refuses nothing.
     ///
@@ -81,19 +107,18 @@ impl Passkeys {
         conn: &mut PgConnection,
         verified: &VerifiedPasskey,
         request_id: &str,
-    ) -> Result<bool, sqlx::Error> {
+    ) -> Result<Option<AcceptedPasskey>, sqlx::Error> {
         let VerifiedPasskey { subject, passkey_id, assertion } = verified;
         let Some(stored) = store::lock_sign_count(conn, passkey_id).await? else {
-            return Ok(false);
+            return Ok(None);
         };
         let now = self.base.clock.now();
-        if has_gone_back(stored, assertion.sign_count) {
+        let counter_has_gone_back = has_gone_back(stored, assertion.sign_count);
+        if counter_has_gone_back {
             self.record_counter(conn, verified, stored, request_id).await?;
         }
         store::set_used(conn, passkey_id, *assertion, now).await?;
-        let realm = subject.realm().name();
-        metrics::counter!("gx_passkey_sign_ins_total", "realm" => realm).increment(1);
-        Ok(true)
+        Ok(Some(AcceptedPasskey { realm: subject.realm(), counter_has_gone_back }))
     }
 
     /// Records a counter that has gone back: there may be a copy of the passkey.
@@ -105,8 +130,6 @@ impl Passkeys {
         request_id: &str,
     ) -> Result<(), sqlx::Error> {
         let VerifiedPasskey { subject, passkey_id, assertion } = verified;
-        let realm = subject.realm().name();
-        metrics::counter!("gx_passkey_counters_back_total", "realm" => realm).increment(1);
         let (actor, action, table, person, admin) = match subject {
             Subject::User(id) => {
                 let actor = audit::Actor::User(id);

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
+use crate::devices::DeviceCookie;
 use crate::foundation::Foundation;
 use crate::password::{GivenPassword, NewPassword};
 use crate::realm::Realm;
@@ -52,7 +53,8 @@ where
     at(routes!(change_password), path, (realm, base.clone()))
 }
 
-/// Changes your password and ends all of your sessions, with the one of this request.
+/// Changes your password and ends all of your sessions, with the one of this request. The device of
+/// its cookie stays known, and others are forgotten.
 #[utoipa::path(
     post,
     path = "/password/change",
@@ -62,8 +64,10 @@ where
 async fn change_password(
     State((_realm, base)): State<(Realm, Foundation)>,
     owner: SessionOwner,
+    DeviceCookie(device): DeviceCookie,
     Json(given): Json<PasswordChange>,
 ) -> Result<StatusCode, Problem> {
-    super::change(&base, &owner, &given.current_password.0, &given.new_password).await?;
+    let (current, new) = (&given.current_password.0, &given.new_password);
+    super::change(&base, &owner, current, new, device.as_ref()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -8,8 +8,10 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use crate::audit;
+use crate::devices::{self, DeviceToken};
 use crate::email::GivenEmail;
 use crate::foundation::Foundation;
+use crate::mail_tokens::end_mail_tokens;
 use crate::notices::Notice;
 use crate::password::{NewPassword, PasswordOwner, PasswordRefusal};
 use crate::realm::Subject;
@@ -23,13 +25,15 @@ pub use http::change_password_route;
 pub const WRONG_PASSWORD: ProblemKind =
     ProblemKind::new("wrong_password", 403, "The current password or the code is not right");
 
-/// Replaces the password, ends all sessions and writes the audit row, in one transaction. A wrong
-/// current password counts as a failed sign-in.
+/// Replaces the password, ends all sessions and all codes and links of mails, forgets the devices
+/// except the caller's, and writes the audit row, in one transaction. A wrong current password
+/// counts as a failed sign-in.
 async fn change(
     base: &Foundation,
     owner: &SessionOwner,
     current: &SecretString,
     new: &NewPassword,
+    device: Option<&DeviceToken>,
 ) -> Result<(), Problem> {
     let realm = owner.subject.realm();
     let account = store::account(&mut *base.connection().await?, &owner.subject).await?;
@@ -45,14 +49,14 @@ async fn change(
     let refused = |refusal: PasswordRefusal| refusal.problem("/newPassword");
     new.check(rules).map_err(refused)?;
     let hash = base.auth.hasher.hash_new(new).await?.map_err(refused)?;
-    store_change(base, owner, &account.password_hash, &hash).await
+    store_change(base, owner, [&account.password_hash, &hash], device).await
 }
 
 async fn store_change(
     base: &Foundation,
     owner: &SessionOwner,
-    old_hash: &str,
-    new_hash: &str,
+    [old_hash, new_hash]: [&str; 2],
+    device: Option<&DeviceToken>,
 ) -> Result<(), Problem> {
     let subject = &owner.subject;
     let now = base.clock.now();
@@ -62,6 +66,8 @@ async fn store_change(
         // Another request has changed the password since it was compared.
         return Err(wrong_password());
     }
+    end_mail_tokens(&mut tx, subject).await?;
+    devices::forget_all(&mut tx, subject, device).await?;
     let because = "password changed";
     let ended = base.auth.sessions.end(&mut tx, subject, None, because).await?;
     let (action, table) = match subject {

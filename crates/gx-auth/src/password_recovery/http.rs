@@ -92,7 +92,8 @@ async fn forgot(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Sets a new password with the token of a mail, and ends all sessions. A second factor stays.
+/// Sets a new password with the token of a mail, and ends all sessions. The second factors of an
+/// account whose address was confirmed before stay.
 #[utoipa::path(
     post,
     path = "/password/reset",

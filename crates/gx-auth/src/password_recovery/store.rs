@@ -40,8 +40,8 @@ pub(super) async fn account(
     }
 }
 
-/// Replaces the password of an account that is not locked. If the account still has the address
-/// that the mail went to, the address is confirmed.
+/// Replaces the password of an account that is not locked and still has the address that the mail
+/// went to, which is confirmed.
 pub(super) async fn set_password(
     conn: &mut PgConnection,
     subject: &Subject,
@@ -53,10 +53,10 @@ pub(super) async fn set_password(
         Subject::User(id) => {
             sqlx::query!(
                 r#"UPDATE "UserProfile" SET "passwordHash" = $2, "updatedAt" = $4,
-                       "emailVerifiedAt" = CASE WHEN email = $3
-                           THEN coalesce("emailVerifiedAt", $4) ELSE "emailVerifiedAt" END,
-                       "mustVerifyEmail" = "mustVerifyEmail" AND email <> $3
-                   WHERE "profileId" = $1 AND NOT "isLocked" AND "deletedAt" IS NULL"#,
+                       "emailVerifiedAt" = coalesce("emailVerifiedAt", $4),
+                       "mustVerifyEmail" = false
+                   WHERE "profileId" = $1 AND email = $3 AND NOT "isLocked"
+                     AND "deletedAt" IS NULL"#,
                 id.as_str(),
                 password_hash,
                 address,
@@ -68,9 +68,8 @@ pub(super) async fn set_password(
         Subject::Admin(id) => {
             sqlx::query!(
                 r#"UPDATE "AdminUser" SET "passwordHash" = $2, "updatedAt" = $4,
-                       "emailVerifiedAt" = CASE WHEN email = $3
-                           THEN coalesce("emailVerifiedAt", $4) ELSE "emailVerifiedAt" END
-                   WHERE "adminId" = $1 AND NOT "isLocked""#,
+                       "emailVerifiedAt" = coalesce("emailVerifiedAt", $4)
+                   WHERE "adminId" = $1 AND email = $3 AND NOT "isLocked""#,
                 id.as_str(),
                 password_hash,
                 address,

@@ -49,7 +49,7 @@ pub struct RetentionSettings {
           value_parser = at_least_a_day)]
     pub retention_sign_in_failures: Duration,
     /// How long a challenge of a passkey is kept after its five minutes.
-    #[arg(long, env = "GX_RETENTION_PASSKEY_CHALLENGES", default_value = "1h",
+    #[arg(long, env = "GX_RETENTION_PASSKEY_CHALLENGES", default_value = "1s",
           value_parser = duration)]
     pub retention_passkey_challenges: Duration,
     /// How long a mail is kept after it was sent or given up, without its content if it was sent.
@@ -71,7 +71,7 @@ impl Default for RetentionSettings {
             retention_user_sessions: DAY * 30,
             retention_admin_sessions: DAY * 365,
             retention_sign_in_failures: DAY,
-            retention_passkey_challenges: Duration::from_hours(1),
+            retention_passkey_challenges: Duration::from_secs(1),
             retention_mail: DAY * 7,
             retention_mail_tokens: Duration::from_hours(1),
             retention_devices: Duration::from_hours(1),

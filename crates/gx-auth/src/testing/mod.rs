@@ -77,6 +77,13 @@ pub fn token_settings() -> TokenSettings {
     }
 }
 
+/// Returns the domain of passkeys with the local origins of both realms, because a host does not
+/// know which service it has.
+fn local_relying_party() -> RelyingParty {
+    let origins = ["http://localhost:3001", "http://localhost:3006"].map(str::to_owned);
+    RelyingParty::new("localhost", &origins).unwrap()
+}
+
 /// Returns a key ring with one key, which draws nonces from this random source.
 pub fn key_ring(entropy: Entropy) -> KeyRing {
     KeyRing::parse(&key_ring::new_line(1, &Entropy::seeded(0)), entropy).unwrap()
@@ -142,7 +149,7 @@ impl TestHost {
         let base = Foundation::new(&settings, CHANNEL, pool, ring, clock.clone(), entropy);
         let mut base = base.unwrap();
         base.is_development = true;
-        base.relying_party = Some(RelyingParty::local(0));
+        base.relying_party = Some(local_relying_party());
         if let Some(folder) = key.as_ref().and_then(|key| key.parent()) {
             std::fs::remove_dir_all(folder).unwrap();
         }

@@ -72,6 +72,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(10, "0010_sign_in", additive: true, in_steps: true),
     migration!(11, "0011_factors", additive: true),
     migration!(12, "0012_keys_and_texts", additive: true),
+    migration!(13, "0013_mail", additive: true),
     migration!(14, "0014_passkeys", additive: true),
 ];
 

@@ -93,7 +93,7 @@ pub(crate) async fn passkey_login(
     RequestId(request_id): RequestId,
     Json(given): Json<PasskeySignIn>,
 ) -> Result<SignInReply, Problem> {
-    let device = cookie.as_ref();
+    let device = given.device_token.as_ref().or(cookie.as_ref());
     let opened = super::log_in_with_passkey(&state, &given, device, &client, &request_id).await?;
     Ok(SignedIn::reply(opened))
 }

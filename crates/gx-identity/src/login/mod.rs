@@ -7,8 +7,8 @@ mod store;
 mod tests;
 
 use gx_auth::{
-    CHALLENGE_ENDED, Credentials, DeviceToken, PassedFactor, PasskeySignIn, Person, Realm,
-    SECOND_FACTOR_REQUIRED, SignInAccount, Subject, TokenPair, audit, invalid_credentials,
+    Credentials, DeviceToken, PassedFactor, PasskeySignIn, Person, Realm, SignInAccount, Subject,
+    TokenPair, audit, invalid_credentials, is_refusal,
 };
 use gx_db::{Named, SessionId};
 use gx_serve::{Client, Problem};
@@ -66,7 +66,7 @@ pub(crate) async fn log_in(
     let subject = Subject::User(profile_id.clone());
     let passed = state.factors.pass(tx, &subject, given.totp.as_ref()).await;
     let (mut tx, factor) = passed.inspect_err(|problem| {
-        if *problem.kind() != SECOND_FACTOR_REQUIRED {
+        if is_refusal(problem) {
             log_refusal(request_id);
         }
     })?;
@@ -94,7 +94,7 @@ pub(crate) async fn log_in_with_passkey(
     let (base, passkeys) = (&state.base, &state.passkeys);
     let verified = passkeys.verify(Realm::User, given, request_id).await;
     let verified = verified.inspect_err(|problem| {
-        if *problem.kind() != CHALLENGE_ENDED {
+        if is_refusal(problem) {
             log_refusal(request_id);
         }
     })?;
@@ -108,15 +108,16 @@ pub(crate) async fn log_in_with_passkey(
         log_refusal(request_id);
         return Err(invalid_credentials());
     };
-    if !passkeys.accept(&mut tx, &verified, request_id).await? {
+    let Some(accepted) = passkeys.accept(&mut tx, &verified, request_id).await? else {
         log_refusal(request_id);
         return Err(invalid_credentials());
-    }
+    };
     let subject = &verified.subject;
     let tokens = base.auth.sessions.open(&mut tx, subject, None, client).await?;
     let known = base.known_device(&mut tx, Some(subject), device).await?;
     let device = base.remember_device(&mut tx, subject, known, client, false).await?;
     tx.commit().await?;
+    accepted.count();
     metrics::counter!("gx_logins_total", "outcome" => "success").increment(1);
     tracing::info!(
         person = profile_id.as_str(),

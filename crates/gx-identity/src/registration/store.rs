@@ -59,6 +59,20 @@ pub(crate) async fn insert_unverified(
     conn: &mut PgConnection,
     new: &NewProfile<'_>,
 ) -> Result<bool, sqlx::Error> {
+    let is_added = insert_if_free(conn, new, new.phone_num).await?;
+    // Another account may get the number while the first statement runs. The second one always
+    // runs, so that the time of the answer tells nothing, and adds nothing if the first one has.
+    let is_added_without = insert_if_free(conn, new, None).await?;
+    Ok(is_added || is_added_without)
+}
+
+/// Adds a profile if no account has the address. A phone number that an account has is left out;
+/// one that an account gets at the same time prevents the profile.
+async fn insert_if_free(
+    conn: &mut PgConnection,
+    new: &NewProfile<'_>,
+    phone_num: Option<&str>,
+) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
         r#"INSERT INTO "UserProfile" ("profileId", "firstName", "lastName", email, "phoneNum",
                "passwordHash", "dateOfBirth", gender, "nationalityCountryCode", "mustVerifyEmail",
@@ -73,7 +87,7 @@ pub(crate) async fn insert_unverified(
         new.first_name,
         new.last_name,
         new.email,
-        new.phone_num,
+        phone_num,
         new.password_hash,
         new.date_of_birth,
         new.gender,

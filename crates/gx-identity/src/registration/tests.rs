@@ -50,8 +50,9 @@ async fn the_request_of_existing_clients_registers_a_person() {
     assert_eq!(user["lastName"], "Johnson");
     assert_eq!(user["status"], "REGISTERED");
     assert_eq!(user["createdAt"], "2026-03-01T12:00:00.123Z");
-    assert_eq!(user.as_object().unwrap().len(), 6);
-    assert_eq!(answer.json.as_object().unwrap().len(), 3);
+    assert_eq!(user["emailVerified"], false);
+    assert_eq!(user.as_object().unwrap().len(), 7);
+    assert_eq!(answer.json.as_object().unwrap().len(), 4);
     assert_eq!(answer.headers["cache-control"], "no-store");
 
     let row: (String, String, String, String, String, time::Date, String, Option<String>, String) =

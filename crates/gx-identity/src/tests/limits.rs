@@ -90,6 +90,32 @@ async fn sign_ins_are_limited_by_client() {
     assert_eq!(refused.json["violated-policies"], json!(["login-client"]));
 }
 
+/// AUTHN-15, SEC-API-04: all clients of one network share a quota of options for passkeys, of which
+/// each is a row. Another network is not affected.
+#[tokio::test]
+async fn authn_15_options_of_passkeys_are_limited_by_network() {
+    let quota = "3/60s".parse().unwrap();
+    let settings = RateLimitSettings { limit_credential_network: quota, ..Default::default() };
+    let build = |base| service(&IdentitySettings::default(), base);
+    let host = TestHost::limited(settings, build).await;
+    let options = async |client: &str| {
+        let ask = host.ask("POST", "/api/v1/auth/passkeys/options").client(client);
+        ask.json(&json!({})).send().await
+    };
+    for client in ["2001:db8:1:1::1", "2001:db8:1:2::1", "2001:db8:1:3::1"] {
+        assert_eq!(options(client).await.code(), 200, "{client}");
+    }
+    let refused = options("2001:db8:1:4::1").await;
+    assert_eq!((refused.code(), refused.problem()), (429, "quota_exceeded"));
+    assert_eq!(refused.json["violated-policies"], json!(["credential-network"]));
+    assert_eq!(options("2001:db8:2::1").await.code(), 200);
+    let challenges: i64 = sqlx::query_scalar(r#"SELECT count(*) FROM "PasskeyChallenge""#)
+        .fetch_one(host.database.pool())
+        .await
+        .unwrap();
+    assert_eq!(challenges, 4);
+}
+
 /// API-05: a client may send a hundred registrations in a minute.
 #[tokio::test]
 async fn registrations_are_limited_by_client() {

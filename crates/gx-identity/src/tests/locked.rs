@@ -77,6 +77,28 @@ async fn db_08_an_audited_change_that_does_not_end_keeps_nobody_waiting() {
     assert_eq!(verified.last_batch.unwrap().number, 2);
 }
 
+/// DB-08: codes of mails about one locked person wait in the queue of the person, and others are
+/// served.
+#[tokio::test]
+async fn db_08_codes_about_one_locked_person_leave_the_pool_to_others() {
+    let host = host().await;
+    let (sarah, ben) = (token(&host, "sarah@gxtest.com").await, token(&host, "b@gxtest.com").await);
+    let code = json!({ "code": "01234567" });
+    let holder = host.holding(SARAH).await;
+    let crowd = (0..CROWD).map(|_| {
+        let ask = host.ask("POST", "/api/v1/auth/email/verify").token(&sarah).json(&code);
+        async move { ask.send().await.code() }
+    });
+    let meanwhile = async {
+        host.waiting_for_locks(2).await;
+        assert_eq!(host.get("/api/v1/users/me", &ben).await.code(), 200);
+        host.waiting_for_locks(2).await;
+        drop(holder);
+    };
+    let (codes, ()) = tokio::join!(all(crowd), meanwhile);
+    assert_eq!(codes, [422; CROWD]);
+}
+
 /// DB-08: a request that does not get a lock in time gets a problem with a time to come back, and
 /// changes nothing; health names the session that holds the lock.
 #[tokio::test]

@@ -9,6 +9,7 @@ mod mail;
 mod passkeys;
 mod second_factors;
 mod sessions;
+mod takeover;
 mod throttle;
 mod verified_registration;
 

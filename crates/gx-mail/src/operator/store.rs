@@ -85,10 +85,10 @@ pub(super) async fn retry_some(
     let done = sqlx::query!(
         r#"UPDATE "QueuedMail" SET state = 'WAITING', attempts = 0, "settledAt" = NULL,
                "nextAttemptAt" = $1, "expiresAt" = $2
-           WHERE "mailId" IN (
+           WHERE "mailId" = ANY(ARRAY(
                SELECT "mailId" FROM "QueuedMail"
                WHERE state = 'FAILED' AND content IS NOT NULL
-               ORDER BY "settledAt" LIMIT $3 FOR UPDATE SKIP LOCKED)"#,
+               ORDER BY "settledAt" LIMIT $3 FOR UPDATE SKIP LOCKED))"#,
         now,
         expires_at,
         limit,

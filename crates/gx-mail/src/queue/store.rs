@@ -58,7 +58,8 @@ pub(crate) async fn insert(
 }
 
 /// Takes mails that are due until `lease_until`. Mails that another process is just taking are
-/// passed over.
+/// passed over. The array is made once; a subquery of `IN` may run again and lock more than the
+/// limit.
 pub(crate) async fn claim(
     conn: &mut PgConnection,
     now: OffsetDateTime,
@@ -68,10 +69,10 @@ pub(crate) async fn claim(
     sqlx::query_as!(
         ClaimedRow,
         r#"UPDATE "QueuedMail" SET "nextAttemptAt" = $2, claims = claims + 1
-           WHERE "mailId" IN (
+           WHERE "mailId" = ANY(ARRAY(
                SELECT "mailId" FROM "QueuedMail"
                WHERE state = 'WAITING' AND "nextAttemptAt" <= $1
-               ORDER BY "nextAttemptAt", "mailId" LIMIT $3 FOR UPDATE SKIP LOCKED)
+               ORDER BY "nextAttemptAt", "mailId" LIMIT $3 FOR UPDATE SKIP LOCKED))
            RETURNING "mailId" AS mail_id, kind, "profileId" AS profile_id, "adminId" AS admin_id,
                content, "contentKeyVersion" AS key_version, attempts, claims,
                "expiresAt" AS expires_at"#,
@@ -81,6 +82,32 @@ pub(crate) async fn claim(
     )
     .fetch_all(conn)
     .await
+}
+
+/// Locks a mail and returns whether it is still held.
+pub(crate) async fn lock_held(
+    conn: &mut PgConnection,
+    mail_id: &str,
+    claims: i32,
+) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query_scalar!(
+        r#"SELECT claims FROM "QueuedMail"
+           WHERE "mailId" = $1 AND claims = $2 AND state = 'WAITING' FOR UPDATE"#,
+        mail_id,
+        claims,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(found.is_some())
+}
+
+/// Deletes what an earlier try of a mail has drawn. Code and link of that try end.
+pub(crate) async fn delete_drawn(
+    conn: &mut PgConnection,
+    mail_id: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(r#"DELETE FROM "MailToken" WHERE "tokenId" = $1"#, mail_id).execute(conn).await?;
+    Ok(())
 }
 
 /// Replaces the content of a mail that is still held. Returns `false` if another process has taken
@@ -170,6 +197,48 @@ pub(crate) async fn postpone(
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Gives up mails whose time is over and that no process holds, and returns the names of their
+/// kinds. The content stays if the kind is one of `retriable`.
+pub(crate) async fn expire(
+    conn: &mut PgConnection,
+    now: OffsetDateTime,
+    failure: &str,
+    retriable: &[String],
+    limit: i64,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"UPDATE "QueuedMail" SET state = 'FAILED', "lastFailure" = $2, "settledAt" = $1,
+               content = CASE WHEN kind = ANY($3) THEN content END
+           WHERE "mailId" = ANY(ARRAY(
+               SELECT "mailId" FROM "QueuedMail"
+               WHERE state = 'WAITING' AND "expiresAt" <= $1 AND "nextAttemptAt" <= $1
+               ORDER BY "expiresAt" LIMIT $4 FOR UPDATE SKIP LOCKED))
+           RETURNING kind"#,
+        now,
+        failure,
+        retriable,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Returns the number of mails that were sent since a time, at most `limit`.
+pub(crate) async fn count_sent(
+    conn: &mut PgConnection,
+    since: OffsetDateTime,
+    limit: i64,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM (SELECT FROM "QueuedMail"
+               WHERE state = 'SENT' AND "settledAt" > $1 LIMIT $2) AS sent"#,
+        since,
+        limit,
+    )
+    .fetch_one(conn)
+    .await
 }
 
 /// Counts the queue. `refused` are the failures for which the receiver's mailbox is the reason.

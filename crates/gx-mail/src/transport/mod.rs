@@ -13,7 +13,7 @@ use lettre::{Address, Message};
 use crate::settings::{MailSettings, MailSettingsError};
 use crate::text::MailText;
 
-pub(crate) use smtp::SmtpTransport;
+pub(crate) use smtp::{SMTP_WAITS, SmtpTransport};
 
 /// A mail that was delivered into the memory of a test.
 #[derive(Clone, Debug)]
@@ -49,6 +49,17 @@ pub(crate) enum DeliveryFailure {
     Later(String),
     /// The server never takes this mail.
     Refused(String),
+}
+
+impl DeliveryFailure {
+    /// Returns the failure as one of the server, with the same text.
+    fn into_outage(self) -> Self {
+        match self {
+            Self::Unavailable(text) | Self::Later(text) | Self::Refused(text) => {
+                Self::Unavailable(text)
+            }
+        }
+    }
 }
 
 impl Transport {

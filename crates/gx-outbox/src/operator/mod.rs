@@ -246,6 +246,21 @@ pub async fn erase_reasons(conn: &mut PgConnection, ids: &[String]) -> Result<u6
     Ok(live + store::erase_archived_reasons(conn, ids).await?)
 }
 
+/// Erases the reasons of discarded commands that are these texts, and returns the number of
+/// commands. Each text is that of the id at the same place; another reason of a command stays.
+///
+/// # Errors
+/// `sqlx::Error` if a statement fails.
+pub async fn erase_reasons_that_are(
+    conn: &mut PgConnection,
+    ids: &[String],
+    texts: &[String],
+) -> Result<u64, sqlx::Error> {
+    let texts: Vec<String> = texts.iter().map(|text| storable(text)).collect();
+    let live = store::erase_live_reasons_that_are(conn, ids, &texts).await?;
+    Ok(live + store::erase_archived_reasons_that_are(conn, ids, &texts).await?)
+}
+
 /// Withdraws a command that is not settled. It becomes DISCARDED when the ledger has cancelled its
 /// id. The ledger is asked even if this database has no attempt: a database that was restored from
 /// an older backup may have lost it.

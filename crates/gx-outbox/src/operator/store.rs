@@ -237,3 +237,44 @@ pub(crate) async fn erase_archived_reasons(
     .await?;
     Ok(done.rows_affected())
 }
+
+/// Erases such reasons that are these texts, each the text of the command at the same place, and
+/// returns the number of commands.
+pub(crate) async fn erase_live_reasons_that_are(
+    conn: &mut PgConnection,
+    ids: &[String],
+    texts: &[String],
+) -> Result<u64, sqlx::Error> {
+    let done = query!(
+        r#"UPDATE "OutboxCommand" AS c SET "giveUp" = c."giveUp" - 'reason'
+           FROM unnest($1::text[], $2::text[]) AS given (id, text)
+           WHERE c."commandId" = ANY($1) AND c."commandId" = given.id
+             AND c."giveUp" ->> 'reason' = given.text
+             AND c."giveUp" ->> 'to' = 'DISCARDED' AND c."giveUp" ->> 'by' <> 'retry'"#,
+        ids,
+        texts,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Does the same with archived commands.
+pub(crate) async fn erase_archived_reasons_that_are(
+    conn: &mut PgConnection,
+    ids: &[String],
+    texts: &[String],
+) -> Result<u64, sqlx::Error> {
+    let done = query!(
+        r#"UPDATE "OutboxArchive" AS c SET "giveUp" = c."giveUp" - 'reason'
+           FROM unnest($1::text[], $2::text[]) AS given (id, text)
+           WHERE c."commandId" = ANY($1) AND c."commandId" = given.id
+             AND c."giveUp" ->> 'reason' = given.text
+             AND c."giveUp" ->> 'to' = 'DISCARDED' AND c."giveUp" ->> 'by' <> 'retry'"#,
+        ids,
+        texts,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}

@@ -8,6 +8,8 @@ pub enum LimitPolicy {
     Login,
     /// Sign-ins of one client.
     LoginClient,
+    /// Passkeys and codes that the clients of one network send, and options for passkeys.
+    CredentialNetwork,
     /// Registrations of one client.
     Register,
     /// Mails to one e-mail address.
@@ -39,9 +41,10 @@ pub(crate) enum Partition {
 
 impl LimitPolicy {
     /// All policies.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Login,
         Self::LoginClient,
+        Self::CredentialNetwork,
         Self::Register,
         Self::Mail,
         Self::MailClient,
@@ -60,6 +63,7 @@ impl LimitPolicy {
         match self {
             Self::Login => &["login"],
             Self::LoginClient => &["login-client"],
+            Self::CredentialNetwork => &["credential-network"],
             Self::Register => &["register"],
             Self::Mail => &["mail"],
             Self::MailClient => &["mail-client"],
@@ -72,7 +76,7 @@ impl LimitPolicy {
     pub(crate) const fn partition(self) -> Partition {
         match self {
             Self::LoginClient | Self::Register | Self::MailClient => Partition::Client,
-            Self::MailNetwork => Partition::Network,
+            Self::CredentialNetwork | Self::MailNetwork => Partition::Network,
             Self::Login => Partition::ClientAndEmail,
             Self::Mail => Partition::Email,
             Self::Refresh | Self::General => Partition::Session,
@@ -115,7 +119,7 @@ impl RouteLimit {
         match self {
             Self::General => &[LimitPolicy::General],
             Self::Login => &[LimitPolicy::LoginClient, LimitPolicy::Login],
-            Self::Credential => &[LimitPolicy::LoginClient],
+            Self::Credential => &[LimitPolicy::CredentialNetwork, LimitPolicy::LoginClient],
             Self::Register => &[LimitPolicy::Register],
             Self::RegisterByMail => &[
                 LimitPolicy::Register,

@@ -39,11 +39,7 @@ struct Counted {
 }
 
 impl RequestLimits {
-    pub(super) fn new(
-        limiter: RateLimiter,
-        limit: RouteLimit,
-        address: Option<IpAddr>,
-    ) -> Self {
+    pub(super) fn new(limiter: RateLimiter, limit: RouteLimit, address: Option<IpAddr>) -> Self {
         let client = address.map(ClientKey::of);
         let network_tag = client.map(|client| limiter.network_tag(client.network()));
         // Only a router without a listener, as in tests, knows no address.
@@ -110,10 +106,17 @@ impl RequestLimits {
     /// Counts the request by the route's policies that have this partition.
     async fn admit(&self, partition: Partition, parts: &[&str]) -> Result<(), Problem> {
         let policies = self.0.limit.policies().iter().copied();
+        let network = self.network_of_keys(partition);
         for policy in policies.filter(|policy| policy.partition() == partition) {
-            self.count(policy, parts, self.0.network_tag).await?;
+            self.count(policy, parts, network).await?;
         }
         Ok(())
+    }
+
+    /// Returns the network whose part of a table has the keys of a partition. `None` for addresses,
+    /// which requests of several networks name: their counts must stay in one place.
+    fn network_of_keys(&self, partition: Partition) -> Option<NetworkTag> {
+        self.0.network_tag.filter(|_| partition != Partition::Email)
     }
 
     /// Counts the request by one policy, once for each key.
@@ -202,4 +205,37 @@ fn exceeded(policy: LimitPolicy, retry_after: Duration) -> Problem {
 /// Returns a duration in seconds, rounded up.
 fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use gx_model::Clock;
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::rate_limit::RateLimitSettings;
+
+    /// SEC-API-04: the count of an e-mail address is the same key from whatever network a mail is
+    /// asked for, so that no network drops it. Clients have a key of their network.
+    #[tokio::test]
+    async fn sec_api_04_an_address_is_one_key_for_all_networks() {
+        let clock = Clock::manual(datetime!(2026-03-01 12:00:00 UTC));
+        let keys = crate::tests::fingerprint_keys();
+        let limiter = RateLimiter::new(&RateLimitSettings::default(), clock, keys);
+        let mut counted = Vec::new();
+        for address in ["192.0.2.1", "2001:db8::1"] {
+            let address = address.parse().unwrap();
+            let limits = RequestLimits::new(limiter.clone(), RouteLimit::Mail, Some(address));
+            limits.admit_client().await.unwrap();
+            limits.admit_email("sarah@gxtest.com").await.unwrap();
+            let key = |policy| {
+                let counted = limits.counted();
+                counted.iter().find(|one| one.policy == policy).map(|one| one.key)
+            };
+            counted.push((key(LimitPolicy::Mail), key(LimitPolicy::MailClient)));
+        }
+        assert!(counted[0].0.is_some());
+        assert_eq!(counted[0].0, counted[1].0);
+        assert_ne!(counted[0].1, counted[1].1);
+    }
 }

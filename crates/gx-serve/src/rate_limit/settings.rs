@@ -32,6 +32,10 @@ pub struct RateLimitSettings {
     /// Sign-ins of one client
     #[arg(long, env = "GX_LIMIT_LOGIN_CLIENT", default_value = "100/60s")]
     pub limit_login_client: Quota,
+    /// Sign-ins with passkeys, their options and codes of mails, by the clients of one IPv6 network
+    /// of 48 bits, or of one IPv4 address
+    #[arg(long, env = "GX_LIMIT_CREDENTIAL_NETWORK", default_value = "1000/60s")]
+    pub limit_credential_network: Quota,
     /// Registrations of one client
     #[arg(long, env = "GX_LIMIT_REGISTER", default_value = "100/60s")]
     pub limit_register: Quota,
@@ -61,6 +65,7 @@ impl Default for RateLimitSettings {
             redis_timeout_ms: 100,
             limit_login: Quota::of(10, MINUTE_S),
             limit_login_client: Quota::of(100, MINUTE_S),
+            limit_credential_network: Quota::of(1_000, MINUTE_S),
             limit_register: Quota::of(100, MINUTE_S),
             limit_mail: Quota::of(5, HOUR_S),
             limit_mail_client: Quota::of(30, HOUR_S),
@@ -77,6 +82,7 @@ impl RateLimitSettings {
         match policy {
             LimitPolicy::Login => self.limit_login,
             LimitPolicy::LoginClient => self.limit_login_client,
+            LimitPolicy::CredentialNetwork => self.limit_credential_network,
             LimitPolicy::Register => self.limit_register,
             LimitPolicy::Mail => self.limit_mail,
             LimitPolicy::MailClient => self.limit_mail_client,
@@ -93,6 +99,7 @@ impl RateLimitSettings {
         Self {
             limit_login: most,
             limit_login_client: most,
+            limit_credential_network: most,
             limit_register: most,
             limit_mail: most,
             limit_mail_client: most,

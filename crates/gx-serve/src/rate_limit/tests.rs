@@ -159,7 +159,7 @@ fn one_network_cannot_fill_a_table() {
     let limits = ProcessLimits::new(&settings, clock);
     let (policy, quota) = (LimitPolicy::Mail, settings.quota(LimitPolicy::Mail));
     let admitted = |number, network| {
-        let ask = |_| limits.admit(policy, numbered_key(number, network), quota).is_admitted;
+        let ask = |_: &u32| limits.admit(policy, numbered_key(number, network), quota).is_admitted;
         (0..6).filter(ask).count()
     };
     for number in 0..8 * SETS {
@@ -268,6 +268,7 @@ fn the_defaults_are_the_stated_quotas() {
     let stated = [
         "login 10/60s",
         "login-client 100/60s",
+        "credential-network 1000/60s",
         "register 100/60s",
         "mail 5/3600s",
         "mail-client 30/3600s",

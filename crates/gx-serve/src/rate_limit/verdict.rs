@@ -17,7 +17,7 @@ pub(crate) struct LimitKey {
 
 impl LimitKey {
     /// Takes the first half of a hash. `network` is the network that the request came from;
-    /// `None` for what nobody can make up, such as a session.
+    /// `None` for what nobody can make up, such as a session, and for what several networks name.
     pub(super) fn new(hash: [u8; 32], network: Option<NetworkTag>) -> Self {
         let (half, _) = hash.split_at(16);
         let number = u128::from_be_bytes(half.try_into().expect("half of a hash has 16 bytes"));

@@ -40,8 +40,8 @@ const BOUND: Duration = Duration::from_secs(120);
 /// The body of `/echo`.
 #[derive(ToSchema)]
 struct Echo {
-    #[schema(value_type = String, max_length = 5)]
-    text: Text<5>,
+    #[schema(value_type = String, max_length = 12)]
+    text: Text<12>,
 }
 
 impl FromFields for Echo {

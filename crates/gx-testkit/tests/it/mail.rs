@@ -7,13 +7,14 @@ use gx_auth::KeyRing;
 use gx_auth::key_ring::new_line;
 use gx_db::testing::TestDatabase;
 use gx_mail::{
-    MailContent, MailFilter, MailKind, MailOwner, MailSender, MailSettings, MailState, NewMail,
-    NothingToPrepare, SenderParts, StepReport, Transport,
+    ContentCipher, MailContent, MailFilter, MailKind, MailOwner, MailSender, MailSettings,
+    MailState, NewMail, NothingToPrepare, SenderParts, StepReport, Transport,
 };
 use gx_model::Clock;
-use gx_serve::Entropy;
-use gx_testkit::{SmtpEncryption, SmtpPlan, SmtpServer};
+use gx_serve::{Entropy, HealthBoard};
+use gx_testkit::{SmtpEncryption, SmtpPlan, SmtpServer, eventually};
 use time::macros::datetime;
+use tokio_util::sync::CancellationToken;
 
 /// The queue, with everything that a sender needs but the server.
 struct Desk {
@@ -53,6 +54,21 @@ impl Desk {
         mail_id
     }
 
+    /// Copies the one queued mail, without its content, until there are `mails`.
+    async fn multiply(&self, mails: i64) {
+        sqlx::query(
+            r#"INSERT INTO "QueuedMail" ("mailId", kind, content, "contentKeyVersion",
+                   "nextAttemptAt", "expiresAt", "createdAt")
+               SELECT "mailId" || n, kind, NULL, "contentKeyVersion", "nextAttemptAt", "expiresAt",
+                      "createdAt"
+               FROM "QueuedMail", generate_series(1, $1) n"#,
+        )
+        .bind(mails - 1)
+        .execute(self.database.pool())
+        .await
+        .unwrap();
+    }
+
     fn sender(&self, settings: &MailSettings) -> MailSender {
         let parts = SenderParts {
             pool: self.database.pool().clone(),
@@ -64,6 +80,17 @@ impl Desk {
             clock: self.clock.clone(),
         };
         MailSender::new(parts, settings).unwrap()
+    }
+
+    /// Waits until a process has taken a mail.
+    async fn until_taken(&self) {
+        eventually("a mail is taken", Duration::from_secs(60), || async {
+            let sql = r#"SELECT EXISTS (SELECT FROM "QueuedMail" WHERE claims > 0)"#;
+            let is_taken: bool =
+                sqlx::query_scalar(sql).fetch_one(self.database.pool()).await.unwrap();
+            is_taken.then_some(())
+        })
+        .await;
     }
 
     /// Returns state, attempts, last failure and whether there is a content of each mail, in the
@@ -181,6 +208,127 @@ async fn g9_an_unknown_receiver_ends_a_mail() {
     assert_eq!(gx_mail::retry_all(&mut conn, desk.clock.now()).await.unwrap(), 1);
 }
 
+/// G9: without a mail server mails wait for their time and no longer: a code is dropped after its
+/// hour, and a notice can be sent again by an operator.
+#[tokio::test]
+async fn g9_mails_expire_while_no_server_is_set() {
+    let (desk, server) = (Desk::start().await, SmtpServer::start(SmtpEncryption::None).await);
+    desk.queue("sarah@gxtest.com").await;
+    desk.clock.advance(Duration::from_secs(1));
+    desk.queue_kind(MailKind::PasswordReset, "sarah@gxtest.com").await;
+    let mut unset = desk.sender(&MailSettings::default());
+    desk.clock.advance(Duration::from_hours(1));
+    let report = unset.step().await.unwrap();
+    assert_eq!((report.failed, report.taken), (1, 0));
+    assert!(report.outage.is_some());
+    let expected = [row("WAITING", 0, None, true), row("FAILED", 0, Some("expired"), false)];
+    assert_eq!(desk.rows().await, expected);
+
+    desk.clock.advance(Duration::from_hours(72));
+    assert_eq!(unset.step().await.unwrap().failed, 1);
+    assert_eq!(desk.rows().await[0], row("FAILED", 0, Some("expired"), true));
+    let mut conn = desk.database.connection().await;
+    assert_eq!(gx_mail::retry_all(&mut conn, desk.clock.now()).await.unwrap(), 1);
+    assert_eq!(desk.sender(&settings(&server)).drain().await.unwrap().sent, 1);
+}
+
+/// G9: mails that this process cannot read wait longer each time, and the others are sent.
+#[tokio::test]
+async fn g9_unreadable_mails_do_not_stop_others() {
+    let (desk, server) = (Desk::start().await, SmtpServer::start(SmtpEncryption::None).await);
+    desk.queue("sarah@gxtest.com").await;
+    desk.multiply(2).await;
+    sqlx::query(
+        r#"UPDATE "QueuedMail" SET kind = CASE WHEN content IS NULL THEN kind ELSE 'NEWER' END"#,
+    )
+    .execute(desk.database.pool())
+    .await
+    .unwrap();
+    let mut sender = desk.sender(&settings(&server));
+    let report = sender.step().await.unwrap();
+    assert_eq!(report, StepReport { taken: 2, ..StepReport::default() });
+    desk.queue("james@gxtest.com").await;
+    assert_eq!(sender.step().await.unwrap().sent, 1);
+
+    let mut looks = 0;
+    for _ in 0..120 {
+        desk.clock.advance(Duration::from_secs(60));
+        looks += sender.step().await.unwrap().taken;
+    }
+    assert!((2..=24).contains(&looks), "{looks}");
+    let rows = desk.rows().await;
+    let waiting = rows.iter().filter(|row| row.0 == "WAITING" && row.1 == 0).count();
+    assert_eq!(waiting, 2, "{rows:?}");
+}
+
+/// G9: a relay that takes a mail and does not answer, or hangs up, is no outage: the mail waits
+/// longer each time, so that its receiver does not get it again each second.
+#[tokio::test]
+async fn g9_a_relay_that_ends_without_an_answer_sends_no_flood() {
+    for plan in [SmtpPlan::SilentAtEnd, SmtpPlan::HangUpAtEnd] {
+        let (desk, server) = (Desk::start().await, SmtpServer::start(SmtpEncryption::None).await);
+        desk.queue("sarah@gxtest.com").await;
+        let impatient =
+            MailSettings { smtp_timeout: Duration::from_millis(500), ..settings(&server) };
+        let mut sender = desk.sender(&impatient);
+        server.set_plan(plan);
+        for tries in 1..=3 {
+            let report = sender.step().await.unwrap();
+            assert_eq!(report, StepReport { taken: 1, ..StepReport::default() }, "{plan:?}");
+            assert_eq!(desk.rows().await[0].1, tries, "{plan:?}");
+            assert_eq!(sender.step().await.unwrap().taken, 0, "{plan:?}");
+            desk.clock.advance(Duration::from_secs(60));
+        }
+        assert_eq!(server.mails().len(), 3, "{plan:?}");
+
+        // The connection whose answer is still to come is not used again.
+        server.set_plan(SmtpPlan::Answer(550));
+        desk.clock.advance(Duration::from_hours(1));
+        assert_eq!(sender.step().await.unwrap().failed, 1, "{plan:?}");
+        assert_eq!(desk.rows().await[0].2.as_deref(), Some("SMTP 550"), "{plan:?}");
+    }
+}
+
+/// G9: codes that a server also uses about itself are about the mail while the server takes
+/// connections.
+#[tokio::test]
+async fn g9_one_refused_receiver_is_no_outage() {
+    for (code, state, attempts) in
+        [(454, "WAITING", 1), (500, "WAITING", 1), (521, "WAITING", 1), (501, "FAILED", 0)]
+    {
+        let (desk, server) = (Desk::start().await, SmtpServer::start(SmtpEncryption::None).await);
+        desk.queue("sarah@gxtest.com").await;
+        server.set_plan(SmtpPlan::Answer(code));
+        let report = desk.sender(&settings(&server)).step().await.unwrap();
+        assert_eq!((report.taken, report.outage), (1, None), "{code}");
+        let failure = format!("SMTP {code}");
+        assert_eq!(desk.rows().await, [row(state, attempts, Some(&failure), true)]);
+    }
+}
+
+/// G9: an operator has all mails that can be made again sent, in batches.
+#[tokio::test]
+async fn g9_more_mails_than_a_batch_are_retried() {
+    let desk = Desk::start().await;
+    desk.queue("sarah@gxtest.com").await;
+    desk.multiply(1_200).await;
+    sqlx::query(
+        r#"UPDATE "QueuedMail" SET state = 'FAILED', "lastFailure" = 'SMTP 451',
+               "settledAt" = "createdAt",
+               content = CASE WHEN "mailId" NOT LIKE '%7' THEN 'x'::bytea END"#,
+    )
+    .execute(desk.database.pool())
+    .await
+    .unwrap();
+    let rows = desk.rows().await;
+    let retriable = rows.iter().filter(|row| row.3).count();
+    let mut conn = desk.database.connection().await;
+    let set = gx_mail::retry_all(&mut conn, desk.clock.now()).await.unwrap();
+    assert_eq!(usize::try_from(set).unwrap(), retriable);
+    let waiting = desk.rows().await.iter().filter(|row| row.0 == "WAITING").count();
+    assert_eq!(waiting, retriable);
+}
+
 /// G9: a silent server and one that is gone are outages: no mail is charged, and all go when it is
 /// back.
 #[tokio::test]
@@ -208,17 +356,7 @@ async fn replicas_send_each_of_many_mails_once() {
     const MAILS: i64 = 10_000;
     let desk = Desk::start().await;
     let id = desk.queue("sarah@gxtest.com").await;
-    sqlx::query(
-        r#"INSERT INTO "QueuedMail" ("mailId", kind, content, "contentKeyVersion", "nextAttemptAt",
-               "expiresAt", "createdAt")
-           SELECT "mailId" || n, kind, NULL, "contentKeyVersion", "nextAttemptAt", "expiresAt",
-                  "createdAt"
-           FROM "QueuedMail", generate_series(1, $1) n"#,
-    )
-    .bind(MAILS - 1)
-    .execute(desk.database.pool())
-    .await
-    .unwrap();
+    desk.multiply(MAILS).await;
     let mails = Arc::new(std::sync::Mutex::new(Vec::new()));
     let sender = || {
         let settings = MailSettings { smtp_connections: 64, ..MailSettings::default() };
@@ -250,7 +388,7 @@ async fn replicas_send_each_of_many_mails_once() {
 /// statement.
 struct SameContent(KeyRing, String);
 
-impl gx_mail::ContentCipher for SameContent {
+impl ContentCipher for SameContent {
     fn encrypt_content(&self, mail_id: &str, plain: &[u8]) -> gx_mail::EncryptedContent {
         self.0.encrypt_content(mail_id, plain)
     }
@@ -271,15 +409,56 @@ impl gx_mail::ContentCipher for SameContent {
 async fn a_lease_ends() {
     let (desk, server) = (Desk::start().await, SmtpServer::start(SmtpEncryption::None).await);
     desk.queue("sarah@gxtest.com").await;
-    sqlx::query(r#"UPDATE "QueuedMail" SET claims = 1, "nextAttemptAt" = $1"#)
-        .bind(desk.clock.now() + Duration::from_secs(300))
-        .execute(desk.database.pool())
-        .await
-        .unwrap();
+    server.set_plan(SmtpPlan::Silent);
+    let mut dying = desk.sender(&settings(&server));
+    let step = tokio::spawn(async move { dying.step().await });
+    desk.until_taken().await;
+    step.abort();
+    assert!(step.await.unwrap_err().is_cancelled());
+
+    server.set_plan(SmtpPlan::Accept);
     let mut sender = desk.sender(&settings(&server));
+    desk.clock.advance(Duration::from_secs(300));
     assert_eq!(sender.step().await.unwrap().taken, 0);
     desk.clock.advance(Duration::from_secs(300));
     assert_eq!(sender.step().await.unwrap().sent, 1);
+}
+
+/// A process that was frozen with a mail settles nothing when it goes on, because another one has
+/// taken the mail since.
+#[tokio::test]
+async fn a_late_settlement_changes_nothing() {
+    let (desk, server) = (Desk::start().await, SmtpServer::start(SmtpEncryption::None).await);
+    let slow = SmtpServer::start(SmtpEncryption::None).await;
+    desk.queue("sarah@gxtest.com").await;
+    slow.set_plan(SmtpPlan::Silent);
+    let mut late = desk.sender(&settings(&slow));
+    let step = tokio::spawn(async move { late.step().await });
+    desk.until_taken().await;
+    desk.clock.advance(Duration::from_secs(600));
+    assert_eq!(desk.sender(&settings(&server)).step().await.unwrap().sent, 1);
+
+    slow.set_plan(SmtpPlan::Answer(550));
+    let report = step.await.unwrap().unwrap();
+    assert_eq!(report, StepReport { taken: 1, ..StepReport::default() });
+    assert_eq!(desk.rows().await, [row("SENT", 0, None, false)]);
+}
+
+/// A process that stops takes no new mails, and settles those in flight.
+#[tokio::test]
+async fn a_stop_waits_for_the_mails_in_flight() {
+    let (desk, server) = (Desk::start().await, SmtpServer::start(SmtpEncryption::None).await);
+    desk.queue("sarah@gxtest.com").await;
+    server.set_plan(SmtpPlan::Silent);
+    let (stop, board) = (CancellationToken::new(), HealthBoard::new("test", desk.clock.clone()));
+    let run = tokio::spawn(desk.sender(&settings(&server)).run(stop.clone(), board));
+    desk.until_taken().await;
+    desk.clock.advance(Duration::from_secs(1));
+    desk.queue("james@gxtest.com").await;
+    stop.cancel();
+    server.set_plan(SmtpPlan::Accept);
+    run.await.unwrap();
+    assert_eq!(desk.rows().await, [row("SENT", 0, None, false), row("WAITING", 0, None, true)]);
 }
 
 /// CRY-01: the queue shows neither address, code nor token, and a content that was moved to another

@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use gx_auth::RelyingParty;
+use gx_auth::{Realm, RelyingParty};
 
 use super::DevError;
 
@@ -58,9 +58,10 @@ impl Ports {
         self.at(Self::PROJECTOR)
     }
 
-    /// Returns the domain of passkeys, with the origins of the listeners that browsers can reach.
-    pub(crate) fn local_relying_party(self) -> RelyingParty {
-        RelyingParty::local(self.offset)
+    /// Returns the domain of passkeys, with the origins of a service's listeners that browsers can
+    /// reach.
+    pub(crate) fn local_relying_party(self, realm: Realm) -> RelyingParty {
+        RelyingParty::local(realm, self.offset)
     }
 
     /// Returns the address of a service's internal listener.

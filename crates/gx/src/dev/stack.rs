@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use gx_admin::AdminSettings;
 use gx_auth::retention::RetentionSettings;
-use gx_auth::{Foundation, FoundationSettings, KeyRing, KeyRingSettings};
+use gx_auth::{Foundation, FoundationSettings, KeyRing, KeyRingSettings, Realm};
 use gx_db::cluster::{ClusterOptions, PrivateCluster};
 use gx_db::{Database, DatabaseSettings};
 use gx_fabric_client::SignerUse;
@@ -224,9 +224,15 @@ impl Builder<'_> {
         let ring = self.key_ring.clone();
         let mut base = Foundation::new(settings, channel, database.clone(), ring, clock, entropy)?;
         base.is_development = true;
-        let local = || self.ports.local_relying_party();
-        base.relying_party.get_or_insert_with(local);
         Ok(base)
+    }
+
+    /// Returns the state of a service that has passkeys, with the origins of its own pages.
+    fn with_passkeys(&self, base: &Foundation, realm: Realm) -> Foundation {
+        let mut base = base.clone();
+        let local = || self.ports.local_relying_party(realm);
+        base.relying_party.get_or_insert_with(local);
+        base
     }
 
     /// Starts the three services, each on its two ports, and the listener of the public routes over
@@ -234,11 +240,12 @@ impl Builder<'_> {
     async fn services(&mut self, database: &Database) -> Result<Vec<HealthBoard>, CliError> {
         let biometric_key = first_start::biometric_key(self.dir, &self.entropy)?;
         let foundation = self.foundation(database)?;
-        let identity = gx_identity::service(&self.settings.identity, foundation.clone());
+        let of_people = self.with_passkeys(&foundation, Realm::User);
+        let identity = gx_identity::service(&self.settings.identity, of_people);
         self.mail(&foundation, &identity.health)?;
         let tokenomics = gx_tokenomics::service(foundation.clone());
         let settings = AdminSettings { biometric_key: biometric_key.into() };
-        let admin = gx_admin::service(&settings, foundation);
+        let admin = gx_admin::service(&settings, self.with_passkeys(&foundation, Realm::Admin));
         self.service(&identity, self.ports.identity()).await?;
         self.service(&tokenomics, self.ports.tokenomics()).await?;
         self.service(&admin, self.ports.admin()).await?;

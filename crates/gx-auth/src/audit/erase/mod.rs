@@ -23,6 +23,8 @@ const COMMAND: &str = "OutboxCommand";
 const ACCOUNT: &str = "UserProfile";
 /// Limit of the ids that one statement gets.
 const IDS_AT_A_TIME: usize = 10_000;
+/// Limit of the entries about many commands that one statement reads.
+const ENTRIES_AT_A_TIME: i64 = 1_000;
 
 /// The texts to be erased.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +104,10 @@ pub async fn erase(
             let commands = gx_outbox::operator::ids_of_person(&mut tx, id).await?;
             let entries = entries_about(&mut tx, id, &commands).await?;
             let found = store::lock_texts(&mut tx, &entries).await?;
-            (found, erase_copies_about(&mut tx, id, commands).await?)
+            let own = erase_copies_about(&mut tx, id, commands).await?;
+            // An entry about many commands also names commands of others, which have its text.
+            let copies = own + erase_copies_of(&mut tx, &found).await?;
+            (found, copies)
         }
     };
     if found.is_empty() && copies == 0 {
@@ -131,8 +136,28 @@ async fn entries_about(
     for part in commands.chunks(IDS_AT_A_TIME) {
         entries.extend(store::entries_about(conn, &of_commands, part).await?);
     }
-    entries.extend(store::entries_about_many_commands(conn, id).await?);
+    let mut ids = commands.to_vec();
+    ids.push(id.to_owned());
+    for part in ids.chunks(IDS_AT_A_TIME) {
+        entries.extend(entries_about_many_commands(conn, part).await?);
+    }
     Ok(entries)
+}
+
+/// Returns the entries about many commands of which one is among these, which it looks for in
+/// parts of all such entries.
+async fn entries_about_many_commands(
+    conn: &mut PgConnection,
+    commands: &[String],
+) -> Result<Vec<i64>, sqlx::Error> {
+    let (mut entries, mut last_seen) = (Vec::new(), 0);
+    loop {
+        let part = store::entries_about_many_commands(conn, commands, last_seen, ENTRIES_AT_A_TIME)
+            .await?;
+        let Some(last) = part.last() else { return Ok(entries) };
+        last_seen = last.seq;
+        entries.extend(part.iter().filter(|entry| entry.names_one).map(|entry| entry.seq));
+    }
 }
 
 /// Erases what other tables contain of the texts of these entries.
@@ -140,18 +165,26 @@ async fn erase_copies_of(
     conn: &mut PgConnection,
     found: &[ErasableText],
 ) -> Result<u64, sqlx::Error> {
-    let mut commands = Vec::new();
+    let mut commands: Vec<(&str, &str)> = Vec::new();
     let mut accounts = TextCopies::default();
     for one in found {
         match (&*one.target_type, &one.target_id) {
-            (COMMAND, Some(id)) => commands.push(id.clone()),
-            (COMMAND, None) => commands.extend(one.command_ids.iter().flatten().cloned()),
+            (COMMAND, Some(id)) => commands.push((id.as_str(), one.text.as_str())),
+            (COMMAND, None) => {
+                let ids = one.command_ids.iter().flatten();
+                commands.extend(ids.map(|id| (id.as_str(), one.text.as_str())));
+            }
             (ACCOUNT, Some(id)) => accounts.add(id, &one.text),
             _ => {}
         }
     }
-    let erased = store::erase_lock_texts(conn, &accounts).await?;
-    Ok(erased + erase_command_reasons(conn, &commands).await?)
+    let mut erased = store::erase_lock_texts(conn, &accounts).await?;
+    for part in commands.chunks(IDS_AT_A_TIME) {
+        let ids: Vec<String> = part.iter().map(|(id, _)| (*id).to_owned()).collect();
+        let texts: Vec<String> = part.iter().map(|(_, text)| (*text).to_owned()).collect();
+        erased += gx_outbox::operator::erase_reasons_that_are(conn, &ids, &texts).await?;
+    }
+    Ok(erased)
 }
 
 /// Erases all texts that other tables contain about an object.

@@ -21,6 +21,13 @@ impl ErasableText {
     }
 }
 
+/// An entry about many commands.
+pub(super) struct BulkEntry {
+    pub(super) seq: i64,
+    /// Whether one of the commands is among those that are looked for.
+    pub(super) names_one: bool,
+}
+
 /// Texts that rows of another table may contain, too: each with the id of its row.
 #[derive(Default)]
 pub(super) struct TextCopies {
@@ -67,20 +74,25 @@ pub(super) async fn entries_about(
     .await
 }
 
-/// Returns the entries about many commands, if one is this command or one of this person.
+/// Returns the next entries about many commands after an entry, and which of them name one of these
+/// commands. They are ordered as in the index.
 pub(super) async fn entries_about_many_commands(
     conn: &mut PgConnection,
-    id: &str,
-) -> Result<Vec<i64>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT seq FROM "AuditEntry" AS e
-           WHERE "targetType" = 'OutboxCommand' AND "targetId" IS NULL
-             AND EXISTS (
+    commands: &[String],
+    after: i64,
+    limit: i64,
+) -> Result<Vec<BulkEntry>, sqlx::Error> {
+    sqlx::query_as!(
+        BulkEntry,
+        r#"SELECT seq, EXISTS (
                  SELECT FROM jsonb_array_elements_text(e.after -> 'commandIds') AS named (id)
-                 LEFT JOIN LATERAL (SELECT "profileId" FROM "OutboxHistory"
-                                    WHERE "commandId" = named.id LIMIT 1) AS c ON true
-                 WHERE named.id = $1 OR c."profileId" = $1)"#,
-        id,
+                 WHERE named.id = ANY($1)) AS "names_one!"
+           FROM "AuditEntry" AS e
+           WHERE "targetType" = 'OutboxCommand' AND "targetId" IS NULL AND seq > $2
+           ORDER BY "targetId", seq LIMIT $3"#,
+        commands,
+        after,
+        limit,
     )
     .fetch_all(conn)
     .await

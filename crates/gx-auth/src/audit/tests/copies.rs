@@ -58,7 +58,8 @@ impl Log {
 
 /// LOG-03, PRIV-01: an erasure about a person also takes the texts of entries about the person's
 /// commands, and the copies in other tables: the lock of the account, comments of reviews, and
-/// reasons of discarded commands, also archived ones. Texts of this program stay.
+/// reasons of discarded commands, also archived ones, and of other commands that an erased entry
+/// names. Texts of this program stay.
 #[tokio::test]
 async fn log_03_an_erasure_about_a_person_takes_the_copies() {
     let log = Log::new().await;
@@ -70,9 +71,9 @@ async fn log_03_an_erasure_about_a_person_takes_the_copies() {
     assert_eq!(log.sealer.step().await.unwrap(), 4);
     let erased = log.erase(TextSelection::About("p1")).await.unwrap();
     let entries: Vec<i64> = erased.texts.iter().map(|text| text.entry).collect();
-    assert_eq!((entries, erased.copies), (vec![1, 1, 2, 3], 4));
+    assert_eq!((entries, erased.copies), (vec![1, 1, 2, 3], 5));
     assert_eq!(log.rows_with("neighbour").await, Vec::<String>::new());
-    assert_eq!(log.rows_with("tavern").await, ["command c3", "command c4", "entry 4"]);
+    assert_eq!(log.rows_with("tavern").await, ["command c3", "entry 4"]);
     let kept: bool = sqlx::query_scalar(
         r#"SELECT bool_and("giveUp" ->> 'to' = 'DISCARDED' AND "giveUp" ? 'by')
            FROM "OutboxHistory" WHERE "commandId" IN ('c1', 'c2')"#,
@@ -87,7 +88,8 @@ async fn log_03_an_erasure_about_a_person_takes_the_copies() {
     assert!(matches!(refused, EraseError::Nothing), "{refused}");
 
     // About a command, of which the log has a text.
-    assert_eq!(log.erase(TextSelection::About("c4")).await.unwrap().copies, 1);
+    let erased = log.erase(TextSelection::About("c4")).await.unwrap();
+    assert_eq!((erased.texts.len(), erased.copies), (1, 0));
     assert_eq!(log.rows_with("tavern").await, ["command c3"]);
 }
 
@@ -105,6 +107,43 @@ async fn log_03_an_erasure_of_entries_takes_the_copies() {
     assert_eq!(log.erase(TextSelection::Entries(&[2])).await.unwrap().copies, 1);
     assert_eq!(log.rows_with("tavern").await, tavern, "another lock's reason");
     assert_eq!(log.rows_with("neighbour").await, ["review v1"]);
+}
+
+/// LOG-03: an erasure of entries leaves the present reason of a command if it is another text than
+/// that of the entry.
+#[tokio::test]
+async fn log_03_an_erasure_of_entries_leaves_another_reason() {
+    let log = Log::new().await;
+    log.sql(PERSON).await;
+    log.append_discard(Some("c1"), &[]).await;
+    log.append_discard(None, &["c4", "c2"]).await;
+    log.sql(
+        r#"UPDATE "OutboxCommand" SET "giveUp" = jsonb_set("giveUp", '{reason}', '"said later"')
+           WHERE "commandId" IN ('c1', 'c4')"#,
+    )
+    .await;
+    assert_eq!(log.erase(TextSelection::Entries(&[1, 2])).await.unwrap().copies, 1);
+    assert_eq!(log.rows_with("said later").await, ["command c1", "command c4"]);
+    assert_eq!(log.rows_with("tavern").await, ["account p1", "command c3", "review v1"]);
+}
+
+/// LOG-03: an erasure about a person finds the entries that name one of the person's commands,
+/// however many other entries about many commands there are.
+#[tokio::test]
+async fn log_03_an_erasure_about_a_person_reads_all_entries_about_many_commands() {
+    let log = Log::new().await;
+    log.sql(PERSON).await;
+    log.append_discard(None, &["c4", "c2"]).await;
+    log.sql(
+        r#"INSERT INTO "AuditEntry" (at, "actorType", action, "targetType", after)
+           SELECT '2026-01-01Z', 'SYSTEM', 'command.retried', 'OutboxCommand',
+                  '{"commandIds": ["c4"]}' FROM generate_series(1, 2500)"#,
+    )
+    .await;
+    log.append_discard(None, &["c1"]).await;
+    let erased = log.erase(TextSelection::About("p1")).await.unwrap();
+    let entries: Vec<i64> = erased.texts.iter().map(|text| text.entry).collect();
+    assert_eq!(entries, [1, 2_502]);
 }
 
 /// Tables that the checks and erasures read.

@@ -1,6 +1,18 @@
 //! What a hostile page, browser or person can send with a passkey.
 
+use gx_auth::testing::token_in;
+
 use super::*;
+
+/// Returns a member's value from the right credential and from one of another account, which have
+/// signed the same challenge.
+type Replacement = fn(&Value, &Value) -> Value;
+
+fn flipped_signature(credential: &Value) -> Value {
+    let signature = credential["response"]["signature"].as_str().unwrap();
+    let last = if signature.ends_with('A') { 'Q' } else { 'A' };
+    format!("{}{last}", &signature[..signature.len() - 1]).into()
+}
 
 /// AUTHN-15, API-04: a sign-in of another page, domain, ceremony or challenge, without a verified
 /// user, with a wrong signature or of another account is refused like a wrong password, and uses
@@ -29,24 +41,21 @@ async fn authn_15_a_hostile_sign_in_is_refused_like_a_wrong_password() {
     let other_token = sarah.host.session_of(&other_id).await.access_token;
     let ben = Sarah { profile_id: other_id, token: other_token, ..sarah };
     let bens = ben.add_passkey().await;
-    let options = sign_in_options(&ben.host).await;
-    let right = passkey.sign(&options["publicKey"], ORIGIN);
-    let foreign = bens.sign(&options["publicKey"], ORIGIN);
-    let flipped = |credential: &Value| {
-        let signature = credential["response"]["signature"].as_str().unwrap();
-        let last = if signature.ends_with('A') { 'Q' } else { 'A' };
-        format!("{}{last}", &signature[..signature.len() - 1])
-    };
-    for (pointer, value) in [
-        ("/response/userHandle", foreign["response"]["userHandle"].clone()),
-        ("/response/signature", foreign["response"]["signature"].clone()),
-        ("/response/signature", flipped(&right).into()),
-        ("/response/authenticatorData", "AAAA".into()),
-        ("/id", foreign["id"].clone()),
-        ("/id", "AAAA".into()),
-    ] {
+    let first = sign_in_options(&ben.host).await;
+    let right = passkey.sign(&first["publicKey"], ORIGIN);
+    let changes: [(&str, Replacement); 6] = [
+        ("/response/userHandle", |_, foreign| foreign["response"]["userHandle"].clone()),
+        ("/response/signature", |_, foreign| foreign["response"]["signature"].clone()),
+        ("/response/signature", |own, _| flipped_signature(own)),
+        ("/response/authenticatorData", |_, _| "AAAA".into()),
+        ("/id", |_, foreign| foreign["id"].clone()),
+        ("/id", |_, _| "AAAA".into()),
+    ];
+    for (pointer, change) in changes {
         let options = sign_in_options(&ben.host).await;
         let mut credential = passkey.sign(&options["publicKey"], ORIGIN);
+        let foreign = bens.sign(&options["publicKey"], ORIGIN);
+        let value = change(&credential, &foreign);
         *credential.pointer_mut(pointer).unwrap() = value;
         let refused = send(&ben.host, &options["challengeId"], &credential).await;
         assert_eq!(comparable(&refused), expected, "{pointer}");
@@ -55,8 +64,8 @@ async fn authn_15_a_hostile_sign_in_is_refused_like_a_wrong_password() {
         assert_eq!((again.code(), again.problem()), (422, "challenge_ended"), "{pointer}");
     }
     // The first options were never used.
-    assert_eq!(send(&ben.host, &options["challengeId"], &right).await.code(), 200);
-    let replayed = send(&ben.host, &options["challengeId"], &right).await;
+    assert_eq!(send(&ben.host, &first["challengeId"], &right).await.code(), 200);
+    let replayed = send(&ben.host, &first["challengeId"], &right).await;
     assert_eq!(replayed.problem(), "challenge_ended");
 }
 
@@ -114,4 +123,62 @@ async fn authn_15_a_hostile_registration_is_refused() {
     assert_eq!(refused.problem(), "passkey_refused");
     assert!(refused.text_at("/detail").contains("attestation object"), "{}", refused.text);
     assert_eq!(sarah.list().await.len(), 0);
+}
+
+/// AUTHN-15: a reset that confirms an address for the first time removes the passkeys, which
+/// somebody else may have added who has registered the address. Later resets leave them.
+#[tokio::test]
+async fn authn_15_a_reset_that_first_confirms_an_address_removes_passkeys() {
+    let (mut sarah, passkey) = Sarah::with_passkey().await;
+    sarah.host.mails().await;
+    let reset = async |host: &TestHost, password: &str| {
+        let forgot = json!({ "email": EMAIL });
+        assert_eq!(host.post("/api/v1/auth/password/forgot", "", &forgot).await.code(), 202);
+        let link = token_in(&host.mail_about("Set a new password").await);
+        let body = json!({ "token": link, "newPassword": password });
+        host.post("/api/v1/auth/password/reset", "", &body).await.code()
+    };
+    assert_eq!(reset(&sarah.host, "four random words here").await, 204);
+    let expected = ["A passkey was removed", "Your password was changed"];
+    assert_eq!(sarah.host.subjects().await, expected);
+    assert_eq!(sarah.sign_in(&passkey).await.problem(), "invalid_credentials");
+    sarah.sign_in_again().await;
+    let own = sarah.add_passkey().await;
+    assert_eq!(reset(&sarah.host, "five random words are here").await, 204);
+    assert_eq!(sarah.sign_in(&own).await.code(), 200);
+}
+
+/// AUTHN-09, AUTHN-15: a sign-in that waits while its account is locked, or its passkey is removed,
+/// is refused like a wrong password.
+#[tokio::test]
+async fn authn_09_a_sign_in_that_waits_sees_a_lock_and_a_removal() {
+    const HELD: &str = r#"SELECT FROM "UserProfile" FOR UPDATE"#;
+    let (sarah, passkey) = Sarah::with_passkey().await;
+    let expected = refusal_of_a_wrong_password(&sarah.host).await;
+    for change in [
+        r#"UPDATE "UserProfile" SET "isLocked" = true"#,
+        r#"WITH unlocked AS (UPDATE "UserProfile" SET "isLocked" = false)
+           DELETE FROM "Passkey""#,
+    ] {
+        let mut holder = sarah.host.holding(HELD).await;
+        let meanwhile = async {
+            sarah.host.waiting_for_locks(1).await;
+            sqlx::query(change).execute(&mut holder).await.unwrap();
+            sqlx::query("COMMIT").execute(&mut holder).await.unwrap();
+        };
+        let (refused, ()) = tokio::join!(sarah.sign_in(&passkey), meanwhile);
+        assert_eq!(comparable(&refused), expected, "{change}");
+    }
+    assert_eq!(sarah.host.get("/api/v1/users/me", &sarah.token).await.code(), 200);
+}
+
+/// AUTHN-10: a passkey signs nobody in whose address must be confirmed first.
+#[tokio::test]
+async fn authn_10_an_address_that_must_be_confirmed_is_refused_with_a_passkey() {
+    let (sarah, passkey) = Sarah::with_passkey().await;
+    sarah.execute(r#"UPDATE "UserProfile" SET "mustVerifyEmail" = true"#).await;
+    let refused = comparable(&sarah.sign_in(&passkey).await);
+    assert_eq!(refused, refusal_of_a_wrong_password(&sarah.host).await);
+    sarah.execute(r#"UPDATE "UserProfile" SET "mustVerifyEmail" = false"#).await;
+    assert_eq!(sarah.sign_in(&passkey).await.code(), 200);
 }
