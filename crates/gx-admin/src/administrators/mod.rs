@@ -4,6 +4,7 @@
 pub(crate) mod http;
 #[cfg(test)]
 mod mail_tests;
+#[cfg(test)]
 mod passkey_tests;
 mod store;
 #[cfg(test)]

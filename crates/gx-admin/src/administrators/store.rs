@@ -105,8 +105,9 @@ pub(crate) async fn lock_unlocked(
     admin_id: &AdminId,
 ) -> Result<Option<AdministratorRow>, sqlx::Error> {
     let row = sqlx::query!(
-        r#"SELECT email, "displayName" AS display_name, role FROM "AdminUser"
-           WHERE "adminId" = $1 AND NOT "isLocked"
+        r#"SELECT email, "displayName" AS display_name, role,
+                  "emailVerifiedAt" IS NOT NULL AS "email_verified!"
+           FROM "AdminUser" WHERE "adminId" = $1 AND NOT "isLocked"
            FOR NO KEY UPDATE"#,
         admin_id.as_str(),
     )
@@ -117,6 +118,7 @@ pub(crate) async fn lock_unlocked(
         email: row.email,
         display_name: row.display_name,
         role: row.role,
+        email_verified: row.email_verified,
     }))
 }
 

@@ -25,8 +25,8 @@ async fn request(base: &Foundation, realm: Realm, email: &GivenEmail) -> Result<
     request_by_address(base, realm, MailKind::PasswordReset, email).await
 }
 
-/// Sets the password, ends all sessions and forgets failed sign-ins, known devices and other links,
-/// in one transaction.
+/// Sets the password, ends all sessions and forgets failed sign-ins, known devices, other links and
+/// an administrator's invitation, in one transaction.
 async fn reset(
     base: &Foundation,
     realm: Realm,
@@ -53,6 +53,10 @@ async fn reset(
     let purposes = [purpose.name().to_owned()];
     let used = mail_tokens::use_token(&mut tx, realm, token, &purposes, now).await?;
     let Some(used) = used else { return Err(refused()) };
+    if let Subject::Admin(id) = &subject {
+        // Before the account, in the order in which the invitation itself is used.
+        store::end_invitation(&mut tx, id).await?;
+    }
     if !store::set_password(&mut tx, &subject, &password_hash, &used.address, now).await? {
         return Err(refused());
     }

@@ -12,6 +12,7 @@ use super::store::{Owner, TotpState};
 use super::{
     CodeRefusals, PassedFactor, SecondFactors, TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE, store,
 };
+use crate::authorization::Person;
 use crate::email::GivenEmail;
 use crate::key_ring::rotation::EncryptedColumn;
 use crate::notices::{FactorChange, factor_changed};
@@ -140,6 +141,22 @@ impl SecondFactors {
         let ended = sessions.end(conn, subject, None, "second factors reset").await?;
         factor_changed(&self.base.mailing(), conn, subject, FactorChange::Reset).await?;
         Ok(json!({ "totpWasEnabled": was_enabled, "ended": ended }))
+    }
+
+    /// Begins a change of a person's account itself, after the password, and after a code if a
+    /// factor is in force: waits for the account's turn and locks its row.
+    ///
+    /// # Errors
+    /// [`WRONG_PASSWORD`](crate::WRONG_PASSWORD),
+    /// [`SECOND_FACTOR_DELAYED`](crate::SECOND_FACTOR_DELAYED), or the problem of a database
+    /// failure.
+    pub async fn begin_confirmed(
+        &self,
+        person: &Person,
+        password: &SecretString,
+        code: Option<&FactorCode>,
+    ) -> Result<(RowQueueTicket, RequestTransaction), Problem> {
+        self.begin_reauthenticated(&person.clone().into(), password, code).await
     }
 
     /// Begins a change: waits for the account's turn and locks its row.

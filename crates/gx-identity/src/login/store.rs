@@ -65,7 +65,8 @@ pub(crate) async fn lock_by_id(
         r#"SELECT "profileId" AS profile_id, email, "firstName" AS first_name,
                   nullif("lastName", '') AS last_name, status AS "status: Named<AccountStatus>",
                   "createdAt" AS created_at, "passwordHash" AS password_hash,
-                  "isLocked" AS is_locked,
+                  "isLocked" AS is_locked, "mustVerifyEmail" AS must_verify_email,
+                  "emailVerifiedAt" IS NOT NULL AS "email_verified!",
                   "denialFinality" AS "denial_finality: Named<DenialFinality>"
            FROM "UserProfile" WHERE "profileId" = $1 AND "deletedAt" IS NULL
            FOR NO KEY UPDATE"#,
@@ -80,10 +81,12 @@ pub(crate) async fn lock_by_id(
             first_name: row.first_name,
             last_name: row.last_name,
             status: row.status,
+            email_verified: row.email_verified,
             created_at: row.created_at,
         },
         password_hash: row.password_hash,
         is_locked: row.is_locked,
+        must_verify_email: row.must_verify_email,
         denial_finality: row.denial_finality,
     }))
 }

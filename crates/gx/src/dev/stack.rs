@@ -53,6 +53,8 @@ pub(crate) struct Settings {
     #[command(flatten)]
     mail: MailSettings,
     #[command(flatten)]
+    review: gx_admin::ReviewSettings,
+    #[command(flatten)]
     submitter: SubmitterSettings,
     #[command(flatten)]
     projector: ProjectorSettings,
@@ -237,7 +239,10 @@ impl Builder<'_> {
         let identity = gx_identity::service(&self.settings.identity, foundation.clone());
         self.mail(&foundation, &identity.health)?;
         let tokenomics = gx_tokenomics::service(foundation.clone());
-        let settings = AdminSettings { biometric_key: biometric_key.into() };
+        let settings = AdminSettings {
+            biometric_key: biometric_key.into(),
+            review: self.settings.review.clone(),
+        };
         let admin = gx_admin::service(&settings, foundation);
         self.service(&identity, self.ports.identity()).await?;
         self.service(&tokenomics, self.ports.tokenomics()).await?;
