@@ -25,8 +25,8 @@ pub struct ClaimedMail {
 /// Makes tokens and codes of mails, at the moment when they are sent. A request that asked
 /// for the mail has only queued it, so that it took the same time for every address.
 pub trait Prepare: Send + Sync {
-    /// Stores a token in the transaction and returns the content with it. Returns `None` if there
-    /// is nobody to whom the mail can be sent. The content may have a token that was drawn for an
+    /// Stores a token in the transaction and returns the content with it. Returns `None` if the
+    /// mail has no receiver any more. The content may have a token that was drawn for an
     /// earlier try; it is no longer stored.
     fn prepare<'a>(
         &'a self,

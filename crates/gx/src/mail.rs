@@ -91,7 +91,7 @@ async fn list(what: List, format: Format) -> Result<(), CliError> {
     format.table(&with_columns(mails, &COLUMNS, format))
 }
 
-/// Sets mails to be sent again and writes the audit row, in one transaction for each.
+/// Sets mails to be sent again and writes the audit row, in one transaction.
 async fn retry(what: Retry, format: Format) -> Result<(), CliError> {
     let database = gx_db::connect(&what.database.named("command")).await?;
     let now = Clock::system().now();

@@ -97,7 +97,7 @@ impl CreatedCredential {
         }
     }
 
-    /// Returns the transports that have the form of one, also those that are not known yet.
+    /// Returns the well-formed transports. Names that this release does not know are kept.
     pub(super) fn transports(&self) -> Vec<String> {
         let is_one = |text: &&String| {
             (1..=MAX_TRANSPORT_CHARACTERS).contains(&text.len())

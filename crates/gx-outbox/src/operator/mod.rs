@@ -236,7 +236,7 @@ pub async fn ids_of_person(
 }
 
 /// Erases the reasons that operators gave when they discarded these commands, also archived ones,
-/// and returns the number of commands. Where giving up leads to and by whom stays.
+/// and returns the number of commands. The members `to` and `by` of `giveUp` are kept.
 ///
 /// # Errors
 /// `sqlx::Error` if a statement fails.

@@ -238,8 +238,8 @@ pub(crate) async fn erase_archived_reasons(
     Ok(done.rows_affected())
 }
 
-/// Erases such reasons that are these texts, each the text of the command at the same place, and
-/// returns the number of commands.
+/// Erases the reason of a discarded command if it equals the text at the same place of `texts`, and
+/// returns the number of changed commands.
 pub(crate) async fn erase_live_reasons_that_are(
     conn: &mut PgConnection,
     ids: &[String],

@@ -24,7 +24,7 @@ impl ErasableText {
 /// An entry about many commands.
 pub(super) struct BulkEntry {
     pub(super) seq: i64,
-    /// Whether one of the commands is among those that are looked for.
+    /// Whether the entry names a command whose texts are to be erased.
     pub(super) names_one: bool,
 }
 
