@@ -18,6 +18,8 @@ const PORTS = [3001, 3002, 3006, 7051, 8443, 9090, 9091, 13001, 13002, 13006];
 const LIMITS = Object.fromEntries(
   ['LOGIN', 'LOGIN_CLIENT', 'REGISTER', 'MAIL', 'MAIL_CLIENT', 'REFRESH', 'GENERAL'].map((policy) => [`GX_LIMIT_${policy}`, '1000000/1s']),
 );
+/** A generated request that pauses the ledger only proposes it: nobody confirms. */
+const FOUR_EYES = { GX_FOUR_EYES: 'pause' };
 const PASSWORD = 'correct horse battery staple';
 
 /** A running stack. */
@@ -31,7 +33,7 @@ export class Stack {
     const [data, logFile] = [join(stack.folder, 'gx'), join(stack.folder, 'gx.log')];
     const args = ['dev', '--data-dir', data, '--port-offset', String(await freeOffset())];
     const { DATABASE_URL: _own, REDIS_URL: _none, ...env } = process.env;
-    stack.#service = new Service('gx dev', gx, args, { env: { ...env, ...LIMITS }, logFile });
+    stack.#service = new Service('gx dev', gx, args, { env: { ...env, ...LIMITS, ...FOUR_EYES }, logFile });
     const isReady = async () => (await readFile(logFile, 'utf8')).includes('GX is ready.');
     await stack.#service.until('is ready', isReady, START_MS);
     const lines = (await readFile(join(data, 'env'), 'utf8')).matchAll(/^export (\w+)='(.*)'$/gm);

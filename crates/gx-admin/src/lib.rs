@@ -3,16 +3,27 @@
 //! serve the result; operator commands of `gx` call the public functions.
 
 mod account_locks;
+mod account_states;
+mod acts;
+mod administrator_accounts;
+mod administrator_id;
 mod administrators;
 mod adoption;
 mod audit_reason;
+mod claims;
 mod commands;
 mod dead_events;
 mod factor_resets;
 mod freezes;
+mod notes;
 mod operations;
+mod performing;
 mod projection;
+mod proposals;
 mod review;
+mod review_queue;
+mod review_settings;
+mod system;
 #[cfg(test)]
 mod tests;
 mod user_sessions;
@@ -22,27 +33,36 @@ use std::sync::Arc;
 
 use gx_auth::AdminRole::{Admin, Auditor, Reviewer, SuperAdmin};
 use gx_auth::{
-    Api, CHALLENGE_ENDED, EMAIL_TAKEN, Foundation, INVALID_CREDENTIALS, INVALID_MAIL_TOKEN,
-    INVALID_REFRESH_TOKEN, NO_SESSION, PASSKEY_REQUIRED, PASSKEYS_NOT_CONFIGURED, Passkeys, Realm,
-    SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED, SYSTEM_PAUSED, SecondFactors, WRONG_PASSWORD,
-    change_email_route, change_password_route, email_verification_route, end_session_route,
-    forgot_password_route, link_pages, passkey_challenge_route, passkey_routes, refresh_route,
-    reset_password_route, sessions_route, totp_routes, verify_email_route,
+    ACCOUNT_HAS_FUNDS, Administrator, Api, CHALLENGE_ENDED, EMAIL_TAKEN, Foundation,
+    INVALID_CREDENTIALS, INVALID_MAIL_TOKEN, INVALID_REFRESH_TOKEN, NO_SESSION, PASSKEY_REQUIRED,
+    PASSKEYS_NOT_CONFIGURED, Passkeys, Realm, SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED,
+    SYSTEM_PAUSED, SecondFactors, WRONG_PASSWORD, change_email_route, change_password_route,
+    email_verification_route, end_session_route, forgot_password_route, link_pages,
+    passkey_challenge_route, passkey_routes, refresh_route, reset_password_route, sessions_route,
+    totp_routes, verify_email_route,
 };
 use gx_outbox::enqueue::Waker;
 use gx_serve::problem::kind::UNAUTHENTICATED;
-use gx_serve::{RouteLimit, Service, TagText};
+use gx_serve::{Problem, ProblemKind, RouteLimit, Service, TagText};
 use secrecy::SecretString;
 use utoipa_axum::routes;
 
 use account_locks::ALREADY_SO;
+use account_states::WRONG_STATUS;
+use acts::{ActAnswer, ActRequest};
+use administrator_accounts::{ADMINISTRATOR_EXISTS, INVALID_INVITATION, LAST_SUPER_ADMIN};
+use administrator_id::NO_ADMINISTRATOR;
 use administrators::SECOND_FACTOR_ENROLMENT_REQUIRED;
 use adoption::http::{NO_LEDGER_PERSON, NOT_ADOPTABLE, OTHER_PERSON};
+use claims::{CANNOT_REVIEW, CLAIMED_BY_OTHER, NOT_UNDER_REVIEW};
 use commands::{COMMAND_NOT_OPEN, NO_COMMAND};
 use dead_events::{NO_DEAD_EVENT, NO_TASK, NOT_HELD};
-use factor_resets::NO_ADMINISTRATOR;
 use freezes::{FREEZE_IN_PROGRESS, NOT_ON_LEDGER};
-use review::{HELD_ON_LEDGER, INCOMPLETE, LOCKED, NOT_UNDER_REVIEW, OTHER_OWNER};
+use proposals::{
+    ALREADY_PROPOSED, NO_PROPOSAL, OWN_PROPOSAL, PROPOSAL_CLOSED, PROPOSER_NOT_ENTITLED,
+};
+use review::{HELD_ON_LEDGER, INCOMPLETE, LOCKED, OTHER_OWNER};
+use system::{NO_TREASURY, PAUSE_IN_PROGRESS};
 use users::NO_USER;
 
 pub use administrators::{CreateError, NewAdministrator, create_administrator, has_administrators};
@@ -54,20 +74,24 @@ pub use dead_events::{
     DeadEvent, DeadEventFilter, DeadEventState, Replay, ReplayError, ask_replay, dead_events,
 };
 pub use projection::{CancelError, cancel_task};
+pub use review_settings::{FourEyesAct, ReviewSettings};
 
 /// Name of the role.
 pub const SERVICE: &str = "svc-admin";
 
 /// The groups of the routes.
-const TAGS: [TagText; 9] = [
+const TAGS: [TagText; 12] = [
     ("sessions", "Signing in and out, changing the password, and sessions of people."),
     ("e-mail", "Confirming and changing the own e-mail address, and a forgotten password."),
     ("second factors", "Codes of an authenticator, recovery codes, and resets."),
     ("passkeys", "Signing in with a passkey, adding and removing passkeys."),
     ("users", "Lists and details of people."),
-    ("review", "Approving and denying people under review."),
+    ("review", "The queue of people under review, claims, notes, approvals and denials."),
+    ("proposals", "Acts that a second administrator must confirm."),
+    ("account states", "Suspending, reinstating and closing accounts, and legal holds."),
     ("locks", "Locking and unlocking accounts."),
     ("freezes", "Freezing and unfreezing wallets on the ledger."),
+    ("administrators", "Inviting administrators, their roles and locks."),
     ("operations", "The outbox, dead events, the read model and the audit log."),
 ];
 
@@ -81,6 +105,9 @@ pub struct AdminSettings {
     /// it.
     #[arg(long, env = "GX_BIOMETRIC_KEY", hide_env_values = true, value_parser = parse_key)]
     pub biometric_key: SecretString,
+    /// Settings of reviews.
+    #[command(flatten)]
+    pub review: ReviewSettings,
 }
 
 /// Reads the biometric key from a setting. An error ends the start of the process.
@@ -100,8 +127,62 @@ struct ServiceState {
     factors: SecondFactors,
     passkeys: Passkeys,
     biometric_key: Arc<SecretString>,
+    review: Arc<ReviewSettings>,
     waker: Waker,
 }
+
+/// Performs an act, or stores a proposal where a second administrator is needed. Called by the
+/// routes of the acts, which a confirmation calls in turn.
+async fn request_act(
+    state: &ServiceState,
+    who: &Administrator,
+    wanted: &ActRequest,
+) -> Result<ActAnswer, Problem> {
+    proposals::request(state, who, wanted).await
+}
+
+/// Problems of a freeze or unfreeze.
+const FREEZING: &[&ProblemKind] = &[
+    &NO_USER,
+    &NOT_ON_LEDGER,
+    &ALREADY_SO,
+    &FREEZE_IN_PROGRESS,
+    &SYSTEM_PAUSED,
+    &ALREADY_PROPOSED,
+];
+/// Problems of an approval.
+const APPROVING: &[&ProblemKind] = &[
+    &NO_USER,
+    &NOT_UNDER_REVIEW,
+    &CLAIMED_BY_OTHER,
+    &LOCKED,
+    &HELD_ON_LEDGER,
+    &OTHER_OWNER,
+    &INCOMPLETE,
+    &SYSTEM_PAUSED,
+    &ALREADY_PROPOSED,
+];
+/// Problems of a confirmation: its own, and those of every act.
+const CONFIRMING: &[&ProblemKind] = &[
+    &NO_PROPOSAL,
+    &OWN_PROPOSAL,
+    &PROPOSAL_CLOSED,
+    &PROPOSER_NOT_ENTITLED,
+    &NO_USER,
+    &NO_ADMINISTRATOR,
+    &NO_TREASURY,
+    &NOT_UNDER_REVIEW,
+    &CLAIMED_BY_OTHER,
+    &LOCKED,
+    &HELD_ON_LEDGER,
+    &OTHER_OWNER,
+    &INCOMPLETE,
+    &NOT_ON_LEDGER,
+    &ALREADY_SO,
+    &FREEZE_IN_PROGRESS,
+    &PAUSE_IN_PROGRESS,
+    &SYSTEM_PAUSED,
+];
 
 /// Builds the service. Must be called in a tokio runtime, because it starts the task that wakes the
 /// submitter. Panics if the foundation has no key ring.
@@ -110,33 +191,77 @@ pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
     administrators::passkey_check::watch(&parts.health, &base);
     let factors = SecondFactors::new(&base);
     let passkeys = Passkeys::new(&base, &factors);
-    let freezing = &[&NO_USER, &NOT_ON_LEDGER, &ALREADY_SO, &FREEZE_IN_PROGRESS, &SYSTEM_PAUSED];
-    let approving = &[
-        &NO_USER,
-        &NOT_UNDER_REVIEW,
-        &LOCKED,
-        &HELD_ON_LEDGER,
-        &OTHER_OWNER,
-        &INCOMPLETE,
-        &SYSTEM_PAUSED,
-    ];
-    let adopting = &[&NO_USER, &NO_LEDGER_PERSON, &NOT_ADOPTABLE, &OTHER_PERSON];
-    let api = own_account_routes(&base, &factors, &passkeys)
-        .admin(Auditor, routes!(user_sessions::http::list), &[&NO_USER])
+    let api = own_account_routes(&base, &factors, &passkeys);
+    let api = operation_routes(people_routes(review_routes(api)));
+    let state = ServiceState {
+        waker: Waker::new(base.database.pool().clone()),
+        base,
+        factors,
+        passkeys,
+        biometric_key: Arc::new(settings.biometric_key.clone()),
+        review: Arc::new(settings.review.clone()),
+    };
+    let watch = Arc::new(proposals::watch::ReviewWatch::new(state.clone()));
+    parts.health.check_with("review", false, move || {
+        let watch = Arc::clone(&watch);
+        Box::pin(async move { watch.check().await })
+    });
+    api.into_service(state, parts).with_pages(|api| link_pages(api, Realm::Admin))
+}
+
+/// Adds the routes about people's accounts and sessions.
+fn people_routes(api: Api<ServiceState>) -> Api<ServiceState> {
+    let held = &[&NO_USER, &ALREADY_SO];
+    let closing = &[&NO_USER, &ALREADY_SO, &ACCOUNT_HAS_FUNDS];
+    let suspending = &[&NO_USER, &ALREADY_SO, &WRONG_STATUS];
+    api.admin(Auditor, routes!(user_sessions::http::list), &[&NO_USER])
         .admin(Admin, routes!(user_sessions::http::end_all), &[&NO_USER])
         .admin(Admin, routes!(user_sessions::http::end_one), &[&NO_USER, &NO_SESSION])
         .admin(Auditor, routes!(users::http::list), &[])
         .admin(Auditor, routes!(users::http::get), &[&NO_USER])
-        .admin(Reviewer, routes!(review::http::approve), approving)
-        .admin(Reviewer, routes!(review::http::deny), &[&NO_USER, &NOT_UNDER_REVIEW])
+        .admin(Admin, routes!(account_locks::http::lock), held)
+        .admin(Admin, routes!(account_locks::http::unlock), held)
+        .admin(Admin, routes!(account_states::http::suspend), suspending)
+        .admin(Admin, routes!(account_states::http::reinstate), suspending)
+        .admin(Admin, routes!(account_states::http::close), closing)
+        .admin(
+            Admin,
+            routes!(account_states::http::set_legal_hold, account_states::http::end_legal_hold),
+            held,
+        )
+        .admin(Admin, routes!(factor_resets::http::reset_user), &[&NO_USER, &ALREADY_PROPOSED])
+        .admin(Admin, routes!(freezes::http::freeze), FREEZING)
+        .admin(Admin, routes!(freezes::http::unfreeze), FREEZING)
+}
+
+/// Adds the routes of reviews and proposals.
+fn review_routes(api: Api<ServiceState>) -> Api<ServiceState> {
+    let claiming = &[&NO_USER, &NOT_UNDER_REVIEW, &CLAIMED_BY_OTHER];
+    let assigning =
+        &[&NO_USER, &NO_ADMINISTRATOR, &NOT_UNDER_REVIEW, &CLAIMED_BY_OTHER, &CANNOT_REVIEW];
+    let denying = &[&NO_USER, &NOT_UNDER_REVIEW, &CLAIMED_BY_OTHER];
+    api.admin(Auditor, routes!(review_queue::http::list), &[])
+        .admin(Reviewer, routes!(claims::http::claim), claiming)
+        .admin(Reviewer, routes!(claims::http::release), &[&NO_USER, &CLAIMED_BY_OTHER])
+        .admin(Reviewer, routes!(claims::http::assign), assigning)
+        .admin(Auditor, routes!(notes::http::list), &[&NO_USER])
+        .admin(Reviewer, routes!(notes::http::add), &[&NO_USER])
+        .admin(Reviewer, routes!(review::http::approve), APPROVING)
+        .admin(Reviewer, routes!(review::http::deny), denying)
         .admin(Reviewer, routes!(review::batch::approve_batch), &[&SYSTEM_PAUSED])
-        .admin(Admin, routes!(account_locks::http::lock), &[&NO_USER, &ALREADY_SO])
-        .admin(Admin, routes!(account_locks::http::unlock), &[&NO_USER, &ALREADY_SO])
-        .admin(Admin, routes!(factor_resets::http::reset_user), &[&NO_USER])
-        .admin(SuperAdmin, routes!(factor_resets::http::reset_administrator), &[&NO_ADMINISTRATOR])
-        .admin(Admin, routes!(freezes::http::freeze), freezing)
-        .admin(Admin, routes!(freezes::http::unfreeze), freezing)
-        .admin(Auditor, routes!(commands::http::list), &[])
+        .admin(Auditor, routes!(proposals::http::list), &[])
+        .admin(Reviewer, routes!(proposals::http::confirm), CONFIRMING)
+        .admin(Reviewer, routes!(proposals::http::reject), &[&NO_PROPOSAL, &PROPOSAL_CLOSED])
+}
+
+/// Adds the routes about the ledger, the outbox, the read model, administrators and the audit log.
+fn operation_routes(api: Api<ServiceState>) -> Api<ServiceState> {
+    let adopting = &[&NO_USER, &NO_LEDGER_PERSON, &NOT_ADOPTABLE, &OTHER_PERSON];
+    let pausing = &[&ALREADY_SO, &PAUSE_IN_PROGRESS, &ALREADY_PROPOSED];
+    let activating = &[&NO_TREASURY, &ALREADY_SO, &SYSTEM_PAUSED, &ALREADY_PROPOSED];
+    let changing = &[&NO_ADMINISTRATOR, &LAST_SUPER_ADMIN];
+    let resetting = &[&NO_ADMINISTRATOR, &ALREADY_PROPOSED];
+    api.admin(Auditor, routes!(commands::http::list), &[])
         .admin(Auditor, routes!(commands::http::get), &[&NO_COMMAND])
         .admin(Admin, routes!(commands::http::retry), &[&NO_COMMAND, &COMMAND_NOT_OPEN])
         .admin(Admin, routes!(commands::http::discard), &[&NO_COMMAND, &COMMAND_NOT_OPEN])
@@ -150,13 +275,20 @@ pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
         .admin(Admin, routes!(projection::http::verify), &[])
         .admin(Admin, routes!(projection::http::rebuild), &[])
         .admin(Admin, routes!(adoption::http::adopt), adopting)
+        .admin(SuperAdmin, routes!(system::http::pause), pausing)
+        .admin(SuperAdmin, routes!(system::http::resume), pausing)
+        .admin(SuperAdmin, routes!(system::http::activate), activating)
+        .admin(Auditor, routes!(administrator_accounts::http::list), &[])
+        .admin(
+            SuperAdmin,
+            routes!(administrator_accounts::http::invite),
+            &[&ADMINISTRATOR_EXISTS, &INVALID_INVITATION],
+        )
+        .admin(SuperAdmin, routes!(administrator_accounts::http::patch), changing)
+        .admin(SuperAdmin, routes!(factor_resets::http::reset_administrator), resetting)
         .admin(Auditor, routes!(operations::http::projection), &[])
         .admin(Auditor, routes!(operations::http::system), &[])
-        .admin(Auditor, routes!(operations::http::audit_log), &[]);
-    let waker = Waker::new(base.database.pool().clone());
-    let biometric_key = Arc::new(settings.biometric_key.clone());
-    let state = ServiceState { base, factors, passkeys, biometric_key, waker };
-    api.into_service(state, parts).with_pages(|api| link_pages(api, Realm::Admin))
+        .admin(Auditor, routes!(operations::http::audit_log), &[])
 }
 
 /// Returns the routes with which administrators sign in and change their own account.
@@ -191,6 +323,8 @@ fn own_account_routes(
             &[&INVALID_REFRESH_TOKEN],
         )
         .limited(RouteLimit::Refresh)
+        .public(routes!(administrator_accounts::http::set_first_password), &[&INVALID_INVITATION])
+        .limited(RouteLimit::Credential)
         .admin(Auditor, routes!(administrators::http::logout), &[])
         .admin(
             Auditor,

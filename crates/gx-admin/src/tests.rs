@@ -9,10 +9,15 @@ use gx_serve::{RateLimitSettings, RouteAccess, RouteInfo, RouteLimit, Service};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use crate::{AdminSettings, CreateError, NewAdministrator, create_administrator, service};
+use crate::{
+    AdminSettings, CreateError, NewAdministrator, ReviewSettings, create_administrator, service,
+};
 
 pub(crate) fn settings() -> AdminSettings {
-    AdminSettings { biometric_key: "a biometric key of 32 bytes, or more".into() }
+    AdminSettings {
+        biometric_key: "a biometric key of 32 bytes, or more".into(),
+        review: ReviewSettings::default(),
+    }
 }
 
 pub(crate) async fn host() -> TestHost {
@@ -133,6 +138,7 @@ async fn every_route_needs_its_role() {
             "/api/v1/admin/auth/passkeys/options",
             "/api/v1/admin/auth/passkeys",
             "/api/v1/admin/auth/refresh",
+            "/api/v1/admin/auth/password/set",
         ]
     );
     assert_eq!(
@@ -266,6 +272,7 @@ async fn every_route_is_limited() {
         ("POST /api/v1/admin/auth/passkeys/options", RouteLimit::Credential),
         ("POST /api/v1/admin/auth/passkeys", RouteLimit::Credential),
         ("POST /api/v1/admin/auth/refresh", RouteLimit::Refresh),
+        ("POST /api/v1/admin/auth/password/set", RouteLimit::Credential),
     ];
     let expected = expected.map(|(route, limit)| (route.to_owned(), limit));
     assert_eq!(host.check_limits(&limits).await, expected);
@@ -331,16 +338,23 @@ async fn the_examples_of_the_document_can_be_sent() {
             "POST /api/v1/admin/auth/password/forgot",
             "POST /api/v1/admin/auth/passkeys/options",
             "POST /api/v1/admin/auth/logout",
+            "POST /api/v1/admin/users/{id}/claim",
+            "POST /api/v1/admin/users/{id}/release",
+            "POST /api/v1/admin/users/{id}/notes",
             "POST /api/v1/admin/users/{id}/approve",
             "POST /api/v1/admin/users/batch-approve",
             "POST /api/v1/admin/users/{id}/lock",
             "POST /api/v1/admin/users/{id}/unlock",
+            "POST /api/v1/admin/users/{id}/legal-hold",
+            "DELETE /api/v1/admin/users/{id}/legal-hold",
             "POST /api/v1/admin/users/{id}/factors/reset",
             "POST /api/v1/admin/outbox/retry",
             "POST /api/v1/admin/outbox/discard",
             "POST /api/v1/admin/dead-events/replay",
             "POST /api/v1/admin/projection/verify",
             "POST /api/v1/admin/projection/rebuild",
+            "POST /api/v1/admin/system/pause",
+            "POST /api/v1/admin/administrators",
         ]
     );
 }

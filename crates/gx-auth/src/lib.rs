@@ -5,6 +5,7 @@
 //! routes in an [`Api`], which adds the authorization that each route declares.
 
 mod account_access;
+mod account_closing;
 pub mod audit;
 mod authorization;
 mod common_passwords;
@@ -29,6 +30,7 @@ mod password_recovery;
 mod realm;
 mod relying_party;
 pub mod retention;
+pub mod review_clock;
 mod role;
 mod route_parts;
 mod row_queues;
@@ -46,6 +48,7 @@ pub mod token_keys;
 mod tokens;
 mod valid_sessions;
 
+pub use account_closing::{ACCOUNT_HAS_FUNDS, ClosingOutcome, close_account};
 pub use authorization::{Administrator, Api, Auth, Person};
 pub use devices::{DeviceCookie, DeviceToken, KnownDevice};
 pub use email::{Email, GivenEmail};

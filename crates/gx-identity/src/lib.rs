@@ -3,6 +3,7 @@
 //! call
 //! [`service`] and serve the result.
 
+mod closing;
 mod kyc;
 mod login;
 mod person;
@@ -15,9 +16,9 @@ mod tests;
 use std::sync::Arc;
 
 use gx_auth::{
-    Api, CHALLENGE_ENDED, EMAIL_TAKEN, Foundation, INVALID_CREDENTIALS, INVALID_MAIL_TOKEN,
-    INVALID_REFRESH_TOKEN, NO_SESSION, PASSKEYS_NOT_CONFIGURED, Passkeys, Realm,
-    SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED, SecondFactors, WRONG_PASSWORD,
+    ACCOUNT_HAS_FUNDS, Api, CHALLENGE_ENDED, EMAIL_TAKEN, Foundation, INVALID_CREDENTIALS,
+    INVALID_MAIL_TOKEN, INVALID_REFRESH_TOKEN, NO_SESSION, PASSKEYS_NOT_CONFIGURED, Passkeys,
+    Realm, SECOND_FACTOR_DELAYED, SECOND_FACTOR_REQUIRED, SecondFactors, WRONG_PASSWORD,
     change_email_route, change_password_route, email_verification_route, end_session_route,
     forgot_password_route, link_pages, passkey_challenge_route, passkey_routes, refresh_route,
     reset_password_route, sessions_route, totp_routes, verify_email_route,
@@ -83,6 +84,7 @@ pub fn service(settings: &IdentitySettings, base: Foundation) -> Service {
         RegistrationMode::Open => RouteLimit::Register,
         RegistrationMode::Verified => RouteLimit::RegisterByMail,
     };
+    let closing = &[&ACCOUNT_HAS_FUNDS, &WRONG_PASSWORD, &SECOND_FACTOR_DELAYED];
     let api = Api::new(SERVICE, base.auth.clone()).with_tags(&TAGS);
     let mut api = mail_routes(api, &base)
         .public(
@@ -123,6 +125,7 @@ pub fn service(settings: &IdentitySettings, base: Foundation) -> Service {
         .user_retrying(routes!(profile::http::get_me), &[])
         .user_retrying(routes!(profile::http::patch_me), &[&PROFILE_CLOSED, &PHONE_TAKEN])
         .user(routes!(profile::http::onchain), &[])
+        .user_retrying(routes!(closing::http::close), closing)
         .user_retrying(routes!(kyc::http::get_kyc), &[])
         .user_retrying(routes!(kyc::http::submit), &[&KYC_NOT_OPEN, &KYC_INCOMPLETE]);
     for (routes, problems) in totp_routes(&factors, "/api/v1/users/me/totp") {

@@ -59,7 +59,10 @@ pub fn client_of(
 pub fn services(foundation: Foundation) -> (Services, [HealthBoard; 3]) {
     let identity = gx_identity::service(&Default::default(), foundation.clone());
     let tokenomics = gx_tokenomics::service(foundation.clone());
-    let settings = gx_admin::AdminSettings { biometric_key: "b".repeat(64).into() };
+    let settings = gx_admin::AdminSettings {
+        biometric_key: "b".repeat(64).into(),
+        review: gx_admin::ReviewSettings::default(),
+    };
     let admin = gx_admin::service(&settings, foundation);
     let endpoint = |service: &gx_serve::Service| ServiceEndpoint::Router(service.public(true));
     let gx = Services {

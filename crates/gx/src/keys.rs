@@ -1,10 +1,14 @@
 //! `gx keys`: encrypts stored secrets with the current master key. `signing_keys` has the commands
 //! for the keys that sign tokens.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use gx_auth::audit::{self, Actor};
 use gx_auth::key_ring::rotation::{self, KeyUse, RotationProgress, RotationReport};
 use gx_auth::{KeyRing, KeyRingSettings};
+use gx_db::PgConnection;
+use gx_documents::{FingerprintUse, KeyStore, KeyStoreSettings, PersonKeyReport, PersonKeyUse};
 use gx_model::Clock;
 use gx_serve::Entropy;
 use serde_json::{Value, json};
@@ -33,6 +37,9 @@ pub(crate) struct Rotate {
     database: LongCommandDatabase,
     #[command(flatten)]
     keys: KeyRingSettings,
+    /// Folder with the keys of people; needed once there are documents.
+    #[arg(long, env = "GX_KEY_STORE")]
+    key_store: Option<PathBuf>,
 }
 
 pub(crate) async fn run(command: KeysCommand, format: Format) -> Result<(), CliError> {
@@ -44,12 +51,16 @@ pub(crate) async fn run(command: KeysCommand, format: Format) -> Result<(), CliE
 
 /// Re-wraps all values of older keys. Prints the progress to standard error, and the use of each
 /// key.
-async fn rotate(Rotate { database, keys }: Rotate, format: Format) -> Result<(), CliError> {
+async fn rotate(
+    Rotate { database, keys, key_store }: Rotate,
+    format: Format,
+) -> Result<(), CliError> {
     let ring = KeyRing::read(&keys, Entropy::system())?;
     let database = database.open().await?;
     let mut conn = database.connection().await?;
     let say = |RotationProgress { rewrapped, of }| note(&format!("{rewrapped} of {of} values"));
-    let report = rotation::rotate(&mut conn, &ring, say).await?;
+    let mut report = rotation::rotate(&mut conn, &ring, say).await?;
+    rotate_documents(&mut conn, &ring, key_store, &mut report).await?;
     if report.rewrapped > 0 {
         let entry = audit::Entry {
             after: Some(json!({ "version": ring.current_version(), "values": report.rewrapped })),
@@ -60,6 +71,50 @@ async fn rotate(Rotate { database, keys }: Rotate, format: Format) -> Result<(),
         tx.commit().await?;
     }
     print(&report, format)
+}
+
+/// Re-wraps the keys of people and replaces the hashes of documents, and adds both to the report.
+async fn rotate_documents(
+    conn: &mut PgConnection,
+    ring: &KeyRing,
+    key_store: Option<PathBuf>,
+    report: &mut RotationReport,
+) -> Result<(), CliError> {
+    let Some(key_store) = key_store else {
+        if gx_documents::fingerprint_uses(conn).await?.is_empty() {
+            return Ok(());
+        }
+        return Err(CliError::message(
+            "there are documents, and the keys of people are not rotated; set GX_KEY_STORE",
+        ));
+    };
+    let settings = KeyStoreSettings { key_store };
+    let store = KeyStore::open(&settings, ring.clone(), Entropy::system())
+        .map_err(|error| CliError::new(&error))?;
+    let say = |rewrapped| note(&format!("{rewrapped} keys of people"));
+    let PersonKeyReport { rewrapped, failed, failures, keys } =
+        store.rotate(say).await.map_err(|error| CliError::new(&error))?;
+    report.rewrapped += rewrapped;
+    report.failures += failures;
+    report.failed.extend(failed);
+    for PersonKeyUse { version, keys } in keys {
+        add_use(report, ring, version, keys);
+    }
+    let hashes = gx_documents::rotate_fingerprints(conn, &store, ring).await?;
+    for FingerprintUse { version, documents } in hashes {
+        add_use(report, ring, version, documents);
+    }
+    Ok(())
+}
+
+/// Adds values of a master key to the report.
+fn add_use(report: &mut RotationReport, ring: &KeyRing, version: i32, values: u64) {
+    if let Some(known) = report.keys.iter_mut().find(|key| key.version == version) {
+        known.values += values;
+        return;
+    }
+    let is_current = version == ring.current_version();
+    report.keys.push(KeyUse { version, is_current, is_present: false, values, answers: 0 });
 }
 
 fn print(report: &RotationReport, format: Format) -> Result<(), CliError> {

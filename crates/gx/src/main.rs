@@ -133,8 +133,14 @@ const OTHER_NAMES: [&str; 8] = [
     reason = "the one place that reads the environment, to find misspelt names in it"
 )]
 fn main() -> ExitCode {
+    let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    // A child process of a service: it must confine itself before it has a second thread.
+    if let [_, only] = &arguments[..]
+        && only == RENDER_PAGE
+    {
+        return gx_documents::render_page();
+    }
     let environment: BTreeMap<String, String> = std::env::vars().collect();
-    let arguments = std::env::args_os().collect();
     let cli = match settings::read(&Cli::command(), arguments, &environment, &OTHER_NAMES) {
         Ok(matches) => Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()),
         Err(StartError::Clap(error)) => error.exit(),
@@ -156,6 +162,9 @@ fn main() -> ExitCode {
         Err(error) => fail(&error),
     }
 }
+
+/// The hidden command that draws a page of a document and is started by services only.
+const RENDER_PAGE: &str = "render-page";
 
 /// The exit code if standard output was closed: 128 plus the number of SIGPIPE, as shells show it.
 /// It is not 0, because a part of the result was not printed.

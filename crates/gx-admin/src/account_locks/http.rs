@@ -13,7 +13,7 @@ use crate::ServiceState;
 use crate::audit_reason::AuditReason;
 use crate::users::ProfilePath;
 
-/// The reason for a lock or unlock.
+/// The reason for a lock or another change of an account's state.
 #[derive(ToSchema)]
 pub(crate) struct LockRequest {
     /// Reason for the audit log.
@@ -34,7 +34,8 @@ impl FromFields for LockRequest {
 }
 
 impl LockRequest {
-    fn reason(&self) -> LockReason<'_> {
+    /// Returns the reason and the notes.
+    pub(crate) fn reason(&self) -> LockReason<'_> {
         let notes = self.notes.as_ref().map(|notes| notes.0.as_str());
         LockReason { reason: &self.reason.0, notes }
     }

@@ -6,90 +6,65 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use ::http::request::Parts;
-use axum::extract::{FromRequestParts, Path};
 use gx_auth::{Administrator, Subject, audit};
 use gx_db::{AdminId, PgConnection, ProfileId};
-use gx_serve::{Problem, ProblemKind};
+use gx_serve::Problem;
 use serde_json::Value;
 
 use crate::ServiceState;
+use crate::acts::Performer;
+use crate::administrator_id::no_administrator;
 use crate::users::no_user;
 
-/// The administrator does not exist.
-pub(crate) const NO_ADMINISTRATOR: ProblemKind =
-    ProblemKind::new("no_administrator", 404, "There is no such administrator");
-
-/// An administrator's id in a path. A text that is not an id is answered like an unknown id.
-pub(crate) struct AdminPath(pub(crate) AdminId);
-
-impl<S: Send + Sync> FromRequestParts<S> for AdminPath {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        let plain = |id: &String| id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        let id = path.ok().map(|Path(id)| id).filter(plain).ok_or_else(no_administrator)?;
-        Ok(Self(id.into()))
-    }
-}
-
-fn no_administrator() -> Problem {
-    Problem::new(&NO_ADMINISTRATOR, "Take the id from the audit log.")
-}
-
-/// Resets a person's second factors and writes the audit row.
+/// Resets a person's second factors and writes the audit row, in the caller's transaction.
 pub(crate) async fn reset_user(
     state: &ServiceState,
+    conn: &mut PgConnection,
     who: &Administrator,
     profile_id: &ProfileId,
-    reason: &str,
+    reason: Option<&str>,
 ) -> Result<(), Problem> {
     let base = &state.base;
-    let _ticket = base.row_ticket(profile_id.as_str()).await?;
-    let mut tx = base.begin().await?;
-    if !store::person_exists(&mut tx, profile_id).await? {
+    if !store::person_exists(conn, profile_id).await? {
         return Err(no_user());
     }
     let subject = Subject::User(profile_id.clone());
-    let after = remove_factors(state, &mut tx, &subject).await?;
+    let after = remove_factors(state, conn, &subject).await?;
     let entry = audit::Entry {
         after: Some(after),
         ..who.audit_entry("user.factors_reset", "UserProfile", Some(profile_id.as_str()))
     };
-    let entry = entry.with_text("reason", Some(reason), &base.entropy);
-    audit::append(&mut tx, entry, base.clock.now()).await?;
-    Ok(tx.commit().await?)
+    let entry = entry.with_text("reason", reason, &base.entropy);
+    Ok(audit::append(conn, entry, base.clock.now()).await?)
 }
 
-/// Resets the second factors of another administrator and writes the audit row. Administrators
-/// disable their own factors with password and code.
+/// Resets the second factors of another administrator and writes the audit row, in the caller's
+/// transaction. Administrators disable their own factors with password and code, and neither
+/// propose nor confirm a reset of them.
 pub(crate) async fn reset_administrator(
     state: &ServiceState,
-    who: &Administrator,
+    conn: &mut PgConnection,
+    by: Performer<'_>,
     admin_id: &AdminId,
-    reason: &str,
+    reason: Option<&str>,
 ) -> Result<(), Problem> {
-    if who.admin_id == *admin_id {
+    if by.includes(admin_id) {
         return Err(Problem::forbidden(
             "Disable your own factor at /api/v1/admin/me/totp/disable.",
         ));
     }
     let base = &state.base;
-    let _ticket = base.row_ticket(admin_id.as_str()).await?;
-    let mut tx = base.begin().await?;
-    if !store::administrator_exists(&mut tx, admin_id).await? {
+    if !store::administrator_exists(conn, admin_id).await? {
         return Err(no_administrator());
     }
     let subject = Subject::Admin(admin_id.clone());
-    let after = remove_factors(state, &mut tx, &subject).await?;
+    let after = remove_factors(state, conn, &subject).await?;
     let entry = audit::Entry {
         after: Some(after),
-        ..who.audit_entry("admin.factors_reset", "AdminUser", Some(admin_id.as_str()))
+        ..by.who.audit_entry("admin.factors_reset", "AdminUser", Some(admin_id.as_str()))
     };
-    let entry = entry.with_text("reason", Some(reason), &base.entropy);
-    audit::append(&mut tx, entry, base.clock.now()).await?;
-    Ok(tx.commit().await?)
+    let entry = entry.with_text("reason", reason, &base.entropy);
+    Ok(audit::append(conn, entry, base.clock.now()).await?)
 }
 
 /// Removes the second factors and the passkeys of an account, ends its sessions, and returns the

@@ -4,16 +4,16 @@
 use ::http::StatusCode;
 use axum::extract::State;
 use gx_auth::Administrator;
-use gx_model::{CommandId, ReasonCode};
+use gx_db::ProfileId;
+use gx_model::ReasonCode;
 use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, one_of};
 use gx_serve::{Json, Problem, Reply};
-use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{FreezeAction, send};
-use crate::ServiceState;
+use crate::acts::{Act, ActRequest, ActTexts, CommandBody, FreezeAction};
 use crate::users::ProfilePath;
+use crate::{ServiceState, request_act};
 
 /// Reason codes that may be stored on the ledger: none of them is personal data.
 const REASONS: [&str; 5] =
@@ -47,27 +47,20 @@ impl FromFields for FreezeRequest {
     }
 }
 
-impl FreezeRequest {
-    pub(super) fn reason(&self) -> &'static str {
-        self.reason.0
-    }
-
-    pub(super) fn reason_code(&self) -> ReasonCode {
-        self.reason.0.parse().expect("REASONS are reason codes")
-    }
-
-    pub(super) fn notes(&self) -> Option<&str> {
-        self.notes.as_ref().map(|notes| notes.0.as_str())
-    }
-}
-
-/// The command that freezes or unfreezes the wallet.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct FreezeBody {
-    /// Id of the command in the outbox.
-    #[schema(value_type = String, example = "7f3e0c1a-6c3c-5b1e-9a61-0d2f3b5c7e91")]
-    command_id: CommandId,
+/// Requests the freeze or unfreeze, and returns the command or the proposal.
+async fn send(
+    state: &ServiceState,
+    who: &Administrator,
+    profile_id: ProfileId,
+    action: FreezeAction,
+    request: FreezeRequest,
+) -> Result<Reply<CommandBody>, Problem> {
+    let reason: ReasonCode = request.reason.0.parse().expect("REASONS are reason codes");
+    let notes = request.notes.map(|Text(notes)| notes);
+    let act = Act::Freeze { profile_id, action, reason };
+    let wanted = ActRequest { act, texts: ActTexts { reason: None, notes } };
+    let answer = request_act(state, who, &wanted).await?;
+    Ok(Reply(StatusCode::ACCEPTED, answer.into()))
 }
 
 /// Freezes a wallet. Transfers from it are refused from the next request on; the freeze is final
@@ -77,16 +70,15 @@ pub(crate) struct FreezeBody {
     path = "/api/v1/admin/users/{id}/freeze",
     tag = "freezes",
     params(("id" = String, Path, description = "profileId")),
-    responses((status = 202, description = "The command is stored.", body = FreezeBody))
+    responses((status = 202, description = "The command or the proposal is stored.", body = CommandBody))
 )]
 pub(crate) async fn freeze(
     State(state): State<ServiceState>,
     ProfilePath(id): ProfilePath,
     who: Administrator,
     Json(request): Json<FreezeRequest>,
-) -> Result<Reply<FreezeBody>, Problem> {
-    let command_id = send(&state, &who, &id, FreezeAction::Freeze, &request).await?;
-    Ok(Reply(StatusCode::ACCEPTED, FreezeBody { command_id }))
+) -> Result<Reply<CommandBody>, Problem> {
+    send(&state, &who, id, FreezeAction::Freeze, request).await
 }
 
 /// Unfreezes a wallet. Transfers are possible again once the ledger has confirmed it.
@@ -95,14 +87,13 @@ pub(crate) async fn freeze(
     path = "/api/v1/admin/users/{id}/unfreeze",
     tag = "freezes",
     params(("id" = String, Path, description = "profileId")),
-    responses((status = 202, description = "The command is stored.", body = FreezeBody))
+    responses((status = 202, description = "The command or the proposal is stored.", body = CommandBody))
 )]
 pub(crate) async fn unfreeze(
     State(state): State<ServiceState>,
     ProfilePath(id): ProfilePath,
     who: Administrator,
     Json(request): Json<FreezeRequest>,
-) -> Result<Reply<FreezeBody>, Problem> {
-    let command_id = send(&state, &who, &id, FreezeAction::Unfreeze, &request).await?;
-    Ok(Reply(StatusCode::ACCEPTED, FreezeBody { command_id }))
+) -> Result<Reply<CommandBody>, Problem> {
+    send(&state, &who, id, FreezeAction::Unfreeze, request).await
 }

@@ -16,9 +16,11 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{ApprovalResult, NOT_UNDER_REVIEW, command_ids, store};
-use crate::ServiceState;
+use super::{command_ids, store};
+use crate::acts::{Act, ActAnswer, ActOutcome, ActRequest, ActTexts, ApprovalResult, ProposedBody};
 use crate::adoption::{self, KnownPerson};
+use crate::claims::NOT_UNDER_REVIEW;
+use crate::{ServiceState, request_act};
 
 /// Most people in one batch.
 const MAX_MEMBERS: usize = 100;
@@ -70,7 +72,7 @@ pub(crate) struct BatchBody {
     results: Vec<MemberBody>,
 }
 
-/// The result for one person: either `approved` or `refused` is present.
+/// The result for one person: one of `approved`, `proposed` and `refused` is present.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct MemberBody {
@@ -78,6 +80,9 @@ struct MemberBody {
     profile_id: ProfileId,
     #[serde(skip_serializing_if = "Option::is_none")]
     approved: Option<ApprovedMember>,
+    /// Another administrator must confirm the approval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proposed: Option<ProposedBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<RefusedMember>,
 }
@@ -124,14 +129,17 @@ pub(crate) async fn approve_batch(
     let note = batch.note.as_ref().map(|note| note.0.as_str());
     let mut results = Vec::new();
     for profile_id in batch.profile_ids.0 {
-        let approved = approve_once(&state, &who, &profile_id, note).await;
-        let (approved, refused) = match approved {
-            Ok(approved) => (Some(approved.into()), None),
+        let mut member = MemberBody { profile_id, approved: None, proposed: None, refused: None };
+        match approve_once(&state, &who, &member.profile_id, note).await {
+            Ok(MemberAnswer::Approved(approved)) => member.approved = Some(approved.into()),
+            Ok(MemberAnswer::Proposed(proposal_id)) => {
+                member.proposed = Some(ProposedBody { proposal_id });
+            }
             // A failure on our side concerns every person: the batch can be repeated later.
             Err(problem) if problem.kind().status >= 500 => return Err(problem),
-            Err(problem) => (None, Some(RefusedMember::from(&problem))),
-        };
-        results.push(MemberBody { profile_id, approved, refused });
+            Err(problem) => member.refused = Some(RefusedMember::from(&problem)),
+        }
+        results.push(member);
     }
     Ok(Reply::ok(BatchBody { results }))
 }
@@ -155,18 +163,33 @@ impl From<&Problem> for RefusedMember {
     }
 }
 
-/// Approves a person, or returns the approval that is in force.
+/// What has become of one person.
+enum MemberAnswer {
+    Approved(ApprovalResult),
+    /// The id of the proposal.
+    Proposed(String),
+}
+
+/// Approves or proposes a person, or returns the approval that is in force.
 async fn approve_once(
     state: &ServiceState,
     who: &Administrator,
     profile_id: &ProfileId,
     note: Option<&str>,
-) -> Result<ApprovalResult, Problem> {
-    match super::approve(state, who, profile_id, note).await {
-        Err(problem) if *problem.kind() == NOT_UNDER_REVIEW => {
-            approval_in_force(state, profile_id).await?.ok_or(problem)
+) -> Result<MemberAnswer, Problem> {
+    let texts = ActTexts { reason: None, notes: note.map(str::to_owned) };
+    let wanted = ActRequest { act: Act::Approve(profile_id.clone()), texts };
+    match request_act(state, who, &wanted).await {
+        Ok(ActAnswer::Proposed(id)) => Ok(MemberAnswer::Proposed(id)),
+        Ok(ActAnswer::Performed(ActOutcome::Approved(approved))) => {
+            Ok(MemberAnswer::Approved(approved))
         }
-        decided => decided,
+        Ok(ActAnswer::Performed(_)) => unreachable!("an approval is answered with an approval"),
+        Err(problem) if *problem.kind() == NOT_UNDER_REVIEW => {
+            let in_force = approval_in_force(state, profile_id).await?;
+            in_force.map(MemberAnswer::Approved).ok_or(problem)
+        }
+        Err(problem) => Err(problem),
     }
 }
 

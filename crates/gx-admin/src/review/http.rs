@@ -1,7 +1,9 @@
 //! HTTP routes `POST /api/v1/admin/users/{id}/approve` and `/deny`, registered by
 //! [`crate::service`]. A `Problem` is the answer to the client.
 
+use ::http::StatusCode;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use gx_auth::Administrator;
 use gx_model::{AccountStatus, CommandId, DenialFinality, ReasonCode};
 use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, text};
@@ -11,8 +13,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Denial;
-use crate::ServiceState;
+use crate::acts::{Act, ActAnswer, ActOutcome, ActRequest, ActTexts, ProposedBody};
 use crate::users::ProfilePath;
+use crate::{ServiceState, request_act};
 
 /// The body of an approval.
 #[derive(ToSchema)]
@@ -97,27 +100,53 @@ pub(crate) struct StatusBody {
     status: &'static str,
 }
 
-/// Approves a person under review.
+/// The answer to an approval: the person is approved, or a second administrator must confirm.
+pub(crate) enum ApprovalReply {
+    Approved(ApprovedBody),
+    Proposed(ProposedBody),
+}
+
+impl IntoResponse for ApprovalReply {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Approved(body) => Reply::ok(body).into_response(),
+            Self::Proposed(body) => Reply(StatusCode::ACCEPTED, body).into_response(),
+        }
+    }
+}
+
+/// Approves a person under review, or proposes it if a second administrator must confirm.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/users/{id}/approve",
     tag = "review",
     params(("id" = String, Path, description = "profileId")),
-    responses((status = 200, description = "The person is approved.", body = ApprovedBody))
+    responses(
+        (status = 200, description = "The person is approved.", body = ApprovedBody),
+        (status = 202, description = "Another administrator must confirm.", body = ProposedBody)
+    )
 )]
 pub(crate) async fn approve(
     State(state): State<ServiceState>,
     ProfilePath(id): ProfilePath,
     who: Administrator,
     Json(approval): Json<ApprovalBody>,
-) -> Result<Reply<ApprovedBody>, Problem> {
-    let note = approval.note.as_ref().map(|note| note.0.as_str());
-    let approved = super::approve(&state, &who, &id, note).await?;
-    Ok(Reply::ok(ApprovedBody {
-        status: AccountStatus::ApprovedPendingOnchain.name(),
-        fabric_user_id: approved.fabric_user_id.to_string(),
-        command_ids: approved.command_ids,
-    }))
+) -> Result<ApprovalReply, Problem> {
+    let notes = approval.note.map(|Text(note)| note);
+    let wanted = ActRequest { act: Act::Approve(id), texts: ActTexts { reason: None, notes } };
+    match request_act(&state, &who, &wanted).await? {
+        ActAnswer::Proposed(proposal_id) => {
+            Ok(ApprovalReply::Proposed(ProposedBody { proposal_id }))
+        }
+        ActAnswer::Performed(ActOutcome::Approved(approved)) => {
+            Ok(ApprovalReply::Approved(ApprovedBody {
+                status: AccountStatus::ApprovedPendingOnchain.name(),
+                fabric_user_id: approved.fabric_user_id.to_string(),
+                command_ids: approved.command_ids,
+            }))
+        }
+        ActAnswer::Performed(_) => unreachable!("an approval is answered with an approval"),
+    }
 }
 
 /// Denies a person under review.

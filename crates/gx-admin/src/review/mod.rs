@@ -26,13 +26,12 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::ServiceState;
+use crate::acts::{ApprovalResult, Performer};
 use crate::adoption::{self, AdoptResult, KnownPerson, LedgerPerson};
+use crate::claims::{self, NOT_UNDER_REVIEW};
 use crate::users::no_user;
 use store::Candidate;
 
-/// The status of the account allows no decision.
-pub(crate) const NOT_UNDER_REVIEW: ProblemKind =
-    ProblemKind::new("not_under_review", 409, "The account is not under review");
 /// The profile lacks facts that the ledger needs.
 pub(crate) const INCOMPLETE: ProblemKind =
     ProblemKind::new("incomplete", 422, "The profile lacks facts that an approval needs");
@@ -46,13 +45,6 @@ pub(crate) const HELD_ON_LEDGER: ProblemKind =
 /// The ledger created the person for this account, and another account owns the person.
 pub(crate) const OTHER_OWNER: ProblemKind =
     ProblemKind::new("other_owner", 409, "Another account owns the person on the ledger");
-
-/// The result of an approval.
-pub(crate) struct ApprovalResult {
-    pub(crate) fabric_user_id: FabricUserId,
-    /// The enqueued commands: only those that the ledger does not have yet.
-    pub(crate) command_ids: Vec<CommandId>,
-}
 
 /// The reason and finality of a denial, and the comments.
 pub(crate) struct Denial<'a> {
@@ -69,49 +61,50 @@ struct CompleteFacts {
 }
 
 /// Approves a person: sets the status, records the decision, enqueues the commands and writes the
-/// audit row, in one transaction that locks the account's row (KYC-04, API-12).
+/// audit row, in the caller's transaction; locks the account's row (KYC-04, API-12).
 ///
 /// The commands are CREATE_USER and DISTRIBUTE_GENESIS for an id that is drawn and reserved now. If
 /// the ledger already has the person, because a restore removed an earlier approval from this
 /// database, the account adopts that person instead. A problem means that nothing was changed.
 pub(crate) async fn approve(
     state: &ServiceState,
-    who: &Administrator,
+    conn: &mut PgConnection,
+    by: Performer<'_>,
     profile_id: &ProfileId,
     note: Option<&str>,
 ) -> Result<ApprovalResult, Problem> {
-    let base = &state.base;
+    let (base, who) = (&state.base, by.who);
     let now = base.clock.now();
-    let _ticket = base.row_ticket(profile_id.as_str()).await?;
-    let mut tx = base.begin().await?;
-    let candidate = under_review(&mut tx, profile_id).await?;
+    let candidate = under_review(conn, by, profile_id).await?;
     if candidate.is_locked {
         return Err(Problem::new(&LOCKED, "Unlock the account, then approve the person."));
     }
     let complete = complete_facts(&candidate, now)?;
-    base.require_running(&mut tx).await?;
+    base.require_running(conn).await?;
     let approval = Approval { state, who, profile_id, number: candidate.approval_count + 1, now };
-    let (number, approved) =
-        match adoption::known_person(&mut tx, profile_id, approval.number).await? {
-            None => (approval.number, approval.create(&mut tx, &complete).await?),
-            Some(KnownPerson::Person(person)) => approval.adopt(&mut tx, &person).await?,
-            Some(KnownPerson::DeadLetter(id)) => {
-                let detail = format!("The ledger has the person; replay dead event {id} first.");
-                return Err(Problem::new(&HELD_ON_LEDGER, detail));
-            }
-        };
-    store::set_approved(&mut tx, profile_id, number, &who.admin_id, now).await?;
+    let (number, approved) = match adoption::known_person(conn, profile_id, approval.number).await?
+    {
+        None => (approval.number, approval.create(conn, &complete).await?),
+        Some(KnownPerson::Person(person)) => approval.adopt(conn, &person).await?,
+        Some(KnownPerson::DeadLetter(id)) => {
+            let detail = format!("The ledger has the person; replay dead event {id} first.");
+            return Err(Problem::new(&HELD_ON_LEDGER, detail));
+        }
+    };
+    store::set_approved(conn, profile_id, number, &who.admin_id, now).await?;
     let decision = store::ReviewDecision::approved(&who.admin_id, note, now);
     let verification_id = base.entropy.id(now).to_string();
-    store::decide(&mut tx, &verification_id, profile_id, &decision).await?;
-    let after = json!({
+    store::decide(conn, &verification_id, profile_id, &decision).await?;
+    claims::end(conn, profile_id).await?;
+    let mut after = json!({
         "status": AccountStatus::ApprovedPendingOnchain.name(),
         "fabricUserId": approved.fabric_user_id.as_str(),
         "commandIds": approved.command_ids,
     });
-    audit::append(&mut tx, entry(who, "user.approved", profile_id, after), now).await?;
-    tx.commit().await?;
-    state.waker.wake();
+    if let Some(proposed_by) = by.proposed_by {
+        after["proposedBy"] = proposed_by.as_str().into();
+    }
+    audit::append(conn, entry(who, "user.approved", profile_id, after), now).await?;
     Ok(approved)
 }
 
@@ -216,11 +209,12 @@ pub(crate) async fn deny(
     let now = base.clock.now();
     let _ticket = base.row_ticket(profile_id.as_str()).await?;
     let mut tx = base.begin().await?;
-    under_review(&mut tx, profile_id).await?;
+    under_review(&mut tx, Performer::alone(who), profile_id).await?;
     store::set_denied(&mut tx, profile_id, &who.admin_id, denial, now).await?;
     let decision = store::ReviewDecision::denied(&who.admin_id, denial, now);
     let verification_id = base.entropy.id(now).to_string();
     store::decide(&mut tx, &verification_id, profile_id, &decision).await?;
+    claims::end(&mut tx, profile_id).await?;
     if denial.finality == DenialFinality::Final {
         let subject = Subject::User(profile_id.clone());
         base.auth.sessions.end(&mut tx, &subject, None, "denied for good").await?;
@@ -234,9 +228,11 @@ pub(crate) async fn deny(
     Ok(tx.commit().await?)
 }
 
-/// Locks the account's row and returns it, or the problem if the account is not under review.
+/// Locks the account's row and returns it, or the problem if the account is not under review or
+/// another administrator's claim on it lasts.
 async fn under_review(
     conn: &mut PgConnection,
+    by: Performer<'_>,
     profile_id: &ProfileId,
 ) -> Result<Candidate, Problem> {
     let candidate = store::lock_candidate(conn, profile_id).await?.ok_or_else(no_user)?;
@@ -244,6 +240,7 @@ async fn under_review(
         let detail = format!("The account is {}.", candidate.status);
         return Err(Problem::new(&NOT_UNDER_REVIEW, detail));
     }
+    claims::require_free(conn, profile_id, |admin_id| by.includes(admin_id)).await?;
     Ok(candidate)
 }
 

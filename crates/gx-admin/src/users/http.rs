@@ -15,8 +15,11 @@ use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
 use super::ProfilePath;
-use super::store::{self, Freeze, Search, UserDetail, UserFilter, UserItem, VerificationItem};
+use super::store::{
+    self, ClaimItem, Freeze, Search, UserDetail, UserFilter, UserItem, VerificationItem,
+};
 use crate::ServiceState;
+use crate::administrator_id::GivenAdminId;
 
 /// Filters and page of a list of people.
 #[derive(IntoParams)]
@@ -32,11 +35,15 @@ pub(crate) struct UserQuery {
     /// ISO 3166-1 code of the nationality.
     #[param(value_type = Option<String>)]
     country: Option<Country>,
+    /// adminId of the reviewer whose claim lasts.
+    #[param(value_type = Option<String>)]
+    assignee: Option<GivenAdminId>,
     #[param(ignore)]
     page: PageQuery<(i64, ProfileId)>,
 }
 
-struct Country(CountryCode);
+/// The country of a filter, in any case.
+pub(crate) struct Country(pub(crate) CountryCode);
 
 impl Field for Country {
     fn read(value: &Value) -> Result<Self, FieldError> {
@@ -66,9 +73,9 @@ impl Field for Search {
 impl FromFields for UserQuery {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let (status, q) = (fields.optional("status"), fields.optional("q"));
-        let country = fields.optional("country");
+        let (country, assignee) = (fields.optional("country"), fields.optional("assignee"));
         let page = PageQuery::from_fields(fields)?;
-        Some(Self { status: status?, q: q?, country: country?, page })
+        Some(Self { status: status?, q: q?, country: country?, assignee: assignee?, page })
     }
 }
 
@@ -76,17 +83,22 @@ impl UserQuery {
     /// Returns the time and id of the last row of the previous page.
     fn key(&self) -> Result<Option<(OffsetDateTime, ProfileId)>, Problem> {
         let Some((millis, id)) = self.page.key() else { return Ok(None) };
-        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(*millis) * 1_000_000);
-        // PostgreSQL refuses very early dates that `time` allows; nobody registered before 1970.
-        let at = at.ok().filter(|at| *at >= OffsetDateTime::UNIX_EPOCH);
-        at.map(|at| Some((at, id.clone()))).ok_or_else(|| {
-            Problem::invalid(vec![gx_serve::problem::InvalidField {
-                pointer: "/cursor".to_owned(),
-                code: "format",
-                message: "must be a nextCursor of an earlier page".to_owned(),
-            }])
-        })
+        Ok(Some((page_time(*millis)?, id.clone())))
     }
+}
+
+/// Returns the time in a cursor, or the problem of a cursor that no page had.
+pub(crate) fn page_time(millis: i64) -> Result<OffsetDateTime, Problem> {
+    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000);
+    // PostgreSQL refuses very early dates that `time` allows; nobody registered before 1970.
+    let at = at.ok().filter(|at| *at >= OffsetDateTime::UNIX_EPOCH);
+    at.ok_or_else(|| {
+        Problem::invalid(vec![gx_serve::problem::InvalidField {
+            pointer: "/cursor".to_owned(),
+            code: "format",
+            message: "must be a nextCursor of an earlier page".to_owned(),
+        }])
+    })
 }
 
 /// A person with the state of the wallet.
@@ -97,6 +109,9 @@ struct Person {
     /// State of the wallet, or `null` until the person is on the ledger.
     #[schema(required)]
     freeze: Option<Freeze>,
+    /// The reviewer whose claim lasts, or `null` if there is none.
+    #[schema(required)]
+    claim: Option<ClaimItem>,
 }
 
 /// A person with all submissions and decisions.
@@ -122,6 +137,7 @@ pub(crate) async fn list(
     let filter = UserFilter {
         status: wanted.status,
         country: wanted.country.as_ref().map(|country| country.0.to_string()),
+        assignee: wanted.assignee.as_ref().map(|id| &id.0),
         search: wanted.q.as_ref(),
     };
     let mut conn = state.base.connection().await?;
@@ -150,6 +166,7 @@ pub(crate) async fn get(
     let mut conn = state.base.connection().await?;
     let detail = store::get(&mut conn, &id).await?.ok_or_else(super::no_user)?;
     let freeze = store::freeze(&mut conn, &id).await?;
+    let claim = store::claim(&mut conn, &id).await?;
     let verifications = store::verifications(&mut conn, &id).await?;
-    Ok(Reply::ok(UserBody { user: Person { detail, freeze }, verifications }))
+    Ok(Reply::ok(UserBody { user: Person { detail, freeze, claim }, verifications }))
 }

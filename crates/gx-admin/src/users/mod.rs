@@ -11,6 +11,9 @@ use axum::extract::{FromRequestParts, Path};
 use gx_db::ProfileId;
 use gx_serve::{Problem, ProblemKind};
 
+pub(crate) use http::{Country, page_time};
+pub(crate) use store::Search;
+
 /// The person does not exist.
 pub(crate) const NO_USER: ProblemKind = ProblemKind::new("no_user", 404, "There is no such user");
 

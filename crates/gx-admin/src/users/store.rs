@@ -12,6 +12,7 @@ time::serde::format_description!(day, Date, "[year]-[month]-[day]");
 pub(crate) struct UserFilter<'a> {
     pub(crate) status: Option<AccountStatus>,
     pub(crate) country: Option<String>,
+    pub(crate) assignee: Option<&'a AdminId>,
     pub(crate) search: Option<&'a Search>,
 }
 
@@ -101,6 +102,13 @@ pub(crate) struct UserDetail {
     pub(crate) denial_reason: Option<String>,
     #[schema(required, value_type = Option<String>)]
     pub(crate) denial_finality: Option<Named<DenialFinality>>,
+    /// Begin of the legal hold, or `null` if the account is not on hold.
+    #[serde(with = "gx_serve::moment::option")]
+    #[schema(required)]
+    pub(crate) legal_hold_at: Option<OffsetDateTime>,
+    #[serde(with = "gx_serve::moment::option")]
+    #[schema(required)]
+    pub(crate) closed_at: Option<OffsetDateTime>,
     #[serde(with = "gx_serve::moment")]
     pub(crate) created_at: OffsetDateTime,
     #[serde(with = "gx_serve::moment")]
@@ -118,6 +126,16 @@ pub(crate) struct Freeze {
     /// Code of the rule that refused the last freeze or unfreeze, if it was refused.
     #[schema(required)]
     last_refusal: Option<String>,
+}
+
+/// Who reviews a person, and until when.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ClaimItem {
+    #[schema(value_type = String, example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
+    assignee: AdminId,
+    #[serde(with = "gx_serve::moment")]
+    lease_until: OffsetDateTime,
 }
 
 /// One submission for review, and its decision.
@@ -169,6 +187,10 @@ pub(crate) async fn list(
                   OR position($3 IN
                      "SearchForm"(email || ' ' || "firstName" || ' ' || "lastName")) > 0
                   OR position($7 IN coalesce(mailbox, email)) > 0)
+             AND ($8::text IS NULL
+                  OR "profileId" IN (SELECT c."profileId" FROM "ReviewClaim" c
+                                     WHERE c."adminId" = $8
+                                       AND c."leaseUntil" > clock_timestamp()))
              AND ($4::timestamptz IS NULL OR ("createdAt", "profileId") > ($4, $5))
            ORDER BY "createdAt", "profileId"
            LIMIT $6"#,
@@ -179,6 +201,7 @@ pub(crate) async fn list(
         profile_id,
         limit,
         filter.search.map(|search| search.address.as_str()),
+        filter.assignee.map(AdminId::as_str),
     )
     .fetch_all(conn)
     .await
@@ -204,6 +227,7 @@ pub(crate) async fn get(
                   "reviewedBy" AS "reviewed_by: AdminId", "reviewedAt" AS reviewed_at,
                   "denialReason" AS denial_reason,
                   "denialFinality" AS "denial_finality: Named<DenialFinality>",
+                  "legalHoldAt" AS legal_hold_at, "closedAt" AS closed_at,
                   "createdAt" AS created_at, "updatedAt" AS updated_at
            FROM "UserProfile" WHERE "profileId" = $1"#,
         profile_id.as_str(),
@@ -229,6 +253,21 @@ pub(crate) async fn freeze(
                  AND c.kind IN ('FREEZE_WALLET', 'UNFREEZE_WALLET')
                ORDER BY c.number DESC LIMIT 1) last ON true
            WHERE u."profileId" = $1"#,
+        profile_id.as_str(),
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Returns the claim on a person, or `None` if no lease lasts.
+pub(crate) async fn claim(
+    conn: &mut PgConnection,
+    profile_id: &ProfileId,
+) -> Result<Option<ClaimItem>, sqlx::Error> {
+    sqlx::query_as!(
+        ClaimItem,
+        r#"SELECT "adminId" AS assignee, "leaseUntil" AS lease_until FROM "ReviewClaim"
+           WHERE "profileId" = $1 AND "leaseUntil" > clock_timestamp()"#,
         profile_id.as_str(),
     )
     .fetch_optional(conn)

@@ -119,3 +119,15 @@ pub async fn append(
     store::append(conn, &entry, now).await?;
     Ok(())
 }
+
+/// Appends an entry as [`append`] does, and returns its number.
+///
+/// # Errors
+/// `sqlx::Error` if the statement fails.
+pub async fn append_numbered(
+    conn: &mut PgConnection,
+    entry: Entry<'_>,
+    now: OffsetDateTime,
+) -> Result<i64, sqlx::Error> {
+    store::append(conn, &entry, now).await
+}

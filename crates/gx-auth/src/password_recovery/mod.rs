@@ -31,8 +31,9 @@ async fn request(base: &Foundation, realm: Realm, email: &GivenEmail) -> Result<
     request_by_address(base, realm, MailKind::PasswordReset, email).await
 }
 
-/// Sets the password, ends all sessions and all codes and links of mails, and forgets failed
-/// sign-ins and known devices, in one transaction. Removes the factors of an unconfirmed account.
+/// Sets the password, ends all sessions, all codes and links of mails and an administrator's
+/// invitation, and forgets failed sign-ins and known devices, in one transaction. Removes the
+/// factors of an unconfirmed account.
 async fn reset(
     base: &Foundation,
     realm: Realm,
@@ -59,6 +60,10 @@ async fn reset(
     let locked = lock_account(&mut tx, &subject).await?.ok_or_else(refused)?;
     let used = mail_tokens::use_token(&mut tx, realm, token, &purposes, now).await?;
     let Some(used) = used else { return Err(refused()) };
+    if let Subject::Admin(id) = &subject {
+        // Before the account, in the order in which the invitation itself is used.
+        store::end_invitation(&mut tx, id).await?;
+    }
     if !store::set_password(&mut tx, &subject, &password_hash, &used.address, now).await? {
         return Err(refused());
     }

@@ -1,6 +1,6 @@
 //! SQL of password resets.
 
-use gx_db::PgConnection;
+use gx_db::{AdminId, PgConnection};
 use time::OffsetDateTime;
 
 use crate::realm::Subject;
@@ -80,4 +80,15 @@ pub(super) async fn set_password(
         }
     };
     Ok(done.rows_affected() == 1)
+}
+
+/// Removes the invitation of an administrator, if there is one.
+pub(super) async fn end_invitation(
+    conn: &mut PgConnection,
+    admin_id: &AdminId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(r#"DELETE FROM "AdminInvitation" WHERE "adminId" = $1"#, admin_id.as_str())
+        .execute(conn)
+        .await?;
+    Ok(())
 }

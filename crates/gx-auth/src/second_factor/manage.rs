@@ -12,6 +12,7 @@ use super::store::{Owner, TotpState};
 use super::{
     CodeRefusals, PassedFactor, SecondFactors, TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE, store,
 };
+use crate::authorization::Person;
 use crate::email::GivenEmail;
 use crate::key_ring::rotation::EncryptedColumn;
 use crate::notices::{FactorChange, factor_changed};
@@ -151,6 +152,22 @@ impl SecondFactors {
         subject: &Subject,
     ) -> Result<bool, sqlx::Error> {
         Ok(store::delete(conn, Owner::of(subject)).await?.unwrap_or(false))
+    }
+
+    /// Begins a change of a person's account itself, after the password, and after a code if a
+    /// factor is in force: waits for the account's turn and locks its row.
+    ///
+    /// # Errors
+    /// [`WRONG_PASSWORD`](crate::WRONG_PASSWORD),
+    /// [`SECOND_FACTOR_DELAYED`](crate::SECOND_FACTOR_DELAYED), or the problem of a database
+    /// failure.
+    pub async fn begin_confirmed(
+        &self,
+        person: &Person,
+        password: &SecretString,
+        code: Option<&FactorCode>,
+    ) -> Result<(RowQueueTicket, RequestTransaction), Problem> {
+        self.begin_reauthenticated(&person.clone().into(), password, code).await
     }
 
     /// Begins a change: waits for the account's turn, locks its row, and checks again that the

@@ -74,6 +74,8 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(12, "0012_keys_and_texts", additive: true),
     migration!(13, "0013_mail", additive: true),
     migration!(14, "0014_passkeys", additive: true),
+    migration!(15, "0015_documents", additive: true),
+    migration!(16, "0016_review", additive: true, in_steps: true),
 ];
 
 impl Migration {

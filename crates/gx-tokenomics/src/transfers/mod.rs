@@ -127,7 +127,7 @@ async fn enqueue(
     command_id: CommandId,
     request_id: &RequestId,
 ) -> Result<Reply<AcceptedBody>, Problem> {
-    let status = store::lock_payer(conn, &person.profile_id).await?;
+    let status = store::lock_payer(conn, &person.profile_id, order.to.as_str()).await?;
     // The answer to the key is deleted after 24 hours, its command never.
     if let Some(row) = store::transfer(conn, command_id).await? {
         return repeated_answer(order, &row, command_id);

@@ -26,17 +26,28 @@ impl TransferRow {
 
 /// Locks the payer's row, so that other transfers of the payer wait, and returns the account's
 /// status. Returns `None` if the account is locked or deleted.
+///
+/// Then makes a closing of the receiver's account wait until the transaction ends, or waits for
+/// one. Payments do not wait for each other there, and nothing is written. A closing takes its two
+/// locks in the same order.
 pub(super) async fn lock_payer(
     conn: &mut PgConnection,
     profile_id: &ProfileId,
+    receiver: &str,
 ) -> Result<Option<AccountStatus>, sqlx::Error> {
-    let status = sqlx::query_scalar!(
-        r#"SELECT status AS "status: Parsed<AccountStatus>" FROM "UserProfile"
-           WHERE "profileId" = $1 AND NOT "isLocked" AND "deletedAt" IS NULL
-           FOR NO KEY UPDATE"#,
+    let row = sqlx::query!(
+        r#"WITH payer AS MATERIALIZED (
+               SELECT status FROM "UserProfile"
+               WHERE "profileId" = $1 AND NOT "isLocked" AND "deletedAt" IS NULL
+               FOR NO KEY UPDATE)
+           SELECT status AS "status!: Parsed<AccountStatus>",
+                  pg_advisory_xact_lock_shared(hashtextextended('gx receiver ' || $2, 0))
+                      IS NULL AS is_unlocked
+           FROM payer"#,
         profile_id.as_str(),
+        receiver,
     );
-    Ok(status.fetch_optional(conn).await?.map(|Parsed(status)| status))
+    Ok(row.fetch_optional(conn).await?.map(|row| row.status.0))
 }
 
 /// Returns whether the person is on the ledger and the owner's account, if there is one, is not

@@ -53,6 +53,8 @@ pub(crate) struct Settings {
     #[command(flatten)]
     mail: MailSettings,
     #[command(flatten)]
+    review: gx_admin::ReviewSettings,
+    #[command(flatten)]
     submitter: SubmitterSettings,
     #[command(flatten)]
     projector: ProjectorSettings,
@@ -244,7 +246,10 @@ impl Builder<'_> {
         let identity = gx_identity::service(&self.settings.identity, of_people);
         self.mail(&foundation, &identity.health)?;
         let tokenomics = gx_tokenomics::service(foundation.clone());
-        let settings = AdminSettings { biometric_key: biometric_key.into() };
+        let settings = AdminSettings {
+            biometric_key: biometric_key.into(),
+            review: self.settings.review.clone(),
+        };
         let admin = gx_admin::service(&settings, self.with_passkeys(&foundation, Realm::Admin));
         self.service(&identity, self.ports.identity()).await?;
         self.service(&tokenomics, self.ports.tokenomics()).await?;

@@ -32,7 +32,10 @@ async fn routes_of_svc_tokenomics_are_those_of_the_golden_file() {
 
 #[tokio::test]
 async fn routes_of_svc_admin_are_those_of_the_golden_file() {
-    let settings = AdminSettings { biometric_key: "a biometric key of 32 bytes or more".into() };
+    let settings = AdminSettings {
+        biometric_key: "a biometric key of 32 bytes or more".into(),
+        review: gx_admin::ReviewSettings::default(),
+    };
     check_service("svc-admin", &TestHost::new(|base| gx_admin::service(&settings, base)).await)
         .await;
 }

@@ -1,0 +1,269 @@
+//! SQL of administrators' accounts and invitations. Called by the parent module and its routes.
+
+use std::time::Duration;
+
+use gx_db::{AdminId, PgConnection};
+use serde::Serialize;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+use super::NewAccount;
+use crate::review_settings::milliseconds;
+
+/// An administrator in a list.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AdministratorItem {
+    #[schema(value_type = String, example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
+    pub(crate) admin_id: AdminId,
+    #[schema(example = "admin@gxtest.com")]
+    pub(crate) email: String,
+    #[schema(example = "First administrator")]
+    pub(crate) display_name: String,
+    #[schema(example = "SUPER_ADMIN")]
+    pub(crate) role: String,
+    pub(crate) is_locked: bool,
+    /// Whether a second factor is in force.
+    pub(crate) has_second_factor: bool,
+    /// Whether the administrator has not set a password yet.
+    pub(crate) is_invited: bool,
+    #[serde(with = "gx_serve::moment")]
+    pub(crate) created_at: OffsetDateTime,
+    #[serde(with = "gx_serve::moment")]
+    pub(crate) updated_at: OffsetDateTime,
+}
+
+/// The facts of an account whose row is locked.
+pub(super) struct Account {
+    pub(super) role: String,
+    pub(super) is_locked: bool,
+}
+
+/// An administrator whose invitation is valid.
+pub(super) struct InvitedRow {
+    pub(super) admin_id: AdminId,
+    pub(super) email: String,
+    pub(super) display_name: String,
+}
+
+/// Returns administrators after the id `above`, in the order in which they were added.
+pub(super) async fn administrators(
+    conn: &mut PgConnection,
+    above: Option<&str>,
+    limit: i64,
+) -> Result<Vec<AdministratorItem>, sqlx::Error> {
+    sqlx::query_as!(
+        AdministratorItem,
+        r#"SELECT "adminId" AS admin_id, email, "displayName" AS display_name, role,
+                  "isLocked" AS is_locked,
+                  EXISTS (SELECT FROM "TotpFactor" f WHERE f."adminId" = a."adminId"
+                              AND f."confirmedAt" IS NOT NULL) AS "has_second_factor!",
+                  EXISTS (SELECT FROM "AdminInvitation" i WHERE i."adminId" = a."adminId")
+                      AS "is_invited!",
+                  "createdAt" AS created_at, "updatedAt" AS updated_at
+           FROM "AdminUser" a
+           WHERE $1::text IS NULL OR "adminId" > $1
+           ORDER BY "adminId" LIMIT $2"#,
+        above,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Returns an administrator, or `None` if there is none with this id.
+pub(super) async fn administrator(
+    conn: &mut PgConnection,
+    admin_id: &AdminId,
+) -> Result<Option<AdministratorItem>, sqlx::Error> {
+    sqlx::query_as!(
+        AdministratorItem,
+        r#"SELECT "adminId" AS admin_id, email, "displayName" AS display_name, role,
+                  "isLocked" AS is_locked,
+                  EXISTS (SELECT FROM "TotpFactor" f WHERE f."adminId" = a."adminId"
+                              AND f."confirmedAt" IS NOT NULL) AS "has_second_factor!",
+                  EXISTS (SELECT FROM "AdminInvitation" i WHERE i."adminId" = a."adminId")
+                      AS "is_invited!",
+                  "createdAt" AS created_at, "updatedAt" AS updated_at
+           FROM "AdminUser" a WHERE "adminId" = $1"#,
+        admin_id.as_str(),
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Locks the rows of all administrators who may do everything, in one order, and returns their ids.
+pub(super) async fn lock_super_admins(
+    conn: &mut PgConnection,
+) -> Result<Vec<AdminId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT "adminId" AS "id: AdminId" FROM "AdminUser"
+           WHERE role = 'SUPER_ADMIN' AND NOT "isLocked"
+           ORDER BY "adminId" FOR NO KEY UPDATE"#
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Locks an account until the transaction ends, or returns `None` if there is none with this id.
+pub(super) async fn lock(
+    conn: &mut PgConnection,
+    admin_id: &AdminId,
+) -> Result<Option<Account>, sqlx::Error> {
+    sqlx::query_as!(
+        Account,
+        r#"SELECT role, "isLocked" AS is_locked FROM "AdminUser" WHERE "adminId" = $1
+           FOR NO KEY UPDATE"#,
+        admin_id.as_str(),
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Sets role and lock of an account.
+pub(super) async fn change(
+    conn: &mut PgConnection,
+    admin_id: &AdminId,
+    role: &str,
+    is_locked: bool,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"UPDATE "AdminUser" SET role = $2, "isLocked" = $3, "updatedAt" = $4
+           WHERE "adminId" = $1"#,
+        admin_id.as_str(),
+        role,
+        is_locked,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Adds an account. A violated unique constraint means that the e-mail address is taken.
+pub(super) async fn insert(
+    conn: &mut PgConnection,
+    admin_id: &AdminId,
+    new: &NewAccount<'_>,
+    password_hash: &str,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"INSERT INTO "AdminUser" ("adminId", email, "displayName", role, "passwordHash",
+               "createdAt", "updatedAt")
+           VALUES ($1, $2, $3, $4, $5, $6, $6)"#,
+        admin_id.as_str(),
+        new.email.as_str(),
+        new.display_name,
+        new.role.name(),
+        password_hash,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Stores the invitation of a new account, and returns the time of its end.
+pub(super) async fn set_invitation(
+    conn: &mut PgConnection,
+    admin_id: &AdminId,
+    token_hash: &[u8],
+    lifetime: Duration,
+) -> Result<OffsetDateTime, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"INSERT INTO "AdminInvitation" ("adminId", "tokenHash", "expiresAt")
+           VALUES ($1, $2, clock_timestamp() + $3::bigint * interval '1 millisecond')
+           RETURNING "expiresAt""#,
+        admin_id.as_str(),
+        token_hash,
+        milliseconds(lifetime),
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// Replaces the token of an invitation and returns the time of its end, or `None` if the invitation
+/// was used.
+pub(super) async fn replace_invitation(
+    conn: &mut PgConnection,
+    admin_id: &AdminId,
+    token_hash: &[u8],
+    lifetime: Duration,
+) -> Result<Option<OffsetDateTime>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"UPDATE "AdminInvitation"
+           SET "tokenHash" = $2,
+               "expiresAt" = clock_timestamp() + $3::bigint * interval '1 millisecond'
+           WHERE "adminId" = $1 RETURNING "expiresAt""#,
+        admin_id.as_str(),
+        token_hash,
+        milliseconds(lifetime),
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Returns the id of the administrator with this address, or `None` if there is none.
+pub(super) async fn id_by_email(
+    conn: &mut PgConnection,
+    email: &str,
+) -> Result<Option<AdminId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT "adminId" AS "id: AdminId" FROM "AdminUser" WHERE email = $1"#,
+        email,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Returns the administrator with a valid invitation of this token, or `None` if there is none.
+pub(super) async fn invited(
+    conn: &mut PgConnection,
+    token_hash: &[u8],
+) -> Result<Option<InvitedRow>, sqlx::Error> {
+    sqlx::query_as!(
+        InvitedRow,
+        r#"SELECT a."adminId" AS admin_id, a.email, a."displayName" AS display_name
+           FROM "AdminInvitation" i JOIN "AdminUser" a USING ("adminId")
+           WHERE i."tokenHash" = $1 AND i."expiresAt" > clock_timestamp() AND NOT a."isLocked""#,
+        token_hash,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Uses an invitation up. Returns `false` if it is not valid any more.
+pub(super) async fn use_invitation(
+    conn: &mut PgConnection,
+    token_hash: &[u8],
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        r#"DELETE FROM "AdminInvitation"
+           WHERE "tokenHash" = $1 AND "expiresAt" > clock_timestamp()"#,
+        token_hash,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Sets the password of an account. Returns `false` if the account is locked.
+pub(super) async fn set_password(
+    conn: &mut PgConnection,
+    admin_id: &AdminId,
+    password_hash: &str,
+    now: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        r#"UPDATE "AdminUser" SET "passwordHash" = $2, "updatedAt" = $3
+           WHERE "adminId" = $1 AND NOT "isLocked""#,
+        admin_id.as_str(),
+        password_hash,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}

@@ -1,0 +1,39 @@
+//! Documents of people, from upload to erasure: taken in as a stream, scanned, sealed with a key of
+//! their own, stored, shown as pixels, and forgotten. Knows no HTTP and no review.
+
+mod documents;
+mod erasure;
+mod format;
+mod intake;
+pub mod inventory;
+mod key_store;
+mod kinds;
+pub mod repository;
+mod scan;
+mod seal;
+mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod view;
+
+pub use documents::{
+    CommitError, ContentError, DocumentParts, Documents, FactsError, FingerprintUse, PageError,
+    ReceiveError, Received, SweepError, SweepReport, UPLOAD_LIFE, Upload, fingerprint_uses,
+    rotate_fingerprints,
+};
+pub use erasure::{ErasureError, is_erased};
+pub use format::FileFormat;
+pub use intake::{FileClaim, FileFacts, FileLimits, Inspector, Refusal};
+pub use key_store::{
+    KeyStore, KeyStoreError, KeyStoreSettings, PersonKey, PersonKeyReport, PersonKeyUse,
+};
+pub use kinds::{DocumentSide, DocumentStatus, DocumentType};
+pub use scan::{ScanError, Scanner, ScannerAddress, ScannerSettings, Verdict};
+pub use seal::{CHUNK_BYTES, DamagedFile, Decryptor, Encryptor, FileKey, sealed_bytes};
+#[cfg(feature = "s3")]
+pub use store::S3Settings;
+pub use store::{DocumentStore, DocumentStoreSettings, ErasureRecord, ObjectWriter, StoreError};
+pub use view::{
+    Confinement, PAGE_MIME_TYPE, PageImage, PdfFacts, RenderProgram, Renderer, ViewError,
+    ViewSettings, Watermark, render_page,
+};

@@ -1,0 +1,457 @@
+//! SQL of documents.
+
+use gx_db::{Parsed, PgConnection, ProfileId};
+use time::OffsetDateTime;
+
+use crate::kinds::{DocumentSide, DocumentStatus, DocumentType};
+
+use super::{Document, DocumentClaim, Fingerprints};
+
+/// How much a person has stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Number of documents.
+    pub documents: i64,
+    /// Size of their files, in bytes.
+    pub bytes: i64,
+}
+
+/// A document that is new.
+pub(crate) struct NewDocument<'a> {
+    pub(crate) document_id: &'a str,
+    pub(crate) profile_id: &'a ProfileId,
+    pub(crate) claim: &'a DocumentClaim,
+    pub(crate) status: DocumentStatus,
+    pub(crate) fingerprints: &'a Fingerprints,
+    pub(crate) size: i64,
+    pub(crate) mime_type: &'a str,
+    pub(crate) page_count: i32,
+    pub(crate) storage_key: &'a str,
+    pub(crate) wrapped_key: &'a [u8],
+    pub(crate) facts: &'a [u8],
+    pub(crate) scanned_at: Option<OffsetDateTime>,
+    pub(crate) now: OffsetDateTime,
+}
+
+/// Fingerprints of an older key.
+pub(crate) struct OldFingerprints {
+    pub(crate) document_id: String,
+    pub(crate) profile_id: ProfileId,
+    pub(crate) facts: Vec<u8>,
+}
+
+/// A document of another person that has the same file or number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    /// The document.
+    pub document_id: String,
+    /// Its person.
+    pub profile_id: ProfileId,
+    /// Whether the files are the same.
+    pub is_same_file: bool,
+    /// Whether the numbers are the same.
+    pub is_same_number: bool,
+}
+
+/// Announces a file that is about to be written.
+pub(crate) async fn announce_upload(
+    conn: &mut PgConnection,
+    profile_id: &ProfileId,
+    storage_key: &str,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"INSERT INTO "DocumentObject" ("storageKey", "profileId", state, since)
+           VALUES ($1, $2, 'UPLOAD', $3)"#,
+        storage_key,
+        profile_id.as_str(),
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Announces that a file is to be removed.
+pub(super) async fn announce_removal(
+    conn: &mut PgConnection,
+    profile_id: &ProfileId,
+    storage_key: &str,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"INSERT INTO "DocumentObject" ("storageKey", "profileId", state, since)
+           VALUES ($1, $2, 'REMOVAL', $3)"#,
+        storage_key,
+        profile_id.as_str(),
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Deletes the announcement of an upload. Returns `false` if the file is to be removed instead, or
+/// if the person was erased.
+pub(crate) async fn end_upload(
+    conn: &mut PgConnection,
+    storage_key: &str,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        r#"DELETE FROM "DocumentObject" AS object
+           WHERE "storageKey" = $1 AND state = 'UPLOAD'
+             AND NOT EXISTS (
+                 SELECT FROM "PersonErasure" AS erasure
+                 WHERE erasure."profileId" = object."profileId")"#,
+        storage_key,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Turns an upload into a removal. Returns `false` if its document was added, or if it is a removal
+/// already.
+pub(crate) async fn give_up_upload(
+    conn: &mut PgConnection,
+    storage_key: &str,
+    now: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        r#"UPDATE "DocumentObject" SET state = 'REMOVAL', since = $2
+           WHERE "storageKey" = $1 AND state = 'UPLOAD'"#,
+        storage_key,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Turns uploads that began before `until` into removals, and returns their number.
+pub(crate) async fn give_up_uploads(
+    conn: &mut PgConnection,
+    until: OffsetDateTime,
+    limit: i64,
+    now: OffsetDateTime,
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        r#"UPDATE "DocumentObject" SET state = 'REMOVAL', since = $3
+           WHERE "storageKey" IN (
+               SELECT "storageKey" FROM "DocumentObject"
+               WHERE state = 'UPLOAD' AND since < $1 ORDER BY since LIMIT $2
+               FOR UPDATE SKIP LOCKED)"#,
+        until,
+        limit,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Returns files that are to be removed, those first that wait longest.
+pub(crate) async fn removals(
+    conn: &mut PgConnection,
+    limit: i64,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT "storageKey" FROM "DocumentObject" WHERE state = 'REMOVAL'
+           ORDER BY since LIMIT $1"#,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Deletes the announcement of a removal.
+pub(crate) async fn end_removal(
+    conn: &mut PgConnection,
+    storage_key: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"DELETE FROM "DocumentObject" WHERE "storageKey" = $1 AND state = 'REMOVAL'"#,
+        storage_key,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Puts a removal that failed behind the others.
+pub(crate) async fn postpone_removal(
+    conn: &mut PgConnection,
+    storage_key: &str,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"UPDATE "DocumentObject" SET since = $2
+           WHERE "storageKey" = $1 AND state = 'REMOVAL'"#,
+        storage_key,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn insert(
+    conn: &mut PgConnection,
+    new: &NewDocument<'_>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"INSERT INTO "KYCDocument" ("documentId", "profileId", type, side, status, sha256, size,
+               "mimeType", "storageKey", "issuingCountry", "issuedDate", "expiryDate", "uploadedAt",
+               "wrappedKey", facts, "numberFingerprint", "fingerprintKeyVersion", "pageCount",
+               "scannedAt")
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+               $19)"#,
+        new.document_id,
+        new.profile_id.as_str(),
+        new.claim.kind.name(),
+        new.claim.side.map(DocumentSide::name),
+        new.status.name(),
+        new.fingerprints.content,
+        new.size,
+        new.mime_type,
+        new.storage_key,
+        new.claim.issuing_country,
+        new.claim.issued_on,
+        new.claim.expires_on,
+        new.now,
+        new.wrapped_key,
+        new.facts,
+        new.fingerprints.number,
+        new.fingerprints.key_version,
+        new.page_count,
+        new.scanned_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn documents(
+    conn: &mut PgConnection,
+    profile_id: &ProfileId,
+) -> Result<Vec<Document>, sqlx::Error> {
+    sqlx::query_as!(
+        Document,
+        r#"SELECT "documentId" AS document_id, "profileId" AS profile_id,
+               type AS "kind: Parsed<DocumentType>", side AS "side: Parsed<DocumentSide>",
+               status AS "status: Parsed<DocumentStatus>", size, "mimeType" AS mime_type,
+               "pageCount" AS page_count, "issuingCountry" AS issuing_country,
+               "issuedDate" AS issued_on, "expiryDate" AS expires_on, "uploadedAt" AS uploaded_at,
+               "isInfected" AS is_infected, "erasedAt" AS erased_at, "storageKey" AS storage_key,
+               "wrappedKey" AS wrapped_key, facts
+           FROM "KYCDocument" WHERE "profileId" = $1 ORDER BY "uploadedAt", "documentId""#,
+        profile_id.as_str(),
+    )
+    .fetch_all(conn)
+    .await
+}
+
+pub(super) async fn document(
+    conn: &mut PgConnection,
+    profile_id: &ProfileId,
+    document_id: &str,
+) -> Result<Option<Document>, sqlx::Error> {
+    sqlx::query_as!(
+        Document,
+        r#"SELECT "documentId" AS document_id, "profileId" AS profile_id,
+               type AS "kind: Parsed<DocumentType>", side AS "side: Parsed<DocumentSide>",
+               status AS "status: Parsed<DocumentStatus>", size, "mimeType" AS mime_type,
+               "pageCount" AS page_count, "issuingCountry" AS issuing_country,
+               "issuedDate" AS issued_on, "expiryDate" AS expires_on, "uploadedAt" AS uploaded_at,
+               "isInfected" AS is_infected, "erasedAt" AS erased_at, "storageKey" AS storage_key,
+               "wrappedKey" AS wrapped_key, facts
+           FROM "KYCDocument" WHERE "profileId" = $1 AND "documentId" = $2"#,
+        profile_id.as_str(),
+        document_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Returns documents that wait for the scanner, of those that came in after `after`.
+pub(crate) async fn quarantined(
+    conn: &mut PgConnection,
+    after: (OffsetDateTime, &str),
+    limit: i64,
+) -> Result<Vec<Document>, sqlx::Error> {
+    sqlx::query_as!(
+        Document,
+        r#"SELECT "documentId" AS document_id, "profileId" AS profile_id,
+               type AS "kind: Parsed<DocumentType>", side AS "side: Parsed<DocumentSide>",
+               status AS "status: Parsed<DocumentStatus>", size, "mimeType" AS mime_type,
+               "pageCount" AS page_count, "issuingCountry" AS issuing_country,
+               "issuedDate" AS issued_on, "expiryDate" AS expires_on, "uploadedAt" AS uploaded_at,
+               "isInfected" AS is_infected, "erasedAt" AS erased_at, "storageKey" AS storage_key,
+               "wrappedKey" AS wrapped_key, facts
+           FROM "KYCDocument"
+           WHERE status = 'QUARANTINED' AND ("uploadedAt", "documentId") > ($1, $2)
+           ORDER BY "uploadedAt", "documentId" LIMIT $3"#,
+        after.0,
+        after.1,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+pub(super) async fn usage(
+    conn: &mut PgConnection,
+    profile_id: &ProfileId,
+) -> Result<Usage, sqlx::Error> {
+    sqlx::query_as!(
+        Usage,
+        r#"SELECT count(*) AS "documents!", coalesce(sum(size), 0)::bigint AS "bytes!"
+           FROM "KYCDocument" WHERE "profileId" = $1 AND "erasedAt" IS NULL"#,
+        profile_id.as_str(),
+    )
+    .fetch_one(conn)
+    .await
+}
+
+pub(super) async fn set_status(
+    conn: &mut PgConnection,
+    document_id: &str,
+    from: DocumentStatus,
+    to: DocumentStatus,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        r#"UPDATE "KYCDocument" SET status = $3
+           WHERE "documentId" = $1 AND status = $2 AND "erasedAt" IS NULL"#,
+        document_id,
+        from.name(),
+        to.name(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Records the verdict of the scanner on a document that waits for it. Returns whether it waited.
+pub(crate) async fn set_verdict(
+    conn: &mut PgConnection,
+    document_id: &str,
+    is_infected: bool,
+    now: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    let status = if is_infected { DocumentStatus::Rejected } else { DocumentStatus::Stored };
+    let done = sqlx::query!(
+        r#"UPDATE "KYCDocument" SET status = $2, "isInfected" = $3, "scannedAt" = $4
+           WHERE "documentId" = $1 AND status = 'QUARANTINED'"#,
+        document_id,
+        status.name(),
+        is_infected,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Deletes the row of a document and returns the name of its file, or `None` if the person has no
+/// such document.
+pub(super) async fn delete(
+    conn: &mut PgConnection,
+    profile_id: &ProfileId,
+    document_id: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"DELETE FROM "KYCDocument"
+           WHERE "profileId" = $1 AND "documentId" = $2 AND "erasedAt" IS NULL
+           RETURNING "storageKey""#,
+        profile_id.as_str(),
+        document_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Returns documents of other people with one of these hashes.
+pub(crate) async fn duplicates(
+    conn: &mut PgConnection,
+    profile_id: &ProfileId,
+    fingerprints: &Fingerprints,
+    limit: i64,
+) -> Result<Vec<Duplicate>, sqlx::Error> {
+    sqlx::query_as!(
+        Duplicate,
+        r#"SELECT "documentId" AS "document_id!", "profileId" AS "profile_id!: ProfileId",
+               bool_or("isSameFile") AS "is_same_file!",
+               bool_or(NOT "isSameFile") AS "is_same_number!"
+           FROM (
+               SELECT "documentId", "profileId", true AS "isSameFile" FROM "KYCDocument"
+               WHERE sha256 = ANY($2) AND "erasedAt" IS NULL
+               UNION ALL
+               SELECT "documentId", "profileId", false FROM "KYCDocument"
+               WHERE "numberFingerprint" = ANY($3)
+           ) AS same
+           WHERE "profileId" <> $1
+           GROUP BY "documentId", "profileId" ORDER BY "documentId" LIMIT $4"#,
+        profile_id.as_str(),
+        &fingerprints.all_contents[..],
+        &fingerprints.all_numbers[..],
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Returns documents after `after` whose hashes have another key than the current one.
+pub(crate) async fn old_fingerprints(
+    conn: &mut PgConnection,
+    version: i32,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<OldFingerprints>, sqlx::Error> {
+    sqlx::query_as!(
+        OldFingerprints,
+        r#"SELECT "documentId" AS document_id, "profileId" AS profile_id, facts AS "facts!"
+           FROM "KYCDocument"
+           WHERE "fingerprintKeyVersion" = $1 AND "documentId" > $2 AND facts IS NOT NULL
+           ORDER BY "documentId" LIMIT $3"#,
+        version,
+        after,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Replaces the hashes of a document whose facts have not changed.
+pub(crate) async fn set_fingerprints(
+    conn: &mut PgConnection,
+    old: &OldFingerprints,
+    new: &Fingerprints,
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        r#"UPDATE "KYCDocument"
+           SET sha256 = $3, "numberFingerprint" = $4, "fingerprintKeyVersion" = $5
+           WHERE "documentId" = $1 AND facts = $2"#,
+        old.document_id,
+        old.facts,
+        new.content,
+        new.number,
+        new.key_version,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Returns the number of documents for each key of their hashes.
+pub(crate) async fn fingerprints_by_version(
+    conn: &mut PgConnection,
+) -> Result<Vec<(i32, i64)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT "fingerprintKeyVersion" AS "version!", count(*) AS "count!"
+           FROM "KYCDocument" WHERE "fingerprintKeyVersion" IS NOT NULL
+           GROUP BY "fingerprintKeyVersion" ORDER BY 1"#
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.version, row.count)).collect())
+}

@@ -1,0 +1,42 @@
+//! Files for tests: small documents as people upload them, and hostile ones. Made when they are
+//! asked for, so that the repository contains none. Never shipped.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test without its files has failed, and colours repeat"
+)]
+
+mod images;
+mod pdfs;
+
+use crate::documents::Documents;
+
+pub use images::{
+    ManyPixels, animated_png, animated_webp, cmyk_jpeg, jpeg, jpeg_with_location, png,
+    png_of_chunks, png_promising, sixteen_bit_png, webp,
+};
+pub use pdfs::{PdfText, pdf};
+
+/// The test file that every scanner calls malware, put together when it is asked for: the source
+/// does not contain it.
+pub fn eicar() -> Vec<u8> {
+    let parts =
+        ["X5O!P%@AP[4\\PZX54(P^)7CC)7}$", "EICAR-STANDARD-", "ANTIVIRUS-TEST-FILE!", "$H+H*"];
+    parts.concat().into_bytes()
+}
+
+/// Returns a picture that can be read as a passport: a light page with dark lines of print.
+pub fn passport() -> Vec<u8> {
+    jpeg(1_200, 850)
+}
+
+/// Returns a picture that can be handed in as a selfie.
+pub fn selfie() -> Vec<u8> {
+    png(480, 640)
+}
+
+/// Returns documents whose ended uploads are not cleaned up, as in a process that is killed.
+pub fn as_if_killed(documents: &Documents) -> Documents {
+    documents.clone().without_clean_up()
+}

@@ -1,0 +1,10 @@
+//! Documents from upload to erasure, with a database, a folder and child processes.
+
+mod confinement;
+mod erasure;
+mod inventory;
+mod killed;
+mod pages;
+mod scanner;
+mod uploads;
+mod world;
