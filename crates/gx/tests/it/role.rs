@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use gx_devnet::{Devnet, DevnetOptions, Faults};
 use gx_model::{Clock, SignerRole};
@@ -128,6 +129,21 @@ impl Role {
     /// Returns its standard error so far.
     pub(crate) fn stderr(&self) -> String {
         std::fs::read_to_string(log(self.name, self.address)).unwrap()
+    }
+
+    /// Returns the state of the process, its health report and its standard error, for the message
+    /// of a failed test.
+    pub(crate) async fn describe(&self) -> String {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.unwrap_or_default();
+        let state = status.lines().find(|line| line.starts_with("State:")).unwrap_or("no process");
+        let ask = send(self.address, request(http::Method::GET, "/health", None, None));
+        let health = match tokio::time::timeout(Duration::from_secs(5), ask).await {
+            Ok(Ok(reply)) => format!("{} {}", reply.status, reply.text),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer within 5 s".to_owned(),
+        };
+        format!("{}: {state}; health: {health}; standard error:\n{}", self.name, self.stderr())
     }
 
     pub(crate) fn is_alive(&mut self) -> bool {
