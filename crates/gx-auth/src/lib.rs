@@ -66,8 +66,8 @@ pub use own_sessions::{
     NO_SESSION, SessionItem, end_session_route, list_sessions, require_session, sessions_route,
 };
 pub use passkeys::{
-    AcceptedPasskey, CHALLENGE_ENDED, PASSKEY_REQUIRED, PASSKEYS_NOT_CONFIGURED, PasskeySignIn,
-    Passkeys, VerifiedPasskey, passkey_challenge_route, passkey_routes,
+    CHALLENGE_ENDED, PASSKEY_REQUIRED, PASSKEYS_NOT_CONFIGURED, PasskeyAttempt, PasskeySession,
+    PasskeySignIn, Passkeys, passkey_challenge_route, passkey_routes,
 };
 pub use password::{GivenPassword, NewPassword, PasswordOwner, PasswordRefusal};
 pub use password_change::{WRONG_PASSWORD, change_password_route};
