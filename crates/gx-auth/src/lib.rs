@@ -34,6 +34,7 @@ mod route_parts;
 mod row_queues;
 mod second_factor;
 mod session_owner;
+mod session_recheck;
 mod session_routes;
 mod sessions;
 mod sign_in_throttle;

@@ -19,8 +19,8 @@ use crate::password_change::wrong_password;
 use crate::realm::Subject;
 use crate::row_queues::RowQueueTicket;
 use crate::session_owner::SessionOwner;
+use crate::session_recheck::recheck_and_lock;
 use crate::sign_in_throttle::SignInAccount;
-use crate::valid_sessions::{self, session_ended};
 
 impl SecondFactors {
     pub(super) async fn state(&self, who: &SessionOwner) -> Result<TotpState, Problem> {
@@ -154,7 +154,7 @@ impl SecondFactors {
     }
 
     /// Begins a change: waits for the account's turn, locks its row, and checks again that the
-    /// session or the enrolment token is valid.
+    /// session or the enrolment token is valid. The session cannot be ended before the change is.
     pub(crate) async fn begin(
         &self,
         who: &SessionOwner,
@@ -162,31 +162,8 @@ impl SecondFactors {
         let ticket = self.base.row_ticket(who.subject.as_str()).await?;
         let mut tx = self.base.begin().await?;
         store::lock_account(&mut tx, Owner::of(&who.subject)).await?;
-        self.require_still_valid(&mut tx, who).await?;
+        recheck_and_lock(&self.base, &mut tx, who).await?;
         Ok((ticket, tx))
-    }
-
-    /// Checks again what the authorization has checked: a reset, a lock or a change of the password
-    /// may have been committed while the request waited for the account's row.
-    async fn require_still_valid(
-        &self,
-        conn: &mut PgConnection,
-        who: &SessionOwner,
-    ) -> Result<(), Problem> {
-        let (sessions, now) = (&self.base.auth.sessions, self.base.clock.now());
-        let session_id = &who.session_id;
-        let is_valid = match &who.subject {
-            Subject::User(id) => valid_sessions::person(conn, session_id, id, now).await?.is_some(),
-            Subject::Admin(id) if who.is_enrolling => {
-                let version = who.password_version.as_deref();
-                valid_sessions::enrolling_role(conn, id, version).await?.is_some()
-            }
-            Subject::Admin(id) => {
-                let row = valid_sessions::administrator(sessions, conn, session_id, id, now);
-                row.await?.is_some()
-            }
-        };
-        is_valid.then_some(()).ok_or_else(session_ended)
     }
 
     /// Begins a change of a factor that is in force, after password and code.
