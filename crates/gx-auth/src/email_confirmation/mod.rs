@@ -25,6 +25,7 @@ use crate::notices::Notice;
 use crate::password_change::wrong_password;
 use crate::realm::{Realm, Subject};
 use crate::session_owner::SessionOwner;
+use crate::session_recheck::recheck_and_lock;
 use crate::sign_in_throttle::SignInAccount;
 
 /// Another account has this mailbox.
@@ -275,10 +276,11 @@ async fn request_change(
     let _ticket = base.row_ticket(subject.as_str()).await?;
     let mut tx = base.begin().await?;
     let locked = lock_account(&mut tx, subject).await?;
-    if locked.is_none_or(|account| account.is_locked || account.password_hash != hash) {
+    if locked.is_none_or(|account| account.password_hash != hash) {
         // Another request has changed the password since it was compared.
         return Err(wrong_password());
     }
+    recheck_and_lock(base, &mut tx, owner).await?;
     // A link of an earlier request must not change the address later.
     let earlier = [TokenPurpose::ChangeEmail.name().to_owned()];
     mail_tokens::store::delete_all(&mut tx, subject, &earlier).await?;

@@ -16,6 +16,7 @@ use crate::notices::Notice;
 use crate::password::{NewPassword, PasswordOwner, PasswordRefusal};
 use crate::realm::Subject;
 use crate::session_owner::SessionOwner;
+use crate::session_recheck::recheck;
 use crate::sign_in_throttle::SignInAccount;
 
 pub use http::change_password_route;
@@ -66,6 +67,7 @@ async fn store_change(
         // Another request has changed the password since it was compared.
         return Err(wrong_password());
     }
+    recheck(base, &mut tx, owner).await?;
     end_mail_tokens(&mut tx, subject).await?;
     devices::forget_all(&mut tx, subject, device).await?;
     let because = "password changed";
