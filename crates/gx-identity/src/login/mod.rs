@@ -56,12 +56,16 @@ pub(crate) async fn log_in(
     // A new session references the person's row, and waits for a request that locks it.
     let _ticket = base.row_ticket(profile_id.as_str()).await?;
     let mut tx = base.begin().await?;
-    if !store::lock_if_unchanged(&mut tx, &profile_id, &account.password_hash).await? {
+    let hash = account.password_hash;
+    let locked = store::lock_by_id(&mut tx, &profile_id).await?;
+    // A lock, a closure or another password may have been committed since the comparison.
+    let account = locked.filter(|account| account.password_hash == hash && may_sign_in(account));
+    let Some(account) = account else {
         log_refusal(request_id);
         return Err(invalid_credentials());
-    }
+    };
     if let Some(upgraded) = verified.upgrade {
-        store::replace_hash(&mut tx, &profile_id, &account.password_hash, &upgraded).await?;
+        store::replace_hash(&mut tx, &profile_id, &hash, &upgraded).await?;
     }
     let subject = Subject::User(profile_id.clone());
     let passed = state.factors.pass(tx, &subject, given.totp.as_ref()).await;

@@ -102,25 +102,6 @@ pub(crate) async fn lock_by_id(
     Ok(row.map(Account::from))
 }
 
-/// Locks the row of an account until the transaction ends. Returns `false` if the account was
-/// locked or its password was changed since the password was compared.
-pub(crate) async fn lock_if_unchanged(
-    conn: &mut PgConnection,
-    profile_id: &ProfileId,
-    password_hash: &str,
-) -> Result<bool, sqlx::Error> {
-    let row = sqlx::query!(
-        r#"SELECT "profileId" FROM "UserProfile"
-           WHERE "profileId" = $1 AND "passwordHash" = $2 AND NOT "isLocked"
-           FOR NO KEY UPDATE"#,
-        profile_id.as_str(),
-        password_hash,
-    )
-    .fetch_optional(conn)
-    .await?;
-    Ok(row.is_some())
-}
-
 /// Replaces the hash of a password by one with better parameters, unless the password has changed.
 pub(crate) async fn replace_hash(
     conn: &mut PgConnection,
