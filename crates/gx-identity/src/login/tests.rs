@@ -61,7 +61,8 @@ async fn sess_02_a_sign_in_that_overlaps_a_change_of_the_account_opens_no_sessio
 }
 
 /// API-04, AUTHN-09: after the comparison of the password, one table decides who may sign in. A
-/// refused account gets the same answer as a wrong password and an unknown address.
+/// refused account, and one whose stored hash cannot be read, gets the same answer as a wrong
+/// password and an unknown address.
 #[tokio::test]
 async fn each_status_signs_in_or_gets_the_same_refusal() {
     let host = host().await;
@@ -87,6 +88,12 @@ async fn each_status_signs_in_or_gets_the_same_refusal() {
         set_locked(&host, &id, true).await;
         same(&log_in(&host, &email, PASSWORD).await);
     }
+    host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
+    sqlx::query(r#"UPDATE "UserProfile" SET "passwordHash" = 'no hash'"#)
+        .execute(host.database.pool())
+        .await
+        .unwrap();
+    same(&log_in(&host, "sarah@gxtest.com", PASSWORD).await);
 }
 
 /// API-04, AUTHN-09: an unknown address needs the same hash as a wrong password, and so takes as
