@@ -10,7 +10,8 @@ use serde_json::json;
 use super::code::{self, Enrolment, FactorCode, RECOVERY_CODES, SECRET_BYTES};
 use super::store::{Owner, TotpState};
 use super::{
-    CodeRefusals, PassedFactor, SecondFactors, TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE, store,
+    CodeRefusals, PassedFactor, SecondFactors, TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE, delayed,
+    store, wait_s,
 };
 use crate::email::GivenEmail;
 use crate::key_ring::rotation::EncryptedColumn;
@@ -52,7 +53,8 @@ impl SecondFactors {
         Ok(code::enrolment(&secret, &email))
     }
 
-    /// Puts the factor in force if the code belongs to its secret, and returns recovery codes.
+    /// Puts the factor in force if the code belongs to its secret, and returns recovery codes. A
+    /// wrong code is counted, because a caller with a stolen session does not know the secret.
     pub(super) async fn confirm(
         &self,
         who: &SessionOwner,
@@ -65,8 +67,17 @@ impl SecondFactors {
         if factor.is_confirmed {
             return Err(already_enabled());
         }
+        if let Some(wait_s) = wait_s(&factor, now) {
+            let detail = "Wait, and send the code that the authenticator shows then.";
+            return Err(delayed(wait_s, detail));
+        }
         let wrong = || Problem::new(&WRONG_CODE, "Send the code that the authenticator shows now.");
-        let step = self.step_of(&factor, code, now)?.ok_or_else(wrong)?;
+        let Some(step) = self.step_of(&factor, code, now)? else {
+            store::count_failure(&mut tx, &factor.factor_id, now).await?;
+            tx.commit().await?;
+            return Err(wrong());
+        };
+        store::forget_failures(&mut tx, &factor.factor_id).await?;
         if !store::confirm(&mut tx, &factor.factor_id, step, now).await? {
             return Err(wrong());
         }
