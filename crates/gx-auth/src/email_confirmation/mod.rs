@@ -22,7 +22,7 @@ use crate::mail_tokens::{
 };
 use crate::mailing::owner_of;
 use crate::notices::Notice;
-use crate::password_change::wrong_password;
+use crate::password_change::{refuse_wrong_password, wrong_password};
 use crate::realm::{Realm, Subject};
 use crate::session_owner::SessionOwner;
 use crate::session_recheck::recheck_and_lock;
@@ -115,8 +115,7 @@ async fn confirm(
         if password.is_none() {
             return Err(password_required());
         }
-        metrics::counter!("gx_wrong_passwords_total", "realm" => realm.name()).increment(1);
-        return Err(wrong_password());
+        return Err(refuse_wrong_password(realm, request_id));
     }
     if used.purpose == TokenPurpose::ChangeEmail.name() {
         change(base, &mut tx, &used, &account.email, request_id, now).await?;
@@ -264,7 +263,7 @@ async fn request_change(
     let email = GivenEmail::new(&found.mailbox);
     let compared = base.compare_password(subject.realm(), &email, password, Some(stored)).await?;
     if !compared.matches {
-        return Err(wrong_password());
+        return Err(refuse_wrong_password(subject.realm(), &owner.request_id));
     }
     let now = base.clock.now();
     let is_admin = subject.realm() == Realm::Admin;

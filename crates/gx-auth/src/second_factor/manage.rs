@@ -16,7 +16,7 @@ use super::{
 use crate::email::GivenEmail;
 use crate::key_ring::rotation::EncryptedColumn;
 use crate::notices::{FactorChange, factor_changed};
-use crate::password_change::wrong_password;
+use crate::password_change::{refuse_wrong_password, wrong_password};
 use crate::realm::Subject;
 use crate::row_queues::RowQueueTicket;
 use crate::session_owner::SessionOwner;
@@ -227,9 +227,7 @@ impl SecondFactors {
         if verified.matches {
             return Ok(account.email);
         }
-        tracing::info!(request_id = who.request_id, "a change of a factor was refused");
-        metrics::counter!("gx_wrong_passwords_total", "realm" => realm.name()).increment(1);
-        Err(wrong_password())
+        Err(refuse_wrong_password(realm, &who.request_id))
     }
 
     async fn draw_recovery_codes(
