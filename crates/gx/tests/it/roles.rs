@@ -202,8 +202,8 @@ fn a_start_with_wrong_settings_reports_all_of_them() {
     assert!(!report.contains("hunter2"), "no secret is repeated:\n{report}");
 }
 
-/// CFG-04: in production svc-identity does not start with the default addresses of links in mails,
-/// which lead to the reader's own machine.
+/// CFG-04: in production svc-identity does not send mails whose links have the default addresses,
+/// which lead to the reader's own machine: it does not start.
 #[test]
 fn cfg_04_production_refuses_links_to_the_readers_machine() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_gx"))
@@ -213,6 +213,7 @@ fn cfg_04_production_refuses_links_to_the_readers_machine() {
             ("GX_ENV", "production"),
             ("DATABASE_URL", "postgres://gx@127.0.0.1:1/gx"),
             ("GX_MASTER_KEY_FILE", "/nonexistent"),
+            ("GX_SMTP_URL", "smtps://mail.gx.example"),
             ("GX_ADMIN_LINK_BASE", "http://admin.gx.example"),
         ])
         .output()
