@@ -15,7 +15,8 @@ help:
 	@echo '            often, ARGS="-p gx-outbox" which tests'
 	@echo 'make test-kill   kills and freezes processes under load; ROUNDS=100 says how often'
 	@echo 'make test-flood   floods three processes for a minute, and once more around an outage of Redis;'
-	@echo '            prints how many requests were admitted next to what the limits state'
+	@echo '            prints how many requests were admitted next to what the limits state. Floods gx'
+	@echo '            dev with sign-ins and prints its memory; ARGS=flood::memory does only this'
 	@echo 'make test-fabric   the scenarios of ledger and workers on a real Fabric network; FABRIC_BIN'
 	@echo '            names the folder with its programs, FABRIC_LAB the one with its scripts'
 	@echo 'make test-official   only those that run Fabric'"'"'s own Node software; ARGS=--lab: against'
@@ -46,7 +47,7 @@ test-kill:
 	  kill::rounds::money_moves_once_whatever_is_killed_or_frozen_many_times
 
 test-flood:
-	@exec scripts/test-flood
+	@exec scripts/test-flood $(ARGS)
 
 test-fabric:
 	@exec scripts/test-fabric

@@ -179,7 +179,8 @@ impl Hasher {
     /// match.
     ///
     /// # Errors
-    /// The problem with status 503 if the queue is full, and 500 if the stored hash cannot be read.
+    /// The problem with status 503 if the queue is full. A stored hash that cannot be read matches
+    /// nothing.
     pub async fn verify(
         &self,
         password: &SecretString,
@@ -246,24 +247,56 @@ impl Pool {
     }
 
     fn verify(&self, password: &[u8], stored: Option<&str>) -> HashResult<PasswordComparison> {
-        if let Some(stored) = stored.filter(|hash| hash.starts_with("$2")) {
-            return self.verify_bcrypt(password, stored);
+        if password.len() > MAX_PASSWORD_BYTES {
+            return Ok(PasswordComparison { matches: false, upgrade: None });
         }
-        let parsed = PasswordHash::new(stored.unwrap_or(&self.dummy))?;
+        match stored {
+            None => self.refuse(password),
+            Some(stored) if stored.starts_with("$2") => self.verify_bcrypt(password, stored),
+            Some(stored) => self.verify_argon(password, stored),
+        }
+    }
+
+    /// Refuses a password in the time of another comparison.
+    fn refuse(&self, password: &[u8]) -> HashResult<PasswordComparison> {
+        self.is_of(password, &PasswordHash::new(&self.dummy)?, &self.params)?;
+        Ok(PasswordComparison { matches: false, upgrade: None })
+    }
+
+    /// Compares a password with a hash of argon2. A hash that demands too much or cannot be read
+    /// does not match, in the time of another hash, so that no answer tells that an account has it.
+    fn verify_argon(&self, password: &[u8], stored: &str) -> HashResult<PasswordComparison> {
+        let (matches, is_outdated) = match self.compare_argon(password, stored) {
+            Ok(Some(compared)) => compared,
+            Ok(None) => return self.refuse(password),
+            Err(error) => {
+                tracing::error!(%error,
+                    "a stored hash of a password cannot be read, so that its account cannot sign in \
+                     with a password; look for values of `passwordHash` that begin neither with \
+                     `$argon2` nor with `$2`, and let their people set another password by mail");
+                return self.refuse(password);
+            }
+        };
+        let upgrade = if matches && is_outdated { Some(self.hash(password)?) } else { None };
+        Ok(PasswordComparison { matches, upgrade })
+    }
+
+    /// Returns whether a hash of argon2 is this password's, and whether it has other parameters
+    /// than new ones. `None` if it demands too much.
+    fn compare_argon(&self, password: &[u8], stored: &str) -> HashResult<Option<(bool, bool)>> {
+        let parsed = PasswordHash::new(stored)?;
         let params = Params::try_from(&parsed)?;
         let is_bounded = params.m_cost() <= MAX_MEMORY_KIB
             && params.t_cost() <= MAX_PASSES
             && params.p_cost() <= MAX_LANES;
-        if !is_bounded || password.len() > MAX_PASSWORD_BYTES {
-            return Ok(PasswordComparison { matches: false, upgrade: None });
+        if !is_bounded {
+            return Ok(None);
         }
-        let matches = self.is_of(password, &parsed, &params)? && stored.is_some();
         let is_outdated = parsed.algorithm != Algorithm::Argon2id.ident()
             || params.m_cost() != self.params.m_cost()
             || params.t_cost() != self.params.t_cost()
             || params.p_cost() != self.params.p_cost();
-        let upgrade = if matches && is_outdated { Some(self.hash(password)?) } else { None };
-        Ok(PasswordComparison { matches, upgrade })
+        Ok(Some((self.is_of(password, &parsed, &params)?, is_outdated)))
     }
 
     /// Compares a password with a hash of bcrypt. A hash that costs too little or too much, and a
@@ -274,7 +307,7 @@ impl Pool {
             && BCRYPT_PREFIXES.iter().any(|prefix| stored.starts_with(prefix))
             && password.len() <= MAX_BCRYPT_BYTES;
         if !is_bounded {
-            return self.verify(password, None);
+            return self.refuse(password);
         }
         let matches = bcrypt::verify(password, stored).unwrap_or(false);
         let upgrade = if matches { Some(self.hash(password)?) } else { None };
@@ -283,7 +316,9 @@ impl Pool {
 
     /// Returns whether a hash is this password's, comparing them in constant time.
     fn is_of(&self, password: &[u8], stored: &PasswordHash, params: &Params) -> HashResult<bool> {
-        let (Some(salt), Some(hash)) = (&stored.salt, &stored.hash) else { return Ok(false) };
+        let (Some(salt), Some(hash)) = (&stored.salt, &stored.hash) else {
+            return Err(argon2::password_hash::Error::EncodingInvalid);
+        };
         let algorithm = Algorithm::try_from(stored.algorithm.as_str())?;
         let version = stored.version.map_or(Ok(Version::default()), Version::try_from)?;
         let argon = Argon2::new(algorithm, version, params.clone());

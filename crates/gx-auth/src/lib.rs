@@ -36,6 +36,7 @@ mod route_parts;
 mod row_queues;
 mod second_factor;
 mod session_owner;
+mod session_recheck;
 mod session_routes;
 mod sessions;
 mod sign_in_throttle;
@@ -69,8 +70,8 @@ pub use own_sessions::{
     NO_SESSION, SessionItem, end_session_route, list_sessions, require_session, sessions_route,
 };
 pub use passkeys::{
-    AcceptedPasskey, CHALLENGE_ENDED, PASSKEY_REQUIRED, PASSKEYS_NOT_CONFIGURED, PasskeySignIn,
-    Passkeys, VerifiedPasskey, passkey_challenge_route, passkey_routes,
+    CHALLENGE_ENDED, PASSKEY_REQUIRED, PASSKEYS_NOT_CONFIGURED, PasskeyAttempt, PasskeySession,
+    PasskeySignIn, Passkeys, passkey_challenge_route, passkey_routes,
 };
 pub use password::{GivenPassword, NewPassword, PasswordOwner, PasswordRefusal};
 pub use password_change::{WRONG_PASSWORD, change_password_route};

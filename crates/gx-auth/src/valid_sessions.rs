@@ -1,5 +1,5 @@
 //! Decides whether the session or the enrolment token of a request is valid. Called by the
-//! authorization of each request, and again by changes of factors that have waited for the account.
+//! authorization of each request, and by [`crate::session_recheck`].
 
 use gx_db::{AdminId, PgConnection, ProfileId, SessionId};
 use gx_model::{AccountAccess, AccountStatus};

@@ -1,11 +1,12 @@
 //! Settings of mail: the server, the sender's address, and where links lead. Read by svc-identity.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use gx_serve::settings::duration;
+use gx_serve::settings::{SettingsReport, duration};
 use lettre::message::Mailbox;
 use url::{Host, Url};
 
@@ -20,11 +21,12 @@ pub struct MailLinks {
     /// The same for mails to administrators [default: pages of svc-admin]
     #[arg(long, env = "GX_ADMIN_LINK_BASE", value_parser = web_address)]
     pub admin_link_base: Option<String>,
-    /// Address under which people reach svc-identity, for links to its pages
+    /// Address under which people reach svc-identity, for links to its pages; in production it
+    /// begins with https:// and is not one of this machine
     #[arg(long, env = "GX_PUBLIC_URL", default_value = "http://localhost:3001",
           value_parser = web_address)]
     pub public_url: String,
-    /// Address under which administrators reach svc-admin, for links to its pages
+    /// The same for administrators and svc-admin
     #[arg(long, env = "GX_ADMIN_PUBLIC_URL", default_value = "http://localhost:3006",
           value_parser = web_address)]
     pub admin_public_url: String,
@@ -50,12 +52,60 @@ impl MailLinks {
         };
         base.clone().unwrap_or_else(|| format!("{own}/links"))
     }
+
+    /// Checks in production where links lead: over TLS, because the secret of a link sets a
+    /// password, and not to the machine of their reader, as the defaults do.
+    ///
+    /// # Errors
+    /// [`SettingsReport`] names each setting that must be changed.
+    pub fn check_for_production(&self) -> Result<(), SettingsReport> {
+        let people = match &self.link_base {
+            Some(base) => unfit_for_production("GX_LINK_BASE", base),
+            None => unfit_for_production("GX_PUBLIC_URL", &self.public_url),
+        };
+        let administrators = match &self.admin_link_base {
+            Some(base) => unfit_for_production("GX_ADMIN_LINK_BASE", base),
+            None => unfit_for_production("GX_ADMIN_PUBLIC_URL", &self.admin_public_url),
+        };
+        SettingsReport::of(people.into_iter().chain(administrators).collect())
+    }
+}
+
+/// Returns the finding about an address to which links must not lead in production, or `None` if
+/// they may.
+fn unfit_for_production(setting: &str, address: &str) -> Option<String> {
+    let url = Url::parse(address).ok();
+    let is_of_reader = url.as_ref().and_then(Url::host).is_none_or(|host| is_own_machine(&host));
+    let is_encrypted = url.is_some_and(|url| url.scheme() == "https");
+    let reason = match (is_of_reader, is_encrypted) {
+        (false, true) => return None,
+        (true, _) => "which is the reader's own machine",
+        (false, false) => "which shows their secrets to the network",
+    };
+    Some(format!(
+        "{setting}: in production links in mails would lead to `{address}`, {reason}; set an \
+         address that begins with https:// and that the readers of mails reach"
+    ))
+}
+
+/// Returns whether a host is the machine of the program that asks for it, in any spelling.
+fn is_own_machine(host: &Host<&str>) -> bool {
+    let address = match host {
+        Host::Domain(name) => {
+            let name = name.trim_end_matches('.');
+            return name == "localhost" || name.ends_with(".localhost");
+        }
+        Host::Ipv4(address) => IpAddr::from(*address),
+        Host::Ipv6(address) => IpAddr::from(*address).to_canonical(),
+    };
+    address.is_loopback() || address.is_unspecified()
 }
 
 /// Returns an address of the web without a slash at its end.
 fn web_address(text: &str) -> Result<String, String> {
     let url = Url::parse(text.trim()).map_err(|why| format!("{why}; write https://host/path"))?;
-    let is_plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    let has_credentials = !url.username().is_empty() || url.password().is_some();
+    let is_plain = url.query().is_none() && url.fragment().is_none() && !has_credentials;
     if !["http", "https"].contains(&url.scheme()) || url.host().is_none() || !is_plain {
         return Err("must be an address such as https://host/path, without ? and #".to_owned());
     }
@@ -192,7 +242,7 @@ impl FromStr for SmtpServer {
 /// Returns whether a host is this machine. The scheme `smtp` is none of those whose addresses the
 /// parser knows, so that an address may come as a name.
 fn is_loopback(name: &str) -> bool {
-    let address: Result<std::net::IpAddr, _> = name.trim_matches(['[', ']']).parse();
+    let address: Result<IpAddr, _> = name.trim_matches(['[', ']']).parse();
     address.map_or(name == "localhost", |address| address.is_loopback())
 }
 
@@ -231,9 +281,65 @@ mod tests {
     fn an_address_of_links_has_no_query() {
         assert_eq!(web_address("https://a.example/b/").as_deref(), Ok("https://a.example/b"));
         assert_eq!(web_address("http://localhost:3001").as_deref(), Ok("http://localhost:3001"));
-        for bad in ["a.example", "ftp://a.example", "https://a.example/?b", "https://a.example/#b"]
-        {
+        for bad in [
+            "a.example",
+            "ftp://a.example",
+            "https://a.example/?b",
+            "https://a.example/#b",
+            "https://user@a.example",
+            "https://:password@a.example",
+        ] {
             assert!(web_address(bad).is_err(), "{bad}");
+        }
+    }
+
+    /// CFG-04: production refuses the defaults of links, and every other address that is not
+    /// encrypted or leads to the machine of the reader, by the name of the setting that is used.
+    #[test]
+    fn cfg_04_links_in_production_are_encrypted_and_lead_to_another_machine() {
+        let findings = |links: &MailLinks| match links.check_for_production() {
+            Ok(()) => Vec::new(),
+            Err(report) => report.lines().to_vec(),
+        };
+        let refused = findings(&MailLinks::default());
+        assert_eq!(refused.len(), 2, "{refused:?}");
+        assert!(refused[0].starts_with("GX_PUBLIC_URL: "), "{refused:?}");
+        assert!(refused[0].contains("`http://localhost:3001`"), "{refused:?}");
+        assert!(refused[1].starts_with("GX_ADMIN_PUBLIC_URL: "), "{refused:?}");
+
+        let https = |name: &str| format!("https://{name}");
+        let production = MailLinks {
+            public_url: https("id.gx.example"),
+            admin_public_url: https("admin.gx.example:8443/gx"),
+            ..MailLinks::default()
+        };
+        assert_eq!(findings(&production), Vec::<String>::new());
+        let pages = MailLinks {
+            link_base: Some(https("app.gx.example")),
+            admin_link_base: Some(https("192.0.2.7")),
+            ..MailLinks::default()
+        };
+        assert_eq!(findings(&pages), Vec::<String>::new(), "the defaults are not used");
+        for given in [
+            "http://id.gx.example",
+            "https://localhost",
+            "https://LOCALHOST.:8443",
+            "https://gx.localhost/account",
+            "https://127.0.0.1",
+            "https://127.1",
+            "https://0.0.0.0:3001",
+            "https://[::1]:3001",
+            "https://[::ffff:127.0.0.1]",
+            "https://[::]",
+        ] {
+            let address = web_address(given).unwrap();
+            let links = MailLinks { public_url: address.clone(), ..production.clone() };
+            let refused = findings(&links);
+            assert!(refused.len() == 1 && refused[0].starts_with("GX_PUBLIC_URL: "), "{given}");
+            let links = MailLinks { admin_link_base: Some(address), ..production.clone() };
+            let refused = findings(&links);
+            let is_named = refused.len() == 1 && refused[0].starts_with("GX_ADMIN_LINK_BASE: ");
+            assert!(is_named, "{given}");
         }
     }
 }

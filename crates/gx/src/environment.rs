@@ -1,5 +1,6 @@
 //! The environment of a process. Roles and commands that connect to a ledger read it from GX_ENV
-//! and pass it to `fabric`, which refuses the start if a setting does not fit.
+//! and pass it to `fabric`, which refuses the start if a setting does not fit. svc-identity refuses
+//! links in mails that do not fit.
 
 use clap::ValueEnum;
 

@@ -116,6 +116,10 @@ pub(crate) async fn service<S: Args>(
 pub(crate) async fn svc_identity(
     settings: ServiceRole<IdentityRoleSettings>,
 ) -> Result<(), CliError> {
+    let mail = &settings.service.mail;
+    if settings.role.environment == Environment::Production && mail.smtp_url.is_some() {
+        mail.links.check_for_production()?;
+    }
     service_with(settings, (gx_identity::SERVICE, 3001), |settings, base, process| {
         let service = gx_identity::service(&settings.identity, base.clone());
         let transport = Transport::new(&settings.mail)?;

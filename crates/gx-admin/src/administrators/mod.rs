@@ -198,35 +198,27 @@ pub(crate) async fn log_in_with_passkey(
     client: &Client,
     request_id: &str,
 ) -> Result<OpenedSession, Problem> {
-    let (base, passkeys) = (&state.base, &state.passkeys);
-    let verified = passkeys.verify(Realm::Admin, given, request_id).await;
-    let verified = verified.inspect_err(|problem| {
+    let log_if_refused = |problem: &Problem| {
         if is_refusal(problem) {
             log_refusal(request_id);
         }
-    })?;
-    let Subject::Admin(admin_id) = &verified.subject else {
-        return Err(invalid_credentials());
     };
-    let _ticket = base.row_ticket(admin_id.as_str()).await?;
-    let mut tx = base.begin().await?;
-    let Some(account) = store::lock_unlocked(&mut tx, admin_id).await? else {
+    let begun = state.passkeys.begin_session(Realm::Admin, given, request_id).await;
+    let mut attempt = begun.inspect_err(log_if_refused)?;
+    let account = match attempt.subject().clone() {
+        Subject::Admin(id) => store::lock_unlocked(attempt.conn(), &id).await?,
+        Subject::User(_) => None,
+    };
+    let Some(account) = account else {
         log_refusal(request_id);
         return Err(invalid_credentials());
     };
-    let Some(accepted) = passkeys.accept(&mut tx, &verified, request_id).await? else {
-        log_refusal(request_id);
-        return Err(invalid_credentials());
-    };
-    let role = Some(account.role.as_str());
-    let subject = &verified.subject;
-    let tokens = base.auth.sessions.open(&mut tx, subject, role, client).await?;
-    let known = base.known_device(&mut tx, Some(subject), device).await?;
-    let device = base.remember_device(&mut tx, subject, known, client, false).await?;
-    let after = json!({ "passkeyId": verified.passkey_id() });
-    append_sign_in(&mut tx, admin_id, Some(after), request_id, base.clock.now()).await?;
-    tx.commit().await?;
-    accepted.count();
+    let opened = attempt.open(Some(&account.role), device, client).await;
+    let mut session = opened.inspect_err(log_if_refused)?;
+    let (admin_id, now) = (&account.admin_id, state.base.clock.now());
+    let after = json!({ "passkeyId": session.passkey_id() });
+    append_sign_in(session.conn(), admin_id, Some(after), request_id, now).await?;
+    let (tokens, device) = session.commit().await?;
     metrics::counter!("gx_admin_logins_total", "outcome" => "success").increment(1);
     tracing::info!(
         admin = admin_id.as_str(),

@@ -36,6 +36,10 @@ pub struct GivenEmail {
     typed: String,
 }
 
+/// The address of a request for a mail, which must be one. A refusal tells nothing about accounts.
+#[derive(Clone, Debug)]
+pub(crate) struct WellFormedEmail(pub(crate) GivenEmail);
+
 impl Email {
     /// Reads an address as people type and copy it.
     ///
@@ -117,6 +121,14 @@ impl Field for GivenEmail {
             return Err(wrong("must not have control characters".to_owned()));
         }
         Ok(Self::new(given))
+    }
+}
+
+impl Field for WellFormedEmail {
+    fn read(value: &Value) -> Result<Self, FieldError> {
+        let given = GivenEmail::read(value)?;
+        Email::parse(text(value)?)?;
+        Ok(Self(given))
     }
 }
 

@@ -12,7 +12,7 @@ use utoipa_axum::router::UtoipaMethodRouter;
 use utoipa_axum::routes;
 
 use super::EmailProof;
-use crate::email::{Email, GivenEmail};
+use crate::email::{Email, GivenEmail, WellFormedEmail};
 use crate::foundation::Foundation;
 use crate::mail_tokens::{GivenCode, GivenToken};
 use crate::password::GivenPassword;
@@ -24,8 +24,9 @@ use crate::session_owner::{OptionalOwner, SessionOwner};
 #[derive(ToSchema)]
 struct EmailVerificationRequest {
     /// The account's address; required without a session.
-    #[schema(value_type = Option<String>, max_length = 1024, example = "sarah.johnson@gxtest.com")]
-    email: Option<GivenEmail>,
+    #[schema(value_type = Option<String>, max_length = 1024, format = "email",
+             example = "sarah.johnson@gxtest.com")]
+    email: Option<WellFormedEmail>,
 }
 
 impl FromFields for EmailVerificationRequest {
@@ -124,7 +125,7 @@ where
 }
 
 /// Mails a code and a link that confirm the address of an account. The answer is the same for every
-/// address.
+/// address; a text that is no address is refused.
 #[utoipa::path(
     post,
     path = "/email/verification",
@@ -143,7 +144,7 @@ async fn request(
             limits.admit_email(GivenEmail::new(&address).form()).await?;
             super::request_own(&base, &owner).await?;
         }
-        (None, Some(email)) => {
+        (None, Some(WellFormedEmail(email))) => {
             limits.admit_email(email.form()).await?;
             let kind = MailKind::EmailVerification;
             super::request_by_address(&base, realm, kind, &email).await?;

@@ -22,9 +22,10 @@ use crate::mail_tokens::{
 };
 use crate::mailing::owner_of;
 use crate::notices::Notice;
-use crate::password_change::wrong_password;
+use crate::password_change::{refuse_wrong_password, wrong_password};
 use crate::realm::{Realm, Subject};
 use crate::session_owner::SessionOwner;
+use crate::session_recheck::recheck_and_lock;
 use crate::sign_in_throttle::SignInAccount;
 
 /// Another account has this mailbox.
@@ -114,8 +115,7 @@ async fn confirm(
         if password.is_none() {
             return Err(password_required());
         }
-        metrics::counter!("gx_wrong_passwords_total", "realm" => realm.name()).increment(1);
-        return Err(wrong_password());
+        return Err(refuse_wrong_password(realm, request_id));
     }
     if used.purpose == TokenPurpose::ChangeEmail.name() {
         change(base, &mut tx, &used, &account.email, request_id, now).await?;
@@ -263,7 +263,7 @@ async fn request_change(
     let email = GivenEmail::new(&found.mailbox);
     let compared = base.compare_password(subject.realm(), &email, password, Some(stored)).await?;
     if !compared.matches {
-        return Err(wrong_password());
+        return Err(refuse_wrong_password(subject.realm(), &owner.request_id));
     }
     let now = base.clock.now();
     let is_admin = subject.realm() == Realm::Admin;
@@ -275,10 +275,11 @@ async fn request_change(
     let _ticket = base.row_ticket(subject.as_str()).await?;
     let mut tx = base.begin().await?;
     let locked = lock_account(&mut tx, subject).await?;
-    if locked.is_none_or(|account| account.is_locked || account.password_hash != hash) {
+    if locked.is_none_or(|account| account.password_hash != hash) {
         // Another request has changed the password since it was compared.
         return Err(wrong_password());
     }
+    recheck_and_lock(base, &mut tx, owner).await?;
     // A link of an earlier request must not change the address later.
     let earlier = [TokenPurpose::ChangeEmail.name().to_owned()];
     mail_tokens::store::delete_all(&mut tx, subject, &earlier).await?;

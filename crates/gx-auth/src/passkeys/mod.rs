@@ -2,8 +2,8 @@
 //! one. Both services have the routes, each under its own paths.
 //!
 //! A challenge is a row that its use deletes, so that of many uses one succeeds, in whatever
-//! process. What a browser has sent is verified by [`webauthn`]. A sign-in calls
-//! [`Passkeys::verify`] before its transaction, and [`Passkeys::accept`] in it.
+//! process. What a browser has sent is verified by [`webauthn`]. A sign-in of either service calls
+//! [`Passkeys::begin_session`], locks and judges its account, and calls [`PasskeyAttempt::open`].
 
 mod credential;
 mod http;
@@ -18,7 +18,7 @@ use gx_serve::{Problem, ProblemKind};
 use time::OffsetDateTime;
 
 pub use self::http::{PasskeySignIn, passkey_challenge_route, passkey_routes};
-pub use sign_in::{AcceptedPasskey, VerifiedPasskey};
+pub use sign_in::{PasskeyAttempt, PasskeySession};
 
 use crate::foundation::Foundation;
 use crate::realm::{Realm, Subject};

@@ -1,8 +1,9 @@
 //! Signing in with a passkey. Called by the sign-in routes of both services.
 
 use gx_db::PgConnection;
-use gx_serve::Problem;
+use gx_serve::idempotency::RequestTransaction;
 use gx_serve::problem::ErrorChain;
+use gx_serve::{Client, Problem};
 use serde_json::json;
 
 use super::http::PasskeySignIn;
@@ -11,41 +12,114 @@ use super::store;
 use super::webauthn::{Demands, VerifiedAssertion, has_gone_back, verify_assertion};
 use super::{Passkeys, challenge_ended};
 use crate::audit;
+use crate::devices::DeviceToken;
 use crate::realm::{Realm, Subject};
 use crate::route_parts::invalid_credentials;
+use crate::row_queues::RowQueueTicket;
+use crate::sessions::TokenPair;
 
-/// A passkey whose signature is right. Whether its account may sign in, the caller decides.
-#[derive(Clone, Debug)]
-pub struct VerifiedPasskey {
-    /// The account.
-    pub subject: Subject,
+/// A passkey whose signature is right.
+struct VerifiedPasskey {
+    subject: Subject,
     passkey_id: String,
     assertion: VerifiedAssertion,
 }
 
-impl VerifiedPasskey {
-    /// Returns the id of the passkey.
-    pub fn passkey_id(&self) -> &str {
-        &self.passkey_id
-    }
-}
-
 /// A passkey whose use is stored, if the transaction of the sign-in is committed.
-#[derive(Clone, Copy, Debug)]
-#[must_use = "a sign-in is counted after its commit"]
-pub struct AcceptedPasskey {
+#[derive(Clone, Copy)]
+struct AcceptedPasskey {
     realm: Realm,
     counter_has_gone_back: bool,
 }
 
+/// A sign-in whose passkey has signed the challenge. Its transaction has begun: the caller locks
+/// the account in it, and decides whether the account may sign in.
+pub struct PasskeyAttempt<'a> {
+    passkeys: &'a Passkeys,
+    request_id: &'a str,
+    verified: VerifiedPasskey,
+    tx: RequestTransaction,
+    ticket: RowQueueTicket,
+}
+
+/// A session that a passkey has opened, in a transaction that is to be committed.
+#[must_use = "nobody is signed in before the commit"]
+pub struct PasskeySession {
+    tokens: TokenPair,
+    device: DeviceToken,
+    passkey_id: String,
+    accepted: AcceptedPasskey,
+    tx: RequestTransaction,
+    ticket: RowQueueTicket,
+}
+
 impl AcceptedPasskey {
     /// Counts the sign-in in the metrics. Called after the commit.
-    pub fn count(self) {
+    fn count(self) {
         let realm = self.realm.name();
         metrics::counter!("gx_passkey_sign_ins_total", "realm" => realm).increment(1);
         if self.counter_has_gone_back {
             metrics::counter!("gx_passkey_counters_back_total", "realm" => realm).increment(1);
         }
+    }
+}
+
+impl PasskeyAttempt<'_> {
+    /// Returns the account of the passkey, which is one of the realm that was asked for.
+    pub fn subject(&self) -> &Subject {
+        &self.verified.subject
+    }
+
+    /// Returns the transaction of the sign-in.
+    pub fn conn(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+
+    /// Stores the use of the passkey, opens a session, and remembers the device. The caller has
+    /// locked the account. `role` is that of an administrator.
+    ///
+    /// # Errors
+    /// [`INVALID_CREDENTIALS`](crate::INVALID_CREDENTIALS) if the passkey was removed since it was
+    /// verified, or the problem of a database failure.
+    pub async fn open(
+        self,
+        role: Option<&str>,
+        device: Option<&DeviceToken>,
+        client: &Client,
+    ) -> Result<PasskeySession, Problem> {
+        let Self { passkeys, request_id, verified, mut tx, ticket } = self;
+        let Some(accepted) = passkeys.accept(&mut tx, &verified, request_id).await? else {
+            return Err(invalid_credentials());
+        };
+        let (base, subject) = (&passkeys.base, &verified.subject);
+        let tokens = base.auth.sessions.open(&mut tx, subject, role, client).await?;
+        let known = base.known_device(&mut tx, Some(subject), device).await?;
+        let device = base.remember_device(&mut tx, subject, known, client, false).await?;
+        let passkey_id = verified.passkey_id;
+        Ok(PasskeySession { tokens, device, passkey_id, accepted, tx, ticket })
+    }
+}
+
+impl PasskeySession {
+    /// Returns the id of the passkey.
+    pub fn passkey_id(&self) -> &str {
+        &self.passkey_id
+    }
+
+    /// Returns the transaction of the sign-in.
+    pub fn conn(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+
+    /// Commits the sign-in, counts it, and returns the tokens of the session and of the device.
+    ///
+    /// # Errors
+    /// `sqlx::Error` if the commit fails; nobody is signed in then.
+    pub async fn commit(self) -> Result<(TokenPair, DeviceToken), sqlx::Error> {
+        let Self { tokens, device, accepted, tx, ticket: _ticket, .. } = self;
+        tx.commit().await?;
+        accepted.count();
+        Ok((tokens, device))
     }
 }
 
@@ -60,14 +134,27 @@ impl Passkeys {
         Ok(options::request(relying_party, drawn))
     }
 
-    /// Uses up the challenge and verifies the signature. Every refusal is answered like that of a
-    /// wrong password.
+    /// Uses up the challenge, verifies the signature, and begins the transaction of the sign-in
+    /// when the account's turn has come. Every refusal is answered like that of a wrong password.
     ///
     /// # Errors
     /// [`PASSKEYS_NOT_CONFIGURED`](super::PASSKEYS_NOT_CONFIGURED),
     /// [`CHALLENGE_ENDED`](super::CHALLENGE_ENDED),
     /// [`INVALID_CREDENTIALS`](crate::INVALID_CREDENTIALS), or the problem of a database failure.
-    pub async fn verify(
+    pub async fn begin_session<'a>(
+        &'a self,
+        realm: Realm,
+        given: &PasskeySignIn,
+        request_id: &'a str,
+    ) -> Result<PasskeyAttempt<'a>, Problem> {
+        let verified = self.verify(realm, given, request_id).await?;
+        let ticket = self.base.row_ticket(verified.subject.as_str()).await?;
+        let tx = self.base.begin().await?;
+        Ok(PasskeyAttempt { passkeys: self, request_id, verified, tx, ticket })
+    }
+
+    /// Uses up the challenge and verifies the signature.
+    async fn verify(
         &self,
         realm: Realm,
         given: &PasskeySignIn,
@@ -99,10 +186,7 @@ impl Passkeys {
     /// Stores the use of a verified passkey in the transaction of the sign-in. Returns `None` if
     /// the passkey was removed since it was verified. A counter that has gone back is recorded and
     /// refuses nothing.
-    ///
-    /// # Errors
-    /// `sqlx::Error` if a statement fails.
-    pub async fn accept(
+    async fn accept(
         &self,
         conn: &mut PgConnection,
         verified: &VerifiedPasskey,

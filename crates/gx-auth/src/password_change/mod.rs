@@ -14,8 +14,9 @@ use crate::foundation::Foundation;
 use crate::mail_tokens::end_mail_tokens;
 use crate::notices::Notice;
 use crate::password::{NewPassword, PasswordOwner, PasswordRefusal};
-use crate::realm::Subject;
+use crate::realm::{Realm, Subject};
 use crate::session_owner::SessionOwner;
+use crate::session_recheck::recheck;
 use crate::sign_in_throttle::SignInAccount;
 
 pub use http::change_password_route;
@@ -41,8 +42,7 @@ async fn change(
     let email = GivenEmail::new(&account.email);
     let compared = base.compare_password(realm, &email, current, Some(stored)).await?;
     if !compared.matches {
-        metrics::counter!("gx_wrong_passwords_total", "realm" => realm.name()).increment(1);
-        return Err(wrong_password());
+        return Err(refuse_wrong_password(realm, &owner.request_id));
     }
     let names: Vec<&str> = account.names.iter().map(String::as_str).collect();
     let rules = PasswordOwner { names: &names, email: &account.email };
@@ -66,6 +66,7 @@ async fn store_change(
         // Another request has changed the password since it was compared.
         return Err(wrong_password());
     }
+    recheck(base, &mut tx, owner).await?;
     end_mail_tokens(&mut tx, subject).await?;
     devices::forget_all(&mut tx, subject, device).await?;
     let because = "password changed";
@@ -81,6 +82,13 @@ async fn store_change(
     audit::append(&mut tx, entry, now).await?;
     base.mailing().notify(&mut tx, subject, Notice::PasswordChanged).await?;
     Ok(tx.commit().await?)
+}
+
+/// Counts and logs a change whose password is wrong, and returns its problem.
+pub(crate) fn refuse_wrong_password(realm: Realm, request_id: &str) -> Problem {
+    metrics::counter!("gx_wrong_passwords_total", "realm" => realm.name()).increment(1);
+    tracing::info!(request_id, "a change was refused: the password is wrong");
+    wrong_password()
 }
 
 /// Returns the one answer in a valid session to a wrong password and a wrong code.

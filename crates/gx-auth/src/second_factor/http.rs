@@ -28,7 +28,8 @@ where
     S: Clone + Send + Sync + 'static,
 {
     const ENROLLING: &[&ProblemKind] = &[&WRONG_PASSWORD, &TOTP_ENABLED];
-    const CONFIRMING: &[&ProblemKind] = &[&TOTP_ENABLED, &TOTP_NOT_ENABLED, &WRONG_CODE];
+    const CONFIRMING: &[&ProblemKind] =
+        &[&TOTP_ENABLED, &TOTP_NOT_ENABLED, &WRONG_CODE, &SECOND_FACTOR_DELAYED];
     const CHANGING: &[&ProblemKind] = &[&WRONG_PASSWORD, &TOTP_NOT_ENABLED, &SECOND_FACTOR_DELAYED];
     let path = |rest: &str| format!("{prefix}{rest}");
     [

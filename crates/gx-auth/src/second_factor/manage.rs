@@ -10,18 +10,19 @@ use serde_json::json;
 use super::code::{self, Enrolment, FactorCode, RECOVERY_CODES, SECRET_BYTES};
 use super::store::{Owner, TotpState};
 use super::{
-    CodeRefusals, PassedFactor, SecondFactors, TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE, store,
+    CodeRefusals, PassedFactor, SecondFactors, TOTP_ENABLED, TOTP_NOT_ENABLED, WRONG_CODE, delayed,
+    store, wait_s,
 };
 use crate::authorization::Person;
 use crate::email::GivenEmail;
 use crate::key_ring::rotation::EncryptedColumn;
 use crate::notices::{FactorChange, factor_changed};
-use crate::password_change::wrong_password;
+use crate::password_change::{refuse_wrong_password, wrong_password};
 use crate::realm::Subject;
 use crate::row_queues::RowQueueTicket;
 use crate::session_owner::SessionOwner;
+use crate::session_recheck::recheck_and_lock;
 use crate::sign_in_throttle::SignInAccount;
-use crate::valid_sessions::{self, session_ended};
 
 impl SecondFactors {
     pub(super) async fn state(&self, who: &SessionOwner) -> Result<TotpState, Problem> {
@@ -53,7 +54,8 @@ impl SecondFactors {
         Ok(code::enrolment(&secret, &email))
     }
 
-    /// Puts the factor in force if the code belongs to its secret, and returns recovery codes.
+    /// Puts the factor in force if the code belongs to its secret, and returns recovery codes. A
+    /// wrong code is counted, because a caller with a stolen session does not know the secret.
     pub(super) async fn confirm(
         &self,
         who: &SessionOwner,
@@ -66,8 +68,17 @@ impl SecondFactors {
         if factor.is_confirmed {
             return Err(already_enabled());
         }
+        if let Some(wait_s) = wait_s(&factor, now) {
+            let detail = "Wait, and send the code that the authenticator shows then.";
+            return Err(delayed(wait_s, detail));
+        }
         let wrong = || Problem::new(&WRONG_CODE, "Send the code that the authenticator shows now.");
-        let step = self.step_of(&factor, code, now)?.ok_or_else(wrong)?;
+        let Some(step) = self.step_of(&factor, code, now)? else {
+            store::count_failure(&mut tx, &factor.factor_id, now).await?;
+            tx.commit().await?;
+            return Err(wrong());
+        };
+        store::forget_failures(&mut tx, &factor.factor_id).await?;
         if !store::confirm(&mut tx, &factor.factor_id, step, now).await? {
             return Err(wrong());
         }
@@ -171,7 +182,7 @@ impl SecondFactors {
     }
 
     /// Begins a change: waits for the account's turn, locks its row, and checks again that the
-    /// session or the enrolment token is valid.
+    /// session or the enrolment token is valid. The session cannot be ended before the change is.
     pub(crate) async fn begin(
         &self,
         who: &SessionOwner,
@@ -179,31 +190,8 @@ impl SecondFactors {
         let ticket = self.base.row_ticket(who.subject.as_str()).await?;
         let mut tx = self.base.begin().await?;
         store::lock_account(&mut tx, Owner::of(&who.subject)).await?;
-        self.require_still_valid(&mut tx, who).await?;
+        recheck_and_lock(&self.base, &mut tx, who).await?;
         Ok((ticket, tx))
-    }
-
-    /// Checks again what the authorization has checked: a reset, a lock or a change of the password
-    /// may have been committed while the request waited for the account's row.
-    async fn require_still_valid(
-        &self,
-        conn: &mut PgConnection,
-        who: &SessionOwner,
-    ) -> Result<(), Problem> {
-        let (sessions, now) = (&self.base.auth.sessions, self.base.clock.now());
-        let session_id = &who.session_id;
-        let is_valid = match &who.subject {
-            Subject::User(id) => valid_sessions::person(conn, session_id, id, now).await?.is_some(),
-            Subject::Admin(id) if who.is_enrolling => {
-                let version = who.password_version.as_deref();
-                valid_sessions::enrolling_role(conn, id, version).await?.is_some()
-            }
-            Subject::Admin(id) => {
-                let row = valid_sessions::administrator(sessions, conn, session_id, id, now);
-                row.await?.is_some()
-            }
-        };
-        is_valid.then_some(()).ok_or_else(session_ended)
     }
 
     /// Begins a change of a factor that is in force, after password and code.
@@ -256,9 +244,7 @@ impl SecondFactors {
         if verified.matches {
             return Ok(account.email);
         }
-        tracing::info!(request_id = who.request_id, "a change of a factor was refused");
-        metrics::counter!("gx_wrong_passwords_total", "realm" => realm.name()).increment(1);
-        Err(wrong_password())
+        Err(refuse_wrong_password(realm, &who.request_id))
     }
 
     async fn draw_recovery_codes(

@@ -143,11 +143,10 @@ impl SecondFactors {
                 tx.commit().await?;
                 Err((refusals.wrong)())
             }
-            Judgement::Delayed(wait_s) => Err(Problem::new(
-                &SECOND_FACTOR_DELAYED,
+            Judgement::Delayed(wait_s) => Err(delayed(
+                wait_s,
                 "Wait, and send the code that your authenticator shows then, or a recovery code.",
-            )
-            .with_header(RETRY_AFTER, &wait_s.to_string())),
+            )),
         }
     }
 
@@ -251,6 +250,11 @@ fn code_required() -> Problem {
         &SECOND_FACTOR_REQUIRED,
         "Send the code of your authenticator, or a recovery code, as totp.",
     )
+}
+
+/// Returns the problem of a code that is not judged before a wait.
+fn delayed(wait_s: i64, detail: &str) -> Problem {
+    Problem::new(&SECOND_FACTOR_DELAYED, detail).with_header(RETRY_AFTER, &wait_s.to_string())
 }
 
 /// Returns the seconds until the factor accepts a code again, or `None` if it does now. The wait is

@@ -2,7 +2,7 @@
 
 use gx_serve::Entropy;
 
-use crate::{Hasher, HashingSettings};
+use crate::{Hasher, HashingSettings, PasswordComparison};
 
 /// Limit of every wait; longer means that a test hangs.
 const BOUND: std::time::Duration = std::time::Duration::from_secs(120);
@@ -17,7 +17,8 @@ fn hasher(concurrency: u16, queue: u16) -> Hasher {
 }
 
 /// AUTHN-06: a hash is a PHC string of argon2id with m=12 MiB, t=3, p=1; a stored hash with
-/// parameters above the limits is not computed.
+/// parameters above the limits is not computed. AUTHN-09: one that cannot be read matches nothing
+/// and is no failure, so that no answer tells that an account has it.
 #[tokio::test]
 async fn hashes_are_argon2id_and_bounded() {
     let hasher = hasher(1, 4);
@@ -38,7 +39,20 @@ async fn hashes_are_argon2id_and_bounded() {
         let verified = verifying.await.expect("it is refused, not computed").unwrap();
         assert!(!verified.matches, "{greedy}");
     }
-    assert!(hasher.verify(&password, Some("no hash".to_owned())).await.is_err());
+    let nothing = PasswordComparison { matches: false, upgrade: None };
+    let salt = "c2FsdHNhbHRzYWx0c2FsdA";
+    for unreadable in [
+        "",
+        "no hash",
+        "$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E",
+        "$argon2id$v=19$m=12288,t=3,p=1",
+        &format!("$argon2id$v=19$m=12288,t=3,p=1${salt}"),
+        &format!("$argon2x$v=19$m=12288,t=3,p=1${salt}${salt}"),
+        &format!("$argon2id$v=18$m=12288,t=3,p=1${salt}${salt}"),
+    ] {
+        let compared = hasher.verify(&password, Some(unreadable.to_owned())).await.unwrap();
+        assert_eq!(compared, nothing, "{unreadable}");
+    }
 }
 
 /// A flood beyond the queue is rejected with 503 and Retry-After, and every admitted request is

@@ -2,6 +2,7 @@
 //! control, and compared (DB-03). It is read whenever an instance is checked or migrated; `cargo
 //! xtask schema` writes the snapshots.
 
+mod revision;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,8 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 use sqlx::{Connection as _, PgConnection};
+
+pub(crate) use revision::CatalogueRevision;
 
 /// The catalogue of one schema: tables, columns with type and default, constraints, indexes, views,
 /// enums, domains, sequences, functions and triggers, one line each.

@@ -15,6 +15,12 @@ pub(super) async fn catalogue_lines(conn: &mut PgConnection) -> sqlx::Result<Vec
     sqlx::query_scalar(CATALOGUE).fetch_all(conn).await
 }
 
+/// Returns the number of the catalogue's rows for the current schema, and a sum of hashes of their
+/// ids and transactions.
+pub(super) async fn revision(conn: &mut PgConnection) -> sqlx::Result<(i64, Option<String>)> {
+    sqlx::query_as(REVISION).fetch_one(conn).await
+}
+
 const CATALOGUE: &str = r#"
 WITH schema AS (
     SELECT oid, quote_ident(nspname) || '.' AS prefix
@@ -83,4 +89,38 @@ SELECT 'trigger ' || relation.name || '.' || quote_ident(t.tgname) || ': '
        || CASE t.tgenabled WHEN 'O' THEN '' ELSE ' ENABLED ' || t.tgenabled::text END
 FROM relation JOIN pg_trigger t ON t.tgrelid = relation.oid
 WHERE NOT t.tgisinternal
+"#;
+
+const REVISION: &str = r#"
+WITH schema AS (
+    SELECT oid, xmin FROM pg_namespace WHERE nspname = current_schema()
+), relation AS (
+    SELECT c.oid, c.xmin FROM pg_class c JOIN schema ON schema.oid = c.relnamespace
+    WHERE NOT c.relispartition
+), row_of_catalogue (kind, id, part, xmin) AS (
+    SELECT 0, oid, 0, xmin FROM schema
+    UNION ALL
+    SELECT 1, oid, 0, xmin FROM relation
+    UNION ALL
+    SELECT 2, a.attrelid, a.attnum, a.xmin
+    FROM relation JOIN pg_attribute a ON a.attrelid = relation.oid AND a.attnum > 0
+    UNION ALL
+    SELECT 3, d.oid, 0, d.xmin FROM relation JOIN pg_attrdef d ON d.adrelid = relation.oid
+    UNION ALL
+    SELECT 4, k.oid, 0, k.xmin FROM schema JOIN pg_constraint k ON k.connamespace = schema.oid
+    UNION ALL
+    SELECT 5, x.indexrelid, 0, x.xmin FROM relation JOIN pg_index x ON x.indrelid = relation.oid
+    UNION ALL
+    SELECT 6, t.oid, 0, t.xmin FROM schema JOIN pg_type t ON t.typnamespace = schema.oid
+    UNION ALL
+    SELECT 7, e.oid, 0, e.xmin
+    FROM schema JOIN pg_type t ON t.typnamespace = schema.oid JOIN pg_enum e ON e.enumtypid = t.oid
+    UNION ALL
+    SELECT 8, p.oid, 0, p.xmin FROM schema JOIN pg_proc p ON p.pronamespace = schema.oid
+    UNION ALL
+    SELECT 9, t.oid, 0, t.xmin FROM relation JOIN pg_trigger t ON t.tgrelid = relation.oid
+)
+SELECT count(*),
+       sum(hashint8extended(xmin::text::bigint, (id::bigint << 20) + (part << 4) + kind))::text
+FROM row_of_catalogue
 "#;

@@ -1,7 +1,7 @@
 use gx_model::Clock;
 use sqlx::{PgConnection, raw_sql};
 
-use super::Catalogue;
+use super::{Catalogue, CatalogueRevision};
 use crate::testing::TestDatabase;
 use crate::{MIGRATIONS, Migration, migrate_to};
 
@@ -95,4 +95,60 @@ async fn an_enum_with_other_labels_differs() {
         ["enum mood is `'good'` instead of `'good', 'bad'`"]
     );
     assert_ne!(after.fingerprint(), Catalogue::fingerprint_of(&before));
+}
+
+/// DB-03: each change of the schema gives the catalogue another revision, so that the monitor
+/// compares the schema again.
+#[tokio::test]
+async fn each_change_of_the_schema_is_another_revision() {
+    let database = TestDatabase::create().await;
+    let mut conn = database.connection().await;
+    let changes = [
+        "CREATE TABLE extra (x int)",
+        "ALTER TABLE extra ADD y int",
+        "ALTER TABLE extra ALTER y SET DEFAULT 1",
+        "ALTER TABLE extra ALTER y SET DEFAULT 2",
+        "ALTER TABLE extra RENAME y TO z",
+        "ALTER TABLE extra ALTER z SET NOT NULL",
+        "ALTER TABLE extra ADD CONSTRAINT positive CHECK (z > 0) NOT VALID",
+        "ALTER TABLE extra VALIDATE CONSTRAINT positive",
+        "CREATE INDEX extra_z ON extra (z)",
+        "ALTER TABLE extra ENABLE ROW LEVEL SECURITY",
+        "CREATE TYPE mood AS ENUM ('good')",
+        "ALTER TYPE mood ADD VALUE 'bad'",
+        "CREATE DOMAIN small AS int CHECK (VALUE < 9)",
+        "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        "CREATE OR REPLACE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
+        "CREATE TRIGGER touched BEFORE UPDATE ON extra FOR EACH ROW EXECUTE FUNCTION touch()",
+        "ALTER TABLE extra DISABLE TRIGGER touched",
+        "CREATE SEQUENCE numbers",
+        "CREATE VIEW seen AS SELECT z FROM extra",
+        "DROP VIEW seen",
+    ];
+    let mut before = CatalogueRevision::read(&mut conn).await.unwrap();
+    for change in changes {
+        raw_sql(change).execute(&mut conn).await.unwrap();
+        let after = CatalogueRevision::read(&mut conn).await.unwrap();
+        assert_ne!(after, before, "{change}");
+        before = after;
+    }
+}
+
+/// Rows and their maintenance leave the revision as it is; a monitor that compared the schema after
+/// each would be as expensive as before.
+#[tokio::test]
+async fn rows_and_vacuum_do_not_change_the_revision() {
+    let database = TestDatabase::create().await;
+    let mut conn = database.connection().await;
+    raw_sql("CREATE TABLE extra (x int)").execute(&mut conn).await.unwrap();
+    let before = CatalogueRevision::read(&mut conn).await.unwrap();
+    for work in [
+        "INSERT INTO extra SELECT generate_series(1, 1000); DELETE FROM extra WHERE x < 500",
+        "VACUUM (FREEZE, ANALYZE) extra",
+        "VACUUM FREEZE pg_class",
+        "CREATE TEMPORARY TABLE passing (x int)",
+    ] {
+        raw_sql(work).execute(&mut conn).await.unwrap();
+        assert_eq!(CatalogueRevision::read(&mut conn).await.unwrap(), before, "{work}");
+    }
 }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::{DatabaseState, Health, Route};
 use crate::endpoint::Endpoint;
-use crate::instance::{self, ExpectedCluster, NotProven, Proven, UnusableInstance};
+use crate::instance::{self, ExpectedCluster, NotProven, Proven, SchemaRevision, UnusableInstance};
 use crate::{MIGRATIONS, lock_waits, pooler};
 
 /// Checks of the instance in use for each check of all others.
@@ -29,6 +29,8 @@ pub(super) struct Monitor {
     connect_timeout: Duration,
     /// Index of the instance in use, and the monitor's own connection to it.
     current: Option<(usize, PgConnection)>,
+    /// The revision of the schema that was proven last.
+    schema: Option<SchemaRevision>,
     /// Number of checks since the last check of all instances.
     checks: u32,
     /// Number of consecutive checks without a usable instance.
@@ -66,7 +68,16 @@ impl Monitor {
             "gx_db_blocked_sessions",
             "Sessions of the database that wait for a lock of another one."
         );
-        Self { endpoints, shared, pool, connect_timeout, current: None, checks: 0, failures: 0 }
+        Self {
+            endpoints,
+            shared,
+            pool,
+            connect_timeout,
+            current: None,
+            schema: None,
+            checks: 0,
+            failures: 0,
+        }
     }
 
     /// Checks repeatedly: sooner if a connection was rejected, and less often, up to a limit, while
@@ -139,18 +150,30 @@ impl Monitor {
         false
     }
 
-    /// Proves the instance in use again and returns the connection. An error, which is the reason
-    /// as text, means that the instance is lost.
-    async fn recheck(&self, mut conn: PgConnection) -> Result<PgConnection, String> {
-        let expected = &self.shared.expected;
+    /// Proves the instance in use again and returns the connection. The schema is compared only if
+    /// its revision is another one. An error, which is the reason as text, means that the instance
+    /// is lost.
+    async fn recheck(&mut self, mut conn: PgConnection) -> Result<PgConnection, String> {
+        let (expected, known) = (&self.shared.expected, self.schema.take());
         let proof = async {
-            let proven = instance::prove(&mut conn, expected).await?;
-            expected.pin(&proven.facts)?;
-            Ok::<_, NotProven>(proven)
+            let revision = SchemaRevision::read(&mut conn).await?;
+            let is_known = known.as_ref() == Some(&revision);
+            let (facts, fingerprint) = if is_known {
+                (instance::facts(&mut conn).await?, None)
+            } else {
+                let proven = instance::prove(&mut conn, expected).await?;
+                (proven.facts, Some(proven.fingerprint))
+            };
+            expected.admits(&facts)?;
+            expected.pin(&facts)?;
+            Ok::<_, NotProven>((revision, fingerprint))
         };
         match timeout(self.connect_timeout, proof).await {
-            Ok(Ok(proven)) => {
-                self.shared.note_schema(proven.fingerprint);
+            Ok(Ok((revision, fingerprint))) => {
+                self.schema = Some(revision);
+                if let Some(fingerprint) = fingerprint {
+                    self.shared.note_schema(fingerprint);
+                }
                 Ok(conn)
             }
             Ok(Err(error)) => Err(error.to_string()),

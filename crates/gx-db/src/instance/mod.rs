@@ -12,9 +12,9 @@ use crate::MIGRATIONS;
 use crate::pooler_refusal::PoolerRefusal;
 
 pub use schema::SchemaState;
-pub(crate) use schema::schema_state;
 #[cfg(test)]
 pub(crate) use schema::schema_state_for as schema_state_of;
+pub(crate) use schema::{SchemaRevision, schema_state};
 
 /// Identity and state of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]

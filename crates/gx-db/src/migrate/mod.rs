@@ -6,7 +6,7 @@
 
 mod error;
 mod lock_wait_limits;
-mod progress;
+pub(crate) mod progress;
 mod runner;
 mod steps;
 pub(crate) mod store;

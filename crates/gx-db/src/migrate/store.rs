@@ -10,7 +10,7 @@ use super::progress::Progress;
 use crate::lock_waits::MIGRATION_LOCK_KEY;
 
 /// A migration that the database has recorded.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Applied {
     pub(crate) version: i32,
     pub(crate) name: String,

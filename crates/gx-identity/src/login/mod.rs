@@ -56,12 +56,16 @@ pub(crate) async fn log_in(
     // A new session references the person's row, and waits for a request that locks it.
     let _ticket = base.row_ticket(profile_id.as_str()).await?;
     let mut tx = base.begin().await?;
-    if !store::lock_if_unchanged(&mut tx, &profile_id, &account.password_hash).await? {
+    let hash = account.password_hash;
+    let locked = store::lock_by_id(&mut tx, &profile_id).await?;
+    // A lock, a closure or another password may have been committed since the comparison.
+    let account = locked.filter(|account| account.password_hash == hash && may_sign_in(account));
+    let Some(account) = account else {
         log_refusal(request_id);
         return Err(invalid_credentials());
-    }
+    };
     if let Some(upgraded) = verified.upgrade {
-        store::replace_hash(&mut tx, &profile_id, &account.password_hash, &upgraded).await?;
+        store::replace_hash(&mut tx, &profile_id, &hash, &upgraded).await?;
     }
     let subject = Subject::User(profile_id.clone());
     let passed = state.factors.pass(tx, &subject, given.totp.as_ref()).await;
@@ -91,34 +95,25 @@ pub(crate) async fn log_in_with_passkey(
     client: &Client,
     request_id: &str,
 ) -> Result<OpenedSession, Problem> {
-    let (base, passkeys) = (&state.base, &state.passkeys);
-    let verified = passkeys.verify(Realm::User, given, request_id).await;
-    let verified = verified.inspect_err(|problem| {
+    let log_if_refused = |problem: &Problem| {
         if is_refusal(problem) {
             log_refusal(request_id);
         }
-    })?;
-    let Subject::User(profile_id) = &verified.subject else {
-        return Err(invalid_credentials());
     };
-    let _ticket = base.row_ticket(profile_id.as_str()).await?;
-    let mut tx = base.begin().await?;
-    let account = store::lock_by_id(&mut tx, profile_id).await?;
-    let Some(account) = account.filter(may_sign_in) else {
+    let begun = state.passkeys.begin_session(Realm::User, given, request_id).await;
+    let mut attempt = begun.inspect_err(log_if_refused)?;
+    let account = match attempt.subject().clone() {
+        Subject::User(id) => store::lock_by_id(attempt.conn(), &id).await?.filter(may_sign_in),
+        Subject::Admin(_) => None,
+    };
+    let Some(account) = account else {
         log_refusal(request_id);
         return Err(invalid_credentials());
     };
-    let Some(accepted) = passkeys.accept(&mut tx, &verified, request_id).await? else {
-        log_refusal(request_id);
-        return Err(invalid_credentials());
-    };
-    let subject = &verified.subject;
-    let tokens = base.auth.sessions.open(&mut tx, subject, None, client).await?;
-    let known = base.known_device(&mut tx, Some(subject), device).await?;
-    let device = base.remember_device(&mut tx, subject, known, client, false).await?;
-    tx.commit().await?;
-    accepted.count();
+    let session = attempt.open(None, device, client).await.inspect_err(log_if_refused)?;
+    let (tokens, device) = session.commit().await?;
     metrics::counter!("gx_logins_total", "outcome" => "success").increment(1);
+    let profile_id = &account.user.profile_id;
     tracing::info!(
         person = profile_id.as_str(),
         request_id,

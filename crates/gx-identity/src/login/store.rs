@@ -3,6 +3,7 @@
 use gx_auth::GivenEmail;
 use gx_db::{Named, PgConnection, ProfileId};
 use gx_model::{AccountStatus, DenialFinality};
+use time::OffsetDateTime;
 
 use crate::profile::UserSummary;
 
@@ -16,6 +17,42 @@ pub(crate) struct Account {
     pub(crate) denial_finality: Option<Named<DenialFinality>>,
 }
 
+/// The columns of an account.
+struct AccountRow {
+    profile_id: ProfileId,
+    email: String,
+    first_name: String,
+    last_name: Option<String>,
+    status: Named<AccountStatus>,
+    created_at: OffsetDateTime,
+    password_hash: String,
+    is_locked: bool,
+    must_verify_email: bool,
+    email_verified: bool,
+    denial_finality: Option<Named<DenialFinality>>,
+}
+
+impl From<AccountRow> for Account {
+    fn from(row: AccountRow) -> Self {
+        let user = UserSummary {
+            profile_id: row.profile_id,
+            email: row.email,
+            first_name: row.first_name,
+            last_name: row.last_name,
+            status: row.status,
+            email_verified: row.email_verified,
+            created_at: row.created_at,
+        };
+        Self {
+            user,
+            password_hash: row.password_hash,
+            is_locked: row.is_locked,
+            must_verify_email: row.must_verify_email,
+            denial_finality: row.denial_finality,
+        }
+    }
+}
+
 /// Returns the account with this mailbox, or `None` if there is none. Two accounts of earlier
 /// releases may have one mailbox; the account that has the address exactly as it was typed comes
 /// first then.
@@ -23,7 +60,8 @@ pub(crate) async fn by_email(
     conn: &mut PgConnection,
     email: &GivenEmail,
 ) -> Result<Option<Account>, sqlx::Error> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        AccountRow,
         r#"SELECT "profileId" AS profile_id, email, "firstName" AS first_name,
                   nullif("lastName", '') AS last_name, status AS "status: Named<AccountStatus>",
                   "createdAt" AS created_at, "passwordHash" AS password_hash,
@@ -38,21 +76,7 @@ pub(crate) async fn by_email(
     )
     .fetch_optional(conn)
     .await?;
-    Ok(row.map(|row| Account {
-        user: UserSummary {
-            profile_id: row.profile_id.into(),
-            email: row.email,
-            first_name: row.first_name,
-            last_name: row.last_name,
-            status: row.status,
-            email_verified: row.email_verified,
-            created_at: row.created_at,
-        },
-        password_hash: row.password_hash,
-        is_locked: row.is_locked,
-        must_verify_email: row.must_verify_email,
-        denial_finality: row.denial_finality,
-    }))
+    Ok(row.map(Account::from))
 }
 
 /// Locks the row of an account until the transaction ends and returns it, or `None` if there is
@@ -61,7 +85,8 @@ pub(crate) async fn lock_by_id(
     conn: &mut PgConnection,
     profile_id: &ProfileId,
 ) -> Result<Option<Account>, sqlx::Error> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        AccountRow,
         r#"SELECT "profileId" AS profile_id, email, "firstName" AS first_name,
                   nullif("lastName", '') AS last_name, status AS "status: Named<AccountStatus>",
                   "createdAt" AS created_at, "passwordHash" AS password_hash,
@@ -74,40 +99,7 @@ pub(crate) async fn lock_by_id(
     )
     .fetch_optional(conn)
     .await?;
-    Ok(row.map(|row| Account {
-        user: UserSummary {
-            profile_id: row.profile_id.into(),
-            email: row.email,
-            first_name: row.first_name,
-            last_name: row.last_name,
-            status: row.status,
-            email_verified: row.email_verified,
-            created_at: row.created_at,
-        },
-        password_hash: row.password_hash,
-        is_locked: row.is_locked,
-        must_verify_email: row.must_verify_email,
-        denial_finality: row.denial_finality,
-    }))
-}
-
-/// Locks the row of an account until the transaction ends. Returns `false` if the account was
-/// locked or its password was changed since the password was compared.
-pub(crate) async fn lock_if_unchanged(
-    conn: &mut PgConnection,
-    profile_id: &ProfileId,
-    password_hash: &str,
-) -> Result<bool, sqlx::Error> {
-    let row = sqlx::query!(
-        r#"SELECT "profileId" FROM "UserProfile"
-           WHERE "profileId" = $1 AND "passwordHash" = $2 AND NOT "isLocked"
-           FOR NO KEY UPDATE"#,
-        profile_id.as_str(),
-        password_hash,
-    )
-    .fetch_optional(conn)
-    .await?;
-    Ok(row.is_some())
+    Ok(row.map(Account::from))
 }
 
 /// Replaces the hash of a password by one with better parameters, unless the password has changed.

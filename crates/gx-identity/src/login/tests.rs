@@ -32,16 +32,19 @@ async fn set_locked(host: &TestHost, profile_id: &str, locked: bool) {
         .unwrap();
 }
 
-/// SESS-02: a sign-in whose password is changed, or whose account is locked, after the password was
-/// compared opens no session.
+/// SESS-02: a sign-in whose password is changed, or whose account is locked, suspended, deleted or
+/// to be confirmed, after the password was compared opens no session.
 #[tokio::test]
 async fn sess_02_a_sign_in_that_overlaps_a_change_of_the_account_opens_no_session() {
     for change in [
         r#"UPDATE "UserProfile" SET "passwordHash" = 'another'"#,
         r#"UPDATE "UserProfile" SET "isLocked" = true"#,
+        r#"UPDATE "UserProfile" SET status = 'SUSPENDED'"#,
+        r#"UPDATE "UserProfile" SET "deletedAt" = now()"#,
+        r#"UPDATE "UserProfile" SET "mustVerifyEmail" = true"#,
     ] {
         let host = host().await;
-        host.add_person("sarah@gxtest.com", AccountStatus::Registered).await;
+        host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
         let mut changing = host.holding(change).await;
         let commit = async {
             host.waiting_for_locks(1).await;
@@ -49,11 +52,17 @@ async fn sess_02_a_sign_in_that_overlaps_a_change_of_the_account_opens_no_sessio
         };
         let (answer, ()) = tokio::join!(log_in(&host, "sarah@gxtest.com", PASSWORD), commit);
         assert_eq!((answer.code(), answer.problem()), (401, "invalid_credentials"), "{change}");
+        let sessions: i64 = sqlx::query_scalar(r#"SELECT count(*) FROM "UserSession""#)
+            .fetch_one(host.database.pool())
+            .await
+            .unwrap();
+        assert_eq!(sessions, 0, "{change}");
     }
 }
 
 /// API-04, AUTHN-09: after the comparison of the password, one table decides who may sign in. A
-/// refused account gets the same answer as a wrong password and an unknown address.
+/// refused account, and one whose stored hash cannot be read, gets the same answer as a wrong
+/// password and an unknown address.
 #[tokio::test]
 async fn each_status_signs_in_or_gets_the_same_refusal() {
     let host = host().await;
@@ -79,6 +88,12 @@ async fn each_status_signs_in_or_gets_the_same_refusal() {
         set_locked(&host, &id, true).await;
         same(&log_in(&host, &email, PASSWORD).await);
     }
+    host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
+    sqlx::query(r#"UPDATE "UserProfile" SET "passwordHash" = 'no hash'"#)
+        .execute(host.database.pool())
+        .await
+        .unwrap();
+    same(&log_in(&host, "sarah@gxtest.com", PASSWORD).await);
 }
 
 /// API-04, AUTHN-09: an unknown address needs the same hash as a wrong password, and so takes as

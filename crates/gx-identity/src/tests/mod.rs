@@ -264,10 +264,12 @@ async fn log_lines_have_outcomes_and_no_secrets() {
     assert!(said(&format!("person {id} signed in")));
     assert!(said("a login was refused"));
     assert!(said("a token was rejected"));
+    assert!(said("a change was refused: the password is wrong"));
     let metrics = host.get("/metrics", "").await.text;
     for counted in [
         "gx_logins_total{outcome=\"success\"}",
         "gx_logins_total{outcome=\"refused\"}",
+        "gx_wrong_passwords_total{realm=\"user\"}",
         "gx_gate_refusals_total{code=\"unauthenticated\"}",
         "gx_problems_total{service=\"svc-identity\",code=\"validation_failed\"}",
     ] {
@@ -285,6 +287,8 @@ async fn visit(host: &TestHost, email: &str, request_id: &str) -> Answer {
     };
     assert_eq!(log_in("SecurePassword123!").await, 200);
     assert_eq!(log_in("evil\n{\"level\":\"forged\"}").await, 401);
+    let change = json!({ "newEmail": "sarah.j3@gxtest.com", "password": "evil password" });
+    assert_eq!(host.post("/api/v1/auth/email/change", token, &change).await.code(), 403);
     let me = host.ask("GET", "/api/v1/users/me").token(token);
     me.header("x-request-id", request_id).send().await;
     host.get("/api/v1/users/me", "forged.token.here").await;

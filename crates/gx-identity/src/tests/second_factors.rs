@@ -123,7 +123,7 @@ async fn sessions_of_one_code(sarah: &Arc<Sarah>, code: &str) -> usize {
     answers.iter().filter(|answer| answer.code() == 200).count()
 }
 
-/// AUTHN-13: a factor is in force once a code has confirmed it. A wrong code uses nothing up, so
+/// AUTHN-13: a factor is in force once a code has confirmed it. A wrong code uses no step up, so
 /// that the right one of the same 30 seconds confirms. Then a sign-in needs a code, and a wrong
 /// code is answered like a wrong password.
 #[tokio::test]
@@ -149,11 +149,11 @@ async fn authn_13_a_confirmed_factor_is_asked_for() {
     let old = json!({ "code": sarah.code(abandoned.text_at("/secret")) });
     let refused = sarah.post("/confirm", &old).await;
     assert_eq!((refused.code(), refused.problem()), (422, "wrong_code"));
-    let untouched: (i64, i32) = sqlx::query_as(r#"SELECT "lastStep", failures FROM "TotpFactor""#)
+    let counted: (i64, i32) = sqlx::query_as(r#"SELECT "lastStep", failures FROM "TotpFactor""#)
         .fetch_one(sarah.host.database.pool())
         .await
         .unwrap();
-    assert_eq!(untouched, (-1, 0));
+    assert_eq!(counted, (-1, 1));
     let code = sarah.code(secret);
     let confirmed = sarah.post("/confirm", &json!({ "code": code })).await;
     let distinct: std::collections::BTreeSet<_> = codes(&confirmed).into_iter().collect();
@@ -180,6 +180,26 @@ async fn authn_13_a_confirmed_factor_is_asked_for() {
     let before = sarah.failures().await;
     assert_eq!(sarah.log_in("WrongPassword123!", Some("123456")).await.code(), 401);
     assert_eq!((before, sarah.failures().await), (0, 0), "a wrong password counts elsewhere");
+}
+
+/// AUTHN-11, AUTHN-13: wrong codes at the confirmation of a factor are counted and delayed: a
+/// client that has only the session does not find the code of an enrolment that was not finished.
+#[tokio::test]
+async fn authn_11_wrong_codes_of_a_confirmation_are_delayed() {
+    let sarah = Sarah::new().await;
+    let new = sarah.post("", &json!({ "password": PASSWORD })).await;
+    let secret = new.text_at("/secret");
+    let guess = json!({ "code": wrong(&sarah, secret) });
+    for _ in 0..6 {
+        assert_eq!(sarah.post("/confirm", &guess).await.problem(), "wrong_code");
+    }
+    let right = json!({ "code": sarah.code(secret) });
+    let delayed = sarah.post("/confirm", &right).await;
+    assert_eq!((delayed.code(), delayed.problem()), (429, "second_factor_delayed"));
+    assert_eq!(delayed.field("retry-after"), "1");
+    sarah.host.clock.advance(Duration::from_secs(1));
+    assert_eq!(sarah.post("/confirm", &right).await.code(), 200);
+    assert_eq!(sarah.failures().await, 0);
 }
 
 /// AUTHN-13: 30 uses of one code at the same time open one session, and so do 30 uses of one

@@ -235,3 +235,30 @@ async fn one_of_two_changes_at_once_is_made() {
     codes.sort_unstable();
     assert_eq!(codes, [204, 403]);
 }
+
+/// SESS-02: a change of the password or of the address that waits while its account is locked
+/// changes nothing and mails nobody.
+#[tokio::test]
+async fn sess_02_a_change_that_waits_while_its_account_is_locked_changes_nothing() {
+    let host = host().await;
+    let id = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
+    let address = json!({ "newEmail": "thief@gxtest.com", "password": PASSWORD });
+    let password = json!({ "currentPassword": PASSWORD, "newPassword": NEW_PASSWORD });
+    for (path, body) in [("/api/v1/auth/email/change", address), (CHANGE, password)] {
+        let token = host.session_of(&id).await.access_token;
+        let mut holder = host.holding(r#"UPDATE "UserProfile" SET "isLocked" = true"#).await;
+        let commit = async {
+            host.waiting_for_locks(1).await;
+            sqlx::query("COMMIT").execute(&mut holder).await.unwrap();
+        };
+        let (refused, ()) = tokio::join!(host.post(path, &token, &body), commit);
+        assert_eq!((refused.code(), refused.problem()), (401, "unauthenticated"), "{path}");
+        sqlx::query(r#"UPDATE "UserProfile" SET "isLocked" = false"#)
+            .execute(host.database.pool())
+            .await
+            .unwrap();
+    }
+    assert!(host.mails().await.is_empty());
+    assert_eq!(actions(&host).await, Vec::<String>::new());
+    assert_eq!(log_in(&host, PASSWORD).await.code(), 200);
+}

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use gx_devnet::{Devnet, DevnetOptions, Faults};
 use gx_model::{Clock, SignerRole};
@@ -128,6 +129,30 @@ impl Role {
     /// Returns its standard error so far.
     pub(crate) fn stderr(&self) -> String {
         std::fs::read_to_string(log(self.name, self.address)).unwrap()
+    }
+
+    /// Returns the state of the process, its health report, its metrics and its standard error, for
+    /// the message of a failed test.
+    pub(crate) async fn describe(&self) -> String {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.unwrap_or_default();
+        let state = status.lines().find(|line| line.starts_with("State:")).unwrap_or("no process");
+        let health = self.ask_briefly("/health").await;
+        let metrics = self.ask_briefly("/metrics").await;
+        let own = metrics.lines().filter(|line| line.starts_with("gx_"));
+        let metrics = own.collect::<Vec<_>>().join("\n");
+        let (name, log) = (self.name, self.stderr());
+        format!("{name}: {state}\nhealth: {health}\nmetrics: {metrics}\nstandard error: {log}")
+    }
+
+    /// Returns the answer to a GET request, or why there is none within 5 s.
+    async fn ask_briefly(&self, path: &str) -> String {
+        let ask = send(self.address, request(http::Method::GET, path, None, None));
+        match tokio::time::timeout(Duration::from_secs(5), ask).await {
+            Ok(Ok(reply)) => reply.text,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer within 5 s".to_owned(),
+        }
     }
 
     pub(crate) fn is_alive(&mut self) -> bool {

@@ -202,6 +202,29 @@ fn a_start_with_wrong_settings_reports_all_of_them() {
     assert!(!report.contains("hunter2"), "no secret is repeated:\n{report}");
 }
 
+/// CFG-04: in production svc-identity does not send mails whose links have the default addresses,
+/// which lead to the reader's own machine: it does not start.
+#[test]
+fn cfg_04_production_refuses_links_to_the_readers_machine() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_gx"))
+        .arg("svc-identity")
+        .env_clear()
+        .envs([
+            ("GX_ENV", "production"),
+            ("DATABASE_URL", "postgres://gx@127.0.0.1:1/gx"),
+            ("GX_MASTER_KEY_FILE", "/nonexistent"),
+            ("GX_SMTP_URL", "smtps://mail.gx.example"),
+            ("GX_ADMIN_LINK_BASE", "http://admin.gx.example"),
+        ])
+        .output()
+        .unwrap();
+    let report = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{report}");
+    for wrong in ["GX_PUBLIC_URL: ", "http://localhost:3001", "GX_ADMIN_LINK_BASE: "] {
+        assert!(report.contains(wrong), "{wrong} is missing in:\n{report}");
+    }
+}
+
 /// A secret on the command line, where every user of the machine can read it, is refused and not
 /// printed.
 #[test]

@@ -25,25 +25,25 @@ pub(crate) const BOUND: Duration = Duration::from_secs(180);
 pub(crate) struct Stack {
     dir: TempDir,
     offset: u16,
-    /// Settings of another ledger than the stack's own.
-    ledger: Vec<(String, String)>,
+    /// Settings of this stack, such as those of another ledger than its own.
+    settings: Vec<(String, String)>,
     child: Option<Child>,
 }
 
 impl Stack {
     /// Creates a folder and ports for a stack, without starting it.
     pub(crate) fn prepare() -> Self {
-        Self::with_ledger(Vec::new())
+        Self::with_settings(Vec::new())
     }
 
-    /// Creates a folder and ports for a stack that uses the ledger of these settings.
-    pub(crate) fn with_ledger(ledger: Vec<(String, String)>) -> Self {
+    /// Creates a folder and ports for a stack with these settings.
+    pub(crate) fn with_settings(settings: Vec<(String, String)>) -> Self {
         let everybody_may_look_in = fs::Permissions::from_mode(0o755);
         let dir = tempfile::Builder::new()
             .permissions(everybody_may_look_in)
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
             .unwrap();
-        Self { dir, offset: free_offset(), ledger, child: None }
+        Self { dir, offset: free_offset(), settings, child: None }
     }
 
     /// Starts a stack and waits until it is ready.
@@ -82,9 +82,14 @@ impl Stack {
             .arg(self.data_dir())
             .env_remove("DATABASE_URL")
             .envs(OUT_OF_REACH)
-            .envs(self.ledger.iter().map(|(name, value)| (name, value)))
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command
+    }
+
+    /// Returns the id of the process `gx dev`, which is running.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
     }
 
     /// Returns the port of this stack for a usual port.
@@ -111,7 +116,7 @@ impl Stack {
 
     /// Sends a signal to `gx dev`.
     pub(crate) fn signal(&self, name: &str) {
-        signal(name, &self.child.as_ref().unwrap().id().to_string());
+        signal(name, &self.pid().to_string());
     }
 
     /// Sends a signal to every process of PostgreSQL.

@@ -6,8 +6,11 @@ use std::fmt;
 
 use sqlx::PgConnection;
 
+use crate::Catalogue;
+use crate::catalogue::CatalogueRevision;
+use crate::migrate::progress::Progress;
+use crate::migrate::store::Applied;
 use crate::migrate::{MIGRATIONS, Migration, missing, store};
-use crate::{Catalogue, migrate::store::Applied};
 
 /// Relation of a database's schema to the schema of this binary.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +35,29 @@ impl fmt::Display for SchemaState {
             }
             Self::Different(lines) => f.write_str(&lines.join("; ")),
         }
+    }
+}
+
+/// Everything on which the state of a schema depends. As long as it is the same, the state is the
+/// same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SchemaRevision {
+    catalogue: CatalogueRevision,
+    applied: Vec<Applied>,
+    /// A migration in steps that is not finished.
+    progress: Option<Progress>,
+}
+
+impl SchemaRevision {
+    /// Reads the revision of the connection's current schema. Read it before the state: a change
+    /// between the two then gives another revision next time.
+    ///
+    /// # Errors
+    /// `sqlx::Error` if a statement fails.
+    pub(crate) async fn read(conn: &mut PgConnection) -> sqlx::Result<Self> {
+        let catalogue = CatalogueRevision::read(conn).await?;
+        let applied = store::applied(conn).await?;
+        Ok(Self { catalogue, applied, progress: store::progress(conn).await? })
     }
 }
 

@@ -172,6 +172,39 @@ async fn authn_09_a_sign_in_that_waits_sees_a_lock_and_a_removal() {
     assert_eq!(sarah.host.get("/api/v1/users/me", &sarah.token).await.code(), 200);
 }
 
+/// SESS-02, AUTHN-15: a passkey is not added if its session ends meanwhile: neither while the
+/// request waits for the account, nor if the end is about to be committed.
+#[tokio::test]
+async fn sess_02_a_passkey_of_a_session_that_ends_meanwhile_is_not_added() {
+    let mut sarah = Sarah::new().await;
+    let options = sarah.options(&json!({})).await.json;
+    let (_, credential) = SoftPasskey::create(&options["publicKey"], ORIGIN);
+    let holder = sarah.host.holding(r#"SELECT FROM "UserProfile" FOR UPDATE"#).await;
+    let log_out = async {
+        sarah.host.waiting_for_locks(1).await;
+        let ended = sarah.host.post("/api/v1/auth/logout", &sarah.token, &json!({})).await;
+        assert_eq!(ended.code(), 204);
+        drop(holder);
+    };
+    let (refused, ()) = tokio::join!(sarah.add(&options["challengeId"], &credential), log_out);
+    assert_eq!((refused.code(), refused.problem()), (401, "unauthenticated"));
+
+    sarah.sign_in_again().await;
+    let options = sarah.options(&json!({})).await.json;
+    let (_, credential) = SoftPasskey::create(&options["publicKey"], ORIGIN);
+    let ending = r#"UPDATE "UserSession" SET "revokedAt" = now(), "revokedBecause" = 'a test'"#;
+    let mut holder = sarah.host.holding(ending).await;
+    let commit = async {
+        sarah.host.waiting_for_locks(1).await;
+        sqlx::query("COMMIT").execute(&mut holder).await.unwrap();
+    };
+    let (refused, ()) = tokio::join!(sarah.add(&options["challengeId"], &credential), commit);
+    assert_eq!((refused.code(), refused.problem()), (401, "unauthenticated"));
+    sarah.sign_in_again().await;
+    assert_eq!(sarah.list().await, Vec::<Value>::new());
+    assert!(sarah.host.mails().await.is_empty(), "nothing is told");
+}
+
 /// AUTHN-10: a passkey signs nobody in whose address must be confirmed first.
 #[tokio::test]
 async fn authn_10_an_address_that_must_be_confirmed_is_refused_with_a_passkey() {

@@ -157,7 +157,10 @@ impl<N: Network> World<N> {
         });
         tokio::select! {
             () = eventually("every command is committed", bound * 2, open) => {}
-            state = settled => panic!("not settled within {bound:?}: {}", state.unwrap()),
+            state = settled => {
+                let (work, submitter) = (state.unwrap(), self.submitter.describe().await);
+                panic!("not settled within {bound:?}: {work}\n{submitter}")
+            }
         }
         since.elapsed()
     }

@@ -1,6 +1,8 @@
 //! A minute of flood against three processes that share a Redis: how many requests are admitted.
 //! `make test-flood` runs it and shows the figures.
 
+mod memory;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
