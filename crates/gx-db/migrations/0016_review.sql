@@ -14,7 +14,8 @@ COMMENT ON COLUMN "UserProfile"."reviewSince" IS
     'Writers: the trigger at each submission; admin and identity as the clock is stopped and goes on. NULL for accounts that came under review before this column and had no submission.';
 COMMENT ON COLUMN "UserProfile"."reviewStoppedAt" IS
     'Set while the reviewers wait for the person.';
-COMMENT ON COLUMN "UserProfile"."legalHoldAt" IS 'Writer: admin. Nothing of the account is removed.';
+COMMENT ON COLUMN "UserProfile"."legalHoldAt" IS
+    'Writer: admin. While it is set, documents, texts, sessions and devices of the account stay.';
 COMMENT ON COLUMN "UserProfile"."closedAt" IS 'Writers: identity and admin.';
 ALTER TABLE "UserProfile" ADD CONSTRAINT "UserProfile_legalHold_whole"
     CHECK (("legalHoldAt" IS NULL) = ("legalHoldBy" IS NULL)) NOT VALID;
@@ -161,3 +162,6 @@ CREATE INDEX "Proposal_targetId_idx" ON "Proposal" ("targetId");
 -- People whose documents are erased some time after the closing.
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "UserProfile_closedAt_idx"
     ON "UserProfile" ("closedAt", "profileId") WHERE status = 'CLOSED';
+-- index: "UserProfile_legalHold_idx"
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "UserProfile_legalHold_idx"
+    ON "UserProfile" ("profileId") WHERE "legalHoldAt" IS NOT NULL;
