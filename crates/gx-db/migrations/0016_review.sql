@@ -115,15 +115,11 @@ CREATE TRIGGER "Proposal_final" BEFORE UPDATE ON "Proposal"
 -- step: invitations of administrators
 CREATE TABLE "AdminInvitation" (
     "adminId"   text PRIMARY KEY REFERENCES "AdminUser" ("adminId"),
-    -- SHA-256 of a token of 256 random bits.
-    "tokenHash" bytea          NOT NULL,
-    -- By the time of the database.
-    "expiresAt" timestamptz(3) NOT NULL,
-    CONSTRAINT "AdminInvitation_tokenHash_key" UNIQUE ("tokenHash"),
-    CONSTRAINT "AdminInvitation_tokenHash_size" CHECK (octet_length("tokenHash") = 32)
+    -- Moved on when the mail with the link is sent.
+    "expiresAt" timestamptz(3) NOT NULL
 );
 COMMENT ON TABLE "AdminInvitation" IS
-    'Administrators who may set a first password, once. Writer: admin.';
+    'Administrators who have not set a first password yet. Writers: admin adds rows; identity, which sends the mail; the service that sets the password removes them.';
 -- step: documents that a person is asked for again
 CREATE TABLE "DocumentRequest" (
     "profileId"     text           NOT NULL REFERENCES "UserProfile" ("profileId"),
