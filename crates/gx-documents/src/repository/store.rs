@@ -231,10 +231,20 @@ pub(crate) async fn insert(
     Ok(())
 }
 
+/// Returns the names of all types and of all statuses, as a statement takes them.
+fn known_names() -> (Vec<String>, Vec<String>) {
+    let types = DocumentType::ALL.map(|kind| kind.name().to_owned());
+    let statuses = DocumentStatus::ALL.map(|status| status.name().to_owned());
+    (types.into(), statuses.into())
+}
+
+/// Returns the documents of a person. Rows of imported databases may have types and statuses that
+/// no document has; they are left out.
 pub(super) async fn documents(
     conn: &mut PgConnection,
     profile_id: &ProfileId,
 ) -> Result<Vec<Document>, sqlx::Error> {
+    let (types, statuses) = known_names();
     sqlx::query_as!(
         Document,
         r#"SELECT "documentId" AS document_id, "profileId" AS profile_id,
@@ -246,8 +256,12 @@ pub(super) async fn documents(
                "reviewedBy" AS "reviewed_by: AdminId", "reviewedAt" AS reviewed_at,
                "reasonCode" AS reason_code, "publicComment" AS public_comment,
                "storageKey" AS storage_key, "wrappedKey" AS wrapped_key, facts
-           FROM "KYCDocument" WHERE "profileId" = $1 ORDER BY "uploadedAt", "documentId""#,
+           FROM "KYCDocument"
+           WHERE "profileId" = $1 AND type = ANY($2) AND status = ANY($3)
+           ORDER BY "uploadedAt", "documentId""#,
         profile_id.as_str(),
+        &types,
+        &statuses,
     )
     .fetch_all(conn)
     .await
@@ -258,6 +272,7 @@ pub(super) async fn document(
     profile_id: &ProfileId,
     document_id: &str,
 ) -> Result<Option<Document>, sqlx::Error> {
+    let (types, statuses) = known_names();
     sqlx::query_as!(
         Document,
         r#"SELECT "documentId" AS document_id, "profileId" AS profile_id,
@@ -269,9 +284,12 @@ pub(super) async fn document(
                "reviewedBy" AS "reviewed_by: AdminId", "reviewedAt" AS reviewed_at,
                "reasonCode" AS reason_code, "publicComment" AS public_comment,
                "storageKey" AS storage_key, "wrappedKey" AS wrapped_key, facts
-           FROM "KYCDocument" WHERE "profileId" = $1 AND "documentId" = $2"#,
+           FROM "KYCDocument"
+           WHERE "profileId" = $1 AND "documentId" = $2 AND type = ANY($3) AND status = ANY($4)"#,
         profile_id.as_str(),
         document_id,
+        &types,
+        &statuses,
     )
     .fetch_optional(conn)
     .await
