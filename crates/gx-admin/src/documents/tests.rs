@@ -101,8 +101,8 @@ impl World {
     }
 
     async fn list(&self, by: &Staff, person: &str) -> Vec<Value> {
-        let answer = self.host.get(&format!("/api/v1/admin/users/{person}/documents"), &by.token);
-        let answer = answer.await;
+        let path = format!("/api/v1/admin/users/{person}/documents");
+        let answer = self.host.get(&path, &by.token).await;
         let items = answer.json["items"].as_array();
         items.unwrap_or_else(|| panic!("{}", answer.text)).clone()
     }

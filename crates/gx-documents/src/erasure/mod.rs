@@ -144,8 +144,8 @@ impl Documents {
     }
 }
 
-/// Returns people whose accounts were closed until then, and whose documents may be erased: they are
-/// neither erased nor on legal hold. `after` is the last one of the call before.
+/// Returns people whose accounts were closed until then, and whose documents may be erased: they
+/// are neither erased nor on legal hold. `after` is the last one of the call before.
 ///
 /// # Errors
 /// `sqlx::Error` if the statement fails.

@@ -313,7 +313,8 @@ pub(crate) async fn quarantined(
                "reasonCode" AS reason_code, "publicComment" AS public_comment,
                "storageKey" AS storage_key, "wrappedKey" AS wrapped_key, facts
            FROM "KYCDocument"
-           WHERE status = 'QUARANTINED' AND ("uploadedAt", "documentId") > ($1, $2)
+           WHERE status = 'QUARANTINED' AND "erasedAt" IS NULL
+             AND ("uploadedAt", "documentId") > ($1, $2)
            ORDER BY "uploadedAt", "documentId" LIMIT $3"#,
         after.0,
         after.1,
