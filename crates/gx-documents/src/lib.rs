@@ -9,6 +9,8 @@ pub mod inventory;
 mod key_store;
 mod kinds;
 pub mod repository;
+pub mod requests;
+mod requirements;
 mod scan;
 mod seal;
 mod store;
@@ -21,13 +23,14 @@ pub use documents::{
     ReceiveError, Received, SweepError, SweepReport, UPLOAD_LIFE, Upload, fingerprint_uses,
     rotate_fingerprints,
 };
-pub use erasure::{ErasureError, is_erased};
+pub use erasure::{ClosedPerson, ErasureError, closed_people, is_erased};
 pub use format::FileFormat;
 pub use intake::{FileClaim, FileFacts, FileLimits, Inspector, Refusal};
 pub use key_store::{
     KeyStore, KeyStoreError, KeyStoreSettings, PersonKey, PersonKeyReport, PersonKeyUse,
 };
 pub use kinds::{DocumentSide, DocumentStatus, DocumentType};
+pub use requirements::{MissingDocument, RequiredDocuments, RequiredDocumentsError};
 pub use scan::{ScanError, Scanner, ScannerAddress, ScannerSettings, Verdict};
 pub use seal::{CHUNK_BYTES, DamagedFile, Decryptor, Encryptor, FileKey, sealed_bytes};
 #[cfg(feature = "s3")]

@@ -1,6 +1,6 @@
 //! SQL of documents.
 
-use gx_db::{Parsed, PgConnection, ProfileId};
+use gx_db::{AdminId, Parsed, PgConnection, ProfileId};
 use time::OffsetDateTime;
 
 use crate::kinds::{DocumentSide, DocumentStatus, DocumentType};
@@ -231,10 +231,20 @@ pub(crate) async fn insert(
     Ok(())
 }
 
+/// Returns the names of all types and of all statuses, as a statement takes them.
+fn known_names() -> (Vec<String>, Vec<String>) {
+    let types = DocumentType::ALL.map(|kind| kind.name().to_owned());
+    let statuses = DocumentStatus::ALL.map(|status| status.name().to_owned());
+    (types.into(), statuses.into())
+}
+
+/// Returns the documents of a person. Rows of imported databases may have types and statuses that
+/// no document has; they are left out.
 pub(super) async fn documents(
     conn: &mut PgConnection,
     profile_id: &ProfileId,
 ) -> Result<Vec<Document>, sqlx::Error> {
+    let (types, statuses) = known_names();
     sqlx::query_as!(
         Document,
         r#"SELECT "documentId" AS document_id, "profileId" AS profile_id,
@@ -242,10 +252,16 @@ pub(super) async fn documents(
                status AS "status: Parsed<DocumentStatus>", size, "mimeType" AS mime_type,
                "pageCount" AS page_count, "issuingCountry" AS issuing_country,
                "issuedDate" AS issued_on, "expiryDate" AS expires_on, "uploadedAt" AS uploaded_at,
-               "isInfected" AS is_infected, "erasedAt" AS erased_at, "storageKey" AS storage_key,
-               "wrappedKey" AS wrapped_key, facts
-           FROM "KYCDocument" WHERE "profileId" = $1 ORDER BY "uploadedAt", "documentId""#,
+               "isInfected" AS is_infected, "erasedAt" AS erased_at,
+               "reviewedBy" AS "reviewed_by: AdminId", "reviewedAt" AS reviewed_at,
+               "reasonCode" AS reason_code, "publicComment" AS public_comment,
+               "storageKey" AS storage_key, "wrappedKey" AS wrapped_key, facts
+           FROM "KYCDocument"
+           WHERE "profileId" = $1 AND type = ANY($2) AND status = ANY($3)
+           ORDER BY "uploadedAt", "documentId""#,
         profile_id.as_str(),
+        &types,
+        &statuses,
     )
     .fetch_all(conn)
     .await
@@ -256,6 +272,7 @@ pub(super) async fn document(
     profile_id: &ProfileId,
     document_id: &str,
 ) -> Result<Option<Document>, sqlx::Error> {
+    let (types, statuses) = known_names();
     sqlx::query_as!(
         Document,
         r#"SELECT "documentId" AS document_id, "profileId" AS profile_id,
@@ -263,11 +280,16 @@ pub(super) async fn document(
                status AS "status: Parsed<DocumentStatus>", size, "mimeType" AS mime_type,
                "pageCount" AS page_count, "issuingCountry" AS issuing_country,
                "issuedDate" AS issued_on, "expiryDate" AS expires_on, "uploadedAt" AS uploaded_at,
-               "isInfected" AS is_infected, "erasedAt" AS erased_at, "storageKey" AS storage_key,
-               "wrappedKey" AS wrapped_key, facts
-           FROM "KYCDocument" WHERE "profileId" = $1 AND "documentId" = $2"#,
+               "isInfected" AS is_infected, "erasedAt" AS erased_at,
+               "reviewedBy" AS "reviewed_by: AdminId", "reviewedAt" AS reviewed_at,
+               "reasonCode" AS reason_code, "publicComment" AS public_comment,
+               "storageKey" AS storage_key, "wrappedKey" AS wrapped_key, facts
+           FROM "KYCDocument"
+           WHERE "profileId" = $1 AND "documentId" = $2 AND type = ANY($3) AND status = ANY($4)"#,
         profile_id.as_str(),
         document_id,
+        &types,
+        &statuses,
     )
     .fetch_optional(conn)
     .await
@@ -286,10 +308,13 @@ pub(crate) async fn quarantined(
                status AS "status: Parsed<DocumentStatus>", size, "mimeType" AS mime_type,
                "pageCount" AS page_count, "issuingCountry" AS issuing_country,
                "issuedDate" AS issued_on, "expiryDate" AS expires_on, "uploadedAt" AS uploaded_at,
-               "isInfected" AS is_infected, "erasedAt" AS erased_at, "storageKey" AS storage_key,
-               "wrappedKey" AS wrapped_key, facts
+               "isInfected" AS is_infected, "erasedAt" AS erased_at,
+               "reviewedBy" AS "reviewed_by: AdminId", "reviewedAt" AS reviewed_at,
+               "reasonCode" AS reason_code, "publicComment" AS public_comment,
+               "storageKey" AS storage_key, "wrappedKey" AS wrapped_key, facts
            FROM "KYCDocument"
-           WHERE status = 'QUARANTINED' AND ("uploadedAt", "documentId") > ($1, $2)
+           WHERE status = 'QUARANTINED' AND "erasedAt" IS NULL
+             AND ("uploadedAt", "documentId") > ($1, $2)
            ORDER BY "uploadedAt", "documentId" LIMIT $3"#,
         after.0,
         after.1,
