@@ -9,6 +9,7 @@ pub mod inventory;
 mod key_store;
 mod kinds;
 pub mod repository;
+mod requirements;
 mod scan;
 mod seal;
 mod store;
@@ -28,6 +29,7 @@ pub use key_store::{
     KeyStore, KeyStoreError, KeyStoreSettings, PersonKey, PersonKeyReport, PersonKeyUse,
 };
 pub use kinds::{DocumentSide, DocumentStatus, DocumentType};
+pub use requirements::{MissingDocument, RequiredDocuments, RequiredDocumentsError};
 pub use scan::{ScanError, Scanner, ScannerAddress, ScannerSettings, Verdict};
 pub use seal::{CHUNK_BYTES, DamagedFile, Decryptor, Encryptor, FileKey, sealed_bytes};
 #[cfg(feature = "s3")]
