@@ -123,3 +123,20 @@ CREATE TABLE "AdminInvitation" (
 );
 COMMENT ON TABLE "AdminInvitation" IS
     'Administrators who may set a first password, once. Writer: admin.';
+-- step: documents that a person is asked for again
+CREATE TABLE "DocumentRequest" (
+    "profileId"     text           NOT NULL REFERENCES "UserProfile" ("profileId"),
+    type            text           NOT NULL,
+    -- NULL where any side is enough.
+    side            text,
+    "publicComment" text           NOT NULL,
+    "askedBy"       text           NOT NULL REFERENCES "AdminUser" ("adminId"),
+    "askedAt"       timestamptz(3) NOT NULL,
+    CONSTRAINT "DocumentRequest_document_key" UNIQUE NULLS NOT DISTINCT ("profileId", type, side),
+    CONSTRAINT "DocumentRequest_type_known" CHECK (type IN ('PASSPORT', 'NATIONAL_ID',
+        'DRIVERS_LICENSE', 'PROOF_OF_ADDRESS', 'SELFIE_PHOTO')),
+    CONSTRAINT "DocumentRequest_side_known" CHECK (side IN ('front', 'back'))
+);
+COMMENT ON TABLE "DocumentRequest" IS
+    'Documents that a person under review may change. Writer: gx-documents; admin asks, identity ends what is met, and a decision, a closing and an erasure end all.';
+CREATE INDEX "DocumentRequest_askedBy_idx" ON "DocumentRequest" ("askedBy");

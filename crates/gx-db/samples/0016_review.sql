@@ -11,3 +11,6 @@ VALUES ('open', 'APPROVE', 'participant', '{}', '{"notes": "a text"}', 'admin', 
        ('expired', 'PAUSE', 'SYSTEM', '{}', NULL, 'admin', now(), now(), 'EXPIRED', NULL, now());
 INSERT INTO "AdminInvitation" ("adminId", "tokenHash", "expiresAt")
 VALUES ('admin', sha256('a token'), now());
+INSERT INTO "DocumentRequest" ("profileId", type, side, "publicComment", "askedBy", "askedAt")
+VALUES ('participant', 'PASSPORT', NULL, 'a text', 'admin', now()),
+       ('participant', 'NATIONAL_ID', 'back', 'a text', 'admin', now());

@@ -9,6 +9,7 @@ pub mod inventory;
 mod key_store;
 mod kinds;
 pub mod repository;
+pub mod requests;
 mod requirements;
 mod scan;
 mod seal;
