@@ -129,7 +129,8 @@ CREATE TABLE "DocumentRequest" (
     type            text           NOT NULL,
     -- NULL where any side is enough.
     side            text,
-    "publicComment" text           NOT NULL,
+    -- NULL once it was erased.
+    "publicComment" text,
     "askedBy"       text           NOT NULL REFERENCES "AdminUser" ("adminId"),
     "askedAt"       timestamptz(3) NOT NULL,
     CONSTRAINT "DocumentRequest_document_key" UNIQUE NULLS NOT DISTINCT ("profileId", type, side),
@@ -140,3 +141,23 @@ CREATE TABLE "DocumentRequest" (
 COMMENT ON TABLE "DocumentRequest" IS
     'Documents that a person under review may change. Writer: gx-documents; admin asks, identity ends what is met, and a decision, a closing and an erasure end all.';
 CREATE INDEX "DocumentRequest_askedBy_idx" ON "DocumentRequest" ("askedBy");
+-- step: decisions on documents
+ALTER TABLE "KYCDocument"
+    ADD COLUMN "reviewedBy"    text,
+    ADD COLUMN "reviewedAt"    timestamptz(3),
+    ADD COLUMN "reasonCode"    text,
+    ADD COLUMN "publicComment" text,
+    ADD CONSTRAINT "KYCDocument_reviewed_whole"
+        CHECK (("reviewedBy" IS NULL) = ("reviewedAt" IS NULL)),
+    ADD CONSTRAINT "KYCDocument_erased_without_comment"
+        CHECK ("erasedAt" IS NULL OR "publicComment" IS NULL);
+COMMENT ON COLUMN "KYCDocument"."reviewedBy" IS
+    'Writer: admin. NULL also for a document that the scanner rejected.';
+-- step: what the removal of expired rows and erasures look for
+CREATE INDEX "ReviewClaim_leaseUntil_idx" ON "ReviewClaim" ("leaseUntil");
+CREATE INDEX "AdminInvitation_expiresAt_idx" ON "AdminInvitation" ("expiresAt");
+CREATE INDEX "Proposal_targetId_idx" ON "Proposal" ("targetId");
+-- index: "UserProfile_closedAt_idx"
+-- People whose documents are erased some time after the closing.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "UserProfile_closedAt_idx"
+    ON "UserProfile" ("closedAt", "profileId") WHERE status = 'CLOSED';

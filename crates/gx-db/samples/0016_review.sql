@@ -12,5 +12,8 @@ VALUES ('open', 'APPROVE', 'participant', '{}', '{"notes": "a text"}', 'admin', 
 INSERT INTO "AdminInvitation" ("adminId", "tokenHash", "expiresAt")
 VALUES ('admin', sha256('a token'), now());
 INSERT INTO "DocumentRequest" ("profileId", type, side, "publicComment", "askedBy", "askedAt")
-VALUES ('participant', 'PASSPORT', NULL, 'a text', 'admin', now()),
+VALUES ('participant', 'PASSPORT', NULL, NULL, 'admin', now()),
        ('participant', 'NATIONAL_ID', 'back', 'a text', 'admin', now());
+UPDATE "KYCDocument" SET status = 'REJECTED', "reviewedBy" = 'admin', "reviewedAt" = now(),
+    "reasonCode" = 'UNREADABLE', "publicComment" = 'a text'
+WHERE "documentId" = 'encrypted';

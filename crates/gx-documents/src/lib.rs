@@ -23,7 +23,7 @@ pub use documents::{
     ReceiveError, Received, SweepError, SweepReport, UPLOAD_LIFE, Upload, fingerprint_uses,
     rotate_fingerprints,
 };
-pub use erasure::{ErasureError, is_erased};
+pub use erasure::{ClosedPerson, ErasureError, closed_people, is_erased};
 pub use format::FileFormat;
 pub use intake::{FileClaim, FileFacts, FileLimits, Inspector, Refusal};
 pub use key_store::{

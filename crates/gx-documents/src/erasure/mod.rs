@@ -5,10 +5,13 @@
 mod store;
 
 use gx_db::{PgConnection, PgPool, ProfileId};
+use time::OffsetDateTime;
 
 use crate::documents::{Documents, SweepError};
 use crate::key_store::KeyStoreError;
 use crate::store::{ErasureRecord, StoreError};
+
+pub use store::ClosedPerson;
 
 /// Limit of the names that are compared with the database at once.
 const BATCH: usize = 1_000;
@@ -25,6 +28,9 @@ pub enum ErasureError {
     /// A statement failed.
     #[error("an erasure cannot be written to the database; check the database and its log")]
     Database(#[from] sqlx::Error),
+    /// The account is on legal hold. Nothing was erased.
+    #[error("the account is on legal hold; end the hold, or leave the person out")]
+    OnLegalHold,
     /// The files cannot be removed.
     #[error("the files of an erased person are not removed yet")]
     Sweep(#[from] SweepError),
@@ -32,7 +38,8 @@ pub enum ErasureError {
 
 impl Documents {
     /// Records that a person is erased, and destroys the person's key. After it, nothing of the
-    /// person's documents can be decrypted, in no backup. Rows follow by [`erase_rows`].
+    /// person's documents can be decrypted, in no backup. Rows follow by [`Documents::erase_rows`].
+    /// The caller has made sure that the account is not on legal hold.
     ///
     /// # Errors
     /// [`ErasureError`] if the record or the key cannot be written.
@@ -51,18 +58,24 @@ impl Documents {
         Ok(record)
     }
 
-    /// Erases a person: the record, the key, the rows of documents and their files.
+    /// Erases a person: the record, the key, the rows of documents and their files. A person whose
+    /// account is on legal hold is left as it is.
     ///
     /// # Errors
-    /// [`ErasureError`] if a step fails; a repetition, or the next start, does the rest.
+    /// [`ErasureError::OnLegalHold`], or another one if a step fails; a repetition, or the next
+    /// start, does the rest then.
     pub async fn erase(
         &self,
         pool: &PgPool,
         profile_id: &ProfileId,
         reason_code: &str,
     ) -> Result<(), ErasureError> {
-        let record = self.erase_key(profile_id, reason_code).await?;
         let mut tx = pool.begin().await?;
+        // The row stays locked, so that a hold comes before the erasure or after it.
+        if store::lock_person(&mut tx, profile_id).await? == Some(true) {
+            return Err(ErasureError::OnLegalHold);
+        }
+        let record = self.erase_key(profile_id, reason_code).await?;
         self.erase_rows(&mut tx, &record).await?;
         tx.commit().await?;
         self.sweep(pool).await?;
@@ -129,6 +142,20 @@ impl Documents {
         }
         Ok(missing.len())
     }
+}
+
+/// Returns people whose accounts were closed until then, and whose documents may be erased: they are
+/// neither erased nor on legal hold. `after` is the last one of the call before.
+///
+/// # Errors
+/// `sqlx::Error` if the statement fails.
+pub async fn closed_people(
+    conn: &mut PgConnection,
+    until: OffsetDateTime,
+    after: Option<&ClosedPerson>,
+    limit: i64,
+) -> Result<Vec<ClosedPerson>, sqlx::Error> {
+    store::closed_people(conn, until, after, limit).await
 }
 
 /// Returns whether a person was erased.

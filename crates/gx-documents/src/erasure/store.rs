@@ -5,6 +5,59 @@ use time::OffsetDateTime;
 
 use crate::store::{ErasureRecord, record_name};
 
+/// A person whose account is closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosedPerson {
+    /// The person.
+    pub profile_id: ProfileId,
+    /// When the account was closed.
+    pub closed_at: OffsetDateTime,
+}
+
+/// Locks the row of a person until the transaction ends and returns whether the account is on legal
+/// hold, or `None` if there is no such account.
+pub(super) async fn lock_person(
+    conn: &mut PgConnection,
+    profile_id: &ProfileId,
+) -> Result<Option<bool>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT "legalHoldAt" IS NOT NULL AS "is_on_hold!" FROM "UserProfile"
+           WHERE "profileId" = $1 FOR NO KEY UPDATE"#,
+        profile_id.as_str(),
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Returns people whose accounts were closed until then, who are neither erased nor on legal hold:
+/// those first that were closed first, after the one in `after`.
+pub(super) async fn closed_people(
+    conn: &mut PgConnection,
+    until: OffsetDateTime,
+    after: Option<&ClosedPerson>,
+    limit: i64,
+) -> Result<Vec<ClosedPerson>, sqlx::Error> {
+    let (closed_at, profile_id) =
+        after.map(|last| (last.closed_at, last.profile_id.as_str())).unzip();
+    sqlx::query_as!(
+        ClosedPerson,
+        r#"SELECT "profileId" AS profile_id, "closedAt" AS "closed_at!"
+           FROM "UserProfile" AS person
+           WHERE status = 'CLOSED' AND "closedAt" <= $1 AND "legalHoldAt" IS NULL
+             AND ($2::timestamptz IS NULL OR ("closedAt", "profileId") > ($2, $3))
+             AND NOT EXISTS (
+                 SELECT FROM "PersonErasure" AS erasure
+                 WHERE erasure."profileId" = person."profileId")
+           ORDER BY "closedAt", "profileId" LIMIT $4"#,
+        until,
+        closed_at,
+        profile_id,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// Removes from the rows of a person's documents what is about the person.
 pub(super) async fn erase_documents(
     conn: &mut PgConnection,
@@ -34,14 +87,14 @@ pub(super) async fn erase_documents(
            SET "erasedAt" = $2, sha256 = repeat('0', 64), "wrappedKey" = NULL, facts = NULL,
                "numberFingerprint" = NULL, "fingerprintKeyVersion" = NULL,
                "documentNumber" = NULL, "issuingCountry" = NULL, "issuedDate" = NULL,
-               "expiryDate" = NULL
+               "expiryDate" = NULL, "publicComment" = NULL
            WHERE "profileId" = $1 AND "erasedAt" IS NULL"#,
         profile_id.as_str(),
         now,
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(())
+    crate::requests::end(conn, profile_id).await
 }
 
 /// Records that this database knows an erasure. Returns `false` if it did already.

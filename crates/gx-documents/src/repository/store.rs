@@ -1,6 +1,6 @@
 //! SQL of documents.
 
-use gx_db::{Parsed, PgConnection, ProfileId};
+use gx_db::{AdminId, Parsed, PgConnection, ProfileId};
 use time::OffsetDateTime;
 
 use crate::kinds::{DocumentSide, DocumentStatus, DocumentType};
@@ -242,8 +242,10 @@ pub(super) async fn documents(
                status AS "status: Parsed<DocumentStatus>", size, "mimeType" AS mime_type,
                "pageCount" AS page_count, "issuingCountry" AS issuing_country,
                "issuedDate" AS issued_on, "expiryDate" AS expires_on, "uploadedAt" AS uploaded_at,
-               "isInfected" AS is_infected, "erasedAt" AS erased_at, "storageKey" AS storage_key,
-               "wrappedKey" AS wrapped_key, facts
+               "isInfected" AS is_infected, "erasedAt" AS erased_at,
+               "reviewedBy" AS "reviewed_by: AdminId", "reviewedAt" AS reviewed_at,
+               "reasonCode" AS reason_code, "publicComment" AS public_comment,
+               "storageKey" AS storage_key, "wrappedKey" AS wrapped_key, facts
            FROM "KYCDocument" WHERE "profileId" = $1 ORDER BY "uploadedAt", "documentId""#,
         profile_id.as_str(),
     )
@@ -263,8 +265,10 @@ pub(super) async fn document(
                status AS "status: Parsed<DocumentStatus>", size, "mimeType" AS mime_type,
                "pageCount" AS page_count, "issuingCountry" AS issuing_country,
                "issuedDate" AS issued_on, "expiryDate" AS expires_on, "uploadedAt" AS uploaded_at,
-               "isInfected" AS is_infected, "erasedAt" AS erased_at, "storageKey" AS storage_key,
-               "wrappedKey" AS wrapped_key, facts
+               "isInfected" AS is_infected, "erasedAt" AS erased_at,
+               "reviewedBy" AS "reviewed_by: AdminId", "reviewedAt" AS reviewed_at,
+               "reasonCode" AS reason_code, "publicComment" AS public_comment,
+               "storageKey" AS storage_key, "wrappedKey" AS wrapped_key, facts
            FROM "KYCDocument" WHERE "profileId" = $1 AND "documentId" = $2"#,
         profile_id.as_str(),
         document_id,
@@ -286,8 +290,10 @@ pub(crate) async fn quarantined(
                status AS "status: Parsed<DocumentStatus>", size, "mimeType" AS mime_type,
                "pageCount" AS page_count, "issuingCountry" AS issuing_country,
                "issuedDate" AS issued_on, "expiryDate" AS expires_on, "uploadedAt" AS uploaded_at,
-               "isInfected" AS is_infected, "erasedAt" AS erased_at, "storageKey" AS storage_key,
-               "wrappedKey" AS wrapped_key, facts
+               "isInfected" AS is_infected, "erasedAt" AS erased_at,
+               "reviewedBy" AS "reviewed_by: AdminId", "reviewedAt" AS reviewed_at,
+               "reasonCode" AS reason_code, "publicComment" AS public_comment,
+               "storageKey" AS storage_key, "wrappedKey" AS wrapped_key, facts
            FROM "KYCDocument"
            WHERE status = 'QUARANTINED' AND ("uploadedAt", "documentId") > ($1, $2)
            ORDER BY "uploadedAt", "documentId" LIMIT $3"#,

@@ -12,8 +12,8 @@ pub struct DocumentRequest {
     pub kind: DocumentType,
     /// The side. Without one, any side is enough.
     pub side: Option<Parsed<DocumentSide>>,
-    /// What the reviewer says to the person.
-    pub public_comment: String,
+    /// What the reviewer says to the person. `None` once it was erased.
+    pub public_comment: Option<String>,
     /// When it was asked for.
     pub asked_at: OffsetDateTime,
 }
