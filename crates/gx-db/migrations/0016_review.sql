@@ -61,6 +61,11 @@ WHERE v."profileId" = p."profileId" AND v.status = 'PENDING' AND p."profileId" I
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "UserProfile_review_idx"
     ON "UserProfile" ((coalesce("reviewSince", "createdAt")), "profileId")
     WHERE status = 'PENDING_ADMIN_APPROVAL';
+-- index: "UserProfile_closed_idx"
+-- People whose documents are kept until the time after the closing is over.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "UserProfile_closed_idx"
+    ON "UserProfile" ((coalesce("closedAt", "updatedAt")), "profileId")
+    WHERE status = 'CLOSED' AND "deletedAt" IS NULL;
 -- step: claims of reviewers
 CREATE TABLE "ReviewClaim" (
     "profileId"  text PRIMARY KEY REFERENCES "UserProfile" ("profileId"),
