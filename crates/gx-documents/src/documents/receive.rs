@@ -161,6 +161,7 @@ impl Documents {
         conn: &mut PgConnection,
         received: &Received,
     ) -> Result<(), CommitError> {
+        store::lock_against_erasure(conn, &received.upload.profile_id).await?;
         if !store::end_upload(conn, &received.object.storage_key).await? {
             return Err(CommitError::Ended);
         }
@@ -272,7 +273,7 @@ impl Documents {
             Err(error) => {
                 tracing::error!(
                     error = %gx_serve::problem::ErrorChain(&error),
-                    "an upload is held because the malware scanner gave no verdict"
+                    "an upload is held because the malware scanner gave no verdict; check clamd"
                 );
                 Ok(false)
             }

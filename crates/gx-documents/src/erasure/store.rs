@@ -5,12 +5,28 @@ use time::OffsetDateTime;
 
 use crate::store::{ErasureRecord, record_name};
 
-/// Removes from the rows of a person's documents what is about the person.
+/// Locks the account until the transaction ends. A transaction that adds a document has locked it
+/// against this, so that this one waits for its end.
+pub(super) async fn lock_person(
+    conn: &mut PgConnection,
+    profile_id: &ProfileId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"SELECT "profileId" FROM "UserProfile" WHERE "profileId" = $1 FOR UPDATE"#,
+        profile_id.as_str(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(())
+}
+
+/// Removes from the rows of a person's documents what is about the person, and announces that the
+/// files are to be removed. Returns the number of documents.
 pub(super) async fn erase_documents(
     conn: &mut PgConnection,
     profile_id: &ProfileId,
     now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
+) -> Result<u64, sqlx::Error> {
     sqlx::query!(
         r#"INSERT INTO "DocumentObject" ("storageKey", "profileId", state, since)
            SELECT "storageKey", "profileId", 'REMOVAL', $2 FROM "KYCDocument"
@@ -29,7 +45,7 @@ pub(super) async fn erase_documents(
     )
     .execute(&mut *conn)
     .await?;
-    sqlx::query!(
+    let done = sqlx::query!(
         r#"UPDATE "KYCDocument"
            SET "erasedAt" = $2, sha256 = repeat('0', 64), "wrappedKey" = NULL, facts = NULL,
                "numberFingerprint" = NULL, "fingerprintKeyVersion" = NULL,
@@ -41,16 +57,16 @@ pub(super) async fn erase_documents(
     )
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(done.rows_affected())
 }
 
-/// Records that this database knows an erasure. Returns `false` if it did already.
+/// Records that this database knows an erasure, unless it does already.
 pub(super) async fn insert(
     conn: &mut PgConnection,
     record: &ErasureRecord,
     now: OffsetDateTime,
-) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query!(
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
         r#"INSERT INTO "PersonErasure" ("recordName", "profileId", "reasonCode", "erasedAt",
                "appliedAt")
            VALUES ($1, $2, $3, $4, $5) ON CONFLICT ("recordName") DO NOTHING"#,
@@ -62,7 +78,7 @@ pub(super) async fn insert(
     )
     .execute(conn)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(())
 }
 
 /// Returns those of the names that this database does not know.

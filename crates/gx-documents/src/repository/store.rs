@@ -91,6 +91,21 @@ pub(super) async fn announce_removal(
     Ok(())
 }
 
+/// Locks the account until the transaction ends, against an erasure alone: it waits for this
+/// transaction, or this one sees it.
+pub(crate) async fn lock_against_erasure(
+    conn: &mut PgConnection,
+    profile_id: &ProfileId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"SELECT "profileId" FROM "UserProfile" WHERE "profileId" = $1 FOR KEY SHARE"#,
+        profile_id.as_str(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(())
+}
+
 /// Deletes the announcement of an upload. Returns `false` if the file is to be removed instead, or
 /// if the person was erased.
 pub(crate) async fn end_upload(
@@ -289,13 +304,29 @@ pub(crate) async fn quarantined(
                "isInfected" AS is_infected, "erasedAt" AS erased_at, "storageKey" AS storage_key,
                "wrappedKey" AS wrapped_key, facts
            FROM "KYCDocument"
-           WHERE status = 'QUARANTINED' AND ("uploadedAt", "documentId") > ($1, $2)
+           WHERE status = 'QUARANTINED' AND "wrappedKey" IS NOT NULL
+             AND ("uploadedAt", "documentId") > ($1, $2)
            ORDER BY "uploadedAt", "documentId" LIMIT $3"#,
         after.0,
         after.1,
         limit,
     )
     .fetch_all(conn)
+    .await
+}
+
+/// Returns the number of documents that wait for the scanner, counted up to `limit`.
+pub(crate) async fn count_quarantined(
+    conn: &mut PgConnection,
+    limit: i64,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM (
+               SELECT FROM "KYCDocument"
+               WHERE status = 'QUARANTINED' AND "wrappedKey" IS NOT NULL LIMIT $1) AS held"#,
+        limit,
+    )
+    .fetch_one(conn)
     .await
 }
 
