@@ -14,7 +14,8 @@ COMMENT ON COLUMN "UserProfile"."reviewSince" IS
     'Writers: the trigger at each submission; admin and identity as the clock is stopped and goes on. NULL for accounts that came under review before this column and had no submission.';
 COMMENT ON COLUMN "UserProfile"."reviewStoppedAt" IS
     'Set while the reviewers wait for the person.';
-COMMENT ON COLUMN "UserProfile"."legalHoldAt" IS 'Writer: admin. Nothing of the account is removed.';
+COMMENT ON COLUMN "UserProfile"."legalHoldAt" IS
+    'Writer: admin. While it is set, documents, texts, sessions and devices of the account stay.';
 COMMENT ON COLUMN "UserProfile"."closedAt" IS 'Writers: identity and admin.';
 ALTER TABLE "UserProfile" ADD CONSTRAINT "UserProfile_legalHold_whole"
     CHECK (("legalHoldAt" IS NULL) = ("legalHoldBy" IS NULL)) NOT VALID;
@@ -119,12 +120,45 @@ CREATE TRIGGER "Proposal_final" BEFORE UPDATE ON "Proposal"
 -- step: invitations of administrators
 CREATE TABLE "AdminInvitation" (
     "adminId"   text PRIMARY KEY REFERENCES "AdminUser" ("adminId"),
-    -- SHA-256 of a token of 256 random bits.
-    "tokenHash" bytea          NOT NULL,
-    -- By the time of the database.
-    "expiresAt" timestamptz(3) NOT NULL,
-    CONSTRAINT "AdminInvitation_tokenHash_key" UNIQUE ("tokenHash"),
-    CONSTRAINT "AdminInvitation_tokenHash_size" CHECK (octet_length("tokenHash") = 32)
+    -- Moved on when the mail with the link is sent.
+    "expiresAt" timestamptz(3) NOT NULL
 );
 COMMENT ON TABLE "AdminInvitation" IS
-    'Administrators who may set a first password, once. Writer: admin.';
+    'Administrators who have not set a first password yet. Writers: admin adds rows; identity, which sends the mail; the service that sets the password removes them.';
+-- step: documents that a person is asked for again
+CREATE TABLE "DocumentRequest" (
+    "profileId"     text           NOT NULL REFERENCES "UserProfile" ("profileId"),
+    type            text           NOT NULL,
+    -- NULL where any side is enough.
+    side            text,
+    -- NULL once it was erased.
+    "publicComment" text,
+    "askedBy"       text           NOT NULL REFERENCES "AdminUser" ("adminId"),
+    "askedAt"       timestamptz(3) NOT NULL,
+    CONSTRAINT "DocumentRequest_document_key" UNIQUE NULLS NOT DISTINCT ("profileId", type, side),
+    CONSTRAINT "DocumentRequest_type_known" CHECK (type IN ('PASSPORT', 'NATIONAL_ID',
+        'DRIVERS_LICENSE', 'PROOF_OF_ADDRESS', 'SELFIE_PHOTO')),
+    CONSTRAINT "DocumentRequest_side_known" CHECK (side IN ('front', 'back'))
+);
+COMMENT ON TABLE "DocumentRequest" IS
+    'Documents that a person under review may change. Writer: gx-documents; admin asks, identity ends what is met, and a decision, a closing and an erasure end all.';
+CREATE INDEX "DocumentRequest_askedBy_idx" ON "DocumentRequest" ("askedBy");
+-- step: decisions on documents
+ALTER TABLE "KYCDocument"
+    ADD COLUMN "reviewedBy"    text,
+    ADD COLUMN "reviewedAt"    timestamptz(3),
+    ADD COLUMN "reasonCode"    text,
+    ADD COLUMN "publicComment" text,
+    ADD CONSTRAINT "KYCDocument_reviewed_whole"
+        CHECK (("reviewedBy" IS NULL) = ("reviewedAt" IS NULL)),
+    ADD CONSTRAINT "KYCDocument_erased_without_comment"
+        CHECK ("erasedAt" IS NULL OR "publicComment" IS NULL);
+COMMENT ON COLUMN "KYCDocument"."reviewedBy" IS
+    'Writer: admin. NULL also for a document that the scanner rejected.';
+-- step: what the removal of expired rows and erasures look for
+CREATE INDEX "ReviewClaim_leaseUntil_idx" ON "ReviewClaim" ("leaseUntil");
+CREATE INDEX "AdminInvitation_expiresAt_idx" ON "AdminInvitation" ("expiresAt");
+CREATE INDEX "Proposal_targetId_idx" ON "Proposal" ("targetId");
+-- index: "UserProfile_legalHold_idx"
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "UserProfile_legalHold_idx"
+    ON "UserProfile" ("profileId") WHERE "legalHoldAt" IS NOT NULL;

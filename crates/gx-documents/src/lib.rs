@@ -11,6 +11,8 @@ mod key_store;
 mod kinds;
 mod removal;
 pub mod repository;
+pub mod requests;
+mod requirements;
 mod scan;
 mod seal;
 mod store;
@@ -35,6 +37,7 @@ pub use key_store::{
 };
 pub use kinds::{DocumentSide, DocumentStatus, DocumentType};
 pub use removal::SweepError;
+pub use requirements::{MissingDocument, RequiredDocuments, RequiredDocumentsError};
 pub use scan::{ScanError, Scanner, ScannerAddress, ScannerSettings, Verdict};
 pub use seal::{CHUNK_BYTES, DamagedFile, Decryptor, Encryptor, FileKey, sealed_bytes};
 #[cfg(feature = "s3")]

@@ -4,7 +4,7 @@
 use gx_db::PgPool;
 use time::OffsetDateTime;
 
-use crate::repository;
+use crate::repository::store::objects;
 use crate::store::{DocumentStore, StoreError};
 
 /// Limit of the files that one step removes.
@@ -31,13 +31,13 @@ pub(crate) async fn remove_waiting(
     pool: &PgPool,
     now: OffsetDateTime,
 ) -> Result<u64, SweepError> {
-    let keys = repository::store::removals(&mut *pool.acquire().await?, MAX_REMOVALS).await?;
+    let keys = objects::removals(&mut *pool.acquire().await?, MAX_REMOVALS).await?;
     let (mut removed, mut failed) = (0, None);
     for key in keys {
         match remove(store, pool, &key).await {
             Ok(()) => removed += 1,
             Err(SweepError::Store(error)) => {
-                repository::store::postpone_removal(&mut *pool.acquire().await?, &key, now).await?;
+                objects::postpone_removal(&mut *pool.acquire().await?, &key, now).await?;
                 failed = Some(error);
             }
             Err(error) => return Err(error),
@@ -56,6 +56,6 @@ pub(crate) async fn remove(
     storage_key: &str,
 ) -> Result<(), SweepError> {
     store.delete(storage_key).await?;
-    repository::store::end_removal(&mut *pool.acquire().await?, storage_key).await?;
+    objects::end_removal(&mut *pool.acquire().await?, storage_key).await?;
     Ok(())
 }

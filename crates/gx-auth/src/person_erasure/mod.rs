@@ -114,7 +114,8 @@ pub async fn erase_person(
     let about = TextSelection::About(profile_id.as_str());
     let by = (Actor::System(ACTOR), TEXTS_REASON);
     match audit::erase(conn, about, by, entropy, now).await {
-        Ok(_) | Err(EraseError::Nothing) => {}
+        // Texts that are also about an account on legal hold stay.
+        Ok(_) | Err(EraseError::Nothing | EraseError::OnLegalHold) => {}
         Err(EraseError::Database(error)) => return Err(error),
     }
     let id = Some(profile_id.as_str());

@@ -62,8 +62,9 @@ pub(super) async fn count_due(
 }
 
 /// Replaces what the account's row has of the person. Columns that must have a value get one that
-/// says nothing; the gender stays, because the column has no such value. Returns `false` if there is
-/// no such account, or if it was erased before.
+/// says nothing; the gender stays, because the column has no such value. A legal hold of a restored
+/// database had ended when the erasure was recorded. Returns `false` if there is no such account, or
+/// if it was erased before.
 pub(super) async fn erase_account(
     conn: &mut PgConnection,
     profile_id: &ProfileId,
@@ -79,7 +80,7 @@ pub(super) async fn erase_account(
                "phoneNum" = NULL, "identityNum" = NULL, "biometricHash" = NULL,
                "passwordHash" = 'erased', "dateOfBirth" = '1900-01-01',
                "nationalityCountryCode" = NULL, "denialReason" = NULL,
-               "lockReason" = NULL, "lockNotes" = NULL,
+               "lockReason" = NULL, "lockNotes" = NULL, "legalHoldAt" = NULL, "legalHoldBy" = NULL,
                status = 'CLOSED', "closedAt" = coalesce("closedAt", $2),
                "deletedAt" = $2, "updatedAt" = $3
            WHERE "profileId" = $1 AND "deletedAt" IS NULL"#,
@@ -93,8 +94,8 @@ pub(super) async fn erase_account(
 }
 
 /// Removes the rows of a person that nothing refers to: sessions, devices, factors, passkeys, links
-/// of mails, notices, kept answers, the claim of a reviewer, and texts of open proposals. Mails that
-/// wait expire by themselves.
+/// of mails, notices, kept answers, and the claim of a reviewer. Mails that wait expire by
+/// themselves.
 pub(super) async fn remove_rows(
     conn: &mut PgConnection,
     profile_id: &ProfileId,
@@ -123,14 +124,6 @@ pub(super) async fn remove_rows(
     sqlx::query!(r#"DELETE FROM "HttpIdempotency" WHERE principal = $1"#, id)
         .execute(&mut *conn)
         .await?;
-    sqlx::query!(r#"DELETE FROM "ReviewClaim" WHERE "profileId" = $1"#, id)
-        .execute(&mut *conn)
-        .await?;
-    sqlx::query!(
-        r#"UPDATE "Proposal" SET texts = NULL WHERE "targetId" = $1 AND state = 'OPEN'"#,
-        id
-    )
-    .execute(conn)
-    .await?;
+    sqlx::query!(r#"DELETE FROM "ReviewClaim" WHERE "profileId" = $1"#, id).execute(conn).await?;
     Ok(())
 }

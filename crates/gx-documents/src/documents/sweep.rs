@@ -42,7 +42,8 @@ impl Documents {
         let now = self.clock.now();
         let mut report = SweepReport::default();
         let until = now - UPLOAD_LIFE;
-        store::give_up_uploads(&mut *pool.acquire().await?, until, MAX_GIVEN_UP, now).await?;
+        store::objects::give_up_uploads(&mut *pool.acquire().await?, until, MAX_GIVEN_UP, now)
+            .await?;
         let removed = removal::remove_waiting(&self.store, pool, now).await;
         self.scan_held(pool, &mut report).await?;
         report.removed = removed?;
@@ -114,7 +115,7 @@ pub(super) async fn give_up(
     let now = documents.clock.now();
     let is_given_up = {
         let mut conn = pool.acquire().await?;
-        store::give_up_upload(&mut conn, storage_key, now).await?
+        store::objects::give_up_upload(&mut conn, storage_key, now).await?
     };
     if is_given_up {
         removal::remove(&documents.store, pool, storage_key).await?;

@@ -44,9 +44,9 @@ pub enum ErasureError {
     /// The account is not closed.
     #[error("the account is not closed; run the command again once it is")]
     NotClosed,
-    /// A legal hold is on the account.
-    #[error("a legal hold is on the account; end the hold first")]
-    OnHold,
+    /// The account is on legal hold. Nothing was erased.
+    #[error("the account is on legal hold; end the hold, or leave the person out")]
+    OnLegalHold,
 }
 
 /// Why a person is to be erased.
@@ -92,7 +92,7 @@ impl Eraser {
     ///
     /// # Errors
     /// [`ErasureError::NoAccount`], [`ErasureError::ErasedBefore`], [`ErasureError::NotClosed`] or
-    /// [`ErasureError::OnHold`] if the person may not be erased; the others if a step fails.
+    /// [`ErasureError::OnLegalHold`] if the person may not be erased; the others if a step fails.
     pub async fn erase(
         &self,
         pool: &PgPool,
@@ -105,7 +105,7 @@ impl Eraser {
             ErasureReadiness::NoAccount => return Err(ErasureError::NoAccount),
             ErasureReadiness::ErasedBefore => return Err(ErasureError::ErasedBefore),
             ErasureReadiness::NotClosed => return Err(ErasureError::NotClosed),
-            ErasureReadiness::OnHold => return Err(ErasureError::OnHold),
+            ErasureReadiness::OnHold => return Err(ErasureError::OnLegalHold),
         }
         let record = self.erase_within(&mut tx, profile_id, order).await?;
         tx.commit().await?;
@@ -232,11 +232,12 @@ impl Documents {
         }
     }
 
-    /// Erases a person whatever the status of the account, and removes files. For callers that
-    /// have checked that they may.
+    /// Erases a person whatever the status of the account, and removes files. A person whose
+    /// account is on legal hold is left as it is.
     ///
     /// # Errors
-    /// [`ErasureError`] if a step fails; a repetition, or the next start, does the rest.
+    /// [`ErasureError::OnLegalHold`], or another one if a step fails; a repetition, or the next
+    /// start, does the rest then.
     pub async fn erase(
         &self,
         pool: &PgPool,
@@ -246,6 +247,9 @@ impl Documents {
         let eraser = self.eraser();
         let order = ErasureOrder { reason_code, reason: None };
         let mut tx = pool.begin().await?;
+        if store::lock_person(&mut tx, profile_id).await? == Some(true) {
+            return Err(ErasureError::OnLegalHold);
+        }
         eraser.erase_within(&mut tx, profile_id, order).await?;
         tx.commit().await?;
         eraser.remove_files(pool).await?;

@@ -5,19 +5,20 @@ use time::OffsetDateTime;
 
 use crate::store::{ErasureRecord, record_name};
 
-/// Locks the account until the transaction ends. A transaction that adds a document has locked it
-/// against this, so that this one waits for its end.
+/// Locks the account until the transaction ends and returns whether it is on legal hold, or `None`
+/// if there is no such account. A transaction that adds a document has locked the account against
+/// this, so that this one waits for its end.
 pub(super) async fn lock_person(
     conn: &mut PgConnection,
     profile_id: &ProfileId,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        r#"SELECT "profileId" FROM "UserProfile" WHERE "profileId" = $1 FOR UPDATE"#,
+) -> Result<Option<bool>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT "legalHoldAt" IS NOT NULL AS "is_on_hold!" FROM "UserProfile"
+           WHERE "profileId" = $1 FOR UPDATE"#,
         profile_id.as_str(),
     )
     .fetch_optional(conn)
-    .await?;
-    Ok(())
+    .await
 }
 
 /// Removes from the rows of a person's documents what is about the person, and announces that the
@@ -50,13 +51,14 @@ pub(super) async fn erase_documents(
            SET "erasedAt" = $2, sha256 = repeat('0', 64), "wrappedKey" = NULL, facts = NULL,
                "numberFingerprint" = NULL, "fingerprintKeyVersion" = NULL,
                "documentNumber" = NULL, "issuingCountry" = NULL, "issuedDate" = NULL,
-               "expiryDate" = NULL
+               "expiryDate" = NULL, "publicComment" = NULL
            WHERE "profileId" = $1 AND "erasedAt" IS NULL"#,
         profile_id.as_str(),
         now,
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
+    crate::requests::end(conn, profile_id).await?;
     Ok(done.rows_affected())
 }
 

@@ -6,7 +6,7 @@ mod facts;
 mod fingerprint;
 pub(crate) mod store;
 
-use gx_db::{Parsed, PgConnection, ProfileId};
+use gx_db::{AdminId, Parsed, PgConnection, ProfileId};
 use time::{Date, OffsetDateTime};
 
 use crate::kinds::{DocumentSide, DocumentStatus, DocumentType};
@@ -64,6 +64,14 @@ pub struct Document {
     pub is_infected: bool,
     /// When it was erased.
     pub erased_at: Option<OffsetDateTime>,
+    /// The administrator who accepted or rejected it.
+    pub reviewed_by: Option<AdminId>,
+    /// When it was accepted or rejected.
+    pub reviewed_at: Option<OffsetDateTime>,
+    /// Why it was rejected, as a code.
+    pub reason_code: Option<String>,
+    /// What the reviewer says to the person about it.
+    pub public_comment: Option<String>,
     pub(crate) storage_key: String,
     pub(crate) wrapped_key: Option<Vec<u8>>,
     pub(crate) facts: Option<Vec<u8>>,
@@ -113,6 +121,45 @@ pub async fn set_status(
     store::set_status(conn, document_id, from, to).await
 }
 
+/// A reviewer's decision on a document.
+#[derive(Clone, Copy, Debug)]
+pub struct DocumentDecision<'a> {
+    /// The new status: accepted or rejected.
+    pub status: DocumentStatus,
+    /// The administrator who decides.
+    pub by: &'a AdminId,
+    /// Why, as a code.
+    pub reason_code: Option<&'a str>,
+    /// What the reviewer says to the person.
+    pub public_comment: Option<&'a str>,
+}
+
+/// Decides on a document that waits for a reviewer. Returns whether it did.
+///
+/// # Errors
+/// `sqlx::Error` if the statement fails.
+pub async fn decide(
+    conn: &mut PgConnection,
+    document_id: &str,
+    decision: &DocumentDecision<'_>,
+    now: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    store::decisions::decide(conn, document_id, decision, now).await
+}
+
+/// Accepts all documents of a person that wait for a reviewer, and returns their ids.
+///
+/// # Errors
+/// `sqlx::Error` if the statement fails.
+pub async fn accept_stored(
+    conn: &mut PgConnection,
+    profile_id: &ProfileId,
+    by: &AdminId,
+    now: OffsetDateTime,
+) -> Result<Vec<String>, sqlx::Error> {
+    store::decisions::accept_stored(conn, profile_id, by, now).await
+}
+
 /// Deletes a document. Its file is removed by [`crate::Documents::sweep`] after the commit. Returns
 /// whether the person had the document.
 ///
@@ -127,6 +174,6 @@ pub async fn remove(
     let Some(storage_key) = store::delete(conn, profile_id, document_id).await? else {
         return Ok(false);
     };
-    store::announce_removal(conn, profile_id, &storage_key, now).await?;
+    store::objects::announce_removal(conn, profile_id, &storage_key, now).await?;
     Ok(true)
 }

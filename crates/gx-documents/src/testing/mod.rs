@@ -1,5 +1,5 @@
-//! Files for tests: small documents as people upload them, and hostile ones. Made when they are
-//! asked for, so that the repository contains none. Never shipped.
+//! Documents for tests: stores in a folder, and files as people upload them, and hostile ones. Files
+//! are made when they are asked for, so that the repository contains none. Never shipped.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,10 +7,14 @@
     reason = "a test without its files has failed, and colours repeat"
 )]
 
+mod hand_in;
 mod images;
 mod pdfs;
 
 use crate::documents::Documents;
+use crate::view::{self, RenderProgram};
+
+pub use hand_in::{claim, documents_in, hand_in};
 
 pub use images::{
     ManyPixels, animated_png, animated_webp, cmyk_jpeg, jpeg, jpeg_with_location, png,
@@ -34,6 +38,12 @@ pub fn passport() -> Vec<u8> {
 /// Returns a picture that can be handed in as a selfie.
 pub fn selfie() -> Vec<u8> {
     png(480, 640)
+}
+
+/// Returns a program that draws nothing: the image of each page is what the program was asked, with
+/// the watermark, and the file.
+pub fn echo_program() -> RenderProgram {
+    view::echo_program()
 }
 
 /// Returns documents whose ended uploads are not cleaned up, as in a process that is killed.

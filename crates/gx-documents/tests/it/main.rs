@@ -5,6 +5,7 @@ mod erasure;
 mod inventory;
 mod killed;
 mod pages;
+mod requests;
 mod retention;
 mod scanner;
 mod uploads;

@@ -64,7 +64,7 @@ async fn priv_01_a_legal_hold_stops_every_erasure_until_it_ends() {
     world.close("anna", world.clock.now() - KEPT_FOR).await;
     world.hold("anna", true).await;
     let refused = eraser.erase(pool, &anna, ORDER).await.err().unwrap();
-    assert!(matches!(refused, ErasureError::OnHold), "{refused}");
+    assert!(matches!(refused, ErasureError::OnLegalHold), "{refused}");
     assert_eq!(eraser.erase_due(pool, KEPT_FOR).await.unwrap().people, 0);
     assert!(world.documents.content(&document).await.is_ok());
 
