@@ -15,6 +15,7 @@ pub mod entropy;
 pub mod extract;
 mod field_error;
 pub mod fields;
+mod file_form;
 mod fingerprint_key;
 pub mod health;
 pub mod idempotency;
@@ -40,11 +41,13 @@ pub mod shutdown;
 pub mod telemetry;
 #[cfg(test)]
 mod tests;
+mod upload_routes;
 pub mod worker_loop;
 
 pub use admission::{Admission, AdmissionSettings};
 pub use entropy::Entropy;
 pub use extract::{Client, Json, Query};
+pub use file_form::{FileForm, FilePart, FormError, FormFile, UploadLimits};
 pub use fingerprint_key::{FingerprintKeys, KeyedHashes};
 pub use health::{CheckHandle, CheckResult, HealthBoard, Heart};
 pub use lag::{LagReading, LagSettings};

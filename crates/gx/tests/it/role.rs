@@ -63,7 +63,7 @@ impl Ledger {
 }
 
 /// Rate limits that tests about other things do not reach: all their clients have one address.
-pub(crate) const OUT_OF_REACH: [(&str, &str); 9] = [
+pub(crate) const OUT_OF_REACH: [(&str, &str); 10] = [
     ("GX_LIMIT_LOGIN", "1000000/1s"),
     ("GX_LIMIT_LOGIN_CLIENT", "1000000/1s"),
     ("GX_LIMIT_CREDENTIAL_NETWORK", "1000000/1s"),
@@ -72,6 +72,7 @@ pub(crate) const OUT_OF_REACH: [(&str, &str); 9] = [
     ("GX_LIMIT_MAIL_CLIENT", "1000000/1s"),
     ("GX_LIMIT_MAIL_NETWORK", "1000000/1s"),
     ("GX_LIMIT_REFRESH", "1000000/1s"),
+    ("GX_LIMIT_FILES", "1000000/1s"),
     ("GX_LIMIT_GENERAL", "1000000/1s"),
 ];
 
