@@ -9,10 +9,12 @@ mod administrator_accounts;
 mod administrator_id;
 mod administrators;
 mod adoption;
+mod ask_again;
 mod audit_reason;
 mod claims;
 mod commands;
 mod dead_events;
+mod documents;
 mod factor_resets;
 mod freezes;
 mod notes;
@@ -41,6 +43,7 @@ use gx_auth::{
     passkey_challenge_route, passkey_routes, refresh_route, reset_password_route, sessions_route,
     totp_routes, verify_email_route,
 };
+use gx_documents::{Documents, RequiredDocuments};
 use gx_outbox::enqueue::Waker;
 use gx_serve::problem::kind::UNAUTHENTICATED;
 use gx_serve::{Problem, ProblemKind, RouteLimit, Service, TagText};
@@ -50,13 +53,17 @@ use utoipa_axum::routes;
 use account_locks::ALREADY_SO;
 use account_states::WRONG_STATUS;
 use acts::{ActAnswer, ActRequest};
-use administrator_accounts::{ADMINISTRATOR_EXISTS, INVALID_INVITATION, LAST_SUPER_ADMIN};
+use administrator_accounts::{ADMINISTRATOR_EXISTS, LAST_SUPER_ADMIN};
 use administrator_id::NO_ADMINISTRATOR;
 use administrators::SECOND_FACTOR_ENROLMENT_REQUIRED;
 use adoption::http::{NO_LEDGER_PERSON, NOT_ADOPTABLE, OTHER_PERSON};
 use claims::{CANNOT_REVIEW, CLAIMED_BY_OTHER, NOT_UNDER_REVIEW};
 use commands::{COMMAND_NOT_OPEN, NO_COMMAND};
 use dead_events::{NO_DEAD_EVENT, NO_TASK, NOT_HELD};
+use documents::{
+    DOCUMENT_DECIDED, DOCUMENT_ERASED, DOCUMENT_HELD, DOCUMENTS_NOT_USABLE, NO_DOCUMENT, NO_PAGE,
+    PAGE_NOT_DRAWN,
+};
 use freezes::{FREEZE_IN_PROGRESS, NOT_ON_LEDGER};
 use proposals::{
     ALREADY_PROPOSED, NO_PROPOSAL, OWN_PROPOSAL, PROPOSAL_CLOSED, PROPOSER_NOT_ENTITLED,
@@ -80,13 +87,14 @@ pub use review_settings::{FourEyesAct, ReviewSettings};
 pub const SERVICE: &str = "svc-admin";
 
 /// The groups of the routes.
-const TAGS: [TagText; 12] = [
+const TAGS: [TagText; 13] = [
     ("sessions", "Signing in and out, changing the password, and sessions of people."),
     ("e-mail", "Confirming and changing the own e-mail address, and a forgotten password."),
     ("second factors", "Codes of an authenticator, recovery codes, and resets."),
     ("passkeys", "Signing in with a passkey, adding and removing passkeys."),
     ("users", "Lists and details of people."),
     ("review", "The queue of people under review, claims, notes, approvals and denials."),
+    ("documents", "Documents of people: lists, pages as images, duplicates and decisions."),
     ("proposals", "Acts that a second administrator must confirm."),
     ("account states", "Suspending, reinstating and closing accounts, and legal holds."),
     ("locks", "Locking and unlocking accounts."),
@@ -105,6 +113,10 @@ pub struct AdminSettings {
     /// it.
     #[arg(long, env = "GX_BIOMETRIC_KEY", hide_env_values = true, value_parser = parse_key)]
     pub biometric_key: SecretString,
+    /// Documents that a person must hand in: groups separated by commas, a group with alternatives
+    /// separated by `|`, or `none`. The same as that of svc-identity.
+    #[arg(long, env = "GX_KYC_REQUIRED_DOCUMENTS", default_value_t)]
+    pub kyc_required_documents: RequiredDocuments,
     /// Settings of reviews.
     #[command(flatten)]
     pub review: ReviewSettings,
@@ -127,6 +139,8 @@ struct ServiceState {
     factors: SecondFactors,
     passkeys: Passkeys,
     biometric_key: Arc<SecretString>,
+    documents: Documents,
+    required_documents: Arc<RequiredDocuments>,
     review: Arc<ReviewSettings>,
     waker: Waker,
 }
@@ -156,6 +170,7 @@ const APPROVING: &[&ProblemKind] = &[
     &NOT_UNDER_REVIEW,
     &CLAIMED_BY_OTHER,
     &LOCKED,
+    &DOCUMENTS_NOT_USABLE,
     &HELD_ON_LEDGER,
     &OTHER_OWNER,
     &INCOMPLETE,
@@ -174,6 +189,7 @@ const CONFIRMING: &[&ProblemKind] = &[
     &NOT_UNDER_REVIEW,
     &CLAIMED_BY_OTHER,
     &LOCKED,
+    &DOCUMENTS_NOT_USABLE,
     &HELD_ON_LEDGER,
     &OTHER_OWNER,
     &INCOMPLETE,
@@ -186,19 +202,21 @@ const CONFIRMING: &[&ProblemKind] = &[
 
 /// Builds the service. Must be called in a tokio runtime, because it starts the task that wakes the
 /// submitter. Panics if the foundation has no key ring.
-pub fn service(settings: &AdminSettings, base: Foundation) -> Service {
+pub fn service(settings: &AdminSettings, base: Foundation, documents: Documents) -> Service {
     let parts = base.parts(SERVICE);
     administrators::passkey_check::watch(&parts.health, &base);
     let factors = SecondFactors::new(&base);
     let passkeys = Passkeys::new(&base, &factors);
     let api = own_account_routes(&base, &factors, &passkeys);
-    let api = operation_routes(people_routes(review_routes(api)));
+    let api = operation_routes(people_routes(document_routes(review_routes(api))));
     let state = ServiceState {
         waker: Waker::new(base.database.pool().clone()),
         base,
         factors,
         passkeys,
         biometric_key: Arc::new(settings.biometric_key.clone()),
+        documents,
+        required_documents: Arc::new(settings.kyc_required_documents.clone()),
         review: Arc::new(settings.review.clone()),
     };
     let watch = Arc::new(proposals::watch::ReviewWatch::new(state.clone()));
@@ -254,6 +272,26 @@ fn review_routes(api: Api<ServiceState>) -> Api<ServiceState> {
         .admin(Reviewer, routes!(proposals::http::reject), &[&NO_PROPOSAL, &PROPOSAL_CLOSED])
 }
 
+/// Adds the routes about people's documents. An AUDITOR sees the lists and opens nothing.
+fn document_routes(api: Api<ServiceState>) -> Api<ServiceState> {
+    let showing = &[&NO_DOCUMENT, &NO_PAGE, &DOCUMENT_ERASED, &DOCUMENT_HELD, &PAGE_NOT_DRAWN];
+    let deciding = &[
+        &NO_USER,
+        &NO_DOCUMENT,
+        &DOCUMENT_ERASED,
+        &DOCUMENT_HELD,
+        &DOCUMENT_DECIDED,
+        &NOT_UNDER_REVIEW,
+        &CLAIMED_BY_OTHER,
+    ];
+    let asking = &[&NO_USER, &NOT_UNDER_REVIEW, &CLAIMED_BY_OTHER];
+    api.admin(Auditor, routes!(documents::http::list), &[&NO_USER])
+        .admin(Auditor, routes!(documents::http::duplicates), &[&NO_USER])
+        .admin(Reviewer, routes!(documents::http::page), showing)
+        .admin(Reviewer, routes!(documents::http::decide), deciding)
+        .admin(Reviewer, routes!(ask_again::http::ask_again), asking)
+}
+
 /// Adds the routes about the ledger, the outbox, the read model, administrators and the audit log.
 fn operation_routes(api: Api<ServiceState>) -> Api<ServiceState> {
     let adopting = &[&NO_USER, &NO_LEDGER_PERSON, &NOT_ADOPTABLE, &OTHER_PERSON];
@@ -279,11 +317,7 @@ fn operation_routes(api: Api<ServiceState>) -> Api<ServiceState> {
         .admin(SuperAdmin, routes!(system::http::resume), pausing)
         .admin(SuperAdmin, routes!(system::http::activate), activating)
         .admin(Auditor, routes!(administrator_accounts::http::list), &[])
-        .admin(
-            SuperAdmin,
-            routes!(administrator_accounts::http::invite),
-            &[&ADMINISTRATOR_EXISTS, &INVALID_INVITATION],
-        )
+        .admin(SuperAdmin, routes!(administrator_accounts::http::invite), &[&ADMINISTRATOR_EXISTS])
         .admin(SuperAdmin, routes!(administrator_accounts::http::patch), changing)
         .admin(SuperAdmin, routes!(factor_resets::http::reset_administrator), resetting)
         .admin(Auditor, routes!(operations::http::projection), &[])
@@ -323,8 +357,6 @@ fn own_account_routes(
             &[&INVALID_REFRESH_TOKEN],
         )
         .limited(RouteLimit::Refresh)
-        .public(routes!(administrator_accounts::http::set_first_password), &[&INVALID_INVITATION])
-        .limited(RouteLimit::Credential)
         .admin(Auditor, routes!(administrators::http::logout), &[])
         .admin(
             Auditor,

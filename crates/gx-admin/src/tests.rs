@@ -3,6 +3,9 @@
 use gx_auth::testing::{EXAMPLE_ID, PASSWORD, TestHost};
 use gx_auth::{AdminRole, Foundation, NewPassword, audit};
 use gx_db::AdminId;
+use gx_documents::testing::{documents_in, echo_program};
+use gx_documents::{Documents, RequiredDocuments};
+use gx_identity::IdentitySettings;
 use gx_model::AccountStatus;
 use gx_serve::conformity::check_document;
 use gx_serve::{RateLimitSettings, RouteAccess, RouteInfo, RouteLimit, Service};
@@ -16,6 +19,7 @@ use crate::{
 pub(crate) fn settings() -> AdminSettings {
     AdminSettings {
         biometric_key: "a biometric key of 32 bytes, or more".into(),
+        kyc_required_documents: RequiredDocuments::default(),
         review: ReviewSettings::default(),
     }
 }
@@ -26,7 +30,24 @@ pub(crate) async fn host() -> TestHost {
 
 /// Returns the service, as one of several replicas with the same database.
 pub(crate) fn service_of(base: Foundation) -> Service {
-    service(&settings(), base)
+    let documents = no_documents(&base);
+    service(&settings(), base, documents)
+}
+
+/// Returns documents for tests that use none: their folders are removed at once.
+pub(crate) fn no_documents(base: &Foundation) -> Documents {
+    let folder = tempfile::tempdir().unwrap();
+    let ring = base.key_ring.clone();
+    documents_in(folder.path(), ring, &base.clock, &base.entropy, echo_program())
+}
+
+/// Returns svc-identity with the resources of a host, in which a review needs no document.
+pub(crate) fn identity(host: &TestHost) -> Service {
+    let settings = IdentitySettings {
+        kyc_required_documents: RequiredDocuments::none(),
+        ..IdentitySettings::default()
+    };
+    gx_identity::service(&settings, host.base.clone(), no_documents(&host.base))
 }
 
 /// LOG-03: entries of the audit log have ids and codes, and nothing that an administrator has
@@ -138,7 +159,6 @@ async fn every_route_needs_its_role() {
             "/api/v1/admin/auth/passkeys/options",
             "/api/v1/admin/auth/passkeys",
             "/api/v1/admin/auth/refresh",
-            "/api/v1/admin/auth/password/set",
         ]
     );
     assert_eq!(
@@ -200,8 +220,7 @@ async fn methods_that_are_not_declared_are_refused() {
 #[tokio::test]
 async fn each_path_has_one_owner_over_all_services() {
     let host = host().await;
-    let identity =
-        gx_identity::service(&gx_identity::IdentitySettings::default(), host.base.clone());
+    let identity = identity(&host);
     let tokenomics = gx_tokenomics::service(host.base.clone());
     let all = [&host.service, &identity, &tokenomics];
     gx_serve::check_owners(all.iter().flat_map(|service| &service.routes)).unwrap();
@@ -261,7 +280,7 @@ async fn an_administrator_is_created_signs_in_and_signs_out() {
 #[tokio::test]
 async fn every_route_is_limited() {
     let limits = RateLimitSettings::default();
-    let host = TestHost::limited(limits.clone(), |base| service(&settings(), base)).await;
+    let host = TestHost::limited(limits.clone(), service_of).await;
     let expected = [
         ("POST /api/v1/admin/auth/email/verification", RouteLimit::Mail),
         ("POST /api/v1/admin/auth/email/verify", RouteLimit::Credential),
@@ -272,7 +291,6 @@ async fn every_route_is_limited() {
         ("POST /api/v1/admin/auth/passkeys/options", RouteLimit::Credential),
         ("POST /api/v1/admin/auth/passkeys", RouteLimit::Credential),
         ("POST /api/v1/admin/auth/refresh", RouteLimit::Refresh),
-        ("POST /api/v1/admin/auth/password/set", RouteLimit::Credential),
     ];
     let expected = expected.map(|(route, limit)| (route.to_owned(), limit));
     assert_eq!(host.check_limits(&limits).await, expected);
@@ -282,7 +300,7 @@ async fn every_route_is_limited() {
 #[tokio::test]
 async fn sign_ins_of_administrators_are_limited() {
     let limits = RateLimitSettings::default();
-    let host = TestHost::limited(limits, |base| service(&settings(), base)).await;
+    let host = TestHost::limited(limits, service_of).await;
     let body = json!({ "email": "admin@gxtest.com", "password": "WrongPassword123!" });
     let ask = || host.ask("POST", "/api/v1/admin/auth/login").client("192.0.2.1").json(&body);
     for code in [401, 401, 401, 401, 401, 429, 429, 429, 429, 429] {
@@ -297,8 +315,7 @@ async fn sign_ins_of_administrators_are_limited() {
 #[tokio::test]
 async fn every_route_that_changes_something_takes_a_key() {
     let host = host().await;
-    let identity =
-        gx_identity::service(&gx_identity::IdentitySettings::default(), host.base.clone());
+    let identity = identity(&host);
     let tokenomics = gx_tokenomics::service(host.base.clone());
     for service in [&host.service, &identity, &tokenomics] {
         let document = &service.openapi;

@@ -27,6 +27,7 @@ mod password;
 mod password_change;
 mod password_filter;
 mod password_recovery;
+pub mod person_erasure;
 mod realm;
 mod relying_party;
 pub mod retention;
@@ -63,7 +64,7 @@ pub use hashing::{
 };
 pub use key_ring::{KeyRing, KeyRingError, KeyRingSettings};
 pub use link_pages::link_pages;
-pub use mail_tokens::{INVALID_MAIL_TOKEN, MailPreparer, end_mail_tokens};
+pub use mail_tokens::{INVALID_MAIL_TOKEN, INVITATION_LIFE, MailPreparer, end_mail_tokens};
 pub use mailing::Mailing;
 pub use own_sessions::{
     NO_SESSION, SessionItem, end_session_route, list_sessions, require_session, sessions_route,

@@ -1,6 +1,6 @@
 //! Adds mails to the queue. Called by everything that mails a person or an administrator.
 
-use gx_db::PgConnection;
+use gx_db::{AdminId, PgConnection};
 use gx_mail::{MailContent, MailKind, MailOwner, NewMail};
 use gx_model::Clock;
 use gx_serve::Entropy;
@@ -42,6 +42,23 @@ impl Mailing {
         let mail_id = self.entropy.id(now).to_string();
         let new = NewMail { mail_id, kind, owner, content };
         gx_mail::enqueue(conn, &self.ring, &new, now).await
+    }
+
+    /// Queues the mail with which a new administrator sets the first password. The invitation is
+    /// stored in the caller's transaction, too.
+    ///
+    /// # Errors
+    /// `sqlx::Error` if the statement fails.
+    pub async fn invite(
+        &self,
+        conn: &mut PgConnection,
+        admin_id: &AdminId,
+        email: &str,
+    ) -> Result<(), sqlx::Error> {
+        let owner = MailOwner::Admin(admin_id.clone());
+        let content =
+            MailContent { to: email.to_owned(), is_admin: true, ..MailContent::default() };
+        self.enqueue(conn, MailKind::AdminInvitation, &owner, &content).await
     }
 
     /// Queues the mail about a registration that must be confirmed: a code and a link for a new

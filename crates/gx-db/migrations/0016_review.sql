@@ -14,7 +14,8 @@ COMMENT ON COLUMN "UserProfile"."reviewSince" IS
     'Writers: the trigger at each submission; admin and identity as the clock is stopped and goes on. NULL for accounts that came under review before this column and had no submission.';
 COMMENT ON COLUMN "UserProfile"."reviewStoppedAt" IS
     'Set while the reviewers wait for the person.';
-COMMENT ON COLUMN "UserProfile"."legalHoldAt" IS 'Writer: admin. Nothing of the account is removed.';
+COMMENT ON COLUMN "UserProfile"."legalHoldAt" IS
+    'Writer: admin. While it is set, documents, texts, sessions and devices of the account stay.';
 COMMENT ON COLUMN "UserProfile"."closedAt" IS 'Writers: identity and admin.';
 ALTER TABLE "UserProfile" ADD CONSTRAINT "UserProfile_legalHold_whole"
     CHECK (("legalHoldAt" IS NULL) = ("legalHoldBy" IS NULL)) NOT VALID;
@@ -61,6 +62,11 @@ WHERE v."profileId" = p."profileId" AND v.status = 'PENDING' AND p."profileId" I
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "UserProfile_review_idx"
     ON "UserProfile" ((coalesce("reviewSince", "createdAt")), "profileId")
     WHERE status = 'PENDING_ADMIN_APPROVAL';
+-- index: "UserProfile_closed_idx"
+-- People whose documents are kept until the time after the closing is over.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "UserProfile_closed_idx"
+    ON "UserProfile" ((coalesce("closedAt", "updatedAt")), "profileId")
+    WHERE status = 'CLOSED' AND "deletedAt" IS NULL;
 -- step: claims of reviewers
 CREATE TABLE "ReviewClaim" (
     "profileId"  text PRIMARY KEY REFERENCES "UserProfile" ("profileId"),
@@ -114,15 +120,11 @@ CREATE TRIGGER "Proposal_final" BEFORE UPDATE ON "Proposal"
 -- step: invitations of administrators
 CREATE TABLE "AdminInvitation" (
     "adminId"   text PRIMARY KEY REFERENCES "AdminUser" ("adminId"),
-    -- SHA-256 of a token of 256 random bits.
-    "tokenHash" bytea          NOT NULL,
-    -- By the time of the database.
-    "expiresAt" timestamptz(3) NOT NULL,
-    CONSTRAINT "AdminInvitation_tokenHash_key" UNIQUE ("tokenHash"),
-    CONSTRAINT "AdminInvitation_tokenHash_size" CHECK (octet_length("tokenHash") = 32)
+    -- Moved on when the mail with the link is sent.
+    "expiresAt" timestamptz(3) NOT NULL
 );
 COMMENT ON TABLE "AdminInvitation" IS
-    'Administrators who may set a first password, once. Writer: admin.';
+    'Administrators who have not set a first password yet. Writers: admin adds rows; identity, which sends the mail; the service that sets the password removes them.';
 -- step: documents that a person is asked for again
 CREATE TABLE "DocumentRequest" (
     "profileId"     text           NOT NULL REFERENCES "UserProfile" ("profileId"),
@@ -157,7 +159,6 @@ COMMENT ON COLUMN "KYCDocument"."reviewedBy" IS
 CREATE INDEX "ReviewClaim_leaseUntil_idx" ON "ReviewClaim" ("leaseUntil");
 CREATE INDEX "AdminInvitation_expiresAt_idx" ON "AdminInvitation" ("expiresAt");
 CREATE INDEX "Proposal_targetId_idx" ON "Proposal" ("targetId");
--- index: "UserProfile_closedAt_idx"
--- People whose documents are erased some time after the closing.
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "UserProfile_closedAt_idx"
-    ON "UserProfile" ("closedAt", "profileId") WHERE status = 'CLOSED';
+-- index: "UserProfile_legalHold_idx"
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "UserProfile_legalHold_idx"
+    ON "UserProfile" ("profileId") WHERE "legalHoldAt" IS NOT NULL;

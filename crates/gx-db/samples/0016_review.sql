@@ -9,8 +9,7 @@ VALUES ('open', 'APPROVE', 'participant', '{}', '{"notes": "a text"}', 'admin', 
         NULL, NULL),
        ('rejected', 'PAUSE', 'SYSTEM', '{}', NULL, 'admin', now(), now(), 'REJECTED', 'admin', now()),
        ('expired', 'PAUSE', 'SYSTEM', '{}', NULL, 'admin', now(), now(), 'EXPIRED', NULL, now());
-INSERT INTO "AdminInvitation" ("adminId", "tokenHash", "expiresAt")
-VALUES ('admin', sha256('a token'), now());
+INSERT INTO "AdminInvitation" ("adminId", "expiresAt") VALUES ('admin', now());
 INSERT INTO "DocumentRequest" ("profileId", type, side, "publicComment", "askedBy", "askedAt")
 VALUES ('participant', 'PASSPORT', NULL, NULL, 'admin', now()),
        ('participant', 'NATIONAL_ID', 'back', 'a text', 'admin', now());

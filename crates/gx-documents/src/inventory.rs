@@ -140,8 +140,7 @@ fn accounts() -> Vec<InventoryEntry> {
             ],
         },
         InventoryEntry {
-            purpose: "Stored refresh tokens, recovery codes, links of mails, device tokens and \
-                      invitations of administrators",
+            purpose: "Stored refresh tokens, recovery codes, links of mails and device tokens",
             algorithm: "SHA-256 of values with 120 random bits or more",
             key: "none",
             replaced_by: "the code; the values expire",
@@ -150,7 +149,6 @@ fn accounts() -> Vec<InventoryEntry> {
                 "gx-auth/src/second_factor",
                 "gx-auth/src/mail_tokens",
                 "gx-auth/src/devices",
-                "gx-admin/src/administrator_accounts/invitation.rs",
             ],
         },
         InventoryEntry {

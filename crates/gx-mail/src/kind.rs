@@ -64,6 +64,8 @@ mail_kinds! {
     EmailChange = "EMAIL_CHANGE", "email_change";
     /// A link with which a new password is set.
     PasswordReset = "PASSWORD_RESET", "password_reset";
+    /// A link with which a new administrator sets the first password.
+    AdminInvitation = "ADMIN_INVITATION", "admin_invitation";
     /// Somebody has registered with an address that has an account.
     AlreadyRegistered = "ALREADY_REGISTERED", "already_registered";
     /// Another address was asked for, to the present one.
@@ -102,7 +104,7 @@ impl MailKind {
     pub const fn link_page(self) -> Option<LinkPage> {
         match self {
             Self::EmailVerification | Self::EmailChange => Some(LinkPage::VerifyEmail),
-            Self::PasswordReset => Some(LinkPage::ResetPassword),
+            Self::PasswordReset | Self::AdminInvitation => Some(LinkPage::ResetPassword),
             _ => None,
         }
     }
@@ -112,9 +114,14 @@ impl MailKind {
         self.link_page().is_some()
     }
 
-    /// Returns how long sending the mail is tried.
+    /// Returns how long sending the mail is tried. Nobody waits for an invitation, whose token is
+    /// made when it is sent.
     pub const fn life(self) -> Duration {
-        if self.needs_token() { REQUEST_LIFE } else { NOTICE_LIFE }
+        match self {
+            Self::AdminInvitation => NOTICE_LIFE,
+            _ if self.needs_token() => REQUEST_LIFE,
+            _ => NOTICE_LIFE,
+        }
     }
 }
 

@@ -23,6 +23,7 @@ pub mod lag;
 pub mod limits;
 pub mod moment;
 mod openapi;
+mod opening;
 pub mod page;
 mod pages;
 mod peer_address;
@@ -51,6 +52,7 @@ pub use fingerprint_key::{FingerprintKeys, KeyedHashes};
 pub use health::{CheckHandle, CheckResult, HealthBoard, Heart};
 pub use lag::{LagReading, LagSettings};
 pub use openapi::TagText;
+pub use opening::Opening;
 #[cfg(feature = "testing")]
 pub use peer_address::set_client_address;
 pub use problem::{Problem, ProblemKind};

@@ -14,6 +14,7 @@ use crate::fingerprint_key::FingerprintKeys;
 use crate::health::HealthBoard;
 use crate::idempotency::{self, KeySettings};
 use crate::openapi::{DocumentedRoute, TagText};
+use crate::opening::Opening;
 use crate::problem::ProblemKind;
 use crate::rate_limit::{LimitedRoute, LimitedRoutes, RateLimiter, RouteLimit};
 use crate::request_layer::{self, RequestLayer};
@@ -181,6 +182,18 @@ impl Service {
     #[must_use]
     pub fn with_pages(mut self, build: impl FnOnce(&Router) -> Router) -> Self {
         self.pages = build(&self.router);
+        self
+    }
+
+    /// Returns this service with its routes and pages closed until `opening` opens. Probes and the
+    /// internal listener answer meanwhile.
+    #[must_use]
+    pub fn closed_until(mut self, opening: &Opening) -> Self {
+        let (routes, pages) = (opening.clone(), opening.clone());
+        self.router =
+            self.router.layer(from_fn(move |request, next| routes.clone().around(request, next)));
+        self.pages =
+            self.pages.layer(from_fn(move |request, next| pages.clone().around(request, next)));
         self
     }
 

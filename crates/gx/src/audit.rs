@@ -84,10 +84,12 @@ async fn erase(arguments: &EraseArgs, format: Format) -> Result<(), CliError> {
     let erased = audit::erase(&mut conn, selection, by, &entropy, clock.now()).await?;
     let text = format!(
         "{} texts of the log are erased, and their copies in {} other rows; entry {} records it. \
-         Further copies are in backups, and in the files of the tables until their next VACUUM",
+         {} texts stay because of a legal hold. Further copies are in backups, and in the files of \
+         the tables until their next VACUUM",
         erased.texts.len(),
         erased.copies,
-        erased.recorded_by
+        erased.recorded_by,
+        erased.held
     );
     format.line(&text, &json!(erased))
 }

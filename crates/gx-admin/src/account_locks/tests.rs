@@ -5,7 +5,7 @@ use gx_auth::testing::{PASSWORD, TestHost, token_in};
 use gx_model::AccountStatus;
 use serde_json::json;
 
-use crate::tests::host;
+use crate::tests::{host, identity};
 
 async fn set(host: &TestHost, token: &str, id: &str, action: &str) -> gx_auth::testing::Answer {
     let path = format!("/api/v1/admin/users/{id}/{action}");
@@ -18,8 +18,7 @@ async fn set(host: &TestHost, token: &str, id: &str, action: &str) -> gx_auth::t
 async fn a_lock_works_on_the_next_request_in_every_status() {
     let host = host().await;
     let token = host.add_administrator(AdminRole::Admin).await.access_token;
-    let identity =
-        gx_identity::service(&gx_identity::IdentitySettings::default(), host.base.clone());
+    let identity = identity(&host);
     for status in AccountStatus::ALL {
         let id = host.add_person(&format!("{status}@gxtest.com").to_lowercase(), status).await;
         let session = host.session_of(&id).await;
@@ -95,8 +94,7 @@ async fn a_lock_needs_a_reason_and_a_person() {
 async fn an_unlock_forgets_failed_sign_ins() {
     let host = host().await;
     let token = host.add_administrator(AdminRole::Admin).await.access_token;
-    let identity =
-        gx_identity::service(&gx_identity::IdentitySettings::default(), host.base.clone());
+    let identity = identity(&host);
     let id = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
     let log_in = async |password: &str| {
         let body = json!({ "email": "sarah@gxtest.com", "password": password });
@@ -141,8 +139,7 @@ async fn a_repeated_lock_gets_the_first_answer() {
 async fn authn_15_a_lock_ends_a_change_of_the_address() {
     let host = host().await;
     let admin = host.add_administrator(AdminRole::Admin).await.access_token;
-    let identity =
-        gx_identity::service(&gx_identity::IdentitySettings::default(), host.base.clone());
+    let identity = identity(&host);
     let id = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
     let change = async || {
         let token = host.session_of(&id).await.access_token;

@@ -6,7 +6,7 @@ use gx_auth::testing::{Answer, PASSWORD, TestHost};
 use gx_model::AccountStatus;
 use serde_json::{Value, json};
 
-use crate::tests::host;
+use crate::tests::{host, identity};
 
 const SARAH: &str = "MY 463 AUN834 0QKZB 5821";
 
@@ -45,8 +45,7 @@ async fn newest_entry(host: &TestHost, token: &str) -> Value {
 async fn kyc_01_a_suspended_account_is_refused_at_the_next_request() {
     let host = host().await;
     let token = host.add_administrator(AdminRole::Admin).await.access_token;
-    let identity =
-        gx_identity::service(&gx_identity::IdentitySettings::default(), host.base.clone());
+    let identity = identity(&host);
     for before in AccountStatus::ALL {
         let email = format!("{before}@gxtest.com").to_lowercase();
         let id = host.add_person(&email, before).await;

@@ -1,21 +1,15 @@
-//! HTTP routes `GET` and `POST /api/v1/admin/administrators`, `PATCH /administrators/{id}`, and
-//! `POST /api/v1/admin/auth/password/set`, registered by [`crate::service`]. A `Problem` is the
-//! answer to the client.
+//! HTTP routes `GET` and `POST /api/v1/admin/administrators` and `PATCH /administrators/{id}`,
+//! registered by [`crate::service`]. A `Problem` is the answer to the client.
 
 use ::http::StatusCode;
 use axum::extract::State;
-use gx_auth::{AdminRole, Administrator, Email, NewPassword};
-use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, one_of, text};
-use gx_serve::limits::PUBLIC_BODY_LIMIT_BYTES;
+use gx_auth::{AdminRole, Administrator, Email};
+use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, one_of};
 use gx_serve::page::{Page, PageQuery};
-use gx_serve::{Json, Problem, Query, Reply, RequestId};
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::Serialize;
+use gx_serve::{Json, Problem, Query, Reply};
 use serde_json::Value;
-use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::invitation::Invited;
 use super::store::{self, AdministratorItem};
 use super::{AccountChange, NewAccount, change};
 use crate::ServiceState;
@@ -43,19 +37,6 @@ impl Field for DisplayName {
     }
 }
 
-/// The token of an invitation: at most 128 bytes.
-struct InvitationToken(SecretString);
-
-impl Field for InvitationToken {
-    fn read(value: &Value) -> Result<Self, FieldError> {
-        const LIMIT: usize = 128;
-        match text(value)? {
-            token if token.len() <= LIMIT => Ok(Self(token.into())),
-            _ => Err(FieldError::new("too_long", format!("must have at most {LIMIT} bytes"))),
-        }
-    }
-}
-
 /// An administrator to add.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
@@ -77,30 +58,6 @@ impl FromFields for NewAdministratorBody {
         let (email, name) = (fields.required("email"), fields.optional("displayName"));
         let role = fields.required("role");
         Some(Self { email: email?, display_name: name?, role: role? })
-    }
-}
-
-/// An invited administrator.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct InvitedBody {
-    #[serde(flatten)]
-    account: AdministratorItem,
-    /// Token with which the administrator sets the first password, once. It is shown once; `null`
-    /// if the request is repeated after the password was set.
-    #[schema(required, example = "9f86d081884c7d65…")]
-    password_token: Option<String>,
-    /// End of the token, by the time of the database.
-    #[serde(with = "gx_serve::moment::option")]
-    #[schema(required)]
-    expires_at: Option<OffsetDateTime>,
-}
-
-impl From<Invited> for InvitedBody {
-    fn from(invited: Invited) -> Self {
-        let (token, expires_at) = invited.token.unzip();
-        let password_token = token.map(|token| token.expose_secret().to_owned());
-        Self { account: invited.account, password_token, expires_at }
     }
 }
 
@@ -126,27 +83,6 @@ impl FromFields for AccountChangeBody {
     }
 }
 
-/// The first password of an invited administrator.
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-pub(crate) struct FirstPassword {
-    /// The token of the invitation.
-    #[schema(value_type = String, max_length = 128, example = "9f86d081884c7d65…")]
-    token: InvitationToken,
-    #[schema(value_type = String, min_length = 15, max_length = 256, format = "password",
-             example = "four random words here")]
-    new_password: NewPassword,
-}
-
-impl FromFields for FirstPassword {
-    const BODY_LIMIT_BYTES: usize = PUBLIC_BODY_LIMIT_BYTES;
-
-    fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let (token, password) = (fields.required("token"), fields.required("newPassword"));
-        Some(Self { token: token?, new_password: password? })
-    }
-}
-
 /// Lists administrators, in the order in which they were added.
 #[utoipa::path(
     get,
@@ -166,23 +102,22 @@ pub(crate) async fn list(
     Ok(Reply::ok(Page::cut(rows, limit, |row| row.admin_id.to_string())))
 }
 
-/// Adds an administrator, who sets the first password with the token of the answer within 24 hours.
+/// Adds an administrator, who gets a mail with a link and sets the first password within 24 hours.
 #[utoipa::path(
     post,
     path = "/api/v1/admin/administrators",
     tag = "administrators",
-    responses((status = 201, description = "Invited.", body = InvitedBody))
+    responses((status = 201, description = "Invited.", body = AdministratorItem))
 )]
 pub(crate) async fn invite(
     State(state): State<ServiceState>,
     who: Administrator,
     Json(request): Json<NewAdministratorBody>,
-) -> Result<Reply<InvitedBody>, Problem> {
+) -> Result<Reply<AdministratorItem>, Problem> {
     let name = request.display_name.as_ref().map(|name| name.0.as_str());
     let display_name = name.unwrap_or(request.email.as_str());
     let new = NewAccount { email: &request.email, display_name, role: request.role.0 };
-    let invited = super::invite(&state, &who, &new).await?;
-    Ok(Reply(StatusCode::CREATED, invited.into()))
+    Ok(Reply(StatusCode::CREATED, super::invite(&state, &who, &new).await?))
 }
 
 /// Changes the role of an administrator, or locks or unlocks the account. Another role and a lock
@@ -206,20 +141,4 @@ pub(crate) async fn patch(
         reason: request.reason.as_ref().map(|reason| reason.0.as_str()),
     };
     Ok(Reply::ok(change(&state, &who, &id, &wanted).await?))
-}
-
-/// Sets the first password of an invited administrator, who can sign in then.
-#[utoipa::path(
-    post,
-    path = "/api/v1/admin/auth/password/set",
-    tag = "sessions",
-    responses((status = 204, description = "The password is set."))
-)]
-pub(crate) async fn set_first_password(
-    State(state): State<ServiceState>,
-    RequestId(request_id): RequestId,
-    Json(given): Json<FirstPassword>,
-) -> Result<StatusCode, Problem> {
-    super::set_first_password(&state, &given.token.0, &given.new_password, &request_id).await?;
-    Ok(StatusCode::NO_CONTENT)
 }

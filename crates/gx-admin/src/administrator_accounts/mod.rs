@@ -1,6 +1,5 @@
 //! The accounts of administrators: a list, invitations, roles and locks (AUTHZ). Called by the
-//! routes under `/api/v1/admin/administrators`, and by the one with which an invited administrator
-//! sets the first password.
+//! routes under `/api/v1/admin/administrators`.
 //!
 //! One SUPER_ADMIN who is not locked is always left: a change that could remove the last one locks
 //! the rows of all of them first, so that changes at the same time are judged one after the other.
@@ -11,14 +10,14 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use gx_auth::{AdminRole, Administrator, Email, Subject, audit};
+use gx_auth::{AdminRole, Administrator, Email, Subject, audit, end_mail_tokens};
 use gx_db::AdminId;
 use gx_serve::{Problem, ProblemKind};
 use serde_json::json;
 
 use crate::ServiceState;
 use crate::administrator_id::no_administrator;
-pub(crate) use invitation::{invite, set_first_password};
+pub(crate) use invitation::invite;
 pub(crate) use store::AdministratorItem;
 
 /// An administrator has this e-mail address.
@@ -27,9 +26,6 @@ pub(crate) const ADMINISTRATOR_EXISTS: ProblemKind =
 /// The change would leave no SUPER_ADMIN who can sign in.
 pub(crate) const LAST_SUPER_ADMIN: ProblemKind =
     ProblemKind::new("last_super_admin", 409, "The last SUPER_ADMIN stays as it is");
-/// The token of an invitation is unknown, used or expired.
-pub(crate) const INVALID_INVITATION: ProblemKind =
-    ProblemKind::new("invalid_invitation", 401, "The invitation is not valid");
 
 /// An administrator to invite.
 pub(crate) struct NewAccount<'a> {
@@ -46,7 +42,7 @@ pub(crate) struct AccountChange<'a> {
 }
 
 /// Changes role and lock of an administrator, and writes the audit row. Another role and a lock end
-/// all sessions of the account. A change that changes nothing is answered with the account as it
+/// all sessions of the account, and a lock the links of its mails. A change that changes nothing is answered with the account as it
 /// is.
 pub(crate) async fn change(
     state: &ServiceState,
@@ -78,6 +74,9 @@ pub(crate) async fn change(
         if has_new_role || is_locked {
             let (subject, because) = (Subject::Admin(admin_id.clone()), "account changed");
             ended = base.auth.sessions.end(&mut tx, &subject, None, because).await?;
+            if is_locked {
+                end_mail_tokens(&mut tx, &subject).await?;
+            }
         }
         let entry = audit::Entry {
             before: Some(json!({ "role": account.role, "isLocked": account.is_locked })),

@@ -1,14 +1,11 @@
 //! SQL of administrators' accounts and invitations. Called by the parent module and its routes.
 
-use std::time::Duration;
-
 use gx_db::{AdminId, PgConnection};
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::NewAccount;
-use crate::review_settings::milliseconds;
 
 /// An administrator in a list.
 #[derive(Serialize, ToSchema)]
@@ -37,13 +34,6 @@ pub(crate) struct AdministratorItem {
 pub(super) struct Account {
     pub(super) role: String,
     pub(super) is_locked: bool,
-}
-
-/// An administrator whose invitation is valid.
-pub(super) struct InvitedRow {
-    pub(super) admin_id: AdminId,
-    pub(super) email: String,
-    pub(super) display_name: String,
 }
 
 /// Returns administrators after the id `above`, in the order in which they were added.
@@ -165,105 +155,18 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Stores the invitation of a new account, and returns the time of its end.
-pub(super) async fn set_invitation(
+/// Stores the invitation of a new account.
+pub(super) async fn insert_invitation(
     conn: &mut PgConnection,
     admin_id: &AdminId,
-    token_hash: &[u8],
-    lifetime: Duration,
-) -> Result<OffsetDateTime, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"INSERT INTO "AdminInvitation" ("adminId", "tokenHash", "expiresAt")
-           VALUES ($1, $2, clock_timestamp() + $3::bigint * interval '1 millisecond')
-           RETURNING "expiresAt""#,
+    expires_at: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"INSERT INTO "AdminInvitation" ("adminId", "expiresAt") VALUES ($1, $2)"#,
         admin_id.as_str(),
-        token_hash,
-        milliseconds(lifetime),
-    )
-    .fetch_one(conn)
-    .await
-}
-
-/// Replaces the token of an invitation and returns the time of its end, or `None` if the invitation
-/// was used.
-pub(super) async fn replace_invitation(
-    conn: &mut PgConnection,
-    admin_id: &AdminId,
-    token_hash: &[u8],
-    lifetime: Duration,
-) -> Result<Option<OffsetDateTime>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"UPDATE "AdminInvitation"
-           SET "tokenHash" = $2,
-               "expiresAt" = clock_timestamp() + $3::bigint * interval '1 millisecond'
-           WHERE "adminId" = $1 RETURNING "expiresAt""#,
-        admin_id.as_str(),
-        token_hash,
-        milliseconds(lifetime),
-    )
-    .fetch_optional(conn)
-    .await
-}
-
-/// Returns the id of the administrator with this address, or `None` if there is none.
-pub(super) async fn id_by_email(
-    conn: &mut PgConnection,
-    email: &str,
-) -> Result<Option<AdminId>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT "adminId" AS "id: AdminId" FROM "AdminUser" WHERE email = $1"#,
-        email,
-    )
-    .fetch_optional(conn)
-    .await
-}
-
-/// Returns the administrator with a valid invitation of this token, or `None` if there is none.
-pub(super) async fn invited(
-    conn: &mut PgConnection,
-    token_hash: &[u8],
-) -> Result<Option<InvitedRow>, sqlx::Error> {
-    sqlx::query_as!(
-        InvitedRow,
-        r#"SELECT a."adminId" AS admin_id, a.email, a."displayName" AS display_name
-           FROM "AdminInvitation" i JOIN "AdminUser" a USING ("adminId")
-           WHERE i."tokenHash" = $1 AND i."expiresAt" > clock_timestamp() AND NOT a."isLocked""#,
-        token_hash,
-    )
-    .fetch_optional(conn)
-    .await
-}
-
-/// Uses an invitation up. Returns `false` if it is not valid any more.
-pub(super) async fn use_invitation(
-    conn: &mut PgConnection,
-    token_hash: &[u8],
-) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query!(
-        r#"DELETE FROM "AdminInvitation"
-           WHERE "tokenHash" = $1 AND "expiresAt" > clock_timestamp()"#,
-        token_hash,
+        expires_at,
     )
     .execute(conn)
     .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// Sets the password of an account. Returns `false` if the account is locked.
-pub(super) async fn set_password(
-    conn: &mut PgConnection,
-    admin_id: &AdminId,
-    password_hash: &str,
-    now: OffsetDateTime,
-) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query!(
-        r#"UPDATE "AdminUser" SET "passwordHash" = $2, "updatedAt" = $3
-           WHERE "adminId" = $1 AND NOT "isLocked""#,
-        admin_id.as_str(),
-        password_hash,
-        now,
-    )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! Accounts of administrators, through the router.
 
+use std::time::Duration;
+
 use gx_auth::testing::{Answer, TestHost, all, token_in};
 use gx_auth::{AdminRole, Audience, TokenUse};
 use serde_json::{Value, json};
@@ -7,6 +9,10 @@ use serde_json::{Value, json};
 use crate::tests::host;
 
 const ADMINISTRATORS: &str = "/api/v1/admin/administrators";
+/// Subject of an invitation.
+const SUBJECT: &str = "Your GX administrator account";
+const PASSWORD: &str = "four random words here";
+const HOUR: Duration = Duration::from_hours(1);
 
 struct Staff {
     token: String,
@@ -110,58 +116,97 @@ async fn two_super_admins_do_not_remove_each_other() {
     }
 }
 
-/// AUTHZ: a new administrator sets the first password with a token that works once, and only while
-/// it is valid and the account is not locked.
+async fn invite(host: &TestHost, by: &Staff, email: &str) -> Answer {
+    let body = json!({ "email": email, "role": "REVIEWER", "displayName": "Wei" });
+    host.post(ADMINISTRATORS, &by.token, &body).await
+}
+
+async fn set_password(host: &TestHost, token: &str, password: &str) -> Answer {
+    let body = json!({ "token": token, "newPassword": password });
+    host.post("/api/v1/admin/auth/password/reset", "", &body).await
+}
+
+async fn log_in(host: &TestHost, email: &str) -> Answer {
+    let body = json!({ "email": email, "password": PASSWORD });
+    host.post("/api/v1/admin/auth/login", "", &body).await
+}
+
+async fn is_invited(host: &TestHost, by: &Staff, id: &str) -> bool {
+    let list = host.get(ADMINISTRATORS, &by.token).await;
+    let items = list.json["items"].as_array().unwrap();
+    items.iter().find(|item| item["adminId"] == id).unwrap()["isInvited"] == true
+}
+
+/// AUTHZ: a new administrator sets the first password with the link of a mail, which works once; the
+/// one who invites gets no way into the account.
 #[tokio::test]
 async fn a_new_administrator_sets_the_first_password_once() {
     let host = host().await;
     let own = staff(&host, AdminRole::SuperAdmin).await;
-    let invite = async |email: &str| {
-        let body = json!({ "email": email, "role": "REVIEWER", "displayName": "Wei" });
-        host.post(ADMINISTRATORS, &own.token, &body).await
-    };
-    let set = async |token: &str, password: &str| {
-        let body = json!({ "token": token, "newPassword": password });
-        host.post("/api/v1/admin/auth/password/set", "", &body).await
-    };
-    let log_in = async |password: &str| {
-        let body = json!({ "email": "wei@gxtest.com", "password": password });
-        host.post("/api/v1/admin/auth/login", "", &body).await
-    };
-    let invited = invite("Wei@GXtest.com").await;
+    let invited = invite(&host, &own, "Wei@GXtest.com").await;
     assert_eq!(invited.code(), 201, "{}", invited.text);
     assert_eq!(
         (invited.text_at("/email"), invited.text_at("/role")),
         ("wei@gxtest.com", "REVIEWER")
     );
     assert_eq!(invited.json["isInvited"], true);
-    assert_eq!(invite("wei@gxtest.com").await.problem(), "administrator_exists");
-    let token = invited.text_at("/passwordToken");
-    let password = "four random words here";
-    assert_eq!(log_in(password).await.problem(), "invalid_credentials");
-    assert_eq!(set(token, "short").await.pointers(), ["/newPassword"]);
-    assert_eq!(set(token, "the words of wei@gxtest.com").await.pointers(), ["/newPassword"]);
-    assert_eq!(set("another", password).await.problem(), "invalid_invitation");
-    assert_eq!(set(token, password).await.code(), 204);
-    assert_eq!(set(token, password).await.problem(), "invalid_invitation");
-    assert_eq!(log_in(password).await.code(), 200);
-
-    for end in [
-        r#"UPDATE "AdminInvitation" SET "expiresAt" = clock_timestamp()"#,
-        r#"UPDATE "AdminUser" SET "isLocked" = true WHERE email LIKE 'late%'"#,
-    ] {
-        let email = format!("late{}@gxtest.com", end.len());
-        let late = invite(&email).await;
-        sqlx::query(end).execute(host.database.pool()).await.unwrap();
-        let refused = set(late.text_at("/passwordToken"), password).await;
-        assert_eq!((refused.code(), refused.problem()), (401, "invalid_invitation"));
-    }
+    assert!(!invited.text.to_lowercase().contains("token"), "{}", invited.text);
+    assert_eq!(invite(&host, &own, "wei@gxtest.com").await.problem(), "administrator_exists");
+    let mail = host.mail_about(SUBJECT).await;
+    assert_eq!(mail.to, "wei@gxtest.com");
+    let token = token_in(&mail);
+    assert_eq!(log_in(&host, "wei@gxtest.com").await.problem(), "invalid_credentials");
+    assert_eq!(set_password(&host, &token, "short").await.pointers(), ["/newPassword"]);
+    let own_name = set_password(&host, &token, "the words of wei@gxtest.com").await;
+    assert_eq!(own_name.pointers(), ["/newPassword"]);
+    let id = invited.text_at("/adminId");
+    assert!(is_invited(&host, &own, id).await);
+    assert_eq!(set_password(&host, &token, PASSWORD).await.code(), 204);
+    assert!(!is_invited(&host, &own, id).await);
+    assert_eq!(set_password(&host, &token, PASSWORD).await.problem(), "invalid_mail_token");
+    assert_eq!(log_in(&host, "wei@gxtest.com").await.code(), 200);
+    let entry: Value = sqlx::query_scalar(
+        r#"SELECT after FROM "AuditEntry" WHERE action = 'admin.password_reset'"#,
+    )
+    .fetch_one(host.database.pool())
+    .await
+    .unwrap();
+    assert_eq!(entry, json!({ "ended": 0, "wasInvited": true }));
 }
 
-/// SEC-API-02: an invitation that is repeated with its key adds nobody, and gets another token for
-/// the same account until the password is set.
+/// AUTHZ: the link of an invitation works for a day from its sending on, and not once the account is
+/// locked, also if it is unlocked later.
 #[tokio::test]
-async fn a_repeated_invitation_gets_another_token() {
+async fn an_invitation_ends_with_its_day_and_with_a_lock() {
+    let host = host().await;
+    let own = staff(&host, AdminRole::SuperAdmin).await;
+    for email in ["soon@gxtest.com", "late@gxtest.com", "locked@gxtest.com"] {
+        assert_eq!(invite(&host, &own, email).await.code(), 201);
+    }
+    let mails = host.mails().await;
+    let token_of = |email: &str| token_in(mails.iter().find(|mail| mail.to == email).unwrap());
+    let locked: String =
+        sqlx::query_scalar(r#"SELECT "adminId" FROM "AdminUser" WHERE email LIKE 'locked%'"#)
+            .fetch_one(host.database.pool())
+            .await
+            .unwrap();
+    for is_locked in [true, false] {
+        let body = json!({ "isLocked": is_locked });
+        assert_eq!(change(&host, &own, &locked, &body).await.code(), 200);
+        let refused = set_password(&host, &token_of("locked@gxtest.com"), PASSWORD).await;
+        assert_eq!(refused.problem(), "invalid_mail_token", "locked: {is_locked}");
+    }
+    host.clock.advance(HOUR * 23);
+    assert_eq!(set_password(&host, &token_of("soon@gxtest.com"), PASSWORD).await.code(), 204);
+    host.clock.advance(HOUR);
+    let late = set_password(&host, &token_of("late@gxtest.com"), PASSWORD).await;
+    assert_eq!((late.code(), late.problem()), (422, "invalid_mail_token"));
+}
+
+/// SEC-API-02: an invitation that is repeated with its key is answered as before and sends no second
+/// mail.
+#[tokio::test]
+async fn a_repeated_invitation_sends_one_mail() {
     let host = host().await;
     let own = staff(&host, AdminRole::SuperAdmin).await;
     let invite = async || {
@@ -169,34 +214,34 @@ async fn a_repeated_invitation_gets_another_token() {
         let ask = host.ask("POST", ADMINISTRATORS).token(&own.token).json(&body);
         ask.header("idempotency-key", "k1").send().await
     };
-    let set = async |token: &str| {
-        let body = json!({ "token": token, "newPassword": "four random words here" });
-        host.post("/api/v1/admin/auth/password/set", "", &body).await
-    };
     let (first, again) = (invite().await, invite().await);
     assert_eq!((first.code(), again.code()), (201, 201), "{}{}", first.text, again.text);
-    assert_eq!(first.json["adminId"], again.json["adminId"]);
-    assert_eq!(set(first.text_at("/passwordToken")).await.problem(), "invalid_invitation");
-    assert_eq!(set(again.text_at("/passwordToken")).await.code(), 204);
-    assert!(invite().await.has_null_at("/passwordToken"));
+    assert_eq!(first.json, again.json);
+    assert_eq!(host.subjects().await, [SUBJECT]);
 }
 
-/// AUTHZ: a new administrator who sets the password by mail ends the invitation with it.
+/// AUTHZ: an invitation that was lost needs no other one: a forgotten password is set by mail, and
+/// that ends the invitation and its link.
 #[tokio::test]
 async fn a_password_by_mail_ends_the_invitation() {
     let host = host().await;
     let own = staff(&host, AdminRole::SuperAdmin).await;
-    let body = json!({ "email": "wei@gxtest.com", "role": "REVIEWER" });
-    let invited = host.post(ADMINISTRATORS, &own.token, &body).await;
-    assert_eq!(invited.code(), 201, "{}", invited.text);
+    let invited = invite(&host, &own, "wei@gxtest.com").await;
+    let token = token_in(&host.mail_about(SUBJECT).await);
     let forgot = json!({ "email": "wei@gxtest.com" });
     host.post("/api/v1/admin/auth/password/forgot", "", &forgot).await;
     let mail = host.mail_about("Set a new password").await;
-    let body = json!({ "token": token_in(&mail), "newPassword": "four random words here" });
-    let reset = host.post("/api/v1/admin/auth/password/reset", "", &body).await;
-    assert_eq!(reset.code(), 204, "{}", reset.text);
-    let token = invited.text_at("/passwordToken");
-    let body = json!({ "token": token, "newPassword": "four other random words" });
-    let refused = host.post("/api/v1/admin/auth/password/set", "", &body).await;
-    assert_eq!((refused.code(), refused.problem()), (401, "invalid_invitation"));
+    assert_eq!(set_password(&host, &token_in(&mail), PASSWORD).await.code(), 204);
+    let refused = set_password(&host, &token, PASSWORD).await;
+    assert_eq!(refused.problem(), "invalid_mail_token");
+    assert!(!is_invited(&host, &own, invited.text_at("/adminId")).await);
+
+    // A mail that is sent after the password was set has no use, and is not sent.
+    sqlx::query(r#"UPDATE "QueuedMail" SET state = 'SENT', "settledAt" = now(), content = NULL"#)
+        .execute(host.database.pool())
+        .await
+        .unwrap();
+    invite(&host, &own, "ada@gxtest.com").await;
+    sqlx::query(r#"DELETE FROM "AdminInvitation""#).execute(host.database.pool()).await.unwrap();
+    assert!(host.mails().await.is_empty());
 }

@@ -77,7 +77,7 @@ async fn assign_to(
     let mut tx = base.begin().await?;
     let status = store::lock_person(&mut tx, profile_id).await?.ok_or_else(no_user)?;
     if status != AccountStatus::PendingAdminApproval {
-        return Err(Problem::new(&NOT_UNDER_REVIEW, format!("The account is {status}.")));
+        return Err(not_under_review(status));
     }
     let before = require_own(&mut tx, profile_id, who, action == "review.assigned").await?;
     let lease_until = store::set(&mut tx, profile_id, assignee, state.review.review_lease).await?;
@@ -150,12 +150,31 @@ pub(crate) async fn require_free(
     }
 }
 
+/// Locks the row of a person's account, and returns the problem if it is not under review or if
+/// another administrator's lease lasts.
+pub(crate) async fn require_review(
+    conn: &mut PgConnection,
+    profile_id: &ProfileId,
+    who: &Administrator,
+) -> Result<(), Problem> {
+    let status = store::lock_person(conn, profile_id).await?.ok_or_else(no_user)?;
+    if status != AccountStatus::PendingAdminApproval {
+        return Err(not_under_review(status));
+    }
+    require_free(conn, profile_id, |admin_id| *admin_id == who.admin_id).await
+}
+
 /// Ends the claim on a person who was decided, in the caller's transaction.
 pub(crate) async fn end(
     conn: &mut PgConnection,
     profile_id: &ProfileId,
 ) -> Result<(), sqlx::Error> {
     store::remove(conn, profile_id).await
+}
+
+/// Returns the problem of an account that is not under review.
+pub(crate) fn not_under_review(status: AccountStatus) -> Problem {
+    Problem::new(&NOT_UNDER_REVIEW, format!("The account is {status}."))
 }
 
 fn claimed_by_other(admin_id: &AdminId) -> Problem {

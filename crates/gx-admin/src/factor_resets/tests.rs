@@ -5,7 +5,7 @@ use gx_auth::{AdminRole, Audience, TokenUse};
 use gx_model::AccountStatus;
 use serde_json::{Value, json};
 
-use crate::tests::host;
+use crate::tests::{host, identity};
 
 /// Returns the newest entry of the audit log, with the reason instead of its hash.
 async fn audit_entry(host: &TestHost) -> (String, Option<String>, Value) {
@@ -29,8 +29,7 @@ fn admin_id(host: &TestHost, token: &str) -> String {
 #[tokio::test]
 async fn authn_16_a_reset_removes_the_factor_and_ends_all_sessions() {
     let host = host().await;
-    let identity =
-        gx_identity::service(&gx_identity::IdentitySettings::default(), host.base.clone());
+    let identity = identity(&host);
     let id = host.add_person("sarah@gxtest.com", AccountStatus::Active).await;
     let token = host.session_of(&id).await.access_token;
     let ask = async |path: &str, body: Value| {

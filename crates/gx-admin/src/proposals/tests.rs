@@ -5,7 +5,7 @@ use gx_auth::{AdminRole, Audience, TokenUse, audit};
 use gx_model::AccountStatus;
 use serde_json::{Value, json};
 
-use crate::tests::settings;
+use crate::tests::{no_documents, settings};
 use crate::{AdminSettings, FourEyesAct, ReviewSettings, service};
 
 const SARAH: &str = "MY 463 AUN834 0QKZB 5821";
@@ -15,7 +15,11 @@ async fn host() -> TestHost {
     let review =
         ReviewSettings { four_eyes: FourEyesAct::ALL.to_vec(), ..ReviewSettings::default() };
     let settings = AdminSettings { review, ..settings() };
-    TestHost::new(|base| service(&settings, base)).await
+    TestHost::new(|base| {
+        let documents = no_documents(&base);
+        service(&settings, base, documents)
+    })
+    .await
 }
 
 struct Staff {

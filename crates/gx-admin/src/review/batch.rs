@@ -109,7 +109,8 @@ struct RefusedMember {
     /// The detail of that problem.
     #[schema(example = "Facts are missing in the profile.")]
     detail: String,
-    /// JSON Pointers to the fields that are missing in the profile.
+    /// JSON Pointers to the fields that are missing in the profile, or to the documents that cannot
+    /// be relied on.
     #[schema(example = json!(["/phoneNum"]))]
     missing: Vec<String>,
 }

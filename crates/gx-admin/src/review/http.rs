@@ -97,7 +97,7 @@ impl FromFields for DenialBody {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct StatusBody {
     #[schema(example = "DENIED")]
-    status: &'static str,
+    pub(crate) status: &'static str,
 }
 
 /// The answer to an approval: the person is approved, or a second administrator must confirm.

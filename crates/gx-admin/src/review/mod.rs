@@ -11,6 +11,7 @@ mod tests;
 use aws_lc_rs::hmac;
 use gx_auth::{Administrator, Subject, audit, not_enqueued};
 use gx_db::{PgConnection, ProfileId};
+use gx_documents::{repository, requests};
 use gx_model::{
     AccountStatus, AccountType, BiometricHash, Command, CommandId, CommandKind, CountryCode,
     DenialFinality, FabricUserId, Gender, IdSubject, economics,
@@ -28,7 +29,8 @@ use time::OffsetDateTime;
 use crate::ServiceState;
 use crate::acts::{ApprovalResult, Performer};
 use crate::adoption::{self, AdoptResult, KnownPerson, LedgerPerson};
-use crate::claims::{self, NOT_UNDER_REVIEW};
+use crate::claims;
+use crate::documents;
 use crate::users::no_user;
 use store::Candidate;
 
@@ -60,8 +62,9 @@ struct CompleteFacts {
     age: u8,
 }
 
-/// Approves a person: sets the status, records the decision, enqueues the commands and writes the
-/// audit row, in the caller's transaction; locks the account's row (KYC-04, API-12).
+/// Approves a person: sets the status, records the decision, accepts the documents that wait for a
+/// reviewer, enqueues the commands and writes the audit row, in the caller's transaction; locks the
+/// account's row (KYC-04, API-12).
 ///
 /// The commands are CREATE_USER and DISTRIBUTE_GENESIS for an id that is drawn and reserved now. If
 /// the ledger already has the person, because a restore removed an earlier approval from this
@@ -79,6 +82,7 @@ pub(crate) async fn approve(
     if candidate.is_locked {
         return Err(Problem::new(&LOCKED, "Unlock the account, then approve the person."));
     }
+    documents::require_usable(state, conn, profile_id).await?;
     let complete = complete_facts(&candidate, now)?;
     base.require_running(conn).await?;
     let approval = Approval { state, who, profile_id, number: candidate.approval_count + 1, now };
@@ -95,12 +99,16 @@ pub(crate) async fn approve(
     let decision = store::ReviewDecision::approved(&who.admin_id, note, now);
     let verification_id = base.entropy.id(now).to_string();
     store::decide(conn, &verification_id, profile_id, &decision).await?;
-    claims::end(conn, profile_id).await?;
+    let accepted = repository::accept_stored(conn, profile_id, &who.admin_id, now).await?;
+    end_review(conn, profile_id).await?;
     let mut after = json!({
         "status": AccountStatus::ApprovedPendingOnchain.name(),
         "fabricUserId": approved.fabric_user_id.as_str(),
         "commandIds": approved.command_ids,
     });
+    if !accepted.is_empty() {
+        after["acceptedDocuments"] = accepted.into();
+    }
     if let Some(proposed_by) = by.proposed_by {
         after["proposedBy"] = proposed_by.as_str().into();
     }
@@ -214,7 +222,7 @@ pub(crate) async fn deny(
     let decision = store::ReviewDecision::denied(&who.admin_id, denial, now);
     let verification_id = base.entropy.id(now).to_string();
     store::decide(&mut tx, &verification_id, profile_id, &decision).await?;
-    claims::end(&mut tx, profile_id).await?;
+    end_review(&mut tx, profile_id).await?;
     if denial.finality == DenialFinality::Final {
         let subject = Subject::User(profile_id.clone());
         base.auth.sessions.end(&mut tx, &subject, None, "denied for good").await?;
@@ -237,11 +245,16 @@ async fn under_review(
 ) -> Result<Candidate, Problem> {
     let candidate = store::lock_candidate(conn, profile_id).await?.ok_or_else(no_user)?;
     if candidate.status != AccountStatus::PendingAdminApproval {
-        let detail = format!("The account is {}.", candidate.status);
-        return Err(Problem::new(&NOT_UNDER_REVIEW, detail));
+        return Err(claims::not_under_review(candidate.status));
     }
     claims::require_free(conn, profile_id, |admin_id| by.includes(admin_id)).await?;
     Ok(candidate)
+}
+
+/// Ends the claim of a reviewer and the requests for documents, because the review is decided.
+async fn end_review(conn: &mut PgConnection, profile_id: &ProfileId) -> Result<(), sqlx::Error> {
+    claims::end(conn, profile_id).await?;
+    requests::end(conn, profile_id).await
 }
 
 /// Returns the ids of an approval's commands: CREATE_USER, then DISTRIBUTE_GENESIS.

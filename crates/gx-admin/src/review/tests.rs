@@ -8,7 +8,7 @@ use gx_model::{AccountStatus, CommandId, CommandStatus, FabricUserId};
 use serde_json::{Value, json};
 use time::macros::date;
 
-use crate::tests::host;
+use crate::tests::{host, identity};
 
 async fn reviewer(host: &TestHost) -> String {
     host.add_administrator(AdminRole::Reviewer).await.access_token
@@ -155,8 +155,7 @@ async fn of_two_approvals_at_the_same_time_one_succeeds() {
 async fn a_submitted_user_is_listed() {
     let host = host().await;
     let token = reviewer(&host).await;
-    let identity =
-        gx_identity::service(&gx_identity::IdentitySettings::default(), host.base.clone());
+    let identity = identity(&host);
     let id = host.add_person("sarah@gxtest.com", AccountStatus::Registered).await;
     host.add_person("other@gxtest.com", AccountStatus::Registered).await;
     let listed = async || {

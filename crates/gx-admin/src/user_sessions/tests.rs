@@ -5,11 +5,10 @@ use gx_auth::testing::{Answer, PASSWORD, TestHost};
 use gx_model::AccountStatus;
 use serde_json::json;
 
-use crate::tests::host;
+use crate::tests::{host, identity};
 
 async fn look(host: &TestHost, token: &str) -> u16 {
-    let identity =
-        gx_identity::service(&gx_identity::IdentitySettings::default(), host.base.clone());
+    let identity = identity(host);
     host.ask("GET", "/api/v1/users/me").token(token).send_to(&identity).await.code()
 }
 
@@ -177,8 +176,7 @@ async fn an_administrators_failures_block_no_person() {
         assert_eq!(admin().await.code(), 401);
     }
     assert_eq!((admin().await.code(), admin().await.problem()), (429, "quota_exceeded"));
-    let identity =
-        gx_identity::service(&gx_identity::IdentitySettings::default(), host.base.clone());
+    let identity = identity(&host);
     let person = host.ask("POST", "/api/v1/auth/login").json(&body).send_to(&identity).await;
     assert_eq!(person.code(), 401);
 }

@@ -25,10 +25,14 @@ impl<S: Send + Sync> FromRequestParts<S> for ProfilePath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = Path::<String>::from_request_parts(parts, state).await;
-        let plain = |id: &String| id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        let id = path.ok().map(|Path(id)| id).filter(plain).ok_or_else(no_user)?;
+        let id = path.ok().map(|Path(id)| id).filter(|id| is_plain_id(id)).ok_or_else(no_user)?;
         Ok(Self(id.into()))
     }
+}
+
+/// Returns whether a text of a path can be an id.
+pub(crate) fn is_plain_id(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// Returns the problem for an unknown id.

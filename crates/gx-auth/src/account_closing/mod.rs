@@ -31,8 +31,9 @@ pub enum ClosingOutcome {
     ClosedBefore,
 }
 
-/// Closes an account in the caller's transaction: sets the status, ends all sessions and the claim
-/// of a reviewer, and appends `entry` with the statuses added to it. The caller has the row ticket.
+/// Closes an account in the caller's transaction: sets the status, ends all sessions, the claim of a
+/// reviewer and the requests for documents, and appends `entry` with the statuses added to it. The
+/// caller has the row ticket.
 ///
 /// # Errors
 /// [`ACCOUNT_HAS_FUNDS`], or the problem of a database failure. Nothing is written then.
@@ -59,7 +60,7 @@ pub async fn close_account(
         return Err(Problem::new(&ACCOUNT_HAS_FUNDS, detail));
     }
     store::close(conn, profile_id, now).await?;
-    store::remove_claim(conn, profile_id).await?;
+    store::end_review(conn, profile_id).await?;
     let subject = Subject::User(profile_id.clone());
     let ended = base.auth.sessions.end(conn, &subject, None, "account closed").await?;
     entry.before = Some(json!({ "status": status.name() }));

@@ -82,12 +82,15 @@ pub(super) async fn close(
     Ok(())
 }
 
-/// Removes the claim of a reviewer.
-pub(super) async fn remove_claim(
+/// Removes the claim of a reviewer and the requests for documents.
+pub(super) async fn end_review(
     conn: &mut PgConnection,
     profile_id: &ProfileId,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(r#"DELETE FROM "ReviewClaim" WHERE "profileId" = $1"#, profile_id.as_str())
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!(r#"DELETE FROM "DocumentRequest" WHERE "profileId" = $1"#, profile_id.as_str())
         .execute(conn)
         .await?;
     Ok(())

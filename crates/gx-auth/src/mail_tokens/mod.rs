@@ -26,6 +26,8 @@ use crate::realm::{Realm, Subject};
 const CODE_LIFE: Duration = Duration::from_secs(600);
 /// Life of the token in a link.
 const TOKEN_LIFE: Duration = Duration::from_hours(1);
+/// Life of the link in an invitation of an administrator.
+pub const INVITATION_LIFE: Duration = Duration::from_hours(24);
 /// Wrong codes after which a code is no longer accepted. The link still is.
 const MAX_FAILURES: i32 = 5;
 /// Purpose of the keys with which codes are hashed.

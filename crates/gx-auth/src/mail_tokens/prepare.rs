@@ -8,7 +8,9 @@ use gx_serve::Entropy;
 use time::OffsetDateTime;
 
 use super::store::{self, MailedAccount, NewToken};
-use super::{CODE_LIFE, GivenCode, GivenToken, TOKEN_LIFE, TokenPurpose, password_mark};
+use super::{
+    CODE_LIFE, GivenCode, GivenToken, INVITATION_LIFE, TOKEN_LIFE, TokenPurpose, password_mark,
+};
 use crate::email::GivenEmail;
 use crate::foundation::Foundation;
 use crate::key_ring::KeyRing;
@@ -34,15 +36,23 @@ impl MailPreparer {
         now: OffsetDateTime,
     ) -> Result<Option<MailContent>, sqlx::Error> {
         let Some(account) = account_of(conn, mail).await? else { return Ok(None) };
-        let (purpose, address) = match mail.kind {
+        let (purpose, address, life) = match mail.kind {
             MailKind::EmailVerification if !account.is_verified => {
-                (TokenPurpose::VerifyEmail, account.email.clone())
+                (TokenPurpose::VerifyEmail, account.email.clone(), TOKEN_LIFE)
             }
             MailKind::EmailChange if may_change(conn, &account.subject, &mail.content).await? => {
-                (TokenPurpose::ChangeEmail, mail.content.to.clone())
+                (TokenPurpose::ChangeEmail, mail.content.to.clone(), TOKEN_LIFE)
             }
             MailKind::PasswordReset if !account.is_locked => {
-                (TokenPurpose::ResetPassword, account.email.clone())
+                (TokenPurpose::ResetPassword, account.email.clone(), TOKEN_LIFE)
+            }
+            // Once a password is set, there is no invitation any more.
+            MailKind::AdminInvitation
+                if !account.is_locked
+                    && store::extend_invitation(conn, &account.subject, now + INVITATION_LIFE)
+                        .await? =>
+            {
+                (TokenPurpose::ResetPassword, account.email.clone(), INVITATION_LIFE)
             }
             _ => return Ok(None),
         };
@@ -59,7 +69,7 @@ impl MailPreparer {
             code_hash,
             now,
             code_expires_at: now + CODE_LIFE,
-            expires_at: now + TOKEN_LIFE,
+            expires_at: now + life,
         };
         store::insert(conn, &new).await?;
         Ok(Some(MailContent {

@@ -102,6 +102,23 @@ pub(super) async fn insert(conn: &mut PgConnection, new: &NewToken<'_>) -> Resul
     Ok(())
 }
 
+/// Sets the end of an administrator's invitation. Returns `false` if there is none.
+pub(super) async fn extend_invitation(
+    conn: &mut PgConnection,
+    subject: &Subject,
+    expires_at: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    let Subject::Admin(id) = subject else { return Ok(false) };
+    let done = sqlx::query!(
+        r#"UPDATE "AdminInvitation" SET "expiresAt" = $2 WHERE "adminId" = $1"#,
+        id.as_str(),
+        expires_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// Deletes a token that is valid and returns what it permits. Parallel uses wait for the first and
 /// find nothing.
 pub(super) async fn use_token(

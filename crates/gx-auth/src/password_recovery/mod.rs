@@ -60,10 +60,6 @@ async fn reset(
     let locked = lock_account(&mut tx, &subject).await?.ok_or_else(refused)?;
     let used = mail_tokens::use_token(&mut tx, realm, token, &purposes, now).await?;
     let Some(used) = used else { return Err(refused()) };
-    if let Subject::Admin(id) = &subject {
-        // Before the account, in the order in which the invitation itself is used.
-        store::end_invitation(&mut tx, id).await?;
-    }
     if !store::set_password(&mut tx, &subject, &password_hash, &used.address, now).await? {
         return Err(refused());
     }
@@ -75,6 +71,11 @@ async fn reset(
     let ended = sessions.end(&mut tx, &subject, None, "password reset").await?;
     base.mailing().notify(&mut tx, &subject, Notice::PasswordChanged).await?;
     let mut after = json!({ "ended": ended });
+    if let Subject::Admin(id) = &subject
+        && store::end_invitation(&mut tx, id).await?
+    {
+        after["wasInvited"] = true.into();
+    }
     if realm == Realm::User && !locked.is_verified {
         after["factorsRemoved"] = remove_factors(base, &mut tx, &subject).await?.into();
     }

@@ -82,13 +82,14 @@ pub(super) async fn set_password(
     Ok(done.rows_affected() == 1)
 }
 
-/// Removes the invitation of an administrator, if there is one.
+/// Removes the invitation of an administrator. Returns whether there was one.
 pub(super) async fn end_invitation(
     conn: &mut PgConnection,
     admin_id: &AdminId,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(r#"DELETE FROM "AdminInvitation" WHERE "adminId" = $1"#, admin_id.as_str())
+) -> Result<bool, sqlx::Error> {
+    let id = admin_id.as_str();
+    let done = sqlx::query!(r#"DELETE FROM "AdminInvitation" WHERE "adminId" = $1"#, id)
         .execute(conn)
         .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }

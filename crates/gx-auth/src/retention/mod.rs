@@ -1,5 +1,6 @@
 //! Removes rows that have expired, in small batches and never in a request (DB-09). One process at
-//! a time does it; called by the process of the outbox submitter and by `gx retention run`.
+//! a time does it; called by the process of the outbox submitter and by `gx retention run`. Sessions
+//! and devices of an account on legal hold stay until the hold ends.
 
 mod store;
 #[cfg(test)]
@@ -61,6 +62,12 @@ pub struct RetentionSettings {
     /// How long a known device is kept after the year since its last sign-in.
     #[arg(long, env = "GX_RETENTION_DEVICES", default_value = "1h", value_parser = duration)]
     pub retention_devices: Duration,
+    /// How long a reviewer's claim is kept after the end of its lease.
+    #[arg(long, env = "GX_RETENTION_REVIEW_CLAIMS", default_value = "1h", value_parser = duration)]
+    pub retention_review_claims: Duration,
+    /// How long the invitation of an administrator is kept after it has expired.
+    #[arg(long, env = "GX_RETENTION_INVITATIONS", default_value = "30d", value_parser = duration)]
+    pub retention_invitations: Duration,
 }
 
 impl Default for RetentionSettings {
@@ -75,6 +82,8 @@ impl Default for RetentionSettings {
             retention_mail: DAY * 7,
             retention_mail_tokens: Duration::from_hours(1),
             retention_devices: Duration::from_hours(1),
+            retention_review_claims: Duration::from_hours(1),
+            retention_invitations: DAY * 30,
         }
     }
 }
@@ -98,10 +107,12 @@ enum SweptTable {
     QueuedMail,
     MailToken,
     KnownDevice,
+    ReviewClaim,
+    AdminInvitation,
 }
 
 impl SweptTable {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::HttpIdempotency,
         Self::UserSession,
         Self::AdminSession,
@@ -110,6 +121,8 @@ impl SweptTable {
         Self::QueuedMail,
         Self::MailToken,
         Self::KnownDevice,
+        Self::ReviewClaim,
+        Self::AdminInvitation,
     ];
 
     const fn name(self) -> &'static str {
@@ -122,6 +135,8 @@ impl SweptTable {
             Self::QueuedMail => "QueuedMail",
             Self::MailToken => "MailToken",
             Self::KnownDevice => "KnownDevice",
+            Self::ReviewClaim => "ReviewClaim",
+            Self::AdminInvitation => "AdminInvitation",
         }
     }
 
@@ -135,6 +150,8 @@ impl SweptTable {
             Self::QueuedMail => settings.retention_mail,
             Self::MailToken => settings.retention_mail_tokens,
             Self::KnownDevice => settings.retention_devices,
+            Self::ReviewClaim => settings.retention_review_claims,
+            Self::AdminInvitation => settings.retention_invitations,
         }
     }
 }

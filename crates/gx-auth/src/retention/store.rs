@@ -23,7 +23,8 @@ pub(super) async fn lock(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
 }
 
 /// Removes the oldest rows that expired from `cursor` to `until`, and returns the times at which
-/// they expired. Rows that another session has locked stay.
+/// they expired. Rows that another session has locked stay, and so do sessions and devices of an
+/// account on legal hold.
 #[expect(clippy::too_many_lines, reason = "one statement for each table, which the macro checks")]
 pub(super) async fn remove(
     conn: &mut PgConnection,
@@ -49,7 +50,11 @@ pub(super) async fn remove(
         SweptTable::UserSession => {
             sqlx::query_scalar!(
                 r#"DELETE FROM "UserSession" WHERE "sessionId" IN (
-               SELECT "sessionId" FROM "UserSession" WHERE "expiresAt" >= $1 AND "expiresAt" <= $2
+               SELECT "sessionId" FROM "UserSession" AS one
+               WHERE "expiresAt" >= $1 AND "expiresAt" <= $2
+                 AND NOT EXISTS (SELECT FROM "UserProfile" AS person
+                                 WHERE person."profileId" = one."profileId"
+                                   AND person."legalHoldAt" IS NOT NULL)
                ORDER BY "expiresAt" LIMIT $3 FOR UPDATE SKIP LOCKED)
            RETURNING "expiresAt""#,
                 cursor,
@@ -127,7 +132,37 @@ pub(super) async fn remove(
         SweptTable::KnownDevice => {
             sqlx::query_scalar!(
                 r#"DELETE FROM "KnownDevice" WHERE "deviceHash" IN (
-               SELECT "deviceHash" FROM "KnownDevice" WHERE "expiresAt" >= $1 AND "expiresAt" <= $2
+               SELECT "deviceHash" FROM "KnownDevice" AS one
+               WHERE "expiresAt" >= $1 AND "expiresAt" <= $2
+                 AND NOT EXISTS (SELECT FROM "UserProfile" AS person
+                                 WHERE person."profileId" = one."profileId"
+                                   AND person."legalHoldAt" IS NOT NULL)
+               ORDER BY "expiresAt" LIMIT $3 FOR UPDATE SKIP LOCKED)
+           RETURNING "expiresAt""#,
+                cursor,
+                until,
+                limit
+            )
+            .fetch_all(conn)
+            .await
+        }
+        SweptTable::ReviewClaim => {
+            sqlx::query_scalar!(
+                r#"DELETE FROM "ReviewClaim" WHERE "profileId" IN (
+               SELECT "profileId" FROM "ReviewClaim" WHERE "leaseUntil" >= $1 AND "leaseUntil" <= $2
+               ORDER BY "leaseUntil" LIMIT $3 FOR UPDATE SKIP LOCKED)
+           RETURNING "leaseUntil""#,
+                cursor,
+                until,
+                limit
+            )
+            .fetch_all(conn)
+            .await
+        }
+        SweptTable::AdminInvitation => {
+            sqlx::query_scalar!(
+                r#"DELETE FROM "AdminInvitation" WHERE "adminId" IN (
+               SELECT "adminId" FROM "AdminInvitation" WHERE "expiresAt" >= $1 AND "expiresAt" <= $2
                ORDER BY "expiresAt" LIMIT $3 FOR UPDATE SKIP LOCKED)
            RETURNING "expiresAt""#,
                 cursor,
@@ -140,7 +175,8 @@ pub(super) async fn remove(
     }
 }
 
-/// Returns the number of rows that expired until then.
+/// Returns the number of rows that expired until then and may be removed.
+#[expect(clippy::too_many_lines, reason = "one statement for each table, which the macro checks")]
 pub(super) async fn count(
     conn: &mut PgConnection,
     table: SweptTable,
@@ -157,7 +193,11 @@ pub(super) async fn count(
         }
         SweptTable::UserSession => {
             sqlx::query_scalar!(
-                r#"SELECT count(*) AS "count!" FROM "UserSession" WHERE "expiresAt" <= $1"#,
+                r#"SELECT count(*) AS "count!" FROM "UserSession" AS one
+                   WHERE "expiresAt" <= $1
+                     AND NOT EXISTS (SELECT FROM "UserProfile" AS person
+                                     WHERE person."profileId" = one."profileId"
+                                       AND person."legalHoldAt" IS NOT NULL)"#,
                 until
             )
             .fetch_one(conn)
@@ -205,7 +245,27 @@ pub(super) async fn count(
         }
         SweptTable::KnownDevice => {
             sqlx::query_scalar!(
-                r#"SELECT count(*) AS "count!" FROM "KnownDevice" WHERE "expiresAt" <= $1"#,
+                r#"SELECT count(*) AS "count!" FROM "KnownDevice" AS one
+                   WHERE "expiresAt" <= $1
+                     AND NOT EXISTS (SELECT FROM "UserProfile" AS person
+                                     WHERE person."profileId" = one."profileId"
+                                       AND person."legalHoldAt" IS NOT NULL)"#,
+                until
+            )
+            .fetch_one(conn)
+            .await
+        }
+        SweptTable::ReviewClaim => {
+            sqlx::query_scalar!(
+                r#"SELECT count(*) AS "count!" FROM "ReviewClaim" WHERE "leaseUntil" <= $1"#,
+                until
+            )
+            .fetch_one(conn)
+            .await
+        }
+        SweptTable::AdminInvitation => {
+            sqlx::query_scalar!(
+                r#"SELECT count(*) AS "count!" FROM "AdminInvitation" WHERE "expiresAt" <= $1"#,
                 until
             )
             .fetch_one(conn)

@@ -75,7 +75,16 @@ async fn db_09_expired_rows_are_removed_in_batches() {
                    '2026-02-01');
            INSERT INTO "KnownDevice" ("deviceHash", "adminId", "clientHash", "createdAt",
                "lastUsedAt", "expiresAt")
-           VALUES ('\x00', 'a', '\x00', '2025-01-01', '2025-01-01', '2026-01-01')"#,
+           VALUES ('\x00', 'a', '\x00', '2025-01-01', '2025-01-01', '2026-01-01');
+           INSERT INTO "UserProfile" ("profileId", "firstName", "lastName", email, "passwordHash",
+               "dateOfBirth", gender, "createdAt", "updatedAt")
+           VALUES ('p', 'P', '', 'p@gxtest.com', 'none', '1990-01-01', 'female', '2026-01-01',
+                   '2026-01-01'),
+                  ('q', 'Q', '', 'q@gxtest.com', 'none', '1990-01-01', 'female', '2026-01-01',
+                   '2026-01-01');
+           INSERT INTO "ReviewClaim" ("profileId", "adminId", "leaseUntil")
+           VALUES ('p', 'a', '2026-03-01 10:59Z'), ('q', 'a', '2026-03-01 11:01Z');
+           INSERT INTO "AdminInvitation" ("adminId", "expiresAt") VALUES ('a', '2026-01-30')"#,
     )
     .await;
     let settings = RetentionSettings::default();
@@ -90,15 +99,18 @@ async fn db_09_expired_rows_are_removed_in_batches() {
         ("QueuedMail", 1),
         ("MailToken", 1),
         ("KnownDevice", 1),
+        ("ReviewClaim", 1),
+        ("AdminInvitation", 1),
     ];
     assert_eq!(counted, expected);
     assert_eq!(answers(&mut conn).await, 452);
 
     let mut sweeper = Sweeper::new(settings);
-    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![200, 0, 1, 1, 1, 1, 1, 1], false));
-    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![200, 0, 0, 0, 0, 0, 0, 0], false));
-    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![50, 0, 0, 0, 0, 0, 0, 0], true));
-    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![0, 0, 0, 0, 0, 0, 0, 0], true));
+    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![200, 0, 1, 1, 1, 1, 1, 1, 1, 1], false));
+    let answers_alone = |rows: u64| [&[rows][..], &[0; 9]].concat();
+    assert_eq!(step(&mut sweeper, &mut conn).await, (answers_alone(200), false));
+    assert_eq!(step(&mut sweeper, &mut conn).await, (answers_alone(50), true));
+    assert_eq!(step(&mut sweeper, &mut conn).await, (answers_alone(0), true));
     assert_eq!(answers(&mut conn).await, 2);
 }
 
@@ -164,7 +176,7 @@ async fn db_09_one_process_removes_rows_and_waits_for_nobody() {
         .await;
     let elsewhere = sweeper.step(&mut conn, NOW, Turn::IfFree).await;
     assert_eq!((elsewhere.is_elsewhere, elsewhere.is_over), (true, true));
-    assert_eq!(rows(elsewhere.tables), [0; 8]);
+    assert_eq!(rows(elsewhere.tables), [0; 10]);
     run(&mut other, "ROLLBACK").await;
 
     run(&mut other, r#"BEGIN; SELECT FROM "HttpIdempotency" WHERE key = '1' FOR UPDATE"#).await;
@@ -206,7 +218,7 @@ async fn db_09_a_command_waits_for_the_turn_of_another_process() {
         run(&mut other, "ROLLBACK").await;
     });
     assert!(!step.is_elsewhere);
-    assert_eq!(rows(step.tables), [200, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(rows(step.tables)[..2], [200, 0]);
 }
 
 /// DB-09: a table that fails holds back no other: the pass goes on to its end, and the next one
@@ -225,7 +237,7 @@ async fn db_09_a_table_that_fails_holds_back_no_other() {
     )
     .await;
     let mut sweeper = Sweeper::new(RetentionSettings::default());
-    let mut removed = [0; 8];
+    let mut removed = [0; 10];
     let mut failures = 0;
     loop {
         let step = sweeper.step(&mut conn, NOW, Turn::Waiting).await;
@@ -242,11 +254,55 @@ async fn db_09_a_table_that_fails_holds_back_no_other() {
             break;
         }
     }
-    assert_eq!((removed, failures), ([450, 0, 0, 250, 0, 0, 0, 0], 1), "it is tried once a pass");
+    let expected = [450, 0, 0, 250, 0, 0, 0, 0, 0, 0];
+    assert_eq!((removed, failures), (expected, 1), "it is tried once a pass");
     assert!(expired(&mut conn, &RetentionSettings::default(), NOW).await[1].rows.is_err());
 
     run(&mut conn, r#"ALTER TABLE kept RENAME TO "UserSession""#).await;
-    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![0; 8], true));
+    assert_eq!(step(&mut sweeper, &mut conn).await, (vec![0; 10], true));
+}
+
+/// PRIV-01: sessions and devices of an account on legal hold stay, also in the count of a dry run,
+/// and the end of the hold resumes their removal.
+#[tokio::test]
+async fn priv_01_a_legal_hold_keeps_sessions_and_devices() {
+    let database = TestDatabase::create().await;
+    let mut conn = database.connection().await;
+    run(
+        &mut conn,
+        r#"INSERT INTO "UserProfile" ("profileId", "firstName", "lastName", email, "passwordHash",
+               "dateOfBirth", gender, "createdAt", "updatedAt", "legalHoldAt", "legalHoldBy")
+           SELECT id, id, '', id || '@gxtest.com', 'none', '1990-01-01', 'female', '2025-01-01',
+                  '2025-01-01', CASE id WHEN 'held' THEN '2025-06-01'::timestamptz END,
+                  CASE id WHEN 'held' THEN 'a' END
+           FROM (VALUES ('held'), ('free')) AS person (id);
+           INSERT INTO "UserSession" ("sessionId", "profileId", "refreshHash", "refreshId",
+               "rotatedAt", "createdAt", "lastUsedAt", "expiresAt")
+           SELECT id, id, decode(md5(id), 'hex'), 'r', '2025-01-01', '2025-01-01', '2025-01-01',
+                  '2025-01-02'
+           FROM (VALUES ('held'), ('free')) AS person (id);
+           INSERT INTO "KnownDevice" ("deviceHash", "profileId", "clientHash", "createdAt",
+               "lastUsedAt", "expiresAt")
+           SELECT decode(md5(id), 'hex'), id, '\x00', '2025-01-01', '2025-01-01', '2026-01-01'
+           FROM (VALUES ('held'), ('free')) AS person (id)"#,
+    )
+    .await;
+    let settings = RetentionSettings::default();
+    let mut sweeper = Sweeper::new(settings.clone());
+    let expected = vec![0, 1, 0, 0, 0, 0, 0, 1, 0, 0];
+    assert_eq!(rows(expired(&mut conn, &settings, NOW).await), expected);
+    assert_eq!(step(&mut sweeper, &mut conn).await, (expected.clone(), true));
+    assert_eq!(rows(expired(&mut conn, &settings, NOW).await), [0; 10]);
+    let kept: Vec<String> = sqlx::query_scalar(
+        r#"SELECT "profileId" FROM "UserSession" UNION ALL SELECT "profileId" FROM "KnownDevice""#,
+    )
+    .fetch_all(&mut conn)
+    .await
+    .unwrap();
+    assert_eq!(kept, ["held", "held"]);
+
+    run(&mut conn, r#"UPDATE "UserProfile" SET "legalHoldAt" = NULL, "legalHoldBy" = NULL"#).await;
+    assert_eq!(step(&mut Sweeper::new(settings), &mut conn).await, (expected, true));
 }
 
 #[test]

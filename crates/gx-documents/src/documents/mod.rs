@@ -23,7 +23,7 @@ use crate::view::{PageImage, Renderer, ViewError, Watermark};
 pub use content::ContentError;
 pub use receive::{CommitError, ReceiveError, Received, Upload};
 pub use rehash::{FingerprintUse, fingerprint_uses, rotate_fingerprints};
-pub use sweep::{SweepError, SweepReport, UPLOAD_LIFE};
+pub use sweep::{SweepReport, UPLOAD_LIFE};
 
 /// Limit of the duplicates that are returned.
 const MAX_DUPLICATES: i64 = 100;
@@ -58,7 +58,7 @@ pub struct Documents {
     scanner: Option<Scanner>,
     limits: FileLimits,
     pub(crate) clock: Clock,
-    entropy: Entropy,
+    pub(crate) entropy: Entropy,
     /// Whether an upload that is dropped is cleaned up at once. Off in tests of a killed process.
     cleans_up: bool,
     /// The folder of a test, which is removed with the last clone.

@@ -1,5 +1,5 @@
-//! Files for tests: small documents as people upload them, and hostile ones. Made when they are
-//! asked for, so that the repository contains none. Never shipped.
+//! Documents for tests: stores in a folder, and files as people upload them, and hostile ones. Files
+//! are made when they are asked for, so that the repository contains none. Never shipped.
 
 #![expect(
     clippy::unwrap_used,
@@ -8,6 +8,7 @@
 )]
 
 mod forms;
+mod hand_in;
 mod images;
 mod pdfs;
 
@@ -21,9 +22,10 @@ use crate::intake::FileLimits;
 use crate::key_store::{KeyStore, KeyStoreSettings};
 use crate::scan::{Scanner, ScannerAddress, ScannerSettings};
 use crate::store::{DocumentStore, DocumentStoreSettings};
-use crate::view::{RenderProgram, Renderer, ViewSettings};
+use crate::view::{self, RenderProgram, Renderer, ViewSettings};
 
 pub use forms::{Form, form, passport_form, selfie_form};
+pub use hand_in::{claim, documents_in, hand_in};
 pub use images::{
     ManyPixels, animated_png, animated_webp, cmyk_jpeg, jpeg, jpeg_with_location, png,
     png_of_chunks, png_promising, sixteen_bit_png, webp,
@@ -46,6 +48,12 @@ pub fn passport() -> Vec<u8> {
 /// Returns a picture that can be handed in as a selfie.
 pub fn selfie() -> Vec<u8> {
     png(480, 640)
+}
+
+/// Returns a program that draws nothing: the image of each page is what the program was asked, with
+/// the watermark, and the file.
+pub fn echo_program() -> RenderProgram {
+    view::echo_program()
 }
 
 /// Returns the documents of a service in a test, with a folder of their own, which is removed with

@@ -55,6 +55,20 @@ pub struct RenderProgram {
     pub arguments: Vec<String>,
 }
 
+/// Returns a program that draws nothing: the image of each page is what the program was asked, with
+/// the watermark, and the file. For tests of what happens around a page.
+#[cfg(feature = "testing")]
+pub(crate) fn echo_program() -> RenderProgram {
+    use std::fmt::Write as _;
+    let mut reply = String::new();
+    for byte in protocol::frame(&Reply::Page { width: 1, height: 1 }) {
+        // Writing to a text cannot fail.
+        let _ = write!(reply, "\\{byte:03o}");
+    }
+    let script = format!("printf '{reply}'; exec /bin/cat");
+    RenderProgram { program: "/bin/sh".into(), arguments: vec!["-c".to_owned(), script] }
+}
+
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {

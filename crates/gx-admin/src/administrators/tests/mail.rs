@@ -5,7 +5,7 @@ use gx_auth::{AdminRole, NewPassword};
 use gx_model::AccountStatus;
 use serde_json::{Value, json};
 
-use crate::tests::host;
+use crate::tests::{host, identity};
 use crate::{NewAdministrator, create_administrator};
 
 const ADA: &str = "ada@gxtest.com";
@@ -60,8 +60,7 @@ async fn authn_16_an_administrator_resets_the_own_password_by_mail() {
         }
         let mail = host.mail_about("Set a new password").await;
         let body = json!({ "token": token_in(&mail), "newPassword": OTHER_PASSWORD });
-        let settings = gx_identity::IdentitySettings::default();
-        let identity = gx_identity::service(&settings, host.base.clone());
+        let identity = identity(&host);
         let ask = host.ask("POST", "/api/v1/auth/password/reset").json(&body);
         assert_eq!(ask.send_to(&identity).await.problem(), "invalid_mail_token");
         assert_eq!(post(&host, "password/reset", "", body).await.code(), 204);
@@ -72,8 +71,7 @@ async fn authn_16_an_administrator_resets_the_own_password_by_mail() {
     let answer = log_in(&host, OTHER_PASSWORD).await;
     assert_eq!((answer.code(), &answer.json["admin"]["emailVerified"]), (200, &json!(true)));
     let of_person = json!({ "email": ADA, "password": PASSWORD });
-    let identity =
-        gx_identity::service(&gx_identity::IdentitySettings::default(), host.base.clone());
+    let identity = identity(&host);
     let ask = host.ask("POST", "/api/v1/auth/login").json(&of_person);
     assert_eq!(ask.send_to(&identity).await.code(), 200);
 }

@@ -9,8 +9,8 @@ use gx_auth::testing::{Answer, PASSWORD, TestHost, totp_code};
 use gx_auth::{AdminRole, NewPassword};
 use serde_json::json;
 
-use crate::tests::settings;
-use crate::{NewAdministrator, create_administrator, service};
+use crate::tests::service_of;
+use crate::{NewAdministrator, create_administrator};
 
 const EMAIL: &str = "admin@gxtest.com";
 const TOTP: &str = "/api/v1/admin/me/totp";
@@ -19,7 +19,7 @@ const TOTP: &str = "/api/v1/admin/me/totp";
 async fn host(is_development: bool) -> TestHost {
     let host = TestHost::new(|mut base| {
         base.is_development = is_development;
-        service(&settings(), base)
+        service_of(base)
     })
     .await;
     let new = NewAdministrator {

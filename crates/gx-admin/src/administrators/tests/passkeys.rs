@@ -4,8 +4,8 @@ use gx_auth::testing::{Answer, PASSWORD, SoftPasskey, TestHost, all};
 use gx_auth::{AdminRole, Foundation, NewPassword, SecondFactors, Subject};
 use serde_json::{Value, json};
 
-use crate::tests::settings;
-use crate::{NewAdministrator, create_administrator, service};
+use crate::tests::service_of;
+use crate::{NewAdministrator, create_administrator};
 
 const EMAIL: &str = "admin@gxtest.com";
 const ORIGIN: &str = "http://localhost:3006";
@@ -23,7 +23,7 @@ async fn host(is_development: bool) -> TestHost {
 async fn host_with(change: impl FnOnce(&mut Foundation)) -> TestHost {
     let host = TestHost::new(|mut base| {
         change(&mut base);
-        service(&settings(), base)
+        service_of(base)
     })
     .await;
     let new = NewAdministrator {

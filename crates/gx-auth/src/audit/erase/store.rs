@@ -19,6 +19,19 @@ impl ErasableText {
     pub(super) fn erased(&self) -> ErasedText {
         ErasedText { entry: self.entry, field: self.field.clone() }
     }
+
+    /// Returns the ids of the objects that the entry is about.
+    pub(super) fn objects(&self) -> impl Iterator<Item = &str> {
+        let commands = self.command_ids.iter().flatten();
+        self.target_id.iter().chain(commands).map(String::as_str)
+    }
+}
+
+/// An account, or a command or proposal about one.
+pub(super) struct HeldObject {
+    pub(super) id: String,
+    /// Whether the account is on legal hold.
+    pub(super) is_held: bool,
 }
 
 /// An entry about many commands.
@@ -53,6 +66,39 @@ pub(super) async fn target_types(conn: &mut PgConnection) -> Result<Vec<String>,
                        WHERE e."targetType" > known.name ORDER BY e."targetType" LIMIT 1)
                FROM known WHERE known.name IS NOT NULL)
            SELECT name AS "name!" FROM known WHERE name IS NOT NULL"#
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Returns the proposals of which an object is the target.
+pub(super) async fn proposals_about(
+    conn: &mut PgConnection,
+    id: &str,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT "proposalId" FROM "Proposal" WHERE "targetId" = $1"#, id)
+        .fetch_all(conn)
+        .await
+}
+
+/// Returns those of these objects that are an account, or a command or proposal about one. The rows
+/// of the accounts are locked until the transaction ends.
+pub(super) async fn lock_accounts_of(
+    conn: &mut PgConnection,
+    ids: &[String],
+) -> Result<Vec<HeldObject>, sqlx::Error> {
+    sqlx::query_as!(
+        HeldObject,
+        r#"SELECT given.id AS "id!", person."legalHoldAt" IS NOT NULL AS "is_held!"
+           FROM (SELECT id, id AS owner FROM unnest($1::text[]) AS account (id)
+                 UNION ALL
+                 SELECT "commandId", "profileId" FROM "OutboxHistory" WHERE "commandId" = ANY($1)
+                 UNION ALL
+                 SELECT "proposalId", "targetId" FROM "Proposal" WHERE "proposalId" = ANY($1))
+               AS given
+           JOIN "UserProfile" AS person ON person."profileId" = given.owner
+           ORDER BY person."profileId" FOR NO KEY UPDATE OF person"#,
+        ids,
     )
     .fetch_all(conn)
     .await
@@ -162,8 +208,34 @@ pub(super) async fn erase_lock_texts(
     Ok(done.rows_affected())
 }
 
-/// Erases reason and notes of the lock of an account, and the comments of its reviews. Returns the
-/// number of rows. The lock and the reviews stay.
+/// Erases reason and notes of open proposals that are these texts, and returns the number of
+/// proposals. What is proposed stays.
+pub(super) async fn erase_proposal_texts(
+    conn: &mut PgConnection,
+    TextCopies { ids, texts }: &TextCopies,
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        r#"UPDATE "Proposal" AS p
+           SET texts = (SELECT jsonb_object_agg(one.key, CASE
+                                   WHEN one.value #>> '{}' = ANY(given.texts) THEN 'null'::jsonb
+                                   ELSE one.value END)
+                        FROM jsonb_each(p.texts) AS one)
+           FROM (SELECT id, array_agg(text) AS texts
+                 FROM unnest($1::text[], $2::text[]) AS given (id, text) GROUP BY id) AS given
+           WHERE p."proposalId" = ANY($1) AND p."proposalId" = given.id AND p.state = 'OPEN'
+             AND EXISTS (SELECT FROM jsonb_each_text(p.texts) AS one
+                         WHERE one.value = ANY(given.texts))"#,
+        ids,
+        texts,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Erases reason and notes of the lock of an account, the comments of its reviews, documents and
+/// requests for documents, and the texts of open proposals about it. Returns the number of rows,
+/// which stay without the texts.
 pub(super) async fn erase_account_texts(
     conn: &mut PgConnection,
     profile_id: &str,
@@ -181,7 +253,29 @@ pub(super) async fn erase_account_texts(
              AND ("publicComment" IS NOT NULL OR "privateComment" IS NOT NULL)"#,
         profile_id,
     )
+    .execute(&mut *conn)
+    .await?;
+    let documents = sqlx::query!(
+        r#"UPDATE "KYCDocument" SET "publicComment" = NULL
+           WHERE "profileId" = $1 AND "publicComment" IS NOT NULL"#,
+        profile_id,
+    )
+    .execute(&mut *conn)
+    .await?;
+    let requests = sqlx::query!(
+        r#"UPDATE "DocumentRequest" SET "publicComment" = NULL
+           WHERE "profileId" = $1 AND "publicComment" IS NOT NULL"#,
+        profile_id,
+    )
+    .execute(&mut *conn)
+    .await?;
+    let proposals = sqlx::query!(
+        r#"UPDATE "Proposal" SET texts = NULL
+           WHERE "targetId" = $1 AND state = 'OPEN' AND texts IS NOT NULL"#,
+        profile_id,
+    )
     .execute(conn)
     .await?;
-    Ok(locks.rows_affected() + reviews.rows_affected())
+    let changed = [locks, reviews, documents, requests, proposals];
+    Ok(changed.iter().map(sqlx::postgres::PgQueryResult::rows_affected).sum())
 }

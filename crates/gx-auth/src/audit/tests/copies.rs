@@ -46,6 +46,9 @@ impl Log {
                    SELECT 'account ' || "profileId" AS id, p::text AS row FROM "UserProfile" p
                    UNION ALL SELECT 'review ' || "verificationId", v::text FROM "KYCVerification" v
                    UNION ALL SELECT 'command ' || "commandId", c::text FROM "OutboxHistory" c
+                   UNION ALL SELECT 'document ' || "documentId", d::text FROM "KYCDocument" d
+                   UNION ALL SELECT 'request ' || type, r::text FROM "DocumentRequest" r
+                   UNION ALL SELECT 'proposal ' || "proposalId", o::text FROM "Proposal" o
                    UNION ALL SELECT 'entry ' || seq, t::text FROM "AuditText" t) AS rows
                WHERE row LIKE '%' || $1 || '%' ORDER BY id"#,
         )
@@ -146,10 +149,104 @@ async fn log_03_an_erasure_about_a_person_reads_all_entries_about_many_commands(
     assert_eq!(entries, [1, 2_502]);
 }
 
+/// Adds an administrator who has proposed something about the person, and comments on documents.
+const REVIEWED: &str = r#"
+    INSERT INTO "AdminUser" ("adminId", email, "displayName", role, "passwordHash", "createdAt",
+        "updatedAt")
+    VALUES ('a', 'a@gxtest.com', 'A', 'ADMIN', 'none', now(), now());
+    INSERT INTO "Proposal" ("proposalId", act, "targetId", arguments, texts, "proposedBy",
+        "proposedAt", "expiresAt")
+    VALUES ('o1', 'RESET_USER_FACTORS', 'p1', '{}',
+            '{"reason": "met in the tavern", "notes": "asked her neighbour"}', 'a', now(), now()),
+           ('o2', 'PAUSE', 'SYSTEM', '{}', '{"reason": null, "notes": "after the tavern"}', 'a',
+            now(), now());
+    INSERT INTO "KYCDocument" ("documentId", "profileId", type, status, "storageKey", sha256, size,
+        "mimeType", "uploadedAt", "publicComment")
+    VALUES ('d1', 'p1', 'PASSPORT', 'REJECTED', 'd1', repeat('0a', 32), 1, 'image/png', now(),
+            'taken in the tavern');
+    INSERT INTO "DocumentRequest" ("profileId", type, "publicComment", "askedBy", "askedAt")
+    VALUES ('p1', 'PASSPORT', 'not in the tavern', 'a', now())"#;
+
+impl Log {
+    /// Appends an entry about a proposal, with its reason and notes.
+    async fn append_proposal(&self, proposal: &str, reason: Option<&str>, notes: &str) {
+        let actor = Actor::System("a test");
+        let entry = Entry::new(actor, "proposal.opened", "Proposal", Some(proposal), None);
+        let entry = entry.with_text("reason", reason, &self.entropy);
+        let entry = entry.with_text("notes", Some(notes), &self.entropy);
+        let mut conn = self.database.connection().await;
+        super::append(&mut conn, entry, self.clock.now()).await.unwrap();
+    }
+}
+
+/// LOG-03, PRIV-01: an erasure about a person takes the texts of open proposals about the person, in
+/// the log and in the proposals, and the comments on documents; proposals about others keep theirs.
+#[tokio::test]
+async fn priv_01_an_erasure_about_a_person_takes_the_texts_of_open_proposals() {
+    let log = Log::new().await;
+    log.sql(PERSON).await;
+    log.sql(REVIEWED).await;
+    log.append_proposal("o1", Some("met in the tavern"), "asked her neighbour").await;
+    log.append_proposal("o2", None, "after the tavern").await;
+    let erased = log.erase(TextSelection::About("p1")).await.unwrap();
+    let entries: Vec<i64> = erased.texts.iter().map(|text| text.entry).collect();
+    // The lock, the review, the document, the request, the proposal and two commands.
+    assert_eq!((entries, erased.copies, erased.held), (vec![1, 1], 7, 0));
+    let others = ["command c3", "command c4", "entry 2", "proposal o2"];
+    assert_eq!(log.rows_with("tavern").await, others);
+    assert_eq!(log.rows_with("neighbour").await, Vec::<String>::new());
+    let open: i64 = sqlx::query_scalar(r#"SELECT count(*) FROM "Proposal" WHERE state = 'OPEN'"#)
+        .fetch_one(log.database.pool())
+        .await
+        .unwrap();
+    assert_eq!(open, 2, "what is proposed stays");
+}
+
+/// LOG-03: an erasure of entries takes the same texts of open proposals, and leaves the others.
+#[tokio::test]
+async fn log_03_an_erasure_of_entries_takes_the_texts_of_proposals() {
+    let log = Log::new().await;
+    log.sql(PERSON).await;
+    log.sql(REVIEWED).await;
+    log.append_proposal("o1", Some("met in the tavern"), "another note").await;
+    assert_eq!(log.erase(TextSelection::Entries(&[1])).await.unwrap().copies, 1);
+    let texts: serde_json::Value =
+        sqlx::query_scalar(r#"SELECT texts FROM "Proposal" WHERE "proposalId" = 'o1'"#)
+            .fetch_one(log.database.pool())
+            .await
+            .unwrap();
+    assert_eq!(texts, json!({ "reason": null, "notes": "asked her neighbour" }));
+}
+
+/// PRIV-01: no text about an account on legal hold is erased, also not with an entry that names
+/// commands of several people; the end of the hold permits it.
+#[tokio::test]
+async fn priv_01_texts_about_an_account_on_legal_hold_stay() {
+    let log = Log::new().await;
+    log.sql(PERSON).await;
+    log.sql(REVIEWED).await;
+    log.append_with_texts("p1", "seen in the tavern", None).await;
+    log.append_proposal("o1", None, "asked her neighbour").await;
+    log.append_discard(None, &["c4", "c2"]).await;
+    log.append_discard(Some("c4"), &[]).await;
+    log.sql(r#"UPDATE "UserProfile" SET "legalHoldAt" = now(), "legalHoldBy" = 'a'"#).await;
+    for selection in [TextSelection::About("p1"), TextSelection::About("c1")] {
+        let refused = log.erase(selection).await.unwrap_err();
+        assert!(matches!(refused, EraseError::OnLegalHold), "{refused}");
+    }
+    let refused = log.erase(TextSelection::Entries(&[1, 2, 3])).await.unwrap_err();
+    assert!(matches!(refused, EraseError::OnLegalHold), "{refused}");
+    let erased = log.erase(TextSelection::Entries(&[3, 4])).await.unwrap();
+    let entries: Vec<i64> = erased.texts.iter().map(|text| text.entry).collect();
+    assert_eq!((entries, erased.held), (vec![4], 1));
+    log.sql(r#"UPDATE "UserProfile" SET "legalHoldAt" = NULL, "legalHoldBy" = NULL"#).await;
+    assert_eq!(log.erase(TextSelection::About("p1")).await.unwrap().texts.len(), 3);
+}
+
 /// Tables that the checks and erasures read.
 const READ_TABLES: &str = "SELECT sum(seq_scan)::bigint FROM pg_stat_user_tables
     WHERE relname LIKE 'Audit%' OR relname LIKE 'Outbox%' OR relname IN ('UserProfile',
-        'KYCVerification', 'TotpFactor', 'TokenKey', 'HttpIdempotency')";
+        'KYCVerification', 'KYCDocument', 'DocumentRequest', 'Proposal', 'TotpFactor', 'TokenKey', 'HttpIdempotency')";
 
 /// LOG-03, DB-09: a check, an erasure and the count of keys have an index for each statement, so
 /// that none reads a whole table. Without sequential scans the planner takes one only where it has
