@@ -8,10 +8,11 @@ use std::net::SocketAddr;
 use ::http::{HeaderName, HeaderValue, Method, Request};
 use axum::Router;
 use axum::body::Body;
+use gx_documents::testing::{passport_form, selfie_form};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use crate::http::{HttpError, Reply, request, send};
+use crate::http::{HttpError, Reply, form_request, request, send};
 
 /// A service that tests send requests to.
 #[derive(Clone, Debug)]
@@ -47,6 +48,13 @@ impl ServiceEndpoint {
         self.send(request(Method::GET, path, Some(token), None)).await
     }
 
+    /// Hands in a passport and a selfie, which a review needs.
+    pub async fn hand_in(&self, token: &str) {
+        for form in [passport_form(), selfie_form()] {
+            self.send(form_request(DOCUMENTS, token, form)).await.expect(201);
+        }
+    }
+
     /// Sends a POST with a JSON body, and with a token if there is one.
     pub async fn post(&self, path: &str, token: Option<&str>, json: &Value) -> Reply {
         self.send(request(Method::POST, path, token, Some(json))).await
@@ -72,6 +80,9 @@ pub struct Person {
     /// The access token.
     pub token: String,
 }
+
+/// The route of documents.
+pub const DOCUMENTS: &str = "/api/v1/users/me/kyc/documents";
 
 /// The password of all people.
 pub const PASSWORD: &str = "SecurePassword123!";
@@ -114,8 +125,9 @@ impl Services {
         reply.expect(200).str("/accessToken").to_owned()
     }
 
-    /// Submits the person for review.
+    /// Hands in the documents of the person and submits the person for review.
     pub async fn submit(&self, person: &Person) {
+        self.identity.hand_in(&person.token).await;
         self.identity
             .post("/api/v1/users/me/kyc/submit", Some(&person.token), &json!({}))
             .await

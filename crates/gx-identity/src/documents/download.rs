@@ -17,10 +17,10 @@ use crate::ServiceState;
 
 /// The file is not scanned yet, or infected.
 pub(crate) const DOCUMENT_HELD: ProblemKind =
-    ProblemKind::new("document_held", 409, "The file is held back");
-/// The file was erased.
+    ProblemKind::new("document_held", 409, "The document is held by the malware scanner");
+/// The document was erased, or never had a file.
 pub(crate) const DOCUMENT_ERASED: ProblemKind =
-    ProblemKind::new("document_erased", 410, "The file was erased");
+    ProblemKind::new("document_erased", 410, "The document has no file any more");
 
 /// What a browser wants to do with an answer.
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");

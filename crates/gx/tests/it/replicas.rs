@@ -128,6 +128,7 @@ async fn sess_02_every_replica_refuses_a_closed_account_on_the_next_request() {
     replicas.administrate(&path, &json!({ "reason": "a drill" })).await;
     replicas.refuse("locked", &locked.tokens.each_ref()).await;
 
+    replicas.identity(0).hand_in(&denied.tokens[0]).await;
     let submit = "/api/v1/users/me/kyc/submit";
     let submitted = replicas.identity(1).post(submit, Some(&denied.tokens[0]), &json!({})).await;
     submitted.expect(200);
