@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::body::Body;
-use gx_documents::testing::Form;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
@@ -80,18 +79,6 @@ pub fn request(
         None => Body::empty(),
     };
     request.body(body).expect("method, path and headers are valid")
-}
-
-/// Creates a POST of a form with a document.
-pub fn form_request(path: &str, token: &str, form: Form) -> Request<Body> {
-    Request::builder()
-        .method(Method::POST)
-        .uri(path)
-        .header(header::HOST, "localhost")
-        .header(header::AUTHORIZATION, format!("Bearer {token}"))
-        .header(header::CONTENT_TYPE, form.content_type)
-        .body(Body::from(form.body))
-        .expect("method, path and headers are valid")
 }
 
 /// Sends a request over TCP and returns the reply.

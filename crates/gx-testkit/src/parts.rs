@@ -60,8 +60,7 @@ pub fn client_of(
 /// tokenomics, admin.
 pub fn services(foundation: Foundation) -> (Services, [HealthBoard; 3]) {
     let documents = documents_of(&foundation);
-    let (base, own) = (foundation.clone(), documents.clone());
-    let identity = gx_identity::service(&Default::default(), base, own);
+    let identity = gx_identity::service(&Default::default(), foundation.clone(), documents.clone());
     let tokenomics = gx_tokenomics::service(foundation.clone());
     let settings = gx_admin::AdminSettings {
         biometric_key: "b".repeat(64).into(),

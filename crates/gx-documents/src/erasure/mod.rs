@@ -33,7 +33,9 @@ pub enum ErasureError {
     #[error("an erasure cannot be written to the database; check the database and its log")]
     Database(#[from] sqlx::Error),
     /// The files cannot be removed.
-    #[error("the files of an erased person are not removed yet; run the command again")]
+    #[error(
+        "the files of erased people are not removed yet; wait for svc-identity, which tries again"
+    )]
     Sweep(#[from] SweepError),
     /// There is no such account.
     #[error("there is no account with this id; check the id")]

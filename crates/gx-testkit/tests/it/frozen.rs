@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use gx_documents::testing::{passport_form, selfie_form};
-use gx_testkit::http::{Reply, form_request};
-use gx_testkit::story::{DOCUMENTS, Person, Services, registration};
+use gx_testkit::http::Reply;
+use gx_testkit::story::{Person, Services, registration};
 use gx_testkit::{World, eventually};
 use serde_json::{Value, json};
 
@@ -51,8 +51,7 @@ async fn become_participant(world: &mut World, admin: &str, n: u32) {
     let gx = world.gx.clone();
     let person = register(&gx, n).await;
     for form in [passport_form(), selfie_form()] {
-        let request = || form_request(DOCUMENTS, &person.token, form.clone());
-        repeat(async || gx.identity.send(request()).await).await;
+        repeat(async || gx.identity.hand_in(&person.token, form.clone()).await).await;
     }
     let submit = "/api/v1/users/me/kyc/submit";
     repeat(async || gx.identity.post(submit, Some(&person.token), &json!({})).await).await;

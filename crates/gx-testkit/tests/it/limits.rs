@@ -38,7 +38,8 @@ impl Process {
         let pool = gx_db::connect(&database.settings()).await.unwrap();
         let (clock, entropy) = (Clock::system(), Entropy::system());
         let base = parts::foundation_with_limits(limits, pool, "gxchannel", &clock, entropy);
-        let service = gx_identity::service(&Default::default(), base.clone(), documents_of(&base));
+        let documents = documents_of(&base);
+        let service = gx_identity::service(&Default::default(), base, documents);
         Self {
             identity: ServiceEndpoint::Router(service.public(true)),
             health: service.health,

@@ -23,11 +23,13 @@ const WITH_OWN_LINES: [&str; 6] = ["properties", "required", "items", "allOf", "
 
 #[tokio::test]
 async fn routes_of_svc_identity_are_those_of_the_golden_file() {
+    let settings = IdentitySettings::default();
     let host = TestHost::new(|base| {
         let documents = documents_of(&base);
-        gx_identity::service(&IdentitySettings::default(), base, documents)
-    });
-    check_service("svc-identity", &host.await).await;
+        gx_identity::service(&settings, base, documents)
+    })
+    .await;
+    check_service("svc-identity", &host).await;
 }
 
 #[tokio::test]
@@ -45,8 +47,9 @@ async fn routes_of_svc_admin_are_those_of_the_golden_file() {
     let host = TestHost::new(|base| {
         let documents = documents_of(&base);
         gx_admin::service(&settings, base, documents)
-    });
-    check_service("svc-admin", &host.await).await;
+    })
+    .await;
+    check_service("svc-admin", &host).await;
 }
 
 /// The metrics of requests get their labels as a list, which the sources do not show.

@@ -1,6 +1,7 @@
 //! One service or worker as a process, and a ledger for it.
 
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -109,6 +110,12 @@ impl Role {
             if !settings.iter().any(|(name, _)| name == "GX_TOKEN_KEY_FILE") {
                 command.env("JWT_SECRET", "a secret of this test alone, long enough");
             }
+            if name != "svc-tokenomics" {
+                let folder = document_folder(database);
+                command
+                    .env("GX_DOCUMENT_STORE", folder.join("documents"))
+                    .env("GX_KEY_STORE", folder.join("person-keys"));
+            }
             command.envs(OUT_OF_REACH).envs(settings.iter().cloned());
         }
         let child = command.spawn().unwrap();
@@ -174,6 +181,14 @@ pub(crate) fn master_keys() -> PathBuf {
         path
     });
     FILE.clone()
+}
+
+/// Returns the folder of the documents that all roles of a database share.
+pub(crate) fn document_folder(database: &str) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    database.hash(&mut hasher);
+    let name = format!("documents-{}-{:x}", std::process::id(), hasher.finish());
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
 /// Ends all processes that the test has started.
