@@ -44,14 +44,14 @@ pub(crate) async fn add(
     let id = &person.profile_id;
     {
         let mut conn = state.base.connection().await?;
-        Changes::now(&mut conn, id).await?.permit(fields.kind.0, fields.side())?;
+        Changes::now(&mut conn, id).await?.permit_addition(fields.kind.0, fields.side())?;
         rules::require_room(&mut conn, id, state.document_quota, None, 0).await?;
     }
     let received = receive::receive(state, person, &fields, file).await?;
     idempotency::file_arrived(&text, &received.file.sha256).await?;
     let _ticket = state.base.row_ticket(id.as_str()).await?;
     let mut tx = state.base.begin().await?;
-    Changes::lock(&mut tx, id).await?.permit(fields.kind.0, fields.side())?;
+    Changes::lock(&mut tx, id).await?.permit_addition(fields.kind.0, fields.side())?;
     rules::require_room(&mut tx, id, state.document_quota, None, size(&received)).await?;
     let document = commit(state, &mut tx, person, &received).await?;
     let entry = audit::Entry {
@@ -75,7 +75,7 @@ pub(crate) async fn replace(
         let mut conn = state.base.connection().await?;
         let old = require(&mut conn, person, document_id).await?;
         rules::require_same(&old, &fields)?;
-        Changes::now(&mut conn, id).await?.permit(fields.kind.0, fields.side())?;
+        Changes::now(&mut conn, id).await?.permit_removal(fields.kind.0, fields.side())?;
         rules::require_room(&mut conn, id, state.document_quota, Some(&old), 0).await?;
     }
     let received = receive::receive(state, person, &fields, file).await?;
@@ -85,7 +85,7 @@ pub(crate) async fn replace(
     let mut tx = state.base.begin().await?;
     let changes = Changes::lock(&mut tx, id).await?;
     let old = require(&mut tx, person, document_id).await?;
-    changes.permit(fields.kind.0, fields.side())?;
+    changes.permit_removal(fields.kind.0, fields.side())?;
     let quota = state.document_quota;
     rules::require_room(&mut tx, id, quota, Some(&old), size(&received)).await?;
     if !repository::remove(&mut tx, id, document_id, now).await? {
@@ -115,7 +115,7 @@ pub(crate) async fn remove(
     let mut tx = state.base.begin().await?;
     let changes = Changes::lock(&mut tx, id).await?;
     let old = require(&mut tx, person, document_id).await?;
-    changes.permit(old.kind, old.side.map(Into::into))?;
+    changes.permit_removal(old.kind, old.side.map(Into::into))?;
     if !repository::remove(&mut tx, id, document_id, now).await? {
         return Err(no_document());
     }

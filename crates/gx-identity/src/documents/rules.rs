@@ -10,9 +10,9 @@ use gx_serve::problem::InvalidField;
 use gx_serve::{Problem, ProblemKind};
 
 use super::form::DocumentForm;
-use super::store;
+use super::store::{self, Account};
 
-/// The status of the account allows no change of the document.
+/// The account allows no change of the document.
 pub(crate) const DOCUMENTS_CLOSED: ProblemKind =
     ProblemKind::new("documents_closed", 409, "The document can no longer be changed");
 /// The person has handed in as much as is permitted.
@@ -29,7 +29,12 @@ pub(crate) struct DocumentQuota {
 }
 
 /// What may be changed of a person's documents.
-pub(super) enum Changes {
+pub(super) struct Changes {
+    permitted: Permitted,
+    is_on_hold: bool,
+}
+
+enum Permitted {
     /// All documents.
     All,
     /// Those that the reviewers ask for again.
@@ -44,8 +49,8 @@ impl Changes {
         conn: &mut PgConnection,
         profile_id: &ProfileId,
     ) -> Result<Self, sqlx::Error> {
-        let status = store::status(conn, profile_id).await?;
-        Self::of(conn, profile_id, status).await
+        let account = store::account(conn, profile_id).await?;
+        Self::of(conn, profile_id, account).await
     }
 
     /// Returns what may be changed until the transaction ends, and locks the account until then.
@@ -53,43 +58,62 @@ impl Changes {
         conn: &mut PgConnection,
         profile_id: &ProfileId,
     ) -> Result<Self, sqlx::Error> {
-        let status = store::lock_status(conn, profile_id).await?;
-        Self::of(conn, profile_id, status).await
+        let account = store::lock_account(conn, profile_id).await?;
+        Self::of(conn, profile_id, account).await
     }
 
     async fn of(
         conn: &mut PgConnection,
         profile_id: &ProfileId,
-        status: AccountStatus,
+        Account { status, is_on_hold }: Account,
     ) -> Result<Self, sqlx::Error> {
-        match status {
+        let permitted = match status {
             // A person who was denied for good has no session.
-            AccountStatus::Registered | AccountStatus::Denied => Ok(Self::All),
+            AccountStatus::Registered | AccountStatus::Denied => Permitted::All,
             AccountStatus::PendingAdminApproval => {
-                Ok(Self::Asked(requests::open_requests(conn, profile_id).await?))
+                Permitted::Asked(requests::open_requests(conn, profile_id).await?)
             }
-            other => Ok(Self::Closed(other)),
-        }
+            other => Permitted::Closed(other),
+        };
+        Ok(Self { permitted, is_on_hold })
     }
 
-    /// Checks that documents of this type and side may be changed.
-    pub(super) fn permit(
+    /// Checks that a document of this type and side may be added.
+    pub(super) fn permit_addition(
         &self,
         kind: DocumentType,
         side: Option<DocumentSide>,
     ) -> Result<(), Problem> {
-        let detail = match self {
-            Self::All => return Ok(()),
-            Self::Asked(open) if open.iter().any(|one| one.is_met_by(kind, side)) => return Ok(()),
-            Self::Asked(open) if open.is_empty() => {
+        let detail = match &self.permitted {
+            Permitted::All => return Ok(()),
+            Permitted::Asked(open) if open.iter().any(|one| one.is_met_by(kind, side)) => {
+                return Ok(());
+            }
+            Permitted::Asked(open) if open.is_empty() => {
                 "The account is under review. Wait until a reviewer asks for a document.".to_owned()
             }
-            Self::Asked(_) => "The reviewers ask for other documents; `GET /api/v1/users/me/kyc` \
-                               names them."
-                .to_owned(),
-            Self::Closed(status) => format!("The account is {status}."),
+            Permitted::Asked(_) => {
+                "The reviewers ask for other documents; `GET /api/v1/users/me/kyc` names them."
+                    .to_owned()
+            }
+            Permitted::Closed(status) => format!("The account is {status}."),
         };
         Err(Problem::new(&DOCUMENTS_CLOSED, detail))
+    }
+
+    /// Checks that a document of this type and side may be replaced or deleted, which an account
+    /// on legal hold forbids.
+    pub(super) fn permit_removal(
+        &self,
+        kind: DocumentType,
+        side: Option<DocumentSide>,
+    ) -> Result<(), Problem> {
+        self.permit_addition(kind, side)?;
+        if self.is_on_hold {
+            let detail = "What was handed in must be kept for now. Add another document instead.";
+            return Err(Problem::new(&DOCUMENTS_CLOSED, detail));
+        }
+        Ok(())
     }
 }
 
