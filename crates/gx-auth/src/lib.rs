@@ -27,6 +27,7 @@ mod password;
 mod password_change;
 mod password_filter;
 mod password_recovery;
+pub mod person_erasure;
 mod realm;
 mod relying_party;
 pub mod retention;

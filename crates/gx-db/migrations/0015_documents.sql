@@ -47,8 +47,9 @@ CREATE INDEX "KYCDocument_numberFingerprint_idx" ON "KYCDocument" ("numberFinger
 CREATE INDEX "KYCDocument_fingerprintKeyVersion_idx"
     ON "KYCDocument" ("fingerprintKeyVersion", "documentId")
     WHERE "fingerprintKeyVersion" IS NOT NULL;
+-- A row of an erased person keeps its status and has no file to scan.
 CREATE INDEX "KYCDocument_quarantined_idx" ON "KYCDocument" ("uploadedAt", "documentId")
-    WHERE status = 'QUARANTINED';
+    WHERE status = 'QUARANTINED' AND "wrappedKey" IS NOT NULL;
 
 -- A file is clean before anybody opens it, and an infected one stays rejected.
 CREATE FUNCTION "KYCDocument_status_transition"() RETURNS trigger LANGUAGE plpgsql AS $$

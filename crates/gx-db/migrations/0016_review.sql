@@ -62,6 +62,11 @@ WHERE v."profileId" = p."profileId" AND v.status = 'PENDING' AND p."profileId" I
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "UserProfile_review_idx"
     ON "UserProfile" ((coalesce("reviewSince", "createdAt")), "profileId")
     WHERE status = 'PENDING_ADMIN_APPROVAL';
+-- index: "UserProfile_closed_idx"
+-- People whose documents are kept until the time after the closing is over.
+CREATE INDEX CONCURRENTLY IF NOT EXISTS "UserProfile_closed_idx"
+    ON "UserProfile" ((coalesce("closedAt", "updatedAt")), "profileId")
+    WHERE status = 'CLOSED' AND "deletedAt" IS NULL;
 -- step: claims of reviewers
 CREATE TABLE "ReviewClaim" (
     "profileId"  text PRIMARY KEY REFERENCES "UserProfile" ("profileId"),
@@ -154,10 +159,6 @@ COMMENT ON COLUMN "KYCDocument"."reviewedBy" IS
 CREATE INDEX "ReviewClaim_leaseUntil_idx" ON "ReviewClaim" ("leaseUntil");
 CREATE INDEX "AdminInvitation_expiresAt_idx" ON "AdminInvitation" ("expiresAt");
 CREATE INDEX "Proposal_targetId_idx" ON "Proposal" ("targetId");
--- index: "UserProfile_closedAt_idx"
--- People whose documents are erased some time after the closing.
-CREATE INDEX CONCURRENTLY IF NOT EXISTS "UserProfile_closedAt_idx"
-    ON "UserProfile" ("closedAt", "profileId") WHERE status = 'CLOSED';
 -- index: "UserProfile_legalHold_idx"
 CREATE INDEX CONCURRENTLY IF NOT EXISTS "UserProfile_legalHold_idx"
     ON "UserProfile" ("profileId") WHERE "legalHoldAt" IS NOT NULL;

@@ -4,10 +4,12 @@
 mod documents;
 mod erasure;
 mod format;
+mod housekeeping;
 mod intake;
 pub mod inventory;
 mod key_store;
 mod kinds;
+mod removal;
 pub mod repository;
 pub mod requests;
 mod requirements;
@@ -20,16 +22,21 @@ mod view;
 
 pub use documents::{
     CommitError, ContentError, DocumentParts, Documents, FactsError, FingerprintUse, PageError,
-    ReceiveError, Received, SweepError, SweepReport, UPLOAD_LIFE, Upload, fingerprint_uses,
+    ReceiveError, Received, SweepReport, UPLOAD_LIFE, Upload, fingerprint_uses,
     rotate_fingerprints,
 };
-pub use erasure::{ClosedPerson, ErasureError, closed_people, is_erased};
+pub use erasure::{
+    DocumentRetentionSettings, Eraser, ErasureError, ErasureOrder, RetentionStep,
+    count_due_erasures, is_erased,
+};
 pub use format::FileFormat;
+pub use housekeeping::{Housekeeper, HousekeepingError, HousekeepingReport};
 pub use intake::{FileClaim, FileFacts, FileLimits, Inspector, Refusal};
 pub use key_store::{
-    KeyStore, KeyStoreError, KeyStoreSettings, PersonKey, PersonKeyReport, PersonKeyUse,
+    KeyFolder, KeyStore, KeyStoreError, KeyStoreSettings, PersonKey, PersonKeyReport, PersonKeyUse,
 };
 pub use kinds::{DocumentSide, DocumentStatus, DocumentType};
+pub use removal::SweepError;
 pub use requirements::{MissingDocument, RequiredDocuments, RequiredDocumentsError};
 pub use scan::{ScanError, Scanner, ScannerAddress, ScannerSettings, Verdict};
 pub use seal::{CHUNK_BYTES, DamagedFile, Decryptor, Encryptor, FileKey, sealed_bytes};

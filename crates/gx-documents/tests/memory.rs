@@ -26,7 +26,7 @@ fn large_png() -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send {
     let chunk = png_of_chunks(&[(b"teXt", &[])]);
     let begin =
         [&still[..33], &u32::try_from(padding).unwrap().to_be_bytes(), &chunk[12..16]].concat();
-    let end = [&[0; 4], &still[33..]].concat();
+    let end = [&[0; 4][..], &still[33..]].concat();
     let pieces = (0..padding.div_ceil(PIECE))
         .map(move |at| Bytes::from(vec![b'x'; PIECE.min(padding - at * PIECE)]));
     let whole = std::iter::once(Bytes::from(begin)).chain(pieces).chain([Bytes::from(end)]);

@@ -54,7 +54,7 @@ pub struct ArrivedAt(pub OffsetDateTime);
 pub(crate) struct BodyTimeLimit(pub(crate) Duration);
 
 /// Returns the arrival time, which the request layer has set.
-fn arrived(parts: &Parts) -> Result<OffsetDateTime, Problem> {
+pub(crate) fn arrived(parts: &Parts) -> Result<OffsetDateTime, Problem> {
     parts
         .extensions
         .get::<ArrivedAt>()
@@ -152,7 +152,7 @@ async fn receive(
     Ok(received)
 }
 
-fn no_memory(full: ReachedLimit) -> Problem {
+pub(crate) fn no_memory(full: ReachedLimit) -> Problem {
     /// Seconds after which the client may try again.
     const RETRY_AFTER_S: u32 = 1;
     let detail = match full {

@@ -15,6 +15,7 @@ pub mod entropy;
 pub mod extract;
 mod field_error;
 pub mod fields;
+mod file_form;
 mod fingerprint_key;
 pub mod health;
 pub mod idempotency;
@@ -22,6 +23,7 @@ pub mod lag;
 pub mod limits;
 pub mod moment;
 mod openapi;
+mod opening;
 pub mod page;
 mod pages;
 mod peer_address;
@@ -39,15 +41,18 @@ pub mod shutdown;
 pub mod telemetry;
 #[cfg(test)]
 mod tests;
+mod upload_routes;
 pub mod worker_loop;
 
 pub use admission::{Admission, AdmissionSettings};
 pub use entropy::Entropy;
 pub use extract::{Client, Json, Query};
+pub use file_form::{FileForm, FilePart, FormError, FormFile, UploadLimits};
 pub use fingerprint_key::{FingerprintKeys, KeyedHashes};
 pub use health::{CheckHandle, CheckResult, HealthBoard, Heart};
 pub use lag::{LagReading, LagSettings};
 pub use openapi::TagText;
+pub use opening::Opening;
 #[cfg(feature = "testing")]
 pub use peer_address::set_client_address;
 pub use problem::{Problem, ProblemKind};

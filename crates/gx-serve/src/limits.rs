@@ -7,14 +7,24 @@ use http::{HeaderMap, Uri};
 
 use crate::problem::{Problem, kind};
 
-/// Largest body that any route takes. Each route has a limit of its own below this one.
+/// Largest body of a route that takes no file. Each route has a limit of its own below this one.
 pub const BODY_LIMIT_BYTES: usize = 1024 * 1024;
+/// Largest body of a route that takes a file: a file of 10 MiB, and the fields before it.
+pub const UPLOAD_BODY_LIMIT_BYTES: usize = 10 * 1024 * 1024 + UPLOAD_FIELDS_LIMIT_BYTES;
+/// Limit of the fields of a form, with their heads, before its file.
+pub const UPLOAD_FIELDS_LIMIT_BYTES: usize = 64 * 1024;
 /// Largest body of a route that sets no limit.
 pub const USUAL_BODY_LIMIT_BYTES: usize = 64 * 1024;
 /// Largest body of a route that needs no token.
 pub const PUBLIC_BODY_LIMIT_BYTES: usize = 16 * 1024;
 /// Limit for a body to arrive.
 pub const BODY_TIME_LIMIT: Duration = Duration::from_secs(20);
+/// Limit for the body of a route that takes a file to arrive.
+pub const UPLOAD_TIME_LIMIT: Duration = Duration::from_mins(5);
+/// Least rate at which a file arrives, in bytes per second.
+pub const UPLOAD_MIN_BYTES_PER_S: u32 = 16 * 1024;
+/// Limit of the time by which a file may fall behind that rate.
+pub const UPLOAD_PAUSE_LIMIT: Duration = Duration::from_secs(10);
 /// Longest path and query.
 pub const URI_LIMIT_BYTES: usize = 8 * 1024;
 /// Limit of all header fields together, names and values.
@@ -26,6 +36,9 @@ pub(crate) const HEADER_FIELDS_LIMIT: usize = 100;
 pub(crate) const HEAD_LIMIT_BYTES: usize = 32 * 1024;
 /// Limit from the head of a request to its response.
 pub const REQUEST_TIME_LIMIT: Duration = Duration::from_secs(30);
+/// Limit from the head of a request with a file to its response: the file arrives, is looked at
+/// and is stored.
+pub const UPLOAD_REQUEST_TIME_LIMIT: Duration = Duration::from_mins(6);
 /// Limit for the head of a request to arrive; for the first request, from the start of the
 /// connection.
 pub const HEADER_TIME_LIMIT: Duration = Duration::from_secs(10);

@@ -16,11 +16,15 @@ use tracing::Instrument as _;
 use crate::build_info::BUILD;
 use crate::entropy::Entropy;
 use crate::extract::{ArrivedAt, BodyTimeLimit, too_large};
-use crate::limits::{self, BODY_LIMIT_BYTES, BODY_TIME_LIMIT, REQUEST_TIME_LIMIT};
+use crate::file_form::UploadLimits;
+use crate::limits::{
+    self, BODY_LIMIT_BYTES, BODY_TIME_LIMIT, REQUEST_TIME_LIMIT, UPLOAD_REQUEST_TIME_LIMIT,
+};
 use crate::problem::{Problem, ProblemKind, kind};
 use crate::rate_limit::LimitFields;
 use crate::reply::{KeepBody, LoggedActor};
 use crate::request_id::RequestId;
+use crate::upload_routes::UploadRoutes;
 
 /// Header field with the id of the request, in requests and responses.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -43,13 +47,24 @@ pub struct RequestLayer {
     pub time_limit: Duration,
     /// Limit for the body of a request to arrive.
     pub body_time_limit: Duration,
+    /// Limit from the head of a request with a file to its response.
+    pub upload_time_limit: Duration,
+    /// Limits of the bodies with a file.
+    pub upload_limits: UploadLimits,
 }
 
 impl RequestLayer {
     /// Creates the layer of a service with the default time limits.
     pub fn new(service: &'static str, clock: Clock, entropy: Entropy) -> Self {
-        let (time_limit, body_time_limit) = (REQUEST_TIME_LIMIT, BODY_TIME_LIMIT);
-        Self { service, clock, entropy, time_limit, body_time_limit }
+        Self {
+            service,
+            clock,
+            entropy,
+            time_limit: REQUEST_TIME_LIMIT,
+            body_time_limit: BODY_TIME_LIMIT,
+            upload_time_limit: UPLOAD_REQUEST_TIME_LIMIT,
+            upload_limits: UploadLimits::default(),
+        }
     }
 }
 
@@ -57,8 +72,29 @@ impl RequestLayer {
 #[derive(Clone)]
 pub(crate) struct Refused(pub(crate) Problem);
 
+/// Limits of a request, by its route.
+#[derive(Clone, Copy)]
+struct RouteLimits {
+    body_bytes: usize,
+    time: Duration,
+}
+
+impl RouteLimits {
+    fn of(layer: &RequestLayer, takes_file: bool) -> Self {
+        if takes_file {
+            Self { body_bytes: layer.upload_limits.max_bytes, time: layer.upload_time_limit }
+        } else {
+            Self { body_bytes: BODY_LIMIT_BYTES, time: layer.time_limit }
+        }
+    }
+}
+
 /// Handles one request inside the layer.
-pub(crate) async fn around(layer: RequestLayer, mut request: Request, next: Next) -> Response {
+pub(crate) async fn around(
+    (layer, uploads): (RequestLayer, UploadRoutes),
+    mut request: Request,
+    next: Next,
+) -> Response {
     let id = request_id(&layer, &request);
     let path = request.uri().path().to_owned();
     let method = method_name(request.method());
@@ -69,12 +105,15 @@ pub(crate) async fn around(layer: RequestLayer, mut request: Request, next: Next
     request.extensions_mut().insert(RequestId(id.clone()));
     request.extensions_mut().insert(ArrivedAt(layer.clock.now()));
     request.extensions_mut().insert(BodyTimeLimit(layer.body_time_limit));
+    request.extensions_mut().insert(layer.upload_limits);
     let address = request.extensions().get::<crate::peer_address::PeerAddress>().map(|peer| peer.0);
     let started = tokio::time::Instant::now();
     // Every log line of the request carries the id that the client can quote. The span has the
     // highest level, so that no log filter removes the id.
     let span = tracing::error_span!("request", request_id = %id);
-    let answered = answer(&layer, (method, route.as_str()), request, next).instrument(span);
+    let limits = RouteLimits::of(&layer, uploads.has(method, &route));
+    let answered = answer(&layer, (method, route.as_str()), limits, request, next);
+    let answered = answered.instrument(span);
     let mut response = answered.await;
     let limits = response.extensions_mut().remove::<LimitFields>();
     let mut response = as_problem(response, &id, &path);
@@ -144,15 +183,16 @@ fn request_id(layer: &RequestLayer, request: &Request) -> String {
 async fn answer(
     layer: &RequestLayer,
     (method, route): (&str, &str),
+    limits: RouteLimits,
     mut request: Request,
     next: Next,
 ) -> Response {
     use axum::response::IntoResponse;
-    if let Err(problem) = check(&mut request) {
+    if let Err(problem) = check(&mut request, limits.body_bytes) {
         return problem.into_response();
     }
     let handling = AssertUnwindSafe(next.run(request)).catch_unwind();
-    match tokio::time::timeout(layer.time_limit, handling).await {
+    match tokio::time::timeout(limits.time, handling).await {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => {
             tracing::error!(
@@ -165,15 +205,15 @@ async fn answer(
             Problem::recorded().into_response()
         }
         Err(_) => {
-            let limit_s = layer.time_limit.as_secs();
+            let limit_s = limits.time.as_secs();
             Problem::new(&kind::TIMEOUT, format!("No response within {limit_s} s. Try again."))
                 .into_response()
         }
     }
 }
 
-/// Rejects requests that no route answers, whatever the route.
-fn check(request: &mut Request) -> Result<(), Problem> {
+/// Rejects requests that the route does not answer, whatever they ask for.
+fn check(request: &mut Request, body_limit_bytes: usize) -> Result<(), Problem> {
     if let Some(Refused(problem)) = request.extensions_mut().remove::<Refused>() {
         return Err(problem);
     }
@@ -183,8 +223,8 @@ fn check(request: &mut Request) -> Result<(), Problem> {
         let problem = Problem::new(&kind::UNSUPPORTED_MEDIA_TYPE, detail);
         return Err(problem.with_header(ACCEPT_ENCODING, "identity"));
     }
-    if limits::announces_more(request.headers(), BODY_LIMIT_BYTES) {
-        return Err(too_large(BODY_LIMIT_BYTES));
+    if limits::announces_more(request.headers(), body_limit_bytes) {
+        return Err(too_large(body_limit_bytes));
     }
     Ok(())
 }

@@ -14,10 +14,12 @@ use crate::fingerprint_key::FingerprintKeys;
 use crate::health::HealthBoard;
 use crate::idempotency::{self, KeySettings};
 use crate::openapi::{DocumentedRoute, TagText};
+use crate::opening::Opening;
 use crate::problem::ProblemKind;
 use crate::rate_limit::{LimitedRoute, LimitedRoutes, RateLimiter, RouteLimit};
 use crate::request_layer::{self, RequestLayer};
 use crate::route_info::{RouteAccess, RouteInfo};
+use crate::upload_routes::UploadRoutes;
 use crate::{openapi, pages, repeat};
 
 /// Routes of a service under construction, each with its access.
@@ -183,6 +185,18 @@ impl Service {
         self
     }
 
+    /// Returns this service with its routes and pages closed until `opening` opens. Probes and the
+    /// internal listener answer meanwhile.
+    #[must_use]
+    pub fn closed_until(mut self, opening: &Opening) -> Self {
+        let (routes, pages) = (opening.clone(), opening.clone());
+        self.router =
+            self.router.layer(from_fn(move |request, next| routes.clone().around(request, next)));
+        self.pages =
+            self.pages.layer(from_fn(move |request, next| pages.clone().around(request, next)));
+        self
+    }
+
     /// Returns the router of the public listener: routes, health and the list of problems.
     /// `documents` adds the pages of [`Service::internal`], and `/docs` can send requests.
     pub fn public(&self, documents: bool) -> Router {
@@ -195,7 +209,7 @@ impl Service {
         if documents {
             router = router.merge(pages::documents(&self.openapi, &self.health, true));
         }
-        with_request_layer(router, self.request_layer.clone())
+        with_request_layer(router, self.request_layer.clone(), UploadRoutes::of([&self.openapi]))
     }
 
     /// Returns the router of the internal listener: `/metrics`, `/docs`, `/openapi.json` and
@@ -203,14 +217,14 @@ impl Service {
     pub fn internal(&self) -> Router {
         let router = pages::documents(&self.openapi, &self.health, false)
             .merge(pages::health(self.health.clone()));
-        with_request_layer(router, self.request_layer.clone())
+        with_request_layer(router, self.request_layer.clone(), UploadRoutes::default())
     }
 }
 
 /// Returns the router of the internal listener of a worker: health and metrics.
 pub fn worker_router(health: &HealthBoard, request_layer: RequestLayer) -> Router {
     let router = pages::health(health.clone()).merge(pages::metrics(health.clone()));
-    with_request_layer(router, request_layer)
+    with_request_layer(router, request_layer, UploadRoutes::default())
 }
 
 /// Returns the router of a listener with the routes and the health of several services.
@@ -228,7 +242,8 @@ pub fn edge(services: &[&Service], request_layer: RequestLayer) -> Result<Router
     let parts = services.iter().map(|service| service.health.clone()).collect();
     let health = HealthBoard::joined(request_layer.service, request_layer.clock.clone(), parts);
     let pages = pages::problems(&problems).merge(pages::health(health));
-    Ok(with_request_layer(router.merge(pages), request_layer))
+    let uploads = UploadRoutes::of(services.iter().map(|service| &service.openapi));
+    Ok(with_request_layer(router.merge(pages), request_layer, uploads))
 }
 
 /// A path that two services have.
@@ -265,6 +280,7 @@ fn shape(path: &str) -> String {
     path.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
-fn with_request_layer(router: Router, layer: RequestLayer) -> Router {
+fn with_request_layer(router: Router, layer: RequestLayer, uploads: UploadRoutes) -> Router {
+    let layer = (layer, uploads);
     router.layer(from_fn(move |request, next| request_layer::around(layer.clone(), request, next)))
 }

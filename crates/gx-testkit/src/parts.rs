@@ -6,6 +6,8 @@ use gx_admin::NewAdministrator;
 use gx_auth::key_ring::new_line;
 use gx_auth::{AdminRole, Foundation, FoundationSettings, KeyRing, NewPassword};
 use gx_devnet::Devnet;
+use gx_documents::RequiredDocuments;
+use gx_documents::testing::documents_of;
 use gx_fabric_client::{Identity, Ledger, LedgerConfig, LedgerLimits, PeerConfig};
 use gx_model::{Clock, SignerRole};
 use gx_serve::{Entropy, HealthBoard, RateLimitSettings};
@@ -57,13 +59,15 @@ pub fn client_of(
 /// Returns the three services as routers, and their health boards in the order identity,
 /// tokenomics, admin.
 pub fn services(foundation: Foundation) -> (Services, [HealthBoard; 3]) {
-    let identity = gx_identity::service(&Default::default(), foundation.clone());
+    let documents = documents_of(&foundation);
+    let identity = gx_identity::service(&Default::default(), foundation.clone(), documents.clone());
     let tokenomics = gx_tokenomics::service(foundation.clone());
     let settings = gx_admin::AdminSettings {
         biometric_key: "b".repeat(64).into(),
+        kyc_required_documents: RequiredDocuments::default(),
         review: gx_admin::ReviewSettings::default(),
     };
-    let admin = gx_admin::service(&settings, foundation);
+    let admin = gx_admin::service(&settings, foundation, documents);
     let endpoint = |service: &gx_serve::Service| ServiceEndpoint::Router(service.public(true));
     let gx = Services {
         identity: endpoint(&identity),

@@ -1,13 +1,14 @@
-//! What people and administrators do, as functions that send HTTP requests: register, log in,
-//! submit, approve, pay. The services are routers in this process or servers in others. Called by
-//! tests and the simulation. A function that returns no `Reply` expects success and panics
-//! otherwise.
+//! What people and administrators do, as functions that send HTTP requests: register, log in, hand
+//! documents in, submit, approve, pay. The services are routers in this process or servers in
+//! others. Called by tests and the simulation. A function that returns no `Reply` expects success
+//! and panics otherwise.
 
 use std::net::SocketAddr;
 
-use ::http::{HeaderName, HeaderValue, Method, Request};
+use ::http::{HeaderName, HeaderValue, Method, Request, header};
 use axum::Router;
 use axum::body::Body;
+use gx_documents::testing::{Form, passport_form, selfie_form};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -47,6 +48,16 @@ impl ServiceEndpoint {
         self.send(request(Method::GET, path, Some(token), None)).await
     }
 
+    /// Hands a document in and returns the reply, whatever its status.
+    pub async fn hand_in(&self, token: &str, form: Form) -> Reply {
+        let Form { content_type, body } = form;
+        let mut request = request(Method::POST, DOCUMENTS, Some(token), None);
+        let content_type = HeaderValue::from_str(&content_type).unwrap();
+        request.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        *request.body_mut() = Body::from(body);
+        self.send(request).await
+    }
+
     /// Sends a POST with a JSON body, and with a token if there is one.
     pub async fn post(&self, path: &str, token: Option<&str>, json: &Value) -> Reply {
         self.send(request(Method::POST, path, token, Some(json))).await
@@ -73,6 +84,8 @@ pub struct Person {
     pub token: String,
 }
 
+/// The route of a person's documents.
+const DOCUMENTS: &str = "/api/v1/users/me/kyc/documents";
 /// The password of all people.
 pub const PASSWORD: &str = "SecurePassword123!";
 
@@ -114,8 +127,11 @@ impl Services {
         reply.expect(200).str("/accessToken").to_owned()
     }
 
-    /// Submits the person for review.
+    /// Hands a passport and a selfie in and submits the person for review.
     pub async fn submit(&self, person: &Person) {
+        for form in [passport_form(), selfie_form()] {
+            self.identity.hand_in(&person.token, form).await.expect(201);
+        }
         self.identity
             .post("/api/v1/users/me/kyc/submit", Some(&person.token), &json!({}))
             .await

@@ -112,6 +112,7 @@ printed! {
     gx_chaincode::PackageError,
     gx_db::DbError,
     gx_db::MigrateError,
+    gx_documents::ErasureError,
     gx_fabric_client::ProfileError,
     gx_mail::MailSettingsError,
     gx_mail::NotRetriable,

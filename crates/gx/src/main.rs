@@ -17,7 +17,9 @@ mod database;
 mod dev;
 #[cfg(feature = "dev")]
 mod devnet;
+mod documents;
 mod environment;
+mod erase;
 mod fabric;
 #[cfg(all(test, feature = "dev"))]
 mod golden;
@@ -42,12 +44,14 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use gx_serve::settings::{self, StartError};
 
-use gx_admin::AdminSettings;
 use gx_projector::ProjectorSettings;
 
 pub(crate) use cli_error::CliError;
 use print::Format;
-use roles::{IdentityRoleSettings, NoSettings, ServiceRole, SubmitterRoleSettings, WorkerRole};
+use roles::{
+    AdminRoleSettings, IdentityRoleSettings, NoSettings, ServiceRole, SubmitterRoleSettings,
+    WorkerRole,
+};
 
 /// Turns a person into a participant of a permissioned ledger.
 #[derive(Debug, Parser)]
@@ -73,7 +77,7 @@ enum Command {
     /// Run the service for wallets, transfers and supply
     SvcTokenomics(Box<ServiceRole<NoSettings>>),
     /// Run the service for administrators
-    SvcAdmin(Box<ServiceRole<AdminSettings>>),
+    SvcAdmin(Box<ServiceRole<AdminRoleSettings>>),
     /// Run the worker that sends the commands of the outbox to the ledger
     OutboxSubmitter(Box<WorkerRole<SubmitterRoleSettings>>),
     /// Run the worker that writes the blocks of the ledger into the read model
@@ -110,9 +114,11 @@ enum Command {
     /// Show, verify, rebuild and repair the read model
     #[command(subcommand)]
     Projection(projection::ProjectionCommand),
-    /// Remove expired rows
+    /// Remove expired rows, and erase people whose time is over
     #[command(subcommand)]
     Retention(retention::RetentionCommand),
+    /// Erase a person whose account is closed, with all documents
+    Erase(Box<erase::EraseArgs>),
 }
 
 /// Environment variables that begin with `GX_` and are not settings of `gx`: those of a build, of
@@ -164,7 +170,7 @@ fn main() -> ExitCode {
 }
 
 /// The hidden command that draws a page of a document and is started by services only.
-const RENDER_PAGE: &str = "render-page";
+pub(crate) const RENDER_PAGE: &str = "render-page";
 
 /// The exit code if standard output was closed: 128 plus the number of SIGPIPE, as shells show it.
 /// It is not 0, because a part of the result was not printed.
@@ -189,9 +195,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
             roles::service(*role, ("svc-tokenomics", 3002), |_, base| gx_tokenomics::service(base))
                 .await
         }
-        Command::SvcAdmin(role) => {
-            roles::service(*role, ("svc-admin", 3006), gx_admin::service).await
-        }
+        Command::SvcAdmin(role) => roles::svc_admin(*role).await,
         Command::OutboxSubmitter(role) => roles::outbox_submitter(*role).await,
         Command::Projector(role) => roles::projector(*role).await,
         Command::Chaincode(role) => chaincode::run(role, format).await,
@@ -206,5 +210,6 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Mail(command) => mail::run(command, format).await,
         Command::Projection(command) => projection::run(command, format).await,
         Command::Retention(command) => retention::run(command, format).await,
+        Command::Erase(arguments) => erase::run(*arguments, format).await,
     }
 }

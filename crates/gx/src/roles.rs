@@ -5,20 +5,24 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
+use gx_admin::AdminSettings;
 use gx_auth::retention::RetentionSettings;
 use gx_auth::{Foundation, FoundationSettings, KeyRing, KeyRingSettings, Realm, RelyingParty};
 use gx_db::{Database, DatabaseSettings};
+use gx_documents::{DocumentRetentionSettings, Housekeeper, Scanner, ScannerSettings};
 use gx_fabric_client::SignerUse;
 use gx_identity::IdentitySettings;
 use gx_mail::{MailSettings, Transport};
 use gx_model::Clock;
 use gx_projector::ProjectorSettings;
+use gx_serve::settings::SettingsReport;
 use gx_serve::telemetry::{self, LogSettings};
 use gx_serve::{AdmissionSettings, Entropy, Service};
 use gx_submitter::SubmitterSettings;
 
 use crate::CliError;
 use crate::audit_anchor::AuditAnchorSettings;
+use crate::documents::{DocumentSettings, open_after_replay};
 use crate::environment::Environment;
 use crate::fabric::{FabricSettings, LedgerConnection};
 use crate::process::Process;
@@ -90,13 +94,29 @@ pub(crate) struct SubmitterRoleSettings {
     _anchor: AuditAnchorSettings,
 }
 
-/// The settings of the process of svc-identity, which also sends mails.
+/// The settings of the process of svc-identity, which also sends mails and keeps house for
+/// documents.
 #[derive(Debug, Args)]
 pub(crate) struct IdentityRoleSettings {
     #[command(flatten)]
     identity: IdentitySettings,
     #[command(flatten)]
     mail: MailSettings,
+    #[command(flatten)]
+    documents: DocumentSettings,
+    #[command(flatten)]
+    scanner: ScannerSettings,
+    #[command(flatten)]
+    retention: DocumentRetentionSettings,
+}
+
+/// The settings of the process of svc-admin.
+#[derive(Debug, Args)]
+pub(crate) struct AdminRoleSettings {
+    #[command(flatten)]
+    admin: AdminSettings,
+    #[command(flatten)]
+    documents: DocumentSettings,
 }
 
 /// The settings of a service that has none of its own.
@@ -112,7 +132,7 @@ pub(crate) async fn service<S: Args>(
     service_with(settings, name_and_port, |settings, base, _| Ok(build(settings, base))).await
 }
 
-/// Runs svc-identity, and sends mails, until SIGTERM or SIGINT.
+/// Runs svc-identity, sends mails and keeps house for documents, until SIGTERM or SIGINT.
 pub(crate) async fn svc_identity(
     settings: ServiceRole<IdentityRoleSettings>,
 ) -> Result<(), CliError> {
@@ -120,11 +140,38 @@ pub(crate) async fn svc_identity(
     if settings.role.environment == Environment::Production && mail.smtp_url.is_some() {
         mail.links.check_for_production()?;
     }
+    require_scanner(settings.role.environment, &settings.service.scanner)?;
     service_with(settings, (gx_identity::SERVICE, 3001), |settings, base, process| {
-        let service = gx_identity::service(&settings.identity, base.clone());
+        let pool = base.database.pool().clone();
+        let documents = settings.documents.open(Scanner::of(&settings.scanner), &base)?;
+        let service = gx_identity::service(&settings.identity, base.clone(), documents.clone());
         let transport = Transport::new(&settings.mail)?;
         crate::mail::start_sender(process, &base, &settings.mail, transport, &service.health)?;
-        Ok(service)
+        let keeper = Housekeeper::new(documents.clone(), pool.clone(), settings.retention);
+        Ok(open_after_replay(process, &documents, pool, service, Some(keeper)))
+    })
+    .await
+}
+
+/// Refuses production without a malware scanner.
+fn require_scanner(
+    environment: Environment,
+    settings: &ScannerSettings,
+) -> Result<(), SettingsReport> {
+    if environment == Environment::Development || settings.scanner.is_some() {
+        return Ok(());
+    }
+    SettingsReport::of(vec!["GX_SCANNER: is required in production and not set".to_owned()])
+}
+
+/// Runs svc-admin until SIGTERM or SIGINT.
+pub(crate) async fn svc_admin(settings: ServiceRole<AdminRoleSettings>) -> Result<(), CliError> {
+    service_with(settings, (gx_admin::SERVICE, 3006), |settings, base, process| {
+        let pool = base.database.pool().clone();
+        // It shows documents and takes none in, so it needs no scanner.
+        let documents = settings.documents.open(None, &base)?;
+        let service = gx_admin::service(&settings.admin, base, documents.clone());
+        Ok(open_after_replay(process, &documents, pool, service, None))
     })
     .await
 }

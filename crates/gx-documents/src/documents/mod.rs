@@ -23,7 +23,7 @@ use crate::view::{PageImage, Renderer, ViewError, Watermark};
 pub use content::ContentError;
 pub use receive::{CommitError, ReceiveError, Received, Upload};
 pub use rehash::{FingerprintUse, fingerprint_uses, rotate_fingerprints};
-pub use sweep::{SweepError, SweepReport, UPLOAD_LIFE};
+pub use sweep::{SweepReport, UPLOAD_LIFE};
 
 /// Limit of the duplicates that are returned.
 const MAX_DUPLICATES: i64 = 100;
@@ -58,9 +58,12 @@ pub struct Documents {
     scanner: Option<Scanner>,
     limits: FileLimits,
     pub(crate) clock: Clock,
-    entropy: Entropy,
+    pub(crate) entropy: Entropy,
     /// Whether an upload that is dropped is cleaned up at once. Off in tests of a killed process.
     cleans_up: bool,
+    /// The folder of a test, which is removed with the last clone.
+    #[cfg(feature = "testing")]
+    _folder: Option<std::sync::Arc<tempfile::TempDir>>,
 }
 
 /// Why the facts of a document cannot be read.
@@ -109,7 +112,21 @@ impl Documents {
             clock,
             entropy,
             cleans_up: true,
+            #[cfg(feature = "testing")]
+            _folder: None,
         }
+    }
+
+    /// Returns these documents with the folder that they are in.
+    #[cfg(feature = "testing")]
+    pub(crate) fn keeping(self, folder: tempfile::TempDir) -> Self {
+        Self { _folder: Some(std::sync::Arc::new(folder)), ..self }
+    }
+
+    /// Returns these documents with a scanner.
+    #[cfg(feature = "testing")]
+    pub(crate) fn with_scanner(self, scanner: Scanner) -> Self {
+        Self { scanner: Some(scanner), ..self }
     }
 
     /// Returns these documents without the clean-up of ended uploads.
@@ -140,6 +157,26 @@ impl Documents {
     pub async fn facts(&self, document: &Document) -> Result<DocumentFacts, FactsError> {
         let key = self.keys.key(&document.profile_id).await?;
         Ok(DocumentFacts::open(document, &key)?)
+    }
+
+    /// Decrypts the same of several documents of one person, in their order. A document without a
+    /// file has nothing encrypted.
+    ///
+    /// # Errors
+    /// [`FactsError`] if the key is missing or the facts were changed.
+    pub async fn facts_of(
+        &self,
+        documents: &[Document],
+    ) -> Result<Vec<Option<DocumentFacts>>, FactsError> {
+        let Some(one) = documents.iter().find(|document| document.facts.is_some()) else {
+            return Ok(vec![None; documents.len()]);
+        };
+        let key = self.keys.key(&one.profile_id).await?;
+        let open = |document: &Document| match document.facts {
+            Some(_) => DocumentFacts::open(document, &key).map(Some),
+            None => Ok(None),
+        };
+        Ok(documents.iter().map(open).collect::<Result<_, DamagedFile>>()?)
     }
 
     /// Draws a page of a document, which is counted from 1.

@@ -134,7 +134,8 @@ impl Documents {
         let file_key = FileKey::new(&self.entropy);
         {
             let mut conn = pool.acquire().await?;
-            store::announce_upload(&mut conn, &upload.profile_id, &storage_key, now).await?;
+            store::objects::announce_upload(&mut conn, &upload.profile_id, &storage_key, now)
+                .await?;
         }
         let object = UploadedObject { documents: self.clone(), pool: pool.clone(), storage_key };
         let file = self.store_sealed(&object, &upload, &document_id, &file_key, content).await?;
@@ -161,7 +162,8 @@ impl Documents {
         conn: &mut PgConnection,
         received: &Received,
     ) -> Result<(), CommitError> {
-        if !store::end_upload(conn, &received.object.storage_key).await? {
+        store::lock_against_erasure(conn, &received.upload.profile_id).await?;
+        if !store::objects::end_upload(conn, &received.object.storage_key).await? {
             return Err(CommitError::Ended);
         }
         let now = self.clock.now();
@@ -272,7 +274,7 @@ impl Documents {
             Err(error) => {
                 tracing::error!(
                     error = %gx_serve::problem::ErrorChain(&error),
-                    "an upload is held because the malware scanner gave no verdict"
+                    "an upload is held because the malware scanner gave no verdict; check clamd"
                 );
                 Ok(false)
             }

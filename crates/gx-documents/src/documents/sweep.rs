@@ -1,36 +1,24 @@
 //! Finds what a death in between left: files without a row, and files that wait for the scanner.
-//! Called by a service from time to time, in small steps; several replicas may do it at once.
+//! Called by the housekeeping of a service; several replicas may do it at once.
 
 use std::time::Duration;
 
 use gx_db::PgPool;
 use time::OffsetDateTime;
 
+use crate::removal::{self, SweepError};
 use crate::repository::{Document, store};
 use crate::scan::{ScanError, Scanner, Verdict};
-use crate::store::StoreError;
 
 use super::Documents;
-use super::content::ContentError;
 
 /// Time after which an upload that was not added is given up. It is far longer than an upload may
 /// take.
 pub const UPLOAD_LIFE: Duration = Duration::from_mins(30);
-/// Limit of the files that one step removes.
-const MAX_REMOVALS: i64 = 100;
+/// Limit of the uploads that one step gives up.
+const MAX_GIVEN_UP: i64 = 100;
 /// Limit of the documents that are read at once.
 const MAX_SCANS: i64 = 20;
-
-/// Why a step ended early.
-#[derive(Debug, thiserror::Error)]
-pub enum SweepError {
-    /// A statement failed.
-    #[error("the sweeper of documents cannot use the database; check the database and its log")]
-    Database(#[from] sqlx::Error),
-    /// A file cannot be removed.
-    #[error("a file cannot be removed from the document store")]
-    Store(#[from] StoreError),
-}
 
 /// What one step did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +29,7 @@ pub struct SweepReport {
     pub cleared: u64,
     /// Documents that the scanner found infected.
     pub infected: u64,
-    /// Documents that still wait for the scanner.
+    /// Documents that were tried and still wait for the scanner.
     pub held: u64,
 }
 
@@ -53,24 +41,13 @@ impl Documents {
     pub async fn sweep(&self, pool: &PgPool) -> Result<SweepReport, SweepError> {
         let now = self.clock.now();
         let mut report = SweepReport::default();
-        let keys = {
-            let mut conn = pool.acquire().await?;
-            store::give_up_uploads(&mut conn, now - UPLOAD_LIFE, MAX_REMOVALS, now).await?;
-            store::removals(&mut conn, MAX_REMOVALS).await?
-        };
-        let mut failed = None;
-        for key in keys {
-            match remove(self, pool, &key).await {
-                Ok(()) => report.removed += 1,
-                Err(SweepError::Store(error)) => {
-                    store::postpone_removal(&mut *pool.acquire().await?, &key, now).await?;
-                    failed = Some(error);
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let until = now - UPLOAD_LIFE;
+        store::objects::give_up_uploads(&mut *pool.acquire().await?, until, MAX_GIVEN_UP, now)
+            .await?;
+        let removed = removal::remove_waiting(&self.store, pool, now).await;
         self.scan_held(pool, &mut report).await?;
-        failed.map_or(Ok(report), |error| Err(error.into()))
+        report.removed = removed?;
+        Ok(report)
     }
 
     /// Scans documents that are held, until all were tried or the scanner is away.
@@ -138,17 +115,10 @@ pub(super) async fn give_up(
     let now = documents.clock.now();
     let is_given_up = {
         let mut conn = pool.acquire().await?;
-        store::give_up_upload(&mut conn, storage_key, now).await?
+        store::objects::give_up_upload(&mut conn, storage_key, now).await?
     };
     if is_given_up {
-        remove(documents, pool, storage_key).await?;
+        removal::remove(&documents.store, pool, storage_key).await?;
     }
-    Ok(())
-}
-
-/// Removes a file, and its announcement once the file is gone.
-async fn remove(documents: &Documents, pool: &PgPool, storage_key: &str) -> Result<(), SweepError> {
-    documents.store.delete(storage_key).await?;
-    store::end_removal(&mut *pool.acquire().await?, storage_key).await?;
     Ok(())
 }

@@ -5,65 +5,29 @@ use time::OffsetDateTime;
 
 use crate::store::{ErasureRecord, record_name};
 
-/// A person whose account is closed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClosedPerson {
-    /// The person.
-    pub profile_id: ProfileId,
-    /// When the account was closed.
-    pub closed_at: OffsetDateTime,
-}
-
-/// Locks the row of a person until the transaction ends and returns whether the account is on legal
-/// hold, or `None` if there is no such account.
+/// Locks the account until the transaction ends and returns whether it is on legal hold, or `None`
+/// if there is no such account. A transaction that adds a document has locked the account against
+/// this, so that this one waits for its end.
 pub(super) async fn lock_person(
     conn: &mut PgConnection,
     profile_id: &ProfileId,
 ) -> Result<Option<bool>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"SELECT "legalHoldAt" IS NOT NULL AS "is_on_hold!" FROM "UserProfile"
-           WHERE "profileId" = $1 FOR NO KEY UPDATE"#,
+           WHERE "profileId" = $1 FOR UPDATE"#,
         profile_id.as_str(),
     )
     .fetch_optional(conn)
     .await
 }
 
-/// Returns people whose accounts were closed until then, who are neither erased nor on legal hold:
-/// those first that were closed first, after the one in `after`.
-pub(super) async fn closed_people(
-    conn: &mut PgConnection,
-    until: OffsetDateTime,
-    after: Option<&ClosedPerson>,
-    limit: i64,
-) -> Result<Vec<ClosedPerson>, sqlx::Error> {
-    let (closed_at, profile_id) =
-        after.map(|last| (last.closed_at, last.profile_id.as_str())).unzip();
-    sqlx::query_as!(
-        ClosedPerson,
-        r#"SELECT "profileId" AS profile_id, "closedAt" AS "closed_at!"
-           FROM "UserProfile" AS person
-           WHERE status = 'CLOSED' AND "closedAt" <= $1 AND "legalHoldAt" IS NULL
-             AND ($2::timestamptz IS NULL OR ("closedAt", "profileId") > ($2, $3))
-             AND NOT EXISTS (
-                 SELECT FROM "PersonErasure" AS erasure
-                 WHERE erasure."profileId" = person."profileId")
-           ORDER BY "closedAt", "profileId" LIMIT $4"#,
-        until,
-        closed_at,
-        profile_id,
-        limit,
-    )
-    .fetch_all(conn)
-    .await
-}
-
-/// Removes from the rows of a person's documents what is about the person.
+/// Removes from the rows of a person's documents what is about the person, and announces that the
+/// files are to be removed. Returns the number of documents.
 pub(super) async fn erase_documents(
     conn: &mut PgConnection,
     profile_id: &ProfileId,
     now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
+) -> Result<u64, sqlx::Error> {
     sqlx::query!(
         r#"INSERT INTO "DocumentObject" ("storageKey", "profileId", state, since)
            SELECT "storageKey", "profileId", 'REMOVAL', $2 FROM "KYCDocument"
@@ -82,7 +46,7 @@ pub(super) async fn erase_documents(
     )
     .execute(&mut *conn)
     .await?;
-    sqlx::query!(
+    let done = sqlx::query!(
         r#"UPDATE "KYCDocument"
            SET "erasedAt" = $2, sha256 = repeat('0', 64), "wrappedKey" = NULL, facts = NULL,
                "numberFingerprint" = NULL, "fingerprintKeyVersion" = NULL,
@@ -94,16 +58,17 @@ pub(super) async fn erase_documents(
     )
     .execute(&mut *conn)
     .await?;
-    crate::requests::end(conn, profile_id).await
+    crate::requests::end(conn, profile_id).await?;
+    Ok(done.rows_affected())
 }
 
-/// Records that this database knows an erasure. Returns `false` if it did already.
+/// Records that this database knows an erasure, unless it does already.
 pub(super) async fn insert(
     conn: &mut PgConnection,
     record: &ErasureRecord,
     now: OffsetDateTime,
-) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query!(
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
         r#"INSERT INTO "PersonErasure" ("recordName", "profileId", "reasonCode", "erasedAt",
                "appliedAt")
            VALUES ($1, $2, $3, $4, $5) ON CONFLICT ("recordName") DO NOTHING"#,
@@ -115,7 +80,7 @@ pub(super) async fn insert(
     )
     .execute(conn)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(())
 }
 
 /// Returns those of the names that this database does not know.

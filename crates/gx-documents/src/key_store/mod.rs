@@ -8,13 +8,13 @@
 //! orders their changes.
 
 mod folder;
+mod key_folder;
 mod person_key;
 mod rotation;
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use gx_auth::KeyRing;
 use gx_auth::key_ring::{DecryptError, EncryptedValue, Place};
@@ -24,8 +24,9 @@ use secrecy::ExposeSecret as _;
 use secrecy::zeroize::Zeroizing;
 use time::OffsetDateTime;
 
-use folder::{Entry, Folder};
+use folder::Entry;
 
+pub use key_folder::KeyFolder;
 pub use person_key::PersonKey;
 pub use rotation::{PersonKeyReport, PersonKeyUse};
 
@@ -71,7 +72,7 @@ pub enum KeyStoreError {
 /// The keys of people. Clones share the folder.
 #[derive(Clone)]
 pub struct KeyStore {
-    folder: Arc<Folder>,
+    files: KeyFolder,
     ring: KeyRing,
     entropy: Entropy,
 }
@@ -91,8 +92,12 @@ impl KeyStore {
         ring: KeyRing,
         entropy: Entropy,
     ) -> Result<Self, KeyStoreError> {
-        let folder = Arc::new(Folder::open(&settings.key_store)?);
-        Ok(Self { folder, ring, entropy })
+        Ok(Self { files: KeyFolder::open(settings)?, ring, entropy })
+    }
+
+    /// Returns the files of the key store, for erasures.
+    pub fn files(&self) -> &KeyFolder {
+        &self.files
     }
 
     /// Returns the key of a person.
@@ -102,7 +107,7 @@ impl KeyStore {
     /// it cannot be read.
     pub async fn key(&self, profile_id: &ProfileId) -> Result<PersonKey, KeyStoreError> {
         let id = profile_id.clone();
-        let entry = self.blocking(move |folder| folder.read(&id)).await?;
+        let entry = self.files.blocking(move |folder| folder.read(&id)).await?;
         self.open_entry(profile_id, entry.ok_or(KeyStoreError::Missing)?)
     }
 
@@ -113,13 +118,14 @@ impl KeyStore {
     /// or written.
     pub async fn key_or_new(&self, profile_id: &ProfileId) -> Result<PersonKey, KeyStoreError> {
         let id = profile_id.clone();
-        if let Some(entry) = self.blocking(move |folder| folder.read(&id)).await? {
+        if let Some(entry) = self.files.blocking(move |folder| folder.read(&id)).await? {
             return self.open_entry(profile_id, entry);
         }
         let key = Zeroizing::new(self.entropy.bytes::<32>());
         let new = Entry::Key(self.ring.encrypt(place(profile_id), &*key));
         let id = profile_id.clone();
         let entry = self
+            .files
             .blocking(move |folder| {
                 let locked = folder.lock(&id)?;
                 // Another replica may have created the key meanwhile.
@@ -131,41 +137,6 @@ impl KeyStore {
             })
             .await?;
         self.open_entry(profile_id, entry)
-    }
-
-    /// Erases the key of a person for good. Returns whether there was a key.
-    ///
-    /// # Errors
-    /// [`KeyStoreError`] if the key store cannot be read or written.
-    pub async fn erase(
-        &self,
-        profile_id: &ProfileId,
-        now: OffsetDateTime,
-    ) -> Result<bool, KeyStoreError> {
-        let id = profile_id.clone();
-        let erased_at = now.unix_timestamp();
-        self.blocking(move |folder| {
-            let locked = folder.lock(&id)?;
-            // A file that cannot be read is replaced, too.
-            let had_key = match locked.read(&id) {
-                Ok(Some(Entry::Erased { .. })) => return Ok(false),
-                Ok(None) => false,
-                Ok(Some(Entry::Key(_))) | Err(_) => true,
-            };
-            locked.write(&id, &Entry::Erased { erased_at })?;
-            Ok(had_key)
-        })
-        .await
-    }
-
-    /// Returns whether there is a key under a name, which is the hash of a person's id and also the
-    /// name of the record of an erasure.
-    ///
-    /// # Errors
-    /// [`KeyStoreError`] if the key store cannot be read.
-    pub async fn has_key_named(&self, name: &str) -> Result<bool, KeyStoreError> {
-        let name = name.to_owned();
-        self.blocking(move |folder| folder.has_key_named(&name)).await
     }
 
     fn open_entry(&self, profile_id: &ProfileId, entry: Entry) -> Result<PersonKey, KeyStoreError> {
@@ -182,15 +153,5 @@ impl KeyStore {
     ) -> Result<PersonKey, KeyStoreError> {
         let key = self.ring.decrypt(place(profile_id), value)?;
         Ok(PersonKey::derive(key.expose_secret()))
-    }
-
-    /// Runs `work` where it may wait for the disk.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Folder) -> Result<T, KeyStoreError> + Send + 'static,
-    ) -> Result<T, KeyStoreError> {
-        let folder = Arc::clone(&self.folder);
-        let done = tokio::task::spawn_blocking(move || work(&folder)).await;
-        done.expect("work on the key store does not panic")
     }
 }

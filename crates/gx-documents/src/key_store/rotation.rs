@@ -53,7 +53,7 @@ impl KeyStore {
     ) -> Result<PersonKeyReport, KeyStoreError> {
         let mut report = PersonKeyReport::default();
         let mut uses = BTreeMap::new();
-        for shard in self.blocking(super::folder::Folder::shards).await? {
+        for shard in self.files.blocking(super::folder::Folder::shards).await? {
             let store = self.clone();
             let before = report.rewrapped;
             (report, uses) = tokio::task::spawn_blocking(move || {
@@ -107,7 +107,7 @@ impl KeyStore {
     /// Re-wraps one key, with the subfolder locked so that an erasure at the same time is not
     /// undone.
     fn rewrap(&self, shard: &Path, path: &Path) -> Result<RewrapOutcome, KeyStoreError> {
-        let locked = self.folder.lock_shard(shard.to_owned())?;
+        let locked = self.files.0.lock_shard(shard.to_owned())?;
         let Some((profile_id, entry)) = read_file(path)? else { return Ok(RewrapOutcome::Erased) };
         let Entry::Key(value) = entry else { return Ok(RewrapOutcome::Erased) };
         match self.ring.rewrap(place(&profile_id), &value)? {

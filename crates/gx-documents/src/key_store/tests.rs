@@ -29,7 +29,7 @@ fn entropy() -> Entropy {
 
 /// Returns the path of the only file of a person.
 fn only_file(store: &KeyStore) -> PathBuf {
-    let files = store.folder.shards().unwrap();
+    let files = store.files.0.shards().unwrap();
     let files: Vec<PathBuf> =
         files.iter().flat_map(|shard| folder::files(shard).unwrap()).collect();
     let [file] = &files[..] else { panic!("{files:?}") };
@@ -100,14 +100,14 @@ async fn cry_03_an_erased_person_never_has_a_key_again() {
     store.key_or_new(&anna).await.unwrap();
     let before = std::fs::read_to_string(only_file(&store)).unwrap();
     assert!(before.contains("\"key\""), "{before}");
-    assert!(store.erase(&anna, now).await.unwrap());
-    assert!(!store.erase(&anna, now).await.unwrap(), "a repetition finds nothing to erase");
+    assert!(store.files().erase(&anna, now).await.unwrap());
+    assert!(!store.files().erase(&anna, now).await.unwrap(), "a repetition finds nothing to erase");
     assert!(matches!(store.key(&anna).await, Err(KeyStoreError::Erased)));
     assert!(matches!(store.key_or_new(&anna).await, Err(KeyStoreError::Erased)));
     let after = std::fs::read_to_string(only_file(&store)).unwrap();
     assert_eq!(after, r#"{"profileId":"anna","erasedAt":0}"#);
     // Also of a person who had no key.
-    assert!(!store.erase(&person("ben"), now).await.unwrap());
+    assert!(!store.files().erase(&person("ben"), now).await.unwrap());
     assert!(matches!(store.key_or_new(&person("ben")).await, Err(KeyStoreError::Erased)));
 }
 
@@ -124,7 +124,7 @@ async fn cry_02_keys_of_people_are_rewrapped_with_reads_live() {
         let person = old.key_or_new(&person(&number.to_string())).await.unwrap();
         wrapped.push(person.wrap("one", &key, &entropy()));
     }
-    old.erase(&person("59"), OffsetDateTime::UNIX_EPOCH).await.unwrap();
+    old.files().erase(&person("59"), OffsetDateTime::UNIX_EPOCH).await.unwrap();
     let both = store(&folder, &[2, 1]);
     let mut told = Vec::new();
     let rotated = both.rotate(|rewrapped| told.push(rewrapped));
@@ -160,7 +160,10 @@ async fn cry_02_a_rotation_skips_the_erased_and_names_the_damaged() {
     let both = store(&folder, &[2, 1]);
     let erase = async {
         for number in 0..10 {
-            both.erase(&person(&number.to_string()), OffsetDateTime::UNIX_EPOCH).await.unwrap();
+            both.files()
+                .erase(&person(&number.to_string()), OffsetDateTime::UNIX_EPOCH)
+                .await
+                .unwrap();
         }
     };
     let (report, ()) = tokio::join!(both.rotate(|_| ()), erase);

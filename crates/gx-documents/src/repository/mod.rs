@@ -2,7 +2,6 @@
 //! `DocumentObject` before it is written, and its announcement is deleted in the transaction that
 //! adds the row. Called by [`crate::Documents`] and by services, within their transactions.
 
-mod decisions;
 mod facts;
 mod fingerprint;
 pub(crate) mod store;
@@ -145,7 +144,7 @@ pub async fn decide(
     decision: &DocumentDecision<'_>,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
-    decisions::decide(conn, document_id, decision, now).await
+    store::decisions::decide(conn, document_id, decision, now).await
 }
 
 /// Accepts all documents of a person that wait for a reviewer, and returns their ids.
@@ -158,7 +157,7 @@ pub async fn accept_stored(
     by: &AdminId,
     now: OffsetDateTime,
 ) -> Result<Vec<String>, sqlx::Error> {
-    decisions::accept_stored(conn, profile_id, by, now).await
+    store::decisions::accept_stored(conn, profile_id, by, now).await
 }
 
 /// Deletes a document. Its file is removed by [`crate::Documents::sweep`] after the commit. Returns
@@ -175,6 +174,6 @@ pub async fn remove(
     let Some(storage_key) = store::delete(conn, profile_id, document_id).await? else {
         return Ok(false);
     };
-    store::announce_removal(conn, profile_id, &storage_key, now).await?;
+    store::objects::announce_removal(conn, profile_id, &storage_key, now).await?;
     Ok(true)
 }

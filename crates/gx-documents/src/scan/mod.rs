@@ -17,6 +17,8 @@ use tokio::net::{TcpStream, UnixStream};
 /// Limit of the answer of the scanner, in bytes.
 const MAX_ANSWER_BYTES: u64 = 4096;
 
+/// Longest wait for the answer to a ping.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// The command that is followed by a file.
 const IN_STREAM: &[u8] = b"zINSTREAM\0";
 
@@ -112,7 +114,7 @@ impl Scanner {
     /// [`ScanError`] if it does not answer.
     pub async fn ping(&self) -> Result<(), ScanError> {
         let answer = self.ask(b"zPING\0", futures_util::stream::empty::<Result<_, ScanError>>());
-        match self.limited(answer).await?.as_str() {
+        match limited(self.timeout.min(PING_TIMEOUT), answer).await?.as_str() {
             "PONG" => Ok(()),
             other => Err(ScanError::Refused(other.to_owned())),
         }
@@ -130,16 +132,11 @@ impl Scanner {
         E: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
         let content = content.map(|piece| piece.map_err(|why| ScanError::Content(why.into())));
-        let answer = self.limited(self.ask(IN_STREAM, content)).await?;
-        verdict(&answer)
-    }
-
-    async fn limited<T>(
-        &self,
-        work: impl Future<Output = Result<T, ScanError>>,
-    ) -> Result<T, ScanError> {
-        let timeout = self.timeout;
-        tokio::time::timeout(timeout, work).await.unwrap_or(Err(ScanError::Timeout(timeout)))
+        let answer = limited(self.timeout, self.ask(IN_STREAM, content)).await?;
+        let verdict = verdict(&answer)?;
+        let label = if verdict == Verdict::Clean { "clean" } else { "infected" };
+        metrics::counter!("gx_documents_scanned_total", "verdict" => label).increment(1);
+        Ok(verdict)
     }
 
     async fn ask(
@@ -158,6 +155,14 @@ impl Scanner {
             }
         }
     }
+}
+
+/// Limits the time of an exchange with the scanner.
+async fn limited<T>(
+    timeout: Duration,
+    work: impl Future<Output = Result<T, ScanError>>,
+) -> Result<T, ScanError> {
+    tokio::time::timeout(timeout, work).await.unwrap_or(Err(ScanError::Timeout(timeout)))
 }
 
 /// Sends a command, and content if the command has any, and returns the answer.

@@ -1,6 +1,5 @@
 //! The store of documents, in a folder and in memory: both pass the same tests.
 
-use futures_util::TryStreamExt as _;
 use gx_db::ProfileId;
 use object_store::memory::InMemory;
 use tempfile::TempDir;

@@ -231,7 +231,7 @@ pub fn animated_webp() -> Vec<u8> {
     body.extend([0x02, 0, 0, 0, 15, 0, 0, 15, 0, 0]);
     body.extend(b"ANIM\x06\x00\x00\x00\x00\x00\x00\x00\x00\x00");
     let length = u32::try_from(body.len()).unwrap();
-    [b"RIFF", &length.to_le_bytes()[..], &body].concat()
+    [&b"RIFF"[..], &length.to_le_bytes(), &body].concat()
 }
 
 /// Returns the checksum of PNG chunks.

@@ -7,15 +7,22 @@
     reason = "a test without its files has failed, and colours repeat"
 )]
 
+mod forms;
 mod hand_in;
 mod images;
 mod pdfs;
 
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gx_auth::Foundation;
+
 use crate::documents::Documents;
+use crate::scan::{Scanner, ScannerAddress, ScannerSettings};
 use crate::view::{self, RenderProgram};
 
+pub use forms::{Form, form, passport_form, selfie_form};
 pub use hand_in::{claim, documents_in, hand_in};
-
 pub use images::{
     ManyPixels, animated_png, animated_webp, cmyk_jpeg, jpeg, jpeg_with_location, png,
     png_of_chunks, png_promising, sixteen_bit_png, webp,
@@ -44,6 +51,23 @@ pub fn selfie() -> Vec<u8> {
 /// the watermark, and the file.
 pub fn echo_program() -> RenderProgram {
     view::echo_program()
+}
+
+/// Returns the documents of a service in a test, with a folder of their own, which is removed with
+/// the last clone. They draw no pages.
+pub fn documents_of(base: &Foundation) -> Documents {
+    let folder = tempfile::tempdir().unwrap();
+    let ring = base.key_ring.clone();
+    let program = echo_program();
+    documents_in(folder.path(), ring, &base.clock, &base.entropy, program).keeping(folder)
+}
+
+/// Returns the same with a scanner that nobody reaches, so that each upload is held.
+pub fn held_documents_of(base: &Foundation) -> Documents {
+    let nowhere = ScannerAddress::Unix(PathBuf::from("/nowhere/clamd.ctl"));
+    let settings =
+        ScannerSettings { scanner: Some(nowhere), scanner_timeout: Duration::from_secs(30) };
+    documents_of(base).with_scanner(Scanner::of(&settings).unwrap())
 }
 
 /// Returns documents whose ended uploads are not cleaned up, as in a process that is killed.

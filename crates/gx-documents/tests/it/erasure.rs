@@ -5,7 +5,7 @@ use std::path::Path;
 use gx_documents::testing::passport;
 use gx_documents::{
     ContentError, DocumentType, ErasureError, FileClaim, KeyStoreError, PageError, ReceiveError,
-    closed_people, is_erased,
+    is_erased,
 };
 
 use crate::world::{World, documents_in, person, pieces, stored_files, upload, watermark};
@@ -107,44 +107,45 @@ async fn an_erased_person_hands_nothing_in() {
     assert!(stored_files(&world.folder).is_empty());
 }
 
-/// PRIV-01: nothing of a person on legal hold is erased, neither by request nor because the time
-/// after the closing is over; the end of the hold resumes both.
+/// PRIV-01: nothing of a person on legal hold is erased, and there is no record of an erasure.
 #[tokio::test]
-async fn priv_01_a_legal_hold_stops_erasure_and_retention() {
+async fn priv_01_a_legal_hold_leaves_no_record_of_an_erasure() {
     let world = World::new().await;
-    world.add_person("ben").await;
     let document = world.add(&passport()).await.unwrap();
-    let run = async |sql: &'static str| {
-        sqlx::query(sql).execute(world.pool()).await.unwrap();
-    };
-    let due = async || -> Vec<String> {
-        let mut conn = world.pool().acquire().await.unwrap();
-        let until = world.clock.now();
-        let first = closed_people(&mut conn, until, None, 1).await.unwrap();
-        let rest = closed_people(&mut conn, until, first.first(), 9).await.unwrap();
-        first.into_iter().chain(rest).map(|closed| closed.profile_id.to_string()).collect()
-    };
-    assert!(due().await.is_empty(), "nobody is closed");
-    run(r#"UPDATE "UserProfile" SET status = 'CLOSED',
-               "closedAt" = CASE "profileId" WHEN 'anna' THEN '2026-11-01Z'::timestamptz
-                            ELSE '2026-11-02Z' END"#)
-    .await;
-    assert_eq!(due().await, ["anna", "ben"]);
-    run(r#"UPDATE "UserProfile" SET "legalHoldAt" = now(), "legalHoldBy" = 'kim'
-           WHERE "profileId" = 'anna'"#)
-    .await;
-    assert_eq!(due().await, ["ben"]);
+    world.hold("anna", true).await;
     let anna = person("anna");
     let error = world.documents.erase(world.pool(), &anna, "REQUESTED").await.err().unwrap();
     assert!(matches!(error, ErasureError::OnLegalHold), "{error}");
     assert!(world.documents.content(&document).await.is_ok());
     assert_eq!(world.documents.replay_erasures(world.pool()).await.unwrap(), 0, "no record");
-
-    run(r#"UPDATE "UserProfile" SET "legalHoldAt" = NULL, "legalHoldBy" = NULL"#).await;
-    assert_eq!(due().await, ["anna", "ben"]);
+    world.hold("anna", false).await;
     world.documents.erase(world.pool(), &anna, "RETENTION").await.unwrap();
     assert!(world.documents.content(&document).await.is_err());
-    assert_eq!(due().await, ["ben"], "nobody is erased twice");
+}
+
+/// CRY-03: an erasure that was recorded is final, also where a restored database has the account on
+/// legal hold.
+#[tokio::test]
+async fn cry_03_a_legal_hold_of_a_restored_database_stops_no_recorded_erasure() {
+    let world = World::new().await;
+    let keep = r#"CREATE TABLE backup AS SELECT * FROM "UserProfile""#;
+    sqlx::query(keep).execute(world.pool()).await.unwrap();
+    world.documents.erase(world.pool(), &person("anna"), "REQUESTED").await.unwrap();
+    sqlx::raw_sql(
+        r#"DELETE FROM "PersonErasure"; DELETE FROM "UserProfile";
+           INSERT INTO "UserProfile" SELECT * FROM backup"#,
+    )
+    .execute(world.pool())
+    .await
+    .unwrap();
+    world.hold("anna", true).await;
+    assert_eq!(world.documents.replay_erasures(world.pool()).await.unwrap(), 1);
+    let (name, is_held): (String, bool) =
+        sqlx::query_as(r#"SELECT "firstName", "legalHoldAt" IS NOT NULL FROM "UserProfile""#)
+            .fetch_one(world.pool())
+            .await
+            .unwrap();
+    assert_eq!((name.as_str(), is_held), ("erased", false));
 }
 
 /// CRY-02: documents are read while and after the master key is replaced, and their files do not

@@ -6,6 +6,7 @@ mod inventory;
 mod killed;
 mod pages;
 mod requests;
+mod retention;
 mod scanner;
 mod uploads;
 mod world;

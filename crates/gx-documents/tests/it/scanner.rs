@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use gx_documents::testing::{eicar, passport, selfie};
 use gx_documents::{
-    DocumentStatus, PageError, ReceiveError, Refusal, Scanner, ScannerAddress, ScannerSettings,
-    SweepReport, Verdict,
+    DocumentRetentionSettings, DocumentStatus, Housekeeper, PageError, ReceiveError, Refusal,
+    Scanner, ScannerAddress, ScannerSettings, SweepReport, Verdict,
 };
+use gx_serve::health::Readiness;
+use gx_serve::{CancellationToken, HealthBoard};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -56,6 +59,9 @@ async fn serve(mut stream: TcpStream, answer: &'static str) {
     }
     if answer == "hang up" {
         return;
+    }
+    if command == b"zPING\0" {
+        return stream.write_all(b"PONG\0").await.unwrap();
     }
     if command == b"zINSTREAM\0" {
         loop {
@@ -121,8 +127,68 @@ async fn file_05_a_document_is_held_until_the_scanner_has_a_verdict() {
     assert_eq!((infected.status, infected.is_infected), (DocumentStatus::Rejected, true));
     let error = world.documents.page(&infected, 1, &watermark()).await.err().unwrap();
     assert!(matches!(error, PageError::Held), "{error}");
-    *scripted.answer.lock().unwrap() = "PONG\0";
     world.documents.scanner().unwrap().ping().await.unwrap();
+}
+
+/// Keeps house until a condition on the checks of the board is met.
+async fn keep_house_until(world: &World, is_met: impl AsyncFn(&Value, Readiness) -> bool) {
+    let settings = DocumentRetentionSettings { retention_documents_days: 1_825 };
+    let keeper = Housekeeper::new(world.documents.clone(), world.pool().clone(), settings);
+    let board = HealthBoard::new("tester", world.clock.clone());
+    let token = CancellationToken::new();
+    let running = tokio::spawn(keeper.run(token.clone(), board.clone()));
+    let mut last = Value::Null;
+    for _ in 0..600 {
+        let report = board.report().await;
+        last = Value::Object(report.checks);
+        if is_met(&last, report.status).await {
+            token.cancel();
+            return running.await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the condition is never met: {last}");
+}
+
+/// FILE-05, RDY-08: while the scanner is away, uploads are held, the service is degraded and says
+/// how many documents wait. When the scanner is back, they are cleared without a request.
+#[tokio::test]
+async fn rdy_08_a_scanner_that_is_away_holds_uploads_and_degrades_the_service() {
+    let scripted = ScriptedScanner::start("hang up").await;
+    let world = World::with(Some(scripted.scanner())).await;
+    let held = world.add(&passport()).await.unwrap();
+    assert_eq!(held.status, DocumentStatus::Quarantined);
+    keep_house_until(&world, async |checks, readiness| {
+        let scanner = &checks["scanner"];
+        let message = scanner["message"].as_str().unwrap_or_default();
+        scanner["value"]["held"] == 1
+            && message.contains("uploads are held until they can be scanned")
+            && readiness == Readiness::Degraded
+    })
+    .await;
+
+    *scripted.answer.lock().unwrap() = "stream: OK\0";
+    keep_house_until(&world, async |checks, readiness| {
+        let document = world.document("anna", &held.document_id).await.unwrap();
+        document.status == DocumentStatus::Stored
+            && checks["scanner"]["value"]["held"] == 0
+            && readiness == Readiness::Ready
+    })
+    .await;
+}
+
+/// RDY-08: without a scanner, as in development, documents are stored at once and nothing is
+/// degraded.
+#[tokio::test]
+async fn rdy_08_without_a_scanner_documents_are_stored_at_once() {
+    let world = World::new().await;
+    let document = world.add(&passport()).await.unwrap();
+    assert_eq!(document.status, DocumentStatus::Stored);
+    keep_house_until(&world, async |checks, readiness| {
+        let message = checks["scanner"]["message"].as_str().unwrap_or_default();
+        message.contains("GX_SCANNER is not set") && readiness == Readiness::Ready
+    })
+    .await;
 }
 
 /// Debian's clamd with a signature file of its own.

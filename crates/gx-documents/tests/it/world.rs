@@ -19,6 +19,7 @@ use gx_model::Clock;
 use gx_serve::Entropy;
 use sqlx::PgPool;
 use tempfile::TempDir;
+use time::OffsetDateTime;
 use time::macros::datetime;
 
 /// The documents of one test.
@@ -130,6 +131,22 @@ impl World {
     pub(crate) async fn document(&self, id: &str, document_id: &str) -> Option<Document> {
         let mut conn = self.pool().acquire().await.unwrap();
         repository::document(&mut conn, &person(id), document_id).await.unwrap()
+    }
+
+    /// Closes the account of a person at a time.
+    pub(crate) async fn close(&self, id: &str, at: OffsetDateTime) {
+        let sql = r#"UPDATE "UserProfile" SET status = 'CLOSED', "closedAt" = $2
+                     WHERE "profileId" = $1"#;
+        sqlx::query(sql).bind(id).bind(at).execute(self.pool()).await.unwrap();
+    }
+
+    /// Begins or ends a legal hold.
+    pub(crate) async fn hold(&self, id: &str, is_held: bool) {
+        let sql = r#"UPDATE "UserProfile"
+                     SET "legalHoldAt" = CASE WHEN $2 THEN now() END,
+                         "legalHoldBy" = CASE WHEN $2 THEN 'admin' END
+                     WHERE "profileId" = $1"#;
+        sqlx::query(sql).bind(id).bind(is_held).execute(self.pool()).await.unwrap();
     }
 
     /// Returns the content of a document.

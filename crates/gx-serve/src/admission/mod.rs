@@ -1,10 +1,11 @@
-//! Admission of connections, requests and bodies, so that no client can use up shared resources.
+//! Admission of connections, requests, bodies and uploads, so that no client can use up shared
+//! resources.
 //!
 //! [`crate::server`] asks when a connection is accepted and when a request has arrived, the
 //! extractors while a body arrives. All are counted in total and per client address. A connection
 //! that does no work for its client gives its slot to a new one; a connection that works is never
-//! cut for another. A connection above its client's limit is closed; a request or body above a
-//! limit is answered with 503.
+//! cut for another. A connection above its client's limit is closed; a request, body or upload
+//! above a limit is answered with 503.
 
 mod activity;
 mod settings;
@@ -41,6 +42,7 @@ struct Table {
     connections: BTreeMap<u64, ConnectionEntry>,
     requests: usize,
     body_bytes: usize,
+    uploads: usize,
     clients: HashMap<ClientKey, Usage>,
 }
 
@@ -55,6 +57,7 @@ pub(crate) struct Usage {
     pub(crate) connections: usize,
     pub(crate) requests: usize,
     pub(crate) body_bytes: usize,
+    pub(crate) uploads: usize,
 }
 
 /// The limit that was reached.
@@ -106,7 +109,8 @@ impl Admission {
     pub(crate) fn in_use(&self) -> Usage {
         let table = self.table();
         let connections = table.connections.len();
-        Usage { connections, requests: table.requests, body_bytes: table.body_bytes }
+        let Table { requests, body_bytes, uploads, .. } = *table;
+        Usage { connections, requests, body_bytes, uploads }
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -220,6 +224,26 @@ impl Admission {
         Ok(())
     }
 
+    /// Takes the slot of an upload, or returns the limit that is reached.
+    fn take_upload(&self, client: Option<ClientKey>) -> Result<(), ReachedLimit> {
+        let settings = &self.0.settings;
+        let mut table = self.table();
+        let is_full = |client| table.of(client).uploads >= settings.client_uploads as usize;
+        let full = if client.is_some_and(is_full) {
+            Some(ReachedLimit::Client)
+        } else {
+            (table.uploads >= settings.uploads as usize).then_some(ReachedLimit::Total)
+        };
+        if let Some(full) = full {
+            drop(table);
+            self.refused("upload", full);
+            return Err(full);
+        }
+        table.uploads += 1;
+        table.change(client, |held| held.uploads += 1);
+        Ok(())
+    }
+
     fn refused(&self, what: &'static str, why: ReachedLimit) {
         let listener = self.0.listener;
         let why = why.name();
@@ -318,6 +342,34 @@ impl BodyMemoryCounter {
     pub(crate) fn open(&self) -> BodyMemory {
         self.request.receiving(true);
         BodyMemory { of: self.clone(), bytes: 0, is_receiving: true }
+    }
+
+    /// Takes the slot of a file that arrives and is never in memory as a whole, or returns the
+    /// limit that is reached.
+    pub(crate) fn open_upload(&self) -> Result<UploadSlot, ReachedLimit> {
+        self.admission.take_upload(self.client)?;
+        Ok(UploadSlot { of: self.clone() })
+    }
+}
+
+/// The slot of one upload, free again when it is dropped.
+pub(crate) struct UploadSlot {
+    of: BodyMemoryCounter,
+}
+
+impl UploadSlot {
+    /// Records whether the upload waits for its client.
+    pub(crate) fn set_waiting(&self, is_waiting: bool) {
+        self.of.request.receiving(is_waiting);
+    }
+}
+
+impl Drop for UploadSlot {
+    fn drop(&mut self) {
+        self.of.request.receiving(false);
+        let mut table = self.of.admission.table();
+        table.uploads -= 1;
+        table.change(self.of.client, |held| held.uploads -= 1);
     }
 }
 

@@ -35,6 +35,14 @@ pub struct AdmissionSettings {
     #[arg(long, env = "GX_CLIENT_BODIES_KIB", default_value_t = 4 * 1_024,
           value_parser = clap::value_parser!(u32).range(64..=16_777_216))]
     pub client_bodies_kib: u32,
+    /// Limit of files that arrive at once, 1 to 100000
+    #[arg(long, env = "GX_UPLOADS", default_value_t = 256,
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub uploads: u32,
+    /// Limit of files that arrive at once per client address, 1 to 100000
+    #[arg(long, env = "GX_CLIENT_UPLOADS", default_value_t = 128,
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub client_uploads: u32,
     /// How long an HTTP/1.1 connection is kept without a request; set more than the proxies in
     /// front of GX
     #[arg(long, env = "GX_HTTP1_IDLE", default_value = "75s", value_parser = duration)]
@@ -52,6 +60,8 @@ impl Default for AdmissionSettings {
             client_connections: 256,
             bodies_kib: 32 * 1_024,
             client_bodies_kib: 4 * 1_024,
+            uploads: 256,
+            client_uploads: 128,
             http1_idle: Duration::from_secs(75),
             http2_idle: Duration::from_secs(75),
         }

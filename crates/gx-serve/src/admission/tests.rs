@@ -166,6 +166,39 @@ async fn memory_for_bodies_is_bounded_per_client_and_in_total() {
     assert_eq!(in_use(&admission), (0, 0, 0, 0), "nobody is remembered");
 }
 
+/// FILE-01: uploads are limited per client and in total, and free again afterwards. One that waits
+/// for its client is no work.
+#[tokio::test]
+async fn file_01_uploads_at_a_time_are_bounded() {
+    let settings = AdmissionSettings {
+        uploads: 3,
+        client_uploads: 2,
+        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        ..AdmissionSettings::default()
+    };
+    let admission = Admission::new(settings);
+    let slot = admission.slot(v4(1)).await.unwrap();
+    let mut uploads = Vec::new();
+    for (last, expected) in [
+        (1, None),
+        (1, None),
+        (1, Some(ReachedLimit::Client)),
+        (2, None),
+        (3, Some(ReachedLimit::Total)),
+    ] {
+        let taken = begin(&admission, &slot, v4(last)).open_upload();
+        assert_eq!(taken.as_ref().err(), expected.as_ref(), "{last}");
+        uploads.extend(taken);
+    }
+    assert_eq!(admission.in_use().uploads, 3);
+    assert!(slot.activity().works());
+    uploads.iter().for_each(|upload| upload.set_waiting(true));
+    assert!(!slot.activity().works());
+    drop(uploads);
+    assert_eq!(in_use(&admission), (1, 0, 0, 1));
+    assert_eq!(admission.in_use().uploads, 0);
+}
+
 /// RDY-10: requests of one client are limited, too, however few connections carry them; a
 /// connection whose requests wait for the client makes room for one that works.
 #[tokio::test]

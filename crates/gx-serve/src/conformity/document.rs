@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{conforms, resolve};
+use crate::extract::JSON;
+use crate::file_form::FORM;
 use crate::openapi::NO_EXAMPLE;
 
 /// Statuses that every operation has.
@@ -53,7 +55,9 @@ fn texts(operation: &Value) -> Vec<String> {
 
 fn body(document: &Value, operation: &Value) -> Vec<String> {
     let Some(body) = operation.get("requestBody") else { return vec![] };
-    let schema = resolve(document, &body["content"]["application/json"]["schema"]);
+    let content = &body["content"];
+    let described = content.get(JSON).or_else(|| content.get(FORM)).unwrap_or(&Value::Null);
+    let schema = resolve(document, &described["schema"]);
     let has_required = schema["required"].as_array().is_some_and(|names| !names.is_empty());
     let mut breaches = examples(document, body, "the body");
     if schema["additionalProperties"] != false {

@@ -322,6 +322,17 @@ pub(crate) async fn body_arrived(body: &[u8]) -> Result<(), Problem> {
     }
 }
 
+/// Looks for the answer to an earlier request with the key, whose form had this text and a file with
+/// this hash. A handler that reads a [`FileForm`](crate::FileForm) calls it once the file is there,
+/// and before its transaction.
+///
+/// # Errors
+/// The problem of a key that another request has, or of a database failure. Also if there is such
+/// an answer: the client gets that answer then.
+pub async fn file_arrived(text: &[u8], hash: &[u8]) -> Result<(), Problem> {
+    body_arrived(&[text, hash].concat()).await
+}
+
 /// Begins a transaction, which has the lock of the key if the request has one.
 pub(super) async fn begin(
     pool: &sqlx::PgPool,

@@ -35,7 +35,7 @@ use store::StoredResponse;
 
 pub use fingerprint::Fingerprint;
 pub(crate) use keyed::{KeySettings, body_arrived};
-pub use keyed::{is_repeated, set_principal};
+pub use keyed::{file_arrived, is_repeated, set_principal};
 pub use transaction::RequestTransaction;
 
 /// Header field with the key.

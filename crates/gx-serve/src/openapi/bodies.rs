@@ -1,5 +1,6 @@
-//! Bodies of requests, described as strictly as [`crate::extract::Json`] reads them: fields that
-//! the schema does not name are refused, and a body without required fields may be absent.
+//! Bodies of requests, described as strictly as [`crate::extract::Json`] and [`crate::FileForm`]
+//! read them: fields that the schema does not name are refused, and a JSON body without required
+//! fields may be absent.
 
 use std::collections::BTreeSet;
 
@@ -7,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::paths::operations;
 use crate::extract::{JSON, MERGE_PATCH};
+use crate::file_form::FORM;
 
 /// Place of named schemas in a document.
 const SCHEMAS: &str = "#/components/schemas/";
@@ -32,9 +34,11 @@ pub(super) fn make_strict(document: &mut Value) {
     add_merge_patches(document);
 }
 
-/// Returns the name of the schema of a JSON body.
+/// Returns the name of the schema of a JSON body or a form.
 fn schema_name(body: &Map<String, Value>) -> Option<String> {
-    let reference = body.get("content")?.get(JSON)?.get("schema")?.get("$ref")?.as_str()?;
+    let content = body.get("content")?;
+    let described = content.get(JSON).or_else(|| content.get(FORM))?;
+    let reference = described.get("schema")?.get("$ref")?.as_str()?;
     reference.strip_prefix(SCHEMAS).map(str::to_owned)
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::extract::JSON;
 use crate::idempotency;
 use crate::problem::{ProblemKind, kind};
 use crate::route_info::{RouteAccess, RouteInfo};
@@ -65,12 +66,14 @@ fn general_problems(
 ) -> Vec<&'static ProblemKind> {
     let parameters = operation.get("parameters").and_then(Value::as_array);
     let has_query = parameters.into_iter().flatten().any(|one| one["in"] == "query");
-    let has_body = operation.contains_key("requestBody");
+    let body = operation.get("requestBody");
+    let has_body = body.is_some();
+    let has_json = body.is_some_and(|body| body["content"].get(JSON).is_some());
     let mut general = Vec::new();
     if has_query || has_body {
         general.push(&kind::VALIDATION_FAILED);
     }
-    if has_body {
+    if has_json {
         general.push(&kind::MALFORMED_JSON);
     }
     general.push(&kind::BAD_REQUEST);

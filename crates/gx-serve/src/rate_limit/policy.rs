@@ -20,6 +20,8 @@ pub enum LimitPolicy {
     MailNetwork,
     /// Refreshes of one session.
     Refresh,
+    /// Files that one session sends or fetches.
+    Files,
     /// All other requests of one session, and requests without a session of one client.
     General,
 }
@@ -41,7 +43,7 @@ pub(crate) enum Partition {
 
 impl LimitPolicy {
     /// All policies.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Login,
         Self::LoginClient,
         Self::CredentialNetwork,
@@ -50,6 +52,7 @@ impl LimitPolicy {
         Self::MailClient,
         Self::MailNetwork,
         Self::Refresh,
+        Self::Files,
         Self::General,
     ];
 
@@ -69,6 +72,7 @@ impl LimitPolicy {
             Self::MailClient => &["mail-client"],
             Self::MailNetwork => &["mail-network"],
             Self::Refresh => &["refresh"],
+            Self::Files => &["files"],
             Self::General => &["general"],
         }
     }
@@ -79,7 +83,7 @@ impl LimitPolicy {
             Self::CredentialNetwork | Self::MailNetwork => Partition::Network,
             Self::Login => Partition::ClientAndEmail,
             Self::Mail => Partition::Email,
-            Self::Refresh | Self::General => Partition::Session,
+            Self::Refresh | Self::Files | Self::General => Partition::Session,
         }
     }
 
@@ -108,6 +112,8 @@ pub enum RouteLimit {
     /// For a route that sends mail, whether or not there is a session. The handler counts the
     /// address that the mail goes to.
     Mail,
+    /// For a route that takes a file, or answers with files.
+    Files,
     /// For an exchange of refresh tokens. The layer counts the client before the body is read, and
     /// the handler the session.
     Refresh,
@@ -128,6 +134,7 @@ impl RouteLimit {
                 LimitPolicy::Mail,
             ],
             Self::Mail => &[LimitPolicy::MailNetwork, LimitPolicy::MailClient, LimitPolicy::Mail],
+            Self::Files => &[LimitPolicy::Files],
             Self::Refresh => &[LimitPolicy::General, LimitPolicy::Refresh],
         }
     }
@@ -137,6 +144,7 @@ impl RouteLimit {
         match self {
             Self::General => Some(LimitPolicy::General),
             Self::Refresh => Some(LimitPolicy::Refresh),
+            Self::Files => Some(LimitPolicy::Files),
             Self::Login | Self::Credential | Self::Register | Self::RegisterByMail | Self::Mail => {
                 None
             }

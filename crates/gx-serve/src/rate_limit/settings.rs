@@ -51,6 +51,9 @@ pub struct RateLimitSettings {
     /// Refreshes of one session
     #[arg(long, env = "GX_LIMIT_REFRESH", default_value = "600/60s")]
     pub limit_refresh: Quota,
+    /// Files that one session sends or fetches
+    #[arg(long, env = "GX_LIMIT_FILES", default_value = "120/1h")]
+    pub limit_files: Quota,
     /// All other requests of one session, or of one client without a session
     #[arg(long, env = "GX_LIMIT_GENERAL", default_value = "1000/60s")]
     pub limit_general: Quota,
@@ -71,6 +74,7 @@ impl Default for RateLimitSettings {
             limit_mail_client: Quota::of(30, HOUR_S),
             limit_mail_network: Quota::of(300, HOUR_S),
             limit_refresh: Quota::of(600, MINUTE_S),
+            limit_files: Quota::of(120, HOUR_S),
             limit_general: Quota::of(1_000, MINUTE_S),
         }
     }
@@ -88,6 +92,7 @@ impl RateLimitSettings {
             LimitPolicy::MailClient => self.limit_mail_client,
             LimitPolicy::MailNetwork => self.limit_mail_network,
             LimitPolicy::Refresh => self.limit_refresh,
+            LimitPolicy::Files => self.limit_files,
             LimitPolicy::General => self.limit_general,
         }
     }
@@ -105,6 +110,7 @@ impl RateLimitSettings {
             limit_mail_client: most,
             limit_mail_network: most,
             limit_refresh: most,
+            limit_files: most,
             limit_general: most,
             ..Self::default()
         }

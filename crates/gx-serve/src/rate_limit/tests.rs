@@ -274,6 +274,7 @@ fn the_defaults_are_the_stated_quotas() {
         "mail-client 30/3600s",
         "mail-network 300/3600s",
         "refresh 600/60s",
+        "files 120/3600s",
         "general 1000/60s",
     ];
     assert_eq!(texts, stated);

@@ -29,8 +29,8 @@ use utoipa_axum::routes;
 use crate::fields::{Fields, FromFields, Text};
 use crate::telemetry::{self, LogFormat, LogSettings};
 use crate::{
-    Entropy, FingerprintKeys, HealthBoard, Json, Problem, Reply, RequestLayer, RouteAccess, Routes,
-    ServiceParts,
+    Entropy, FingerprintKeys, HealthBoard, Json, Opening, Problem, Reply, RequestLayer,
+    RouteAccess, Routes, ServiceParts,
 };
 use crate::{RateLimitSettings, RateLimiter, RouteInfo, RouteLimit, Service};
 
@@ -171,6 +171,23 @@ async fn a_panic_is_a_problem_and_the_process_lives() {
         assert!(!json.to_string().contains("secret"));
     }
     assert_eq!(get(&router, "/livez").await.0, 200);
+}
+
+/// While a service is closed, no route answers and the probes do; once it is open it serves.
+#[tokio::test]
+async fn a_closed_service_answers_its_probes_only() {
+    let opening = Opening::default();
+    let router = a_service().closed_until(&opening).public(false);
+    let request = || Request::post("/echo").header("content-type", "application/json");
+    let echo = || request().body(r#"{"text":"hello"}"#.into()).unwrap();
+    let (status, headers, json) = ask(&router, echo()).await;
+    assert_eq!((status.as_u16(), json["code"].as_str()), (503, Some("temporary_reduced_capacity")));
+    assert_eq!(headers["retry-after"], "2");
+    for probe in ["/livez", "/readyz", "/health"] {
+        assert_eq!(get(&router, probe).await.0, 200, "{probe}");
+    }
+    opening.open();
+    assert_eq!(ask(&router, echo()).await.0, 200);
 }
 
 /// LOG-01: an error is logged under the id that the client can quote.

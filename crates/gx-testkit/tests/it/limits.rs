@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gx_db::testing::TestDatabase;
+use gx_documents::testing::documents_of;
 use gx_model::Clock;
 use gx_serve::{Entropy, HealthBoard, RateLimitSettings};
 use gx_testkit::http::{Reply, request};
@@ -37,7 +38,8 @@ impl Process {
         let pool = gx_db::connect(&database.settings()).await.unwrap();
         let (clock, entropy) = (Clock::system(), Entropy::system());
         let base = parts::foundation_with_limits(limits, pool, "gxchannel", &clock, entropy);
-        let service = gx_identity::service(&Default::default(), base);
+        let documents = documents_of(&base);
+        let service = gx_identity::service(&Default::default(), base, documents);
         Self {
             identity: ServiceEndpoint::Router(service.public(true)),
             health: service.health,

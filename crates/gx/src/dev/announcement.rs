@@ -5,6 +5,7 @@ use std::path::Path;
 
 use gx_db::cluster::PrivateCluster;
 
+use super::documents::StackDocuments;
 use super::first_start::{ADMIN_EMAIL, ADMIN_PASSWORD_FILE};
 use super::mail_pages::MAIL_DIR;
 use super::{DataDir, Ports};
@@ -20,10 +21,15 @@ pub(super) fn environment(
     ports: Ports,
     password: &str,
     master_keys: &Path,
+    documents: &StackDocuments,
 ) -> String {
+    let days = documents.retention.retention_documents_days;
     let exports = [
         ("DATABASE_URL", cluster.url()),
         ("GX_MASTER_KEY_FILE", master_keys.display().to_string()),
+        ("GX_DOCUMENT_STORE", documents.store.display().to_string()),
+        ("GX_KEY_STORE", documents.keys.display().to_string()),
+        ("GX_RETENTION_DOCUMENTS_DAYS", days.to_string()),
         ("GX_IDENTITY_URL", format!("http://{}", ports.identity())),
         ("GX_TOKENOMICS_URL", format!("http://{}", ports.tokenomics())),
         ("GX_ADMIN_URL", format!("http://{}", ports.admin())),

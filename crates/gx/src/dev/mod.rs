@@ -7,6 +7,7 @@
 
 mod announcement;
 mod data_dir;
+mod documents;
 mod edge;
 mod error;
 mod first_start;
@@ -37,7 +38,7 @@ const MAX_PORT_OFFSET: i64 = 50_000;
 /// The arguments of `gx dev`.
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {
-    /// Folder for the database, the ledger, keys and passwords
+    /// Folder for the database, the ledger, documents, keys and passwords
     #[arg(long, default_value = ".gx")]
     data_dir: PathBuf,
     /// Delete all data of earlier starts first
@@ -78,10 +79,14 @@ async fn start_over(dir: &DataDir) -> Result<(), CliError> {
         TOKEN_KEY_FILE,
         edge::CERTIFICATE_FILE,
     ];
-    for part in [ledger::LEDGER_DIR, mail_pages::MAIL_DIR, announcement::ENV_FILE]
-        .into_iter()
-        .chain(secrets)
-    {
+    let parts = [
+        ledger::LEDGER_DIR,
+        mail_pages::MAIL_DIR,
+        documents::DOCUMENT_DIR,
+        documents::KEY_DIR,
+        announcement::ENV_FILE,
+    ];
+    for part in parts.into_iter().chain(secrets) {
         dir.remove(part)?;
     }
     Ok(())

@@ -23,6 +23,7 @@ use gx_serve::{
 use gx_submitter::SubmitterSettings;
 
 use super::announcement::{ENV_FILE, announce, environment};
+use super::documents::{DevDocumentSettings, StackDocuments};
 use super::first_start::{self, TOKEN_KEY_FILE};
 use super::ledger::StackLedger;
 use super::mail_pages::{MAIL_DIR, mail_pages};
@@ -52,6 +53,8 @@ pub(crate) struct Settings {
     identity: IdentitySettings,
     #[command(flatten)]
     mail: MailSettings,
+    #[command(flatten)]
+    documents: DevDocumentSettings,
     #[command(flatten)]
     review: gx_admin::ReviewSettings,
     #[command(flatten)]
@@ -141,14 +144,16 @@ impl ServicesAndWorkers {
         };
         let keys = KeyRingSettings { master_key_file: master_keys.clone() };
         let key_ring = KeyRing::read(&keys, entropy.clone())?;
+        let documents = StackDocuments::new(settings.documents.clone(), dir)?;
         let process = Process::new(settings.admission.clone());
         let mut builder =
-            Builder { dir, ports, settings, ledger, clock, entropy, key_ring, process };
+            Builder { dir, ports, settings, documents, ledger, clock, entropy, key_ring, process };
         let password = builder.first_start(&database).await?;
         let mut boards = builder.services(&database).await?;
         boards.extend(builder.workers(&database).await?);
         let degraded = wait_until_ready(&boards, &database).await?;
-        dir.write_private(ENV_FILE, &environment(cluster, ports, &password, &master_keys))?;
+        let exports = environment(cluster, ports, &password, &master_keys, &builder.documents);
+        dir.write_private(ENV_FILE, &exports)?;
         announce(dir, ports, &ledger.addresses(), &degraded);
         Ok(Self { process: builder.process, database })
     }
@@ -201,6 +206,7 @@ struct Builder<'a> {
     dir: &'a DataDir,
     ports: Ports,
     settings: Settings,
+    documents: StackDocuments,
     ledger: &'a StackLedger,
     clock: Clock,
     entropy: Entropy,
@@ -242,15 +248,20 @@ impl Builder<'_> {
     async fn services(&mut self, database: &Database) -> Result<Vec<HealthBoard>, CliError> {
         let biometric_key = first_start::biometric_key(self.dir, &self.entropy)?;
         let foundation = self.foundation(database)?;
+        let documents = self.documents.open(&foundation).await?;
         let of_people = self.with_passkeys(&foundation, Realm::User);
-        let identity = gx_identity::service(&self.settings.identity, of_people);
+        let identity = gx_identity::service(&self.settings.identity, of_people, documents.clone());
         self.mail(&foundation, &identity.health)?;
+        let (process, board) = (&mut self.process, &identity.health);
+        self.documents.start_housekeeping(process, documents.clone(), &foundation, board);
         let tokenomics = gx_tokenomics::service(foundation.clone());
         let settings = AdminSettings {
             biometric_key: biometric_key.into(),
+            kyc_required_documents: self.settings.identity.kyc_required_documents.clone(),
             review: self.settings.review.clone(),
         };
-        let admin = gx_admin::service(&settings, self.with_passkeys(&foundation, Realm::Admin));
+        let of_administrators = self.with_passkeys(&foundation, Realm::Admin);
+        let admin = gx_admin::service(&settings, of_administrators, documents);
         self.service(&identity, self.ports.identity()).await?;
         self.service(&tokenomics, self.ports.tokenomics()).await?;
         self.service(&admin, self.ports.admin()).await?;

@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 
 use gx_admin::AdminSettings;
 use gx_auth::testing::TestHost;
+use gx_documents::RequiredDocuments;
+use gx_documents::testing::documents_of;
 use gx_identity::IdentitySettings;
 use serde_json::{Map, Value};
 
@@ -21,7 +23,12 @@ const WITH_OWN_LINES: [&str; 6] = ["properties", "required", "items", "allOf", "
 
 #[tokio::test]
 async fn routes_of_svc_identity_are_those_of_the_golden_file() {
-    let host = TestHost::new(|base| gx_identity::service(&IdentitySettings::default(), base)).await;
+    let settings = IdentitySettings::default();
+    let host = TestHost::new(|base| {
+        let documents = documents_of(&base);
+        gx_identity::service(&settings, base, documents)
+    })
+    .await;
     check_service("svc-identity", &host).await;
 }
 
@@ -34,10 +41,15 @@ async fn routes_of_svc_tokenomics_are_those_of_the_golden_file() {
 async fn routes_of_svc_admin_are_those_of_the_golden_file() {
     let settings = AdminSettings {
         biometric_key: "a biometric key of 32 bytes or more".into(),
+        kyc_required_documents: RequiredDocuments::default(),
         review: gx_admin::ReviewSettings::default(),
     };
-    check_service("svc-admin", &TestHost::new(|base| gx_admin::service(&settings, base)).await)
-        .await;
+    let host = TestHost::new(|base| {
+        let documents = documents_of(&base);
+        gx_admin::service(&settings, base, documents)
+    })
+    .await;
+    check_service("svc-admin", &host).await;
 }
 
 /// The metrics of requests get their labels as a list, which the sources do not show.

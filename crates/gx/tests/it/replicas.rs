@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use gx_db::testing::TestServer;
+use gx_documents::testing::{passport_form, selfie_form};
 use gx_testkit::eventually;
 use gx_testkit::http::request;
 use gx_testkit::story::{PASSWORD, ServiceEndpoint, registration};
@@ -128,6 +129,9 @@ async fn sess_02_every_replica_refuses_a_closed_account_on_the_next_request() {
     replicas.administrate(&path, &json!({ "reason": "a drill" })).await;
     replicas.refuse("locked", &locked.tokens.each_ref()).await;
 
+    for form in [passport_form(), selfie_form()] {
+        replicas.identity(0).hand_in(&denied.tokens[0], form).await.expect(201);
+    }
     let submit = "/api/v1/users/me/kyc/submit";
     let submitted = replicas.identity(1).post(submit, Some(&denied.tokens[0]), &json!({})).await;
     submitted.expect(200);

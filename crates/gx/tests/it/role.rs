@@ -1,6 +1,7 @@
 //! One service or worker as a process, and a ledger for it.
 
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -64,7 +65,7 @@ impl Ledger {
 }
 
 /// Rate limits that tests about other things do not reach: all their clients have one address.
-pub(crate) const OUT_OF_REACH: [(&str, &str); 9] = [
+pub(crate) const OUT_OF_REACH: [(&str, &str); 10] = [
     ("GX_LIMIT_LOGIN", "1000000/1s"),
     ("GX_LIMIT_LOGIN_CLIENT", "1000000/1s"),
     ("GX_LIMIT_CREDENTIAL_NETWORK", "1000000/1s"),
@@ -73,6 +74,7 @@ pub(crate) const OUT_OF_REACH: [(&str, &str); 9] = [
     ("GX_LIMIT_MAIL_CLIENT", "1000000/1s"),
     ("GX_LIMIT_MAIL_NETWORK", "1000000/1s"),
     ("GX_LIMIT_REFRESH", "1000000/1s"),
+    ("GX_LIMIT_FILES", "1000000/1s"),
     ("GX_LIMIT_GENERAL", "1000000/1s"),
 ];
 
@@ -108,6 +110,12 @@ impl Role {
                 .env("GX_BIOMETRIC_KEY", "5a".repeat(32));
             if !settings.iter().any(|(name, _)| name == "GX_TOKEN_KEY_FILE") {
                 command.env("JWT_SECRET", "a secret of this test alone, long enough");
+            }
+            if name != "svc-tokenomics" {
+                let folder = document_folder(database);
+                command
+                    .env("GX_DOCUMENT_STORE", folder.join("documents"))
+                    .env("GX_KEY_STORE", folder.join("person-keys"));
             }
             command.envs(OUT_OF_REACH).envs(settings.iter().cloned());
         }
@@ -198,6 +206,14 @@ pub(crate) fn master_keys() -> PathBuf {
         path
     });
     FILE.clone()
+}
+
+/// Returns the folder of the documents that all roles of a database share.
+pub(crate) fn document_folder(database: &str) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    database.hash(&mut hasher);
+    let name = format!("documents-{}-{:x}", std::process::id(), hasher.finish());
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
 /// Ends all processes that the test has started.

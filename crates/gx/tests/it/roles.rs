@@ -196,6 +196,8 @@ fn a_start_with_wrong_settings_reports_all_of_them() {
         "GX_TOKEN_ISUER: is unknown; did you mean GX_TOKEN_ISSUER?",
         "GX_BIOMETRIC_KEY: is required and not set",
         "GX_MASTER_KEY_FILE: is required and not set",
+        "GX_DOCUMENT_STORE: is required and not set",
+        "GX_KEY_STORE: is required and not set",
     ] {
         assert!(report.contains(wrong), "{wrong} is missing in:\n{report}");
     }

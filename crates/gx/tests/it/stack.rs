@@ -119,6 +119,18 @@ impl Stack {
         signal(name, &self.pid().to_string());
     }
 
+    /// Returns a figure of the memory of `gx dev`, such as `VmRSS`, in KiB.
+    pub(crate) fn memory_kib(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Lets the peak of the memory of `gx dev`, `VmHWM`, begin with what it has now.
+    pub(crate) fn forget_peak_memory(&self) {
+        fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").unwrap();
+    }
+
     /// Sends a signal to every process of PostgreSQL.
     pub(crate) fn signal_postgres(&self, name: &str) {
         let postmaster = self.postmaster();

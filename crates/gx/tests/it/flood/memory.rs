@@ -26,41 +26,14 @@ const MARGIN_PERCENT: u64 = 10;
 const ALLOCATOR_VARIABLES: [&str; 5] =
     ["LD_PRELOAD=", "MALLOC_", "MIMALLOC_", "_RJEM_MALLOC_", "GLIBC_TUNABLES="];
 
-/// A process whose memory is measured.
-struct Measured {
-    pid: u32,
-}
-
-impl Measured {
-    /// Returns a value of `/proc/PID/status`, in KiB.
-    fn kib(&self, name: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-
-    fn now_kib(&self) -> u64 {
-        self.kib("VmRSS")
-    }
-
-    /// Lets the peak begin again at the present memory.
-    fn forget_peak(&self) {
-        fs::write(format!("/proc/{}/clear_refs", self.pid), "5").unwrap();
-    }
-
-    fn peak_kib(&self) -> u64 {
-        self.kib("VmHWM")
-    }
-
-    /// Returns the variables that choose or configure the allocator.
-    fn allocator(&self) -> String {
-        let environment = fs::read(format!("/proc/{}/environ", self.pid)).unwrap();
-        let environment = String::from_utf8_lossy(&environment);
-        let chooses =
-            |text: &&str| ALLOCATOR_VARIABLES.iter().any(|beginning| text.starts_with(beginning));
-        let chosen: Vec<&str> = environment.split('\0').filter(chooses).collect();
-        if chosen.is_empty() { "that of the binary".to_owned() } else { chosen.join(" ") }
-    }
+/// Returns the variables of a process that choose or configure its allocator.
+fn allocator(pid: u32) -> String {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap();
+    let environment = String::from_utf8_lossy(&environment);
+    let chooses =
+        |text: &&str| ALLOCATOR_VARIABLES.iter().any(|beginning| text.starts_with(beginning));
+    let chosen: Vec<&str> = environment.split('\0').filter(chooses).collect();
+    if chosen.is_empty() { "that of the binary".to_owned() } else { chosen.join(" ") }
 }
 
 /// What the connections have counted.
@@ -137,9 +110,8 @@ async fn authn_08_a_flood_of_sign_ins_costs_the_memory_of_the_hashes_at_once() {
     stack.run().await;
     add_accounts(&stack).await;
     let (to, password) = (address(&stack.env("GX_IDENTITY_URL")), stack.env("GX_ADMIN_PASSWORD"));
-    let measured = Measured { pid: stack.pid() };
-    measured.forget_peak();
-    let idle = measured.now_kib();
+    stack.forget_peak_memory();
+    let idle = stack.memory_kib("VmRSS");
 
     let (begun, taken) = (Instant::now(), Arc::new(AtomicU32::new(0)));
     let flood: JoinSet<Answers> = (0..CONNECTIONS)
@@ -151,12 +123,12 @@ async fn authn_08_a_flood_of_sign_ins_costs_the_memory_of_the_hashes_at_once() {
         all.refused += answers.refused;
     }
     let took = begun.elapsed();
-    let (peak, after) = (measured.peak_kib(), measured.now_kib());
+    let (peak, after) = (stack.memory_kib("VmHWM"), stack.memory_kib("VmRSS"));
     let limit = (idle + hashes * HASH_KIB) * (100 + MARGIN_PERCENT) / 100;
 
     let Answers { logins, refused } = all;
     println!("\ngx dev, {logins} logins over {CONNECTIONS} connections, {hashes} hashes at once");
-    println!("allocator: {}", measured.allocator());
+    println!("allocator: {}", allocator(stack.pid()));
     println!("{took:.1?}, {refused} sign-ins were sent again after 503\n");
     println!("| resident memory | MiB |\n|---|---|");
     println!("| idle | {} |", mib(idle));

@@ -1,12 +1,12 @@
-//! SQL of reviewers' decisions on documents. Called by the parent module.
+//! SQL of reviewers' decisions on documents.
 
 use gx_db::{AdminId, PgConnection, ProfileId};
 use time::OffsetDateTime;
 
-use super::DocumentDecision;
+use crate::repository::DocumentDecision;
 
 /// Decides on a document that waits for a reviewer. Returns whether it did.
-pub(super) async fn decide(
+pub(in crate::repository) async fn decide(
     conn: &mut PgConnection,
     document_id: &str,
     decision: &DocumentDecision<'_>,
@@ -30,7 +30,7 @@ pub(super) async fn decide(
 }
 
 /// Accepts all documents of a person that wait for a reviewer, and returns their ids.
-pub(super) async fn accept_stored(
+pub(in crate::repository) async fn accept_stored(
     conn: &mut PgConnection,
     profile_id: &ProfileId,
     by: &AdminId,
