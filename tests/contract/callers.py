@@ -1,7 +1,8 @@
 """Hooks of Schemathesis: send a caller's token with each request, and count the requests.
 
 GX_TOKEN is a token that the run never ends. GX_SPENT_TOKENS are sessions for the routes that end
-the session of their caller, separated by commas: when one has ended, the next is used.
+the session of their caller or close the account, separated by commas: when one has ended, the next
+is used. Those of people are of different accounts.
 GX_COUNT_FILE gets the number of requests.
 """
 
@@ -11,7 +12,7 @@ import re
 
 import schemathesis
 
-ENDS_A_SESSION = re.compile(r"/(logout|logout-all|password/change|me/sessions/\{id\})$")
+ENDS_A_SESSION = re.compile(r"/(logout|logout-all|password/change|me/close|me/sessions/\{id\})$")
 
 token = os.environ.get("GX_TOKEN")
 spent_tokens = os.environ.get("GX_SPENT_TOKENS", "").split(",")
@@ -36,7 +37,7 @@ def after_call(context, case, response):
     global requests
     requests += 1
     ends = ENDS_A_SESSION.search(case.operation.path)
-    if ends and response.status_code in (204, 401) and len(spent_tokens) > 1:
+    if ends and response.status_code in (202, 204, 401) and len(spent_tokens) > 1:
         spent_tokens.pop(0)
 
 

@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
 import { accepts } from '../node/networks/ports.js';
 import { Service } from '../node/networks/service.js';
@@ -16,11 +17,14 @@ const POLL_MS = 100;
 const PORTS = [3001, 3002, 3006, 7051, 8443, 9090, 9091, 13001, 13002, 13006];
 /** Rate limits out of reach: generated requests are more than a client may send. */
 const LIMITS = Object.fromEntries(
-  ['LOGIN', 'LOGIN_CLIENT', 'REGISTER', 'MAIL', 'MAIL_CLIENT', 'REFRESH', 'GENERAL'].map((policy) => [`GX_LIMIT_${policy}`, '1000000/1s']),
+  ['LOGIN', 'LOGIN_CLIENT', 'REGISTER', 'MAIL', 'MAIL_CLIENT', 'REFRESH', 'FILES', 'GENERAL'].map((policy) => [`GX_LIMIT_${policy}`, '1000000/1s']),
 );
 /** A generated request that pauses the ledger only proposes it: nobody confirms. */
 const FOUR_EYES = { GX_FOUR_EYES: 'pause' };
 const PASSWORD = 'correct horse battery staple';
+/** Pictures of the documents that a review needs. */
+const PICTURES = fileURLToPath(new URL('../../examples/documents', import.meta.url));
+const DOCUMENTS = { PASSPORT: 'passport.png', SELFIE_PHOTO: 'selfie.png' };
 
 /** A running stack. */
 export class Stack {
@@ -62,6 +66,7 @@ export class Stack {
   /** Registers a person, has them approved, and returns a token once they have their grant. */
   async activePerson() {
     const { accessToken, user } = await this.register();
+    await this.#handIn(accessToken);
     await this.#post('IDENTITY', '/users/me/kyc/submit', accessToken, {});
     await this.#post('ADMIN', `/admin/users/${user.profileId}/approve`, await this.administrator(), {});
     const deadline = Date.now() + WALLET_MS;
@@ -83,9 +88,23 @@ export class Stack {
     return (await this.#post('ADMIN', '/admin/auth/login', '', { email, password })).accessToken;
   }
 
+  /** Hands in the documents that a review needs. */
+  async #handIn(token) {
+    for (const [type, name] of Object.entries(DOCUMENTS)) {
+      const form = new FormData();
+      form.append('type', type);
+      form.append('file', new Blob([await readFile(join(PICTURES, name))], { type: 'image/png' }), name);
+      await this.#send('IDENTITY', '/users/me/kyc/documents', token, {}, form);
+    }
+  }
+
   async #post(service, path, token, body) {
-    const headers = { 'content-type': 'application/json', ...(token === '' ? {} : { authorization: `Bearer ${token}` }) };
-    const answer = await fetch(`${this.url(service)}/api/v1${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
+    return this.#send(service, path, token, { 'content-type': 'application/json' }, JSON.stringify(body));
+  }
+
+  async #send(service, path, token, fields, body) {
+    const headers = { ...fields, ...(token === '' ? {} : { authorization: `Bearer ${token}` }) };
+    const answer = await fetch(`${this.url(service)}/api/v1${path}`, { method: 'POST', headers, body });
     const text = await answer.text();
     if (!answer.ok) {
       throw new Error(`POST ${path}: ${answer.status} ${text}`);

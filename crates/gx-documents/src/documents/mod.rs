@@ -123,6 +123,12 @@ impl Documents {
         Self { _folder: Some(std::sync::Arc::new(folder)), ..self }
     }
 
+    /// Returns these documents with a scanner.
+    #[cfg(feature = "testing")]
+    pub(crate) fn with_scanner(self, scanner: Scanner) -> Self {
+        Self { scanner: Some(scanner), ..self }
+    }
+
     /// Returns these documents without the clean-up of ended uploads.
     #[cfg(feature = "testing")]
     pub(crate) fn without_clean_up(self) -> Self {

@@ -18,12 +18,9 @@ use std::time::Duration;
 
 use gx_auth::Foundation;
 
-use crate::documents::{DocumentParts, Documents};
-use crate::intake::FileLimits;
-use crate::key_store::{KeyStore, KeyStoreSettings};
+use crate::documents::Documents;
 use crate::scan::{Scanner, ScannerAddress, ScannerSettings};
-use crate::store::{DocumentStore, DocumentStoreSettings};
-use crate::view::{self, RenderProgram, Renderer, ViewSettings};
+use crate::view::{self, RenderProgram};
 
 pub use forms::{Form, form, passport_form, selfie_form};
 pub use hand_in::{claim, documents_in, hand_in};
@@ -61,7 +58,10 @@ pub fn echo_program() -> RenderProgram {
 /// Returns the documents of a service in a test, with a folder of their own, which is removed with
 /// the last clone. They draw no pages.
 pub fn documents_of(base: &Foundation) -> Documents {
-    documents_in_folder(base, None)
+    let folder = tempfile::tempdir().unwrap();
+    let ring = base.key_ring.clone();
+    let program = echo_program();
+    documents_in(folder.path(), ring, &base.clock, &base.entropy, program).keeping(folder)
 }
 
 /// Returns the same with a scanner that nobody reaches, so that each upload is held.
@@ -69,28 +69,7 @@ pub fn held_documents_of(base: &Foundation) -> Documents {
     let nowhere = ScannerAddress::Unix(PathBuf::from("/nowhere/clamd.ctl"));
     let settings =
         ScannerSettings { scanner: Some(nowhere), scanner_timeout: Duration::from_secs(30) };
-    documents_in_folder(base, Scanner::of(&settings))
-}
-
-fn documents_in_folder(base: &Foundation, scanner: Option<Scanner>) -> Documents {
-    let folder = tempfile::tempdir().unwrap();
-    let store = DocumentStoreSettings { document_store: folder.path().join("store") };
-    let keys = KeyStoreSettings { key_store: folder.path().join("keys") };
-    let (ring, entropy, limits) =
-        (base.key_ring.clone(), base.entropy.clone(), FileLimits::default());
-    let program = RenderProgram { program: PathBuf::from("/nowhere/gx"), arguments: Vec::new() };
-    let view = ViewSettings { render_processes: 1, render_timeout: Duration::from_secs(20) };
-    let documents = Documents::new(DocumentParts {
-        store: DocumentStore::local(&store).unwrap(),
-        keys: KeyStore::open(&keys, ring.clone(), entropy.clone()).unwrap(),
-        ring,
-        renderer: Renderer::new(program, &view, limits),
-        scanner,
-        limits,
-        clock: base.clock.clone(),
-        entropy,
-    });
-    documents.keeping(folder)
+    documents_of(base).with_scanner(Scanner::of(&settings).unwrap())
 }
 
 /// Returns documents whose ended uploads are not cleaned up, as in a process that is killed.

@@ -9,8 +9,9 @@ use gx_serve::Problem;
 
 use crate::ServiceState;
 
-/// Closes the account for ever, ends all of its sessions and writes the audit row. A wrong password
-/// counts as a failed sign-in. A problem means that the account is open as before.
+/// Closes the account for ever, ends all of its sessions and what reviewers ask for, and writes the
+/// audit row. Documents are kept for the time that operators set. A wrong password counts as a
+/// failed sign-in. A problem means that the account is open as before.
 pub(crate) async fn close(
     state: &ServiceState,
     person: &Person,
@@ -22,6 +23,7 @@ pub(crate) async fn close(
     let entry = person.audit_entry("user.closed", "UserProfile", Some(id));
     match close_account(&state.base, &mut tx, &person.profile_id, entry).await? {
         ClosingOutcome::Closed => {
+            gx_documents::requests::end(&mut tx, &person.profile_id).await?;
             tx.commit().await?;
             metrics::counter!("gx_accounts_closed_total", "by" => "person").increment(1);
             Ok(())

@@ -1,10 +1,11 @@
 //! Closing the own account, through the routers and on a read model that the tests write.
 
+use gx_auth::AdminRole;
 use gx_auth::testing::{Answer, PASSWORD, TestHost, totp_code};
 use gx_model::AccountStatus;
 use serde_json::{Value, json};
 
-use crate::tests::host;
+use crate::tests::{hand_in, host};
 
 const SARAH: &str = "MY 463 AUN834 0QKZB 5821";
 const PETER: &str = "MY 463 ABH834 0QKZB 5821";
@@ -78,6 +79,32 @@ async fn priv_01_a_person_closes_the_own_account() {
         let expected = (json!({ "status": before }), json!({ "status": "CLOSED", "ended": 2 }));
         assert_eq!(entry, ("user.closed".to_owned(), expected.0, expected.1));
     }
+}
+
+/// PRIV-01: a closed account keeps its documents for the time that operators set, and the reviewers
+/// ask for none of them any more.
+#[tokio::test]
+async fn priv_01_closing_ends_what_reviewers_ask_for() {
+    let host = host().await;
+    let id = host.add_person("sarah@gxtest.com", AccountStatus::Registered).await;
+    let token = host.session_of(&id).await.access_token;
+    hand_in(&host, &token).await;
+    host.add_administrator(AdminRole::Reviewer).await;
+    run(
+        &host,
+        r#"INSERT INTO "DocumentRequest" ("profileId", type, "askedBy", "askedAt")
+           SELECT $1, 'PASSPORT', "adminId", now() FROM "AdminUser""#,
+        &[&id],
+    )
+    .await;
+    assert_eq!(close(&host, &token).await.code(), 202);
+    let counts: (i64, i64) = sqlx::query_as(
+        r#"SELECT (SELECT count(*) FROM "DocumentRequest"), (SELECT count(*) FROM "KYCDocument")"#,
+    )
+    .fetch_one(host.database.pool())
+    .await
+    .unwrap();
+    assert_eq!(counts, (0, 2));
 }
 
 /// PRIV-01: where a second factor is in force, closing needs a code of it.

@@ -9,17 +9,24 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::store::{self, DocumentSummary, ReviewResult};
+use super::store::{self, ReviewResult};
 use crate::ServiceState;
+use crate::documents::{self, AskedDocument, DocumentItem};
 
 /// The state of the person's review.
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Review {
     /// The account's status.
     #[schema(example = "PENDING_ADMIN_APPROVAL")]
     status: &'static str,
     /// The documents that the person has handed in.
-    documents: Vec<DocumentSummary>,
+    documents: Vec<DocumentItem>,
+    /// The documents that the reviewers ask for again. The clock of the review stands still until
+    /// all of them are there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    asked_again: Vec<AskedDocument>,
     /// The last decision, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -48,10 +55,12 @@ pub(crate) async fn get_kyc(
     State(state): State<ServiceState>,
     person: Person,
 ) -> Result<Reply<Review>, Problem> {
+    let documents = documents::all(&state, &person).await?;
     let mut conn = state.base.connection().await?;
     Ok(Reply::ok(Review {
         status: person.status.name(),
-        documents: store::documents(&mut conn, &person.profile_id).await?,
+        documents,
+        asked_again: documents::asked_again(&mut conn, &person).await?,
         decision: store::last_result(&mut conn, &person.profile_id).await?,
     }))
 }

@@ -8,6 +8,7 @@ mod tests;
 
 use gx_auth::{Person, audit};
 use gx_db::Parsed;
+use gx_documents::{MissingDocument, repository};
 use gx_model::{AccountStatus, DenialFinality};
 use gx_serve::problem::InvalidField;
 use gx_serve::{Problem, ProblemKind};
@@ -45,8 +46,9 @@ pub(crate) async fn submit(
         let detail = format!("The account is {status}.");
         return Err(Problem::new(&KYC_NOT_OPEN, detail));
     }
-    let handed_in = store::document_types(&mut tx, &person.profile_id).await?;
-    let mut missing = missing_fields(&applicant, &state.required_documents, &handed_in);
+    let handed_in = repository::documents(&mut tx, &person.profile_id).await?;
+    let mut missing = missing_fields(&applicant);
+    missing.extend(state.required_documents.missing(&handed_in).iter().map(missing_document));
     if state.requires_verified_email && !applicant.email_verified {
         missing.push(InvalidField {
             pointer: "/email".to_owned(),
@@ -55,7 +57,7 @@ pub(crate) async fn submit(
         });
     }
     if !missing.is_empty() {
-        let detail = "Add the fields that `errors` lists, then submit again.";
+        let detail = "Add the fields and documents that `errors` lists, then submit again.";
         return Err(Problem::new(&KYC_INCOMPLETE, detail).with_errors(missing));
     }
     let verification_id = base.entropy.id(now).to_string();
@@ -71,12 +73,8 @@ pub(crate) async fn submit(
     Ok(now)
 }
 
-/// Returns the missing fields and documents.
-fn missing_fields(
-    applicant: &store::Applicant,
-    required_documents: &[String],
-    handed_in: &[String],
-) -> Vec<InvalidField> {
+/// Returns the missing fields.
+fn missing_fields(applicant: &store::Applicant) -> Vec<InvalidField> {
     let field = |pointer: &str, message: &str| InvalidField {
         pointer: pointer.to_owned(),
         code: "required",
@@ -89,10 +87,22 @@ fn missing_fields(
     if applicant.nationality.is_none() {
         missing.push(field("/nationalityCountryCode", "is required before review"));
     }
-    let documents = required_documents.iter().filter(|kind| !handed_in.contains(kind));
-    missing.extend(
-        documents
-            .map(|kind| field(&format!("/documents/{kind}"), "must be handed in before review")),
-    );
     missing
+}
+
+/// Returns a missing document as a field: `/documents/` and the types of which one is enough, or a
+/// type and the side that is missing.
+fn missing_document(missing: &MissingDocument) -> InvalidField {
+    let names: Vec<&str> = missing.any_of.iter().map(|kind| kind.name()).collect();
+    let types = names.join("|");
+    let (pointer, what) = match missing.side {
+        Some(side) => (format!("/documents/{types}/{side}"), format!("the {side} of the {types}")),
+        None => {
+            let with_sides = missing.any_of.iter().any(|kind| kind.has_two_sides());
+            let sides = if with_sides { ", a card with both sides" } else { "" };
+            (format!("/documents/{types}"), format!("{}{sides}", names.join(" or ")))
+        }
+    };
+    let message = format!("must be handed in before review: {what}");
+    InvalidField { pointer, code: "required", message }
 }

@@ -15,28 +15,6 @@ pub(crate) struct Applicant {
     pub(crate) denial_finality: Option<Parsed<DenialFinality>>,
 }
 
-/// A document that a person has handed in.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct DocumentSummary {
-    #[schema(example = "01939b3c-7e1a-7c3e-9a61-0d2f3b5c7e91")]
-    document_id: String,
-    #[serde(rename = "type")]
-    #[schema(example = "PASSPORT")]
-    kind: String,
-    #[schema(required, example = "front")]
-    side: Option<String>,
-    #[schema(example = "PENDING")]
-    status: String,
-    #[schema(example = "9f86d081884c7d65…")]
-    sha256: String,
-    size: i64,
-    #[schema(example = "image/jpeg")]
-    mime_type: String,
-    #[serde(with = "gx_serve::moment")]
-    uploaded_at: OffsetDateTime,
-}
-
 /// The result of a review, without what only reviewers see.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -71,35 +49,6 @@ pub(crate) async fn lock_applicant(
         profile_id.as_str(),
     )
     .fetch_one(conn)
-    .await
-}
-
-/// Returns the types of the documents that a person has handed in.
-pub(crate) async fn document_types(
-    conn: &mut PgConnection,
-    profile_id: &ProfileId,
-) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"SELECT type FROM "KYCDocument" WHERE "profileId" = $1"#,
-        profile_id.as_str(),
-    )
-    .fetch_all(conn)
-    .await
-}
-
-/// Returns the documents that a person has handed in.
-pub(crate) async fn documents(
-    conn: &mut PgConnection,
-    profile_id: &ProfileId,
-) -> Result<Vec<DocumentSummary>, sqlx::Error> {
-    sqlx::query_as!(
-        DocumentSummary,
-        r#"SELECT "documentId" AS document_id, type AS kind, side, status, sha256, size,
-                  "mimeType" AS mime_type, "uploadedAt" AS uploaded_at
-           FROM "KYCDocument" WHERE "profileId" = $1 ORDER BY "documentId""#,
-        profile_id.as_str(),
-    )
-    .fetch_all(conn)
     .await
 }
 

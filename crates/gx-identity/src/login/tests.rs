@@ -8,7 +8,8 @@ use gx_auth::{Sessions, TokenSettings, Tokens};
 use gx_model::{AccountStatus, DenialFinality};
 use serde_json::json;
 
-use crate::{IdentitySettings, service};
+use crate::IdentitySettings;
+use crate::tests::service;
 
 async fn host() -> TestHost {
     TestHost::new(|base| service(&IdentitySettings::default(), base)).await

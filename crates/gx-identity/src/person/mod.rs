@@ -49,13 +49,18 @@ impl Field for Nationality {
 
 impl Field for BirthDate {
     fn read(value: &Value) -> Result<Self, FieldError> {
-        let given = text(value)?;
-        let refused = || FieldError::new("format", "must be a date such as 1992-08-20");
-        if given.len() != "1992-08-20".len() {
-            return Err(refused());
-        }
-        Date::parse(given, DATE).map(Self).map_err(|_| refused())
+        day(value).map(Self)
     }
+}
+
+/// Reads a day, such as `1992-08-20`.
+pub(crate) fn day(value: &Value) -> Result<Date, FieldError> {
+    let given = text(value)?;
+    let refused = || FieldError::new("format", "must be a date such as 1992-08-20");
+    if given.len() != "1992-08-20".len() {
+        return Err(refused());
+    }
+    Date::parse(given, DATE).map_err(|_| refused())
 }
 
 impl BirthDate {

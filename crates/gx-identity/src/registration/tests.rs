@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use utoipa::PartialSchema;
 
 use super::http::Registration;
-use crate::{IdentitySettings, service};
+use crate::IdentitySettings;
+use crate::tests::service;
 
 async fn host() -> TestHost {
     TestHost::new(|base| service(&IdentitySettings::default(), base)).await

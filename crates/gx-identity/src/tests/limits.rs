@@ -7,8 +7,8 @@ use gx_model::AccountStatus;
 use gx_serve::{RateLimitSettings, RouteLimit};
 use serde_json::json;
 
-use super::person;
-use crate::{IdentitySettings, service};
+use super::{person, service};
+use crate::IdentitySettings;
 
 const WRONG: &str = "WrongPassword123!";
 
@@ -38,6 +38,10 @@ async fn every_route_is_limited() {
         ("POST /api/v1/auth/passkeys/options", RouteLimit::Credential),
         ("POST /api/v1/auth/passkeys", RouteLimit::Credential),
         ("POST /api/v1/auth/refresh", RouteLimit::Refresh),
+        ("GET /api/v1/users/me/export", RouteLimit::Files),
+        ("POST /api/v1/users/me/kyc/documents", RouteLimit::Files),
+        ("PUT /api/v1/users/me/kyc/documents/{id}", RouteLimit::Files),
+        ("GET /api/v1/users/me/kyc/documents/{id}/content", RouteLimit::Files),
     ];
     assert_eq!(own, expected.map(|(route, limit)| (route.to_owned(), limit)));
 }

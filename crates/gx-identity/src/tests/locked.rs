@@ -8,8 +8,8 @@ use gx_model::AccountStatus;
 use gx_serve::Entropy;
 use serde_json::json;
 
-use super::host;
-use crate::{IdentitySettings, service};
+use super::{host, service};
+use crate::IdentitySettings;
 
 /// Number of requests: more than the pool has connections.
 const CROWD: usize = 30;

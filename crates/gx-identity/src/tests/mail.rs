@@ -7,7 +7,7 @@ use gx_auth::testing::{Answer, PASSWORD, TestHost, all, code_in, token_in, totp_
 use gx_model::AccountStatus;
 use serde_json::{Value, json};
 
-use super::{host, person};
+use super::{hand_in, host, person, service};
 
 const SARAH: &str = "sarah@gxtest.com";
 const CONFIRM: &str = "Confirm your e-mail address";
@@ -234,8 +234,7 @@ async fn authn_15_a_new_address_is_confirmed_and_the_old_one_is_told() {
 async fn authn_14_mails_are_limited_by_address_client_and_network() {
     let limits = gx_serve::RateLimitSettings::default();
     let host =
-        TestHost::limited(limits, |base| crate::service(&crate::IdentitySettings::default(), base))
-            .await;
+        TestHost::limited(limits, |base| service(&crate::IdentitySettings::default(), base)).await;
     let ask = async |client: &str, email: &str| {
         let body = json!({ "email": email });
         let ask = host.ask("POST", "/api/v1/auth/password/forgot").client(client);
@@ -409,11 +408,12 @@ async fn authn_12_a_known_device_signs_in_while_others_flood() {
 async fn kyc_01_review_may_need_a_confirmed_address() {
     let host = TestHost::new(|base| {
         let settings = crate::IdentitySettings { kyc_verified_email: true, ..Default::default() };
-        crate::service(&settings, base)
+        service(&settings, base)
     })
     .await;
     let id = host.add_person(SARAH, AccountStatus::Registered).await;
     let token = host.session_of(&id).await.access_token;
+    hand_in(&host, &token).await;
     let submit = async || host.post("/api/v1/users/me/kyc/submit", &token, &json!({})).await;
     let refused = submit().await;
     assert_eq!((refused.problem(), refused.pointers()), ("kyc_incomplete", vec!["/email"]));

@@ -16,19 +16,46 @@ mod verified_registration;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gx_auth::KeyRing;
 use gx_auth::key_ring::new_line;
 use gx_auth::testing::{Answer, CHANNEL, TestHost};
+use gx_auth::{Foundation, KeyRing};
 use gx_db::testing::TestDatabase;
+use gx_documents::testing::{Form, documents_of, passport_form, selfie_form};
 use gx_serve::telemetry::{self, LogFormat, LogSettings};
 use gx_serve::{Entropy, Service};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::{IdentitySettings, service};
+use crate::IdentitySettings;
 
-async fn host() -> TestHost {
+/// Returns the service, with documents in a folder of their own.
+pub(crate) fn service(settings: &IdentitySettings, base: Foundation) -> Service {
+    let documents = documents_of(&base);
+    crate::service(settings, base, documents)
+}
+
+pub(crate) async fn host() -> TestHost {
     TestHost::new(|base| service(&IdentitySettings::default(), base)).await
+}
+
+/// Sends a form with a document.
+pub(crate) async fn send_form(
+    host: &TestHost,
+    method: &str,
+    path: &str,
+    token: &str,
+    form: Form,
+) -> Answer {
+    host.ask(method, path).token(token).bytes(&form.content_type, form.body).send().await
+}
+
+/// Hands in a passport and a selfie, which a review needs.
+pub(crate) async fn hand_in(host: &TestHost, token: &str) {
+    for form in [passport_form(), selfie_form()] {
+        let path = "/api/v1/users/me/kyc/documents";
+        let answer = send_form(host, "POST", path, token, form).await;
+        assert_eq!(answer.code(), 201, "{}", answer.text);
+    }
 }
 
 /// Returns the service of the host with master keys of these versions, the first of which is

@@ -10,7 +10,8 @@ use gx_serve::Entropy;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::{IdentitySettings, service};
+use super::service;
+use crate::IdentitySettings;
 
 const EMAIL: &str = "sarah@gxtest.com";
 const TOTP: &str = "/api/v1/users/me/totp";

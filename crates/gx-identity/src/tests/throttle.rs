@@ -7,7 +7,7 @@ use gx_model::AccountStatus;
 use gx_serve::Service;
 use serde_json::json;
 
-use super::{host, service_with_keys};
+use super::{host, service, service_with_keys};
 
 const WRONG: &str = "WrongPassword123!";
 
@@ -140,7 +140,7 @@ async fn a_sign_in_without_a_comparison_is_not_counted() {
     let pool = hasher.clone();
     let host = TestHost::new(|mut base| {
         base.auth.hasher = hasher;
-        crate::service(&crate::IdentitySettings::default(), base)
+        service(&crate::IdentitySettings::default(), base)
     })
     .await;
     let (release, held) = std::sync::mpsc::channel::<()>();

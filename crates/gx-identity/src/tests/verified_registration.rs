@@ -4,8 +4,8 @@ use gx_auth::testing::{Answer, PASSWORD, TestHost, code_in, token_in};
 use gx_model::AccountStatus;
 use serde_json::{Value, json};
 
-use super::person;
-use crate::{IdentitySettings, RegistrationMode, service};
+use super::{person, service};
+use crate::{IdentitySettings, RegistrationMode};
 
 const SARAH: &str = "sarah@gxtest.com";
 const CONFIRM: &str = "Confirm your e-mail address";

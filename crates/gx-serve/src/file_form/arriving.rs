@@ -8,13 +8,10 @@ use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout};
 
 use super::error::FormError;
-use super::limits::UploadLimits;
+use super::limits::{PIECE_BYTES, UploadLimits};
 use super::pace::Pace;
 use super::read_window::ReadWindow;
 use crate::admission::UploadSlot;
-
-/// Size of the pieces that are passed on, in bytes.
-pub(super) const PIECE_BYTES: usize = 16 * 1024;
 
 /// A body that arrives.
 pub(super) struct Arriving {

@@ -6,6 +6,9 @@ use crate::limits::{
     UPLOAD_BODY_LIMIT_BYTES, UPLOAD_MIN_BYTES_PER_S, UPLOAD_PAUSE_LIMIT, UPLOAD_TIME_LIMIT,
 };
 
+/// Size of the pieces in which a body is passed on, in bytes.
+pub(super) const PIECE_BYTES: usize = 16 * 1024;
+
 /// Limits of a body with a file; an extension of each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UploadLimits {

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::arriving::PIECE_BYTES;
 use super::error::FormError;
+use super::limits::PIECE_BYTES;
 use crate::limits::UPLOAD_FIELDS_LIMIT_BYTES;
 
 /// What may be read while a file arrives: its size has a limit of its own.

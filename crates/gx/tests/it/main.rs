@@ -21,3 +21,4 @@ mod replicas;
 mod role;
 mod roles;
 mod stack;
+mod uploads;

@@ -10,7 +10,7 @@ use crate::stack::Stack;
 const LIMIT_S: &str = "300";
 
 /// G2: the lines of the README work as pasted, and a second time: each round ends with a person on
-/// the ledger who holds 500 GX.
+/// the ledger who holds 500 GX, and whose passport an administrator has seen.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_journey_of_the_readme_works_as_pasted_and_again() {
     works_as_pasted(&Stack::start().await).await;
@@ -20,6 +20,8 @@ async fn the_journey_of_the_readme_works_as_pasted_and_again() {
 pub(crate) async fn works_as_pasted(stack: &Stack) {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     symlink(stack.data_dir(), folder.path().join(".gx")).unwrap();
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+    symlink(examples, folder.path().join("examples")).unwrap();
     let journey = journey();
     for _round in 1..=2 {
         let folder = folder.path().to_owned();
@@ -31,7 +33,9 @@ pub(crate) async fn works_as_pasted(stack: &Stack) {
         for expected in [
             "\"status\":\"REGISTERED\"",
             "| NOT_REGISTERED",
+            "\"type\":\"SELFIE_PHOTO\"",
             "\"status\":\"PENDING_ADMIN_APPROVAL\"",
+            "200 image/jpeg",
             "\"status\":\"APPROVED_PENDING_ONCHAIN\"",
             "\"balance\":\"500\"",
             "\"status\":\"ACTIVE\"",

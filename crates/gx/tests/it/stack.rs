@@ -111,7 +111,23 @@ impl Stack {
 
     /// Sends a signal to `gx dev`.
     pub(crate) fn signal(&self, name: &str) {
-        signal(name, &self.child.as_ref().unwrap().id().to_string());
+        signal(name, &self.pid().to_string());
+    }
+
+    /// Returns a figure of the memory of `gx dev`, such as `VmRSS`, in KiB.
+    pub(crate) fn memory_kib(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Lets the peak of the memory of `gx dev`, `VmHWM`, begin with what it has now.
+    pub(crate) fn forget_peak_memory(&self) {
+        fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").unwrap();
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
     }
 
     /// Sends a signal to every process of PostgreSQL.

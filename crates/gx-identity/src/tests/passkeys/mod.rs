@@ -11,8 +11,8 @@ use gx_auth::testing::{
 use gx_model::{AccountStatus, DenialFinality};
 use serde_json::{Value, json};
 
-use super::host;
-use crate::{IdentitySettings, service};
+use super::{host, service};
+use crate::IdentitySettings;
 
 const EMAIL: &str = "sarah@gxtest.com";
 const ORIGIN: &str = "http://localhost:3001";
