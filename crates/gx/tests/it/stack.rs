@@ -25,25 +25,25 @@ pub(crate) const BOUND: Duration = Duration::from_secs(180);
 pub(crate) struct Stack {
     dir: TempDir,
     offset: u16,
-    /// Settings of another ledger than the stack's own.
-    ledger: Vec<(String, String)>,
+    /// Settings that are not the usual ones.
+    settings: Vec<(String, String)>,
     child: Option<Child>,
 }
 
 impl Stack {
     /// Creates a folder and ports for a stack, without starting it.
     pub(crate) fn prepare() -> Self {
-        Self::with_ledger(Vec::new())
+        Self::with_settings(Vec::new())
     }
 
-    /// Creates a folder and ports for a stack that uses the ledger of these settings.
-    pub(crate) fn with_ledger(ledger: Vec<(String, String)>) -> Self {
+    /// Creates a folder and ports for a stack with these settings, such as those of another ledger.
+    pub(crate) fn with_settings(settings: Vec<(String, String)>) -> Self {
         let everybody_may_look_in = fs::Permissions::from_mode(0o755);
         let dir = tempfile::Builder::new()
             .permissions(everybody_may_look_in)
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
             .unwrap();
-        Self { dir, offset: free_offset(), ledger, child: None }
+        Self { dir, offset: free_offset(), settings, child: None }
     }
 
     /// Starts a stack and waits until it is ready.
@@ -82,7 +82,7 @@ impl Stack {
             .arg(self.data_dir())
             .env_remove("DATABASE_URL")
             .envs(OUT_OF_REACH)
-            .envs(self.ledger.iter().map(|(name, value)| (name, value)))
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command
     }

@@ -16,7 +16,7 @@ on_both_ledgers! {
     /// G2: the journey of the README, with services and workers on this ledger, works twice.
     #[test]
     async fn the_journey_of_the_readme(network) {
-        let mut stack = Stack::with_ledger(network.settings());
+        let mut stack = Stack::with_settings(network.settings());
         stack.run().await;
         works_as_pasted(&stack).await;
     }
