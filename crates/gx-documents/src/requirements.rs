@@ -1,5 +1,5 @@
-//! Which documents a person must hand in before a review, and which of them are missing or cannot be
-//! used. Called by the services of people and of reviewers, which read the same setting.
+//! Which documents a person must hand in before a review, and which of them are missing or cannot
+//! be used. Called by the services of people and of reviewers, which read the same setting.
 
 use std::fmt;
 use std::str::FromStr;

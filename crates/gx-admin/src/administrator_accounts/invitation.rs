@@ -1,5 +1,6 @@
-//! Invitations: a new administrator gets a mail with a link, by which the first password is set. The
-//! one who invites never knows a way into the account. Called by the route of the parent module.
+//! Invitations: a new administrator gets a mail with a link, by which the first password is set.
+//! The one who invites never knows a way into the account. Called by the route of the parent
+//! module.
 //!
 //! The link works as that of a forgotten password, and setting a password ends the invitation.
 

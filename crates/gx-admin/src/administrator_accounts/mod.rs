@@ -42,8 +42,8 @@ pub(crate) struct AccountChange<'a> {
 }
 
 /// Changes role and lock of an administrator, and writes the audit row. Another role and a lock end
-/// all sessions of the account, and a lock the links of its mails. A change that changes nothing is answered with the account as it
-/// is.
+/// all sessions of the account, and a lock the links of its mails. A change that changes nothing is
+/// answered with the account as it is.
 pub(crate) async fn change(
     state: &ServiceState,
     who: &Administrator,

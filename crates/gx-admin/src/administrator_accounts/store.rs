@@ -20,7 +20,7 @@ pub(crate) struct AdministratorItem {
     #[schema(example = "SUPER_ADMIN")]
     pub(crate) role: String,
     pub(crate) is_locked: bool,
-    /// Whether a second factor is in force.
+    /// Whether an authenticator or a passkey is in force.
     pub(crate) has_second_factor: bool,
     /// Whether the administrator has not set a password yet.
     pub(crate) is_invited: bool,
@@ -46,8 +46,10 @@ pub(super) async fn administrators(
         AdministratorItem,
         r#"SELECT "adminId" AS admin_id, email, "displayName" AS display_name, role,
                   "isLocked" AS is_locked,
-                  EXISTS (SELECT FROM "TotpFactor" f WHERE f."adminId" = a."adminId"
-                              AND f."confirmedAt" IS NOT NULL) AS "has_second_factor!",
+                  (EXISTS (SELECT FROM "TotpFactor" f WHERE f."adminId" = a."adminId"
+                               AND f."confirmedAt" IS NOT NULL)
+                   OR EXISTS (SELECT FROM "PasskeyUser" u JOIN "Passkey" USING ("userHandle")
+                              WHERE u."adminId" = a."adminId")) AS "has_second_factor!",
                   EXISTS (SELECT FROM "AdminInvitation" i WHERE i."adminId" = a."adminId")
                       AS "is_invited!",
                   "createdAt" AS created_at, "updatedAt" AS updated_at
@@ -70,8 +72,10 @@ pub(super) async fn administrator(
         AdministratorItem,
         r#"SELECT "adminId" AS admin_id, email, "displayName" AS display_name, role,
                   "isLocked" AS is_locked,
-                  EXISTS (SELECT FROM "TotpFactor" f WHERE f."adminId" = a."adminId"
-                              AND f."confirmedAt" IS NOT NULL) AS "has_second_factor!",
+                  (EXISTS (SELECT FROM "TotpFactor" f WHERE f."adminId" = a."adminId"
+                               AND f."confirmedAt" IS NOT NULL)
+                   OR EXISTS (SELECT FROM "PasskeyUser" u JOIN "Passkey" USING ("userHandle")
+                              WHERE u."adminId" = a."adminId")) AS "has_second_factor!",
                   EXISTS (SELECT FROM "AdminInvitation" i WHERE i."adminId" = a."adminId")
                       AS "is_invited!",
                   "createdAt" AS created_at, "updatedAt" AS updated_at

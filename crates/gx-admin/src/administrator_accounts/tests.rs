@@ -137,8 +137,8 @@ async fn is_invited(host: &TestHost, by: &Staff, id: &str) -> bool {
     items.iter().find(|item| item["adminId"] == id).unwrap()["isInvited"] == true
 }
 
-/// AUTHZ: a new administrator sets the first password with the link of a mail, which works once; the
-/// one who invites gets no way into the account.
+/// AUTHZ: a new administrator sets the first password with the link of a mail, which works once;
+/// the one who invites gets no way into the account.
 #[tokio::test]
 async fn a_new_administrator_sets_the_first_password_once() {
     let host = host().await;
@@ -174,8 +174,8 @@ async fn a_new_administrator_sets_the_first_password_once() {
     assert_eq!(entry, json!({ "ended": 0, "wasInvited": true }));
 }
 
-/// AUTHZ: the link of an invitation works for a day from its sending on, and not once the account is
-/// locked, also if it is unlocked later.
+/// AUTHZ: the link of an invitation works for a day from its sending on, and not once the account
+/// is locked, also if it is unlocked later.
 #[tokio::test]
 async fn an_invitation_ends_with_its_day_and_with_a_lock() {
     let host = host().await;
@@ -203,8 +203,8 @@ async fn an_invitation_ends_with_its_day_and_with_a_lock() {
     assert_eq!((late.code(), late.problem()), (422, "invalid_mail_token"));
 }
 
-/// SEC-API-02: an invitation that is repeated with its key is answered as before and sends no second
-/// mail.
+/// SEC-API-02: an invitation that is repeated with its key is answered as before and sends no
+/// second mail.
 #[tokio::test]
 async fn a_repeated_invitation_sends_one_mail() {
     let host = host().await;

@@ -31,8 +31,8 @@ async fn queue(host: &TestHost, token: &str) -> Value {
     host.get("/api/v1/admin/review/queue", token).await.json["items"][0].clone()
 }
 
-/// KYC-05: asking again opens only the named documents, both sides of a card; the account stays under
-/// review and the clock is stopped until all of them are there.
+/// KYC-05: asking again opens only the named documents, both sides of a card; the account stays
+/// under review and the clock is stopped until all of them are there.
 #[tokio::test]
 async fn kyc_05_asking_again_stops_the_clock_until_the_documents_are_there() {
     use DocumentSide::{Back, Front};

@@ -190,8 +190,8 @@ pub(crate) async fn duplicates(
     Ok(Reply::ok(cut(items, page.limit, page.key(), DuplicateItem::key)))
 }
 
-/// Returns a page of a document as an image. The pixels carry who looks, at which case and when, and
-/// each page that is shown is an entry of the audit log.
+/// Returns a page of a document as an image. The pixels carry who looks, at which case and when,
+/// and each page that is shown is an entry of the audit log.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/users/{id}/documents/{documentId}/pages/{number}",

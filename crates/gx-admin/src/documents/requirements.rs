@@ -1,5 +1,5 @@
-//! Whether an approval can rely on a person's documents. Called by every approval: of one person, of
-//! many, and by proposals and their confirmations.
+//! Whether an approval can rely on a person's documents. Called by every approval: of one person,
+//! of many, and by proposals and their confirmations.
 
 use gx_db::{PgConnection, ProfileId};
 use gx_documents::repository::{self, Document};
@@ -10,8 +10,8 @@ use gx_serve::problem::InvalidField;
 use super::DOCUMENTS_NOT_USABLE;
 use crate::ServiceState;
 
-/// Returns the problem if a required document is quarantined or rejected, or was asked for again and
-/// is missing. It names each of them. The caller has locked the row of the account, so that the
+/// Returns the problem if a required document is quarantined or rejected, or was asked for again
+/// and is missing. It names each of them. The caller has locked the row of the account, so that the
 /// person changes no document meanwhile.
 pub(crate) async fn require_usable(
     state: &ServiceState,

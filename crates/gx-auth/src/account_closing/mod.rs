@@ -31,9 +31,9 @@ pub enum ClosingOutcome {
     ClosedBefore,
 }
 
-/// Closes an account in the caller's transaction: sets the status, ends all sessions, the claim of a
-/// reviewer and the requests for documents, and appends `entry` with the statuses added to it. The
-/// caller has the row ticket.
+/// Closes an account in the caller's transaction: sets the status, ends all sessions, the claim of
+/// a reviewer and the requests for documents, and appends `entry` with the statuses added to it.
+/// The caller has the row ticket.
 ///
 /// # Errors
 /// [`ACCOUNT_HAS_FUNDS`], or the problem of a database failure. Nothing is written then.

@@ -1,6 +1,6 @@
 //! Removes rows that have expired, in small batches and never in a request (DB-09). One process at
-//! a time does it; called by the process of the outbox submitter and by `gx retention run`. Sessions
-//! and devices of an account on legal hold stay until the hold ends.
+//! a time does it; called by the process of the outbox submitter and by `gx retention run`.
+//! Sessions and devices of an account on legal hold stay until the hold ends.
 
 mod store;
 #[cfg(test)]

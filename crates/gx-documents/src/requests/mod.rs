@@ -1,6 +1,6 @@
 //! Documents that reviewers ask a person for again: while a request is open, the person may add,
-//! replace or delete such a document although the account is under review. Called by svc-admin, which
-//! asks, and by svc-identity, which receives. Both hold the lock of the person's row.
+//! replace or delete such a document although the account is under review. Called by svc-admin,
+//! which asks, and by svc-identity, which receives. Both hold the lock of the person's row.
 
 mod store;
 

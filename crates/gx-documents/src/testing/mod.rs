@@ -1,5 +1,5 @@
-//! Documents for tests: stores in a folder, and files as people upload them, and hostile ones. Files
-//! are made when they are asked for, so that the repository contains none. Never shipped.
+//! Documents for tests: stores in a folder, and files as people upload them, and hostile ones.
+//! Files are made when they are asked for, so that the repository contains none. Never shipped.
 
 #![expect(
     clippy::unwrap_used,

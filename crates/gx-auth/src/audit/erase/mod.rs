@@ -91,8 +91,8 @@ pub(super) fn recorded(after: Option<Value>) -> impl Iterator<Item = TextPlace> 
 }
 
 /// Erases texts with their copies and appends the entry that records it, in one transaction. The
-/// entries stay, and so do the batches that they are sealed in. Texts about an account on legal hold
-/// stay, too.
+/// entries stay, and so do the batches that they are sealed in. Texts about an account on legal
+/// hold stay, too.
 ///
 /// # Errors
 /// [`EraseError`] if there is no text that may be erased, or a statement fails; nothing is erased

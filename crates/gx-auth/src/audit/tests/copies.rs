@@ -179,8 +179,9 @@ impl Log {
     }
 }
 
-/// LOG-03, PRIV-01: an erasure about a person takes the texts of open proposals about the person, in
-/// the log and in the proposals, and the comments on documents; proposals about others keep theirs.
+/// LOG-03, PRIV-01: an erasure about a person takes the texts of open proposals about the person,
+/// in the log and in the proposals, and the comments on documents; proposals about others keep
+/// theirs.
 #[tokio::test]
 async fn priv_01_an_erasure_about_a_person_takes_the_texts_of_open_proposals() {
     let log = Log::new().await;
