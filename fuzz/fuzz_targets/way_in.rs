@@ -1,6 +1,6 @@
-//! Sends files the whole way in and out again: looked at, sealed and opened. `scripts/fuzz` runs it.
-//! A file that panics, that comes out as another one, or whose pieces make a difference, stays in
-//! `fuzz/artifacts`.
+//! Sends files the whole way in and out again: looked at, sealed and opened. `scripts/fuzz` runs
+//! it. A file that panics, that comes out as another one, or whose pieces make a difference, stays
+//! in `fuzz/artifacts`.
 
 #![no_main]
 

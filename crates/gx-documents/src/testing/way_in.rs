@@ -13,7 +13,7 @@ use super::pdfs::{PdfText, pdf};
 
 /// The document that the file is of.
 const DOCUMENT_ID: &str = "0190a8e0-0000-7000-8000-000000000001";
-/// The pieces in which a file comes over a network, in bytes: whole, in usual ones, and in odd ones.
+/// The pieces in which a file comes over a network, in bytes: whole, in usual and in odd ones.
 const PIECES: [usize; 3] = [usize::MAX, 4_096, 251];
 
 /// Returns a small file of each kind, from which damaged ones are made.
