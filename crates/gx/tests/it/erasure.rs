@@ -45,9 +45,9 @@ async fn is_erased(sql: &mut PgConnection, person: &Person) -> bool {
     .unwrap()
 }
 
-/// Returns the number of files below a folder.
+/// Returns the number of files below a folder, which may be removed meanwhile.
 fn files_below(folder: &Path) -> usize {
-    let entries = std::fs::read_dir(folder).unwrap();
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     let count = |entry: std::io::Result<std::fs::DirEntry>| {
         let path = entry.unwrap().path();
         if path.is_dir() { files_below(&path) } else { 1 }
