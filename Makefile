@@ -1,7 +1,7 @@
 # Everything a person types here, in two words.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-stress test-kill test-flood test-fabric test-official test-contract test-browser bench bench-fabric lint
+.PHONY: help run test test-stress test-kill test-flood test-fabric test-official test-contract test-browser fuzz bench bench-fabric lint
 
 help:
 	@echo 'make run    build gx and start the whole system on this machine (Ctrl-C stops it)'
@@ -25,6 +25,8 @@ help:
 	@echo '            are generated from them (tests/contract/README.md)'
 	@echo 'make test-browser   signs in with passkeys in Chromium, with its virtual authenticator'
 	@echo '            (tests/browser/README.md)'
+	@echo 'make fuzz   sends files that libFuzzer makes up the whole way of a document in; MINUTES=10 says'
+	@echo '            how long'
 	@echo 'make bench  how close GX is to what this machine can do; ROWS=a,b chooses rows,'
 	@echo '            COMPARE=FILE shows what has changed since an earlier results.json'
 	@echo 'make bench-fabric   the row of a real Fabric network; FABRIC_BIN as for make test-fabric'
@@ -60,6 +62,9 @@ test-contract:
 
 test-browser:
 	@exec scripts/test-browser $(ARGS)
+
+fuzz:
+	@exec scripts/fuzz $(ARGS)
 
 bench:
 	@ROWS='$(ROWS)' COMPARE='$(COMPARE)' exec scripts/bench $(ARGS)

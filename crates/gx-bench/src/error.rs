@@ -47,6 +47,10 @@ pub(crate) enum BenchError {
     Wrong { what: &'static str, expected: u64, found: u64 },
     #[error("{what} made no progress for {seconds} s")]
     Stuck { what: &'static str, seconds: u64 },
+    #[error("documents: {0}")]
+    Documents(String),
+    #[error("openssl printed no speed: {output}")]
+    Openssl { output: String },
     #[error("keys or certificates: {0}")]
     Keys(String),
 }

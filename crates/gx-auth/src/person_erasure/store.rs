@@ -63,8 +63,8 @@ pub(super) async fn count_due(
 
 /// Replaces what the account's row has of the person. Columns that must have a value get one that
 /// says nothing; the gender stays, because the column has no such value. A legal hold of a restored
-/// database had ended when the erasure was recorded. Returns `false` if there is no such account, or
-/// if it was erased before.
+/// database had ended when the erasure was recorded. Returns `false` if there is no such account,
+/// or if it was erased before.
 pub(super) async fn erase_account(
     conn: &mut PgConnection,
     profile_id: &ProfileId,

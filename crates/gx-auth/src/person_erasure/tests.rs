@@ -125,8 +125,8 @@ async fn cry_03_an_active_account_is_closed_by_its_erasure() {
     assert_eq!(status, "CLOSED");
 }
 
-/// PRIV-01: only closed accounts without a legal hold may be erased. A hold stops the retention, and
-/// its end resumes it; the first closed comes first.
+/// PRIV-01: only closed accounts without a legal hold may be erased. A hold stops the retention,
+/// and its end resumes it; the first closed comes first.
 #[tokio::test]
 async fn priv_01_a_legal_hold_stops_the_erasure_and_its_end_resumes_it() {
     let database = TestDatabase::create().await;

@@ -3,6 +3,7 @@
 
 mod catch_up;
 mod devnet;
+mod documents;
 mod enqueue;
 mod latency;
 mod network;
@@ -25,5 +26,7 @@ pub(crate) const ROWS: &[Row] = &[
     submitter::HOT_COUNTRY,
     catch_up::ACCOUNTS,
     catch_up::EVERYTHING,
+    documents::UPLOAD,
+    documents::ENCRYPTION,
     network::THROUGHPUT,
 ];

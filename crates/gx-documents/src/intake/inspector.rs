@@ -125,11 +125,11 @@ impl Inspector {
         Ok(())
     }
 
-    fn walk(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+    fn walk(&mut self, mut bytes: &[u8]) -> Result<(), Refusal> {
         let Some(parts) = &mut self.parts else { return Ok(()) };
         let format = parts.format;
         parts.marks.push(bytes);
-        if let Some(found) = parts.walker.push(bytes).map_err(|wrong| wrong.of(format))? {
+        while let Some(found) = parts.walker.push(&mut bytes).map_err(|wrong| wrong.of(format))? {
             let Found { width, height } = found;
             if width == 0 || height == 0 {
                 return Err(Refusal::Malformed { format, reason: "it has no pixels" });

@@ -51,58 +51,58 @@ impl Jpeg {
         Self { step: Step::Start, gatherer: Gatherer::default(), has_frame: false, has_scan: false }
     }
 
-    /// Takes the next bytes. Returns the size of the image when it is read.
-    pub(super) fn push(&mut self, mut input: &[u8]) -> Result<Option<Found>, Wrong> {
-        let mut found = None;
+    /// Takes bytes from `input` until all are taken, or until the size of an image is read, which
+    /// is returned.
+    pub(super) fn push(&mut self, input: &mut &[u8]) -> Result<Option<Found>, Wrong> {
         while let Some((first, rest)) = input.split_first() {
             match &mut self.step {
                 Step::Start => {
-                    let Some(start) = self.gatherer.gather(2, &mut input) else { break };
+                    let Some(start) = self.gatherer.gather(2, input) else { break };
                     if start[..2] != [0xff, START_OF_IMAGE] {
                         return Err(Wrong::Malformed("it does not begin as a JPEG"));
                     }
                     self.step = Step::MarkerSign;
                 }
                 Step::MarkerSign => {
-                    input = rest;
+                    *input = rest;
                     if *first != 0xff {
                         return Err(Wrong::Malformed("a segment begins without a marker"));
                     }
                     self.step = Step::Marker;
                 }
                 Step::Marker => {
-                    input = rest;
+                    *input = rest;
                     self.marker(*first)?;
                 }
                 Step::Length { marker } => {
                     let marker = *marker;
-                    let Some(length) = self.gatherer.gather(2, &mut input) else { break };
+                    let Some(length) = self.gatherer.gather(2, input) else { break };
                     self.segment(marker, u16::from_be_bytes([length[0], length[1]]))?;
                 }
                 Step::Frame { left } => {
                     let left = *left;
-                    let Some(frame) = self.gatherer.gather(FRAME_BYTES, &mut input) else { break };
+                    let Some(frame) = self.gatherer.gather(FRAME_BYTES, input) else { break };
                     let edge =
                         |at: usize| u32::from(u16::from_be_bytes([frame[at], frame[at + 1]]));
-                    found = Some(Found { height: edge(1), width: edge(3) });
                     self.has_frame = true;
                     self.step = Step::Content { left, is_scan: false };
+                    return Ok(Some(Found { height: edge(1), width: edge(3) }));
                 }
                 Step::Content { left, is_scan } => {
                     let is_scan = *is_scan;
-                    if skip(left, &mut input) {
+                    if skip(left, input) {
                         self.step = if is_scan { Step::Scan } else { Step::MarkerSign };
                     }
                 }
                 Step::Scan => match input.iter().position(|byte| *byte == 0xff) {
                     Some(at) => {
-                        input = &input[at + 1..];
+                        *input = &input[at + 1..];
                         self.step = Step::ScanSign;
                     }
-                    None => input = &[],
+                    None => *input = &[],
                 },
                 Step::ScanSign => {
-                    input = rest;
+                    *input = rest;
                     match *first {
                         // A stuffed byte or a restart marker: the scan goes on.
                         0x00 | 0xd0..=0xd7 => self.step = Step::Scan,
@@ -111,7 +111,7 @@ impl Jpeg {
                     }
                 }
                 Step::AfterEnd => match *first {
-                    0x00 => input = rest,
+                    0x00 => *input = rest,
                     0xff => {
                         self.step = Step::Start;
                         (self.has_frame, self.has_scan) = (false, false);
@@ -120,7 +120,7 @@ impl Jpeg {
                 },
             }
         }
-        Ok(found)
+        Ok(None)
     }
 
     /// Takes the byte after a 0xff.

@@ -73,19 +73,19 @@ impl MarkScan {
     /// Looks for signatures that begin before `until` and are whole in `bytes`, which begin at
     /// `offset` of the file.
     fn look(&mut self, bytes: &[u8], offset: u64, until: usize) {
-        for (at, byte) in bytes.iter().enumerate().take(until) {
+        let mut from = 0;
+        while let Some(next) = bytes[from..until].iter().position(|byte| begins_signature(*byte)) {
+            let at = from + next;
             let rest = &bytes[at..];
-            match byte {
-                b'P' if rest.starts_with(ZIP_END) && rest.len() >= ZIP_END_BYTES => {
-                    let comment = u16::from_le_bytes([rest[20], rest[21]]);
-                    let end = offset + (at + ZIP_END_BYTES) as u64 + u64::from(comment);
-                    self.archive_end = Some(end);
-                }
-                b'<' | b'R' | b'r' | b'7' | 0x7f if self.is_image && self.in_image.is_none() => {
-                    self.in_image = first_of(&IN_IMAGES, rest);
-                }
-                _ => {}
+            if rest.starts_with(ZIP_END) && rest.len() >= ZIP_END_BYTES {
+                let comment = u16::from_le_bytes([rest[20], rest[21]]);
+                let end = offset + (at + ZIP_END_BYTES) as u64 + u64::from(comment);
+                self.archive_end = Some(end);
             }
+            if self.is_image && self.in_image.is_none() {
+                self.in_image = first_of(&IN_IMAGES, rest);
+            }
+            from = at + 1;
         }
     }
 
@@ -99,6 +99,11 @@ impl MarkScan {
         let archive = self.archive_end.filter(|end| *end == self.seen).map(|_| "an archive");
         archive.or(self.in_image).or_else(in_head)
     }
+}
+
+/// Returns whether one of the signatures that are looked for in a whole file begins with a byte.
+const fn begins_signature(byte: u8) -> bool {
+    matches!(byte, b'P' | b'<' | b'R' | b'r' | b'7' | 0x7f)
 }
 
 fn first_of(signatures: &[(&[u8], &'static str)], bytes: &[u8]) -> Option<&'static str> {

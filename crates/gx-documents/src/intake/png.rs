@@ -34,13 +34,13 @@ impl Png {
         Self { step: Step::Signature, gatherer: Gatherer::default(), size: None, has_data: false }
     }
 
-    /// Takes the next bytes. Returns the size of the image when it is read.
-    pub(super) fn push(&mut self, mut input: &[u8]) -> Result<Option<Found>, Wrong> {
-        let mut found = None;
+    /// Takes bytes from `input` until all are taken, or until the size of an image is read, which
+    /// is returned.
+    pub(super) fn push(&mut self, input: &mut &[u8]) -> Result<Option<Found>, Wrong> {
         while !input.is_empty() {
             match &mut self.step {
                 Step::Signature => {
-                    let Some(header) = self.gatherer.gather(SIGNATURE.len(), &mut input) else {
+                    let Some(header) = self.gatherer.gather(SIGNATURE.len(), input) else {
                         break;
                     };
                     if !header.starts_with(&SIGNATURE) {
@@ -49,11 +49,11 @@ impl Png {
                     self.step = Step::ChunkHead;
                 }
                 Step::ChunkHead => {
-                    let Some(head) = self.gatherer.gather(HEAD_BYTES, &mut input) else { break };
+                    let Some(head) = self.gatherer.gather(HEAD_BYTES, input) else { break };
                     self.begin_chunk(&head)?;
                 }
                 Step::ImageHeader => {
-                    let Some(header) = self.gatherer.gather(IHDR_BYTES, &mut input) else { break };
+                    let Some(header) = self.gatherer.gather(IHDR_BYTES, input) else { break };
                     let edge = |at: usize| {
                         u32::from_be_bytes([
                             header[at],
@@ -64,19 +64,19 @@ impl Png {
                     };
                     let (width, height) = (edge(0), edge(4));
                     self.size = Some((width, height));
-                    found = Some(Found { width, height });
                     self.step = Step::Content { left: CHECKSUM_BYTES, is_end: false };
+                    return Ok(Some(Found { width, height }));
                 }
                 Step::Content { left, is_end } => {
                     let is_end = *is_end;
-                    if skip(left, &mut input) {
+                    if skip(left, input) {
                         self.step = if is_end { Step::End } else { Step::ChunkHead };
                     }
                 }
                 Step::End => return Err(Wrong::Trailing),
             }
         }
-        Ok(found)
+        Ok(None)
     }
 
     fn begin_chunk(&mut self, head: &[u8]) -> Result<(), Wrong> {

@@ -185,6 +185,43 @@ fn file_03_an_image_that_promises_a_gigabyte_is_refused_from_its_header() {
     assert_eq!(refused(&nothing), "file_malformed");
 }
 
+/// Writes another size into the frame of a JPEG.
+fn jpeg_promising(size: ManyPixels) -> Vec<u8> {
+    let mut file = jpeg(60, 40);
+    let frame = file.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+    let edges = [size.height, size.width].map(|edge| u16::try_from(edge).unwrap().to_be_bytes());
+    file[frame + 5..frame + 9].copy_from_slice(&edges.concat());
+    file
+}
+
+/// Returns a small WebP on a canvas of another size.
+fn webp_on_canvas(size: ManyPixels) -> Vec<u8> {
+    let still = webp(60, 40);
+    let edge = |edge: u32| (edge - 1).to_le_bytes()[..3].to_vec();
+    let canvas = [&b"VP8X\x0a\0\0\0\0\0\0\0"[..], &edge(size.width), &edge(size.height)].concat();
+    let length = u32::try_from(still.len() - 8 + canvas.len()).unwrap().to_le_bytes();
+    [&b"RIFF"[..], &length, b"WEBP", &canvas, &still[12..]].concat()
+}
+
+/// FILE-03: each size in a file counts, that of a photo with a small preview and that of a canvas
+/// with a small image on it, also if both come in one piece.
+#[test]
+fn file_03_every_size_in_a_file_counts() {
+    let (large, usual) =
+        (ManyPixels { width: 16_000, height: 16_000 }, ManyPixels { width: 60, height: 40 });
+    let preview = jpeg(16, 16);
+    let photo = |size| [jpeg_promising(size), preview.clone()].concat();
+    for (file, canvas) in [(photo(usual), false), (webp_on_canvas(usual), true)] {
+        assert!(inspect(&file).is_ok(), "canvas: {canvas}");
+    }
+    for file in [photo(large), webp_on_canvas(large)] {
+        for piece in [1, usize::MAX] {
+            let refusal = inspect_as(&file, FileClaim::default(), piece);
+            assert_eq!(refusal.unwrap_err().code(), "file_too_many_pixels", "{piece}");
+        }
+    }
+}
+
 /// FILE-03: an image that moves would show a reviewer its first picture only, and is refused.
 #[test]
 fn file_03_animated_images_are_refused() {

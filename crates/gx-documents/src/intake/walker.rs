@@ -52,14 +52,15 @@ impl Walker {
         }
     }
 
-    /// Takes the next bytes. Returns the size of an image when it is read.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Option<Found>, Wrong> {
+    /// Takes bytes from `input` until all are taken, or until the size of an image is read, which
+    /// is returned. A file may have several sizes: that of a preview, or of a canvas.
+    pub(super) fn push(&mut self, input: &mut &[u8]) -> Result<Option<Found>, Wrong> {
         match self {
-            Self::Jpeg(jpeg) => jpeg.push(bytes),
-            Self::Png(png) => png.push(bytes),
-            Self::WebP(webp) => webp.push(bytes),
+            Self::Jpeg(jpeg) => jpeg.push(input),
+            Self::Png(png) => png.push(input),
+            Self::WebP(webp) => webp.push(input),
             Self::Pdf(pdf) => {
-                pdf.push(bytes);
+                pdf.push(std::mem::take(input));
                 Ok(None)
             }
         }

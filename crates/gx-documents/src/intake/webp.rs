@@ -35,13 +35,13 @@ impl WebP {
         Self { step: Step::Head, gatherer: Gatherer::default(), left: 0, has_image: false }
     }
 
-    /// Takes the next bytes. Returns the size of the image when it is read.
-    pub(super) fn push(&mut self, mut input: &[u8]) -> Result<Option<Found>, Wrong> {
-        let mut found = None;
+    /// Takes bytes from `input` until all are taken, or until the size of an image is read, which
+    /// is returned.
+    pub(super) fn push(&mut self, input: &mut &[u8]) -> Result<Option<Found>, Wrong> {
         while !input.is_empty() {
             match &mut self.step {
                 Step::Head => {
-                    let Some(head) = self.gatherer.gather(HEAD_BYTES, &mut input) else { break };
+                    let Some(head) = self.gatherer.gather(HEAD_BYTES, input) else { break };
                     if !head.starts_with(b"RIFF") || &head[8..HEAD_BYTES] != b"WEBP" {
                         return Err(Wrong::Malformed("its head is wrong"));
                     }
@@ -54,28 +54,28 @@ impl WebP {
                     if self.left == 0 {
                         return Err(Wrong::Trailing);
                     }
-                    let Some(head) = self.gatherer.gather(CHUNK_HEAD_BYTES, &mut input) else {
+                    let Some(head) = self.gatherer.gather(CHUNK_HEAD_BYTES, input) else {
                         break;
                     };
                     self.begin_chunk(&head)?;
                 }
                 Step::ImageHead { kind, left } => {
                     let (kind, left) = (*kind, *left);
-                    let Some(head) = self.gatherer.gather(IMAGE_HEAD_BYTES, &mut input) else {
+                    let Some(head) = self.gatherer.gather(IMAGE_HEAD_BYTES, input) else {
                         break;
                     };
-                    found = Some(size_of(kind, &head)?);
                     self.has_image |= &kind != b"VP8X";
                     self.step = content(left - IMAGE_HEAD_BYTES as u64);
+                    return Ok(Some(size_of(kind, &head)?));
                 }
                 Step::Content { left } => {
-                    if skip(left, &mut input) {
+                    if skip(left, input) {
                         self.step = Step::ChunkHead;
                     }
                 }
             }
         }
-        Ok(found)
+        Ok(None)
     }
 
     fn begin_chunk(&mut self, head: &[u8]) -> Result<(), Wrong> {

@@ -11,6 +11,7 @@ mod forms;
 mod hand_in;
 mod images;
 mod pdfs;
+mod way_in;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,6 +29,7 @@ pub use images::{
     png_of_chunks, png_promising, sixteen_bit_png, webp,
 };
 pub use pdfs::{PdfText, pdf};
+pub use way_in::{small_files, take_in_and_open};
 
 /// The test file that every scanner calls malware, put together when it is asked for: the source
 /// does not contain it.

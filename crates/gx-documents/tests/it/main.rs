@@ -4,6 +4,7 @@ mod confinement;
 mod erasure;
 mod inventory;
 mod killed;
+mod mutations;
 mod pages;
 mod requests;
 mod retention;

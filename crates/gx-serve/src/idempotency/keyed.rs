@@ -322,8 +322,8 @@ pub(crate) async fn body_arrived(body: &[u8]) -> Result<(), Problem> {
     }
 }
 
-/// Looks for the answer to an earlier request with the key, whose form had this text and a file with
-/// this hash. A handler that reads a [`FileForm`](crate::FileForm) calls it once the file is there,
+/// Looks for the answer to an earlier request with the key, whose form had this text and a file
+/// with this hash. A handler that reads a [`FileForm`](crate::FileForm) calls it once the file is there,
 /// and before its transaction.
 ///
 /// # Errors

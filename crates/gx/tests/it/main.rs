@@ -3,6 +3,7 @@
 
 mod chaincode;
 mod disk;
+mod erasure;
 mod flood;
 mod journey;
 mod keys;

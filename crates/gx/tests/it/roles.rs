@@ -227,6 +227,16 @@ fn cfg_04_production_refuses_links_to_the_readers_machine() {
     }
 }
 
+/// FILE-05: in production svc-identity does not start without a malware scanner.
+#[tokio::test(flavor = "multi_thread")]
+async fn file_05_in_production_svc_identity_asks_for_a_scanner() {
+    let settings = [("GX_ENV".to_owned(), "production".to_owned())];
+    let mut identity = Role::start("svc-identity", "postgres://gx@localhost/gx", &settings);
+    assert!(!identity.wait_for_exit().await.success());
+    let said = identity.stderr();
+    assert!(said.contains("GX_SCANNER: is required in production and not set"), "{said}");
+}
+
 /// A secret on the command line, where every user of the machine can read it, is refused and not
 /// printed.
 #[test]

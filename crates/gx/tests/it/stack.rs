@@ -25,7 +25,7 @@ pub(crate) const BOUND: Duration = Duration::from_secs(180);
 pub(crate) struct Stack {
     dir: TempDir,
     offset: u16,
-    /// Settings of this stack, such as those of another ledger than its own.
+    /// Settings that are not the usual ones.
     settings: Vec<(String, String)>,
     child: Option<Child>,
 }
@@ -36,7 +36,7 @@ impl Stack {
         Self::with_settings(Vec::new())
     }
 
-    /// Creates a folder and ports for a stack with these settings.
+    /// Creates a folder and ports for a stack with these settings, such as those of another ledger.
     pub(crate) fn with_settings(settings: Vec<(String, String)>) -> Self {
         let everybody_may_look_in = fs::Permissions::from_mode(0o755);
         let dir = tempfile::Builder::new()
