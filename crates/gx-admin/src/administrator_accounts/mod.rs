@@ -65,7 +65,7 @@ pub(crate) async fn change(
         let detail = "Make somebody else SUPER_ADMIN first.";
         return Err(Problem::new(&LAST_SUPER_ADMIN, detail));
     }
-    let role = wanted.role.map_or(account.role.as_str(), AdminRole::name);
+    let role = wanted.role.map_or_else(|| account.role.as_str(), |role| role.name());
     let is_locked = wanted.is_locked.unwrap_or(account.is_locked);
     let has_new_role = role != account.role;
     if has_new_role || is_locked != account.is_locked {

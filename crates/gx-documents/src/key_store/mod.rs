@@ -22,7 +22,6 @@ use gx_db::ProfileId;
 use gx_serve::Entropy;
 use secrecy::ExposeSecret as _;
 use secrecy::zeroize::Zeroizing;
-use time::OffsetDateTime;
 
 use folder::Entry;
 

@@ -1,5 +1,6 @@
 //! Keys of people: bound to their person, erased for good, and re-wrapped while they are read.
 
+use crate::seal::DamagedFile;
 use gx_auth::key_ring::new_line;
 use tempfile::TempDir;
 use time::OffsetDateTime;

@@ -19,14 +19,14 @@ pub use file_key::FileKey;
 /// Size of the plaintext of every chunk but the last one, in bytes.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 /// Size of the tag of a chunk, in bytes.
-pub const TAG_BYTES: usize = 16;
+pub(crate) const TAG_BYTES: usize = 16;
 /// Size of the random prefix of the nonces of one file, in bytes.
-pub const PREFIX_BYTES: usize = 7;
+pub(crate) const PREFIX_BYTES: usize = 7;
 /// Begin of a sealed file: a name and the number of its format. Another algorithm gets another
 /// number, and files of both can be read side by side.
-pub const FORMAT: [u8; 4] = *b"GXD\x01";
+pub(crate) const FORMAT: [u8; 4] = *b"GXD\x01";
 /// Size of the header, in bytes.
-pub const HEADER_BYTES: usize = FORMAT.len() + PREFIX_BYTES;
+pub(crate) const HEADER_BYTES: usize = FORMAT.len() + PREFIX_BYTES;
 /// Size of a sealed chunk that is not the last one, in bytes.
 const SEALED_CHUNK_BYTES: usize = CHUNK_BYTES + TAG_BYTES;
 

@@ -28,7 +28,7 @@ pub struct ErasureRecord {
 }
 
 /// Returns the name of the record of a person: a hash, because an id may have any characters.
-pub fn record_name(profile_id: &ProfileId) -> String {
+pub(crate) fn record_name(profile_id: &ProfileId) -> String {
     hex::encode(Sha256::digest(profile_id.as_str()))
 }
 
@@ -45,8 +45,8 @@ impl DocumentStore {
     pub async fn record_erasure(&self, record: ErasureRecord) -> Result<ErasureRecord, StoreError> {
         let name = record_name(&record.profile_id);
         let text = serde_json::to_vec(&record).expect("a record can be written as JSON");
-        let put =
-            self.objects.put_opts(&path(&name), PutPayload::from(text), PutMode::Create.into());
+        let at = path(&name);
+        let put = self.objects.put_opts(&at, PutPayload::from(text), PutMode::Create.into());
         match put.await {
             Ok(_) => Ok(record),
             Err(object_store::Error::AlreadyExists { .. }) => self.erasure(&name).await,

@@ -23,7 +23,8 @@ use object_store::{ObjectStore, ObjectStoreExt as _, WriteMultipart};
 
 use local::LocalFolder;
 
-pub use erasure::{ErasureRecord, record_name};
+pub use erasure::ErasureRecord;
+pub(crate) use erasure::record_name;
 #[cfg(feature = "s3")]
 pub use s3::S3Settings;
 
@@ -80,7 +81,7 @@ pub struct DocumentStore {
 }
 
 /// Returns the name under which the sealed file of a document is stored.
-pub fn storage_key(document_id: &str) -> String {
+pub(crate) fn storage_key(document_id: &str) -> String {
     // The end of a UUIDv7 is random.
     let tail = document_id.len().saturating_sub(SHARD_DIGITS);
     format!("{DOCUMENTS}/{}/{document_id}", document_id.get(tail..).unwrap_or("000"))
