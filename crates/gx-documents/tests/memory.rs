@@ -1,5 +1,7 @@
 //! FILE-02: what many uploads side by side cost. A process of its own, because it measures itself.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 #[path = "it/world.rs"]
 #[expect(dead_code, reason = "this test needs a part of the world")]
 mod world;

@@ -46,12 +46,12 @@ async fn check(store: &DocumentStore) {
     let bytes: Vec<u8> = (0..400_000_u32).map(|at| (at % 251) as u8).collect();
     write(store, &key, &bytes).await;
     assert!(content(store, &key).await == bytes);
-    assert_eq!(store.document_keys().await.unwrap(), [key.clone()]);
+    assert_eq!(store.document_keys().await.unwrap(), std::slice::from_ref(&key));
 
     let mut aborted = store.writer("documents/000/aborted").await.unwrap();
     aborted.write(&bytes).await.unwrap();
     aborted.abort().await.unwrap();
-    assert_eq!(store.document_keys().await.unwrap(), [key.clone()]);
+    assert_eq!(store.document_keys().await.unwrap(), std::slice::from_ref(&key));
 
     assert!(store.delete(&key).await.unwrap());
     assert!(!store.delete(&key).await.unwrap(), "a repetition finds nothing");
@@ -62,7 +62,7 @@ async fn check(store: &DocumentStore) {
     let again = ErasureRecord { reason_code: "RETENTION".to_owned(), ..erasure("anna") };
     assert_eq!(store.record_erasure(again).await.unwrap(), first, "the first record stays");
     let name = record_name(&first.profile_id);
-    assert_eq!(store.erasure_names().await.unwrap(), [name.clone()]);
+    assert_eq!(store.erasure_names().await.unwrap(), std::slice::from_ref(&name));
     assert_eq!(store.erasure(&name).await.unwrap(), first);
     assert!(store.erasure("other").await.err().unwrap().is_missing());
 }
@@ -86,7 +86,7 @@ async fn file_02_unfinished_files_of_a_killed_process_are_removed() {
         std::fs::write(shard.join(left), b"a part").unwrap();
     }
     std::fs::write(shard.join("other#1"), b"of another upload").unwrap();
-    assert_eq!(store.document_keys().await.unwrap(), [key.clone()]);
+    assert_eq!(store.document_keys().await.unwrap(), std::slice::from_ref(&key));
     store.delete(&key).await.unwrap();
     let left: Vec<_> =
         std::fs::read_dir(&shard).unwrap().map(|entry| entry.unwrap().file_name()).collect();

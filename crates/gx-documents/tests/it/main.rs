@@ -1,5 +1,7 @@
 //! Documents from upload to erasure, with a database, a folder and child processes.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
 mod confinement;
 mod erasure;
 mod inventory;

@@ -148,7 +148,7 @@ impl Archive {
     /// Begins the next file, or ends the archive after the last one. A document that was deleted
     /// meanwhile is left out.
     async fn begin_file(&mut self) -> Result<Option<Bytes>, ExportError> {
-        while let Some(ExportFile { name, document }) = self.files.next() {
+        for ExportFile { name, document } in self.files.by_ref() {
             match self.documents.content(&document).await {
                 Ok(content) => {
                     self.step = Step::File(content);

@@ -227,7 +227,7 @@ async fn file_01_the_size_of_a_form_is_bounded() {
 }
 
 /// Returns a body that gives a piece in each interval.
-fn trickling(body: Vec<u8>, size: usize, interval: Duration) -> Body {
+fn trickling(body: &[u8], size: usize, interval: Duration) -> Body {
     let pieces: Vec<_> = body.chunks(size).map(Bytes::copy_from_slice).collect();
     let pieces = futures_util::stream::iter(pieces).then(move |piece| async move {
         tokio::time::sleep(interval).await;
@@ -248,23 +248,23 @@ async fn timed(body: Body) -> (u16, Duration) {
 async fn file_01_a_file_that_arrives_too_slowly_is_refused() {
     let second = Duration::from_secs(1);
     let whole = form(&vec![0; 1024 * KIB]);
-    assert_eq!(timed(trickling(whole.clone(), 17 * KIB, second)).await.0, 200);
-    let (status, took) = timed(trickling(whole.clone(), 8 * KIB, second)).await;
+    assert_eq!(timed(trickling(&whole, 17 * KIB, second)).await.0, 200);
+    let (status, took) = timed(trickling(&whole, 8 * KIB, second)).await;
     assert_eq!(status, 408);
     assert!((18 * second..22 * second).contains(&took), "{took:?}");
 
-    let begun = Body::from_stream(stalling(form(&vec![0; 64 * KIB])));
+    let begun = Body::from_stream(stalling(&form(&vec![0; 64 * KIB])));
     let (status, took) = timed(begun).await;
     assert_eq!(status, 408);
     assert!((10 * second..11 * second).contains(&took), "{took:?}");
 
-    let (status, took) = timed(trickling(form(&vec![0; 8 * 1024 * KIB]), 20 * KIB, second)).await;
+    let (status, took) = timed(trickling(&form(&vec![0; 8 * 1024 * KIB]), 20 * KIB, second)).await;
     assert_eq!(status, 408);
     assert!((300 * second..302 * second).contains(&took), "{took:?}");
 }
 
 /// Returns a form whose end never comes.
-fn stalling(form: Vec<u8>) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send {
+fn stalling(form: &[u8]) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send + use<> {
     let begun = Bytes::copy_from_slice(&form[..form.len() / 2]);
     futures_util::stream::iter([Ok(begun)]).chain(futures_util::stream::pending())
 }
