@@ -153,22 +153,20 @@ impl DocumentStore {
         Ok(found.into_stream().map_err(StoreError::from).boxed())
     }
 
-    /// Deletes an object and what an interrupted write of it has left. Returns whether there was an
-    /// object.
+    /// Deletes an object and what an interrupted write of it has left. A repetition succeeds.
     ///
     /// # Errors
     /// [`StoreError`] if the store fails.
-    pub async fn delete(&self, key: &str) -> Result<bool, StoreError> {
+    pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
         let path = Path::from(key);
-        let deleted = match self.objects.delete(&path).await {
-            Ok(()) => true,
-            Err(object_store::Error::NotFound { .. }) => false,
+        match self.objects.delete(&path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
-        };
+        }
         if let Some(local) = &self.local {
             local.clean_up(&path).await?;
         }
-        Ok(deleted)
+        Ok(())
     }
 
     /// Returns the names of all sealed files. Operators and tests compare them with the rows.
