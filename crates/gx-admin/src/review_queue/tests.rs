@@ -87,6 +87,7 @@ async fn kyc_05_the_queue_is_filtered_and_paged() {
     let mut ids = Vec::new();
     for name in ["ada", "ben", "cem"] {
         ids.push(submitted(&host, name).await);
+        host.clock.advance(HOUR / 60);
     }
     host.add_person("other@gxtest.com", AccountStatus::Registered).await;
     let claim = format!("/api/v1/admin/users/{}/claim", ids[1]);

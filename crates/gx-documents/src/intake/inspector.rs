@@ -119,7 +119,9 @@ impl Inspector {
         if mime_type.as_deref().is_some_and(|text| FileFormat::of_mime_type(text) != Some(found)) {
             return Err(mismatch("the declared type"));
         }
-        if file_name.as_deref().is_some_and(|name| FileFormat::of_file_name(name) != Some(found)) {
+        // A name without an ending, such as `blob`, which browsers send, says nothing.
+        let named = file_name.as_deref().filter(|name| name.contains('.'));
+        if named.is_some_and(|name| FileFormat::of_file_name(name) != Some(found)) {
             return Err(mismatch("the file name"));
         }
         Ok(())

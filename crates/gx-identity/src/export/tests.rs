@@ -174,7 +174,7 @@ async fn priv_01_private_comments_are_left_out() {
     run(
         &host,
         r#"UPDATE "KYCVerification" SET status = 'DENIED', "decidedAt" = now(),
-               "decidedBy" = 'an administrator', "reasonCode" = 'DOCUMENT_UNREADABLE',
+               "decidedBy" = 'admin-7', "reasonCode" = 'DOCUMENT_UNREADABLE',
                finality = 'RETRY', "publicComment" = 'too dark', "privateComment" = 'suspicious'
            WHERE "profileId" = $1"#,
         &id,
@@ -194,7 +194,7 @@ async fn priv_01_private_comments_are_left_out() {
         (&json!("DENIED"), &json!("too dark"))
     );
     let text = String::from_utf8_lossy(&files[0].content).into_owned();
-    for private in ["suspicious", "legal_hold", "an administrator"] {
+    for private in ["suspicious", "legal_hold", "admin-7"] {
         assert!(!text.contains(private), "{private}");
     }
 }

@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout};
 
 use super::error::FormError;
-use super::limits::{PIECE_BYTES, UploadLimits};
+use super::limits::UploadLimits;
 use super::pace::Pace;
 use super::read_window::ReadWindow;
 use crate::admission::UploadSlot;
@@ -58,7 +58,7 @@ impl Arriving {
             self.pace.add(data.len());
             self.rest = data;
         }
-        let piece = self.rest.split_to(self.rest.len().min(PIECE_BYTES));
+        let piece = self.rest.split_to(self.rest.len().min(self.window.piece_bytes()));
         self.window.pass(piece.len())?;
         Ok(Some(piece))
     }

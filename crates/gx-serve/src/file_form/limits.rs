@@ -6,8 +6,11 @@ use crate::limits::{
     UPLOAD_BODY_LIMIT_BYTES, UPLOAD_MIN_BYTES_PER_S, UPLOAD_PAUSE_LIMIT, UPLOAD_TIME_LIMIT,
 };
 
-/// Size of the pieces in which a body is passed on, in bytes.
+/// Size of the pieces in which a file is passed on, in bytes.
 pub(super) const PIECE_BYTES: usize = 16 * 1024;
+/// The same for the fields before the file. The reader of forms takes a piece each time that it is
+/// asked for a field, also if it needs none: what it takes too early is the beginning of the file.
+pub(super) const FIELD_PIECE_BYTES: usize = 512;
 
 /// Limits of a body with a file; an extension of each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

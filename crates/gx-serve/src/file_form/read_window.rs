@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::error::FormError;
-use super::limits::PIECE_BYTES;
+use super::limits::{FIELD_PIECE_BYTES, PIECE_BYTES};
 use crate::limits::UPLOAD_FIELDS_LIMIT_BYTES;
 
 /// What may be read while a file arrives: its size has a limit of its own.
@@ -32,6 +32,12 @@ impl ReadWindow {
     /// Lets the file be read.
     pub(super) fn open(&self) {
         self.0.store(UNLIMITED, Ordering::Relaxed);
+    }
+
+    /// Returns the size of the next piece, in bytes.
+    pub(super) fn piece_bytes(&self) -> usize {
+        let is_open = self.0.load(Ordering::Relaxed) == UNLIMITED;
+        if is_open { PIECE_BYTES } else { FIELD_PIECE_BYTES }
     }
 
     /// Counts bytes that are read now.

@@ -137,7 +137,7 @@ async fn file_02_a_file_is_read_as_it_arrives() {
     for size in [1_000, 16 * KIB, 100 * KIB, content.len() * 2] {
         let (status, json) = post(in_pieces(&form(&content), size)).await;
         assert_eq!(status, 200, "{json}");
-        assert!(json["largestPiece"].as_u64().unwrap() <= 17 * KIB as u64, "{json}");
+        assert!(json["largestPiece"].as_u64().unwrap() <= 20 * KIB as u64, "{json}");
         let expected = json!({
             "title": "a photo", "name": "a photo.png", "mimeType": "image/png",
             "size": content.len(), "largestPiece": json["largestPiece"],
@@ -214,7 +214,7 @@ async fn file_01_the_size_of_a_form_is_bounded() {
     assert_eq!(send(&service().public(false), announced).await.0.as_u16(), 413);
 
     let head = part("title", &format!("; filename=\"{}\"", "a".repeat(100 * KIB)), b"");
-    let after = part("more", &format!("; filename=\"{}\"", "a".repeat(100 * KIB)), b"");
+    let after = part("more", &format!("; filename=\"{}\"", "a".repeat(200 * KIB)), b"");
     for body in [
         [part("title", "", &vec![b'x'; 100 * KIB]), file(b"x"), end()].concat(),
         [head, file(b"x"), end()].concat(),
