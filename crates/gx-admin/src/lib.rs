@@ -22,6 +22,7 @@ mod operations;
 mod performing;
 mod projection;
 mod proposals;
+mod reason_code;
 mod review;
 mod review_queue;
 mod review_settings;

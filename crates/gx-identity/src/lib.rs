@@ -1,6 +1,7 @@
 //! svc-identity: the HTTP service for people. It registers people, opens and ends their sessions,
 //! shows and changes profiles, takes documents in, accepts submissions for review, and gives people
-//! all that is kept about them. `gx svc-identity` and `gx dev` call [`service`] and serve the result.
+//! all that is kept about them. `gx svc-identity` and `gx dev` call [`service`] and serve the
+//! result.
 
 mod closing;
 mod documents;

@@ -19,7 +19,7 @@ use super::{
     DocumentItem, DuplicateItem, NO_PAGE, PageView, ViewPurpose, WantedDecision, no_document,
 };
 use crate::ServiceState;
-use crate::review::http::DenialReason;
+use crate::reason_code::ReasonCodeField;
 use crate::users::{ProfilePath, is_plain_id};
 
 /// What a browser may do with a page that somebody opens in it: show it, and nothing else.
@@ -120,7 +120,7 @@ pub(crate) struct DocumentDecisionBody {
     /// Reason code, such as `DOCUMENT_UNREADABLE`. A rejection needs one.
     #[schema(value_type = Option<String>, pattern = "^[A-Z0-9_]{1,40}$",
              example = "DOCUMENT_UNREADABLE")]
-    reason_code: Option<DenialReason>,
+    reason_code: Option<ReasonCodeField>,
     /// Comment for the person.
     #[schema(value_type = Option<String>, max_length = 1000)]
     public_comment: Option<Text<1000>>,
@@ -129,7 +129,7 @@ pub(crate) struct DocumentDecisionBody {
 impl FromFields for DocumentDecisionBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let decision: Option<DecidedStatus> = fields.required("decision");
-        let reason_code: Option<Option<DenialReason>> = fields.optional("reasonCode");
+        let reason_code: Option<Option<ReasonCodeField>> = fields.optional("reasonCode");
         let public_comment = fields.optional("publicComment");
         let is_rejection =
             decision.as_ref().is_some_and(|decided| decided.0 == DocumentStatus::Rejected);

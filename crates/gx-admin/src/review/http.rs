@@ -5,15 +5,15 @@ use ::http::StatusCode;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use gx_auth::Administrator;
-use gx_model::{AccountStatus, CommandId, DenialFinality, ReasonCode};
-use gx_serve::fields::{Field, FieldError, Fields, FromFields, Text, text};
+use gx_model::{AccountStatus, CommandId, DenialFinality};
+use gx_serve::fields::{Fields, FromFields, Text};
 use gx_serve::{Json, Problem, Reply};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Denial;
 use crate::acts::{Act, ActAnswer, ActOutcome, ActRequest, ActTexts, ProposedBody};
+use crate::reason_code::ReasonCodeField;
 use crate::users::ProfilePath;
 use crate::{ServiceState, request_act};
 
@@ -47,18 +47,6 @@ pub(crate) struct ApprovedBody {
     command_ids: Vec<CommandId>,
 }
 
-/// A reason code of 1 to 40 upper-case letters, digits and underscores.
-pub(crate) struct DenialReason(pub(crate) ReasonCode);
-
-impl Field for DenialReason {
-    fn read(value: &Value) -> Result<Self, FieldError> {
-        text(value)?.parse().map(Self).map_err(|_| {
-            let message = "must be 1 to 40 upper-case letters, digits and underscores";
-            FieldError::new("format", message)
-        })
-    }
-}
-
 /// The body of a denial.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
@@ -66,7 +54,7 @@ pub(crate) struct DenialBody {
     /// Reason code, such as `DOCUMENT_UNREADABLE`.
     #[schema(value_type = String, pattern = "^[A-Z0-9_]{1,40}$",
              example = "DOCUMENT_UNREADABLE")]
-    reason_code: DenialReason,
+    reason_code: ReasonCodeField,
     /// `RETRY` if the person may submit again, `FINAL` if not.
     #[schema(value_type = String, pattern = "^(RETRY|FINAL)$", example = "RETRY")]
     finality: DenialFinality,

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::NO_TREASURY;
 use crate::acts::{Act, ActRequest, ActTexts, CommandBody, PauseAction};
 use crate::audit_reason::ReasonBody;
-use crate::review::http::DenialReason;
+use crate::reason_code::ReasonCodeField;
 use crate::{ServiceState, request_act};
 
 /// The reason for a pause.
@@ -21,7 +21,7 @@ use crate::{ServiceState, request_act};
 pub(crate) struct PauseRequest {
     /// Reason code, which is stored on the ledger.
     #[schema(value_type = String, pattern = "^[A-Z0-9_]{1,40}$", example = "INCIDENT")]
-    reason: DenialReason,
+    reason: ReasonCodeField,
     /// Notes for other administrators; they are not sent to the ledger.
     #[schema(value_type = Option<String>, max_length = 1000)]
     notes: Option<Text<1000>>,

@@ -1,5 +1,5 @@
-//! Tells whether the catalogue has changed, without reading it. The monitor asks once a second in each
-//! process; reading the whole catalogue that often would cost the server more than it should.
+//! Tells whether the catalogue has changed, without reading it. The monitor asks once a second in
+//! each process; reading the whole catalogue that often would cost the server more than it should.
 
 use sqlx::PgConnection;
 

@@ -8,7 +8,8 @@ use crate::format::FileFormat;
 use super::limits::FileLimits;
 use super::marks::MarkScan;
 use super::refusal::Refusal;
-use super::walker::{Found, Walker};
+use super::structure::Found;
+use super::walker::Walker;
 
 /// Size of the begin of a file from which its format is told, in bytes.
 const SIGNATURE_BYTES: usize = 16;

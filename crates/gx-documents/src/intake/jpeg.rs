@@ -3,7 +3,7 @@
 //! after the image is refused.
 
 use super::steps::{Gatherer, skip};
-use super::walker::{Found, Wrong};
+use super::structure::{Found, Wrong};
 
 /// Markers of frames: all that code an image, without those for tables (C4, C8, CC).
 const FRAMES: [u8; 13] =

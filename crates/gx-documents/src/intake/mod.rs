@@ -9,6 +9,7 @@ mod pdf;
 mod png;
 mod refusal;
 mod steps;
+mod structure;
 #[cfg(test)]
 mod tests;
 mod walker;

@@ -1,7 +1,7 @@
 //! The outside of a PDF: it begins at the first byte and ends with its last line. What is inside is
 //! read by the child process.
 
-use super::walker::Wrong;
+use super::structure::Wrong;
 
 /// Size of the begin of a file that has the header, in bytes.
 const HEAD_BYTES: usize = 8;

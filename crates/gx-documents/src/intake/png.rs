@@ -1,7 +1,7 @@
 //! The structure of a PNG: its chunks in order, up to the last one and nothing after it.
 
 use super::steps::{Gatherer, skip};
-use super::walker::{Found, Wrong};
+use super::structure::{Found, Wrong};
 
 const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 /// Size of the length and type in front of a chunk, in bytes.

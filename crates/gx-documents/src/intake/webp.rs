@@ -1,7 +1,7 @@
 //! The structure of a WebP: a RIFF container whose length is that of the file, with one image.
 
 use super::steps::{Gatherer, skip};
-use super::walker::{Found, Wrong};
+use super::structure::{Found, Wrong};
 
 /// Size of the head of the container, in bytes.
 const HEAD_BYTES: usize = 12;

@@ -1,5 +1,5 @@
-//! The JSON of an export, piece by piece. Each piece is read over a connection of its own, so that a
-//! slow client holds none: the export is not of one moment.
+//! The JSON of an export, piece by piece. Each piece is read over a connection of its own, so that
+//! a slow client holds none: the export is not of one moment.
 
 use bytes::Bytes;
 use gx_db::{Database, ProfileId};

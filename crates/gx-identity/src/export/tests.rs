@@ -91,8 +91,9 @@ async fn run(host: &TestHost, sql: &'static str, id: &str) {
     sqlx::query(sql).bind(id).execute(host.database.pool()).await.unwrap();
 }
 
-/// PRIV-01: a person gets all that is kept: facts, sessions, decisions, payments, the audit log, and
-/// the files of documents as they were. Nothing is about anybody else, and no secret is among it.
+/// PRIV-01: a person gets all that is kept: facts, sessions, decisions, payments, the audit log,
+/// and the files of documents as they were. Nothing is about anybody else, and no secret is among
+/// it.
 #[tokio::test]
 async fn priv_01_a_person_gets_all_that_is_kept() {
     let host = host().await;
@@ -145,7 +146,8 @@ async fn priv_01_a_person_gets_all_that_is_kept() {
     assert_eq!(document["fileName"], "card.png");
     assert_eq!(document["file"], "documents/1-NATIONAL_ID-back.png");
     assert_eq!(files[1].name, "documents/1-NATIONAL_ID-back.png");
-    assert!(files[1].content == content && files.len() == 2);
+    assert!(files[1].content == content, "the file as it was handed in");
+    assert_eq!(files.len(), 2);
     let actions: Vec<&str> = person["auditLog"]
         .as_array()
         .unwrap()
