@@ -35,7 +35,7 @@ async fn cry_01_a_document_is_stored_sealed_and_comes_back() {
         }
     }
     let pages: Vec<Option<i32>> =
-        sqlx::query_scalar(r#"SELECT "pageCount" FROM "KYCDocument" ORDER BY "documentId""#)
+        sqlx::query_scalar(r#"SELECT "pageCount" FROM "KYCDocument" ORDER BY "pageCount""#)
             .fetch_all(world.pool())
             .await
             .unwrap();

@@ -216,6 +216,8 @@ fn cfg_04_production_refuses_links_to_the_readers_machine() {
             ("DATABASE_URL", "postgres://gx@127.0.0.1:1/gx"),
             ("GX_MASTER_KEY_FILE", "/nonexistent"),
             ("GX_SMTP_URL", "smtps://mail.gx.example"),
+            ("GX_DOCUMENT_STORE", "/nonexistent"),
+            ("GX_KEY_STORE", "/nonexistent"),
             ("GX_ADMIN_LINK_BASE", "http://admin.gx.example"),
         ])
         .output()
