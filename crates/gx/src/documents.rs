@@ -122,7 +122,7 @@ pub(crate) fn report_replayed(people: usize) {
     if people > 0 {
         tracing::warn!(
             people,
-            "the database was restored: {people} people whom it had again are erased"
+            "the restored database still had {people} erased people; they are erased again"
         );
     }
 }

@@ -117,8 +117,8 @@ pub(crate) async fn release(
     Ok(tx.commit().await?)
 }
 
-/// Returns the administrator whose lease lasts, or the problem if that is another one whom the
-/// administrator of the request may not overrule.
+/// Returns the administrator with a valid lease, or `None` if no lease is valid. Another
+/// administrator's lease is a problem, unless the administrator of the request may overrule it.
 async fn require_own(
     conn: &mut PgConnection,
     profile_id: &ProfileId,
@@ -135,8 +135,8 @@ async fn require_own(
     Ok(Some(claim.admin_id))
 }
 
-/// Returns the problem if the lease of somebody lasts for whom `is_own` is false. The caller has
-/// locked the row of the person's account.
+/// Returns the problem if an administrator has a valid lease and `is_own` is false for that
+/// administrator. The caller has locked the row of the person's account.
 pub(crate) async fn require_free(
     conn: &mut PgConnection,
     profile_id: &ProfileId,

@@ -231,8 +231,8 @@ async fn file_03_a_page_that_cannot_be_drawn_is_a_problem() {
     assert!(world.entries().await.is_empty());
 }
 
-/// KYC-01, KYC-02: a document is decided once, by whoever may decide on the person; a rejection
-/// needs a reason code, and is stored with the comment for the person.
+/// KYC-01, KYC-02: a document is decided once, by a reviewer who may decide on the person; a
+/// rejection needs a reason code, and is stored with the comment for the person.
 #[tokio::test]
 async fn kyc_01_a_document_is_decided_once() {
     let world = World::new().await;

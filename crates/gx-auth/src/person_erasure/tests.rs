@@ -1,4 +1,4 @@
-//! The erasure of people: what goes, what stays, and whom it may concern.
+//! The erasure of people: what is removed, what is kept, and who may be erased.
 
 use gx_db::testing::TestDatabase;
 use serde_json::Value;
@@ -108,8 +108,8 @@ async fn priv_01_no_table_has_anything_of_an_erased_person() {
     );
 }
 
-/// CRY-03: a person whom a restored database has as an active one is closed by the erasure, and one
-/// whom it does not have is no error.
+/// CRY-03: if a restored database has an erased person as active, the erasure closes the account;
+/// if it does not have the person, nothing fails.
 #[tokio::test]
 async fn cry_03_an_active_account_is_closed_by_its_erasure() {
     let database = TestDatabase::create().await;

@@ -185,8 +185,8 @@ impl Eraser {
         Ok(missing.len())
     }
 
-    /// Returns the records of erasures that the database lacks. The keys of these people, and of
-    /// all erased people of whom the key store has one, are destroyed.
+    /// Returns the records of erasures that the database lacks. Destroys the keys of all erased
+    /// people that the key store still has.
     async fn missing(&self, pool: &PgPool) -> Result<Vec<ErasureRecord>, ErasureError> {
         let names = self.store.erasure_names().await?;
         let mut missing = Vec::new();
@@ -200,7 +200,7 @@ impl Eraser {
             let unknown = store::unknown(&mut *pool.acquire().await?, batch).await?;
             for name in unknown {
                 let record = self.store.erasure(&name).await?;
-                // Also marks a person of whom the key store has nothing.
+                // Also marks a person without a key in the key store.
                 self.keys.erase(&record.profile_id, record.erased_at).await?;
                 missing.push(record);
             }

@@ -72,7 +72,7 @@ impl Eraser {
     }
 }
 
-/// Returns the number of people whom [`Eraser::erase_due`] would erase now, in all its steps.
+/// Returns the number of people that [`Eraser::erase_due`] would erase now, in all its steps.
 ///
 /// # Errors
 /// `sqlx::Error` if the statement fails.
